@@ -1,0 +1,1 @@
+//! Typed, validated configuration; every error at once.

@@ -1,0 +1,1 @@
+//! Wiring: configuration to running parts to a drained stop.

@@ -1,0 +1,1 @@
+//! Deliveries joined with correlation: receipts and inbound messages.

@@ -1,0 +1,1 @@
+//! deliver_sm and data_sm from the SMSC into Kafka.

@@ -1,0 +1,1 @@
+//! Polling, partition progress, transactions and topics.

@@ -1,0 +1,29 @@
+//! `kafka-smpp` connects Kafka with the SMS centres of the world over SMPP.
+//!
+//! Data flows down this list; a module uses only those above it:
+//!
+//! - [`smpp`]: the protocol as pure data, without I/O;
+//! - [`esme`]: one session with an SMSC and its life;
+//! - [`record`]: what travels on topics;
+//! - [`kafka`]: polling, partition progress, transactions, topics;
+//! - [`submit`]: an outbound record becomes a submit_sm and then a result;
+//! - [`deliver`]: a deliver_sm becomes a delivery or an inbound message;
+//! - [`correlate`]: deliveries joined with what was submitted;
+//! - [`connector`]: configuration to running parts to a drained stop;
+//! - [`config`], [`ops`], [`simulator`], [`cli`]: the rest of the tool.
+
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+pub mod cli;
+pub mod config;
+pub mod connector;
+pub mod correlate;
+pub mod deliver;
+pub mod esme;
+pub mod kafka;
+pub mod ops;
+pub mod record;
+pub mod simulator;
+pub mod smpp;
+pub mod submit;

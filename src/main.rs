@@ -1,0 +1,5 @@
+//! The `kafka-smpp` command.
+
+#![forbid(unsafe_code)]
+
+fn main() {}

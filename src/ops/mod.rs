@@ -1,0 +1,1 @@
+//! Logging, status and metrics.

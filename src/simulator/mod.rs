@@ -1,0 +1,1 @@
+//! An SMSC for demos, tests and benchmarks.

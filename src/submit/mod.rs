@@ -1,0 +1,1 @@
+//! Outbound record to submit_sm to result.
