@@ -1,1 +1,9 @@
 //! Polling, partition progress, transactions and topics.
+
+pub mod group;
+pub mod poll;
+pub mod progress;
+pub mod start;
+pub mod transactor;
+
+pub use group::{Group, Partition};

@@ -1,0 +1,196 @@
+//! A consumer group membership, shared between the thread that polls and those that commit.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::poll::Context;
+use super::transactor::Commit;
+
+/// One partition of one topic.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Partition {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The partition's number.
+    pub partition: i32,
+}
+
+impl std::fmt::Display for Partition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}", self.topic, self.partition)
+    }
+}
+
+/// The membership. Its client lives until [`close`](Group::close): dropping a consumer can
+/// block, so that is done once, on the polling thread.
+pub struct Group {
+    client: ClientConfig,
+    cluster_id: String,
+    consumer: RwLock<Option<Arc<BaseConsumer<Context>>>>,
+}
+
+impl Group {
+    /// A group for which no consumer exists yet. `client` holds the properties of its
+    /// consumer, `group.id` included.
+    pub fn new(client: ClientConfig, cluster_id: String) -> Arc<Self> {
+        Arc::new(Group {
+            client,
+            cluster_id,
+            consumer: RwLock::new(None),
+        })
+    }
+
+    /// The id of the cluster the group lives on.
+    pub fn cluster_id(&self) -> &str {
+        &self.cluster_id
+    }
+
+    /// The consumer's properties.
+    pub fn client(&self) -> &ClientConfig {
+        &self.client
+    }
+
+    pub(super) fn open(&self, consumer: Arc<BaseConsumer<Context>>) {
+        *self.consumer.write() = Some(consumer);
+    }
+
+    /// Lets go of the consumer; what is returned must be dropped where blocking is allowed.
+    pub(super) fn close(&self) -> Option<Arc<BaseConsumer<Context>>> {
+        self.consumer.write().take()
+    }
+
+    /// The membership as it is now: to be taken under the lock that guards the assignment.
+    pub fn metadata(&self) -> Option<ConsumerGroupMetadata> {
+        self.consumer
+            .read()
+            .as_ref()
+            .and_then(|c| c.group_metadata())
+    }
+
+    /// Offset and metadata committed for the partitions of `wanted`, once they are stable:
+    /// waits for transactions that hold any of them (up to `patience`). Partitions without
+    /// a committed offset are left out.
+    pub fn committed(
+        &self,
+        wanted: &[Commit],
+        patience: Duration,
+    ) -> Result<Vec<Commit>, KafkaError> {
+        let partitions = wanted
+            .iter()
+            .map(|c| Partition {
+                topic: c.topic.clone(),
+                partition: c.partition,
+            })
+            .collect::<Vec<_>>();
+        self.committed_of(&partitions, patience)
+    }
+
+    /// As [`committed`](Self::committed), by name.
+    pub fn committed_of(
+        &self,
+        partitions: &[Partition],
+        patience: Duration,
+    ) -> Result<Vec<Commit>, KafkaError> {
+        let consumer = self.consumer.read().clone().ok_or(closed())?;
+        let found = consumer.committed_offsets(list(partitions, Offset::Invalid), patience)?;
+        commits(&found, partitions)
+    }
+
+    /// As [`committed_of`](Self::committed_of), but without waiting for open transactions:
+    /// what was committed before them.
+    pub fn committed_unstable(
+        &self,
+        partitions: &[Partition],
+        patience: Duration,
+    ) -> Result<Vec<Commit>, KafkaError> {
+        let consumer: BaseConsumer = self
+            .client
+            .clone()
+            .set("isolation.level", "read_uncommitted")
+            .create()?;
+        let found = consumer.committed_offsets(list(partitions, Offset::Invalid), patience)?;
+        commits(&found, partitions)
+    }
+
+    /// First offset and end (exclusive) of a partition's log; the end is the last stable
+    /// offset as the consumer reads committed data.
+    pub fn watermarks(&self, p: &Partition, patience: Duration) -> Result<(i64, i64), KafkaError> {
+        let consumer = self.consumer.read().clone().ok_or(closed())?;
+        consumer.fetch_watermarks(&p.topic, p.partition, patience)
+    }
+
+    /// How many partitions `topic` has.
+    pub fn partitions(&self, topic: &str, patience: Duration) -> Result<i32, KafkaError> {
+        let consumer = self.consumer.read().clone().ok_or(closed())?;
+        partition_count(consumer.as_ref(), topic, patience)
+    }
+}
+
+/// How many partitions `topic` has, as seen by any consumer; an unknown topic is an error.
+pub fn partition_count<X: rdkafka::consumer::ConsumerContext>(
+    consumer: &BaseConsumer<X>,
+    topic: &str,
+    patience: Duration,
+) -> Result<i32, KafkaError> {
+    let metadata = consumer.fetch_metadata(Some(topic), patience)?;
+    let unknown = KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition);
+    let topic = metadata
+        .topics()
+        .iter()
+        .find(|t| t.name() == topic)
+        .ok_or(unknown.clone())?;
+    match topic.partitions().len() {
+        0 => Err(topic
+            .error()
+            .map_or(unknown, |e| KafkaError::MetadataFetch(e.into()))),
+        n => Ok(i32::try_from(n).unwrap_or(i32::MAX)),
+    }
+}
+
+fn closed() -> KafkaError {
+    KafkaError::Canceled
+}
+
+/// A list of partitions, each at `offset`.
+pub fn list(partitions: &[Partition], offset: Offset) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for p in partitions {
+        let mut element = list.add_partition(&p.topic, p.partition);
+        let _ = element.set_offset(offset);
+    }
+    list
+}
+
+fn commits(found: &TopicPartitionList, known: &[Partition]) -> Result<Vec<Commit>, KafkaError> {
+    let mut commits = Vec::new();
+    for element in found.elements() {
+        element.error()?;
+        let Offset::Offset(offset) = element.offset() else {
+            continue;
+        };
+        let Some(p) = known
+            .iter()
+            .find(|p| p.partition == element.partition() && &*p.topic == element.topic())
+        else {
+            continue;
+        };
+        // rdkafka panics on metadata that is not UTF-8; anyone may have committed that.
+        let metadata = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            element.metadata().to_owned()
+        }))
+        .unwrap_or_else(|_| "\u{fffd} not UTF-8".to_owned());
+        commits.push(Commit {
+            topic: p.topic.clone(),
+            partition: p.partition,
+            offset,
+            metadata,
+        });
+    }
+    Ok(commits)
+}

@@ -1,0 +1,327 @@
+//! The thread that polls one consumer.
+//!
+//! Everything that touches the assignment happens on this thread: librdkafka runs rebalance
+//! callbacks inside `poll`, and commands (start a partition, resume it) wait for the next
+//! round. So a callback never races with a command, and the async side never blocks it
+//! except inside [`Assignments::revoked`], where it must: a partition is given up only when
+//! its owner has finished with it.
+//!
+//! Start positions are not librdkafka's business. A new partition is assigned at the end of
+//! its log and paused; when its owner has decided where it starts, [`Handle::start`] seeks
+//! and resumes. A message that arrives before that is dropped: it comes from no position
+//! anyone asked for. The seek itself discards what was fetched earlier, so the first message
+//! after it is the first one at or above the position (offsets in between do not exist).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rdkafka::ClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaRespErr;
+use tracing::{debug, error, info, warn};
+
+use super::group::{Group, Partition, list};
+
+/// How long one poll waits; also the delay of a command.
+const POLL: Duration = Duration::from_millis(10);
+const SEEK: Duration = Duration::from_secs(5);
+
+/// Whether more messages of a partition are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Go on.
+    Continue,
+    /// Pause the partition until [`Handle::resume`].
+    Pause,
+}
+
+/// Who owns the partitions. All methods run on the polling thread.
+pub trait Assignments: Send + Sync + 'static {
+    /// Partitions were assigned; each waits for [`Handle::start`]. Returns partitions of
+    /// other topics to be held beside them (priority lanes). Must not block.
+    fn assigned(&self, partitions: &[Partition]) -> Vec<Partition>;
+
+    /// Partitions are about to be taken away. Returns when nothing of them will be written
+    /// to a socket or a transaction any more. With `lost` they are another's already.
+    /// Returns the partitions held beside them, to be let go with them.
+    fn revoked(&self, partitions: &[Partition], lost: bool) -> Vec<Partition>;
+
+    /// A message of a started partition, in order.
+    fn message(&self, partition: &Partition, message: &BorrowedMessage<'_>) -> Flow;
+
+    /// The consumer reported an error; it goes on by itself.
+    fn trouble(&self, error: &KafkaError);
+}
+
+enum Command {
+    Start(Partition, i64),
+    Resume(Partition),
+    Close,
+}
+
+/// Commands to a [`Poller`]. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Handle(Arc<Mutex<Vec<Command>>>);
+
+impl Handle {
+    /// Begins to deliver `partition` from `offset` on.
+    pub fn start(&self, partition: Partition, offset: i64) {
+        self.0.lock().push(Command::Start(partition, offset));
+    }
+
+    /// Goes on with a partition that was paused.
+    pub fn resume(&self, partition: Partition) {
+        self.0.lock().push(Command::Resume(partition));
+    }
+
+    /// Leaves the group: revokes everything (with the usual callback), closes the consumer
+    /// and ends the thread.
+    pub fn close(&self) {
+        self.0.lock().push(Command::Close);
+    }
+}
+
+/// The consumer's callbacks.
+pub struct Context {
+    owner: Arc<dyn Assignments>,
+    started: Mutex<HashMap<Partition, bool>>,
+}
+
+impl ClientContext for Context {
+    fn error(&self, error: KafkaError, reason: &str) {
+        debug!(%error, reason, "consumer");
+    }
+}
+
+impl ConsumerContext for Context {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        err: RDKafkaRespErr,
+        tpl: &mut TopicPartitionList,
+    ) {
+        let partitions = partitions_of(tpl);
+        match err {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                self.assign(consumer, &partitions);
+            }
+            _ => self.revoke(consumer, &partitions),
+        }
+    }
+}
+
+impl Context {
+    fn assign(&self, consumer: &BaseConsumer<Self>, partitions: &[Partition]) {
+        info!(partitions = %names(partitions), "assigned");
+        let mut all = partitions.to_vec();
+        if !partitions.is_empty() {
+            all.extend(self.owner.assigned(partitions));
+        }
+        let mut started = self.started.lock();
+        started.extend(all.iter().map(|p| (p.clone(), false)));
+        let at_end = list(&all, Offset::End);
+        if let Err(error) = consumer.incremental_assign(&at_end) {
+            error!(%error, "assignment refused by the client");
+        }
+        if let Err(error) = consumer.pause(&at_end) {
+            warn!(%error, "new partitions cannot be paused");
+        }
+    }
+
+    fn revoke(&self, consumer: &BaseConsumer<Self>, partitions: &[Partition]) {
+        let lost = consumer.assignment_lost();
+        info!(partitions = %names(partitions), lost, "revoked");
+        let mut all = partitions.to_vec();
+        if !partitions.is_empty() {
+            all.extend(self.owner.revoked(partitions, lost));
+        }
+        self.started.lock().retain(|p, _| !all.contains(p));
+        if let Err(error) = consumer.incremental_unassign(&list(&all, Offset::Invalid)) {
+            error!(%error, "revocation refused by the client");
+        }
+    }
+}
+
+/// The service: see the [module](self).
+pub struct Poller {
+    client: ClientConfig,
+    topics: Vec<String>,
+    owner: Arc<dyn Assignments>,
+    group: Arc<Group>,
+    commands: Handle,
+}
+
+impl Poller {
+    /// A poller of `topics` as a member of `group`.
+    pub fn new(
+        group: Arc<Group>,
+        topics: Vec<String>,
+        owner: Arc<dyn Assignments>,
+        commands: Handle,
+    ) -> Self {
+        let mut client = group.client().clone();
+        client
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "error")
+            .set("isolation.level", "read_committed");
+        if client.get("group.protocol") != Some("consumer") {
+            client.set("partition.assignment.strategy", "cooperative-sticky");
+        }
+        Poller {
+            client,
+            topics,
+            owner,
+            group,
+            commands,
+        }
+    }
+
+    /// Joins the group and polls until [`Handle::close`]. Blocks: give it a thread.
+    pub fn run(self) -> Result<(), KafkaError> {
+        let context = Context {
+            owner: self.owner.clone(),
+            started: Mutex::default(),
+        };
+        let consumer: Arc<BaseConsumer<Context>> =
+            Arc::new(self.client.create_with_context(context)?);
+        self.group.open(consumer.clone());
+        let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
+        consumer.subscribe(&topics)?;
+        while !self.obey(&consumer) {
+            if let Some(polled) = consumer.poll(POLL) {
+                self.take(&consumer, polled);
+                // What else is there already is taken before looking for commands again.
+                for _ in 0..1000 {
+                    let Some(polled) = consumer.poll(Duration::ZERO) else {
+                        break;
+                    };
+                    self.take(&consumer, polled);
+                }
+            }
+        }
+        self.leave(consumer);
+        Ok(())
+    }
+
+    fn take(
+        &self,
+        consumer: &BaseConsumer<Context>,
+        polled: Result<BorrowedMessage<'_>, KafkaError>,
+    ) {
+        let message = match polled {
+            Ok(message) => message,
+            Err(error) => return self.owner.trouble(&error),
+        };
+        let context = consumer.context();
+        let partition = {
+            let started = context.started.lock();
+            // One look-up without allocating a name: few partitions, so a scan is cheap.
+            let known = started
+                .iter()
+                .find(|(p, _)| p.partition == message.partition() && *p.topic == *message.topic());
+            match known {
+                Some((p, true)) => p.clone(),
+                _ => return,
+            }
+        };
+        if self.owner.message(&partition, &message) == Flow::Pause {
+            let this = list(std::slice::from_ref(&partition), Offset::Invalid);
+            if let Err(error) = consumer.pause(&this) {
+                warn!(%error, %partition, "cannot be paused");
+            }
+            // Pausing throws away what was fetched: the resumption continues behind this
+            // message, wherever the client's own position went.
+        }
+    }
+
+    /// Carries out the commands; `true` when it is time to leave.
+    fn obey(&self, consumer: &BaseConsumer<Context>) -> bool {
+        let commands = std::mem::take(&mut *self.commands.0.lock());
+        for command in commands {
+            match command {
+                Command::Close => return true,
+                Command::Start(partition, offset) => self.start(consumer, partition, offset),
+                Command::Resume(partition) => {
+                    if context_has(consumer, &partition)
+                        && let Err(error) = consumer.resume(&list(&[partition], Offset::Invalid))
+                    {
+                        warn!(%error, "a partition cannot be resumed");
+                    }
+                }
+            }
+        }
+        false
+    }
+
+    fn start(&self, consumer: &BaseConsumer<Context>, partition: Partition, offset: i64) {
+        if !context_has(consumer, &partition) {
+            return;
+        }
+        if let Err(error) = consumer.seek(
+            &partition.topic,
+            partition.partition,
+            Offset::Offset(offset),
+            SEEK,
+        ) {
+            // The client has not taken up the partition yet, or its leader is moving.
+            debug!(%error, %partition, "seek failed, tried again");
+            self.commands.start(partition, offset);
+            std::thread::sleep(Duration::from_millis(5));
+            return;
+        }
+        consumer
+            .context()
+            .started
+            .lock()
+            .insert(partition.clone(), true);
+        if let Err(error) =
+            consumer.resume(&list(std::slice::from_ref(&partition), Offset::Invalid))
+        {
+            warn!(%error, %partition, "cannot be resumed");
+        }
+        debug!(%partition, offset, "started");
+    }
+
+    fn leave(&self, consumer: Arc<BaseConsumer<Context>>) {
+        consumer.unsubscribe();
+        // The revocation comes as a callback inside poll.
+        for _ in 0..500 {
+            let idle = consumer.assignment().is_ok_and(|a| a.count() == 0);
+            if idle && consumer.context().started.lock().is_empty() {
+                break;
+            }
+            let _ = consumer.poll(POLL);
+        }
+        drop(self.group.close());
+        drop(consumer);
+    }
+}
+
+fn context_has(consumer: &BaseConsumer<Context>, partition: &Partition) -> bool {
+    consumer.context().started.lock().contains_key(partition)
+}
+
+fn partitions_of(tpl: &TopicPartitionList) -> Vec<Partition> {
+    tpl.elements()
+        .iter()
+        .map(|e| Partition {
+            topic: e.topic().into(),
+            partition: e.partition(),
+        })
+        .collect()
+}
+
+fn names(partitions: &[Partition]) -> String {
+    partitions
+        .iter()
+        .map(Partition::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
+}

@@ -1,0 +1,411 @@
+//! Progress as the metadata of a committed offset.
+//!
+//! One line of ASCII, fields apart by a blank, each a letter and its value:
+//!
+//! ```text
+//! 1 wkafka-smpp.submit.7f3a n41 r120 a3x1.2x0.1x2 f4.1.12 c9ae0b1c2
+//! │ │                       │   │    │            │       └ CRC-32, hexadecimal
+//! │ │                       │   │    │            └ finished: run lengths, or F + Base64 bitmap
+//! │ │                       │   │    └ attempts of the unfinished records, run by run
+//! │ │                       │   └ reservation, relative to the committed offset
+//! │ │                       └ number of the writer's transaction
+//! │ └ the writer's transactional.id
+//! └ version
+//! ```
+//!
+//! The checksum covers the cluster id, the topic, the partition and the committed offset
+//! besides the line itself: an offset that a tool translated or copied (MirrorMaker 2, a
+//! script) carries the metadata of another log, and must not be believed.
+//!
+//! A reader skips fields it does not know, so that a newer version can add some; it refuses
+//! another version number, which is raised only when skipping would be wrong.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
+use thiserror::Error;
+
+use super::{Progress, Runs};
+
+/// Characters the attempts may take. Attempts come in few runs (a window was lost, a crash
+/// left a stretch in doubt); in the worst case neighbouring runs are merged upwards, which
+/// can only make the connector more careful, never send a record more often.
+pub const ATTEMPTS_BUDGET: usize = 400;
+
+const VERSION: &str = "1";
+
+/// Which log an offset belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity<'a> {
+    /// The cluster's id, as the brokers give it.
+    pub cluster: &'a str,
+    /// The topic.
+    pub topic: &'a str,
+    /// The partition.
+    pub partition: i32,
+}
+
+impl Identity<'_> {
+    fn checksum(&self, offset: i64, line: &str) -> u32 {
+        let mut crc = crc32fast::Hasher::new();
+        for part in [self.cluster.as_bytes(), self.topic.as_bytes()] {
+            crc.update(part);
+            crc.update(&[0]);
+        }
+        crc.update(&self.partition.to_be_bytes());
+        crc.update(&offset.to_be_bytes());
+        crc.update(line.as_bytes());
+        crc.finalize()
+    }
+}
+
+/// What committed metadata says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// The partition's progress.
+    pub progress: Progress,
+    /// The transactional.id of the producer that committed it.
+    pub writer: String,
+    /// That producer's transaction number: tells whether a transaction with unknown outcome
+    /// was committed.
+    pub cycle: u64,
+}
+
+/// Why metadata cannot be believed.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum MetadataError {
+    /// Written by a version this one cannot read.
+    #[error("its version is {0:?}, this program reads version {VERSION}")]
+    Version(String),
+    /// Not what this program writes.
+    #[error("it does not read as progress metadata: {0}")]
+    Malformed(&'static str),
+    /// It belongs to another cluster, topic, partition or offset, or was damaged.
+    #[error(
+        "its checksum does not fit this cluster, topic, partition and offset (was the offset copied or translated from elsewhere?)"
+    )]
+    Foreign,
+}
+
+/// Writes the metadata to commit beside `progress.base()`.
+pub fn encode(progress: &Progress, identity: &Identity<'_>, writer: &str, cycle: u64) -> String {
+    let base = progress.base;
+    let mut line = format!("{VERSION} w{writer} n{cycle} r{}", progress.reserved - base);
+    encode_attempts(progress, &mut line);
+    encode_finished(&progress.finished, base, &mut line);
+    let crc = identity.checksum(base, &line);
+    line.push_str(&format!(" c{crc:08x}"));
+    line
+}
+
+/// Reads metadata committed at `offset`.
+pub fn decode(offset: i64, line: &str, identity: &Identity<'_>) -> Result<Restored, MetadataError> {
+    use MetadataError::Malformed;
+    let version = line.split(' ').next().unwrap_or_default();
+    if version != VERSION {
+        let shown: String = version.chars().take(12).collect();
+        return Err(MetadataError::Version(shown));
+    }
+    let (body, crc) = line.rsplit_once(" c").ok_or(Malformed("no checksum"))?;
+    let crc = u32::from_str_radix(crc, 16).map_err(|_| Malformed("checksum"))?;
+    if identity.checksum(offset, body) != crc {
+        return Err(MetadataError::Foreign);
+    }
+    let (mut writer, mut cycle, mut reserved) = (None, 0, 0);
+    let (mut attempts, mut finished) = (Vec::new(), Runs::default());
+    for field in body.split(' ').skip(1) {
+        let Some(tag) = field.chars().next() else {
+            continue;
+        };
+        let value = &field[tag.len_utf8()..];
+        match tag {
+            'w' => writer = Some(value.to_owned()),
+            'n' => cycle = value.parse().map_err(|_| Malformed("transaction number"))?,
+            'r' => reserved = value.parse().map_err(|_| Malformed("reservation"))?,
+            'a' => attempts = decode_attempts(value)?,
+            'f' => finished = decode_runs(value, offset)?,
+            'F' => finished = decode_bitmap(value, offset)?,
+            _ => {}
+        }
+    }
+    let end = offset.checked_add(reserved).filter(|e| *e >= offset);
+    let mut progress = Progress {
+        base: offset,
+        finished,
+        reserved: end.ok_or(Malformed("reservation"))?,
+        attempts: Default::default(),
+    };
+    apply_attempts(&mut progress, &attempts);
+    Ok(Restored {
+        progress,
+        writer: writer.ok_or(Malformed("no writer"))?,
+        cycle,
+    })
+}
+
+/// Attempts go along the unfinished offsets in order: `3x1.2x0` is three records with one
+/// attempt, then two with none. Trailing zeros are left out.
+fn encode_attempts(progress: &Progress, line: &mut String) {
+    let Some((&last, _)) = progress.attempts.last_key_value() else {
+        return;
+    };
+    let mut runs: Vec<(u64, u8)> = Vec::new();
+    for offset in progress.finished.gaps(progress.base, last + 1) {
+        let n = progress.attempts(offset);
+        match runs.last_mut() {
+            Some((len, count)) if *count == n => *len += 1,
+            _ => runs.push((1, n)),
+        }
+    }
+    loop {
+        let text = runs
+            .iter()
+            .map(|(l, n)| format!("{l}x{n}"))
+            .collect::<Vec<_>>()
+            .join(".");
+        if text.len() <= ATTEMPTS_BUDGET {
+            line.push_str(" a");
+            line.push_str(&text);
+            return;
+        }
+        runs = runs
+            .chunks(2)
+            .map(|pair| {
+                pair.iter()
+                    .fold((0, 0), |(l, n), (len, c)| (l + len, n.max(*c)))
+            })
+            .collect();
+    }
+}
+
+fn decode_attempts(value: &str) -> Result<Vec<(u64, u8)>, MetadataError> {
+    let bad = MetadataError::Malformed("attempts");
+    value
+        .split('.')
+        .map(|run| {
+            let (len, n) = run.split_once('x').ok_or(bad.clone())?;
+            let len: u64 = len.parse().map_err(|_| bad.clone())?;
+            // A run is over single records: one longer than any metadata could stand for
+            // is damage, and must not become a loop.
+            if len > 1_000_000 {
+                return Err(bad.clone());
+            }
+            Ok((len, n.parse().map_err(|_| bad.clone())?))
+        })
+        .collect()
+}
+
+fn apply_attempts(progress: &mut Progress, runs: &[(u64, u8)]) {
+    let mut counts = runs
+        .iter()
+        .flat_map(|&(len, n)| std::iter::repeat_n(n, len as usize));
+    let mut attempts = std::collections::BTreeMap::new();
+    for offset in progress.finished.gaps(progress.base, i64::MAX) {
+        let Some(n) = counts.next() else { break };
+        if n > 0 {
+            attempts.insert(offset, n);
+        }
+    }
+    progress.attempts = attempts;
+}
+
+fn encode_finished(finished: &Runs, base: i64, line: &mut String) {
+    let Some(end) = finished.end() else { return };
+    let mut runs = String::new();
+    let mut at = base;
+    for (start, stop) in finished.iter() {
+        push_radix36(&mut runs, (start - at) as u64);
+        push_radix36(&mut runs, (stop - start) as u64);
+        at = stop;
+    }
+    runs.pop();
+    let octets = usize::try_from(end - base)
+        .unwrap_or(usize::MAX)
+        .div_ceil(8);
+    if runs.len() <= octets.saturating_mul(4) / 3 {
+        line.push_str(" f");
+        line.push_str(&runs);
+        return;
+    }
+    let mut bits = vec![0u8; octets];
+    for (start, stop) in finished.iter() {
+        for bit in (start - base) as usize..(stop - base) as usize {
+            bits[bit / 8] |= 0x80 >> (bit % 8);
+        }
+    }
+    line.push_str(" F");
+    BASE64.encode_string(&bits, line);
+}
+
+fn push_radix36(text: &mut String, mut n: u64) {
+    let mut digits = [0u8; 13];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b"0123456789abcdefghijklmnopqrstuvwxyz"[(n % 36) as usize];
+        n /= 36;
+        if n == 0 {
+            break;
+        }
+    }
+    text.extend(digits[at..].iter().map(|&d| char::from(d)));
+    text.push('.');
+}
+
+fn decode_runs(value: &str, base: i64) -> Result<Runs, MetadataError> {
+    let bad = MetadataError::Malformed("finished runs");
+    let mut runs = Runs::default();
+    let mut at = base;
+    let mut open = true;
+    for len in value.split('.') {
+        let len = i64::from_str_radix(len, 36).map_err(|_| bad.clone())?;
+        let next = at.checked_add(len).filter(|_| len > 0).ok_or(bad.clone())?;
+        if !open {
+            runs.insert(at, next);
+        }
+        (at, open) = (next, !open);
+    }
+    Ok(runs)
+}
+
+fn decode_bitmap(value: &str, base: i64) -> Result<Runs, MetadataError> {
+    let bits = BASE64
+        .decode(value)
+        .map_err(|_| MetadataError::Malformed("finished bitmap"))?;
+    let mut runs = Runs::default();
+    for bit in 0..bits.len() * 8 {
+        if bits[bit / 8] & (0x80 >> (bit % 8)) != 0 {
+            let offset = base + bit as i64;
+            runs.insert(offset, offset + 1);
+        }
+    }
+    Ok(runs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Limits;
+    use super::*;
+    use proptest::prelude::*;
+
+    const HERE: Identity<'static> = Identity {
+        cluster: "MkU3OEVBNTcwNTJENDM2Qk",
+        topic: "sms.outbound",
+        partition: 3,
+    };
+    const WRITER: &str = "kafka-smpp.submit.0123456789abcdef0123456789abcdef";
+
+    #[test]
+    fn reads_as_the_documentation_says() {
+        let mut p = Progress::new(1000);
+        p.reserve(1010);
+        p.finish(1001);
+        p.finish(1004);
+        p.doubt(1000);
+        p.doubt(1003);
+        let line = encode(&p, &HERE, "w", 41);
+        assert!(
+            line.starts_with("1 ww n41 r10 a1x1.1x0.1x1 FSA c"),
+            "a bitmap: {line}"
+        );
+        p.finish_range(1011, 2000);
+        let line = encode(&p, &HERE, "w", 42);
+        assert!(
+            line.contains(" f1.1.2.1.6.rh c"),
+            "run lengths are shorter now: {line}"
+        );
+    }
+
+    #[test]
+    fn an_offset_from_elsewhere_is_not_believed() {
+        let line = encode(&Progress::new(7), &HERE, "w", 1);
+        assert!(decode(7, &line, &HERE).is_ok());
+        assert_eq!(decode(8, &line, &HERE), Err(MetadataError::Foreign));
+        for there in [
+            Identity {
+                cluster: "other",
+                ..HERE
+            },
+            Identity {
+                topic: "sms.outbound2",
+                ..HERE
+            },
+            Identity {
+                partition: 4,
+                ..HERE
+            },
+        ] {
+            assert_eq!(decode(7, &line, &there), Err(MetadataError::Foreign));
+        }
+    }
+
+    #[test]
+    fn another_version_and_plain_words_are_refused_as_such() {
+        assert!(matches!(decode(0, "2 wx c0", &HERE), Err(MetadataError::Version(v)) if v == "2"));
+        assert!(decode(0, "committed by hand", &HERE).is_err());
+    }
+
+    #[test]
+    fn unknown_fields_of_a_neighbouring_version_are_skipped() {
+        let mut p = Progress::new(5);
+        p.finish(9);
+        let line = encode(&p, &HERE, "w", 1);
+        let body = line.rsplit_once(" c").unwrap().0.to_owned() + " zsomething";
+        let line = format!("{body} c{:08x}", HERE.checksum(5, &body));
+        assert_eq!(decode(5, &line, &HERE).unwrap().progress, p);
+    }
+
+    fn progress() -> impl Strategy<Value = Progress> {
+        let ops = prop::collection::vec((0i64..30_000, 0u8..4), 0..3000);
+        (0i64..1 << 40, ops, 0i64..2000, prop::bool::ANY).prop_map(|(base, ops, ahead, dense)| {
+            let limits = Limits::default();
+            let mut p = Progress::new(base);
+            for (at, what) in ops {
+                let offset = base + if dense { at % 4000 } else { at };
+                if offset < p.base() || !p.admits(offset, limits) {
+                    continue;
+                }
+                match what {
+                    0 => p.doubt(offset),
+                    _ => {
+                        p.finish(offset);
+                    }
+                }
+            }
+            p.reserve(p.base() + ahead);
+            p
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn round_trip_within_the_limit(p in progress(), cycle: u64) {
+            let line = encode(&p, &HERE, WRITER, cycle);
+            prop_assert!(line.is_ascii() && line.len() <= Limits::default().metadata, "{}", line.len());
+            let back = decode(p.base(), &line, &HERE).unwrap();
+            prop_assert_eq!((back.writer.as_str(), back.cycle), (WRITER, cycle));
+            prop_assert_eq!(back.progress.reserved(), p.reserved());
+            prop_assert_eq!(&back.progress.finished, &p.finished);
+            for (offset, n) in &p.attempts {
+                prop_assert!(back.progress.attempts(*offset) >= *n, "never fewer attempts");
+            }
+        }
+
+        #[test]
+        fn any_line_is_read_or_refused(line in "\\PC{0,200}", offset: i64) {
+            let _ = decode(offset, &line, &HERE);
+        }
+
+        #[test]
+        fn damage_is_noticed(p in progress(), at: prop::sample::Index, bit in 0u8..7) {
+            let line = encode(&p, &HERE, WRITER, 1);
+            let mut octets = line.clone().into_bytes();
+            let at = at.index(octets.len());
+            octets[at] ^= 1 << bit;
+            if let Ok(damaged) = String::from_utf8(octets)
+                && let Ok(read) = decode(p.base(), &damaged, &HERE)
+            {
+                prop_assert_eq!(read.progress.finished, p.finished, "only the checksum's case may differ");
+            }
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! What is known of one source partition: which records are finished, up to where
+//! sending is reserved, and how often each unfinished record may have been sent.
+//!
+//! The committed offset of a group says one thing only: everything below it is finished.
+//! The rest travels in the commit's metadata (see [`metadata`]), in the same transaction,
+//! so that it can never disagree with the offset beside it.
+//!
+//! ```text
+//!            base            reserved
+//!   finished  │ in doubt after │ certainly never sent
+//!  ───────────┼────────────────┼──────────────────────▶ offset
+//!             │ ✓ · ✓ ✓ · · ✓  │
+//! ```
+//!
+//! - `base`: the lowest unfinished offset, which is the offset committed.
+//! - finished above `base`: results that overtook a slower record.
+//! - `reserved` (exclusive): nothing at or above it has been handed to a socket. A crash
+//!   puts the unfinished records below it in doubt and no others.
+//! - attempts: how many times an unfinished record may have been sent *by an earlier life*
+//!   without its outcome being known.
+//!
+//! # Life of a reservation
+//!
+//! A live owner raises `reserved` and commits it before the first octet of such a record
+//! is written. When it lets go gently (session lost, revoke, shutdown) the exact split is
+//! known: [`Progress::doubt`] counts one attempt on each record that may have been sent and
+//! [`Progress::settle`] lowers the reservation to `base`, so that attempts alone say what
+//! is in doubt. After a crash the next owner calls [`Progress::take_over`], which counts an
+//! attempt on *every* unfinished record below `reserved`. Taking over is idempotent until
+//! the new owner's first commit, because it is computed from the committed metadata.
+
+pub mod metadata;
+mod runs;
+
+use std::collections::BTreeMap;
+
+pub use metadata::{Identity, MetadataError, Restored};
+pub use runs::Runs;
+
+/// How far ahead of the lowest unfinished record work may run, so that whatever finishes
+/// in whatever order the metadata still fits into the commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest metadata in characters. Kafka's own limit is 4,096
+    /// (`offset.metadata.max.bytes`).
+    pub metadata: usize,
+}
+
+/// Characters of the metadata kept for everything but the finished set: version, writer,
+/// cycle, reservation, checksum (about 220) and attempts ([`metadata::ATTEMPTS_BUDGET`]).
+const OVERHEAD: usize = 220 + metadata::ATTEMPTS_BUDGET;
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { metadata: 4000 }
+    }
+}
+
+impl Limits {
+    /// The widest span from the lowest unfinished record for which a bitmap always fits.
+    pub fn span(&self) -> i64 {
+        // Base64 carries six bits a character.
+        (self.metadata.saturating_sub(OVERHEAD) * 6) as i64
+    }
+
+    /// The number of unfinished records for which run lengths always fit, whatever the span
+    /// (up to 36^5 = 60 million finished records in a row).
+    pub fn unfinished(&self) -> i64 {
+        // Each unfinished record costs at most itself ("1.") and the finished run
+        // before it (five digits and a dot).
+        (self.metadata.saturating_sub(OVERHEAD) / 8) as i64
+    }
+}
+
+/// The progress of one partition. See the [module](self).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    base: i64,
+    finished: Runs,
+    reserved: i64,
+    attempts: BTreeMap<i64, u8>,
+}
+
+impl Progress {
+    /// Progress of a partition whose records below `base` are finished and of which nothing
+    /// at or above `base` has ever been sent.
+    pub fn new(base: i64) -> Self {
+        Progress {
+            base,
+            finished: Runs::default(),
+            reserved: base,
+            attempts: BTreeMap::new(),
+        }
+    }
+
+    /// The lowest unfinished offset: what is committed.
+    pub fn base(&self) -> i64 {
+        self.base
+    }
+
+    /// Exclusive end of what may have been written to a socket.
+    pub fn reserved(&self) -> i64 {
+        self.reserved
+    }
+
+    /// Whether the record at `offset` has its result.
+    pub fn is_finished(&self, offset: i64) -> bool {
+        offset < self.base || self.finished.contains(offset)
+    }
+
+    /// How often the record at `offset` may have been sent in earlier lives.
+    pub fn attempts(&self, offset: i64) -> u8 {
+        self.attempts.get(&offset).copied().unwrap_or(0)
+    }
+
+    /// The highest offset (exclusive) that is finished or has attempts counted.
+    pub fn known_end(&self) -> i64 {
+        let attempted = self
+            .attempts
+            .last_key_value()
+            .map_or(self.base, |(o, _)| o + 1);
+        self.finished
+            .end()
+            .unwrap_or(self.base)
+            .max(attempted)
+            .max(self.base)
+    }
+
+    /// Notes the result of the record at `offset`; `false` if it had one already.
+    pub fn finish(&mut self, offset: i64) -> bool {
+        self.finish_range(offset, offset + 1)
+    }
+
+    /// Notes that every offset in `from..to` is finished (a gap in the log counts as
+    /// finished); `false` if nothing changed.
+    pub fn finish_range(&mut self, from: i64, to: i64) -> bool {
+        let from = from.max(self.base);
+        if from >= to || !self.finished.insert(from, to) {
+            return false;
+        }
+        if from == to - 1 {
+            self.attempts.remove(&from);
+        } else {
+            self.attempts.retain(|o, _| !(from..to).contains(o));
+        }
+        if let Some(base) = self.finished.take_front(self.base) {
+            self.base = base;
+            self.reserved = self.reserved.max(base);
+        }
+        true
+    }
+
+    /// Raises the reservation to `until` (exclusive). It never falls here.
+    pub fn reserve(&mut self, until: i64) {
+        self.reserved = self.reserved.max(until);
+    }
+
+    /// Whether a record at `offset` may be worked on: whatever finishes, in whatever order,
+    /// the metadata must fit with it.
+    pub fn admits(&self, offset: i64, limits: Limits) -> bool {
+        let span = offset + 1 - self.base;
+        span <= limits.span() || span - self.finished.len_below(offset + 1) <= limits.unfinished()
+    }
+
+    /// Counts one more possible sending of the record at `offset`, whose outcome will not be
+    /// learnt by this owner.
+    pub fn doubt(&mut self, offset: i64) {
+        if !self.is_finished(offset) {
+            let n = self.attempts.entry(offset).or_insert(0);
+            *n = n.saturating_add(1);
+        }
+    }
+
+    /// Sets the count of possible sendings, as after reading it back.
+    pub fn set_attempts(&mut self, offset: i64, attempts: u8) {
+        if attempts > 0 && !self.is_finished(offset) {
+            self.attempts.insert(offset, attempts);
+        }
+    }
+
+    /// Lowers the reservation to the base: from now on the attempts alone say what is in
+    /// doubt. Only when no session can write any more.
+    pub fn settle(&mut self) {
+        self.reserved = self.base;
+    }
+
+    /// What a new owner must assume: every unfinished record below the reservation may have
+    /// been sent once more.
+    pub fn take_over(&mut self) {
+        let in_doubt: Vec<i64> = self.unfinished().collect();
+        for offset in in_doubt {
+            self.doubt(offset);
+        }
+        self.settle();
+    }
+
+    /// The unfinished offsets below the reservation, in order.
+    pub fn unfinished(&self) -> impl Iterator<Item = i64> + '_ {
+        self.finished.gaps(self.base, self.reserved)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_out_of_order_move_the_base_only_over_finished_records() {
+        let mut p = Progress::new(10);
+        assert!(p.finish(12));
+        assert!(p.finish(11));
+        assert_eq!(p.base(), 10);
+        assert!(p.finish(10));
+        assert_eq!(p.base(), 13);
+        assert!(!p.finish(11), "a second result changes nothing");
+    }
+
+    #[test]
+    fn a_takeover_doubts_what_was_reserved_and_nothing_else() {
+        let mut p = Progress::new(0);
+        p.reserve(5);
+        p.finish(1);
+        p.finish(3);
+        p.take_over();
+        assert_eq!(
+            (0..8).map(|o| p.attempts(o)).collect::<Vec<_>>(),
+            [1, 0, 1, 0, 1, 0, 0, 0]
+        );
+        assert_eq!(p.reserved(), 0, "the new owner has reserved nothing yet");
+        p.reserve(1);
+        p.take_over();
+        assert_eq!(
+            (p.attempts(0), p.attempts(2)),
+            (2, 1),
+            "only what it reserved counts again"
+        );
+    }
+
+    #[test]
+    fn a_gentle_end_leaves_exactly_the_doubtful_records() {
+        let mut p = Progress::new(100);
+        p.reserve(110);
+        p.finish(102);
+        p.doubt(100);
+        p.doubt(104);
+        p.settle();
+        p.take_over();
+        let doubtful: Vec<i64> = (100..110).filter(|o| p.attempts(*o) > 0).collect();
+        assert_eq!(doubtful, [100, 104]);
+    }
+
+    #[test]
+    fn one_stuck_record_holds_up_nothing_for_long() {
+        let limits = Limits::default();
+        let mut p = Progress::new(0);
+        for o in 1..1_000_000 {
+            assert!(p.admits(o, limits), "record {o} must be admitted");
+            p.finish(o);
+        }
+        assert_eq!(p.base(), 0);
+    }
+
+    #[test]
+    fn unfinished_records_everywhere_stop_the_admission() {
+        let limits = Limits::default();
+        let mut p = Progress::new(0);
+        let mut o = 0;
+        while p.admits(o, limits) {
+            if o % 2 == 1 {
+                p.finish(o);
+            }
+            o += 1;
+        }
+        assert_eq!(o, limits.span());
+    }
+}
