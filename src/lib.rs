@@ -2,6 +2,7 @@
 //!
 //! Data flows down this list; a module uses only those above it:
 //!
+//! - [`settings`]: durations and the like as people write them;
 //! - [`smpp`]: the protocol as pure data, without I/O;
 //! - [`esme`]: one session with an SMSC and its life;
 //! - [`record`]: what travels on topics;
@@ -24,6 +25,7 @@ pub mod esme;
 pub mod kafka;
 pub mod ops;
 pub mod record;
+pub mod settings;
 pub mod simulator;
 pub mod smpp;
 pub mod submit;
