@@ -1,0 +1,166 @@
+//! A real Kafka broker: KRaft, one process, on 127.0.0.1.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+
+use super::client::Kafka;
+use super::fetch::{jars, progress, run};
+use super::process::{Process, free_port, scratch};
+
+/// A broker of our own; it ends with the value, or with the test process.
+pub struct Broker {
+    jars: PathBuf,
+    dir: PathBuf,
+    port: u16,
+    process: Process,
+}
+
+/// The broker all tests share, each with its own topics and groups: the one at
+/// `KAFKA_BOOTSTRAP`, or one started here.
+pub fn kafka() -> Kafka {
+    static SHARED: OnceLock<(Option<Broker>, Kafka)> = OnceLock::new();
+    let (_, kafka) = SHARED.get_or_init(|| match std::env::var("KAFKA_BOOTSTRAP") {
+        Ok(bootstrap) => (None, Kafka::at(bootstrap)),
+        Err(_) => {
+            let broker = Broker::start_private();
+            let kafka = broker.kafka();
+            (Some(broker), kafka)
+        }
+    });
+    kafka.clone()
+}
+
+impl Broker {
+    /// Starts a broker for one test: to be killed, frozen or restarted.
+    pub fn start_private() -> Broker {
+        let jars = jars("kafka", "4.1.1");
+        progress("starting a Kafka broker");
+        let begun = Instant::now();
+        let (dir, port) = (scratch("kafka"), free_port());
+        std::fs::write(dir.join("server.properties"), properties(&dir, port)).expect("a file");
+        run(
+            java(&jars, &dir)
+                .args(["kafka.tools.StorageTool", "format"])
+                .args(["-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c", "server.properties"]),
+            "formatting Kafka's storage",
+        );
+        let process = launch(&jars, &dir);
+        let mut broker = Broker {
+            jars,
+            dir,
+            port,
+            process,
+        };
+        broker.wait_until_it_answers();
+        progress(&format!(
+            "Kafka answers after {:.1} s",
+            begun.elapsed().as_secs_f64()
+        ));
+        broker
+    }
+
+    /// A client of this broker.
+    pub fn kafka(&self) -> Kafka {
+        Kafka::at(format!("127.0.0.1:{}", self.port))
+    }
+
+    /// Kills it; its data stays for [`restart`](Self::restart).
+    pub fn kill9(&mut self) {
+        self.process.kill9();
+    }
+
+    /// Starts it again, on the same port and data.
+    pub fn restart(&mut self) {
+        self.process.kill9();
+        self.process = launch(&self.jars, &self.dir);
+        self.wait_until_it_answers();
+    }
+
+    /// Stops it in its tracks (SIGSTOP).
+    pub fn freeze(&self) {
+        self.process.freeze();
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.process.thaw();
+    }
+
+    /// The broker's process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    fn wait_until_it_answers(&mut self) {
+        let probe: BaseConsumer = self.kafka().config().create().expect("a client");
+        let deadline = Instant::now() + Duration::from_secs(90);
+        loop {
+            match probe.fetch_metadata(None, Duration::from_secs(1)) {
+                Ok(metadata) if !metadata.brokers().is_empty() => return,
+                _ => {
+                    let ended = self.process.ended();
+                    assert!(ended.is_none(), "Kafka ended: {ended:?}");
+                    assert!(Instant::now() < deadline, "Kafka does not answer");
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+            }
+        }
+    }
+}
+
+fn launch(jars: &Path, dir: &Path) -> Process {
+    let mut command = java(jars, dir);
+    command.args(["kafka.Kafka", "server.properties"]);
+    Process::start("Kafka", &mut command, dir.join("server.log"))
+}
+
+fn java(jars: &Path, dir: &Path) -> Command {
+    let mut java = Command::new("java");
+    java.current_dir(dir)
+        .args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
+        .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
+        .arg("-cp")
+        .arg(jars.join("*"));
+    java
+}
+
+fn properties(dir: &Path, port: u16) -> String {
+    let controller = free_port();
+    let logs = dir.join("logs");
+    format!(
+        "
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+log.dirs={logs}
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=5
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=5
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+group.consumer.min.heartbeat.interval.ms=500
+group.consumer.heartbeat.interval.ms=500
+group.consumer.min.session.timeout.ms=3000
+group.consumer.session.timeout.ms=6000
+# A broker killed with -9 is back in 4 s instead of 14.
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+# Compaction that can be watched.
+log.cleaner.backoff.ms=500
+log.cleaner.dedupe.buffer.size=8388608
+log.initial.task.delay.ms=500
+log.retention.check.interval.ms=1000
+",
+        logs = logs.display()
+    )
+}

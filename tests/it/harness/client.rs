@@ -1,0 +1,361 @@
+//! What tests do with Kafka from outside: topics, records in, records and offsets out.
+
+use std::collections::HashSet;
+use std::fmt::Debug;
+use std::future::Future;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::util::Timeout;
+use rdkafka::{ClientContext, config::RDKafkaLogLevel};
+use serde_json::Value;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A name no other test uses, beginning with `stem`.
+pub fn unique(stem: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("a clock after 1970");
+    let n = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("{stem}-{:x}-{n}", now.as_millis())
+}
+
+/// A Kafka cluster as seen by a test.
+#[derive(Clone, Debug)]
+pub struct Kafka {
+    /// `bootstrap.servers`.
+    pub bootstrap: String,
+}
+
+/// A record as it was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset.
+    pub offset: i64,
+    /// Its key, as text.
+    pub key: Option<String>,
+    /// Its value as JSON; a text if it is not JSON, null if it is a tombstone.
+    pub value: Value,
+    /// Its headers, as text.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Record {
+    fn of(message: &BorrowedMessage<'_>) -> Record {
+        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+        let value = message.payload().map_or(Value::Null, |octets| {
+            serde_json::from_slice(octets).unwrap_or_else(|_| Value::String(text(octets)))
+        });
+        let headers = message.headers().map_or(Vec::new(), |headers| {
+            let header = |h: Header<'_, &[u8]>| (h.key.to_owned(), text(h.value.unwrap_or(b"")));
+            headers.iter().map(header).collect()
+        });
+        Record {
+            partition: message.partition(),
+            offset: message.offset(),
+            key: message.key().map(text),
+            value,
+            headers,
+        }
+    }
+}
+
+/// A record to be produced.
+#[derive(Clone, Debug, Default)]
+pub struct Send<'a> {
+    /// Its partition, if not by key.
+    pub partition: Option<i32>,
+    /// Its key.
+    pub key: Option<&'a str>,
+    /// Its value; `None` is a tombstone.
+    pub value: Option<&'a [u8]>,
+    /// Its headers.
+    pub headers: &'a [(&'a str, &'a str)],
+}
+
+struct Delivered;
+
+impl ClientContext for Delivered {
+    fn log(&self, _: RDKafkaLogLevel, _: &str, _: &str) {}
+    fn error(&self, _: KafkaError, _: &str) {}
+}
+
+impl ProducerContext for Delivered {
+    type DeliveryOpaque = ();
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            panic!("a test's record was not delivered: {error}");
+        }
+    }
+}
+
+impl Kafka {
+    pub(super) fn at(bootstrap: String) -> Kafka {
+        Kafka { bootstrap }
+    }
+
+    /// Client properties for this cluster.
+    pub fn config(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("log_level", "0")
+            .set("retry.backoff.ms", "20")
+            .set("reconnect.backoff.ms", "20")
+            .set("reconnect.backoff.max.ms", "200");
+        config
+    }
+
+    /// Properties of a member of `group`.
+    pub fn member(&self, group: &str) -> ClientConfig {
+        let mut config = self.config();
+        config
+            .set("group.id", group)
+            .set("session.timeout.ms", "6000")
+            .set("heartbeat.interval.ms", "300")
+            .set("fetch.wait.max.ms", "50");
+        config
+    }
+
+    /// Creates a topic.
+    pub fn topic(&self, name: &str, partitions: i32, configs: &[(&str, &str)]) {
+        let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        for (key, value) in configs {
+            topic = topic.set(key, value);
+        }
+        let results = wait(self.admin().create_topics([&topic], &options()));
+        for result in results.expect("topics can be created") {
+            result.expect("the topic is new");
+        }
+        // Clients ask any time later: the topic must be known by then.
+        let probe: BaseConsumer = self.config().create().expect("a client");
+        let known = || {
+            let metadata = probe
+                .fetch_metadata(Some(name), PATIENCE)
+                .expect("metadata");
+            metadata.topics()[0].partitions().len() == partitions as usize
+        };
+        eventually("the topic is known", PATIENCE, known);
+    }
+
+    /// Deletes a topic.
+    pub fn delete_topic(&self, name: &str) {
+        wait(self.admin().delete_topics(&[name], &options())).expect("topics can be deleted");
+    }
+
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        self.config().create().expect("an admin client")
+    }
+
+    /// Produces records in order, each acknowledged before this returns.
+    pub fn produce(&self, topic: &str, records: &[Send<'_>]) {
+        let producer: BaseProducer<Delivered> = self
+            .config()
+            .set("enable.idempotence", "true")
+            .set("linger.ms", "1")
+            .create_with_context(Delivered)
+            .expect("a producer");
+        for one in records {
+            let mut headers = OwnedHeaders::new();
+            for (key, value) in one.headers {
+                headers = headers.insert(Header {
+                    key,
+                    value: Some(*value),
+                });
+            }
+            let mut record = BaseRecord::<str, [u8]>::to(topic).headers(headers);
+            record.partition = one.partition;
+            record.key = one.key;
+            record.payload = one.value;
+            while let Err((error, back)) = producer.send(record) {
+                assert!(
+                    error.rdkafka_error_code() == Some(rdkafka::types::RDKafkaErrorCode::QueueFull),
+                    "{error}"
+                );
+                producer.poll(Duration::from_millis(10));
+                record = back;
+            }
+        }
+        producer.flush(PATIENCE).expect("all delivered");
+    }
+
+    /// Produces JSON values without keys, to one partition.
+    pub fn produce_json(&self, topic: &str, partition: i32, values: &[Value]) {
+        let texts: Vec<String> = values.iter().map(Value::to_string).collect();
+        let record = |text: &String| text.clone().into_bytes();
+        let octets: Vec<Vec<u8>> = texts.iter().map(record).collect();
+        let records: Vec<Send<'_>> = octets
+            .iter()
+            .map(|v| Send {
+                partition: Some(partition),
+                value: Some(v),
+                ..Send::default()
+            })
+            .collect();
+        self.produce(topic, &records);
+    }
+
+    /// Every committed record of a topic up to its last stable offset now.
+    pub fn records(&self, topic: &str) -> Vec<Record> {
+        let reader = Reader::new(self, topic);
+        let mut open: HashSet<i32> = (0..reader.partitions).collect();
+        let mut records = Vec::new();
+        let deadline = Instant::now() + PATIENCE;
+        while !open.is_empty() {
+            assert!(Instant::now() < deadline, "{topic} is not read to its end");
+            match reader.consumer.poll(Duration::from_millis(100)) {
+                Some(Ok(message)) => records.push(Record::of(&message)),
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    open.remove(&partition);
+                }
+                Some(Err(error)) => panic!("{topic}: {error}"),
+                None => {}
+            }
+        }
+        records
+    }
+
+    /// Committed records of a topic, read until `enough` says so.
+    pub fn records_until(
+        &self,
+        topic: &str,
+        patience: Duration,
+        enough: impl Fn(&[Record]) -> bool,
+    ) -> Vec<Record> {
+        let reader = Reader::new(self, topic);
+        let mut records = Vec::new();
+        let deadline = Instant::now() + patience;
+        while !enough(&records) {
+            if Instant::now() >= deadline {
+                let last = &records[records.len().saturating_sub(5)..];
+                panic!(
+                    "{topic}: after {patience:?} {} records, last {last:#?}",
+                    records.len()
+                );
+            }
+            if let Some(Ok(message)) = reader.consumer.poll(Duration::from_millis(20)) {
+                records.push(Record::of(&message));
+            }
+        }
+        records
+    }
+
+    /// Waits for at least `n` committed records of a topic.
+    pub fn wait_records(&self, topic: &str, n: usize, patience: Duration) -> Vec<Record> {
+        self.records_until(topic, patience, |records| records.len() >= n)
+    }
+
+    /// Offset and metadata a group has committed for a partition.
+    pub fn committed(&self, group: &str, topic: &str, partition: i32) -> Option<(i64, String)> {
+        let consumer: BaseConsumer = self.member(group).create().expect("a client");
+        let mut list = TopicPartitionList::new();
+        list.add_partition(topic, partition);
+        let found = consumer
+            .committed_offsets(list, PATIENCE)
+            .expect("committed offsets");
+        let element = found.find_partition(topic, partition).expect("asked for");
+        match element.offset() {
+            Offset::Offset(offset) => Some((offset, element.metadata().to_owned())),
+            _ => None,
+        }
+    }
+
+    /// First offset and last stable offset of a partition.
+    pub fn watermarks(&self, topic: &str, partition: i32) -> (i64, i64) {
+        let mut config = self.config();
+        let consumer: BaseConsumer = config
+            .set("isolation.level", "read_committed")
+            .create()
+            .expect("a client");
+        consumer
+            .fetch_watermarks(topic, partition, PATIENCE)
+            .expect("watermarks")
+    }
+}
+
+struct Reader {
+    consumer: BaseConsumer,
+    partitions: i32,
+}
+
+impl Reader {
+    fn new(kafka: &Kafka, topic: &str) -> Reader {
+        let consumer: BaseConsumer = kafka
+            .config()
+            .set("group.id", unique("reader"))
+            .set("enable.auto.commit", "false")
+            .set("enable.partition.eof", "true")
+            .set("isolation.level", "read_committed")
+            .set("auto.offset.reset", "earliest")
+            .set("fetch.wait.max.ms", "50")
+            .create()
+            .expect("a reader");
+        let metadata = consumer
+            .fetch_metadata(Some(topic), PATIENCE)
+            .expect("metadata");
+        let partitions = metadata.topics()[0].partitions().len() as i32;
+        let mut list = TopicPartitionList::new();
+        for partition in 0..partitions {
+            list.add_partition_offset(topic, partition, Offset::Beginning)
+                .expect("an offset");
+        }
+        consumer.assign(&list).expect("assigned");
+        Reader {
+            consumer,
+            partitions,
+        }
+    }
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().operation_timeout(Some(Timeout::After(PATIENCE)))
+}
+
+/// Runs a future to its end.
+pub fn wait<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("a runtime").block_on(future)
+}
+
+/// Waits until `condition` holds.
+pub fn eventually(what: &str, patience: Duration, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + patience;
+    while !condition() {
+        assert!(Instant::now() < deadline, "not in {patience:?}: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Waits until `value` equals `expected`.
+pub fn becomes<T: PartialEq + Debug>(
+    expected: T,
+    patience: Duration,
+    mut value: impl FnMut() -> T,
+) {
+    let deadline = Instant::now() + patience;
+    loop {
+        let now = value();
+        if now == expected {
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "{now:?} did not become {expected:?} in {patience:?}"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

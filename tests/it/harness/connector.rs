@@ -1,0 +1,44 @@
+//! The real `kafka-smpp` program as a child process.
+
+use std::ops::{Deref, DerefMut};
+use std::process::Command;
+
+use super::process::{Process, scratch};
+
+/// A running `kafka-smpp run`.
+pub struct Connector(Process);
+
+impl Connector {
+    /// Starts the connector with this configuration.
+    pub fn start(toml: &str) -> Connector {
+        Connector::start_with(toml, &[])
+    }
+
+    /// Starts it with environment variables besides.
+    pub fn start_with(toml: &str, env: &[(&str, &str)]) -> Connector {
+        let dir = scratch("connector");
+        let config = dir.join("connector.toml");
+        std::fs::write(&config, toml).expect("a file");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kafka-smpp"));
+        command
+            .current_dir(&dir)
+            .arg("run")
+            .arg("--config")
+            .arg(config);
+        command.envs(env.iter().copied());
+        Connector(Process::start("kafka-smpp", &mut command, dir.join("log")))
+    }
+}
+
+impl Deref for Connector {
+    type Target = Process;
+    fn deref(&self) -> &Process {
+        &self.0
+    }
+}
+
+impl DerefMut for Connector {
+    fn deref_mut(&mut self) -> &mut Process {
+        &mut self.0
+    }
+}

@@ -1,0 +1,76 @@
+//! Fetches the other authors' programs the tests run against, once, into `target/peers`.
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+
+/// Says what takes so long. Not captured by the test runner.
+pub fn progress(text: &str) {
+    let _ = writeln!(std::io::stderr(), "     harness {text}");
+}
+
+/// The folder of a peer's own files.
+pub fn source(peer: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/peers")
+        .join(peer)
+}
+
+/// The folder `target/peers/NAME`, made by `make` if it is not there yet. It is made under
+/// another name and moved, so whoever is killed half way, or comes second, does no harm.
+pub fn cached(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .parent()
+        .expect("target/");
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(|e| e.into_inner());
+    let ready = target.join("peers").join(name);
+    if !ready.exists() {
+        let making = target
+            .join("peers")
+            .join(format!("{name}.{}", std::process::id()));
+        std::fs::create_dir_all(&making).expect("target/peers is writable");
+        make(&making);
+        if std::fs::rename(&making, &ready).is_err() {
+            let _ = std::fs::remove_dir_all(&making);
+        }
+    }
+    ready
+}
+
+/// The jars of the peer's `pom.xml`; `version` changes when the pom does.
+pub fn jars(peer: &str, version: &str) -> PathBuf {
+    cached(&format!("{peer}-{version}"), |into| {
+        progress(&format!("fetching {peer} {version} through Maven"));
+        let mut output = std::ffi::OsString::from("-DoutputDirectory=");
+        output.push(into);
+        let pom = source(peer).join("pom.xml");
+        let args = ["-q", "-B", "-f"].map(OsStr::new);
+        let mut mvn = Command::new("mvn");
+        mvn.args(args)
+            .arg(pom)
+            .arg("dependency:copy-dependencies")
+            .arg(output);
+        run(
+            &mut mvn,
+            "the tests need Java 17 or newer and Maven, or KAFKA_BOOTSTRAP",
+        );
+    })
+}
+
+/// Runs a command to its end; panics with its output and `hint` if it fails.
+pub fn run(command: &mut Command, hint: &str) {
+    let done = command.stdin(Stdio::null()).output();
+    let done = done.unwrap_or_else(|e| panic!("{command:?}: {e} ({hint})"));
+    let (out, err) = (
+        String::from_utf8_lossy(&done.stdout),
+        String::from_utf8_lossy(&done.stderr),
+    );
+    assert!(
+        done.status.success(),
+        "{command:?}: {} ({hint})\n{out}{err}",
+        done.status
+    );
+}

@@ -1,0 +1,12 @@
+//! Everything the tests run against, fetched and started by themselves.
+
+mod broker;
+mod client;
+mod connector;
+mod fetch;
+mod process;
+
+pub use broker::{Broker, kafka};
+pub use client::{Kafka, Record, Send, becomes, eventually, unique, wait};
+pub use connector::Connector;
+pub use process::{Process, free_port, scratch};

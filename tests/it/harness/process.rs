@@ -1,0 +1,184 @@
+//! Child processes that never outlive the test process, however it ends.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// Reads what to clean up, and does so when the pipe to the test process closes: at its end,
+/// or when it was killed.
+const WATCHDOG: &str = r#"
+pids=' '
+while read -r verb pid; do
+  case $verb in
+    kill) pids="$pids$pid " ;;
+    spare) case $pids in *" $pid "*) pids="${pids%% $pid *} ${pids#* $pid }" ;; esac ;;
+  esac
+done
+for pid in $pids; do kill -9 "$pid"; done
+rm -rf "$1"
+"#;
+
+fn watchdog(verb: &str, pid: u32) {
+    static PIPE: OnceLock<Mutex<ChildStdin>> = OnceLock::new();
+    let pipe = PIPE.get_or_init(|| {
+        let mut sh = Command::new("sh");
+        sh.args(["-c", WATCHDOG, "watchdog"]).arg(root());
+        sh.stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        // Out of the terminal's foreground group: Ctrl-C must not end it first.
+        let mut child = sh.process_group(0).spawn().expect("sh starts");
+        Mutex::new(child.stdin.take().expect("a pipe"))
+    });
+    writeln!(pipe.lock().unwrap(), "{verb} {pid}").expect("the watchdog lives");
+}
+
+/// The test process's own directory, removed at its end.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("run.{}", std::process::id()))
+}
+
+/// A new, empty directory, removed when the test process ends.
+pub fn scratch(name: &str) -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let dir = root().join(format!("{name}.{}", NEXT.fetch_add(1, Ordering::Relaxed)));
+    std::fs::create_dir_all(&dir).expect("target/tmp is writable");
+    dir
+}
+
+/// A TCP port on 127.0.0.1 that was free a moment ago.
+pub fn free_port() -> u16 {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    socket.local_addr().expect("an address").port()
+}
+
+/// A running child whose output goes to a file; killed when dropped.
+pub struct Process {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `command`; what it prints is appended to `log`.
+    pub fn start(name: &str, command: &mut Command, log: PathBuf) -> Process {
+        let out = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .expect("a log file");
+        let err: File = out.try_clone().expect("a log file");
+        command
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(err)
+            .process_group(0);
+        let child = command
+            .spawn()
+            .unwrap_or_else(|e| panic!("{name} does not start: {e}"));
+        watchdog("kill", child.id());
+        Process {
+            name: name.to_owned(),
+            child,
+            log,
+        }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it printed so far.
+    pub fn log(&self) -> String {
+        let octets = std::fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&octets).into_owned()
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id() as i32);
+        kill(pid, signal).unwrap_or_else(|e| panic!("{signal} to {}: {e}", self.name));
+    }
+
+    /// Stops it in its tracks (SIGSTOP).
+    pub fn freeze(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn thaw(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    /// Kills it (SIGKILL) and waits for its end.
+    pub fn kill9(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        watchdog("spare", self.child.id());
+    }
+
+    /// Its exit status if it has ended.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        let status = self.child.try_wait().expect("a child of ours");
+        if status.is_some() {
+            watchdog("spare", self.child.id());
+        }
+        status
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self, patience: Duration) -> ExitStatus {
+        let deadline = Instant::now() + patience;
+        loop {
+            if let Some(status) = self.ended() {
+                return status;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{} did not end in {patience:?}",
+                self.name
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits until its log contains `text`.
+    pub fn wait_for_log(&mut self, text: &str, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        while !self.log().contains(text) {
+            let name = &self.name;
+            assert!(
+                self.child.try_wait().unwrap().is_none(),
+                "{name} ended before {text:?}"
+            );
+            assert!(
+                Instant::now() < deadline,
+                "{name} did not log {text:?} in {patience:?}"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill9();
+        if std::thread::panicking() {
+            let log = self.log();
+            let from = log.len().saturating_sub(20_000);
+            let from = (from..log.len())
+                .find(|i| log.is_char_boundary(*i))
+                .unwrap_or(0);
+            eprintln!("---- log of {} ----\n{}\n----", self.name, &log[from..]);
+        }
+    }
+}
