@@ -35,6 +35,8 @@ fn watchdog(verb: &str, pid: u32) {
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         // Out of the terminal's foreground group: Ctrl-C must not end it first.
+        // It is meant to outlive this process, so nobody waits for it.
+        #[allow(clippy::zombie_processes)]
         let mut child = sh.process_group(0).spawn().expect("sh starts");
         Mutex::new(child.stdin.take().expect("a pipe"))
     });
