@@ -1,1 +1,5 @@
 //! Deliveries joined with correlation: receipts and inbound messages.
+
+pub mod options;
+
+pub use options::Settings;

@@ -1,1 +1,5 @@
 //! Outbound record to submit_sm to result.
+
+pub mod options;
+
+pub use options::{OnStatus, Settings};

@@ -1,0 +1,33 @@
+//! What can be set about correlation.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::settings::Time;
+
+/// How receipts are joined with what was submitted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// How long a receipt waits for the response it belongs to when it comes first. After
+    /// that it is published with `correlated: false`. Longer than a hanging transaction:
+    /// at least `kafka.transaction_timeout` and 10 s.
+    pub early_receipt_grace: Time,
+    /// How long a message is remembered after its first final receipt, for receipts that
+    /// are repeated or come out of order.
+    pub final_retention: Time,
+    /// How long a message without a final receipt is remembered. Then an `overdue` event
+    /// says that none came, and the message is forgotten. Longer than the longest validity
+    /// period in use.
+    pub receipt_ttl: Time,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            early_receipt_grace: Time::seconds(60),
+            final_retention: Time::seconds(3600),
+            receipt_ttl: Time::seconds(3 * 86_400),
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! What can be set about submitting.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::settings::{InDoubt, Octets, Time};
+
+/// How outbound records become submit_sm and results.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// What becomes of a message that may have been sent and got no answer: `report` it as a
+    /// SendError of kind OUTCOME_UNKNOWN, or `resend` it (its result then says
+    /// possible_duplicate). A message can say otherwise in its own `in_doubt`.
+    pub in_doubt: InDoubt,
+    /// How often a message in doubt is resent at most; then it is reported. 0 to 100.
+    #[schemars(range(max = 100))]
+    pub max_resends: u32,
+    /// How long a message that names neither `expires_at` nor `validity_period` is retried
+    /// while the SMSC throttles or fails for a while; then it is a SendError of kind EXPIRED.
+    pub message_deadline: Time,
+    /// The first wait before a message whose command_status says `retry` is sent again. It
+    /// doubles with each retry.
+    pub retry_delay: Time,
+    /// A retry that would wait longer than this is not held in memory: the message is
+    /// appended to its topic again, with its attempts and its first position in headers.
+    pub max_hold: Time,
+    /// How long a partition that is taken away waits for outstanding answers before it is
+    /// given up. Shorter than `kafka.session_timeout`.
+    pub revoke_drain: Time,
+    /// How far ahead of sending offsets are reserved in Kafka, as time at the present rate.
+    /// Longer means fewer commits and more messages in doubt after a crash.
+    pub reserve_horizon: Time,
+    /// How many records of one partition are held in memory at most. 1 to 20000: a longer
+    /// span of unfinished records does not fit into the metadata of a commit.
+    #[schemars(range(min = 1, max = 20_000))]
+    pub fetch_records: u32,
+    /// How many octets of records of one partition are held in memory at most.
+    pub fetch_octets: Octets,
+    /// What a command_status of a submit_sm_resp means: `throttle` (the bind slows down and
+    /// the message is sent again), `retry` (the message is sent again later), `reject` (a
+    /// terminal result). By name or number: `ESME_RSYSERR = "reject"`, `"0x0000045B" =
+    /// "retry"`. Anything not listed here or in the defaults is `reject`.
+    pub status: StatusTable,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            in_doubt: InDoubt::Report,
+            max_resends: 1,
+            message_deadline: Time::seconds(3600),
+            retry_delay: Time::seconds(1),
+            max_hold: Time::seconds(30),
+            revoke_drain: Time::seconds(2),
+            reserve_horizon: Time::millis(300),
+            fetch_records: 20_000,
+            fetch_octets: Octets::mib(16),
+            status: StatusTable::default(),
+        }
+    }
+}
+
+/// What a command_status other than ESME_ROK means for the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnStatus {
+    /// The bind is too fast: it slows down, and the message is sent again.
+    Throttle,
+    /// A passing trouble with this message: it is sent again after a while.
+    Retry,
+    /// The SMSC does not want the message: a terminal result.
+    Reject,
+}
+
+/// What each command_status means, with defaults for those that are not named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatusTable(BTreeMap<u32, OnStatus>);
+
+impl StatusTable {
+    /// What `status` means. A status that is not in the table is a rejection.
+    pub fn get(&self, status: u32) -> OnStatus {
+        self.0.get(&status).copied().unwrap_or(OnStatus::Reject)
+    }
+}
+
+/// The defaults (SMPP 3.4 v1.2, table 5-2).
+const DEFAULTS: [(u32, &str, OnStatus); 4] = [
+    (0x08, "ESME_RSYSERR", OnStatus::Retry),
+    (0x14, "ESME_RMSGQFUL", OnStatus::Throttle),
+    (0x58, "ESME_RTHROTTLED", OnStatus::Throttle),
+    (0x64, "ESME_RX_T_APPN", OnStatus::Retry),
+];
+
+impl Default for StatusTable {
+    fn default() -> Self {
+        StatusTable(DEFAULTS.iter().map(|(n, _, on)| (*n, *on)).collect())
+    }
+}
+
+fn number(key: &str) -> Option<u32> {
+    match key.strip_prefix("0x").or_else(|| key.strip_prefix("0X")) {
+        Some(hex) => u32::from_str_radix(hex, 16).ok(),
+        None => key.parse().ok(),
+    }
+}
+
+fn parse(key: &str) -> Result<u32, String> {
+    let named = DEFAULTS.iter().find(|(_, name, _)| *name == key);
+    named.map(|(n, ..)| *n).or_else(|| number(key)).filter(|n| *n != 0).ok_or_else(|| {
+        format!("{key:?} is not a command_status: write a name such as ESME_RTHROTTLED, or a number such as \"0x58\"; ESME_ROK is always a success")
+    })
+}
+
+impl Serialize for StatusTable {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let name = |n: u32| match DEFAULTS.iter().find(|(number, ..)| *number == n) {
+            Some((_, name, _)) => Cow::Borrowed(*name),
+            None => Cow::Owned(format!("{n:#010x}")),
+        };
+        serializer.collect_map(self.0.iter().map(|(n, on)| (name(*n), on)))
+    }
+}
+
+impl<'de> Deserialize<'de> for StatusTable {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut table = StatusTable::default();
+        for (key, on) in BTreeMap::<String, OnStatus>::deserialize(deserializer)? {
+            table.0.insert(parse(&key).map_err(D::Error::custom)?, on);
+        }
+        Ok(table)
+    }
+}
+
+impl JsonSchema for StatusTable {
+    fn schema_name() -> Cow<'static, str> {
+        "StatusTable".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let on = generator.subschema_for::<OnStatus>();
+        json_schema!({ "type": "object", "additionalProperties": on })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(json: &str) -> Result<StatusTable, String> {
+        serde_json::from_str(json).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn what_is_named_overrides_a_default_and_the_rest_stays() {
+        let table = table(r#"{"ESME_RSYSERR": "reject", "0x45B": "retry"}"#).unwrap();
+        assert_eq!(table.get(0x08), OnStatus::Reject);
+        assert_eq!(table.get(0x45B), OnStatus::Retry);
+        assert_eq!(table.get(0x58), OnStatus::Throttle);
+        assert_eq!(table.get(0x0B), OnStatus::Reject);
+    }
+
+    #[test]
+    fn a_status_that_does_not_exist_is_named() {
+        let error = table(r#"{"ESME_RTHROTLED": "retry"}"#).unwrap_err();
+        assert!(
+            error.contains("ESME_RTHROTLED") && error.contains("0x58"),
+            "{error}"
+        );
+        assert!(table(r#"{"0": "retry"}"#).is_err());
+    }
+
+    #[test]
+    fn the_table_reads_what_it_prints() {
+        let before = table(r#"{"1115": "throttle"}"#).unwrap();
+        let text = serde_json::to_string(&before).unwrap();
+        assert_eq!(table(&text).unwrap(), before);
+    }
+}
