@@ -1,1 +1,4 @@
 //! What travels on topics.
+
+pub mod internal;
+pub mod keys;

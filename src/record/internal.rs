@@ -1,0 +1,184 @@
+//! Values of the two internal topics, `sms.correlation` and `sms.deliveries`.
+//!
+//! They are read by other processes, of the version before and after this one too: fields
+//! that a reader does not know are skipped, fields that may be missing have a default.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::keys::Position;
+
+/// What is remembered of a submitted message, or of one part, until its last receipt: the
+/// value beside [`creation`](super::keys::creation). Written with the SMSC's response; after
+/// that only the owner of the partition writes to its key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Correlation {
+    /// The ESME that submitted it.
+    pub esme: String,
+    /// The SMSC's message_id, as it came in the response.
+    pub message_id: String,
+    /// The message's log id.
+    pub log_id: String,
+    /// The message's own extra data, byte for byte.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extra_data: Option<Box<RawValue>>,
+    /// The outbound record.
+    pub record: Position,
+    /// Which part of a long message, from 1; absent if it went as one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<u16>,
+    /// Which attempt it was, from 1.
+    pub attempt: u32,
+    /// When its submit_sm was written.
+    pub submitted_at: Timestamp,
+    /// The sender's address as submitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The recipient's address as submitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<String>,
+    /// Headers of the outbound record that travel on to its receipts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<Header>,
+    /// Receipts published already, so that a repeat is known as one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seen: Vec<Seen>,
+    /// When its first final receipt was published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub final_at: Option<Timestamp>,
+}
+
+/// A Kafka header.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// Its key.
+    pub key: String,
+    /// Its value, Base64 in JSON; a header may have none.
+    #[serde(
+        default,
+        with = "base64_option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub value: Option<Vec<u8>>,
+}
+
+/// A receipt that was published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Its message_state (SMPP 5.0, 4.8.4.41).
+    pub state: u8,
+    /// CRC-32 of the body of its PDU.
+    pub digest: u32,
+}
+
+/// A receipt as it came: the value on `sms.deliveries`, under its
+/// [`identity`](super::keys::identity).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// The ESME that received it.
+    pub esme: String,
+    /// The bind it came on.
+    pub bind: String,
+    /// When it came.
+    pub received_at: Timestamp,
+    /// The whole deliver_sm or data_sm, header included, Base64 in JSON.
+    #[serde(with = "base64")]
+    pub pdu: Vec<u8>,
+}
+
+/// A receipt that waits for its message: the value beside [`parked`](super::keys::parked).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parked {
+    /// The receipt.
+    pub delivery: Delivery,
+    /// When it was published without its message, which ended its wait; it is kept for a
+    /// while so that its repeats are known as such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published_at: Option<Timestamp>,
+}
+
+/// What whoever takes over a partition writes to it first: when the nonce is read back,
+/// everything written before is in memory. The value beside [`owner`](super::keys::owner).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// Unique to this takeover.
+    pub nonce: String,
+    /// The transactional.id of the owner's producer.
+    pub writer: String,
+}
+
+/// Octets as Base64.
+mod base64 {
+    use ::base64::Engine as _;
+    use ::base64::engine::general_purpose::STANDARD;
+    use serde::de::{Deserialize, Deserializer, Error as _};
+    use serde::ser::Serializer;
+
+    pub fn serialize<S: Serializer>(octets: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&STANDARD.encode(octets))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(from)?;
+        STANDARD.decode(text.as_bytes()).map_err(D::Error::custom)
+    }
+}
+
+/// Octets as Base64, or null.
+mod base64_option {
+    use serde::de::{Deserialize, Deserializer};
+    use serde::ser::{Serialize, Serializer};
+
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Octets(#[serde(with = "super::base64")] Vec<u8>);
+
+    pub fn serialize<S: Serializer>(octets: &Option<Vec<u8>>, to: S) -> Result<S::Ok, S::Error> {
+        octets.clone().map(Octets).serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<u8>>, D::Error> {
+        Ok(Option::<Octets>::deserialize(from)?.map(|o| o.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_correlation_reads_back_with_its_extra_data_byte_for_byte() {
+        let line = r#"{"esme":"acme","message_id":"7F","log_id":"a","extra_data":{"b" : 1.50, "a":[ ]},"record":{"topic":"sms.outbound","partition":3,"offset":1042},"part":2,"attempt":1,"submitted_at":"2026-01-02T03:04:05.000006Z","destination":"+4179","headers":[{"key":"traceparent","value":"MDA="},{"key":"empty"}],"seen":[{"state":1,"digest":7}]}"#;
+        let read: Correlation = serde_json::from_str(line).unwrap();
+        assert_eq!(
+            read.extra_data.as_ref().unwrap().get(),
+            r#"{"b" : 1.50, "a":[ ]}"#
+        );
+        assert_eq!(read.headers[0].value.as_deref(), Some(&b"00"[..]));
+        assert_eq!(read.headers[1].value, None);
+        assert_eq!(serde_json::to_string(&read).unwrap(), line);
+    }
+
+    #[test]
+    fn a_field_of_a_later_version_is_skipped() {
+        let line = r#"{"nonce":"n","writer":"w","since":5}"#;
+        let read: Owner = serde_json::from_str(line).unwrap();
+        assert_eq!((&*read.nonce, &*read.writer), ("n", "w"));
+    }
+
+    #[test]
+    fn a_parked_receipt_reads_back() {
+        let parked = Parked {
+            delivery: Delivery {
+                esme: "acme".into(),
+                bind: "acme-0".into(),
+                received_at: "2026-01-02T03:04:05Z".parse().unwrap(),
+                pdu: vec![0, 0, 0, 16, 255],
+            },
+            published_at: None,
+        };
+        let line = serde_json::to_string(&parked).unwrap();
+        assert!(line.contains(r#""pdu":"AAAAEP8=""#), "{line}");
+        assert_eq!(serde_json::from_str::<Parked>(&line).unwrap(), parked);
+    }
+}

@@ -1,0 +1,199 @@
+//! Keys of the internal topics, and the partition an identity belongs to.
+//!
+//! | topic | key | what |
+//! |---|---|---|
+//! | `sms.correlation` | `esme/message_id/topic:partition:offset[.part]` | a submitted message, or a part of it |
+//! | `sms.correlation` | `esme/message_id/@offset` | a receipt without its message, parked; the offset is the delivery's |
+//! | `sms.correlation` | `@owner/partition` | written by whoever takes a partition over |
+//! | `sms.deliveries` | `esme/message_id` | a receipt as it came |
+//!
+//! The message id may hold any character, a slash included; what follows the last slash
+//! never does, because Kafka allows none in a topic's name. So a key reads back one way only.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Where a record stands: of which topic, partition and offset it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Position {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.topic, self.partition, self.offset)
+    }
+}
+
+/// A message as its SMSC knows it: the identity that messages and receipts are joined on.
+/// `message_id` is normalised.
+pub fn identity(esme: &str, message_id: &str) -> String {
+    format!("{esme}/{message_id}")
+}
+
+/// The key under which a submitted message, or part `part` of it, is remembered.
+pub fn creation(esme: &str, message_id: &str, source: &Position, part: Option<u16>) -> String {
+    match part {
+        None => format!("{esme}/{message_id}/{source}"),
+        Some(part) => format!("{esme}/{message_id}/{source}.{part}"),
+    }
+}
+
+/// The key under which the receipt at `offset` of the deliveries waits for its message.
+pub fn parked(identity: &str, offset: i64) -> String {
+    format!("{identity}/@{offset}")
+}
+
+/// The key of the barrier that whoever takes over `partition` writes.
+pub fn owner(partition: i32) -> String {
+    format!("{OWNER}/{partition}")
+}
+
+/// The partition of `sms.correlation` and `sms.deliveries` to which `identity` belongs:
+/// CRC-32 (as in zlib) modulo `partitions`, like librdkafka's `consistent` partitioner.
+/// It must stay the same for ever: messages are found by it days later.
+pub fn partition(identity: &[u8], partitions: i32) -> i32 {
+    let partitions = u32::try_from(partitions).unwrap_or(1).max(1);
+    // A remainder of an i32 fits an i32.
+    (crc32fast::hash(identity) % partitions) as i32
+}
+
+const OWNER: &str = "@owner";
+
+/// What a key of `sms.correlation` stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key<'a> {
+    /// A submitted message or part.
+    Creation {
+        /// The identity it is joined on, `esme/message_id`.
+        identity: &'a str,
+        /// The rest of the key: which creation of that identity it is.
+        which: &'a str,
+    },
+    /// A parked receipt.
+    Parked {
+        /// The identity it is joined on, `esme/message_id`.
+        identity: &'a str,
+        /// Its offset in the deliveries.
+        offset: i64,
+    },
+    /// An owner's barrier.
+    Owner {
+        /// The partition taken over.
+        partition: i32,
+    },
+}
+
+impl<'a> Key<'a> {
+    /// Reads a key back; `None` if it is none of ours.
+    pub fn parse(key: &'a [u8]) -> Option<Key<'a>> {
+        let (identity, which) = std::str::from_utf8(key).ok()?.rsplit_once('/')?;
+        if identity == OWNER {
+            let partition = which.parse().ok()?;
+            return Some(Key::Owner { partition });
+        }
+        if !identity.contains('/') {
+            return None;
+        }
+        match which.strip_prefix('@') {
+            Some(offset) => Some(Key::Parked {
+                identity,
+                offset: offset.parse().ok()?,
+            }),
+            None if which.contains(':') => Some(Key::Creation { identity, which }),
+            None => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn source() -> Position {
+        Position {
+            topic: "sms.outbound".into(),
+            partition: 3,
+            offset: 1042,
+        }
+    }
+
+    #[test]
+    fn keys_look_as_documented() {
+        assert_eq!(
+            creation("acme", "7F", &source(), None),
+            "acme/7F/sms.outbound:3:1042"
+        );
+        assert_eq!(
+            creation("acme", "7F", &source(), Some(2)),
+            "acme/7F/sms.outbound:3:1042.2"
+        );
+        assert_eq!(parked(&identity("acme", "7F"), 9), "acme/7F/@9");
+        assert_eq!(owner(4), "@owner/4");
+    }
+
+    #[test]
+    fn the_partition_never_changes() {
+        // Fixed for ever: a change would lose every receipt under way.
+        assert_eq!(crc32fast::hash(b"123456789"), 0xCBF4_3926);
+        assert_eq!(partition(b"123456789", 10), 2);
+        assert_eq!(partition(b"anything", 1), 0);
+        assert_eq!(partition(b"anything", 0), 0);
+    }
+
+    #[test]
+    fn a_barrier_reads_back() {
+        let key = owner(7);
+        assert_eq!(
+            Key::parse(key.as_bytes()),
+            Some(Key::Owner { partition: 7 })
+        );
+    }
+
+    #[test]
+    fn foreign_keys_are_not_read() {
+        for key in [
+            "",
+            "acme",
+            "acme/7F",
+            "acme/7F/",
+            "acme/7F/@x",
+            "@owner/x",
+            "a/b/c",
+        ] {
+            assert_eq!(Key::parse(key.as_bytes()), None, "{key}");
+        }
+        assert_eq!(Key::parse(b"\xff/\xff/t:0:1"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_message_id_reads_back(esme in "[a-z0-9-]{1,8}", id in any::<String>(), offset in 0..i64::MAX, part in any::<Option<u16>>()) {
+            let whole = identity(&esme, &id);
+            let key = creation(&esme, &id, &source(), part);
+            let which = key[whole.len() + 1..].to_owned();
+            prop_assert_eq!(
+                Key::parse(key.as_bytes()),
+                Some(Key::Creation { identity: &whole, which: &which })
+            );
+            let key = parked(&whole, offset);
+            prop_assert_eq!(
+                Key::parse(key.as_bytes()),
+                Some(Key::Parked { identity: &whole, offset })
+            );
+        }
+
+        #[test]
+        fn a_partition_always_exists(key in any::<Vec<u8>>(), n in 1..2000i32) {
+            prop_assert!((0..n).contains(&partition(&key, n)));
+        }
+    }
+}
