@@ -1,1 +1,55 @@
-//! Typed, validated configuration; every error at once.
+//! The configuration: typed, validated, every error at once.
+//!
+//! [`load`] reads a TOML file and the environment; [`Config`] and what it holds are the
+//! final values. The same types make the JSON Schema and the commented example.
+
+mod esme;
+mod kafka;
+mod log;
+mod topics;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use esme::{BindMode, Binds, Esme, InterfaceVersion};
+pub use kafka::{GroupProtocol, Kafka, Property};
+pub use log::{Log, LogFormat};
+pub use topics::Topics;
+
+use crate::settings::Time;
+use crate::{correlate, submit};
+
+/// All of the configuration.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// How long a stop (SIGTERM, SIGINT) waits for outstanding answers and commits before
+    /// it ends all the same. A second signal ends at once. Nothing is lost either way.
+    pub shutdown_timeout: Time,
+    /// Kafka: where it is and how it is used.
+    pub kafka: Kafka,
+    /// Names of the topics beside the outbound ones, which belong to each ESME.
+    pub topics: Topics,
+    /// How outbound records become submit_sm and results.
+    pub submit: submit::Settings,
+    /// How receipts find the messages they belong to.
+    pub correlate: correlate::Settings,
+    /// The log, on standard error.
+    pub log: Log,
+    /// The ESMEs: accounts with SMSCs, each with its own outbound topics.
+    pub esme: Vec<Esme>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            shutdown_timeout: Time::seconds(15),
+            kafka: Kafka::default(),
+            topics: Topics::default(),
+            submit: submit::Settings::default(),
+            correlate: correlate::Settings::default(),
+            log: Log::default(),
+            esme: Vec::new(),
+        }
+    }
+}

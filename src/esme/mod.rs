@@ -1,1 +1,3 @@
 //! One session with an SMSC and its life.
+
+pub mod options;

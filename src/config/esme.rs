@@ -1,0 +1,240 @@
+//! Settings of an ESME: an account with an SMSC.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::esme::options::{Reconnect, Timers, Tls};
+use crate::settings::MessageIds;
+
+/// An account with an SMSC, and the outbound topics whose messages go there.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Esme {
+    /// Its name in events, logs and metrics: letters, digits, `-`, `_`, `.`; unique here, and
+    /// never to be changed, because receipts find their messages by it.
+    pub name: String,
+    /// Its outbound topics. The order is the priority: what waits in the first is sent before
+    /// what waits in the second. The partitions of the first are leases: whoever holds one
+    /// opens its binds, so the first decides how many binds there are. The others must have
+    /// as many partitions.
+    pub outbound: Vec<String>,
+    /// For a receive-only ESME, instead of `outbound`: a topic that stays empty, whose
+    /// partitions are the leases.
+    #[schemars(example = "sms.acme.lease")]
+    pub lease_topic: Option<String>,
+    /// The SMSC's addresses, `host:port`, in the order in which they are tried.
+    pub hosts: Vec<String>,
+    /// The account's name with the SMSC, at most 15 octets (SMPP 3.4 §5.2.1).
+    pub system_id: String,
+    /// The account's password, at most 8 octets (SMPP 3.4 §5.2.2). Better in the environment
+    /// or in `password_file`.
+    #[schemars(with = "String")]
+    #[serde(serialize_with = "masked")]
+    pub password: SecretString,
+    /// File that holds the password, instead of `password`; a line feed at its end does not
+    /// count.
+    #[schemars(example = "/run/secrets/acme-password")]
+    pub password_file: Option<PathBuf>,
+    /// The system_type in bind, at most 12 octets (SMPP 3.4 §5.2.3).
+    pub system_type: String,
+    /// The version of SMPP named in bind: `3.3`, `3.4` or `5.0`.
+    pub interface_version: InterfaceVersion,
+    /// The type of number in bind (SMPP 3.4 §5.2.5).
+    pub addr_ton: u8,
+    /// The numbering plan in bind (SMPP 3.4 §5.2.6).
+    pub addr_npi: u8,
+    /// The addresses served, at most 40 octets (SMPP 3.4 §5.2.7). Most SMSCs ignore it.
+    pub address_range: String,
+    /// How it binds: `transceiver`, `transmitter`, `receiver`, or `pair` (a transmitter and a
+    /// receiver side by side).
+    pub bind: BindMode,
+    /// How many binds there are: `per_partition` of the first outbound topic (fixed by the
+    /// topic, however many processes run), or `per_instance` (per process).
+    pub binds: Binds,
+    /// How many binds the account may have in the whole deployment; a pair counts as two. A
+    /// topic whose partitions need more is refused.
+    #[schemars(range(min = 1))]
+    pub max_binds: u32,
+    /// How many requests of one bind may be without their response.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub window: u32,
+    /// How many deliver_sm of one bind may be unacknowledged; beyond that the SMSC is told
+    /// that its queue is full.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub inbound_window: u32,
+    /// How many PDUs per second the account may send in the whole deployment. 0: no limit.
+    pub max_tps: f64,
+    /// How many PDUs per second one bind may send. 0: no limit.
+    pub max_tps_per_bind: f64,
+    /// How this SMSC writes message ids: `text`, `decimal` or `hex`, in responses and in
+    /// receipts.
+    pub message_id: MessageIds,
+    /// The sender of messages that name none.
+    #[schemars(example = "12345")]
+    pub source: Option<String>,
+    /// Type of number of `source`. By default it follows from how the address looks.
+    #[schemars(example = 5)]
+    pub source_ton: Option<u8>,
+    /// Numbering plan of `source`. By default it follows from how the address looks.
+    #[schemars(example = 0)]
+    pub source_npi: Option<u8>,
+    /// The service_type of messages that name none, at most 5 octets (SMPP 3.4 §5.2.11).
+    pub service_type: String,
+    /// The registered_delivery of messages that name none (SMPP 3.4 §5.2.17): 0 asks for no
+    /// receipt, 1 for one whatever the outcome, 2 for one on failure.
+    pub registered_delivery: u8,
+    /// The encoding of messages that name none. By default GSM 03.38 if it can express the
+    /// text, else UCS-2.
+    #[schemars(example = &"ucs2")]
+    pub encoding: Option<String>,
+    /// The timers of a session.
+    pub timers: Timers,
+    /// How long to wait before binding again.
+    pub reconnect: Reconnect,
+    /// TLS towards the SMSC.
+    pub tls: Tls,
+}
+
+impl Default for Esme {
+    fn default() -> Self {
+        Esme {
+            name: String::new(),
+            outbound: Vec::new(),
+            lease_topic: None,
+            hosts: Vec::new(),
+            system_id: String::new(),
+            password: SecretString::default(),
+            password_file: None,
+            system_type: String::new(),
+            interface_version: InterfaceVersion::default(),
+            addr_ton: 0,
+            addr_npi: 0,
+            address_range: String::new(),
+            bind: BindMode::default(),
+            binds: Binds::default(),
+            max_binds: 10,
+            window: 100,
+            inbound_window: 100,
+            max_tps: 0.0,
+            max_tps_per_bind: 0.0,
+            message_id: MessageIds::default(),
+            source: None,
+            source_ton: None,
+            source_npi: None,
+            service_type: String::new(),
+            registered_delivery: 1,
+            encoding: None,
+            timers: Timers::default(),
+            reconnect: Reconnect::default(),
+            tls: Tls::default(),
+        }
+    }
+}
+
+impl Esme {
+    /// The topic whose partitions are the leases on its binds: the first outbound topic, or
+    /// the lease topic of a receive-only ESME.
+    pub fn leases(&self) -> Option<&str> {
+        self.outbound
+            .first()
+            .or(self.lease_topic.as_ref())
+            .map(String::as_str)
+    }
+
+    /// How many connections one bind makes: two for a pair.
+    pub fn sessions_per_bind(&self) -> u32 {
+        match self.bind {
+            BindMode::Pair => 2,
+            _ => 1,
+        }
+    }
+
+    /// How many partitions of the lease topic `max_binds` allows; `None` where the number of
+    /// binds does not depend on partitions.
+    pub fn max_partitions(&self) -> Option<u32> {
+        match self.binds {
+            Binds::PerPartition(n) => Some(self.max_binds / (n * self.sessions_per_bind()).max(1)),
+            Binds::PerInstance(_) => None,
+        }
+    }
+}
+
+fn masked<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
+    use secrecy::ExposeSecret;
+    serializer.serialize_str(match secret.expose_secret() {
+        "" => "",
+        _ => "***",
+    })
+}
+
+/// How an ESME binds (SMPP 3.4 §2.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BindMode {
+    /// One session both ways.
+    #[default]
+    Transceiver,
+    /// Sends only.
+    Transmitter,
+    /// Receives only.
+    Receiver,
+    /// A transmitter and a receiver side by side.
+    Pair,
+}
+
+impl BindMode {
+    /// Whether messages can be sent.
+    pub fn sends(self) -> bool {
+        self != BindMode::Receiver
+    }
+
+    /// Whether receipts and inbound messages arrive.
+    pub fn receives(self) -> bool {
+        self != BindMode::Transmitter
+    }
+}
+
+/// How many binds there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Binds {
+    /// For each partition of the first outbound topic.
+    PerPartition(u32),
+    /// For each process.
+    PerInstance(u32),
+}
+
+impl Default for Binds {
+    fn default() -> Self {
+        Binds::PerPartition(1)
+    }
+}
+
+/// A version of SMPP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum InterfaceVersion {
+    /// SMPP 3.3.
+    #[serde(rename = "3.3")]
+    V33,
+    /// SMPP 3.4.
+    #[default]
+    #[serde(rename = "3.4")]
+    V34,
+    /// SMPP 5.0.
+    #[serde(rename = "5.0")]
+    V50,
+}
+
+impl InterfaceVersion {
+    /// As `interface_version` on the wire (SMPP 3.4 §5.2.4).
+    pub fn octet(self) -> u8 {
+        match self {
+            InterfaceVersion::V33 => 0x33,
+            InterfaceVersion::V34 => 0x34,
+            InterfaceVersion::V50 => 0x50,
+        }
+    }
+}

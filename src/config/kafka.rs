@@ -1,0 +1,303 @@
+//! Settings of Kafka, and the clients made from them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::settings::{Octets, Time};
+
+/// Kafka: where it is and how it is used.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Kafka {
+    /// Brokers to begin with, `host:port`, separated by commas.
+    pub bootstrap_servers: String,
+    /// The name of this deployment, the same in all of its processes: the beginning of its
+    /// consumer groups (`ID.submit`, `ID.correlate`) and transactional ids. Changing it loses
+    /// the progress.
+    pub application_id: String,
+    /// Unique name of this process for static membership (`group.instance.id`), such as a
+    /// StatefulSet's pod name: a quick restart then moves no partition.
+    #[schemars(example = "kafka-smpp-0")]
+    pub instance_id: Option<String>,
+    /// The rebalance protocol: `classic` (cooperative-sticky), or `consumer` (KIP-848,
+    /// Kafka 4.0 or newer).
+    pub group_protocol: GroupProtocol,
+    /// How long Kafka waits for a silent process before its partitions move. Also how long a
+    /// process cut off from Kafka goes on sending: what it may send is reserved before.
+    pub session_timeout: Time,
+    /// How long Kafka keeps a dead process's transaction open before it ends it.
+    pub transaction_timeout: Time,
+    /// How much a consumer fetches ahead, in octets.
+    pub fetch_buffer: Octets,
+    /// How much a producer holds until Kafka has it, in octets.
+    pub produce_buffer: Octets,
+    /// Further properties of librdkafka for all clients: security, SASL, TLS, compression.
+    pub properties: BTreeMap<String, Property>,
+    /// Properties whose values are read from files: secrets such as `sasl.password`.
+    pub property_files: BTreeMap<String, PathBuf>,
+}
+
+impl Default for Kafka {
+    fn default() -> Self {
+        Kafka {
+            bootstrap_servers: "localhost:9092".into(),
+            application_id: "kafka-smpp".into(),
+            instance_id: None,
+            group_protocol: GroupProtocol::Classic,
+            session_timeout: Time::seconds(10),
+            transaction_timeout: Time::seconds(10),
+            fetch_buffer: Octets::mib(32),
+            produce_buffer: Octets::mib(64),
+            properties: BTreeMap::new(),
+            property_files: BTreeMap::new(),
+        }
+    }
+}
+
+/// A rebalance protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum GroupProtocol {
+    /// The protocol of all Kafka versions, with the cooperative-sticky assignor.
+    #[default]
+    Classic,
+    /// KIP-848: the broker assigns.
+    Consumer,
+}
+
+/// The value of a property of librdkafka; it may be a secret and is never printed.
+#[derive(Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(extend("type" = ["string", "integer", "number", "boolean"]))]
+pub struct Property(pub(super) String);
+
+impl Property {
+    /// The value as librdkafka takes it.
+    pub fn get(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Property {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Serialize for Property {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("***")
+    }
+}
+
+impl<'de> Deserialize<'de> for Property {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Property;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string, a number or true or false")
+            }
+
+            fn visit_str<E>(self, v: &str) -> Result<Property, E> {
+                Ok(Property(v.to_owned()))
+            }
+
+            fn visit_bool<E>(self, v: bool) -> Result<Property, E> {
+                Ok(Property(v.to_string()))
+            }
+
+            fn visit_i64<E>(self, v: i64) -> Result<Property, E> {
+                Ok(Property(v.to_string()))
+            }
+
+            fn visit_u64<E>(self, v: u64) -> Result<Property, E> {
+                Ok(Property(v.to_string()))
+            }
+
+            fn visit_f64<E>(self, v: f64) -> Result<Property, E> {
+                Ok(Property(v.to_string()))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+/// Properties that are ours, and why or what to set instead.
+pub(super) const OWNED: &[(&str, &str)] = &[
+    ("bootstrap.servers", "set kafka.bootstrap_servers instead"),
+    (
+        "metadata.broker.list",
+        "set kafka.bootstrap_servers instead",
+    ),
+    ("group.id", "it follows from kafka.application_id"),
+    ("group.instance.id", "set kafka.instance_id instead"),
+    ("group.protocol", "set kafka.group_protocol instead"),
+    ("session.timeout.ms", "set kafka.session_timeout instead"),
+    (
+        "transaction.timeout.ms",
+        "set kafka.transaction_timeout instead",
+    ),
+    (
+        "transactional.id",
+        "every process has its own; it follows from kafka.application_id",
+    ),
+    (
+        "enable.auto.commit",
+        "offsets are committed in the transaction that holds the results",
+    ),
+    (
+        "auto.commit.enable",
+        "offsets are committed in the transaction that holds the results",
+    ),
+    (
+        "auto.commit.interval.ms",
+        "offsets are committed in the transaction that holds the results",
+    ),
+    (
+        "enable.auto.offset.store",
+        "offsets are committed in the transaction that holds the results",
+    ),
+    (
+        "auto.offset.reset",
+        "where a partition begins is decided from its committed progress",
+    ),
+    (
+        "isolation.level",
+        "only committed records may be read, or results would be doubled",
+    ),
+    (
+        "enable.idempotence",
+        "without it results could be doubled or reordered",
+    ),
+    ("acks", "less than all would lose results"),
+    ("request.required.acks", "less than all would lose results"),
+    (
+        "partition.assignment.strategy",
+        "cooperative-sticky keeps the other partitions sending while one moves",
+    ),
+    (
+        "allow.auto.create.topics",
+        "topics need the right cleanup policy: run kafka-smpp topics create",
+    ),
+    (
+        "queued.max.messages.kbytes",
+        "set kafka.fetch_buffer instead",
+    ),
+    (
+        "queue.buffering.max.kbytes",
+        "set kafka.produce_buffer instead",
+    ),
+];
+
+impl Kafka {
+    /// What every client has in common: brokers, buffers, the user's properties.
+    pub fn client(&self) -> ClientConfig {
+        let mut client = ClientConfig::new();
+        client
+            .set("client.id", &self.application_id)
+            .set("retry.backoff.ms", "20")
+            .set("reconnect.backoff.max.ms", "2000")
+            .set("socket.keepalive.enable", "true")
+            .set("socket.nagle.disable", "true")
+            .set("log.connection.close", "false");
+        for (name, value) in &self.properties {
+            client.set(name, value.get());
+        }
+        client.set("bootstrap.servers", &self.bootstrap_servers);
+        client.set_log_level(RDKafkaLogLevel::Warning);
+        client
+    }
+
+    /// The consumer of outbound records.
+    pub fn submit_consumer(&self) -> ClientConfig {
+        self.group_consumer(&self.submit_group())
+    }
+
+    /// The consumer of deliveries.
+    pub fn correlate_consumer(&self) -> ClientConfig {
+        self.group_consumer(&self.correlate_group())
+    }
+
+    /// A consumer of partitions assigned by hand, which commits nothing.
+    pub fn reader(&self) -> ClientConfig {
+        self.consumer(&format!("{}.reader", self.application_id))
+    }
+
+    /// The producer of deliveries and inbound messages: idempotent, without transactions and
+    /// without delay.
+    pub fn producer(&self) -> ClientConfig {
+        let mut client = self.transactional();
+        client
+            .set("linger.ms", "0")
+            .set("enable.idempotence", "true");
+        client
+    }
+
+    /// What a transactional producer starts from: its transactional.id and time-out are
+    /// still to be set.
+    pub fn transactional(&self) -> ClientConfig {
+        let mut client = self.client();
+        let kib = (self.produce_buffer.get() >> 10).max(1).to_string();
+        client.set("queue.buffering.max.kbytes", kib);
+        client
+    }
+
+    /// The consumer group of submitting.
+    pub fn submit_group(&self) -> String {
+        format!("{}.submit", self.application_id)
+    }
+
+    /// The consumer group of correlating.
+    pub fn correlate_group(&self) -> String {
+        format!("{}.correlate", self.application_id)
+    }
+
+    fn group_consumer(&self, group: &str) -> ClientConfig {
+        let mut client = self.consumer(group);
+        if let Some(instance) = &self.instance_id {
+            client.set("group.instance.id", instance);
+        }
+        match self.group_protocol {
+            // The broker decides on session time-out and assignor.
+            GroupProtocol::Consumer => client.set("group.protocol", "consumer"),
+            GroupProtocol::Classic => client
+                .set("partition.assignment.strategy", "cooperative-sticky")
+                .set("session.timeout.ms", millis(self.session_timeout))
+                .set("heartbeat.interval.ms", millis_of(self.session_timeout, 5)),
+        };
+        client
+    }
+
+    fn consumer(&self, group: &str) -> ClientConfig {
+        let mut client = self.client();
+        let kib = (self.fetch_buffer.get() >> 10).max(1).to_string();
+        if !self.properties.contains_key("fetch.wait.max.ms") {
+            client.set("fetch.wait.max.ms", "50");
+        }
+        client
+            .set("group.id", group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "error")
+            .set("isolation.level", "read_committed")
+            .set("queued.min.messages", "10000")
+            .set("queued.max.messages.kbytes", kib)
+            .set("fetch.error.backoff.ms", "100");
+        client
+    }
+}
+
+fn millis(time: Time) -> String {
+    time.get().as_millis().to_string()
+}
+
+fn millis_of(time: Time, parts: u128) -> String {
+    (time.get().as_millis() / parts).max(100).to_string()
+}

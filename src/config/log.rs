@@ -1,0 +1,41 @@
+//! Settings of the log.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What is logged, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or per module, such as
+    /// `info,kafka_smpp::esme=debug`.
+    pub level: String,
+    /// `text`, `json` (one object a line), or `auto`: text on a terminal, else json.
+    pub format: LogFormat,
+    /// Whether texts of messages and numbers of subscribers are logged. They are personal
+    /// data: leave them out unless you look for a fault.
+    pub texts: bool,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Log {
+            level: "info".into(),
+            format: LogFormat::Auto,
+            texts: false,
+        }
+    }
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    /// A line for people.
+    Text,
+    /// A JSON object a line.
+    Json,
+}

@@ -1,0 +1,50 @@
+//! Names of the topics.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Names of the topics beside the outbound ones, which belong to each ESME. All of them must
+/// exist (`kafka-smpp topics create`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Topics {
+    /// Every answer of an SMSC to a message (`SubmitSmResp`), by `log_id`.
+    pub responses: String,
+    /// What could not be sent, got no answer or could not be read (`SendError`).
+    pub errors: String,
+    /// Delivery receipts (`DeliveryReceipt`), by `log_id`.
+    pub receipts: String,
+    /// Messages from subscribers (`InboundSms`), by the sender's number.
+    pub inbound: String,
+    /// Internal, compacted: what a later receipt needs to find its message.
+    pub correlation: String,
+    /// Internal: receipts on their way to correlation. As many partitions as `correlation`.
+    pub deliveries: String,
+}
+
+impl Default for Topics {
+    fn default() -> Self {
+        Topics {
+            responses: "sms.responses".into(),
+            errors: "sms.errors".into(),
+            receipts: "sms.receipts".into(),
+            inbound: "sms.inbound".into(),
+            correlation: "sms.correlation".into(),
+            deliveries: "sms.deliveries".into(),
+        }
+    }
+}
+
+impl Topics {
+    /// Each key of this table with its topic.
+    pub fn named(&self) -> [(&'static str, &str); 6] {
+        [
+            ("responses", &self.responses),
+            ("errors", &self.errors),
+            ("receipts", &self.receipts),
+            ("inbound", &self.inbound),
+            ("correlation", &self.correlation),
+            ("deliveries", &self.deliveries),
+        ]
+    }
+}
