@@ -1,0 +1,303 @@
+//! A partition through any history: creations, receipts, repeats, lagging reads, lost
+//! transactions, successors.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::*;
+
+const PATIENCE: Patience = Patience {
+    grace: 50,
+    retention: 1_000_000,
+    ttl: 10_000_000,
+};
+
+#[derive(Clone, Debug)]
+enum Step {
+    Create {
+        id: u8,
+    },
+    Deliver {
+        id: u8,
+        state: u8,
+    },
+    /// The tail reads so many records.
+    Read(u8),
+    /// The partition consumes so many deliveries.
+    Consume(u8),
+    /// What was written since the last commit becomes visible.
+    Commit,
+    Tick(u8),
+    /// The owner dies; another takes over.
+    Die,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => (0..6u8).prop_map(|id| Step::Create { id }),
+        4 => (0..6u8, 1..4u8).prop_map(|(id, state)| Step::Deliver { id, state }),
+        4 => (1..8u8).prop_map(Step::Read),
+        4 => (1..4u8).prop_map(Step::Consume),
+        3 => Just(Step::Commit),
+        2 => (1..40u8).prop_map(Step::Tick),
+        1 => Just(Step::Die),
+    ]
+}
+
+/// Kafka and the owner of the partition.
+struct World {
+    join: Join,
+    now: Millis,
+    /// The correlation topic, as far as it is committed.
+    log: Vec<(String, Option<Value>)>,
+    read: usize,
+    deliveries: Vec<(String, Receipt)>,
+    consumed: usize,
+    /// Effects not committed yet.
+    pending: Vec<Effect>,
+    committed: usize,
+    events: Vec<Effect>,
+    created: BTreeSet<String>,
+    /// When each identity's first receipt was parked and its creation became visible too late.
+    lonely: BTreeSet<String>,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut join = Join::new(PATIENCE);
+        join.live(0, &mut Vec::new());
+        World {
+            join,
+            now: 0,
+            log: vec![],
+            read: 0,
+            deliveries: vec![],
+            consumed: 0,
+            pending: vec![],
+            committed: 0,
+            events: vec![],
+            created: BTreeSet::new(),
+            lonely: BTreeSet::new(),
+        }
+    }
+
+    fn run(&mut self, step: &Step) {
+        match step {
+            Step::Create { id } => self.create(&format!("a/{id}")),
+            Step::Deliver { id, state } => {
+                let seen = Seen {
+                    state: *state,
+                    digest: u32::from(*id) * 10 + u32::from(*state),
+                };
+                let last = *state > 1;
+                self.deliveries
+                    .push((format!("a/{id}"), Receipt { seen, last }));
+            }
+            Step::Read(n) => (0..*n).for_each(|_| self.read_one()),
+            Step::Consume(n) => (0..*n).for_each(|_| self.consume_one()),
+            Step::Commit => self.commit(),
+            Step::Tick(n) => {
+                self.now += Millis::from(*n);
+                self.join.tick(self.now, 1000, &mut self.pending);
+            }
+            Step::Die => self.die(),
+        }
+    }
+
+    fn create(&mut self, identity: &str) {
+        if self.created.insert(identity.into()) {
+            let value = Value::Creation {
+                raw: identity.to_owned().into(),
+                submitted_at: self.now,
+                seen: vec![],
+                final_at: None,
+            };
+            self.log.push((format!("{identity}/t:0:1"), Some(value)));
+        }
+    }
+
+    fn read_one(&mut self) {
+        let Some((key, value)) = self.log.get(self.read).cloned() else {
+            return;
+        };
+        self.read += 1;
+        let key = Key::parse(key.as_bytes()).unwrap();
+        match value {
+            Some(value) => self.join.record(&key, value, self.now, &mut self.pending),
+            None => self.join.tombstone(&key),
+        }
+    }
+
+    fn consume_one(&mut self) {
+        let Some((identity, receipt)) = self.deliveries.get(self.consumed).cloned() else {
+            return;
+        };
+        let offset = self.consumed as i64;
+        self.consumed += 1;
+        let raw = self.raw(&identity, &receipt);
+        self.join
+            .delivery(&identity, offset, raw, receipt, self.now, &mut self.pending);
+    }
+
+    fn raw(&self, identity: &str, receipt: &Receipt) -> Bytes {
+        format!("{identity}#{}", receipt.seen.state).into()
+    }
+
+    fn commit(&mut self) {
+        self.committed = self.consumed;
+        for effect in std::mem::take(&mut self.pending) {
+            match effect {
+                Effect::Remember {
+                    key,
+                    creation,
+                    seen,
+                    final_at,
+                } => {
+                    let value = Value::Creation {
+                        raw: creation,
+                        submitted_at: 0,
+                        seen,
+                        final_at,
+                    };
+                    self.log.push((key, Some(value)));
+                }
+                Effect::Park {
+                    key,
+                    delivery,
+                    published_at,
+                } => {
+                    let value = self.parked(&key, delivery, published_at);
+                    self.log.push((key, Some(value)));
+                }
+                Effect::Forget { key } => self.log.push((key, None)),
+                event => {
+                    if let Effect::Publish {
+                        creation: None,
+                        identity,
+                        ..
+                    } = &event
+                    {
+                        self.lonely.insert(identity.to_string());
+                    }
+                    self.events.push(event);
+                }
+            }
+        }
+    }
+
+    fn parked(&self, key: &str, delivery: Bytes, published_at: Option<Millis>) -> Value {
+        let Some(Key::Parked { offset, .. }) = Key::parse(key.as_bytes()) else {
+            panic!("{key}");
+        };
+        Value::Parked {
+            delivery,
+            receipt: self.deliveries[offset as usize].1,
+            published_at,
+        }
+    }
+
+    /// What is not committed is lost; the successor reads the compacted log.
+    fn die(&mut self) {
+        self.pending.clear();
+        self.consumed = self.committed;
+        let latest: BTreeMap<&String, usize> = self
+            .log
+            .iter()
+            .enumerate()
+            .map(|(i, (k, _))| (k, i))
+            .collect();
+        let mut kept: Vec<usize> = latest.into_values().collect();
+        kept.sort_unstable();
+        self.log = kept.iter().map(|i| self.log[*i].clone()).collect();
+        self.read = 0;
+        self.join = Join::new(PATIENCE);
+        while self.read < self.log.len() {
+            self.read_one();
+        }
+        self.join.live(self.now, &mut self.pending);
+    }
+
+    /// Lets everything come to rest.
+    fn settle(&mut self) {
+        for wait in [0, PATIENCE.grace, PATIENCE.retention, PATIENCE.ttl] {
+            while self.consumed < self.deliveries.len() {
+                self.consume_one();
+            }
+            self.now += wait;
+            for _ in 0..3 {
+                self.join.tick(self.now, 1000, &mut self.pending);
+                self.commit();
+                while self.read < self.log.len() {
+                    self.read_one();
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn every_receipt_is_published_once_and_everything_ends(steps in proptest::collection::vec(step(), 1..120)) {
+        let mut world = World::new();
+        for step in &steps {
+            world.run(step);
+        }
+        world.settle();
+
+        let mut published = BTreeMap::new();
+        let mut overdue = BTreeMap::new();
+        for event in &world.events {
+            match event {
+                Effect::Publish { identity, delivery, creation } => {
+                    *published.entry(delivery.clone()).or_insert(0) += 1;
+                    if let Some(creation) = creation {
+                        prop_assert_eq!(creation, identity.as_bytes());
+                    }
+                }
+                Effect::Overdue { creation } => *overdue.entry(creation.clone()).or_insert(0) += 1,
+                other => prop_assert!(false, "{:?}", other),
+            }
+        }
+        let delivered: BTreeSet<Bytes> = world
+            .deliveries
+            .iter()
+            .map(|(identity, receipt)| world.raw(identity, receipt))
+            .collect();
+        for receipt in &delivered {
+            prop_assert_eq!(published.remove(receipt), Some(1), "{:?}", receipt);
+        }
+        prop_assert!(published.is_empty());
+
+        for identity in &world.created {
+            let finals = world.deliveries.iter().any(|(i, r)| i == identity && r.last);
+            let expected = if finals { None } else { Some(1) };
+            prop_assert_eq!(overdue.remove(identity.as_bytes()), expected, "{}", identity);
+        }
+        prop_assert!(overdue.is_empty());
+
+        // Nothing is remembered for ever, neither here nor in the log.
+        prop_assert_eq!(world.join.size(), Size::default());
+        let mut log = BTreeMap::new();
+        for (key, value) in &world.log {
+            log.insert(key, value);
+        }
+        prop_assert!(log.values().all(|v| v.is_none()), "{:?}", log);
+    }
+
+    #[test]
+    fn a_receipt_is_correlated_when_its_creation_was_there_first(steps in proptest::collection::vec(step(), 1..120)) {
+        let mut world = World::new();
+        for id in 0..6 {
+            world.create(&format!("a/{id}"));
+        }
+        world.die();
+        for step in &steps {
+            world.run(step);
+        }
+        world.settle();
+        prop_assert!(world.lonely.is_empty());
+    }
+}
