@@ -5,15 +5,24 @@
 
 mod esme;
 mod kafka;
+mod load;
 mod log;
+mod memory;
+mod problem;
+#[cfg(test)]
+mod tests;
 mod topics;
+mod tree;
+mod validate;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use esme::{BindMode, Binds, Esme, InterfaceVersion};
 pub use kafka::{GroupProtocol, Kafka, Property};
+pub use load::{PREFIX, load, parse};
 pub use log::{Log, LogFormat};
+pub use problem::{Error, Origin, Problem};
 pub use topics::Topics;
 
 use crate::settings::Time;

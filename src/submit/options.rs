@@ -109,11 +109,21 @@ fn number(key: &str) -> Option<u32> {
     }
 }
 
-fn parse(key: &str) -> Result<u32, String> {
-    let named = DEFAULTS.iter().find(|(_, name, _)| *name == key);
-    named.map(|(n, ..)| *n).or_else(|| number(key)).filter(|n| *n != 0).ok_or_else(|| {
-        format!("{key:?} is not a command_status: write a name such as ESME_RTHROTTLED, or a number such as \"0x58\"; ESME_ROK is always a success")
-    })
+/// A command_status as a key: its name or its number.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Key(u32);
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let key = Cow::<str>::deserialize(deserializer)?;
+        let named = DEFAULTS
+            .iter()
+            .find(|(_, name, _)| name.eq_ignore_ascii_case(&key));
+        let found = named.map(|(n, ..)| *n).or_else(|| number(&key));
+        found.filter(|n| *n != 0).map(Key).ok_or_else(|| {
+            D::Error::custom(format!("{key:?} is not a command_status: write a name such as ESME_RTHROTTLED, or a number such as \"0x58\"; ESME_ROK is always a success"))
+        })
+    }
 }
 
 impl Serialize for StatusTable {
@@ -129,9 +139,10 @@ impl Serialize for StatusTable {
 impl<'de> Deserialize<'de> for StatusTable {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut table = StatusTable::default();
-        for (key, on) in BTreeMap::<String, OnStatus>::deserialize(deserializer)? {
-            table.0.insert(parse(&key).map_err(D::Error::custom)?, on);
-        }
+        let named = BTreeMap::<Key, OnStatus>::deserialize(deserializer)?;
+        table
+            .0
+            .extend(named.into_iter().map(|(key, on)| (key.0, on)));
         Ok(table)
     }
 }

@@ -1,0 +1,57 @@
+//! How much memory the configuration allows.
+
+use super::{Binds, Config, Esme};
+
+/// About what one unanswered PDU, with what is kept for its result, takes.
+const PDU_OCTETS: u64 = 2048;
+
+impl Config {
+    /// What the buffers may hold at most, each with its size in octets. What grows with the
+    /// number of messages that await their receipts is not here: about 500 octets each.
+    pub fn memory_bound(&self) -> Vec<(String, u64)> {
+        let kafka = &self.kafka;
+        let mut bound = vec![
+            (
+                "fetched ahead by 3 consumers (kafka.fetch_buffer)".to_owned(),
+                3 * kafka.fetch_buffer.get(),
+            ),
+            (
+                "held by 3 producers (kafka.produce_buffer)".to_owned(),
+                3 * kafka.produce_buffer.get(),
+            ),
+        ];
+        bound.extend(self.esme.iter().flat_map(|e| self.of_esme(e)));
+        bound
+    }
+
+    fn of_esme(&self, esme: &Esme) -> [(String, u64); 2] {
+        let octets = self.submit.fetch_octets.get();
+        let lanes = esme.outbound.len() as u64;
+        let records = match esme.max_partitions() {
+            Some(partitions) => (
+                format!(
+                    "{}: records of up to {partitions} partitions of {lanes} topics (submit.fetch_octets)",
+                    esme.name
+                ),
+                octets * lanes * u64::from(partitions),
+            ),
+            None => (
+                format!(
+                    "{}: records of each partition of {lanes} topics (submit.fetch_octets)",
+                    esme.name
+                ),
+                octets * lanes,
+            ),
+        };
+        let binds = match esme.binds {
+            Binds::PerPartition(_) => esme.max_binds,
+            Binds::PerInstance(n) => n * esme.sessions_per_bind(),
+        };
+        let window = u64::from(esme.window) + u64::from(esme.inbound_window);
+        let windows = (
+            format!("{}: windows of {binds} binds", esme.name),
+            u64::from(binds) * window * PDU_OCTETS,
+        );
+        [records, windows]
+    }
+}

@@ -1,0 +1,230 @@
+//! Configurations as people write them, and what they are told.
+
+use secrecy::ExposeSecret;
+
+use super::*;
+use crate::settings::InDoubt;
+use crate::submit::OnStatus;
+
+const MINIMAL: &str = r#"
+[[esme]]
+name = "acme-1"
+outbound = ["sms.outbound"]
+hosts = ["smsc:2775"]
+system_id = "acme"
+password = "secret"
+"#;
+
+fn read(text: &str, env: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+    let env = env.iter().map(|(k, v)| (k.to_string(), v.to_string()));
+    parse(text, env).map_err(|e| e.problems().iter().map(Problem::to_string).collect())
+}
+
+fn told(text: &str, env: &[(&str, &str)]) -> Vec<String> {
+    read(text, env).expect_err("an error")
+}
+
+#[test]
+fn a_small_file_is_enough_and_the_rest_has_defaults() {
+    let config = read(MINIMAL, &[]).unwrap();
+    assert_eq!(config.esme[0].password.expose_secret(), "secret");
+    assert_eq!(config.esme[0].leases(), Some("sms.outbound"));
+    assert_eq!(config.esme[0].window, 100);
+    assert_eq!(config.submit.in_doubt, InDoubt::Report);
+    assert_eq!(config.submit.status.get(0x58), OnStatus::Throttle);
+    assert_eq!(config.topics.receipts, "sms.receipts");
+}
+
+#[test]
+fn all_errors_come_at_once_with_line_key_value_and_remedy() {
+    let text = r#"
+[kafka]
+session_timout = "10s"
+[kafka.properties]
+"isolation.level" = "read_uncommitted"
+"sasl.pasword" = "hidden"
+[submit]
+status = { ESME_RTHROTLED = "retry" }
+in_doubt = "perhaps"
+fetch_records = 30000
+message_deadline = "1 hour"
+[[esme]]
+name = "a"
+outbound = "sms.outbound"
+hosts = ["smsc"]
+system_id = "a name that is too long"
+binds = { per_partition = 20 }
+[[esme]]
+name = "a"
+bind = "receiver"
+hosts = ["smsc:2775"]
+system_id = "b"
+"#;
+    let told = told(text, &[]);
+    let expected = [
+        "line 3: kafka.session_timout: there is no such key; did you mean `session_timeout`?",
+        "line 8: submit.status.ESME_RTHROTLED = \"retry\": \"ESME_RTHROTLED\" is not a command_status: write a name such as ESME_RTHROTTLED, or a number such as \"0x58\"; ESME_ROK is always a success",
+        "line 9: submit.in_doubt = \"perhaps\": write one of: resend, report",
+        "line 11: submit.message_deadline = \"1 hour\": \"1 hour\" is not a time: write a number and its unit, such as \"500ms\", \"30s\", \"5m\", \"12h\" or \"7d\"",
+        "line 14: esme[0].outbound = \"sms.outbound\": write a list, such as [\"a\", \"b\"]",
+        "line 5: kafka.properties.\"isolation.level\": cannot be set: only committed records may be read, or results would be doubled",
+        "line 6: kafka.properties.\"sasl.pasword\": librdkafka has no such property; did you mean `sasl.password`?",
+        "line 10: submit.fetch_records = 30000: from 1 to 20000",
+        "line 15: esme[0].hosts[0] = \"smsc\": not an address: write host:port, such as \"smsc.example.net:2775\"",
+        "line 16: esme[0].system_id = \"a name that is too long\": at most 15 ASCII characters",
+        "line 17: esme[0].binds.per_partition = 20: makes 20 sessions, more than max_binds (10)",
+        "esme[1].lease_topic: a receiver needs a topic whose partitions are its leases, such as \"sms.acme.lease\"",
+        "line 19: esme[1].name = \"a\": esme[0].name has the same name: each needs its own",
+    ];
+    for line in expected {
+        assert!(told.iter().any(|t| t == line), "{line}\nnot in {told:#?}");
+    }
+    assert_eq!(told.len(), expected.len(), "{told:#?}");
+    let lines: Vec<_> = told
+        .iter()
+        .filter_map(|t| t.strip_prefix("line "))
+        .collect();
+    assert!(
+        lines[0].starts_with("3:") && lines[11].starts_with("19:"),
+        "{told:#?}"
+    );
+}
+
+#[test]
+fn every_key_can_come_from_the_environment() {
+    let env = [
+        ("KAFKA_SMPP__SUBMIT__IN_DOUBT", "resend"),
+        ("KAFKA_SMPP__SUBMIT__STATUS__ESME_RSYSERR", "reject"),
+        ("KAFKA_SMPP__KAFKA__PROPERTIES__SASL_PASSWORD", "1234"),
+        ("KAFKA_SMPP__SHUTDOWN_TIMEOUT", "1m"),
+        ("KAFKA_SMPP__ESME__ACME_1__PASSWORD", "0815"),
+        ("KAFKA_SMPP__ESME__0__WINDOW", "7"),
+        ("KAFKA_SMPP__ESME__0__HOSTS", "a:1, b:2"),
+        ("KAFKA_SMPP__ESME__0__BINDS", "{ per_partition = 2 }"),
+        ("KAFKA_SMPP__ESME__0__TLS__VERIFY", "false"),
+        ("KAFKA_SMPP_CONFIG", "not.ours"),
+    ];
+    let config = read(MINIMAL, &env).unwrap();
+    assert_eq!(config.submit.in_doubt, InDoubt::Resend);
+    assert_eq!(config.submit.status.get(0x08), OnStatus::Reject);
+    assert_eq!(config.kafka.properties["sasl.password"].get(), "1234");
+    assert_eq!(config.shutdown_timeout, Time::seconds(60));
+    let esme = &config.esme[0];
+    assert_eq!(esme.password.expose_secret(), "0815");
+    assert_eq!((esme.window, esme.binds), (7, Binds::PerPartition(2)));
+    assert_eq!(esme.hosts, ["a:1", "b:2"]);
+    assert!(!esme.tls.verify);
+}
+
+#[test]
+fn an_esme_can_come_from_the_environment_alone() {
+    let env = [
+        ("KAFKA_SMPP__ESME__0__NAME", "acme"),
+        ("KAFKA_SMPP__ESME__0__OUTBOUND", "sms.outbound"),
+        ("KAFKA_SMPP__ESME__0__HOSTS", "smsc:2775"),
+        ("KAFKA_SMPP__ESME__0__SYSTEM_ID", "acme"),
+    ];
+    assert_eq!(read("", &env).unwrap().esme[0].outbound, ["sms.outbound"]);
+}
+
+#[test]
+fn errors_in_the_environment_name_the_variable() {
+    let env = [
+        ("KAFKA_SMPP__SUBMIT__IN_DOUPT", "resend"),
+        ("KAFKA_SMPP__ESME__0__WINDOW", "many"),
+        ("KAFKA_SMPP__ESME__7__NAME", "x"),
+    ];
+    assert_eq!(
+        told(MINIMAL, &env),
+        [
+            "KAFKA_SMPP__ESME__0__WINDOW: esme[0].window = \"many\": write a whole number, 0 or more",
+            "KAFKA_SMPP__ESME__7__NAME: esme[7].name: there are 1 of them, so the next is number 1",
+            "KAFKA_SMPP__SUBMIT__IN_DOUPT: submit.in_doupt: there is no such key; did you mean `in_doubt`?",
+        ]
+    );
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    let text = MINIMAL.replace("\"secret\"", "12345678901")
+        + "[kafka.properties]\n\"sasl.password\" = [\"hush\"]\n\"ssl.key.password\" = \"hush\"\n\"message.max.bytes\" = \"hush\"\n";
+    let told = told(&text, &[]);
+    assert_eq!(told.len(), 3, "{told:#?}");
+    assert!(
+        !told
+            .iter()
+            .any(|t| t.contains("1234") || t.contains("hush")),
+        "{told:#?}"
+    );
+
+    let config = read(
+        &(MINIMAL.to_owned() + "[kafka.properties]\n\"sasl.password\" = \"hush\"\n"),
+        &[],
+    )
+    .unwrap();
+    let shown = format!("{config:?} {}", serde_json::to_string(&config).unwrap());
+    assert!(
+        !shown.contains("secret\"") && !shown.contains("hush"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn secrets_can_stand_in_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("password");
+    std::fs::write(&file, "fromfile\n").unwrap();
+    let path = file.display().to_string();
+    let env = [
+        ("KAFKA_SMPP__ESME__ACME_1__PASSWORD_FILE", path.as_str()),
+        ("KAFKA_SMPP__KAFKA__PROPERTY_FILES__SASL_PASSWORD", &path),
+    ];
+    let config = read(&MINIMAL.replace("password", "#"), &env).unwrap();
+    assert_eq!(config.esme[0].password.expose_secret(), "fromfile");
+    assert_eq!(config.kafka.properties["sasl.password"].get(), "fromfile");
+
+    let both = read(MINIMAL, &env[..1]).unwrap_err();
+    assert!(
+        both[0].contains("password_file") && both[0].contains("not both"),
+        "{both:?}"
+    );
+    let gone = told(
+        &MINIMAL.replace("password = \"secret\"", "password_file = \"/nowhere\""),
+        &[],
+    );
+    assert!(
+        gone[0]
+            .starts_with("line 7: esme[0].password_file = \"/nowhere\": the file cannot be read"),
+        "{gone:?}"
+    );
+}
+
+#[test]
+fn what_is_not_toml_is_shown_with_its_line() {
+    let error = parse("[kafka\n", []).unwrap_err();
+    assert!(
+        matches!(&error, Error::Syntax { text, .. } if text.contains("line 1")),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_topic_belongs_to_one_esme_and_one_purpose() {
+    let text = MINIMAL.replace("sms.outbound", "sms.receipts");
+    assert_eq!(
+        told(&text, &[]),
+        [
+            "line 4: esme[0].outbound[0] = \"sms.receipts\": topics.receipts has the same topic: each needs its own"
+        ]
+    );
+}
+
+#[test]
+fn the_memory_bound_grows_with_what_may_be_held() {
+    let sum = |text: &str| {
+        let bound = read(text, &[]).unwrap().memory_bound();
+        bound.iter().map(|(_, octets)| octets).sum::<u64>()
+    };
+    let wider = MINIMAL.to_owned() + "window = 200\n";
+    assert_eq!(sum(&wider) - sum(MINIMAL), 10 * 100 * 2048);
+}
