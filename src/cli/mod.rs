@@ -1,1 +1,122 @@
 //! The command line: one file per subcommand.
+
+mod check;
+mod completions;
+mod config;
+mod failure;
+mod output;
+mod version;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+pub use failure::{Code, Failure};
+
+use crate::config::Config;
+
+/// Connects Kafka with SMS centres over SMPP: every outbound record gets exactly one result,
+/// and every receipt finds its message.
+#[derive(Parser)]
+#[command(
+    name = "kafka-smpp",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
+#[command(after_help = "\
+Exit codes are those of sysexits.h: 0 done, 64 wrong usage, 65 wrong data, 66 no such file,
+69 something needed is not available, 70 a fault of ours, 74 input or output failed,
+75 try again, 78 wrong configuration.
+
+Examples:
+  kafka-smpp demo                                     the main job, on nothing but this machine
+  kafka-smpp config example > connector.toml
+  kafka-smpp check --config connector.toml --connect
+  kafka-smpp run --config connector.toml")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Check(check::Args),
+    Config(config::Args),
+    Completions(completions::Args),
+    Version(version::Args),
+}
+
+/// Which configuration is meant.
+#[derive(Args, Clone, Debug)]
+struct Source {
+    /// The configuration's file. Without it connector.toml in the working directory, if there
+    /// is one; variables KAFKA_SMPP__... override what the file says
+    #[arg(short, long, value_name = "FILE", env = "KAFKA_SMPP_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+impl Source {
+    /// Reads the configuration, or says all that is wrong with it.
+    fn load(&self) -> Result<Config, Failure> {
+        let usual = Path::new("connector.toml");
+        let file = match &self.config {
+            Some(file) => Some(file.as_path()),
+            None => usual.is_file().then_some(usual),
+        };
+        let text = |(name, value): (OsString, OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        crate::config::load(file, std::env::vars_os().filter_map(text)).map_err(|error| {
+            let mut failure = Failure::from(error);
+            if file.is_none() {
+                failure.text.push_str("\nNo file was read: name one with --config. `kafka-smpp config example` prints one to begin with.");
+            }
+            failure
+        })
+    }
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() {
+                Code::Usage
+            } else {
+                Code::Ok
+            };
+            // Nobody is left to tell when even this cannot be written.
+            let _ = error.print();
+            return code.into();
+        }
+    };
+    match cli.command.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+impl Command {
+    fn run(self) -> Result<(), Failure> {
+        match self {
+            Command::Check(args) => check::run(&args),
+            Command::Config(args) => config::run(&args),
+            Command::Completions(args) => completions::run(&args, &mut Cli::command()),
+            Command::Version(args) => version::run(&args),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -38,8 +38,10 @@ pub struct Kafka {
     /// How much a producer holds until Kafka has it, in octets.
     pub produce_buffer: Octets,
     /// Further properties of librdkafka for all clients: security, SASL, TLS, compression.
+    #[schemars(extend("examples" = [{ "security.protocol": "SASL_SSL", "sasl.mechanism": "SCRAM-SHA-512", "sasl.username": "kafka-smpp" }]))]
     pub properties: BTreeMap<String, Property>,
     /// Properties whose values are read from files: secrets such as `sasl.password`.
+    #[schemars(extend("examples" = [{ "sasl.password": "/run/secrets/kafka-password" }]))]
     pub property_files: BTreeMap<String, PathBuf>,
 }
 

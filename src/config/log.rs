@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What is logged, and how.
+/// What is logged, and how. Passwords and texts of messages are never logged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
@@ -12,9 +12,6 @@ pub struct Log {
     pub level: String,
     /// `text`, `json` (one object a line), or `auto`: text on a terminal, else json.
     pub format: LogFormat,
-    /// Whether texts of messages and numbers of subscribers are logged. They are personal
-    /// data: leave them out unless you look for a fault.
-    pub texts: bool,
 }
 
 impl Default for Log {
@@ -22,7 +19,6 @@ impl Default for Log {
         Log {
             level: "info".into(),
             format: LogFormat::Auto,
-            texts: false,
         }
     }
 }

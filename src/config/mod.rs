@@ -4,6 +4,7 @@
 //! final values. The same types make the JSON Schema and the commented example.
 
 mod esme;
+mod example;
 mod kafka;
 mod load;
 mod log;
@@ -19,6 +20,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use esme::{BindMode, Binds, Esme, InterfaceVersion};
+pub use example::{example, schema};
 pub use kafka::{GroupProtocol, Kafka, Property};
 pub use load::{PREFIX, load, parse};
 pub use log::{Log, LogFormat};
@@ -43,7 +45,7 @@ pub struct Config {
     pub submit: submit::Settings,
     /// How receipts find the messages they belong to.
     pub correlate: correlate::Settings,
-    /// The log, on standard error.
+    /// The log, on standard error. Passwords and texts of messages are never in it.
     pub log: Log,
     /// The ESMEs: accounts with SMSCs, each with its own outbound topics.
     pub esme: Vec<Esme>,

@@ -68,12 +68,16 @@ pub struct Tls {
     /// Whether the connection is encrypted.
     pub enabled: bool,
     /// PEM file with the certificates to trust instead of the system's.
+    #[schemars(example = "/etc/kafka-smpp/ca.pem")]
     pub ca_file: Option<PathBuf>,
     /// PEM file with our certificate, if the SMSC asks for one.
+    #[schemars(example = "/etc/kafka-smpp/tls.crt")]
     pub certificate_file: Option<PathBuf>,
     /// PEM file with the private key of our certificate.
+    #[schemars(example = "/etc/kafka-smpp/tls.key")]
     pub key_file: Option<PathBuf>,
     /// The name the SMSC's certificate must carry, where it is not the host's.
+    #[schemars(example = "smsc.example.net")]
     pub server_name: Option<String>,
     /// Whether the SMSC's certificate is checked. `false` encrypts towards anybody.
     pub verify: bool,

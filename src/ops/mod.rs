@@ -1,1 +1,3 @@
 //! Logging, status and metrics.
+
+pub mod logging;

@@ -1,0 +1,84 @@
+//! How a command fails: a code for scripts and a text for people.
+
+use std::io;
+use std::process::ExitCode;
+
+use crate::config;
+
+/// Exit codes, after sysexits.h.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Code {
+    /// Done.
+    Ok = 0,
+    /// The command line is wrong.
+    Usage = 64,
+    /// Data are wrong: a record, an offset.
+    Data = 65,
+    /// A file that should be read is not there.
+    NoInput = 66,
+    /// Kafka, a topic or an SMSC is not available.
+    Unavailable = 69,
+    /// A fault of this program.
+    Software = 70,
+    /// Reading or writing failed.
+    Io = 74,
+    /// Not now, but perhaps later.
+    TempFail = 75,
+    /// The configuration is wrong.
+    Config = 78,
+}
+
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> Self {
+        ExitCode::from(code as u8)
+    }
+}
+
+/// Why a command did not do what it should.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// For scripts.
+    pub code: Code,
+    /// For people: what was wrong and what to do.
+    pub text: String,
+}
+
+impl Failure {
+    /// A failure with a text.
+    pub fn new(code: Code, text: impl Into<String>) -> Self {
+        Failure {
+            code,
+            text: text.into(),
+        }
+    }
+
+    /// Tells people and gives the code. Without a text it is silent.
+    pub(super) fn report(self) -> ExitCode {
+        if !self.text.is_empty() {
+            let style = anstyle::AnsiColor::Red.on_default().bold();
+            anstream::eprintln!("{style}error:{style:#} {}", self.text);
+        }
+        self.code.into()
+    }
+}
+
+impl From<config::Error> for Failure {
+    fn from(error: config::Error) -> Self {
+        let code = match &error {
+            config::Error::Unreadable { .. } => Code::NoInput,
+            _ => Code::Config,
+        };
+        Failure::new(code, error.to_string())
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            // Whoever read our output (such as `head`) has enough: that is no failure.
+            io::ErrorKind::BrokenPipe => Failure::new(Code::Ok, ""),
+            _ => Failure::new(Code::Io, error.to_string()),
+        }
+    }
+}

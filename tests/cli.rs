@@ -1,0 +1,146 @@
+//! The command line from outside: what it prints, where, and its exit codes. No Kafka here.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+
+use assert_cmd::Command;
+use predicates::prelude::*;
+use predicates::str::contains;
+
+fn kafka_smpp(dir: &Path) -> Command {
+    let mut command = Command::cargo_bin("kafka-smpp").unwrap();
+    command.current_dir(dir).env_clear();
+    command
+}
+
+fn write(dir: &Path, text: &str) {
+    std::fs::write(dir.join("connector.toml"), text).unwrap();
+}
+
+const GOOD: &str = r#"
+[[esme]]
+name = "acme"
+outbound = ["sms.outbound"]
+hosts = ["127.0.0.1:2775"]
+system_id = "acme"
+password = "hush"
+"#;
+
+#[test]
+fn help_names_every_command_and_wrong_usage_is_64() {
+    let dir = tempfile::tempdir().unwrap();
+    let help = kafka_smpp(dir.path()).arg("--help").assert().success();
+    let text = String::from_utf8(help.get_output().stdout.clone()).unwrap();
+    for command in ["check", "config", "completions", "version"] {
+        assert!(
+            text.contains(&format!("\n  {command} ")),
+            "{command}: {text}"
+        );
+        kafka_smpp(dir.path())
+            .args([command, "--help"])
+            .assert()
+            .success();
+    }
+    kafka_smpp(dir.path())
+        .arg("chekc")
+        .assert()
+        .code(64)
+        .stderr(contains("'check'"));
+}
+
+#[test]
+fn the_example_passes_the_check() {
+    let dir = tempfile::tempdir().unwrap();
+    let example = kafka_smpp(dir.path())
+        .args(["config", "example"])
+        .assert()
+        .success();
+    write(
+        dir.path(),
+        std::str::from_utf8(&example.get_output().stdout).unwrap(),
+    );
+    kafka_smpp(dir.path())
+        .arg("check")
+        .assert()
+        .success()
+        .stdout(contains("acme").and(contains("The configuration is good.")));
+}
+
+#[test]
+fn the_schema_is_json() {
+    let dir = tempfile::tempdir().unwrap();
+    let schema = kafka_smpp(dir.path())
+        .args(["config", "schema"])
+        .assert()
+        .success();
+    let schema: serde_json::Value = serde_json::from_slice(&schema.get_output().stdout).unwrap();
+    assert!(schema["properties"]["esme"].is_object());
+}
+
+#[test]
+fn a_wrong_configuration_is_78_with_every_error_and_no_secret() {
+    let dir = tempfile::tempdir().unwrap();
+    write(
+        dir.path(),
+        &GOOD
+            .replace("hosts", "host")
+            .replace("hush", "hush-hush-hush"),
+    );
+    kafka_smpp(dir.path())
+        .arg("check")
+        .env("KAFKA_SMPP__SUBMIT__IN_DOUBT", "perhaps")
+        .assert()
+        .code(78)
+        .stdout("")
+        .stderr(
+            contains("4 errors")
+                .and(contains(
+                    "line 5: esme[0].host: there is no such key; did you mean `hosts`?",
+                ))
+                .and(contains("line 7: esme[0].password"))
+                .and(contains("KAFKA_SMPP__SUBMIT__IN_DOUBT: submit.in_doubt"))
+                .and(contains("hush").not()),
+        );
+}
+
+#[test]
+fn a_file_that_is_not_there_is_66_and_none_at_all_says_how_to_begin() {
+    let dir = tempfile::tempdir().unwrap();
+    kafka_smpp(dir.path())
+        .args(["check", "--config", "nowhere.toml"])
+        .assert()
+        .code(66)
+        .stderr(contains("nowhere.toml"));
+    kafka_smpp(dir.path())
+        .arg("check")
+        .assert()
+        .code(78)
+        .stderr(contains("kafka-smpp config example"));
+}
+
+#[test]
+fn a_password_can_come_from_the_environment() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), GOOD);
+    kafka_smpp(dir.path())
+        .arg("check")
+        .env("KAFKA_SMPP__ESME__ACME__PASSWORD", "too-long-a-password")
+        .assert()
+        .code(78)
+        .stderr(contains(
+            "KAFKA_SMPP__ESME__ACME__PASSWORD: esme[0].password: at most 8",
+        ));
+}
+
+#[test]
+fn shells_get_their_completions() {
+    let dir = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        kafka_smpp(dir.path())
+            .args(["completions", shell])
+            .assert()
+            .success()
+            .stdout(contains("kafka-smpp"));
+    }
+}
