@@ -1,0 +1,235 @@
+//! Events about outbound records, as they are written to `sms.responses` and `sms.errors`.
+//!
+//! Every event about an outbound record says which one ([`About`]), and whether it is the
+//! result: exactly one event of each record has `terminal: true`.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::form::{is_false, time};
+use super::keys::Position;
+
+/// What all events about an outbound record have in common.
+#[derive(Clone, Debug, Serialize)]
+pub struct About<'a> {
+    /// The message's log id, given or derived from its position.
+    pub log_id: &'a str,
+    /// The message's own extra data, byte for byte.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extra_data: Option<&'a RawValue>,
+    /// Whether this is the result: the one event that ends the record.
+    pub terminal: bool,
+    /// Which attempt it is about, from 1; 0 if there was none.
+    pub attempt: u32,
+    /// Whether the message may have been sent before by an attempt whose outcome is not known.
+    #[serde(skip_serializing_if = "is_false")]
+    pub possible_duplicate: bool,
+    /// Whether it came after the result was known, or after its partition had moved.
+    #[serde(skip_serializing_if = "is_false")]
+    pub late: bool,
+    /// The outbound record.
+    pub record: &'a Position,
+    /// The ESME.
+    pub esme: &'a str,
+    /// The bind it went over, if it was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bind: Option<&'a str>,
+    /// The sender, as the producer wrote it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<&'a str>,
+    /// The recipient.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destination: Option<&'a str>,
+}
+
+/// The SMSC's answer, on `sms.responses`.
+#[derive(Clone, Debug, Serialize)]
+pub struct SubmitSmResp<'a> {
+    /// `SubmitSmResp`, or `GenericNack`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Which record, and whether this is its result.
+    #[serde(flatten)]
+    pub about: About<'a>,
+    /// Whether the SMSC took the message.
+    pub accepted: bool,
+    /// command_status (SMPP 3.4 v1.2, 5.1.3).
+    pub command_status: u32,
+    /// Its name; a vendor's own has its number in hexadecimal.
+    pub command_status_name: &'a str,
+    /// The SMSC's id of the message, as it came; empty if there is none.
+    pub message_id: &'a str,
+    /// When the submit_sm was handed to the session.
+    #[serde(serialize_with = "time")]
+    pub submitted_at: Timestamp,
+    /// When the answer was read.
+    #[serde(serialize_with = "time")]
+    pub responded_at: Timestamp,
+}
+
+/// What could not be sent, got no answer, or could not be read, on `sms.errors`.
+#[derive(Clone, Debug, Serialize)]
+pub struct SendError<'a> {
+    /// `SendError`.
+    #[serde(rename = "type")]
+    pub name: &'static str,
+    /// Which record, and whether this is its result.
+    #[serde(flatten)]
+    pub about: About<'a>,
+    /// Why.
+    pub kind: SendErrorKind,
+    /// What was wrong, and what helps.
+    pub error: &'a str,
+    /// The field that is to blame, if one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<&'a str>,
+    /// command_status of the last answer, if there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command_status: Option<u32>,
+    /// Its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command_status_name: Option<&'a str>,
+    /// The record's value as Base64, if it could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub original: Option<String>,
+    /// When this was decided.
+    #[serde(serialize_with = "time")]
+    pub at: Timestamp,
+}
+
+/// Why a record ended without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum SendErrorKind {
+    /// The record cannot be read, or a field has a value that SMPP does not allow.
+    InvalidRecord,
+    /// The text cannot be written in the encoding asked for.
+    Encoding,
+    /// Its time was over before it was sent, or while the SMSC asked to try later.
+    Expired,
+    /// It may have been sent; no answer came, and it must not be sent again.
+    OutcomeUnknown,
+    /// This connector does not send it, although it could be read.
+    RejectedLocally,
+    /// Its event was larger than its topic takes.
+    EventTooLarge,
+}
+
+impl SendErrorKind {
+    /// The name as it stands in events, such as `OUTCOME_UNKNOWN`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            SendErrorKind::InvalidRecord => "INVALID_RECORD",
+            SendErrorKind::Encoding => "ENCODING",
+            SendErrorKind::Expired => "EXPIRED",
+            SendErrorKind::OutcomeUnknown => "OUTCOME_UNKNOWN",
+            SendErrorKind::RejectedLocally => "REJECTED_LOCALLY",
+            SendErrorKind::EventTooLarge => "EVENT_TOO_LARGE",
+        }
+    }
+}
+
+impl fmt::Display for SendErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::json;
+    use super::*;
+
+    fn position() -> Position {
+        Position {
+            topic: "sms.outbound".into(),
+            partition: 3,
+            offset: 1042,
+        }
+    }
+
+    fn about(record: &Position) -> About<'_> {
+        About {
+            log_id: "order-7",
+            extra_data: None,
+            terminal: true,
+            attempt: 1,
+            possible_duplicate: false,
+            late: false,
+            record,
+            esme: "acme",
+            bind: Some("acme-3.0"),
+            source: None,
+            destination: Some("+41791234567"),
+        }
+    }
+
+    #[test]
+    fn a_response_reads_as_documented_and_returns_extra_data_byte_for_byte() {
+        let extra: Box<RawValue> = serde_json::from_str(r#"{"b" : 1.50,"a":[ ]}"#).unwrap();
+        let record = position();
+        let event = SubmitSmResp {
+            kind: "SubmitSmResp",
+            about: About {
+                extra_data: Some(&extra),
+                ..about(&record)
+            },
+            accepted: true,
+            command_status: 0,
+            command_status_name: "ESME_ROK",
+            message_id: "4F2A",
+            submitted_at: "2026-01-02T03:04:05.5Z".parse().unwrap(),
+            responded_at: "2026-01-02T03:04:05.512345Z".parse().unwrap(),
+        };
+        let text = String::from_utf8(json::to_vec(&event).unwrap()).unwrap();
+        assert_eq!(
+            text,
+            concat!(
+                r#"{"type":"SubmitSmResp","log_id":"order-7","extra_data":{"b" : 1.50,"a":[ ]},"#,
+                r#""terminal":true,"attempt":1,"#,
+                r#""record":{"topic":"sms.outbound","partition":3,"offset":1042},"#,
+                r#""esme":"acme","bind":"acme-3.0","destination":"+41791234567","#,
+                r#""accepted":true,"command_status":0,"command_status_name":"ESME_ROK","#,
+                r#""message_id":"4F2A","submitted_at":"2026-01-02T03:04:05.500000Z","#,
+                r#""responded_at":"2026-01-02T03:04:05.512345Z"}"#
+            )
+        );
+    }
+
+    #[test]
+    fn the_kind_of_an_error_is_written_by_its_name() {
+        use SendErrorKind::*;
+        let record = position();
+        for kind in [
+            InvalidRecord,
+            Encoding,
+            Expired,
+            OutcomeUnknown,
+            RejectedLocally,
+            EventTooLarge,
+        ] {
+            let event = SendError {
+                name: "SendError",
+                about: About {
+                    possible_duplicate: true,
+                    ..about(&record)
+                },
+                kind,
+                error: "why",
+                field: None,
+                command_status: None,
+                command_status_name: None,
+                original: None,
+                at: Timestamp::UNIX_EPOCH,
+            };
+            let read: serde_json::Value =
+                serde_json::from_slice(&json::to_vec(&event).unwrap()).unwrap();
+            assert_eq!(read["kind"], kind.to_string());
+            assert_eq!(read["possible_duplicate"], true);
+            assert_eq!(read.get("late"), None);
+        }
+    }
+}

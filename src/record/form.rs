@@ -1,0 +1,149 @@
+//! How values are written into events: times, octets.
+
+use std::fmt::{self, Display};
+
+use jiff::Timestamp;
+use serde::ser::Serializer;
+
+/// A time in RFC 3339, UTC, always with six decimals: `2026-01-02T03:04:05.000006Z`. Several of
+/// them stand in each event, so they are written without jiff's general printer.
+pub(super) fn time<S: Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
+    let mut octets = *b"0000-00-00T00:00:00.000000Z";
+    let micros = at.as_microsecond();
+    let days = micros.div_euclid(86_400_000_000);
+    let (Some((year, month, day)), Ok(rest)) = (
+        civil(days),
+        u64::try_from(micros.rem_euclid(86_400_000_000)),
+    ) else {
+        return to.collect_str(at);
+    };
+    let seconds = rest / 1_000_000;
+    for (place, value) in [
+        (0..4, year),
+        (5..7, month),
+        (8..10, day),
+        (11..13, seconds / 3600),
+        (14..16, seconds / 60 % 60),
+        (17..19, seconds % 60),
+        (20..26, rest % 1_000_000),
+    ] {
+        let mut value = value;
+        for octet in octets[place].iter_mut().rev() {
+            // A remainder of ten fits an octet.
+            *octet = b'0' + (value % 10) as u8;
+            value /= 10;
+        }
+    }
+    match std::str::from_utf8(&octets) {
+        Ok(text) => to.serialize_str(text),
+        Err(_) => to.collect_str(at),
+    }
+}
+
+/// Like [`time`], for one that may be missing.
+pub(super) fn time_option<S: Serializer>(at: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => time(at, to),
+        None => to.serialize_none(),
+    }
+}
+
+/// Year, month and day of a number of days since 1970 in the Gregorian calendar. Years are
+/// counted from March, so that the leap day is a year's last. `None` outside years 0 to 9999.
+fn civil(days: i64) -> Option<(u64, u64, u64)> {
+    const DAYS_OF_400_YEARS: u64 = 146_097;
+    const MARCH_OF_YEAR_0: i64 = 719_468;
+    let days = u64::try_from(days + MARCH_OF_YEAR_0).ok()?;
+    let (era, day) = (days / DAYS_OF_400_YEARS, days % DAYS_OF_400_YEARS);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = era * 400 + year + u64::from(month <= 2);
+    (year <= 9999).then_some((year, month, day))
+}
+
+/// Octets as hexadecimal digits, two each.
+pub(super) fn hex<S: Serializer>(octets: &[u8], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&Hex(octets))
+}
+
+/// Like [`hex`], for octets that may be missing.
+pub(super) fn hex_option<S: Serializer>(octets: &Option<&[u8]>, to: S) -> Result<S::Ok, S::Error> {
+    match octets {
+        Some(octets) => hex(octets, to),
+        None => to.serialize_none(),
+    }
+}
+
+struct Hex<'a>(&'a [u8]);
+
+impl Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digit = |value: u8| char::from(DIGITS[usize::from(value & 15)]);
+        for chunk in self.0.chunks(32) {
+            let mut text = String::with_capacity(64);
+            for octet in chunk {
+                text.push(digit(octet >> 4));
+                text.push(digit(*octet));
+            }
+            f.write_str(&text)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a flag is unset, and so left out.
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
+pub(super) fn is_false(value: &bool) -> bool {
+    !value
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(serde::Serialize)]
+    struct At(#[serde(serialize_with = "time")] Timestamp);
+
+    fn written(micros: i64) -> String {
+        serde_json::to_string(&At(Timestamp::from_microsecond(micros).unwrap())).unwrap()
+    }
+
+    #[test]
+    fn times_have_six_decimals() {
+        assert_eq!(written(0), r#""1970-01-01T00:00:00.000000Z""#);
+        assert_eq!(written(-1), r#""1969-12-31T23:59:59.999999Z""#);
+        for text in [
+            "2000-02-29T12:00:00.000001Z",
+            "2026-12-31T23:59:59.123456Z",
+            "0001-01-01T00:00:00.000000Z",
+            "9999-12-30T00:00:00.000000Z",
+        ] {
+            let at: Timestamp = text.parse().unwrap();
+            assert_eq!(written(at.as_microsecond()), format!("{text:?}"));
+        }
+    }
+
+    #[test]
+    fn octets_are_two_digits_each() {
+        assert_eq!(Hex(b"\x00\xfe7A").to_string(), "00fe3741");
+        assert_eq!(Hex(&[0xAB; 100]).to_string(), "ab".repeat(100));
+    }
+
+    proptest! {
+        #[test]
+        fn any_time_reads_back(micros in -377_705_000_000_000_000..253_402_000_000_000_000i64) {
+            let text = written(micros);
+            let at: Timestamp = text.trim_matches('"').parse().unwrap();
+            prop_assert_eq!(at.as_microsecond(), micros, "{}", text);
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Events about what the SMSC delivered, as they are written to `sms.receipts` and
+//! `sms.inbound`.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::form::{hex, hex_option, is_false, time, time_option};
+use super::keys::Position;
+
+/// What became of a message, as the SMSC reports it, on `sms.receipts`.
+///
+/// What comes from the message itself (`log_id`, `extra_data`, `record`, ...) is there when the
+/// receipt could be correlated.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct DeliveryReceipt<'a> {
+    /// `DeliveryReceipt`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The message's log id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_id: Option<&'a str>,
+    /// The message's own extra data, byte for byte.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extra_data: Option<&'a RawValue>,
+    /// Whether the message it is about was found.
+    pub correlated: bool,
+    /// Always false: the result of an outbound record is on `sms.responses` or `sms.errors`.
+    pub terminal: bool,
+    /// The attempt that got this message id, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// The outbound record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<&'a Position>,
+    /// Which part of a long message, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<u16>,
+    /// The ESME.
+    pub esme: &'a str,
+    /// The bind it came on; none if it never came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bind: Option<&'a str>,
+    /// The SMSC's id of the message, as it stands in the receipt.
+    pub message_id: &'a str,
+    /// What became of the message: `DELIVERED`, `EXPIRED`, ... (SMPP 5.0, 4.8.4.41); `OVERDUE`
+    /// if no final receipt came in time.
+    pub state: &'a str,
+    /// Whether no other state follows.
+    #[serde(rename = "final")]
+    pub is_final: bool,
+    /// Whether it stands for a receipt that did not come in time.
+    #[serde(skip_serializing_if = "is_false")]
+    pub overdue: bool,
+    /// `stat` of the receipt's text, as written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stat: Option<&'a str>,
+    /// `err` of the receipt's text, as written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub err: Option<&'a str>,
+    /// The network_error_code TLV (SMPP 3.4, 5.3.2.31).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network_error_code: Option<NetworkError>,
+    /// `submit date` of the receipt's text.
+    #[serde(
+        serialize_with = "time_option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub submit_date: Option<Timestamp>,
+    /// `done date` of the receipt's text.
+    #[serde(
+        serialize_with = "time_option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub done_date: Option<Timestamp>,
+    /// `text` of the receipt's text: the beginning of the message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<&'a str>,
+    /// The message's sender: the receipt's recipient.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<&'a str>,
+    /// The message's recipient: the receipt's sender.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destination: Option<&'a str>,
+    /// When the submit_sm was handed to the session.
+    #[serde(
+        serialize_with = "time_option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub submitted_at: Option<Timestamp>,
+    /// When the receipt came.
+    #[serde(
+        serialize_with = "time_option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub received_at: Option<Timestamp>,
+    /// The short_message of the receipt as it came, in hexadecimal.
+    #[serde(serialize_with = "hex_option", skip_serializing_if = "Option::is_none")]
+    pub short_message_hex: Option<&'a [u8]>,
+    /// Its optional parameters as they came.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tlvs: Vec<Tlv<'a>>,
+}
+
+/// The error of a network (SMPP 3.4, 5.3.2.31).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct NetworkError {
+    /// Which kind of network: 1 ANSI-136, 2 IS-95, 3 GSM, ...
+    pub network: u8,
+    /// Its error code.
+    pub code: u16,
+}
+
+/// An address with all three of its fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Party<'a> {
+    /// Digits or letters, as they came.
+    pub number: &'a str,
+    /// Type of number (SMPP 3.4, 5.2.5).
+    pub ton: u8,
+    /// Numbering plan indicator (SMPP 3.4, 5.2.6).
+    pub npi: u8,
+}
+
+/// An optional parameter as it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Tlv<'a> {
+    /// Its tag.
+    pub tag: u16,
+    /// The tag's name, if the specification has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<&'a str>,
+    /// Its value, in hexadecimal.
+    #[serde(rename = "hex", serialize_with = "hex")]
+    pub value: &'a [u8],
+}
+
+/// A message from a phone, on `sms.inbound`.
+#[derive(Clone, Debug, Serialize)]
+pub struct InboundSms<'a> {
+    /// `InboundSms`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The ESME.
+    pub esme: &'a str,
+    /// The bind it came on.
+    pub bind: &'a str,
+    /// `deliver_sm` or `data_sm`.
+    pub command: &'static str,
+    /// Who sent it.
+    pub source: Party<'a>,
+    /// To whom.
+    pub destination: Party<'a>,
+    /// Its text, if data_coding names an encoding and the octets are valid in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<&'a str>,
+    /// Its user data as they came, without the user data header, in hexadecimal.
+    #[serde(rename = "octets_hex", serialize_with = "hex")]
+    pub octets: &'a [u8],
+    /// The user data header as it came, in hexadecimal (3GPP TS 23.040, 9.2.3.24).
+    #[serde(
+        rename = "udh_hex",
+        serialize_with = "hex_option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub udh: Option<&'a [u8]>,
+    /// data_coding (SMPP 3.4, 5.2.19).
+    pub data_coding: u8,
+    /// esm_class (SMPP 3.4, 5.2.12).
+    pub esm_class: u8,
+    /// protocol_id (SMPP 3.4, 5.2.13).
+    pub protocol_id: u8,
+    /// priority_flag (SMPP 3.4, 5.2.14).
+    pub priority_flag: u8,
+    /// service_type (SMPP 3.4, 5.2.11).
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub service_type: &'a str,
+    /// Its optional parameters as they came.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tlvs: Vec<Tlv<'a>>,
+    /// Whether it may have been published before, because an acknowledgement was lost.
+    #[serde(skip_serializing_if = "is_false")]
+    pub possible_duplicate: bool,
+    /// When it came.
+    #[serde(serialize_with = "time")]
+    pub received_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::json;
+    use super::*;
+
+    #[test]
+    fn a_receipt_without_its_message_says_so() {
+        let event = DeliveryReceipt {
+            kind: "DeliveryReceipt",
+            esme: "acme",
+            bind: Some("acme-0.0"),
+            message_id: "7F",
+            state: "DELIVERED",
+            is_final: true,
+            stat: Some("DELIVRD"),
+            received_at: Some(Timestamp::UNIX_EPOCH),
+            short_message_hex: Some(b"id:7F"),
+            tlvs: vec![Tlv {
+                tag: 0x0427,
+                name: Some("message_state"),
+                value: &[2],
+            }],
+            ..DeliveryReceipt::default()
+        };
+        assert_eq!(
+            String::from_utf8(json::to_vec(&event).unwrap()).unwrap(),
+            concat!(
+                r#"{"type":"DeliveryReceipt","correlated":false,"terminal":false,"esme":"acme","#,
+                r#""bind":"acme-0.0","message_id":"7F","state":"DELIVERED","final":true,"#,
+                r#""stat":"DELIVRD","received_at":"1970-01-01T00:00:00.000000Z","#,
+                r#""short_message_hex":"69643a3746","#,
+                r#""tlvs":[{"tag":1063,"name":"message_state","hex":"02"}]}"#
+            )
+        );
+    }
+
+    #[test]
+    fn an_inbound_message_carries_its_octets_beside_its_text() {
+        let event = InboundSms {
+            kind: "InboundSms",
+            esme: "acme",
+            bind: "acme-0.0",
+            command: "deliver_sm",
+            source: Party {
+                number: "41791234567",
+                ton: 1,
+                npi: 1,
+            },
+            destination: Party::default(),
+            text: Some("Ж"),
+            octets: &[0x04, 0x16],
+            udh: None,
+            data_coding: 8,
+            esm_class: 0,
+            protocol_id: 0,
+            priority_flag: 0,
+            service_type: "",
+            tlvs: Vec::new(),
+            possible_duplicate: false,
+            received_at: Timestamp::UNIX_EPOCH,
+        };
+        let read: serde_json::Value =
+            serde_json::from_slice(&json::to_vec(&event).unwrap()).unwrap();
+        assert_eq!(
+            (&read["text"], &read["octets_hex"]),
+            (&"Ж".into(), &"0416".into())
+        );
+        assert_eq!(read["source"]["ton"], 1);
+    }
+}
