@@ -5,5 +5,6 @@ pub mod poll;
 pub mod progress;
 pub mod start;
 pub mod transactor;
+mod writer;
 
 pub use group::{Group, Partition};

@@ -236,8 +236,8 @@ impl Poller {
             if let Err(error) = consumer.pause(&this) {
                 warn!(%error, %partition, "cannot be paused");
             }
-            // Pausing throws away what was fetched: the resumption continues behind this
-            // message, wherever the client's own position went.
+            // Pausing throws away what was fetched ahead; on resumption librdkafka fetches
+            // from behind the message given out last, so nothing is lost or repeated.
         }
     }
 

@@ -16,6 +16,9 @@
 //! - All delivery reports are awaited before the commit; an abort is never sent while the
 //!   first produce request of the transaction is in flight (librdkafka can turn that into a
 //!   fatal error).
+//! - A broker judges batches, not records: it refuses many records that are each small
+//!   enough, and names none. A refused batch is therefore tried again record by record
+//!   before one of them is blamed.
 //! - An outcome that is not known (time-out, fenced, fatal error inside the commit) is not
 //!   guessed. A new producer initialises under the same transactional.id, which settles the
 //!   transaction one way or the other, and the metadata committed last says which: it names
@@ -25,21 +28,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use rdkafka::TopicPartitionList;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::OwnedHeaders;
-use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
-use rdkafka::topic_partition_list::Offset;
-use rdkafka::{ClientContext, Message};
-use tracing::{debug, error, info, warn};
+use rdkafka::producer::{BaseProducer, Producer};
 
 use super::group::Group;
-use super::progress::{Identity, metadata};
-
-/// One offsets call carries at most this much metadata: a TxnOffsetCommit of 1 MB fails.
-const OFFSETS_CALL_OCTETS: usize = 200_000;
+use super::writer::Writer;
 
 /// A record to be produced within a transaction.
 #[derive(Debug)]
@@ -108,7 +104,9 @@ pub enum Settled {
 pub enum Abort {
     /// The group has moved on (rebalance) or the producer was fenced.
     Fenced(String),
-    /// The record with this index in [`Cycle::records`] cannot be produced, however often.
+    /// The record with this index in [`Cycle::records`] cannot be produced, however often,
+    /// because of what it is (its size, for example). A topic that is missing or forbidden
+    /// is [`Trouble`](Self::Trouble).
     Record {
         /// Index into the cycle's records.
         index: usize,
@@ -216,7 +214,8 @@ impl<L: Ledger> Transactor<L> {
                 !cycle.offsets.is_empty(),
                 "a transaction without offsets is not fenced"
             );
-            let settled = writer.transact(&cycle, &self.group, &self.signal);
+            let settled =
+                writer.transact(&cycle, &self.group, || self.signal.state.lock().stopping);
             let pause = match &settled {
                 Settled::Committed { .. } => Duration::ZERO,
                 Settled::Aborted(Abort::Trouble(_)) => Duration::from_millis(250),
@@ -241,337 +240,6 @@ impl<L: Ledger> Transactor<L> {
         }
         state.woken = false;
         !state.stopping
-    }
-}
-
-/// Collects the delivery reports of the transaction under way.
-#[derive(Default)]
-struct Reports(Mutex<ReportState>);
-
-#[derive(Default)]
-struct ReportState {
-    outstanding: usize,
-    failure: Option<(usize, RDKafkaErrorCode)>,
-}
-
-impl ClientContext for Reports {
-    fn error(&self, error: KafkaError, reason: &str) {
-        debug!(%error, reason, "transactional producer");
-    }
-}
-
-impl ProducerContext for Reports {
-    type DeliveryOpaque = usize;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, index: usize) {
-        let mut state = self.0.lock();
-        state.outstanding -= 1;
-        if let Err((error, message)) = result {
-            let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
-            debug!(topic = message.topic(), ?code, "record not delivered");
-            // The first cause explains the others, which only say that they were purged.
-            state.failure.get_or_insert((index, code));
-        }
-    }
-}
-
-/// The producer, made anew when it is lost.
-struct Writer {
-    config: ClientConfig,
-    transactional_id: String,
-    patience: Duration,
-    producer: Option<BaseProducer<Reports>>,
-}
-
-enum Failure {
-    /// The transaction can be aborted and the producer stays.
-    Abort(Abort),
-    /// The producer is lost before the commit was asked for: certainly not committed.
-    Lost(Abort),
-    /// The producer is lost and the transaction may have been committed.
-    InDoubt(String),
-}
-
-impl Writer {
-    fn new(options: &Options) -> Self {
-        let mut config = options.client.clone();
-        let timeout = options.transaction_timeout.as_millis().to_string();
-        config
-            .set("transactional.id", &options.transactional_id)
-            .set("transaction.timeout.ms", &timeout)
-            .set("message.timeout.ms", &timeout)
-            .set("enable.idempotence", "true");
-        Writer {
-            config,
-            transactional_id: options.transactional_id.clone(),
-            patience: options.transaction_timeout,
-            producer: None,
-        }
-    }
-
-    fn transact(&mut self, cycle: &Cycle, group: &Group, signal: &Signal) -> Settled {
-        let begun = Instant::now();
-        let patience = self.patience;
-        let failure = match self.producer().and_then(|p| attempt(p, cycle, patience)) {
-            Ok(()) => return Settled::Committed { begun },
-            Err(failure) => failure,
-        };
-        match failure {
-            Failure::Abort(abort) => {
-                debug!(?abort, "transaction aborted");
-                self.abort();
-                Settled::Aborted(abort)
-            }
-            Failure::Lost(abort) => {
-                warn!(?abort, "transactional producer lost; it is made anew");
-                self.producer = None;
-                Settled::Aborted(abort)
-            }
-            Failure::InDoubt(reason) => {
-                warn!(reason, "commit with unknown outcome; it is read back");
-                self.producer = None;
-                self.read_back(cycle, group, signal, begun)
-            }
-        }
-    }
-
-    fn producer(&mut self) -> Result<&BaseProducer<Reports>, Failure> {
-        if self.producer.is_none() {
-            let lost = |e: KafkaError| Failure::Lost(Abort::Trouble(e.to_string()));
-            let producer: BaseProducer<Reports> = self
-                .config
-                .create_with_context(Reports::default())
-                .map_err(lost)?;
-            producer.init_transactions(self.patience).map_err(lost)?;
-            info!(
-                transactional_id = self.transactional_id,
-                "transactional producer ready"
-            );
-            self.producer = Some(producer);
-        }
-        self.producer
-            .as_ref()
-            .ok_or_else(|| Failure::Lost(Abort::Trouble("no producer".into())))
-    }
-
-    fn abort(&mut self) {
-        let Some(producer) = &self.producer else {
-            return;
-        };
-        await_reports(producer, Duration::from_secs(5));
-        if let Err(error) = producer.abort_transaction(self.patience) {
-            warn!(%error, "abort failed; the producer is made anew");
-            self.producer = None;
-        }
-    }
-
-    /// Settles a transaction of unknown outcome: initialising under its transactional.id
-    /// commits or aborts it for good, then what was committed last is read.
-    fn read_back(
-        &mut self,
-        cycle: &Cycle,
-        group: &Group,
-        signal: &Signal,
-        begun: Instant,
-    ) -> Settled {
-        loop {
-            if self.producer().is_ok() {
-                match group.committed(&cycle.offsets, self.patience) {
-                    Ok(found) => return self.judge(cycle, group, &found, begun),
-                    Err(error) => warn!(%error, "committed offsets cannot be read"),
-                }
-            }
-            if signal.state.lock().stopping {
-                return Settled::Unknown;
-            }
-            std::thread::sleep(Duration::from_millis(500));
-        }
-    }
-
-    fn judge(&self, cycle: &Cycle, group: &Group, found: &[Commit], begun: Instant) -> Settled {
-        let mut aborted = false;
-        for commit in found {
-            let identity = Identity {
-                cluster: group.cluster_id(),
-                topic: &commit.topic,
-                partition: commit.partition,
-            };
-            match metadata::decode(commit.offset, &commit.metadata, &identity) {
-                Ok(last) if last.writer == self.transactional_id && last.cycle == cycle.number => {
-                    info!(cycle = cycle.number, "the transaction had been committed");
-                    return Settled::Committed { begun };
-                }
-                // Another writer: the partition has moved, which says nothing about us.
-                Ok(last) if last.writer != self.transactional_id => {}
-                _ => aborted = true,
-            }
-        }
-        if aborted {
-            info!(
-                cycle = cycle.number,
-                "the transaction had not been committed"
-            );
-            Settled::Aborted(Abort::Trouble("read back as not committed".into()))
-        } else {
-            Settled::Unknown
-        }
-    }
-}
-
-fn attempt(
-    producer: &BaseProducer<Reports>,
-    cycle: &Cycle,
-    patience: Duration,
-) -> Result<(), Failure> {
-    producer
-        .begin_transaction()
-        .map_err(|e| classify(&e, Abort::Trouble(e.to_string())))?;
-    produce(producer, &cycle.records, patience)?;
-    for call in offset_calls(&cycle.offsets) {
-        retry(patience, || {
-            producer.send_offsets_to_transaction(&call, &cycle.group, patience)
-        })
-        .map_err(|e| classify(&e, abort_cause(&e)))?;
-    }
-    retry(patience, || producer.commit_transaction(patience)).map_err(|e| match &e {
-        KafkaError::Transaction(t) if t.txn_requires_abort() && !t.is_fatal() => {
-            Failure::Abort(abort_cause(&e))
-        }
-        _ => Failure::InDoubt(e.to_string()),
-    })
-}
-
-fn produce(
-    producer: &BaseProducer<Reports>,
-    records: &[Output],
-    patience: Duration,
-) -> Result<(), Failure> {
-    *producer.context().0.lock() = ReportState::default();
-    let deadline = Instant::now() + patience;
-    for (index, output) in records.iter().enumerate() {
-        let mut record = BaseRecord::with_opaque_to(&output.topic, index);
-        record.key = output.key.as_deref();
-        record.payload = output.value.as_deref();
-        record.partition = output.partition;
-        record.headers = output.headers.clone();
-        producer.context().0.lock().outstanding += 1;
-        while let Err((error, back)) = producer.send(record) {
-            match error.rdkafka_error_code() {
-                Some(RDKafkaErrorCode::QueueFull) if Instant::now() < deadline => {
-                    producer.poll(Duration::from_millis(5));
-                    record = back;
-                }
-                code => {
-                    producer.context().0.lock().outstanding -= 1;
-                    return Err(undeliverable(index, code.unwrap_or(RDKafkaErrorCode::Fail)));
-                }
-            }
-        }
-        if index % 1024 == 1023 {
-            producer.poll(Duration::ZERO);
-        }
-    }
-    if !await_reports(producer, deadline.saturating_duration_since(Instant::now())) {
-        return Err(Failure::Abort(Abort::Trouble(
-            "no delivery reports in time".into(),
-        )));
-    }
-    let failure = producer.context().0.lock().failure;
-    failure.map_or(Ok(()), |(index, code)| Err(undeliverable(index, code)))
-}
-
-/// Serves delivery reports until none is outstanding; `false` at the deadline.
-fn await_reports(producer: &BaseProducer<Reports>, patience: Duration) -> bool {
-    let deadline = Instant::now() + patience;
-    while producer.context().0.lock().outstanding > 0 {
-        if Instant::now() >= deadline {
-            return false;
-        }
-        producer.poll(Duration::from_millis(10));
-    }
-    true
-}
-
-fn undeliverable(index: usize, code: RDKafkaErrorCode) -> Failure {
-    use RDKafkaErrorCode as Code;
-    match code {
-        Code::MessageSizeTooLarge
-        | Code::InvalidMessageSize
-        | Code::InvalidRecord
-        | Code::InvalidMessage
-        | Code::UnknownTopic
-        | Code::UnknownTopicOrPartition
-        | Code::UnknownPartition
-        | Code::TopicAuthorizationFailed => Failure::Abort(Abort::Record { index, code }),
-        Code::ProducerFenced | Code::InvalidProducerEpoch | Code::Fenced | Code::Fatal => {
-            Failure::Lost(Abort::Fenced(code.to_string()))
-        }
-        other => Failure::Abort(Abort::Trouble(other.to_string())),
-    }
-}
-
-/// Splits the offsets into calls the coordinator accepts.
-fn offset_calls(offsets: &[Commit]) -> Vec<TopicPartitionList> {
-    let mut calls = Vec::new();
-    let mut octets = usize::MAX;
-    for commit in offsets {
-        octets = octets.saturating_add(commit.metadata.len() + commit.topic.len() + 32);
-        if octets > OFFSETS_CALL_OCTETS {
-            calls.push(TopicPartitionList::new());
-            octets = commit.metadata.len();
-        }
-        if let Some(call) = calls.last_mut() {
-            let mut element = call.add_partition(&commit.topic, commit.partition);
-            // An offset that is not negative is always accepted.
-            let _ = element.set_offset(Offset::Offset(commit.offset));
-            element.set_metadata(&commit.metadata);
-        }
-    }
-    calls
-}
-
-fn retry(
-    patience: Duration,
-    mut call: impl FnMut() -> Result<(), KafkaError>,
-) -> Result<(), KafkaError> {
-    let deadline = Instant::now() + patience;
-    loop {
-        match call() {
-            Err(KafkaError::Transaction(e)) if e.is_retriable() && Instant::now() < deadline => {
-                debug!(error = %e, "transaction call retried");
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            result => return result,
-        }
-    }
-}
-
-fn abort_cause(error: &KafkaError) -> Abort {
-    use RDKafkaErrorCode as Code;
-    match error.rdkafka_error_code() {
-        Some(
-            Code::IllegalGeneration
-            | Code::UnknownMemberId
-            | Code::FencedInstanceId
-            | Code::RebalanceInProgress
-            | Code::StaleMemberEpoch
-            | Code::FencedMemberEpoch
-            | Code::ProducerFenced
-            | Code::Fenced,
-        ) => Abort::Fenced(error.to_string()),
-        _ => Abort::Trouble(error.to_string()),
-    }
-}
-
-fn classify(error: &KafkaError, abort: Abort) -> Failure {
-    match error {
-        KafkaError::Transaction(t) if t.is_fatal() => Failure::Lost(abort),
-        KafkaError::Transaction(t) if t.txn_requires_abort() => Failure::Abort(abort),
-        // Neither fatal nor abortable: the state of this producer is not understood.
-        _ => {
-            error!(%error, "transaction call failed");
-            Failure::Lost(abort)
-        }
     }
 }
 

@@ -7,3 +7,4 @@
 #[allow(dead_code, unused_imports)]
 mod harness;
 mod harness_itself;
+mod kafka;

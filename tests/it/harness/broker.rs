@@ -16,6 +16,7 @@ pub struct Broker {
     jars: PathBuf,
     dir: PathBuf,
     port: u16,
+    advertised: u16,
     process: Process,
 }
 
@@ -37,11 +38,25 @@ pub fn kafka() -> Kafka {
 impl Broker {
     /// Starts a broker for one test: to be killed, frozen or restarted.
     pub fn start_private() -> Broker {
+        Broker::start(None)
+    }
+
+    /// As [`start_private`](Self::start_private), but clients are told to come through a
+    /// proxy on this port.
+    pub fn start_behind(proxy: u16) -> Broker {
+        Broker::start(Some(proxy))
+    }
+
+    fn start(proxy: Option<u16>) -> Broker {
         let jars = jars("kafka", "4.1.1");
         progress("starting a Kafka broker");
         let begun = Instant::now();
         let (dir, port) = (scratch("kafka"), free_port());
-        std::fs::write(dir.join("server.properties"), properties(&dir, port)).expect("a file");
+        std::fs::write(
+            dir.join("server.properties"),
+            properties(&dir, port, proxy.unwrap_or(port)),
+        )
+        .expect("a file");
         run(
             java(&jars, &dir)
                 .args(["kafka.tools.StorageTool", "format"])
@@ -53,6 +68,7 @@ impl Broker {
             jars,
             dir,
             port,
+            advertised: proxy.unwrap_or(port),
             process,
         };
         broker.wait_until_it_answers();
@@ -65,7 +81,7 @@ impl Broker {
 
     /// A client of this broker.
     pub fn kafka(&self) -> Kafka {
-        Kafka::at(format!("127.0.0.1:{}", self.port))
+        Kafka::at(format!("127.0.0.1:{}", self.advertised))
     }
 
     /// Kills it; its data stays for [`restart`](Self::restart).
@@ -95,8 +111,15 @@ impl Broker {
         self.process.pid()
     }
 
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     fn wait_until_it_answers(&mut self) {
-        let probe: BaseConsumer = self.kafka().config().create().expect("a client");
+        let port = self.port;
+        let direct = Kafka::at(format!("127.0.0.1:{port}"));
+        let probe: BaseConsumer = direct.config().create().expect("a client");
         let deadline = Instant::now() + Duration::from_secs(90);
         loop {
             match probe.fetch_metadata(None, Duration::from_secs(1)) {
@@ -128,7 +151,7 @@ fn java(jars: &Path, dir: &Path) -> Command {
     java
 }
 
-fn properties(dir: &Path, port: u16) -> String {
+fn properties(dir: &Path, port: u16, advertised: u16) -> String {
     let controller = free_port();
     let logs = dir.join("logs");
     format!(
@@ -137,7 +160,7 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{advertised}
 controller.listener.names=CONTROLLER
 log.dirs={logs}
 auto.create.topics.enable=false

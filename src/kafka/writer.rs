@@ -1,0 +1,473 @@
+//! The transactional producer of a [`Transactor`](super::transactor::Transactor): one
+//! transaction from begin to a known end.
+
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rdkafka::TopicPartitionList;
+use rdkafka::config::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::topic_partition_list::Offset;
+use rdkafka::{ClientContext, Message};
+use tracing::{debug, error, info, warn};
+
+use super::group::Group;
+use super::progress::{Identity, metadata};
+use super::transactor::{Abort, Commit, Cycle, Options, Output, Settled};
+
+/// One offsets call carries at most this much metadata: a TxnOffsetCommit of 1 MB fails.
+const OFFSETS_CALL_OCTETS: usize = 200_000;
+
+/// Collects the delivery reports of the transaction under way.
+#[derive(Default)]
+struct Reports(Mutex<ReportState>);
+
+#[derive(Default)]
+struct ReportState {
+    outstanding: usize,
+    reported: bool,
+    failure: Option<(usize, RDKafkaErrorCode)>,
+}
+
+impl ReportState {
+    /// Everything is delivered, or something never will be: librdkafka holds back the rest
+    /// of a transaction it can only abort, so their reports do not come.
+    fn is_decided(&self) -> bool {
+        self.outstanding == 0 || self.failure.is_some_and(|(_, code)| names_cause(code))
+    }
+
+    /// The first produce request has been answered.
+    fn may_abort(&self) -> bool {
+        self.outstanding == 0 || self.reported
+    }
+
+    /// One cause brings down the other records of the transaction, which then only say
+    /// that they were purged or that another one was invalid, and may say so first.
+    fn fail(&mut self, index: usize, code: RDKafkaErrorCode) {
+        match self.failure {
+            Some((_, known)) if names_cause(known) || !names_cause(code) => {}
+            _ => self.failure = Some((index, code)),
+        }
+    }
+}
+
+fn names_cause(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    !matches!(
+        code,
+        Code::PurgeQueue
+            | Code::PurgeInflight
+            | Code::InvalidDifferentRecord
+            | Code::MessageTimedOut
+            | Code::Fatal
+    )
+}
+
+impl ClientContext for Reports {
+    fn error(&self, error: KafkaError, reason: &str) {
+        debug!(%error, reason, "transactional producer");
+    }
+}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, index: usize) {
+        let mut state = self.0.lock();
+        // A report can come after its transaction was given up.
+        state.outstanding = state.outstanding.saturating_sub(1);
+        state.reported = true;
+        if let Err((error, message)) = result {
+            let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+            debug!(topic = message.topic(), ?code, "record not delivered");
+            state.fail(index, code);
+        }
+    }
+}
+
+enum Failure {
+    /// The transaction can be aborted and the producer stays.
+    Abort(Abort),
+    /// The broker refused a batch because of one of its records, perhaps not this one.
+    Batch {
+        index: usize,
+        code: RDKafkaErrorCode,
+    },
+    /// The producer is lost before the commit was asked for: certainly not committed.
+    Lost(Abort),
+    /// The producer is lost and the transaction may have been committed.
+    InDoubt(String),
+}
+
+/// The producer, made anew when it is lost.
+pub(super) struct Writer {
+    config: ClientConfig,
+    transactional_id: String,
+    patience: Duration,
+    producer: Option<BaseProducer<Reports>>,
+    /// Every record goes in a batch of its own, so that the broker's verdict on a batch is
+    /// one on a record.
+    singly: bool,
+}
+
+impl Writer {
+    pub(super) fn new(options: &Options) -> Self {
+        let mut config = options.client.clone();
+        let timeout = options.transaction_timeout;
+        let millis = timeout.as_millis().to_string();
+        config
+            .set("transactional.id", &options.transactional_id)
+            .set("transaction.timeout.ms", &millis)
+            .set("message.timeout.ms", &millis)
+            .set("enable.idempotence", "true");
+        if config.get("linger.ms").is_none() && config.get("queue.buffering.max.ms").is_none() {
+            // A cycle's records are handed over at once; lingering only delays the commit.
+            config.set("linger.ms", "1");
+        }
+        if config.get("topic.metadata.propagation.max.ms").is_none() {
+            // A missing topic is to be named before its records merely time out.
+            let half = (timeout / 2).as_millis().to_string();
+            config.set("topic.metadata.propagation.max.ms", half);
+        }
+        Writer {
+            config,
+            transactional_id: options.transactional_id.clone(),
+            patience: timeout,
+            producer: None,
+            singly: false,
+        }
+    }
+
+    /// Writes one transaction. `stopping` cuts short the wait for a broker that would tell
+    /// an unknown outcome.
+    pub(super) fn transact(
+        &mut self,
+        cycle: &Cycle,
+        group: &Group,
+        stopping: impl Fn() -> bool,
+    ) -> Settled {
+        let begun = Instant::now();
+        let mut end = self.attempt(cycle);
+        if let Err(Failure::Batch { index, code }) = end {
+            let topic = cycle.records.get(index).map_or("", |r| &r.topic);
+            debug!(topic, ?code, "batch refused; its records are tried singly");
+            self.abort();
+            self.go(true);
+            end = self.attempt(cycle);
+            if end.is_ok() {
+                warn!(
+                    topic,
+                    "the topic takes each record but not a batch of them, so records go singly \
+                     from now on, which is slow: raise the topic's max.message.bytes or lower \
+                     batch.size in [kafka.properties]"
+                );
+            }
+        }
+        match end {
+            Ok(()) => Settled::Committed { begun },
+            Err(Failure::Abort(abort)) => {
+                debug!(?abort, "transaction aborted");
+                self.abort();
+                Settled::Aborted(abort)
+            }
+            Err(Failure::Batch { index, code }) => {
+                debug!(index, ?code, "record refused");
+                self.abort();
+                self.go(false);
+                Settled::Aborted(Abort::Record { index, code })
+            }
+            Err(Failure::Lost(abort)) => {
+                warn!(?abort, "transactional producer lost; it is made anew");
+                self.producer = None;
+                Settled::Aborted(abort)
+            }
+            Err(Failure::InDoubt(reason)) => {
+                warn!(reason, "commit with unknown outcome; it is read back");
+                self.producer = None;
+                self.read_back(cycle, group, stopping, begun)
+            }
+        }
+    }
+
+    fn attempt(&mut self, cycle: &Cycle) -> Result<(), Failure> {
+        let patience = self.patience;
+        let producer = self.producer()?;
+        write(producer, cycle, patience).map_err(|failure| {
+            match (producer.client().fatal_error(), failure) {
+                (_, Failure::InDoubt(reason)) => Failure::InDoubt(reason),
+                (Some((_, reason)), _) => Failure::Lost(Abort::Fenced(reason)),
+                (None, failure) => failure,
+            }
+        })
+    }
+
+    fn go(&mut self, singly: bool) {
+        if self.singly != singly {
+            self.singly = singly;
+            self.producer = None;
+        }
+    }
+
+    fn producer(&mut self) -> Result<&BaseProducer<Reports>, Failure> {
+        if self.producer.is_none() {
+            let lost = |e: KafkaError| Failure::Lost(Abort::Trouble(e.to_string()));
+            let mut config = self.config.clone();
+            if self.singly {
+                config.set("batch.num.messages", "1");
+            }
+            let producer: BaseProducer<Reports> = config
+                .create_with_context(Reports::default())
+                .map_err(lost)?;
+            producer.init_transactions(self.patience).map_err(lost)?;
+            info!(
+                transactional_id = self.transactional_id,
+                "transactional producer ready"
+            );
+            self.producer = Some(producer);
+        }
+        self.producer
+            .as_ref()
+            .ok_or_else(|| Failure::Lost(Abort::Trouble("no producer".into())))
+    }
+
+    fn abort(&mut self) {
+        let Some(producer) = &self.producer else {
+            return;
+        };
+        await_reports(producer, Duration::from_secs(5), ReportState::may_abort);
+        if let Err(error) = producer.abort_transaction(self.patience) {
+            warn!(%error, "abort failed; the producer is made anew");
+            self.producer = None;
+            return;
+        }
+        // The reports of what was purged must not be taken for the next transaction's.
+        let drained = |state: &ReportState| state.outstanding == 0;
+        if !await_reports(producer, Duration::from_secs(1), drained) {
+            self.producer = None;
+        }
+    }
+
+    /// Settles a transaction of unknown outcome: initialising under its transactional.id
+    /// commits or aborts it for good, then what was committed last is read.
+    fn read_back(
+        &mut self,
+        cycle: &Cycle,
+        group: &Group,
+        stopping: impl Fn() -> bool,
+        begun: Instant,
+    ) -> Settled {
+        loop {
+            if self.producer().is_ok() {
+                match group.committed(&cycle.offsets, self.patience) {
+                    Ok(found) => return self.judge(cycle, group, &found, begun),
+                    Err(error) => warn!(%error, "committed offsets cannot be read"),
+                }
+            }
+            if stopping() {
+                return Settled::Unknown;
+            }
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    }
+
+    fn judge(&self, cycle: &Cycle, group: &Group, found: &[Commit], begun: Instant) -> Settled {
+        // Nothing committed at all for a partition: our offset for it was not either.
+        let mut aborted = found.len() < cycle.offsets.len();
+        for commit in found {
+            let identity = Identity {
+                cluster: group.cluster_id(),
+                topic: &commit.topic,
+                partition: commit.partition,
+            };
+            match metadata::decode(commit.offset, &commit.metadata, &identity) {
+                Ok(last) if last.writer == self.transactional_id && last.cycle == cycle.number => {
+                    info!(cycle = cycle.number, "the transaction had been committed");
+                    return Settled::Committed { begun };
+                }
+                // Another writer: the partition has moved, which says nothing about us.
+                Ok(last) if last.writer != self.transactional_id => {}
+                _ => aborted = true,
+            }
+        }
+        if aborted {
+            info!(
+                cycle = cycle.number,
+                "the transaction had not been committed"
+            );
+            Settled::Aborted(Abort::Trouble("read back as not committed".into()))
+        } else {
+            Settled::Unknown
+        }
+    }
+}
+
+fn write(
+    producer: &BaseProducer<Reports>,
+    cycle: &Cycle,
+    patience: Duration,
+) -> Result<(), Failure> {
+    producer
+        .begin_transaction()
+        .map_err(|e| classify(&e, Abort::Trouble(e.to_string())))?;
+    produce(producer, &cycle.records, patience)?;
+    for call in offset_calls(&cycle.offsets) {
+        retry(patience, || {
+            producer.send_offsets_to_transaction(&call, &cycle.group, patience)
+        })
+        .map_err(|e| classify(&e, abort_cause(&e)))?;
+    }
+    retry(patience, || producer.commit_transaction(patience)).map_err(|e| match &e {
+        KafkaError::Transaction(t) if t.txn_requires_abort() && !t.is_fatal() => {
+            Failure::Abort(abort_cause(&e))
+        }
+        _ => Failure::InDoubt(e.to_string()),
+    })
+}
+
+fn produce(
+    producer: &BaseProducer<Reports>,
+    records: &[Output],
+    patience: Duration,
+) -> Result<(), Failure> {
+    *producer.context().0.lock() = ReportState::default();
+    let deadline = Instant::now() + patience;
+    for (index, output) in records.iter().enumerate() {
+        let mut record = BaseRecord::with_opaque_to(&output.topic, index);
+        record.key = output.key.as_deref();
+        record.payload = output.value.as_deref();
+        record.partition = output.partition;
+        record.headers = output.headers.clone();
+        producer.context().0.lock().outstanding += 1;
+        while let Err((error, back)) = producer.send(record) {
+            match error.rdkafka_error_code() {
+                Some(RDKafkaErrorCode::QueueFull) if Instant::now() < deadline => {
+                    producer.poll(Duration::from_millis(5));
+                    record = back;
+                }
+                code => {
+                    producer.context().0.lock().outstanding -= 1;
+                    return Err(unacceptable(index, code.unwrap_or(RDKafkaErrorCode::Fail)));
+                }
+            }
+        }
+        if index % 1024 == 1023 {
+            producer.poll(Duration::ZERO);
+        }
+    }
+    let left = deadline.saturating_duration_since(Instant::now());
+    if !await_reports(producer, left, ReportState::is_decided) {
+        return Err(Failure::Abort(Abort::Trouble(
+            "no delivery reports in time".into(),
+        )));
+    }
+    let failure = producer.context().0.lock().failure;
+    failure.map_or(Ok(()), |(index, code)| {
+        Err(undeliverable(index, code, &records[index].topic))
+    })
+}
+
+/// Serves delivery reports until `enough`; `false` at the deadline.
+fn await_reports(
+    producer: &BaseProducer<Reports>,
+    patience: Duration,
+    enough: impl Fn(&ReportState) -> bool,
+) -> bool {
+    let deadline = Instant::now() + patience;
+    while !enough(&producer.context().0.lock()) {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        // A poll always lasts as long as it may: a longer one would be a slower cycle.
+        producer.poll(Duration::from_millis(1));
+    }
+    true
+}
+
+/// What the client itself refuses, it refuses record by record.
+fn unacceptable(index: usize, code: RDKafkaErrorCode) -> Failure {
+    match undeliverable(index, code, "") {
+        Failure::Batch { index, code } => Failure::Abort(Abort::Record { index, code }),
+        other => other,
+    }
+}
+
+fn undeliverable(index: usize, code: RDKafkaErrorCode, topic: &str) -> Failure {
+    use RDKafkaErrorCode as Code;
+    match code {
+        Code::MessageSizeTooLarge
+        | Code::InvalidMessageSize
+        | Code::InvalidRecord
+        | Code::InvalidMessage => Failure::Batch { index, code },
+        Code::ProducerFenced | Code::InvalidProducerEpoch | Code::Fenced | Code::Fatal => {
+            Failure::Lost(Abort::Fenced(code.to_string()))
+        }
+        // A topic may be created or opened to us; it says nothing against the record.
+        other => Failure::Abort(Abort::Trouble(format!("topic {topic}: {other}"))),
+    }
+}
+
+/// Splits the offsets into calls the coordinator accepts.
+fn offset_calls(offsets: &[Commit]) -> Vec<TopicPartitionList> {
+    let mut calls = Vec::new();
+    let mut octets = usize::MAX;
+    for commit in offsets {
+        octets = octets.saturating_add(commit.metadata.len() + commit.topic.len() + 32);
+        if octets > OFFSETS_CALL_OCTETS {
+            calls.push(TopicPartitionList::new());
+            octets = commit.metadata.len();
+        }
+        if let Some(call) = calls.last_mut() {
+            let mut element = call.add_partition(&commit.topic, commit.partition);
+            // An offset that is not negative is always accepted.
+            let _ = element.set_offset(Offset::Offset(commit.offset));
+            element.set_metadata(&commit.metadata);
+        }
+    }
+    calls
+}
+
+fn retry(
+    patience: Duration,
+    mut call: impl FnMut() -> Result<(), KafkaError>,
+) -> Result<(), KafkaError> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match call() {
+            Err(KafkaError::Transaction(e)) if e.is_retriable() && Instant::now() < deadline => {
+                debug!(error = %e, "transaction call retried");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            result => return result,
+        }
+    }
+}
+
+fn abort_cause(error: &KafkaError) -> Abort {
+    use RDKafkaErrorCode as Code;
+    match error.rdkafka_error_code() {
+        Some(
+            Code::IllegalGeneration
+            | Code::UnknownMemberId
+            | Code::FencedInstanceId
+            | Code::RebalanceInProgress
+            | Code::StaleMemberEpoch
+            | Code::FencedMemberEpoch
+            | Code::ProducerFenced
+            | Code::Fenced,
+        ) => Abort::Fenced(error.to_string()),
+        _ => Abort::Trouble(error.to_string()),
+    }
+}
+
+fn classify(error: &KafkaError, abort: Abort) -> Failure {
+    match error {
+        KafkaError::Transaction(t) if t.is_fatal() => Failure::Lost(abort),
+        KafkaError::Transaction(t) if t.txn_requires_abort() => Failure::Abort(abort),
+        // Neither fatal nor abortable: the state of this producer is not understood.
+        _ => {
+            error!(%error, "transaction call failed");
+            Failure::Lost(abort)
+        }
+    }
+}

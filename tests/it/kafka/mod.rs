@@ -1,0 +1,144 @@
+//! `kafka_smpp::kafka` on real Kafka.
+
+mod polling;
+mod proxy;
+mod starting;
+
+mod transactions;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use kafka_smpp::kafka::poll::{Assignments, Flow, Handle, Poller};
+use kafka_smpp::kafka::{Group, Partition};
+use parking_lot::Mutex;
+use rdkafka::config::ClientConfig;
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Message};
+
+use crate::harness::{Kafka, eventually};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn partition(topic: &str, partition: i32) -> Partition {
+    Partition {
+        topic: topic.into(),
+        partition,
+    }
+}
+
+/// What a member of a group saw, in order.
+#[derive(Default)]
+struct Seen {
+    held: Vec<Partition>,
+    got: Vec<(Partition, i64)>,
+    troubles: Vec<String>,
+}
+
+/// An owner that notes everything and pauses a partition every so many messages.
+#[derive(Default)]
+struct Owner {
+    seen: Mutex<Seen>,
+    pause_every: Option<usize>,
+    /// Partition i of these topics goes with partition i of the first.
+    lanes: Vec<String>,
+}
+
+impl Owner {
+    fn beside(&self, partitions: &[Partition]) -> Vec<Partition> {
+        let numbers = || partitions.iter().map(|p| p.partition);
+        let lane = |topic: &String| numbers().map(|n| partition(topic, n)).collect::<Vec<_>>();
+        self.lanes.iter().flat_map(lane).collect()
+    }
+}
+
+impl Assignments for Owner {
+    fn assigned(&self, partitions: &[Partition]) -> Vec<Partition> {
+        self.seen.lock().held.extend_from_slice(partitions);
+        self.beside(partitions)
+    }
+
+    fn revoked(&self, partitions: &[Partition], _lost: bool) -> Vec<Partition> {
+        let mut seen = self.seen.lock();
+        seen.held.retain(|p| !partitions.contains(p));
+        self.beside(partitions)
+    }
+
+    fn message(&self, partition: &Partition, message: &BorrowedMessage<'_>) -> Flow {
+        let mut seen = self.seen.lock();
+        seen.got.push((partition.clone(), message.offset()));
+        match self.pause_every {
+            Some(n) if seen.got.len().is_multiple_of(n) => Flow::Pause,
+            _ => Flow::Continue,
+        }
+    }
+
+    fn trouble(&self, error: &KafkaError) {
+        self.seen.lock().troubles.push(error.to_string());
+    }
+}
+
+/// A member of a group; leaves when dropped.
+struct Member {
+    owner: Arc<Owner>,
+    group: Arc<Group>,
+    handle: Handle,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Member {
+    fn join(client: ClientConfig, topic: &str, owner: Owner) -> Member {
+        let group = Group::new(client, "cluster".to_owned());
+        let (owner, handle) = (Arc::new(owner), Handle::default());
+        let topics = vec![topic.to_owned()];
+        let poller = Poller::new(group.clone(), topics, owner.clone(), handle.clone());
+        let thread = Some(std::thread::spawn(move || poller.run().unwrap()));
+        Member {
+            owner,
+            group,
+            handle,
+            thread,
+        }
+    }
+
+    /// A member of `group` that holds all of `topic`'s `n` partitions.
+    fn alone(kafka: &Kafka, group: &str, topic: &str, n: usize) -> Member {
+        let member = Member::join(kafka.member(group), topic, Owner::default());
+        member.wait_held(n);
+        member
+    }
+
+    fn held(&self) -> Vec<Partition> {
+        let mut held = self.owner.seen.lock().held.clone();
+        held.sort();
+        held
+    }
+
+    fn wait_held(&self, n: usize) {
+        let what = format!("{n} partitions are held");
+        eventually(&what, PATIENCE, || self.held().len() == n);
+    }
+
+    /// The offsets got of a partition, in the order they came.
+    fn offsets(&self, of: &Partition) -> Vec<i64> {
+        let seen = self.owner.seen.lock();
+        let of = seen.got.iter().filter(|(p, _)| p == of);
+        of.map(|(_, offset)| *offset).collect()
+    }
+
+    fn leave(&mut self) {
+        self.handle.close();
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.leave();
+        }
+    }
+}

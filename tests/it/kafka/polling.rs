@@ -1,0 +1,226 @@
+//! A partition is delivered from where its owner starts it, in order, without loss or
+//! repetition, whatever is paused and whoever joins.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rdkafka::config::ClientConfig;
+use serde_json::json;
+
+use super::{Member, Owner, PATIENCE, partition};
+use crate::harness::{Kafka, becomes, eventually, kafka, unique};
+
+fn filled(kafka: &Kafka, partitions: i32, each: i64) -> String {
+    let topic = unique("source");
+    kafka.topic(&topic, partitions, &[]);
+    let values: Vec<_> = (0..each).map(|n| json!(n)).collect();
+    for p in 0..partitions {
+        kafka.produce_json(&topic, p, &values);
+    }
+    topic
+}
+
+#[test]
+fn a_partition_waits_for_its_start_and_begins_there() {
+    let kafka = kafka();
+    let topic = filled(&kafka, 1, 1000);
+    let member = Member::alone(&kafka, &unique("group"), &topic, 1);
+    std::thread::sleep(Duration::from_millis(500));
+    let p = partition(&topic, 0);
+    assert_eq!(member.offsets(&p), [0i64; 0], "nothing before the start");
+    member.handle.start(p.clone(), 300);
+    becomes((300..1000).collect::<Vec<_>>(), PATIENCE, || {
+        member.offsets(&p)
+    });
+}
+
+#[test]
+fn pausing_and_resuming_neither_loses_nor_repeats() {
+    let kafka = kafka();
+    let topic = filled(&kafka, 2, 20_000);
+    let owner = Owner {
+        pause_every: Some(333),
+        ..Owner::default()
+    };
+    let member = Member::join(kafka.member(&unique("group")), &topic, owner);
+    member.wait_held(2);
+    let both = [partition(&topic, 0), partition(&topic, 1)];
+    for p in &both {
+        member.handle.start(p.clone(), 10);
+    }
+    let expected: Vec<i64> = (10..20_000).collect();
+    eventually("all is delivered", PATIENCE, || {
+        for p in &both {
+            member.handle.resume(p.clone());
+        }
+        both.iter()
+            .all(|p| member.offsets(p).len() >= expected.len())
+    });
+    for p in &both {
+        assert!(
+            member.offsets(p) == expected,
+            "{p} came out of order or not exactly once"
+        );
+    }
+}
+
+#[test]
+fn what_is_paused_stays_paused_until_resumed() {
+    let kafka = kafka();
+    let topic = filled(&kafka, 1, 500);
+    let owner = Owner {
+        pause_every: Some(100),
+        ..Owner::default()
+    };
+    let member = Member::join(kafka.member(&unique("group")), &topic, owner);
+    member.wait_held(1);
+    let p = partition(&topic, 0);
+    member.handle.start(p.clone(), 0);
+    eventually("the first hundred", PATIENCE, || {
+        !member.offsets(&p).is_empty()
+    });
+    std::thread::sleep(Duration::from_millis(700));
+    assert_eq!(member.offsets(&p).len(), 100);
+    member.handle.resume(p.clone());
+    becomes(200, PATIENCE, || member.offsets(&p).len());
+}
+
+#[test]
+fn an_empty_partition_started_at_its_end_delivers_what_comes() {
+    let kafka = kafka();
+    let topic = filled(&kafka, 1, 0);
+    let member = Member::alone(&kafka, &unique("group"), &topic, 1);
+    let p = partition(&topic, 0);
+    member.handle.start(p.clone(), 0);
+    std::thread::sleep(Duration::from_millis(300));
+    kafka.produce_json(&topic, 0, &[json!(1), json!(2)]);
+    becomes(vec![0, 1], PATIENCE, || member.offsets(&p));
+}
+
+#[test]
+fn a_position_the_log_does_not_have_is_reported() {
+    let kafka = kafka();
+    let topic = filled(&kafka, 1, 5);
+    let member = Member::alone(&kafka, &unique("group"), &topic, 1);
+    member.handle.start(partition(&topic, 0), 700);
+    eventually("trouble is reported", PATIENCE, || {
+        !member.owner.seen.lock().troubles.is_empty()
+    });
+}
+
+#[test]
+fn priority_lanes_are_held_beside_their_first_topic() {
+    let kafka = kafka();
+    let (topic, lane) = (filled(&kafka, 2, 10), filled(&kafka, 2, 10));
+    let (group, owner) = (unique("group"), || Owner {
+        lanes: vec![lane.clone()],
+        ..Owner::default()
+    });
+    let first = Member::join(kafka.member(&group), &topic, owner());
+    first.wait_held(2);
+    for p in [0, 1] {
+        first.handle.start(partition(&lane, p), 4);
+    }
+    let expected: Vec<i64> = (4..10).collect();
+    for p in [0, 1] {
+        becomes(expected.clone(), PATIENCE, || {
+            first.offsets(&partition(&lane, p))
+        });
+    }
+    let second = Member::join(kafka.member(&group), &topic, owner());
+    second.wait_held(1);
+    first.wait_held(1);
+    let moved = second.held()[0].partition;
+    second.handle.start(partition(&lane, moved), 10);
+    kafka.produce_json(&lane, 0, &[json!("new")]);
+    kafka.produce_json(&lane, 1, &[json!("new")]);
+    becomes(vec![10], PATIENCE, || {
+        second.offsets(&partition(&lane, moved))
+    });
+    becomes(7, PATIENCE, || {
+        first.offsets(&partition(&lane, 1 - moved)).len()
+    });
+    assert_eq!(
+        first.offsets(&partition(&lane, moved)),
+        expected,
+        "the lane has left with it"
+    );
+}
+
+#[test]
+fn partitions_move_between_members_cooperative_sticky() {
+    partitions_move(|kafka, group| kafka.member(group));
+}
+
+#[test]
+fn partitions_move_between_members_kip_848() {
+    partitions_move(|kafka, group| {
+        let mut client = kafka.member(group);
+        client.remove("session.timeout.ms");
+        client.remove("heartbeat.interval.ms");
+        client.set("group.protocol", "consumer");
+        client
+    });
+}
+
+/// Records arrive all the time while a second member joins and leaves; each member starts
+/// where the partition was last read.
+fn partitions_move(client: fn(&Kafka, &str) -> ClientConfig) {
+    let kafka = kafka();
+    let topic = filled(&kafka, 4, 100);
+    let group = unique("group");
+    let first = Member::join(client(&kafka, &group), &topic, Owner::default());
+    first.wait_held(4);
+    start_all(&[&first]);
+    let mut second = Member::join(client(&kafka, &group), &topic, Owner::default());
+    second.wait_held(2);
+    first.wait_held(2);
+    assert!(first.held().iter().all(|p| !second.held().contains(p)));
+    start_all(&[&second, &first]);
+    more(&kafka, &topic);
+    eventually("both read on", PATIENCE, || {
+        both(&first, &second, &topic)
+            .values()
+            .all(|offsets| offsets.len() == 200)
+    });
+    second.leave();
+    first.wait_held(4);
+    start_all(&[&first, &second]);
+    more(&kafka, &topic);
+    let expected: Vec<i64> = (0..300).collect();
+    eventually("all is read", PATIENCE, || {
+        both(&first, &second, &topic)
+            .values()
+            .all(|offsets| offsets.len() >= 300)
+    });
+    for (p, offsets) in both(&first, &second, &topic) {
+        assert_eq!(offsets, expected, "partition {p}");
+    }
+}
+
+fn more(kafka: &Kafka, topic: &str) {
+    let values: Vec<_> = (0..100).map(|n| json!(n)).collect();
+    (0..4).for_each(|p| kafka.produce_json(topic, p, &values));
+}
+
+/// Starts what the first of `members` holds where any of them stopped reading.
+fn start_all(members: &[&Member]) {
+    for p in members[0].held() {
+        let next = members
+            .iter()
+            .filter_map(|m| m.offsets(&p).last().map(|o| o + 1))
+            .max();
+        members[0].handle.start(p, next.unwrap_or(0));
+    }
+}
+
+fn both(first: &Member, second: &Member, topic: &str) -> BTreeMap<i32, Vec<i64>> {
+    let all = |p| {
+        let p = partition(topic, p);
+        let mut offsets = first.offsets(&p);
+        offsets.extend(second.offsets(&p));
+        offsets.sort_unstable();
+        offsets
+    };
+    (0..4).map(|p| (p, all(p))).collect()
+}

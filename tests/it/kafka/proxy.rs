@@ -1,0 +1,113 @@
+//! A TCP proxy before a broker that can keep the answers to commits from coming back.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering::SeqCst};
+
+/// EndTxn, the request that commits or aborts a transaction.
+const END_TXN: i16 = 26;
+
+#[derive(Default)]
+struct State {
+    broker: AtomicU16,
+    silencing: AtomicBool,
+    arrives: AtomicBool,
+    silenced: AtomicBool,
+}
+
+/// See the [module](self).
+pub struct Proxy {
+    port: u16,
+    state: Arc<State>,
+}
+
+impl Proxy {
+    /// Listens; [`connect`](Self::connect) says to whom it forwards.
+    pub fn start() -> Proxy {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let state = Arc::new(State::default());
+        let shared = state.clone();
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                forward(client.unwrap(), &shared);
+            }
+        });
+        Proxy { port, state }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn connect(&self, port: u16) {
+        self.state.broker.store(port, SeqCst);
+    }
+
+    /// From now on a connection that carries a commit goes silent: the commit still
+    /// `arrives`, or not even that.
+    pub fn silence_commits(&self, arrives: bool) {
+        self.state.arrives.store(arrives, SeqCst);
+        self.state.silencing.store(true, SeqCst);
+    }
+
+    /// Whether a connection has gone silent.
+    pub fn silenced(&self) -> bool {
+        self.state.silenced.load(SeqCst)
+    }
+
+    /// New connections are served again; silent ones stay silent.
+    pub fn let_commits_through(&self) {
+        self.state.silencing.store(false, SeqCst);
+    }
+}
+
+fn forward(client: TcpStream, state: &Arc<State>) {
+    let port = state.broker.load(SeqCst);
+    let Ok(broker) = TcpStream::connect(("127.0.0.1", port)) else {
+        return;
+    };
+    let mute = Arc::new(AtomicBool::new(false));
+    let (up, back) = (client.try_clone().unwrap(), broker.try_clone().unwrap());
+    let (shared, muted) = (state.clone(), mute.clone());
+    std::thread::spawn(move || {
+        requests(up, &broker, &shared, &muted);
+        let _ = broker.shutdown(Shutdown::Both);
+    });
+    std::thread::spawn(move || {
+        responses(back, &client, &mute);
+        let _ = client.shutdown(Shutdown::Both);
+    });
+}
+
+fn requests(mut client: TcpStream, mut broker: &TcpStream, state: &State, mute: &AtomicBool) {
+    let mut size = [0; 4];
+    while client.read_exact(&mut size).is_ok() {
+        let mut frame = vec![0; u32::from_be_bytes(size) as usize];
+        if client.read_exact(&mut frame).is_err() {
+            return;
+        }
+        let mut passes = !mute.load(SeqCst);
+        if passes
+            && state.silencing.load(SeqCst)
+            && i16::from_be_bytes([frame[0], frame[1]]) == END_TXN
+        {
+            mute.store(true, SeqCst);
+            passes = state.arrives.load(SeqCst);
+            state.silenced.store(true, SeqCst);
+        }
+        if passes && (broker.write_all(&size).is_err() || broker.write_all(&frame).is_err()) {
+            return;
+        }
+    }
+}
+
+fn responses(mut broker: TcpStream, mut client: &TcpStream, mute: &AtomicBool) {
+    let mut octets = [0; 65536];
+    while let Ok(n @ 1..) = broker.read(&mut octets) {
+        if !mute.load(SeqCst) && client.write_all(&octets[..n]).is_err() {
+            return;
+        }
+    }
+}
