@@ -1,6 +1,78 @@
 //! Records as JSON. No other module knows that they are.
 
-use serde::Serialize;
+use std::cell::RefCell;
+
+use serde::de::DeserializeSeed;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::read::Reader;
+use super::submit_sm::SubmitSm;
+
+/// A record that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub struct Invalid {
+    /// The field that is to blame, if one is.
+    pub field: Option<String>,
+    /// What was wrong, where, and what helps.
+    pub text: String,
+    /// The log id, if that much can be read.
+    pub log_id: Option<String>,
+    /// The extra data, if that much can be read.
+    pub extra_data: Option<Box<RawValue>>,
+}
+
+/// Reads a record of an outbound topic. Unknown fields, fields that stand twice and values of
+/// the wrong type are errors.
+///
+/// ```
+/// use kafka_smpp::record::json;
+///
+/// let record = json::submit_sm(br#"{"destination": "+41791234567", "short_message": "hello"}"#)?;
+/// assert_eq!(record.destination.number, "+41791234567");
+///
+/// let error = json::submit_sm(br#"{"destinatoin": "+41791234567"}"#).unwrap_err();
+/// assert!(error.text.contains("did you mean `destination`?"));
+/// # Ok::<(), json::Invalid>(())
+/// ```
+pub fn submit_sm(octets: &[u8]) -> Result<SubmitSm<'_>, Invalid> {
+    let field = RefCell::new(None);
+    let mut from = serde_json::Deserializer::from_slice(octets);
+    let record = Reader { field: &field }.deserialize(&mut from);
+    record
+        .and_then(|record| from.end().map(|()| record))
+        .map_err(|error| Invalid::new(octets, field.take(), &error))
+}
+
+impl Invalid {
+    fn new(octets: &[u8], field: Option<String>, error: &serde_json::Error) -> Self {
+        let text = match (&field, octets.first()) {
+            (_, None) => "the record is empty: write a JSON object".to_owned(),
+            (_, Some(0)) => {
+                "not JSON: it begins with octet 0, as Avro with a schema registry does".to_owned()
+            }
+            (Some(field), _) => format!("{field}: {error}"),
+            (None, _) => format!("not a SubmitSm in JSON: {error}"),
+        };
+        let identity: Identity<'_> = serde_json::from_slice(octets).unwrap_or_default();
+        Invalid {
+            field,
+            text,
+            log_id: identity.log_id.filter(|id| !id.is_empty()),
+            extra_data: identity.extra_data.map(ToOwned::to_owned),
+        }
+    }
+}
+
+/// What lets the producer recognise a record that cannot be read.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Identity<'a> {
+    log_id: Option<String>,
+    #[serde(borrow)]
+    extra_data: Option<&'a RawValue>,
+}
 
 /// An event as JSON.
 ///
@@ -12,3 +84,6 @@ pub fn to_vec<T: Serialize + ?Sized>(event: &T) -> Result<Vec<u8>, serde_json::E
     serde_json::to_writer(&mut octets, event)?;
     Ok(octets)
 }
+
+#[cfg(test)]
+mod tests;

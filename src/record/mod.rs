@@ -1,5 +1,6 @@
 //! What travels on topics.
 //!
+//! - [`submit_sm`]: the record that applications write;
 //! - [`event`]: what became of it, on `sms.responses` and `sms.errors`;
 //! - [`inbound`]: receipts and messages from phones, on `sms.receipts` and `sms.inbound`;
 //! - [`internal`], [`keys`]: the two internal topics;
@@ -11,3 +12,6 @@ pub mod inbound;
 pub mod internal;
 pub mod json;
 pub mod keys;
+mod read;
+pub mod submit_sm;
+mod value;
