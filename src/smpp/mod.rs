@@ -1,1 +1,34 @@
-//! The protocol as pure data: no I/O, no Kafka.
+//! The protocol as pure data: no I/O, no runtime, no Kafka.
+//!
+//! From the wire inwards: [`frame`] finds where one PDU ends, [`pdu`] gives its fields names
+//! (borrowing every octet string), [`tlv`] walks the optional parameters. Decoding is lenient and
+//! never reads past the frame; encoding is strict and enforces the lengths of SMPP 3.4 v1.2.
+//!
+//! ```
+//! use kafka_smpp::smpp::{Command, Pdu, Status, frame, pdu::SmResp};
+//!
+//! let mut wire = Vec::new();
+//! let answer = SmResp { message_id: b"4F2A", ..SmResp::default() };
+//! answer.encode(Command::SUBMIT_SM_RESP, Status::ROK, 7, &mut wire)?;
+//!
+//! let frame = frame::split(&wire, 65_536)?.ok_or("incomplete")?;
+//! assert_eq!(frame.header.sequence, 7);
+//! assert_eq!(Pdu::read(frame)?, Pdu::SubmitSmResp(answer));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod address;
+pub mod command;
+mod error;
+pub mod frame;
+pub mod pdu;
+pub mod status;
+pub mod tlv;
+
+pub use address::{Address, Npi, Ton};
+pub use command::Command;
+pub use error::{DecodeError, EncodeError, Problem};
+pub use frame::{Frame, Header, ImpossibleLength};
+pub use pdu::Pdu;
+pub use status::Status;
+pub use tlv::{Tag, Tlv, Tlvs};

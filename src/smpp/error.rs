@@ -1,0 +1,80 @@
+//! What can be wrong with a PDU.
+
+use super::status::Status;
+
+/// A PDU that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{field} at octet {position}: {problem}")]
+pub struct DecodeError {
+    /// The field's name in the specification.
+    pub field: &'static str,
+    /// The octet of the PDU at which the field begins; the header is 0 to 15.
+    pub position: usize,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// What is wrong with a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// The PDU ends before the field does.
+    #[error("{wanted} octets wanted, {left} left in the PDU")]
+    Truncated {
+        /// Octets the field needs.
+        wanted: usize,
+        /// Octets left before the PDU's end.
+        left: usize,
+    },
+    /// A C-octet string without its NUL.
+    #[error("no NUL before the PDU's end")]
+    Unterminated,
+    /// A value that the field does not have.
+    #[error("value {0} is not defined")]
+    Undefined(u32),
+}
+
+impl DecodeError {
+    /// The command_status with which to answer such a request.
+    pub fn status(&self) -> Status {
+        match (self.field, self.problem) {
+            ("short_message", _) => Status::RINVMSGLEN,
+            ("dest_flag", Problem::Undefined(_)) => Status::RINVDESTFLAG,
+            (_, Problem::Undefined(_)) => Status::RINVOPTPARAMVAL,
+            _ => Status::RINVCMDLEN,
+        }
+    }
+}
+
+/// A PDU that must not be sent, because SMPP does not allow it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    /// Longer than the specification allows.
+    #[error("{field} has {length} octets, at most {limit} are allowed")]
+    TooLong {
+        /// The field's name in the specification.
+        field: &'static str,
+        /// Its length, the closing NUL not counted.
+        length: usize,
+        /// The longest allowed.
+        limit: usize,
+    },
+    /// A NUL inside a C-octet string would end it early.
+    #[error("{field} contains a NUL at octet {index}, which SMPP cannot carry there: remove it")]
+    Nul {
+        /// The field's name in the specification.
+        field: &'static str,
+        /// Where in the value.
+        index: usize,
+    },
+    /// SMPP times are empty or have 16 characters.
+    #[error("{field} has {length} octets, an SMPP time has 16 or none")]
+    NotATime {
+        /// The field's name in the specification.
+        field: &'static str,
+        /// Its length.
+        length: usize,
+    },
+    /// A region of TLVs that does not consist of whole TLVs.
+    #[error("the TLVs are damaged: {0}")]
+    Tlvs(#[from] DecodeError),
+}

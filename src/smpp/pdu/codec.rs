@@ -1,0 +1,319 @@
+//! Reading and writing fields in their order.
+
+use crate::smpp::frame::HEADER;
+use crate::smpp::{
+    Address, Command, DecodeError, EncodeError, Header, Npi, Problem, Status, Tlvs, Ton,
+};
+
+/// The fields of one kind of PDU.
+pub(super) trait Fields<'a>: Sized {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError>;
+    fn write(&self, writer: &mut Writer<'_>) -> Result<(), EncodeError>;
+}
+
+/// Gives a struct with [`Fields`] its public `decode` and `encode`.
+macro_rules! body {
+    ($($type:ident),*) => {$(
+        impl<'a> $type<'a> {
+            /// Reads the body of a PDU, borrowing its octet strings.
+            pub fn decode(body: &'a [u8]) -> Result<Self, $crate::smpp::DecodeError> {
+                $crate::smpp::pdu::codec::decode(body)
+            }
+
+            /// Appends the whole PDU, header included. When a field breaks the specification,
+            /// `out` is left as it was.
+            pub fn encode(
+                &self,
+                command: $crate::smpp::Command,
+                status: $crate::smpp::Status,
+                sequence: u32,
+                out: &mut Vec<u8>,
+            ) -> Result<(), $crate::smpp::EncodeError> {
+                $crate::smpp::pdu::codec::encode(self, command, status, sequence, out)
+            }
+        }
+    )*};
+}
+pub(super) use body;
+
+#[inline]
+pub(super) fn decode<'a, F: Fields<'a>>(body: &'a [u8]) -> Result<F, DecodeError> {
+    F::read(&mut Reader { body, rest: body })
+}
+
+pub(super) fn encode<'a>(
+    fields: &impl Fields<'a>,
+    command: Command,
+    status: Status,
+    sequence: u32,
+    out: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
+    let start = out.len();
+    Header {
+        length: 0,
+        command,
+        status,
+        sequence,
+    }
+    .encode(out);
+    let written = fields.write(&mut Writer {
+        out,
+        command,
+        status,
+    });
+    if written.is_err() {
+        out.truncate(start);
+        return written;
+    }
+    let length = (out.len() - start) as u32;
+    if let Some(field) = out.get_mut(start..start + 4) {
+        field.copy_from_slice(&length.to_be_bytes());
+    }
+    Ok(())
+}
+
+/// Walks through a body.
+pub(super) struct Reader<'a> {
+    body: &'a [u8],
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    /// The octet of the PDU that comes next.
+    fn position(&self) -> usize {
+        HEADER + self.body.len() - self.rest.len()
+    }
+
+    #[cold]
+    fn truncated(&self, field: &'static str, wanted: usize) -> DecodeError {
+        let problem = Problem::Truncated {
+            wanted,
+            left: self.rest.len(),
+        };
+        DecodeError {
+            field,
+            position: self.position(),
+            problem,
+        }
+    }
+
+    #[inline]
+    pub(super) fn u8(&mut self, field: &'static str) -> Result<u8, DecodeError> {
+        let (octet, rest) = self
+            .rest
+            .split_first()
+            .ok_or_else(|| self.truncated(field, 1))?;
+        self.rest = rest;
+        Ok(*octet)
+    }
+
+    /// Text up to a NUL, which is not part of it. Its length is not judged.
+    #[inline]
+    pub(super) fn c_string(&mut self, field: &'static str) -> Result<&'a [u8], DecodeError> {
+        let Some(end) = self.rest.iter().position(|octet| *octet == 0) else {
+            let problem = match self.rest.len() {
+                0 => Problem::Truncated { wanted: 1, left: 0 },
+                _ => Problem::Unterminated,
+            };
+            return Err(DecodeError {
+                field,
+                position: self.position(),
+                problem,
+            });
+        };
+        let text = &self.rest[..end];
+        self.rest = &self.rest[end + 1..];
+        Ok(text)
+    }
+
+    /// Text up to a NUL or to the end of the PDU, as responses may have it.
+    pub(super) fn loose_c_string(&mut self) -> &'a [u8] {
+        let end = self
+            .rest
+            .iter()
+            .position(|octet| *octet == 0)
+            .unwrap_or(self.rest.len());
+        let text = &self.rest[..end];
+        self.rest = self.rest.get(end + 1..).unwrap_or_default();
+        text
+    }
+
+    /// One octet, 0 where the PDU has ended, as responses may have it.
+    pub(super) fn loose_u8(&mut self) -> u8 {
+        let Some((octet, rest)) = self.rest.split_first() else {
+            return 0;
+        };
+        self.rest = rest;
+        *octet
+    }
+
+    /// Octets counted by the octet before them.
+    #[inline]
+    pub(super) fn counted(&mut self, field: &'static str) -> Result<&'a [u8], DecodeError> {
+        let (length, rest) = self
+            .rest
+            .split_first()
+            .ok_or_else(|| self.truncated("sm_length", 1))?;
+        self.rest = rest;
+        let (octets, rest) = rest
+            .split_at_checked(usize::from(*length))
+            .ok_or_else(|| self.truncated(field, usize::from(*length)))?;
+        self.rest = rest;
+        Ok(octets)
+    }
+
+    /// TON, NPI and number.
+    #[inline]
+    pub(super) fn address(
+        &mut self,
+        names: &'static AddressNames,
+    ) -> Result<Address<'a>, DecodeError> {
+        let ton = Ton(self.u8(names.ton)?);
+        let npi = Npi(self.u8(names.npi)?);
+        Ok(Address {
+            ton,
+            npi,
+            number: self.c_string(names.number)?,
+        })
+    }
+
+    /// Everything that is left.
+    #[inline]
+    pub(super) fn tlvs(&mut self) -> Tlvs<'a> {
+        let tlvs = Tlvs::at(self.rest, self.position());
+        self.rest = &[];
+        tlvs
+    }
+}
+
+/// What an address's three fields are called.
+pub(super) struct AddressNames {
+    ton: &'static str,
+    npi: &'static str,
+    number: &'static str,
+    /// The longest number, without its NUL.
+    limit: usize,
+}
+
+/// The sender of most PDUs.
+pub(super) const SOURCE: AddressNames = AddressNames {
+    ton: "source_addr_ton",
+    npi: "source_addr_npi",
+    number: "source_addr",
+    limit: 20,
+};
+
+/// The recipient of most PDUs.
+pub(super) const DESTINATION: AddressNames = AddressNames {
+    ton: "dest_addr_ton",
+    npi: "dest_addr_npi",
+    number: "destination_addr",
+    limit: 20,
+};
+
+/// The sender in data_sm and alert_notification.
+pub(super) const LONG_SOURCE: AddressNames = AddressNames {
+    limit: 64,
+    ..SOURCE
+};
+
+/// The recipient in data_sm.
+pub(super) const LONG_DESTINATION: AddressNames = AddressNames {
+    limit: 64,
+    ..DESTINATION
+};
+
+/// Whom an alert_notification is for.
+pub(super) const ESME: AddressNames = AddressNames {
+    ton: "esme_addr_ton",
+    npi: "esme_addr_npi",
+    number: "esme_addr",
+    limit: 64,
+};
+
+/// Appends a body, judging lengths.
+pub(super) struct Writer<'a> {
+    out: &'a mut Vec<u8>,
+    /// What is being written.
+    pub(super) command: Command,
+    /// With which status.
+    pub(super) status: Status,
+}
+
+impl Writer<'_> {
+    #[inline]
+    pub(super) fn octets(&mut self, octets: &[u8]) {
+        self.out.extend_from_slice(octets);
+    }
+
+    /// Text and a NUL; `limit` does not count the NUL.
+    #[inline]
+    pub(super) fn c_string(
+        &mut self,
+        field: &'static str,
+        text: &[u8],
+        limit: usize,
+    ) -> Result<(), EncodeError> {
+        if text.len() > limit {
+            return Err(EncodeError::TooLong {
+                field,
+                length: text.len(),
+                limit,
+            });
+        }
+        if let Some(index) = text.iter().position(|octet| *octet == 0) {
+            return Err(EncodeError::Nul { field, index });
+        }
+        self.out.extend_from_slice(text);
+        self.out.push(0);
+        Ok(())
+    }
+
+    /// An SMPP time: 16 characters or none.
+    #[inline]
+    pub(super) fn time(&mut self, field: &'static str, time: &[u8]) -> Result<(), EncodeError> {
+        if !matches!(time.len(), 0 | 16) {
+            return Err(EncodeError::NotATime {
+                field,
+                length: time.len(),
+            });
+        }
+        self.c_string(field, time, 16)
+    }
+
+    /// short_message after its length. 3.4 allows 254 octets, one less than 5.0.
+    #[inline]
+    pub(super) fn short_message(&mut self, text: &[u8]) -> Result<(), EncodeError> {
+        const LIMIT: usize = 254;
+        let (field, length) = ("short_message", text.len());
+        match u8::try_from(length) {
+            Ok(octet) if length <= LIMIT => self.out.push(octet),
+            _ => {
+                return Err(EncodeError::TooLong {
+                    field,
+                    length,
+                    limit: LIMIT,
+                });
+            }
+        }
+        self.out.extend_from_slice(text);
+        Ok(())
+    }
+
+    #[inline]
+    pub(super) fn address(
+        &mut self,
+        names: &AddressNames,
+        address: &Address<'_>,
+    ) -> Result<(), EncodeError> {
+        self.octets(&[address.ton.0, address.npi.0]);
+        self.c_string(names.number, address.number, names.limit)
+    }
+
+    #[inline]
+    pub(super) fn tlvs(&mut self, tlvs: &Tlvs<'_>) -> Result<(), EncodeError> {
+        tlvs.check()?;
+        self.out.extend_from_slice(tlvs.octets());
+        Ok(())
+    }
+}
