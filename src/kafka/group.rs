@@ -167,9 +167,7 @@ pub fn list(partitions: &[Partition], offset: Offset) -> TopicPartitionList {
     list
 }
 
-/// The commits among `found`, which belong to the partitions `known`. Metadata that is not
-/// text is replaced.
-pub fn commits(found: &TopicPartitionList, known: &[Partition]) -> Result<Vec<Commit>, KafkaError> {
+fn commits(found: &TopicPartitionList, known: &[Partition]) -> Result<Vec<Commit>, KafkaError> {
     let mut commits = Vec::new();
     for element in found.elements() {
         element.error()?;

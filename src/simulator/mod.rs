@@ -1,1 +1,319 @@
-//! An SMSC for demos, tests and benchmarks.
+//! An SMSC for demos, tests and benchmarks: accounts, limits, receipts, inbound messages, and
+//! faults on demand.
+//!
+//! It answers ESMEs over TCP as SMPP 3.4 says, accepts every message its limits allow, and
+//! remembers what it accepted: in memory for tests, in a [journal file](Options::journal) for
+//! those who count from outside. What an ESME has not acknowledged with ESME_ROK is kept and sent
+//! again, to another session of the account or on its next bind. Queues have no limit, so that
+//! tests can pile up what they like.
+//!
+//! ```no_run
+//! use kafka_smpp::simulator::{Options, Simulator};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let faults = vec!["swallow every=100".parse()?];
+//! let smsc = Simulator::start(Options { faults, ..Options::default() }).await?;
+//! // ... an ESME binds to smsc.addr() and submits ...
+//! assert_eq!(smsc.journal().len(), 3);
+//! smsc.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod account;
+mod fault;
+mod handle;
+mod id;
+mod journal;
+mod mo;
+mod options;
+mod receipt;
+mod session;
+#[cfg(test)]
+mod tests;
+mod totals;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use account::{Bound, Mode};
+pub use fault::{Action, Fault};
+pub use handle::Handle;
+pub use id::{Form, MessageIds};
+pub use journal::{Accepted, Entry};
+pub use mo::Mo;
+pub use options::{Account, Inbound, Options, Outcomes, Receipts, Spread};
+pub use receipt::State;
+pub use totals::Totals;
+
+use crate::smpp::{EncodeError, Status};
+
+/// What can go wrong with a simulator itself.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It cannot listen.
+    #[error(
+        "cannot listen on {address}: {source}; choose another address, port 0 takes a free one"
+    )]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// It cannot open its journal.
+    #[error("cannot append to the journal {}: {source}", path.display())]
+    Journal {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// There is nobody to deliver to.
+    #[error("no account {0:?}: nobody has bound with it and it is not among the accounts given")]
+    Account(String),
+    /// A message that SMPP cannot carry.
+    #[error("this message cannot be sent: {0}")]
+    Message(#[from] EncodeError),
+}
+
+/// A simulated SMSC that listens; [`run`](Simulator::run) makes it serve.
+pub struct Simulator {
+    listener: TcpListener,
+    shared: Arc<Shared>,
+}
+
+/// What sessions, the clock and the handle share.
+struct Shared {
+    options: Options,
+    faults: Mutex<Arc<fault::Faults>>,
+    numbers: id::Numbers,
+    counters: totals::Counters,
+    journal: journal::Journal,
+    accounts: Mutex<BTreeMap<String, Arc<account::Account>>>,
+    /// Wakes each session, bound or not.
+    sessions: Mutex<BTreeMap<u64, Arc<Notify>>>,
+    /// Octets to write as they are, by session.
+    raw: Mutex<HashMap<u64, Vec<u8>>>,
+    /// Ends the connections there are.
+    cut: Mutex<CancellationToken>,
+    /// How often all sessions were told to unbind.
+    unbinds: AtomicU64,
+    paused: AtomicBool,
+    inbound: totals::Counter,
+    /// Wakes the clock when something new is due later.
+    pump: Notify,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Simulator {
+    /// Listens and opens the journal.
+    pub async fn bind(options: Options) -> Result<(Simulator, Handle), Error> {
+        let address = options.listen;
+        let listen = |source| Error::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let journal = journal::Journal::open(options.journal.as_deref(), options.remember);
+        let journal = journal.map_err(|source| Error::Journal {
+            path: options.journal.clone().unwrap_or_default(),
+            source,
+        })?;
+        let stop = CancellationToken::new();
+        let shared = Arc::new(Shared {
+            faults: Mutex::new(Arc::new(fault::Faults::new(&options.faults))),
+            numbers: id::Numbers::new(&options.message_ids),
+            counters: totals::Counters::default(),
+            journal,
+            accounts: Mutex::default(),
+            sessions: Mutex::default(),
+            raw: Mutex::default(),
+            cut: Mutex::new(stop.child_token()),
+            unbinds: AtomicU64::new(0),
+            paused: AtomicBool::new(false),
+            inbound: totals::Counter::default(),
+            pump: Notify::new(),
+            stop,
+            tasks: TaskTracker::new(),
+            options,
+        });
+        let handle = Handle::new(shared.clone(), address);
+        Ok((Simulator { listener, shared }, handle))
+    }
+
+    /// Listens and serves on the current runtime until [`Handle::stop`].
+    pub async fn start(options: Options) -> Result<Handle, Error> {
+        let (simulator, handle) = Simulator::bind(options).await?;
+        let tasks = simulator.shared.tasks.clone();
+        tasks.spawn(simulator.run());
+        Ok(handle)
+    }
+
+    /// Serves until [`Handle::stop`].
+    pub async fn run(self) {
+        let Simulator { listener, shared } = self;
+        tokio::select! {
+            () = shared.stop.cancelled() => {}
+            () = accept(&listener, &shared) => {}
+            () = shared.pump() => {}
+        }
+    }
+}
+
+async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+    for id in 1.. {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, most likely: others will end.
+                tracing::warn!(%error, "cannot accept a connection");
+                sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, %peer, "no TCP_NODELAY");
+        }
+        let session = session::Session::new(shared.clone(), id, peer);
+        shared.tasks.spawn(session.run(stream));
+    }
+}
+
+impl Shared {
+    /// The account of a bind, or why there is none.
+    fn account(&self, name: &str, password: &[u8]) -> Result<Arc<account::Account>, Status> {
+        let known = &self.options.accounts;
+        if !known.is_empty() {
+            let account = known.iter().find(|account| account.system_id == name);
+            let wanted = account.ok_or(Status::RINVSYSID)?.password.as_deref();
+            if wanted.is_some_and(|wanted| wanted.as_bytes() != password) {
+                return Err(Status::RINVPASWD);
+            }
+        }
+        Ok(self.ledger(name))
+    }
+
+    fn ledger(&self, name: &str) -> Arc<account::Account> {
+        let mut accounts = self.accounts.lock();
+        let new = || Arc::new(account::Account::new(name, self.options.max_tps));
+        accounts.entry(name.to_owned()).or_insert_with(new).clone()
+    }
+
+    /// The account to deliver to: the one named, else one that is bound to receive, else any.
+    fn recipient(&self, name: Option<&str>) -> Result<Arc<account::Account>, Error> {
+        let nobody = || Error::Account(name.unwrap_or_default().to_owned());
+        if let Some(name) = name {
+            let given = self
+                .options
+                .accounts
+                .iter()
+                .any(|account| account.system_id == name);
+            let bound = self.accounts.lock().contains_key(name);
+            return if given || bound {
+                Ok(self.ledger(name))
+            } else {
+                Err(nobody())
+            };
+        }
+        let accounts = self.ledgers();
+        let receiving = accounts.iter().find(|account| account.receives());
+        let any = receiving.or(accounts.first()).cloned();
+        let given = || {
+            self.options
+                .accounts
+                .first()
+                .map(|given| self.ledger(&given.system_id))
+        };
+        any.or_else(given).ok_or_else(nobody)
+    }
+
+    fn ledgers(&self) -> Vec<Arc<account::Account>> {
+        self.accounts.lock().values().cloned().collect()
+    }
+
+    fn join(&self, session: u64) -> Arc<Notify> {
+        self.sessions.lock().entry(session).or_default().clone()
+    }
+
+    fn part(&self, session: u64) {
+        self.sessions.lock().remove(&session);
+        self.raw.lock().remove(&session);
+    }
+
+    fn wake_all(&self) {
+        self.sessions
+            .lock()
+            .values()
+            .for_each(|wake| wake.notify_one());
+    }
+
+    /// The clock: hands out what falls due and makes up inbound traffic.
+    async fn pump(&self) {
+        let rate = self.options.inbound.rate;
+        let gap = (rate > 0.0).then(|| Duration::from_secs_f64(1.0 / rate.max(0.001)));
+        let mut next_inbound = Instant::now();
+        loop {
+            let mut next = self
+                .ledgers()
+                .iter()
+                .filter_map(|account| account.dispatch())
+                .min();
+            if let Some(gap) = gap {
+                let now = Instant::now();
+                // After a standstill: go on from here rather than make up for it.
+                next_inbound = next_inbound.max(now.checked_sub(gap).unwrap_or(now));
+                while next_inbound <= now {
+                    next_inbound += gap;
+                    self.make_up_inbound();
+                }
+                next = Some(next.map_or(next_inbound, |next| next.min(next_inbound)));
+            }
+            tokio::select! {
+                () = self.pump.notified() => {}
+                () = async {
+                    match next {
+                        Some(at) => sleep_until(at).await,
+                        None => std::future::pending().await,
+                    }
+                } => {}
+            }
+        }
+    }
+
+    fn make_up_inbound(&self) {
+        let inbound = &self.options.inbound;
+        for account in self.ledgers().iter().filter(|account| account.receives()) {
+            let turn = usize::try_from(self.inbound.next()).unwrap_or_default();
+            let text = inbound.texts.get(turn % inbound.texts.len().max(1));
+            let text = text.map_or("", String::as_str);
+            let mo = Mo::new(&inbound.source, &inbound.destination, text);
+            if let Err(error) = self.deliver(account, &mo, turn as u64) {
+                tracing::warn!(%error, text, "cannot make up an inbound message");
+            }
+        }
+    }
+
+    fn deliver(&self, account: &account::Account, mo: &Mo, number: u64) -> Result<(), EncodeError> {
+        let what = account::What::Inbound { number };
+        let delivery = account::Delivery {
+            pdu: mo.encode()?,
+            what,
+            tries: 0,
+        };
+        account.deliver(&mut vec![(Instant::now(), delivery)]);
+        Ok(())
+    }
+}

@@ -23,7 +23,6 @@ mod error;
 pub mod frame;
 pub mod pdu;
 pub mod status;
-pub mod text;
 pub mod tlv;
 
 pub use address::{Address, Npi, Ton};

@@ -8,4 +8,3 @@
 mod harness;
 mod harness_itself;
 mod kafka;
-mod peers;

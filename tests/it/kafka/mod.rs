@@ -3,7 +3,6 @@
 mod polling;
 mod proxy;
 mod starting;
-mod topics;
 
 mod transactions;
 

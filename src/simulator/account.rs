@@ -1,0 +1,463 @@
+//! Accounts: who is bound, and what waits to be delivered to them.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde::Serialize;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::receipt::State;
+use crate::smpp::{Command, Status};
+
+/// What a session may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Submits.
+    Transmitter,
+    /// Is delivered to.
+    Receiver,
+    /// Both.
+    Transceiver,
+}
+
+impl Mode {
+    pub(super) fn of(bind: Command) -> Option<Mode> {
+        match bind {
+            Command::BIND_TRANSMITTER => Some(Mode::Transmitter),
+            Command::BIND_RECEIVER => Some(Mode::Receiver),
+            Command::BIND_TRANSCEIVER => Some(Mode::Transceiver),
+            _ => None,
+        }
+    }
+
+    /// Whether it may submit.
+    pub const fn transmits(self) -> bool {
+        !matches!(self, Mode::Receiver)
+    }
+
+    /// Whether it is delivered to.
+    pub const fn receives(self) -> bool {
+        !matches!(self, Mode::Transmitter)
+    }
+}
+
+/// A bound session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// Number of the session, from 1, never used again.
+    pub session: u64,
+    /// system_id.
+    pub account: String,
+    /// What it may do.
+    pub mode: Mode,
+    /// Address of the ESME.
+    pub peer: SocketAddr,
+}
+
+/// A deliver_sm on its way to an account.
+pub(super) struct Delivery {
+    /// The whole PDU; the session that sends it sets its sequence_number.
+    pub pdu: Vec<u8>,
+    pub what: What,
+    /// How often it was sent.
+    pub tries: u32,
+}
+
+pub(super) enum What {
+    /// The receipt for the message of this number.
+    Receipt { number: u64, state: State },
+    /// The inbound message of this number.
+    Inbound { number: u64 },
+}
+
+/// One account.
+pub(super) struct Account {
+    pub name: String,
+    pace: Pace,
+    desk: Mutex<Desk>,
+}
+
+/// What is bound, what waits. "Due" waits for its time or for room in a window; "parked" was refused
+/// by the ESME and waits for a new bind.
+#[derive(Default)]
+struct Desk {
+    seats: Vec<Seat>,
+    /// Until when the binds of lost connections count.
+    ghosts: Vec<Instant>,
+    due: BinaryHeap<Reverse<Due>>,
+    parked: Vec<Delivery>,
+    /// Orders deliveries of the same instant.
+    order: u64,
+    /// The seat served last.
+    served: usize,
+}
+
+struct Seat {
+    bound: Bound,
+    /// How many more deliver_sm its window takes.
+    room: usize,
+    inbox: Vec<Delivery>,
+    wake: Arc<Notify>,
+}
+
+struct Due {
+    at: Instant,
+    order: u64,
+    delivery: Delivery,
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Due {}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}
+
+impl Account {
+    pub(super) fn new(name: &str, max_tps: u32) -> Self {
+        Account {
+            name: name.to_owned(),
+            pace: Pace::new(max_tps),
+            desk: Mutex::default(),
+        }
+    }
+
+    /// Whether the account's rate allows a submit_sm now.
+    pub(super) fn admits(&self, now: Instant) -> bool {
+        self.pace.admits(now)
+    }
+
+    /// Seats a session, unless the account has its most already. What was parked is due again.
+    pub(super) fn bind(
+        &self,
+        bound: Bound,
+        window: usize,
+        max_binds: usize,
+        wake: Arc<Notify>,
+    ) -> Result<(), Status> {
+        let now = Instant::now();
+        let mut desk = self.desk.lock();
+        desk.ghosts.retain(|until| *until > now);
+        if max_binds > 0 && desk.seats.len() + desk.ghosts.len() >= max_binds {
+            return Err(Status::RALYBND);
+        }
+        if bound.mode.receives() {
+            let parked = std::mem::take(&mut desk.parked);
+            parked
+                .into_iter()
+                .for_each(|delivery| desk.push(now, delivery));
+        }
+        desk.seats.push(Seat {
+            bound,
+            room: window.max(1),
+            inbox: Vec::new(),
+            wake,
+        });
+        desk.dispatch(now);
+        Ok(())
+    }
+
+    /// A session is over; what it left unacknowledged is due again, for whoever is bound or binds
+    /// next. Its bind goes on counting for `linger`.
+    pub(super) fn unbind(&self, session: u64, unacknowledged: Vec<Delivery>, linger: Duration) {
+        let now = Instant::now();
+        let mut desk = self.desk.lock();
+        let seat = desk
+            .seats
+            .iter()
+            .position(|seat| seat.bound.session == session);
+        let unsent = seat
+            .map(|at| desk.seats.remove(at).inbox)
+            .unwrap_or_default();
+        unacknowledged
+            .into_iter()
+            .chain(unsent)
+            .for_each(|delivery| desk.push(now, delivery));
+        if linger > Duration::ZERO {
+            desk.ghosts.push(now + linger);
+        }
+        desk.dispatch(now);
+    }
+
+    /// Puts deliveries in line; tells when the first of all is due, if that is later than now.
+    pub(super) fn deliver(&self, deliveries: &mut Vec<(Instant, Delivery)>) -> Option<Instant> {
+        let mut desk = self.desk.lock();
+        deliveries
+            .drain(..)
+            .for_each(|(at, delivery)| desk.push(at, delivery));
+        desk.dispatch(Instant::now())
+    }
+
+    /// Keeps a delivery for the next bind.
+    pub(super) fn park(&self, delivery: Delivery) {
+        self.desk.lock().parked.push(delivery);
+    }
+
+    /// A session says how many of its deliveries were answered and takes its next ones.
+    pub(super) fn collect(&self, session: u64, answered: usize, into: &mut Vec<Delivery>) {
+        let mut desk = self.desk.lock();
+        if let Some(seat) = desk.seat(session) {
+            seat.room += answered;
+        }
+        if answered > 0 {
+            desk.dispatch(Instant::now());
+        }
+        if let Some(seat) = desk.seat(session) {
+            into.append(&mut seat.inbox);
+        }
+    }
+
+    /// Hands out what is due; tells when the next is, if that is later than now.
+    pub(super) fn dispatch(&self) -> Option<Instant> {
+        self.desk.lock().dispatch(Instant::now())
+    }
+
+    /// How many deliveries have not been acknowledged, those on their way not counted.
+    pub(super) fn waiting(&self) -> usize {
+        let desk = self.desk.lock();
+        let inboxes: usize = desk.seats.iter().map(|seat| seat.inbox.len()).sum();
+        desk.due.len() + desk.parked.len() + inboxes
+    }
+
+    pub(super) fn binds(&self) -> Vec<Bound> {
+        self.desk
+            .lock()
+            .seats
+            .iter()
+            .map(|seat| seat.bound.clone())
+            .collect()
+    }
+
+    pub(super) fn receives(&self) -> bool {
+        self.desk
+            .lock()
+            .seats
+            .iter()
+            .any(|seat| seat.bound.mode.receives())
+    }
+}
+
+impl Desk {
+    fn seat(&mut self, session: u64) -> Option<&mut Seat> {
+        self.seats
+            .iter_mut()
+            .find(|seat| seat.bound.session == session)
+    }
+
+    fn push(&mut self, at: Instant, delivery: Delivery) {
+        self.order += 1;
+        self.due.push(Reverse(Due {
+            at,
+            order: self.order,
+            delivery,
+        }));
+    }
+
+    /// Deals what is due to the receiving sessions in turn, as far as their windows go. An account
+    /// whose windows are full is not woken by time: the next answer makes room.
+    fn dispatch(&mut self, now: Instant) -> Option<Instant> {
+        loop {
+            let head = self.due.peek()?.0.at;
+            if head > now {
+                return Some(head);
+            }
+            let at = self.next_seat()?;
+            let Reverse(due) = self.due.pop()?;
+            let seat = &mut self.seats[at];
+            seat.room -= 1;
+            seat.inbox.push(due.delivery);
+            seat.wake.notify_one();
+            self.served = at;
+        }
+    }
+
+    fn next_seat(&self) -> Option<usize> {
+        let count = self.seats.len();
+        (1..=count)
+            .map(|step| (self.served + step) % count)
+            .find(|at| {
+                let seat = &self.seats[*at];
+                seat.bound.mode.receives() && seat.room > 0
+            })
+    }
+}
+
+/// The generic cell rate algorithm over one atomic: sessions of an account share it.
+struct Pace {
+    start: Instant,
+    /// Nanoseconds between two messages; 0: no limit.
+    gap: u64,
+    /// Nanoseconds after the start at which the bucket is empty again.
+    empty: AtomicU64,
+}
+
+/// A quarter of a second of messages may come at once: senders that keep the rate on average, but
+/// write in batches, are not throttled.
+const BURST: u64 = 250_000_000;
+
+impl Pace {
+    fn new(max_tps: u32) -> Self {
+        let gap = 1_000_000_000u64.checked_div(max_tps.into()).unwrap_or(0);
+        Pace {
+            start: Instant::now(),
+            gap,
+            empty: AtomicU64::new(0),
+        }
+    }
+
+    fn admits(&self, now: Instant) -> bool {
+        if self.gap == 0 {
+            return true;
+        }
+        let now = u64::try_from(now.saturating_duration_since(self.start).as_nanos());
+        let now = now.unwrap_or(u64::MAX / 2);
+        let next = |empty: u64| {
+            let after = empty.max(now) + self.gap;
+            (after <= now + BURST.max(self.gap)).then_some(after)
+        };
+        self.empty.fetch_update(Relaxed, Relaxed, next).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bound(session: u64, mode: Mode) -> Bound {
+        Bound {
+            session,
+            account: "a".into(),
+            mode,
+            peer: ([127, 0, 0, 1], 1).into(),
+        }
+    }
+
+    fn seat(account: &Account, session: u64, mode: Mode, window: usize) -> Result<(), Status> {
+        account.bind(bound(session, mode), window, 2, Arc::default())
+    }
+
+    fn delivery(number: u64) -> Delivery {
+        Delivery {
+            pdu: Vec::new(),
+            what: What::Inbound { number },
+            tries: 0,
+        }
+    }
+
+    fn deliver(account: &Account, numbers: impl IntoIterator<Item = u64>) {
+        let now = Instant::now();
+        account.deliver(&mut numbers.into_iter().map(|n| (now, delivery(n))).collect());
+    }
+
+    fn take(account: &Account, session: u64, answered: usize) -> Vec<Delivery> {
+        let mut taken = Vec::new();
+        account.collect(session, answered, &mut taken);
+        taken
+    }
+
+    fn numbers(deliveries: &[Delivery]) -> Vec<u64> {
+        let number = |delivery: &Delivery| match delivery.what {
+            What::Inbound { number } | What::Receipt { number, .. } => number,
+        };
+        deliveries.iter().map(number).collect()
+    }
+
+    #[test]
+    fn receiving_sessions_are_served_in_turn_within_their_windows() {
+        let account = Account::new("a", 0);
+        seat(&account, 1, Mode::Receiver, 2).unwrap();
+        seat(&account, 2, Mode::Transceiver, 3).unwrap();
+        deliver(&account, 1..=7);
+        let (first, second) = (take(&account, 1, 0), take(&account, 2, 0));
+        assert_eq!(
+            (numbers(&first), numbers(&second)),
+            (vec![2, 4], vec![1, 3, 5])
+        );
+        assert_eq!(
+            numbers(&take(&account, 1, 1)),
+            [6],
+            "an answer makes room for one"
+        );
+        assert_eq!(account.waiting(), 1);
+    }
+
+    #[test]
+    fn transmitters_are_not_delivered_to() {
+        let account = Account::new("a", 0);
+        seat(&account, 1, Mode::Transmitter, 5).unwrap();
+        deliver(&account, [1]);
+        assert!(take(&account, 1, 0).is_empty());
+        seat(&account, 2, Mode::Receiver, 5).unwrap();
+        assert_eq!(numbers(&take(&account, 2, 0)), [1]);
+    }
+
+    #[test]
+    fn what_was_not_acknowledged_waits_for_the_next_receiving_bind() {
+        let account = Account::new("a", 0);
+        seat(&account, 1, Mode::Receiver, 2).unwrap();
+        deliver(&account, [1, 2, 3]);
+        let sent = take(&account, 1, 0);
+        account.unbind(1, sent, Duration::ZERO);
+        assert_eq!(account.waiting(), 3);
+        seat(&account, 2, Mode::Transmitter, 2).unwrap();
+        assert!(take(&account, 2, 0).is_empty());
+        seat(&account, 3, Mode::Transceiver, 9).unwrap();
+        let mut again = numbers(&take(&account, 3, 0));
+        again.sort_unstable();
+        assert_eq!(again, [1, 2, 3]);
+    }
+
+    #[test]
+    fn an_account_has_so_many_binds_and_lost_ones_count_for_a_while() {
+        let account = Account::new("a", 0);
+        seat(&account, 1, Mode::Receiver, 1).unwrap();
+        seat(&account, 2, Mode::Receiver, 1).unwrap();
+        assert_eq!(seat(&account, 3, Mode::Receiver, 1), Err(Status::RALYBND));
+        account.unbind(1, Vec::new(), Duration::from_secs(60));
+        assert_eq!(seat(&account, 3, Mode::Receiver, 1), Err(Status::RALYBND));
+        account.unbind(2, Vec::new(), Duration::ZERO);
+        assert_eq!(seat(&account, 4, Mode::Receiver, 1), Ok(()));
+    }
+
+    #[test]
+    fn what_is_due_later_waits_for_its_time() {
+        let account = Account::new("a", 0);
+        seat(&account, 1, Mode::Receiver, 9).unwrap();
+        let soon = Instant::now() + Duration::from_secs(60);
+        assert_eq!(account.deliver(&mut vec![(soon, delivery(1))]), Some(soon));
+        assert!(take(&account, 1, 0).is_empty());
+        deliver(&account, [2]);
+        assert_eq!(numbers(&take(&account, 1, 0)), [2]);
+        assert_eq!(account.dispatch(), Some(soon));
+    }
+
+    #[test]
+    fn a_rate_admits_its_burst_and_then_its_pace() {
+        let pace = Pace::new(100);
+        let at = |millis| pace.start + Duration::from_millis(millis);
+        let admitted = |from, to| (from..to).filter(|ms| pace.admits(at(*ms))).count();
+        assert_eq!((0..100).filter(|_| pace.admits(at(0))).count(), 25);
+        assert_eq!(admitted(1, 1001), 100);
+        assert!(Pace::new(0).admits(Instant::now()));
+    }
+}

@@ -1,0 +1,390 @@
+//! What a simulated SMSC is told before it starts.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::fault::Fault;
+use super::id::MessageIds;
+use super::receipt::State;
+use crate::settings::Time;
+
+/// Everything a simulated SMSC can be told. The default answers anybody at once, on a free port of
+/// the loopback interface, and sends a DELIVRD receipt one second later.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Options {
+    /// Where to listen; port 0 takes a free one, which [`Handle::addr`](super::Handle::addr) tells.
+    pub listen: SocketAddr,
+    /// The system_id in bind responses (at most 15 octets).
+    pub system_id: String,
+    /// Who may bind. Empty: anybody, with any password.
+    pub accounts: Vec<Account>,
+    /// Binds an account may have at once; beyond it ESME_RALYBND. 0: no limit.
+    pub max_binds: usize,
+    /// For how long the bind of a connection that ended without unbind still counts.
+    pub bind_linger: Time,
+    /// submit_sm a second an account may send; beyond it ESME_RTHROTTLED. 0: no limit.
+    pub max_tps: u32,
+    /// Unanswered submit_sm a session may have; beyond it ESME_RTHROTTLED. 0: no limit.
+    pub window: usize,
+    /// Unanswered deliver_sm this side keeps on a session, at least 1.
+    pub deliver_window: usize,
+    /// From a submit_sm to its response.
+    pub response_delay: Spread,
+    /// How message_ids look in responses and in receipts.
+    pub message_ids: MessageIds,
+    /// Delivery receipts.
+    pub receipts: Receipts,
+    /// Messages of mobile subscribers to the ESME.
+    pub inbound: Inbound,
+    /// What goes wrong, and when.
+    pub faults: Vec<Fault>,
+    /// Sends enquire_link after this much silence; a peer silent for as long again is
+    /// disconnected. 0: never.
+    pub enquire_link: Time,
+    /// Appends what happens to this file, one JSON object a line (see [`Entry`](super::Entry)).
+    pub journal: Option<PathBuf>,
+    /// How many accepted messages [`Handle::journal`](super::Handle::journal) keeps in memory.
+    pub remember: usize,
+    /// Makes all chances repeatable.
+    pub seed: Option<u64>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            system_id: "smsc".into(),
+            accounts: Vec::new(),
+            max_binds: 0,
+            bind_linger: Time::seconds(0),
+            max_tps: 0,
+            window: 0,
+            deliver_window: 50,
+            response_delay: Spread::default(),
+            message_ids: MessageIds::default(),
+            receipts: Receipts::default(),
+            inbound: Inbound::default(),
+            faults: Vec::new(),
+            enquire_link: Time::seconds(0),
+            journal: None,
+            remember: 1_000_000,
+            seed: None,
+        }
+    }
+}
+
+/// Somebody who may bind. On the command line `SYSTEM_ID` or `SYSTEM_ID:PASSWORD`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Account {
+    /// system_id of the bind.
+    pub system_id: String,
+    /// password of the bind; none: any will do.
+    pub password: Option<String>,
+}
+
+impl FromStr for Account {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (system_id, password) = match text.split_once(':') {
+            Some((system_id, password)) => (system_id, Some(password.to_owned())),
+            None => (text, None),
+        };
+        if system_id.is_empty() {
+            return Err(format!(
+                "account {text:?} has no system_id: write SYSTEM_ID:PASSWORD"
+            ));
+        }
+        Ok(Account {
+            system_id: system_id.to_owned(),
+            password,
+        })
+    }
+}
+
+/// Delivery receipts (SMPP 3.4 appendix B), sent where registered_delivery asks for one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Receipts {
+    /// From the acceptance of a message to its receipt.
+    pub delay: Spread,
+    /// How messages end, with weights: `DELIVRD=95,UNDELIV=4,NONE=1`.
+    pub outcomes: Outcomes,
+    /// Whether the receipt is written out in short_message.
+    pub text: bool,
+    /// Whether the TLVs receipted_message_id and message_state (SMPP 3.4 §5.3.2.12, §5.3.2.35) are
+    /// there.
+    pub tlvs: bool,
+    /// After this long a receipt refused with a command_status goes out again. 0: only on the
+    /// next bind.
+    pub retry: Time,
+    /// Sends a receipt also where registered_delivery asks for none.
+    pub always: bool,
+}
+
+impl Default for Receipts {
+    fn default() -> Self {
+        Receipts {
+            delay: Spread::constant(Duration::from_secs(1)),
+            outcomes: Outcomes::default(),
+            text: true,
+            tlvs: true,
+            retry: Time::seconds(5),
+            always: false,
+        }
+    }
+}
+
+/// Messages of mobile subscribers, made up and sent to every account that can receive.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Inbound {
+    /// Messages a second to each account with a receiver or transceiver. 0: none.
+    pub rate: f64,
+    /// Their texts, in turn.
+    pub texts: Vec<String>,
+    /// Who sends them.
+    pub source: String,
+    /// The number they are sent to.
+    pub destination: String,
+}
+
+impl Default for Inbound {
+    fn default() -> Self {
+        Inbound {
+            rate: 0.0,
+            texts: vec!["STOP".into(), "Ja, gerne".into(), "Спасибо!".into()],
+            source: "447700900123".into(),
+            destination: "80800".into(),
+        }
+    }
+}
+
+/// A length of time, or a range to draw one from: `200ms`, `1s..5s`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Spread {
+    least: Duration,
+    most: Duration,
+}
+
+impl Spread {
+    /// Always `time`.
+    pub const fn constant(time: Duration) -> Self {
+        Spread {
+            least: time,
+            most: time,
+        }
+    }
+
+    /// One of the times in the range.
+    pub fn draw(&self, rng: &mut fastrand::Rng) -> Duration {
+        match self.most.saturating_sub(self.least) {
+            Duration::ZERO => self.least,
+            width => self.least + width.mul_f64(rng.f64()),
+        }
+    }
+}
+
+impl FromStr for Spread {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (least, most) = text.split_once("..").unwrap_or((text, text));
+        let (least, most) = (least.parse::<Time>()?.get(), most.parse::<Time>()?.get());
+        if most < least {
+            return Err(format!(
+                "range {text:?} ends before it begins: write the shorter time first"
+            ));
+        }
+        Ok(Spread { least, most })
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.least == self.most {
+            true => write!(f, "{}", Time(self.least)),
+            false => write!(f, "{}..{}", Time(self.least), Time(self.most)),
+        }
+    }
+}
+
+/// How messages end: final states with weights, `DELIVRD=95,UNDELIV=4,NONE=1`; a state without a
+/// weight has weight 1. NONE is a message whose receipt never comes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Outcomes {
+    weights: Vec<(Option<State>, u32)>,
+    total: u32,
+}
+
+impl Outcomes {
+    /// Every message ends in `state`.
+    pub fn always(state: State) -> Self {
+        Outcomes {
+            weights: vec![(Some(state), 1)],
+            total: 1,
+        }
+    }
+
+    /// The fate of one message; `None` is silence.
+    pub fn draw(&self, rng: &mut fastrand::Rng) -> Option<State> {
+        if let [(only, _)] = self.weights[..] {
+            return only;
+        }
+        let mut left = rng.u32(..self.total);
+        for (state, weight) in &self.weights {
+            match left.checked_sub(*weight) {
+                Some(rest) => left = rest,
+                None => return *state,
+            }
+        }
+        None
+    }
+}
+
+impl Default for Outcomes {
+    fn default() -> Self {
+        Outcomes::always(State::Delivered)
+    }
+}
+
+impl FromStr for Outcomes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut weights = Vec::new();
+        for item in text.split(',') {
+            let (name, weight) = item.trim().split_once('=').unwrap_or((item.trim(), "1"));
+            let state = match name {
+                "NONE" => None,
+                name => Some(name.parse()?),
+            };
+            let weight: u32 = weight.parse().map_err(|_| {
+                format!("weight {weight:?} of {name} is not a whole number from 0 to 4294967295")
+            })?;
+            weights.push((state, weight));
+        }
+        let total = weights
+            .iter()
+            .try_fold(0u32, |sum, (_, weight)| sum.checked_add(*weight));
+        match total {
+            Some(total @ 1..) => Ok(Outcomes { weights, total }),
+            _ => Err(format!(
+                "weights in {text:?} must add up to between 1 and 4294967295"
+            )),
+        }
+    }
+}
+
+impl fmt::Display for Outcomes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, (state, weight)) in self.weights.iter().enumerate() {
+            let comma = if n == 0 { "" } else { "," };
+            let name = state.map_or("NONE", State::name);
+            write!(f, "{comma}{name}={weight}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Types written as one string in configuration too.
+macro_rules! written_as_text {
+    ($($type:ty),+) => {$(
+        impl TryFrom<String> for $type {
+            type Error = String;
+
+            fn try_from(text: String) -> Result<Self, String> {
+                text.parse()
+            }
+        }
+
+        impl From<$type> for String {
+            fn from(value: $type) -> String {
+                value.to_string()
+            }
+        }
+    )+};
+}
+
+written_as_text!(Spread, Outcomes, Fault);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_are_written_as_on_a_command_line() {
+        let account: Account = "smppclient:pa:ss".parse().unwrap();
+        assert_eq!(account.system_id, "smppclient");
+        assert_eq!(account.password.as_deref(), Some("pa:ss"));
+        assert_eq!("a".parse::<Account>().unwrap().password, None);
+        assert!(":x".parse::<Account>().unwrap_err().contains("SYSTEM_ID"));
+    }
+
+    #[test]
+    fn a_spread_draws_within_its_ends() {
+        let spread: Spread = "1s..3s".parse().unwrap();
+        let mut rng = fastrand::Rng::with_seed(1);
+        let drawn: Vec<Duration> = (0..100).map(|_| spread.draw(&mut rng)).collect();
+        assert!(drawn.iter().all(|d| (1..=3).contains(&d.as_secs())));
+        assert!(drawn.iter().any(|d| d.as_millis() < 1500));
+        assert!(drawn.iter().any(|d| d.as_millis() > 2500));
+        assert_eq!(spread.to_string(), "1s..3s");
+        assert!("3s..1s".parse::<Spread>().unwrap_err().contains("shorter"));
+    }
+
+    #[test]
+    fn outcomes_come_out_by_their_weights() {
+        let outcomes: Outcomes = "DELIVRD=90, UNDELIV=9, NONE".parse().unwrap();
+        assert_eq!(outcomes.to_string(), "DELIVRD=90,UNDELIV=9,NONE=1");
+        let mut rng = fastrand::Rng::with_seed(7);
+        let drawn: Vec<_> = (0..10_000).map(|_| outcomes.draw(&mut rng)).collect();
+        let count = |state| drawn.iter().filter(|s| **s == state).count();
+        assert!((8_700..9_300).contains(&count(Some(State::Delivered))));
+        assert!((700..1_100).contains(&count(Some(State::Undeliverable))));
+        assert!((50..200).contains(&count(None)));
+    }
+
+    #[test]
+    fn outcomes_that_mean_nothing_are_refused() {
+        for text in [
+            "",
+            "DELIVERED=1",
+            "DELIVRD=x",
+            "DELIVRD=0",
+            "NONE=4294967295,DELIVRD=1",
+        ] {
+            assert!(text.parse::<Outcomes>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn options_read_from_toml_and_refuse_unknown_keys() {
+        let options: Options = toml::from_str(
+            r#"
+            max_tps = 100
+            accounts = [{ system_id = "a", password = "b" }]
+            faults = ["swallow every=100"]
+            [receipts]
+            delay = "100ms..2s"
+            outcomes = "DELIVRD=9,UNDELIV=1"
+            [message_ids]
+            form = "hex"
+            receipt = "decimal"
+            "#,
+        )
+        .unwrap();
+        assert_eq!(options.accounts[0].system_id, "a");
+        assert_eq!(options.receipts.delay.to_string(), "100ms..2s");
+        assert!(toml::from_str::<Options>("windows = 3").is_err());
+    }
+}

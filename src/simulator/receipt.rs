@@ -1,0 +1,265 @@
+//! Delivery receipts as most SMSCs write them (SMPP 3.4 appendix B).
+
+use std::fmt::Write as _;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+use super::options::Receipts;
+use crate::smpp::pdu::Sm;
+use crate::smpp::tlv::push_tlv;
+use crate::smpp::{Command, EncodeError, Status, Tag, Tlvs};
+
+/// esm_class of a deliver_sm that carries a delivery receipt (SMPP 3.4 §5.2.12).
+const RECEIPT: u8 = 0x04;
+
+/// Octets of the message that a receipt repeats.
+const EXCERPT: usize = 20;
+
+/// The state of a message (SMPP 3.4 §5.2.28), named as in the text of a receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum State {
+    /// On its way.
+    #[serde(rename = "ENROUTE")]
+    Enroute = 1,
+    /// Delivered to the handset.
+    #[serde(rename = "DELIVRD")]
+    Delivered = 2,
+    /// Its validity period ended.
+    #[serde(rename = "EXPIRED")]
+    Expired = 3,
+    /// Deleted or cancelled.
+    #[serde(rename = "DELETED")]
+    Deleted = 4,
+    /// Cannot be delivered.
+    #[serde(rename = "UNDELIV")]
+    Undeliverable = 5,
+    /// Accepted, for instance read by customer service.
+    #[serde(rename = "ACCEPTD")]
+    Accepted = 6,
+    /// Nobody knows.
+    #[serde(rename = "UNKNOWN")]
+    Unknown = 7,
+    /// Rejected.
+    #[serde(rename = "REJECTD")]
+    Rejected = 8,
+}
+
+impl State {
+    const ALL: [State; 8] = [
+        State::Enroute,
+        State::Delivered,
+        State::Expired,
+        State::Deleted,
+        State::Undeliverable,
+        State::Accepted,
+        State::Unknown,
+        State::Rejected,
+    ];
+
+    /// The name in the text of a receipt, such as `DELIVRD`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            State::Enroute => "ENROUTE",
+            State::Delivered => "DELIVRD",
+            State::Expired => "EXPIRED",
+            State::Deleted => "DELETED",
+            State::Undeliverable => "UNDELIV",
+            State::Accepted => "ACCEPTD",
+            State::Unknown => "UNKNOWN",
+            State::Rejected => "REJECTD",
+        }
+    }
+
+    /// Whether registered_delivery asks for a receipt of this outcome (SMPP 3.4 §5.2.17: 1 of any,
+    /// 2 of failures; SMPP 5.0 §4.7.21: 3 of successes).
+    pub(super) const fn wanted(self, registered_delivery: u8) -> bool {
+        match registered_delivery & 0x03 {
+            0 => false,
+            1 => true,
+            2 => !matches!(self, State::Delivered),
+            _ => matches!(self, State::Delivered),
+        }
+    }
+}
+
+impl FromStr for State {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        State::ALL
+            .into_iter()
+            .find(|state| state.name() == text)
+            .ok_or_else(|| {
+                let names = State::ALL.map(State::name).join(", ");
+                format!("unknown state {text:?}: use one of {names}")
+            })
+    }
+}
+
+/// What a receipt says.
+pub(super) struct Receipt<'a> {
+    pub id: &'a str,
+    pub message: &'a Sm<'a>,
+    /// The message's octets, wherever they stood.
+    pub octets: &'a [u8],
+    pub state: State,
+    pub submitted: Timestamp,
+    pub done: Timestamp,
+}
+
+impl Receipt<'_> {
+    /// The deliver_sm of it, with sequence_number 0.
+    pub(super) fn encode(&self, as_told: &Receipts) -> Result<Vec<u8>, EncodeError> {
+        let text = if as_told.text {
+            self.text()
+        } else {
+            Vec::new()
+        };
+        let mut tlvs = Vec::new();
+        if as_told.tlvs {
+            push_tlv(
+                &mut tlvs,
+                Tag::RECEIPTED_MESSAGE_ID,
+                &[self.id.as_bytes(), b"\0"].concat(),
+            )?;
+            push_tlv(&mut tlvs, Tag::MESSAGE_STATE, &[self.state as u8])?;
+        }
+        if let Some(reference) = self.message.tlvs.get(Tag::USER_MESSAGE_REFERENCE) {
+            push_tlv(&mut tlvs, Tag::USER_MESSAGE_REFERENCE, reference)?;
+        }
+        let deliver = Sm {
+            source: self.message.destination,
+            destination: self.message.source,
+            esm_class: RECEIPT,
+            short_message: &text,
+            tlvs: Tlvs::new(&tlvs),
+            ..Sm::default()
+        };
+        let mut pdu = Vec::with_capacity(64 + text.len() + tlvs.len());
+        deliver.encode(Command::DELIVER_SM, Status::ROK, 0, &mut pdu)?;
+        Ok(pdu)
+    }
+
+    fn text(&self) -> Vec<u8> {
+        let delivered = u8::from(self.state == State::Delivered);
+        let mut text = String::with_capacity(160);
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
+            "id:{} sub:001 dlvrd:{delivered:03} submit date:{} done date:{} stat:{} err:{:03} text:",
+            self.id,
+            minute(self.submitted),
+            minute(self.done),
+            self.state.name(),
+            1 - delivered,
+        );
+        let mut text = text.into_bytes();
+        text.extend_from_slice(&self.octets[..self.octets.len().min(EXCERPT)]);
+        text
+    }
+}
+
+/// A time as `YYMMDDhhmm`, UTC.
+fn minute(at: Timestamp) -> String {
+    let at = at.to_zoned(TimeZone::UTC);
+    format!(
+        "{:02}{:02}{:02}{:02}{:02}",
+        at.year() % 100,
+        at.month(),
+        at.day(),
+        at.hour(),
+        at.minute()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::smpp::{Address, Pdu, frame};
+
+    fn receipt_of(as_told: &Receipts, state: State) -> Vec<u8> {
+        let mut tlvs = Vec::new();
+        push_tlv(&mut tlvs, Tag::USER_MESSAGE_REFERENCE, &[0, 7]).unwrap();
+        let message = Sm {
+            source: Address::parse("ACME"),
+            destination: Address::parse("+4915112345678"),
+            short_message: b"Twenty octets of this one",
+            tlvs: Tlvs::new(&tlvs),
+            ..Sm::default()
+        };
+        Receipt {
+            id: "beef",
+            message: &message,
+            octets: message.short_message,
+            state,
+            submitted: "2026-11-23T20:59:59Z".parse().unwrap(),
+            done: "2026-11-23T21:00:00Z".parse().unwrap(),
+        }
+        .encode(as_told)
+        .unwrap()
+    }
+
+    fn read(pdu: &[u8]) -> Sm<'_> {
+        let frame = frame::split(pdu, 1000).unwrap().unwrap();
+        let Ok(Pdu::DeliverSm(sm)) = Pdu::read(frame) else {
+            panic!("{frame:?}")
+        };
+        sm
+    }
+
+    #[test]
+    fn a_receipt_reads_as_in_appendix_b_and_goes_back_to_the_sender() {
+        let pdu = receipt_of(&Receipts::default(), State::Delivered);
+        let sm = read(&pdu);
+        assert_eq!(
+            String::from_utf8_lossy(sm.short_message),
+            "id:beef sub:001 dlvrd:001 submit date:2611232059 done date:2611232100 \
+             stat:DELIVRD err:000 text:Twenty octets of thi"
+        );
+        assert_eq!(sm.esm_class, 0x04);
+        assert_eq!(
+            (sm.source.number, sm.destination.number),
+            (&b"4915112345678"[..], &b"ACME"[..])
+        );
+        assert_eq!(sm.tlvs.get(Tag::RECEIPTED_MESSAGE_ID), Some(&b"beef\0"[..]));
+        assert_eq!(sm.tlvs.get(Tag::MESSAGE_STATE), Some(&[2][..]));
+        assert_eq!(sm.tlvs.get(Tag::USER_MESSAGE_REFERENCE), Some(&[0, 7][..]));
+    }
+
+    #[test]
+    fn text_and_tlvs_can_each_be_left_out() {
+        let bare = Receipts {
+            text: false,
+            ..Receipts::default()
+        };
+        let pdu = receipt_of(&bare, State::Expired);
+        assert_eq!(read(&pdu).short_message, b"");
+        assert_eq!(read(&pdu).tlvs.get(Tag::MESSAGE_STATE), Some(&[3][..]));
+        let old = Receipts {
+            tlvs: false,
+            ..Receipts::default()
+        };
+        let pdu = receipt_of(&old, State::Expired);
+        let text = String::from_utf8_lossy(read(&pdu).short_message).into_owned();
+        assert!(
+            text.contains("dlvrd:000") && text.contains("stat:EXPIRED err:001"),
+            "{text}"
+        );
+        assert_eq!(read(&pdu).tlvs.get(Tag::RECEIPTED_MESSAGE_ID), None);
+    }
+
+    #[test]
+    fn registered_delivery_decides_which_outcomes_are_told() {
+        let told = |registered| {
+            [State::Delivered, State::Undeliverable].map(|state| state.wanted(registered))
+        };
+        assert_eq!(told(0), [false, false]);
+        assert_eq!(told(1), [true, true]);
+        assert_eq!(told(2), [false, true]);
+        assert_eq!(told(3), [true, false]);
+        assert_eq!(told(0x10), [false, false]);
+    }
+}
