@@ -53,6 +53,17 @@ impl MessageType {
     }
 }
 
+/// What follows the user data header, whose first octet counts the others (TS 23.040 §9.2.3.24). A
+/// header longer than the text is taken for text.
+fn without_udh(text: &[u8], esm_class: u8) -> &[u8] {
+    match text {
+        [length, ..] if esm_class & UDH_INDICATOR != 0 => {
+            text.get(1 + usize::from(*length)..).unwrap_or(text)
+        }
+        _ => text,
+    }
+}
+
 /// submit_sm and deliver_sm, which have the same fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sm<'a> {
@@ -94,6 +105,11 @@ impl<'a> Sm<'a> {
             [] => self.tlvs.get(Tag::MESSAGE_PAYLOAD).unwrap_or_default(),
             text => text,
         }
+    }
+
+    /// The text after its user data header, if any.
+    pub fn text_octets_without_udh(&self) -> &'a [u8] {
+        without_udh(self.text_octets(), self.esm_class)
     }
 
     /// What esm_class says the message is.
@@ -176,6 +192,11 @@ impl<'a> DataSm<'a> {
     /// The text with its user data header, if any.
     pub fn text_octets(&self) -> &'a [u8] {
         self.tlvs.get(Tag::MESSAGE_PAYLOAD).unwrap_or_default()
+    }
+
+    /// The text after its user data header, if any.
+    pub fn text_octets_without_udh(&self) -> &'a [u8] {
+        without_udh(self.text_octets(), self.esm_class)
     }
 
     /// What esm_class says the message is.

@@ -1,0 +1,166 @@
+//! Delivery receipts: from TLVs (SMPP 3.4 §5.3.2.12, §5.3.2.35, §5.3.2.31) and from text, in the
+//! form of SMPP 3.4 Appendix B and in what the field has made of it.
+
+mod scan;
+mod when;
+
+use std::borrow::Cow;
+
+pub use when::When;
+
+use super::pdu::{DataSm, Sm};
+use super::state::MessageState;
+use super::text::{self, Alphabet, Encoding};
+use super::{Tag, Tlv, Tlvs};
+
+/// What a receipt tells. Every part may be missing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Receipt<'a> {
+    /// The message's message_id: receipted_message_id, or else `id:` of the text.
+    pub id: Option<Cow<'a, str>>,
+    /// `id:` of the text, which may be another spelling of the same number.
+    pub text_id: Option<Cow<'a, str>>,
+    /// `sub:` as written, the number of messages submitted.
+    pub sub: Option<Cow<'a, str>>,
+    /// `dlvrd:` as written, the number of messages delivered.
+    pub dlvrd: Option<Cow<'a, str>>,
+    /// `submit date:` as written; see [`Receipt::submitted`].
+    pub submit_date: Option<Cow<'a, str>>,
+    /// `done date:` as written; see [`Receipt::done`].
+    pub done_date: Option<Cow<'a, str>>,
+    /// `stat:` as written.
+    pub stat: Option<Cow<'a, str>>,
+    /// The message's state: message_state, or else what `stat:` means.
+    pub state: Option<MessageState>,
+    /// `err:` as written; not always a number.
+    pub err: Option<Cow<'a, str>>,
+    /// `text:` as written, up to the end: often the beginning of the message.
+    pub text: Option<Cow<'a, str>>,
+    /// network_error_code, if there was one of the right length.
+    pub network_error: Option<NetworkError>,
+}
+
+/// network_error_code (SMPP 3.4 §5.3.2.31).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct NetworkError {
+    /// Kind of network: 1 ANSI-136, 2 IS-95, 3 GSM; others in SMPP 5.0.
+    pub network: u8,
+    /// The network's own code.
+    pub code: u16,
+}
+
+impl<'a> Receipt<'a> {
+    /// Reads a deliver_sm. `default` is the SMSC's default alphabet.
+    pub fn of(sm: &Sm<'a>, default: &Alphabet) -> Self {
+        Self::read(
+            sm.text_octets_without_udh(),
+            sm.data_coding,
+            sm.tlvs,
+            default,
+        )
+    }
+
+    /// Reads a data_sm. `default` is the SMSC's default alphabet.
+    pub fn of_data(sm: &DataSm<'a>, default: &Alphabet) -> Self {
+        Self::read(
+            sm.text_octets_without_udh(),
+            sm.data_coding,
+            sm.tlvs,
+            default,
+        )
+    }
+
+    /// Reads the parts of a PDU that tell of a message's fate.
+    pub fn read(text: &'a [u8], data_coding: u8, tlvs: Tlvs<'a>, default: &Alphabet) -> Self {
+        let mut receipt = Self::of_octets(text, Encoding::of(data_coding, *default));
+        receipt.take_tlvs(tlvs);
+        receipt
+    }
+
+    /// Reads the text of a receipt. A text that is none gives a receipt without any part.
+    pub fn parse(text: &'a str) -> Self {
+        scan::scan(text)
+    }
+
+    /// When the message was submitted, by the SMSC's clock.
+    pub fn submitted(&self) -> Option<When> {
+        self.submit_date.as_deref().and_then(When::parse)
+    }
+
+    /// When the message reached its state, by the SMSC's clock.
+    pub fn done(&self) -> Option<When> {
+        self.done_date.as_deref().and_then(When::parse)
+    }
+
+    /// Whether it tells of a message's fate at all.
+    pub fn is_empty(&self) -> bool {
+        self.id.is_none() && self.state.is_none() && self.stat.is_none()
+    }
+
+    /// The same, independent of the octets it was read from.
+    pub fn into_owned(self) -> Receipt<'static> {
+        let own = |part: Option<Cow<'a, str>>| part.map(|part| Cow::Owned(part.into_owned()));
+        Receipt {
+            id: own(self.id),
+            text_id: own(self.text_id),
+            sub: own(self.sub),
+            dlvrd: own(self.dlvrd),
+            submit_date: own(self.submit_date),
+            done_date: own(self.done_date),
+            stat: own(self.stat),
+            state: self.state,
+            err: own(self.err),
+            text: own(self.text),
+            network_error: self.network_error,
+        }
+    }
+
+    /// Receipts are written by programs, mostly in ASCII whatever data_coding says; so that is
+    /// tried first, then what data_coding says, then UCS-2.
+    fn of_octets(octets: &'a [u8], announced: Encoding) -> Self {
+        let printable = |octet: &u8| matches!(octet, b' '..=b'~' | b'\t' | b'\r' | b'\n');
+        if octets.iter().all(printable)
+            && let Ok(text) = str::from_utf8(octets)
+            && (announced != Encoding::Ucs2 || !Self::parse(text).is_empty())
+        {
+            return Self::parse(text);
+        }
+        let read = |encoding| {
+            let text = text::decode_as(octets, encoding);
+            Receipt::parse(&text).into_owned()
+        };
+        let encodings = [announced, Encoding::Latin1, Encoding::Ucs2];
+        let receipts = encodings.into_iter().map(read);
+        receipts
+            .into_iter()
+            .find(|receipt| !receipt.is_empty())
+            .unwrap_or_default()
+    }
+
+    /// What TLVs say goes before what the text says.
+    fn take_tlvs(&mut self, tlvs: Tlvs<'a>) {
+        let id = tlvs
+            .find(Tag::RECEIPTED_MESSAGE_ID)
+            .map(|tlv| tlv.text().trim_ascii());
+        if let Some(id) = id.filter(|id| !id.is_empty()) {
+            self.id = Some(String::from_utf8_lossy(id));
+        }
+        if let Some([value]) = tlvs.get(Tag::MESSAGE_STATE) {
+            self.state = MessageState::from_value(*value).or(self.state);
+        }
+        if let Some(Tlv {
+            value: [network, high, low],
+            ..
+        }) = tlvs.find(Tag::NETWORK_ERROR_CODE)
+        {
+            let code = u16::from_be_bytes([*high, *low]);
+            self.network_error = Some(NetworkError {
+                network: *network,
+                code,
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+//! Finds the labels of a receipt's text, wherever they are.
+
+use std::borrow::Cow;
+
+use super::Receipt;
+use crate::smpp::state::MessageState;
+
+/// The labels of SMPP 3.4 Appendix B, each as its words.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Label {
+    Id,
+    Sub,
+    Dlvrd,
+    SubmitDate,
+    DoneDate,
+    Stat,
+    Err,
+    Text,
+}
+
+const LABELS: [(Label, &[&str]); 8] = [
+    (Label::Id, &["id"]),
+    (Label::Sub, &["sub"]),
+    (Label::Dlvrd, &["dlvrd"]),
+    (Label::SubmitDate, &["submit", "date"]),
+    (Label::DoneDate, &["done", "date"]),
+    (Label::Stat, &["stat"]),
+    (Label::Err, &["err"]),
+    (Label::Text, &["text"]),
+];
+
+/// Reads every label; of a repeated one the first.
+///
+/// What follows `text:` belongs to the message, which may contain anything, labels too; only when
+/// `id:` or `stat:` is missing before it, the rest is searched for what is missing.
+pub(super) fn scan(text: &str) -> Receipt<'_> {
+    let mut receipt = Receipt::default();
+    let mut rest = text;
+    let mut at_boundary = true;
+    while let Some(next) = rest.chars().next() {
+        let Some((label, after)) = at_boundary.then(|| label(rest)).flatten() else {
+            at_boundary = is_boundary(next);
+            rest = &rest[next.len_utf8()..];
+            continue;
+        };
+        if label == Label::Text {
+            receipt.text.get_or_insert(Cow::Borrowed(after));
+            if receipt.text_id.is_some() && receipt.stat.is_some() {
+                break;
+            }
+            (rest, at_boundary) = (after, true);
+            continue;
+        }
+        let value;
+        (value, rest) = take_value(after);
+        at_boundary = true;
+        if let Some(slot) = slot(&mut receipt, label) {
+            slot.get_or_insert(Cow::Borrowed(value));
+        }
+    }
+    receipt.id = receipt.text_id.clone().filter(|id| !id.is_empty());
+    receipt.state = receipt.stat.as_deref().and_then(MessageState::from_stat);
+    receipt
+}
+
+fn slot<'r, 'a>(
+    receipt: &'r mut Receipt<'a>,
+    label: Label,
+) -> Option<&'r mut Option<Cow<'a, str>>> {
+    Some(match label {
+        Label::Id => &mut receipt.text_id,
+        Label::Sub => &mut receipt.sub,
+        Label::Dlvrd => &mut receipt.dlvrd,
+        Label::SubmitDate => &mut receipt.submit_date,
+        Label::DoneDate => &mut receipt.done_date,
+        Label::Stat => &mut receipt.stat,
+        Label::Err => &mut receipt.err,
+        Label::Text => return None,
+    })
+}
+
+/// What may stand before a label.
+fn is_boundary(character: char) -> bool {
+    character.is_whitespace() || matches!(character, ',' | ';' | '|' | '&' | '"' | '\'' | '\0')
+}
+
+fn is_gap(character: char) -> bool {
+    character.is_whitespace() || matches!(character, '_' | '-')
+}
+
+/// The label at the beginning, and what follows its colon.
+fn label(text: &str) -> Option<(Label, &str)> {
+    LABELS.iter().find_map(|(label, words)| {
+        let mut rest = text;
+        for (index, word) in words.iter().enumerate() {
+            if index > 0 {
+                rest = rest.trim_start_matches(is_gap);
+            }
+            let start = rest.get(..word.len())?;
+            rest = start
+                .eq_ignore_ascii_case(word)
+                .then(|| &rest[word.len()..])?;
+        }
+        let rest = rest.trim_start_matches([' ', '\t', '"']);
+        rest.strip_prefix([':', '=']).map(|value| (*label, value))
+    })
+}
+
+/// A value, and what follows it. It ends at a space, or where a separator and a label stand; in
+/// quotes it ends at the closing one.
+fn take_value(text: &str) -> (&str, &str) {
+    let begin = text.trim_start();
+    if label(begin).is_some() {
+        return ("", begin);
+    }
+    for quote in ['"', '\''] {
+        if let Some(inside) = begin.strip_prefix(quote)
+            && let Some((value, rest)) = inside.split_once(quote)
+        {
+            return (value, rest);
+        }
+    }
+    let ends = |(at, character): &(usize, char)| {
+        let after = &begin[at + character.len_utf8()..];
+        character.is_whitespace() || is_boundary(*character) && label(after).is_some()
+    };
+    let end = begin
+        .char_indices()
+        .find(ends)
+        .map_or(begin.len(), |(at, _)| at);
+    let value = begin[..end].trim_end_matches([',', ';', '|', '"', '\0']);
+    (value, &begin[end..])
+}

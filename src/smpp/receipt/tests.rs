@@ -1,0 +1,222 @@
+//! Receipts as the field sends them.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::smpp::tlv::push_tlv;
+
+const USUAL: &str = "id:4F2A01 sub:001 dlvrd:001 submit date:2601311200 done date:2601311203 \
+                     stat:DELIVRD err:000 text:Hello there";
+
+fn parts<'r>(receipt: &'r Receipt<'_>) -> [Option<&'r str>; 8] {
+    [
+        receipt.text_id.as_deref(),
+        receipt.sub.as_deref(),
+        receipt.dlvrd.as_deref(),
+        receipt.submit_date.as_deref(),
+        receipt.done_date.as_deref(),
+        receipt.stat.as_deref(),
+        receipt.err.as_deref(),
+        receipt.text.as_deref(),
+    ]
+}
+
+#[test]
+fn the_form_of_appendix_b() {
+    let receipt = Receipt::parse(USUAL);
+    let expected = [
+        "4F2A01",
+        "001",
+        "001",
+        "2601311200",
+        "2601311203",
+        "DELIVRD",
+        "000",
+        "Hello there",
+    ];
+    assert_eq!(parts(&receipt), expected.map(Some));
+    assert_eq!(receipt.id.as_deref(), Some("4F2A01"));
+    assert_eq!(receipt.state, Some(MessageState::Delivered));
+    assert_eq!(receipt.done().unwrap().to_string(), "2026-01-31T12:03:00");
+}
+
+#[test]
+fn case_order_separators_and_quotes_do_not_matter() {
+    for variant in [
+        "STAT:DELIVRD\tERR:000\tID:4F2A01\tDone Date:2601311203\tSUB:001\tdlvrd:001\tSubmit \
+         date:2601311200\tText:Hello there",
+        "id:\"4F2A01\" sub:\"001\" dlvrd:\"001\" submit_date:\"2601311200\" \
+         done_date:\"2601311203\" stat:\"DELIVRD\" err:\"000\" text:Hello there",
+        "id: 4F2A01, sub: 001, dlvrd: 001, submit date: 2601311200, done date: 2601311203, \
+         stat: DELIVRD, err: 000, text:Hello there",
+        "id:4F2A01;sub:001;dlvrd:001;submitdate:2601311200;donedate:2601311203;stat:DELIVRD;\
+         err:000;text:Hello there",
+    ] {
+        assert_eq!(
+            parts(&Receipt::parse(variant)),
+            parts(&Receipt::parse(USUAL)),
+            "{variant}"
+        );
+    }
+}
+
+#[test]
+fn parts_may_be_missing_or_empty() {
+    let receipt = Receipt::parse("id:abc sub: stat:UNDELIV");
+    assert_eq!(parts(&receipt)[..3], [Some("abc"), Some(""), None]);
+    assert_eq!(receipt.state, Some(MessageState::Undeliverable));
+    let receipt = Receipt::parse("id:7 submit date: done date:0000000000 stat:EXPIRED err:E_NET");
+    assert_eq!(
+        (receipt.submit_date.as_deref(), receipt.submitted()),
+        (Some(""), None)
+    );
+    assert_eq!(
+        (receipt.done(), receipt.err.as_deref()),
+        (None, Some("E_NET"))
+    );
+    for text in [
+        "",
+        "Hello, this is a text",
+        "rapid:1 restat:2",
+        "id",
+        "valid: 1",
+    ] {
+        assert!(Receipt::parse(text).is_empty(), "{text}");
+    }
+}
+
+#[test]
+fn the_message_text_may_contain_labels() {
+    let receipt = Receipt::parse("id:1 stat:DELIVRD text:my id:2 stat:EXPIRED err:5");
+    assert_eq!(
+        (receipt.id.as_deref(), receipt.err.as_deref()),
+        (Some("1"), None)
+    );
+    assert_eq!(receipt.text.as_deref(), Some("my id:2 stat:EXPIRED err:5"));
+    let receipt = Receipt::parse("id:1 text: stat:DELIVRD");
+    assert_eq!(
+        receipt.state,
+        Some(MessageState::Delivered),
+        "text is not last"
+    );
+}
+
+#[test]
+fn ids_may_contain_colons_and_dashes() {
+    let id = |text| Receipt::parse(text).id.map(Cow::into_owned);
+    assert_eq!(id("id:ns:12345 stat:DELIVRD").as_deref(), Some("ns:12345"));
+    assert_eq!(id("id:0195-ab.7@x sub:1").as_deref(), Some("0195-ab.7@x"));
+}
+
+#[test]
+fn dates_come_in_many_lengths() {
+    let when = |raw| When::parse(raw).map(|when| when.to_string());
+    for (raw, expected) in [
+        ("2601311203", "2026-01-31T12:03:00"),
+        ("260131120345", "2026-01-31T12:03:45"),
+        ("202601311203", "2026-01-31T12:03:00"),
+        ("20260131120345", "2026-01-31T12:03:45"),
+        ("20260131120345+0200", "2026-01-31T12:03:45+02:00"),
+        ("2601311203Z", "2026-01-31T12:03:00+00:00"),
+        ("260131120345012-", "2026-01-31T12:03:45-03:00"),
+    ] {
+        assert_eq!(when(raw).as_deref(), Some(expected), "{raw}");
+    }
+    for raw in [
+        "",
+        "0000000000",
+        "000000000000",
+        "26013112",
+        "2613311203",
+        "null",
+        "2601é",
+    ] {
+        assert_eq!(when(raw), None, "{raw}");
+    }
+}
+
+fn deliver(octets: &[u8], data_coding: u8, region: &[u8]) -> Receipt<'static> {
+    let tlvs = Tlvs::new(region);
+    let sm = Sm {
+        short_message: octets,
+        data_coding,
+        tlvs,
+        esm_class: 4,
+        ..Sm::default()
+    };
+    Receipt::of(&sm, &Alphabet::default()).into_owned()
+}
+
+#[test]
+fn tlvs_go_before_the_text() {
+    let mut region = Vec::new();
+    push_tlv(&mut region, Tag::RECEIPTED_MESSAGE_ID, b"1d305b4c\0").unwrap();
+    push_tlv(&mut region, Tag::MESSAGE_STATE, &[3]).unwrap();
+    push_tlv(&mut region, Tag::NETWORK_ERROR_CODE, &[3, 0, 9]).unwrap();
+    let receipt = deliver(b"id:0489708364 stat:DELIVRD", 0, &region);
+    assert_eq!(receipt.id.as_deref(), Some("1d305b4c"));
+    assert_eq!(receipt.text_id.as_deref(), Some("0489708364"));
+    assert_eq!(receipt.state, Some(MessageState::Expired));
+    assert_eq!(
+        receipt.network_error,
+        Some(NetworkError {
+            network: 3,
+            code: 9
+        })
+    );
+    assert_eq!(deliver(b"", 0, &region).state, Some(MessageState::Expired));
+}
+
+#[test]
+fn tlvs_that_say_nothing_leave_the_text_alone() {
+    let mut region = Vec::new();
+    push_tlv(&mut region, Tag::RECEIPTED_MESSAGE_ID, b"\0").unwrap();
+    push_tlv(&mut region, Tag::MESSAGE_STATE, &[77]).unwrap();
+    push_tlv(&mut region, Tag::NETWORK_ERROR_CODE, &[0]).unwrap();
+    let receipt = deliver(b"id:5 stat:DELIVRD", 0, &region);
+    assert_eq!(receipt.id.as_deref(), Some("5"));
+    assert_eq!(
+        (receipt.state, receipt.network_error),
+        (Some(MessageState::Delivered), None)
+    );
+}
+
+#[test]
+fn text_is_read_whatever_data_coding_says() {
+    let mut wide = Vec::new();
+    text::encode(USUAL, Encoding::Ucs2, &mut wide).unwrap();
+    for (octets, data_coding) in [
+        (&wide[..], 8),
+        (&wide, 0),
+        (USUAL.as_bytes(), 8),
+        (USUAL.as_bytes(), 3),
+    ] {
+        assert_eq!(
+            parts(&deliver(octets, data_coding, b"")),
+            parts(&Receipt::parse(USUAL))
+        );
+    }
+    let mixed = deliver(b"id:my_1 stat:DELIVRD text:\x04\x1F\x04\x40", 8, b"");
+    assert_eq!(mixed.id.as_deref(), Some("my_1"));
+}
+
+proptest! {
+    #[test]
+    fn any_octets_are_some_receipt(octets in vec(any::<u8>(), 0..200), data_coding: u8) {
+        deliver(&octets, data_coding, &octets);
+    }
+
+    #[test]
+    fn what_an_smsc_writes_is_read(
+        id in "[A-Za-z0-9][A-Za-z0-9:.@-]{0,40}",
+        text in "\\PC{0,20}",
+        state in prop::sample::select(&MessageState::ALL[..]),
+    ) {
+        let written = format!("id:{id} sub:001 dlvrd:001 stat:{} err:000 text:{text}", state.stat());
+        let receipt = Receipt::parse(&written);
+        prop_assert_eq!(receipt.id.as_deref(), Some(&*id));
+        prop_assert_eq!(receipt.state, Some(state));
+        prop_assert_eq!(receipt.text.as_deref(), Some(&*text));
+    }
+}

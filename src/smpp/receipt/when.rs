@@ -1,0 +1,112 @@
+//! Dates in the text of a receipt (SMPP 3.4 Appendix B: YYMMDDhhmm) and their variations.
+
+use std::fmt;
+
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
+
+/// A date and time by the SMSC's clock, whose zone mostly stays unsaid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct When {
+    /// As the clock shows it.
+    pub civil: DateTime,
+    /// How far the clock is ahead of UTC, where the receipt says it.
+    pub offset: Option<Offset>,
+}
+
+impl When {
+    /// Reads `YYMMDDhhmm`, `YYMMDDhhmmss`, `YYYYMMDDhhmm`, `YYYYMMDDhhmmss` and SMPP absolute
+    /// times; `Z`, `+hh`, `+hhmm` or `+hh:mm` may follow the digits. All zeros mean no date.
+    pub fn parse(raw: &str) -> Option<When> {
+        let raw = raw.trim();
+        if raw.len() == 16
+            && let Ok(crate::smpp::time::Time::Absolute(zoned)) = crate::smpp::time::parse(raw)
+        {
+            return Some(When {
+                civil: zoned.datetime(),
+                offset: Some(zoned.offset()),
+            });
+        }
+        let end = raw
+            .bytes()
+            .position(|octet| !octet.is_ascii_digit())
+            .unwrap_or(raw.len());
+        let (digits, zone) = raw.split_at(end);
+        let civil = match digits.len() {
+            10 | 12 => short(digits).or_else(|| long(digits)),
+            14 => long(digits),
+            _ => None,
+        }?;
+        Some(When {
+            civil,
+            offset: offset(zone),
+        })
+    }
+}
+
+/// Two digits of the year first.
+fn short(digits: &str) -> Option<DateTime> {
+    let (year, rest) = digits.split_at_checked(2)?;
+    let year: i16 = year.parse().ok()?;
+    datetime(crate::smpp::time::century(year), rest)
+}
+
+/// Four digits of the year first; without ambiguity where [`short`] fails, from 2013 on.
+fn long(digits: &str) -> Option<DateTime> {
+    let (year, rest) = digits.split_at_checked(4)?;
+    datetime(year.parse().ok()?, rest)
+}
+
+/// `MMDDhhmm` or `MMDDhhmmss`.
+fn datetime(year: i16, rest: &str) -> Option<DateTime> {
+    let number = |at: usize| rest.get(at..at + 2)?.parse::<i8>().ok();
+    let second = if rest.len() > 8 { number(8)? } else { 0 };
+    DateTime::new(
+        year,
+        number(0)?,
+        number(2)?,
+        number(4)?,
+        number(6)?,
+        second,
+        0,
+    )
+    .ok()
+}
+
+fn offset(zone: &str) -> Option<Offset> {
+    if zone.eq_ignore_ascii_case("Z") {
+        return Some(Offset::UTC);
+    }
+    let sign = match zone.as_bytes().first()? {
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let number = |at: usize| zone.get(at..at + 2)?.parse::<i32>().ok();
+    let minutes = match zone.len() {
+        3 => 0,
+        5 => number(3)?,
+        6 => number(4)?,
+        _ => return None,
+    };
+    Offset::from_seconds(sign * (number(1)? * 3600 + minutes * 60)).ok()
+}
+
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.offset {
+            None => write!(f, "{}", self.civil),
+            Some(offset) => {
+                let minutes = offset.seconds() / 60;
+                let (sign, minutes) = (if minutes < 0 { '-' } else { '+' }, minutes.abs());
+                write!(
+                    f,
+                    "{}{sign}{:02}:{:02}",
+                    self.civil,
+                    minutes / 60,
+                    minutes % 60
+                )
+            }
+        }
+    }
+}
