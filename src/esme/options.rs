@@ -1,25 +1,56 @@
-//! What can be set about a session with an SMSC.
+//! How a bind is configured.
 
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use crate::settings::Time;
 
-/// The timers of a session (SMPP 3.4 v1.2 §2.7).
+/// What a bind may do (SMPP 3.4 §2.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Submits, and receives nothing but answers.
+    Transmitter,
+    /// Receives only: it never has a slot.
+    Receiver,
+    /// Does both over one session.
+    Transceiver,
+}
+
+impl Mode {
+    /// Whether the bind may submit.
+    pub fn submits(self) -> bool {
+        self != Mode::Receiver
+    }
+
+    /// The name in the specification: `transmitter`, `receiver` or `transceiver`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::Transmitter => "transmitter",
+            Mode::Receiver => "receiver",
+            Mode::Transceiver => "transceiver",
+        }
+    }
+}
+
+/// The timers of a session (SMPP 3.4 §2.9).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Timers {
-    /// From the beginning of the connection to the answer to bind.
+    /// How long a connection may take to stand: name resolution, TCP and TLS. Default 5s.
     pub session_init: Time,
-    /// Silence after which an enquire_link is sent. `"0s"`: none is sent.
+    /// After this long without a PDU from the SMSC, an enquire_link is sent. 0s: never.
+    /// Default 30s.
     pub enquire_link: Time,
-    /// Time without any message after which the session is unbound. `"0s"`: never.
+    /// A session on which no message went either way for this long is unbound and bound anew.
+    /// 0s: never. Default 0s.
     pub inactivity: Time,
-    /// How long a request waits for its response; after that its message is in doubt.
+    /// How long the SMSC may take to answer: a bind, an enquire_link (then the session is given
+    /// up) or a submit_sm (then its outcome is in doubt). Default 10s.
     pub response: Time,
-    /// How long an incomplete PDU waits for its remaining octets.
+    /// How long the rest of a PDU may take once it has begun to arrive. Default 10s.
     pub read: Time,
 }
 
@@ -35,18 +66,20 @@ impl Default for Timers {
     }
 }
 
-/// How long to wait before binding again.
+/// When to connect again after a failure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Reconnect {
-    /// The first wait after a lost or failed connection; it doubles with each failure.
+    /// The first wait; each further failure in a row doubles it, and chance takes away up to a
+    /// half. Default 1s.
     pub initial: Time,
-    /// The longest such wait.
+    /// The longest wait. Default 1m.
     pub max: Time,
-    /// The wait after a refusal that another attempt does not cure, such as
-    /// ESME_RINVPASWD. Trying fast would get the account locked.
+    /// The wait after the SMSC refused the bind for good, such as ESME_RINVPASWD: trying often
+    /// may lock the account. Default 5m.
     pub refused: Time,
-    /// The wait after ESME_RALYBND: the SMSC still counts an earlier bind.
+    /// The wait after ESME_RALYBND: after a crash the SMSC may count the dead session for a
+    /// while. Default 5s.
     pub bound_elsewhere: Time,
 }
 
@@ -61,25 +94,23 @@ impl Default for Reconnect {
     }
 }
 
-/// TLS towards the SMSC.
+/// TLS towards the SMSC. Files are read anew at every connect, so that renewed certificates are
+/// picked up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Tls {
-    /// Whether the connection is encrypted.
+    /// Whether the connection is encrypted. Default false.
     pub enabled: bool,
-    /// PEM file with the certificates to trust instead of the system's.
-    #[schemars(example = "/etc/kafka-smpp/ca.pem")]
+    /// PEM file of the authorities to trust instead of the system's own. Default none.
     pub ca_file: Option<PathBuf>,
-    /// PEM file with our certificate, if the SMSC asks for one.
-    #[schemars(example = "/etc/kafka-smpp/tls.crt")]
+    /// PEM file of the certificate chain to show to the SMSC; needs key_file. Default none.
     pub certificate_file: Option<PathBuf>,
-    /// PEM file with the private key of our certificate.
-    #[schemars(example = "/etc/kafka-smpp/tls.key")]
+    /// PEM file of the certificate's private key; needs certificate_file. Default none.
     pub key_file: Option<PathBuf>,
-    /// The name the SMSC's certificate must carry, where it is not the host's.
-    #[schemars(example = "smsc.example.net")]
+    /// The name the SMSC's certificate must carry. Default the host's own.
     pub server_name: Option<String>,
-    /// Whether the SMSC's certificate is checked. `false` encrypts towards anybody.
+    /// Whether the SMSC's certificate is verified. Turned off, anybody in between can read and
+    /// change messages and learn the password. Default true.
     pub verify: bool,
 }
 
@@ -93,5 +124,112 @@ impl Default for Tls {
             server_name: None,
             verify: true,
         }
+    }
+}
+
+/// Who binds (SMPP 3.4 §4.1).
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The account, at most 15 octets.
+    pub system_id: String,
+    /// Its password, at most 8 octets by the specification; some SMSCs take more.
+    pub password: SecretString,
+    /// system_type, at most 12 octets, often empty.
+    pub system_type: String,
+    /// interface_version: 0x34 for SMPP 3.4, 0x50 for 5.0.
+    pub interface_version: u8,
+    /// addr_ton of the addresses served.
+    pub addr_ton: u8,
+    /// addr_npi of the addresses served.
+    pub addr_npi: u8,
+    /// address_range, at most 40 octets, usually empty.
+    pub address_range: String,
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Identity {
+            system_id: String::new(),
+            password: SecretString::default(),
+            system_type: String::new(),
+            interface_version: 0x34,
+            addr_ton: 0,
+            addr_npi: 0,
+            address_range: String::new(),
+        }
+    }
+}
+
+/// All that a bind needs to know.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The bind's name in logs.
+    pub name: String,
+    /// `host:port` of the SMSC, in the order in which they are tried.
+    pub hosts: Vec<String>,
+    /// TLS.
+    pub tls: Tls,
+    /// Who binds.
+    pub identity: Identity,
+    /// As what.
+    pub mode: Mode,
+    /// How many submit_sm may be unanswered, at least 1.
+    pub window: usize,
+    /// How many deliver_sm and data_sm may be unanswered; ESME_RX_T_APPN is answered to those
+    /// beyond.
+    pub inbound_window: usize,
+    /// The longest PDU that is read, in octets; a longer command_length ends the session.
+    pub max_frame: usize,
+    /// The timers.
+    pub timers: Timers,
+    /// When to connect again.
+    pub reconnect: Reconnect,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            name: String::new(),
+            hosts: Vec::new(),
+            tls: Tls::default(),
+            identity: Identity::default(),
+            mode: Mode::Transceiver,
+            window: 100,
+            inbound_window: 1000,
+            max_frame: 65_536,
+            timers: Timers::default(),
+            reconnect: Reconnect::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_read_with_units_and_fall_back_to_their_defaults() {
+        let timers: Timers = toml::from_str("response = \"500ms\"").unwrap();
+        assert_eq!(
+            timers,
+            Timers {
+                response: Time::millis(500),
+                ..Timers::default()
+            }
+        );
+        let error = toml::from_str::<Reconnect>("maximum = \"1s\"").unwrap_err();
+        assert!(
+            error.to_string().contains("unknown field `maximum`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_password_is_never_printed() {
+        let identity = Identity {
+            password: "s3cret".to_owned().into(),
+            ..Identity::default()
+        };
+        assert!(!format!("{identity:?}").contains("s3cret"));
     }
 }

@@ -1,0 +1,324 @@
+//! The way into a session, for those who submit and those who answer.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
+use super::client::Token;
+use crate::smpp::{Command, Status};
+
+/// A request on its way to the session.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub token: Token,
+    pub pdu: Bytes,
+    pub timeout: Duration,
+}
+
+/// The answer to a request of the SMSC, on its way to the session.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Response {
+    pub command: Command,
+    pub status: Status,
+    pub sequence: u32,
+}
+
+/// What a session shares with its slots and responders. It lives as long as the session: those
+/// who keep a slot longer find it closed. Bounded by the number of slots and the inbound window.
+#[derive(Debug)]
+pub(super) struct Channel {
+    inbox: Mutex<Inbox>,
+    /// One permit for each free place in the window; closed with the channel.
+    places: Semaphore,
+}
+
+#[derive(Debug, Default)]
+struct Inbox {
+    requests: VecDeque<Request>,
+    responses: Vec<Response>,
+    waker: Option<Waker>,
+    /// No more requests are taken.
+    frozen: bool,
+    /// No more responses either.
+    closed: bool,
+}
+
+impl Channel {
+    /// A channel with room for `window` unanswered requests.
+    pub fn new(window: usize) -> Arc<Self> {
+        let window = window.min(Semaphore::MAX_PERMITS);
+        Arc::new(Channel {
+            inbox: Mutex::new(Inbox {
+                requests: VecDeque::with_capacity(window.min(1024)),
+                ..Inbox::default()
+            }),
+            places: Semaphore::new(window),
+        })
+    }
+
+    /// Waits for a place; `None` when the channel is frozen.
+    pub async fn slot(self: Arc<Self>) -> Option<Slot> {
+        self.places.acquire().await.ok()?.forget();
+        Some(Slot {
+            channel: Some(self),
+        })
+    }
+
+    /// A place if there is one now.
+    pub fn try_slot(self: Arc<Self>) -> Option<Slot> {
+        self.places.try_acquire().ok()?.forget();
+        Some(Slot {
+            channel: Some(self),
+        })
+    }
+
+    /// `count` requests have their outcome.
+    pub fn release(&self, count: usize) {
+        self.places.add_permits(count);
+    }
+
+    /// Moves everything that waits into the session's own queues (`requests` must be empty) and
+    /// wakes `cx` when more comes.
+    pub fn take(
+        &self,
+        requests: &mut VecDeque<Request>,
+        responses: &mut Vec<Response>,
+        cx: &Context<'_>,
+    ) {
+        let mut inbox = self.inbox.lock();
+        if requests.is_empty() {
+            std::mem::swap(requests, &mut inbox.requests);
+        } else {
+            requests.append(&mut inbox.requests);
+        }
+        responses.append(&mut inbox.responses);
+        if !inbox
+            .waker
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(cx.waker()))
+        {
+            inbox.waker = Some(cx.waker().clone());
+        }
+    }
+
+    /// Takes no more requests: those that wait, in order.
+    pub fn freeze(&self) -> VecDeque<Request> {
+        self.places.close();
+        let mut inbox = self.inbox.lock();
+        inbox.frozen = true;
+        std::mem::take(&mut inbox.requests)
+    }
+
+    /// The session is over: takes nothing more.
+    pub fn close(&self) -> VecDeque<Request> {
+        let left = self.freeze();
+        let mut inbox = self.inbox.lock();
+        inbox.closed = true;
+        inbox.responses.clear();
+        inbox.waker = None;
+        left
+    }
+
+    fn request(&self, request: Request) -> Result<(), Request> {
+        let waker = {
+            let mut inbox = self.inbox.lock();
+            if inbox.frozen {
+                return Err(request);
+            }
+            inbox.requests.push_back(request);
+            inbox.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Ok(())
+    }
+
+    fn respond(&self, response: Response) -> bool {
+        let waker = {
+            let mut inbox = self.inbox.lock();
+            if inbox.closed {
+                return false;
+            }
+            inbox.responses.push(response);
+            inbox.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        true
+    }
+}
+
+/// A free place in the window of one session. Dropped unused, it is free again.
+#[derive(Debug)]
+pub struct Slot {
+    /// `None` once it is used.
+    channel: Option<Arc<Channel>>,
+}
+
+/// The session ended or froze before the request was queued: not one octet of it was sent, and
+/// no outcome will follow. Carries the PDU back.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the session takes no more requests: wait for a slot of the next one")]
+pub struct NotQueued(pub Bytes);
+
+impl Slot {
+    /// Queues a request: a whole encoded PDU, whose sequence number the session will set.
+    ///
+    /// The response timer starts when the first octet goes to the socket. The place in the window
+    /// is free again when the client has been told the outcome.
+    ///
+    /// An error means that the session is over or frozen: the request counts as never sent, and
+    /// the client is not told anything about `token`.
+    pub fn submit(
+        mut self,
+        token: Token,
+        pdu: impl Into<Bytes>,
+        timeout: Duration,
+    ) -> Result<(), NotQueued> {
+        let request = Request {
+            token,
+            pdu: pdu.into(),
+            timeout,
+        };
+        match &self.channel {
+            Some(channel) => {
+                channel
+                    .request(request)
+                    .map_err(|request| NotQueued(request.pdu))?;
+                self.channel = None;
+                Ok(())
+            }
+            None => Err(NotQueued(request.pdu)),
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if let Some(channel) = self.channel.take() {
+            channel.release(1);
+        }
+    }
+}
+
+/// Answers one deliver_sm or data_sm, at most once and whenever its fate is known.
+///
+/// Dropped unused, it answers ESME_RX_T_APPN: a temporary error, so the message comes again.
+#[derive(Debug)]
+pub struct Responder {
+    channel: Option<Arc<Channel>>,
+    response: Response,
+}
+
+impl Responder {
+    pub(super) fn new(channel: Arc<Channel>, command: Command, sequence: u32) -> Self {
+        let response = Response {
+            command,
+            status: Status::RX_T_APPN,
+            sequence,
+        };
+        Responder {
+            channel: Some(channel),
+            response,
+        }
+    }
+
+    /// Answers with `status`. False when the session is over: nothing is answered, and the SMSC
+    /// will deliver the message again.
+    pub fn respond(mut self, status: Status) -> bool {
+        let response = Response {
+            status,
+            ..self.response
+        };
+        self.channel
+            .take()
+            .is_some_and(|channel| channel.respond(response))
+    }
+}
+
+impl Drop for Responder {
+    fn drop(&mut self) {
+        if let Some(channel) = self.channel.take() {
+            channel.respond(self.response);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drained(channel: &Channel) -> (Vec<Token>, Vec<Response>) {
+        let (mut requests, mut responses) = (VecDeque::new(), Vec::new());
+        channel.take(
+            &mut requests,
+            &mut responses,
+            &Context::from_waker(Waker::noop()),
+        );
+        (
+            requests.into_iter().map(|request| request.token).collect(),
+            responses,
+        )
+    }
+
+    fn slot(channel: &Arc<Channel>) -> Option<Slot> {
+        Arc::clone(channel).try_slot()
+    }
+
+    #[test]
+    fn a_slot_is_taken_until_the_outcome_and_comes_back_when_dropped() {
+        let channel = Channel::new(2);
+        let (first, second) = (slot(&channel).unwrap(), slot(&channel).unwrap());
+        assert!(slot(&channel).is_none());
+        drop(second);
+        let second = slot(&channel).unwrap();
+        first.submit(1, Bytes::new(), Duration::ZERO).unwrap();
+        second.submit(2, Bytes::new(), Duration::ZERO).unwrap();
+        assert!(slot(&channel).is_none(), "both wait for their outcome");
+        assert_eq!(drained(&channel).0, [1, 2]);
+        channel.release(1);
+        assert!(slot(&channel).is_some());
+    }
+
+    #[test]
+    fn a_frozen_channel_returns_what_waits_and_takes_nothing_more() {
+        let channel = Channel::new(2);
+        slot(&channel)
+            .unwrap()
+            .submit(1, Bytes::new(), Duration::ZERO)
+            .unwrap();
+        let kept = slot(&channel).unwrap();
+        assert_eq!(channel.freeze().len(), 1);
+        let refused = kept.submit(2, Bytes::from_static(b"pdu"), Duration::ZERO);
+        assert_eq!(refused, Err(NotQueued(Bytes::from_static(b"pdu"))));
+        assert!(slot(&channel).is_none());
+        assert!(drained(&channel).0.is_empty());
+    }
+
+    #[test]
+    fn a_responder_answers_once_and_a_forgotten_one_asks_for_a_repetition() {
+        let channel = Channel::new(1);
+        let responder = |n| Responder::new(Arc::clone(&channel), Command::DELIVER_SM_RESP, n);
+        channel.freeze();
+        assert!(
+            responder(1).respond(Status::ROK),
+            "a frozen session still answers"
+        );
+        drop(responder(2));
+        let answers = drained(&channel).1;
+        let statuses: Vec<_> = answers.iter().map(|a| (a.sequence, a.status)).collect();
+        assert_eq!(statuses, [(1, Status::ROK), (2, Status::RX_T_APPN)]);
+        channel.close();
+        assert!(
+            !responder(3).respond(Status::ROK),
+            "nobody is there any more"
+        );
+    }
+}

@@ -1,0 +1,73 @@
+//! What a session tells those who use it.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+
+use super::channel::Responder;
+use crate::smpp::{Command, Status};
+
+/// The caller's name for a request. The session does not interpret it.
+pub type Token = u64;
+
+/// The SMSC's answer to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// submit_sm_resp, or generic_nack.
+    pub command: Command,
+    /// Any command_status, the vendor's own included.
+    pub status: Status,
+    /// message_id as it came, without the terminating NUL; empty when there is none.
+    pub message_id: Vec<u8>,
+    /// What follows message_id: optional parameters (SMPP 5.0 allows them), or oddities.
+    pub tlvs: Bytes,
+    /// When it was read from the socket.
+    pub received: SystemTime,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was answered, with whatever status.
+    Answered(Answer),
+    /// Not one octet of it was given to the kernel: the SMSC cannot have it.
+    NotSent,
+    /// The SMSC may have it; no answer came.
+    InDoubt(Doubt),
+    /// An answer to a token that was reported as `InDoubt(Timeout)` before.
+    Late(Answer),
+}
+
+/// Why a request is in doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// The response timer ran out; the session goes on, and an answer may still come late.
+    Timeout,
+    /// The session ended before the answer: its connection broke, or the SMSC unbound.
+    ConnectionLost,
+    /// The session was closed from this side before the answer.
+    Closed,
+}
+
+/// Receives the outcomes of requests.
+///
+/// Both functions are called on the session's task: they must be quick and must not block.
+pub trait Client: Send + Sync + 'static {
+    /// What became of the request `token`.
+    ///
+    /// Each request that was queued gets exactly one of `Answered`, `NotSent` and `InDoubt`; after
+    /// `InDoubt(Timeout)` at most one `Late` may follow within the same session.
+    fn outcome(&self, token: Token, outcome: Outcome);
+
+    /// The first octet of the request went to the socket.
+    fn sent(&self, token: Token) {
+        let _ = token;
+    }
+}
+
+/// Receives the requests of the SMSC: deliver_sm and data_sm.
+pub trait Inbound: Send + Sync + 'static {
+    /// A whole PDU, its header included, has arrived. Called on the session's task: it must be
+    /// quick and must not block. The responder may be used later, on any thread.
+    fn receive(&self, frame: Bytes, responder: Responder);
+}

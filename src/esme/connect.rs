@@ -1,0 +1,159 @@
+//! From a host's name to a bound session.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::input::Input;
+use super::options::{Identity, Mode, Options};
+use super::tls::{self, TlsError};
+use crate::smpp::frame::push_empty;
+use crate::smpp::pdu::Bind;
+use crate::smpp::{Command, EncodeError, ImpossibleLength, Npi, Status, Ton};
+
+/// A connection, encrypted or not.
+pub(super) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
+
+/// A session that the SMSC has bound.
+pub(super) struct Opened {
+    pub io: Box<dyn Io>,
+    /// What came together with the answer to the bind, or before it, is still in there.
+    pub input: Input,
+    pub peer: SocketAddr,
+}
+
+/// Why there is no session.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("cannot connect to {host}: {source}")]
+    Connect { host: String, source: io::Error },
+    #[error("no connection to {host} within session_init ({} ms)", .after.as_millis())]
+    ConnectTimeout { host: String, after: Duration },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error("the connection broke before the bind was answered: {0}")]
+    Broken(#[from] io::Error),
+    #[error("no answer to the bind within the response timer ({} ms)", .0.as_millis())]
+    NoAnswer(Duration),
+    #[error("the bind cannot be encoded: {0}")]
+    Identity(#[from] EncodeError),
+    #[error("the bind was not answered with SMPP: {0}")]
+    NotSmpp(#[from] ImpossibleLength),
+    #[error("the SMSC refused the bind: {0}. {advice}", advice = .0.advice())]
+    Refused(Status),
+}
+
+impl Failure {
+    /// Whether the SMSC will go on refusing until somebody changes something.
+    pub fn is_permanent(&self) -> bool {
+        const PERMANENT: &[Status] = &[
+            Status::RBINDFAIL,
+            Status::RINVPASWD,
+            Status::RINVSYSID,
+            Status::RINVSYSTYP,
+            Status::RINVCMDID,
+            Status::RINVBNDSTS,
+            Status::RPROHIBITED,
+        ];
+        matches!(self, Failure::Refused(status) if PERMANENT.contains(status))
+    }
+}
+
+/// Connects to `host` and binds.
+pub(super) async fn open(options: &Options, host: &str) -> Result<Opened, Failure> {
+    let limit = options.timers.session_init.get();
+    let (mut io, peer) =
+        timeout(limit, connect(options, host))
+            .await
+            .map_err(|_| Failure::ConnectTimeout {
+                host: host.to_owned(),
+                after: limit,
+            })??;
+    let limit = options.timers.response.get();
+    let mut input = Input::new(options.max_frame);
+    timeout(limit, bind(options, &mut io, &mut input))
+        .await
+        .map_err(|_| Failure::NoAnswer(limit))??;
+    Ok(Opened { io, input, peer })
+}
+
+async fn connect(options: &Options, host: &str) -> Result<(Box<dyn Io>, SocketAddr), Failure> {
+    let failed = |source| Failure::Connect {
+        host: host.to_owned(),
+        source,
+    };
+    let tls = &options.tls;
+    let encrypted = if tls.enabled {
+        Some((tls::connector(tls)?, tls::server_name(tls, host)?))
+    } else {
+        None
+    };
+    // Resolves the name each time, and tries each of its addresses.
+    let stream = TcpStream::connect(host).await.map_err(failed)?;
+    stream.set_nodelay(true).map_err(failed)?;
+    let peer = stream.peer_addr().map_err(failed)?;
+    match encrypted {
+        None => Ok((Box::new(stream), peer)),
+        Some((connector, name)) => {
+            let stream = connector.connect(name, stream).await.map_err(failed)?;
+            Ok((Box::new(stream), peer))
+        }
+    }
+}
+
+/// Sends the bind and waits for its answer. Requests that come before it are kept for the session.
+async fn bind(options: &Options, io: &mut Box<dyn Io>, input: &mut Input) -> Result<(), Failure> {
+    let command = match options.mode {
+        Mode::Transmitter => Command::BIND_TRANSMITTER,
+        Mode::Receiver => Command::BIND_RECEIVER,
+        Mode::Transceiver => Command::BIND_TRANSCEIVER,
+    };
+    io.write_all(&encode(command, &options.identity)?).await?;
+    io.flush().await?;
+    let mut early = Vec::new();
+    loop {
+        while let Some((header, pdu)) = input.next()? {
+            if header.command == command.response() || header.command == Command::GENERIC_NACK {
+                if header.status != Status::ROK {
+                    return Err(Failure::Refused(header.status));
+                }
+                input.put_back(&early);
+                return Ok(());
+            }
+            if header.command == Command::ENQUIRE_LINK {
+                let mut answer = Vec::new();
+                let command = header.command.response();
+                push_empty(command, Status::ROK, header.sequence, &mut answer);
+                io.write_all(&answer).await?;
+                io.flush().await?;
+            } else if early.len() < options.max_frame {
+                early.extend_from_slice(pdu);
+            }
+        }
+        if poll_fn(|cx| input.poll_read(io, cx)).await? == 0 {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+    }
+}
+
+fn encode(command: Command, identity: &Identity) -> Result<Vec<u8>, EncodeError> {
+    let bind = Bind {
+        system_id: identity.system_id.as_bytes(),
+        password: identity.password.expose_secret().as_bytes(),
+        system_type: identity.system_type.as_bytes(),
+        interface_version: identity.interface_version,
+        addr_ton: Ton(identity.addr_ton),
+        addr_npi: Npi(identity.addr_npi),
+        address_range: identity.address_range.as_bytes(),
+    };
+    let mut pdu = Vec::new();
+    bind.encode(command, Status::ROK, 1, &mut pdu)?;
+    Ok(pdu)
+}

@@ -1,0 +1,199 @@
+//! What others hold of a bind.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::channel::{Channel, Slot};
+use super::counters::Counters;
+use crate::smpp::Status;
+
+/// Where a bind stands.
+///
+/// Every outcome of a session is delivered before the state is anything else than `Bound` or
+/// `Frozen`: whoever sees another state knows exactly what became of each request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Not connected: not started yet, or waiting for the lease.
+    Idle,
+    /// Connecting and binding.
+    Connecting {
+        /// `host:port` that is tried.
+        host: Arc<str>,
+    },
+    /// Bound: slots are handed out.
+    Bound {
+        /// Since when.
+        since: SystemTime,
+        /// Counts the sessions of this bind, from 1.
+        generation: u64,
+        /// `host:port` as configured.
+        host: Arc<str>,
+        /// The address that this was.
+        peer: SocketAddr,
+    },
+    /// Waiting before the next attempt.
+    Backoff {
+        /// When the wait ends.
+        until: Instant,
+        /// What went wrong, in words.
+        reason: Arc<str>,
+        /// Failures in a row.
+        attempts: u32,
+    },
+    /// The SMSC refused the bind for a reason that another attempt will not change; there will
+    /// be one all the same, after `reconnect.refused`.
+    Refused {
+        /// What the SMSC answered.
+        status: Status,
+        /// When the next attempt will be made.
+        until: Instant,
+    },
+    /// No more requests are taken; answers to those outstanding still come.
+    Frozen,
+    /// Closed for good.
+    Closed,
+}
+
+impl State {
+    /// The state in one word: `idle`, `connecting`, `bound`, `backoff`, `refused`, `frozen`,
+    /// `closed`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            State::Idle => "idle",
+            State::Connecting { .. } => "connecting",
+            State::Bound { .. } => "bound",
+            State::Backoff { .. } => "backoff",
+            State::Refused { .. } => "refused",
+            State::Frozen => "frozen",
+            State::Closed => "closed",
+        }
+    }
+}
+
+/// What the holders of a handle want of a bind. Only ever moves forward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    Run,
+    Freeze,
+    Close { by: Instant },
+}
+
+/// Where slots come from.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    /// No session now.
+    None,
+    /// This session.
+    Session(Arc<Channel>),
+    /// There will not be any again.
+    Dry,
+}
+
+/// What a bind shares with its handles.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub state: watch::Sender<State>,
+    pub orders: watch::Sender<Order>,
+    pub source: watch::Sender<Source>,
+    pub counters: Counters,
+}
+
+impl Shared {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Shared {
+            state: watch::Sender::new(State::Idle),
+            orders: watch::Sender::new(Order::Run),
+            source: watch::Sender::new(Source::None),
+            counters: Counters::default(),
+        })
+    }
+}
+
+/// A cheap handle on a bind; clones are handles on the same one.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Handle {
+    /// Waits until the bind is bound and its window has room. `None` when it is frozen or closed
+    /// and therefore never will be. A receiver has no slots: this waits until it is closed.
+    pub async fn slot(&self) -> Option<Slot> {
+        if let Some(slot) = self.try_slot() {
+            return Some(slot);
+        }
+        let mut source = self.shared.source.subscribe();
+        loop {
+            let now = source.borrow_and_update().clone();
+            match now {
+                Source::Dry => return None,
+                Source::None => {}
+                Source::Session(channel) => {
+                    if let Some(slot) = channel.slot().await {
+                        return Some(slot);
+                    }
+                }
+            }
+            source.changed().await.ok()?;
+        }
+    }
+
+    /// A slot, if there is one now.
+    pub fn try_slot(&self) -> Option<Slot> {
+        match &*self.shared.source.borrow() {
+            Source::Session(channel) => Arc::clone(channel).try_slot(),
+            Source::None | Source::Dry => None,
+        }
+    }
+
+    /// The bind's state, to read and to wait for.
+    pub fn state(&self) -> watch::Receiver<State> {
+        self.shared.state.subscribe()
+    }
+
+    /// What the bind has counted since it was made.
+    pub fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+
+    /// From this call's return on no request is written any more: those that were queued have
+    /// come back as `NotSent`. The session goes on, so that answers still arrive and deliver_sm
+    /// is still served. Cannot be undone: the next step is [`Self::close`], and if the session
+    /// ends before it, the bind is closed for good.
+    pub async fn freeze(&self) {
+        self.shared.orders.send_if_modified(|order| {
+            let first = *order == Order::Run;
+            if first {
+                *order = Order::Freeze;
+            }
+            first
+        });
+        self.wait_for(|state| matches!(state, State::Frozen | State::Closed))
+            .await;
+    }
+
+    /// Freezes, waits up to `drain` for outstanding answers, unbinds and closes. What has no
+    /// answer by then is in doubt ([`Doubt::Closed`](super::Doubt::Closed)). Returns when all
+    /// outcomes are delivered; ends [`Bind::run`](super::Bind::run).
+    pub async fn close(&self, drain: Duration) {
+        let by = Instant::now() + drain;
+        self.shared.orders.send_modify(|order| {
+            *order = match *order {
+                Order::Close { by: earlier } => Order::Close {
+                    by: by.min(earlier),
+                },
+                Order::Run | Order::Freeze => Order::Close { by },
+            };
+        });
+        self.wait_for(|state| matches!(state, State::Closed)).await;
+    }
+
+    async fn wait_for(&self, reached: impl FnMut(&State) -> bool) {
+        // The sender lives in `self`: it cannot be gone.
+        let _ = self.state().wait_for(reached).await;
+    }
+}

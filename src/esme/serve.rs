@@ -1,0 +1,158 @@
+//! What a session does with each PDU of the SMSC.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::channel::{Responder, Response};
+use super::client::{Answer, Outcome};
+use super::session::{End, Phase, Session};
+use super::window::Matched;
+use crate::smpp::frame::{HEADER, Header};
+use crate::smpp::{Command, Status};
+
+impl Session {
+    /// Serves the whole PDUs that were read.
+    pub(super) fn serve(&mut self, now: Instant) -> Result<(), End> {
+        let mut input = std::mem::take(&mut self.input);
+        let received = SystemTime::now();
+        let (mut pdus, mut answered) = (0, 0);
+        let served = loop {
+            match input.next() {
+                Ok(None) => break Ok(()),
+                Ok(Some((header, pdu))) => {
+                    pdus += 1;
+                    match self.pdu(header, pdu, received, now) {
+                        Ok(freed) => answered += usize::from(freed),
+                        Err(end) => break Err(end),
+                    }
+                }
+                Err(impossible) => {
+                    let (nack, status) = (Command::GENERIC_NACK, Status::RINVCMDLEN);
+                    self.outbox.push_empty(nack, status, 0);
+                    self.leave(impossible.into(), now);
+                    break Ok(());
+                }
+            }
+        };
+        self.clock.partial = match self.clock.partial {
+            _ if !input.is_partial() => None,
+            Some(since) if pdus == 0 => Some(since),
+            _ => Some(now),
+        };
+        self.input = input;
+        if pdus > 0 {
+            self.clock.heard = now;
+            self.clock.probe = None;
+        }
+        self.channel.release(answered);
+        self.shared.counters.pdus_in.add(pdus);
+        self.shared.counters.answered.add(answered);
+        served
+    }
+
+    /// Serves one PDU; true when a place in the window became free by it.
+    fn pdu(
+        &mut self,
+        header: Header,
+        pdu: &[u8],
+        received: SystemTime,
+        now: Instant,
+    ) -> Result<bool, End> {
+        match header.command {
+            Command::UNBIND_RESP if matches!(self.phase, Phase::Unbinding { .. }) => {
+                return Err(End::Closed);
+            }
+            // An answer to enquire_link has said it all by having come.
+            Command::ENQUIRE_LINK_RESP
+            | Command::UNBIND_RESP
+            | Command::BIND_TRANSMITTER_RESP
+            | Command::BIND_RECEIVER_RESP
+            | Command::BIND_TRANSCEIVER_RESP
+            | Command::ALERT_NOTIFICATION
+            | Command::OUTBIND => {}
+            command if command.is_response() => return Ok(self.answer(header, pdu, received, now)),
+            Command::ENQUIRE_LINK => {
+                self.outbox
+                    .push_empty(Command::ENQUIRE_LINK_RESP, Status::ROK, header.sequence)
+            }
+            Command::UNBIND => {
+                self.outbox
+                    .push_empty(Command::UNBIND_RESP, Status::ROK, header.sequence);
+                self.leave(End::PeerUnbound, now);
+            }
+            Command::DELIVER_SM | Command::DATA_SM => self.request(header, pdu, now),
+            _ => {
+                let (nack, status) = (Command::GENERIC_NACK, Status::RINVCMDID);
+                self.outbox.push_empty(nack, status, header.sequence);
+                self.shared.counters.refused_commands.add(1);
+            }
+        }
+        Ok(false)
+    }
+
+    fn answer(&mut self, header: Header, pdu: &[u8], received: SystemTime, now: Instant) -> bool {
+        match self.window.answered(header.sequence) {
+            Matched::Open(token) => {
+                self.clock.traffic = now;
+                self.client
+                    .outcome(token, Outcome::Answered(answer(header, pdu, received)));
+                true
+            }
+            Matched::Late(token) => {
+                self.shared.counters.late.add(1);
+                self.client
+                    .outcome(token, Outcome::Late(answer(header, pdu, received)));
+                false
+            }
+            Matched::Unknown => {
+                self.shared.counters.unmatched.add(1);
+                false
+            }
+        }
+    }
+
+    fn request(&mut self, header: Header, pdu: &[u8], now: Instant) {
+        let command = header.command.response();
+        self.clock.traffic = now;
+        let put_off = self.unanswered >= self.inbound_window
+            || matches!(self.phase, Phase::Settling { .. } | Phase::Unbinding { .. });
+        if put_off {
+            let (status, sequence) = (Status::RX_T_APPN, header.sequence);
+            self.outbox.push_response(Response {
+                command,
+                status,
+                sequence,
+            });
+            self.shared.counters.inbound_refused.add(1);
+        } else {
+            self.unanswered += 1;
+            self.shared.counters.inbound.add(1);
+            let responder = Responder::new(Arc::clone(&self.channel), command, header.sequence);
+            self.inbound.receive(Bytes::copy_from_slice(pdu), responder);
+        }
+    }
+}
+
+/// The answer as the client sees it. A body may be missing, end without NUL or go on after it.
+fn answer(header: Header, pdu: &[u8], received: SystemTime) -> Answer {
+    let body = pdu.get(HEADER..).unwrap_or_default();
+    let end = body
+        .iter()
+        .position(|octet| *octet == 0)
+        .unwrap_or(body.len());
+    let rest = body.get(end + 1..).unwrap_or_default();
+    Answer {
+        command: header.command,
+        status: header.status,
+        message_id: body[..end].to_vec(),
+        tlvs: if rest.is_empty() {
+            Bytes::new()
+        } else {
+            Bytes::copy_from_slice(rest)
+        },
+        received,
+    }
+}

@@ -1,0 +1,459 @@
+//! One session, from bound to over: all of its state, driven by one task.
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+
+use super::channel::{Channel, Request, Response};
+use super::client::{Client, Doubt, Inbound, Outcome};
+use super::clock::Clock;
+use super::connect::{Io, Opened};
+use super::handle::Shared;
+use super::input::Input;
+use super::lease::Lease;
+use super::options::{Options, Timers};
+use super::outbox::Outbox;
+use super::window::Window;
+use crate::smpp::{Command, ImpossibleLength, Status};
+
+/// Requests are added to the outbox while it holds less than this, in octets: what waits in front
+/// of an answer to the SMSC is never more.
+const BATCH: usize = 65_536;
+/// Above this many octets unwritten nothing is read: the SMSC asks without reading our answers.
+const FULL: usize = 262_144;
+/// How long a farewell may take: the answer to our unbind, or the last octets of our own.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Why a session is over.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum End {
+    #[error("closed by us")]
+    Closed,
+    #[error("the lease is over")]
+    LeaseOver,
+    #[error("no message went either way within timers.inactivity")]
+    Inactive,
+    #[error("the SMSC unbound the session")]
+    PeerUnbound,
+    #[error("the SMSC closed the connection")]
+    PeerClosed,
+    #[error("the connection broke: {0}")]
+    Broken(#[from] io::Error),
+    #[error(transparent)]
+    Impossible(#[from] ImpossibleLength),
+    #[error("enquire_link was not answered within timers.response")]
+    Silent,
+    #[error("a PDU was begun and not finished within timers.read")]
+    Incomplete,
+    #[error("the SMSC reads nothing: a write made no progress within timers.response")]
+    Stalled,
+}
+
+impl End {
+    /// Whether it ended by our own wish.
+    pub fn is_ours(&self) -> bool {
+        matches!(self, End::Closed | End::LeaseOver | End::Inactive)
+    }
+
+    fn doubt(&self) -> Doubt {
+        if self.is_ours() {
+            Doubt::Closed
+        } else {
+            Doubt::ConnectionLost
+        }
+    }
+}
+
+/// What the session still does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Everything.
+    Open,
+    /// Everything but requests.
+    Frozen,
+    /// Waits for answers to our requests.
+    Draining { by: Instant },
+    /// Waits for our answers to the SMSC's requests; new ones are put off.
+    Settling { by: Instant },
+    /// Our unbind is on its way.
+    Unbinding { by: Instant },
+    /// Writes what is left, reads nothing.
+    Leaving { by: Instant },
+}
+
+/// A bound session. Dropping it delivers the outcomes that are missing.
+pub(super) struct Session {
+    io: Box<dyn Io>,
+    /// A failed write took nothing. Not so with TLS, which may have sent a part.
+    exact: bool,
+    unflushed: bool,
+    pub(super) input: Input,
+    pub(super) outbox: Outbox,
+    pub(super) window: Window,
+    queue: VecDeque<Request>,
+    responses: Vec<Response>,
+    pub(super) channel: Arc<Channel>,
+    pub(super) client: Arc<dyn Client>,
+    pub(super) inbound: Arc<dyn Inbound>,
+    lease: Lease,
+    pub(super) shared: Arc<Shared>,
+    timers: Timers,
+    pub(super) inbound_window: usize,
+    /// Requests of the SMSC that were let in and not answered yet.
+    pub(super) unanswered: usize,
+    pub(super) phase: Phase,
+    /// Why it is unbinding or leaving.
+    ending: Option<End>,
+    pub(super) clock: Clock,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Session {
+    pub fn new(
+        opened: Opened,
+        options: &Options,
+        client: Arc<dyn Client>,
+        inbound: Arc<dyn Inbound>,
+        lease: Lease,
+        shared: Arc<Shared>,
+    ) -> Self {
+        let places = if options.mode.submits() {
+            options.window.max(1)
+        } else {
+            0
+        };
+        let now = Instant::now();
+        Session {
+            io: opened.io,
+            exact: !options.tls.enabled,
+            unflushed: false,
+            input: opened.input,
+            outbox: Outbox::default(),
+            window: Window::new(places),
+            queue: VecDeque::new(),
+            responses: Vec::new(),
+            channel: Channel::new(places),
+            client,
+            inbound,
+            lease,
+            shared,
+            timers: options.timers.clone(),
+            inbound_window: options.inbound_window,
+            unanswered: 0,
+            phase: Phase::Open,
+            ending: None,
+            clock: Clock::new(now),
+            timer: Box::pin(sleep_until(now)),
+        }
+    }
+
+    pub fn channel(&self) -> Arc<Channel> {
+        Arc::clone(&self.channel)
+    }
+
+    /// Takes no more requests, and gives back those of which nothing was written.
+    pub fn freeze(&mut self) {
+        if self.phase == Phase::Open {
+            self.phase = Phase::Frozen;
+        }
+        let waiting = self.channel.freeze();
+        self.give_back(waiting);
+    }
+
+    /// Freezes, and unbinds when everything is answered, at the latest at `by`.
+    pub fn close(&mut self, by: Instant) {
+        self.freeze();
+        self.phase = match self.phase {
+            Phase::Open | Phase::Frozen => Phase::Draining { by },
+            Phase::Draining { by: earlier } => Phase::Draining {
+                by: by.min(earlier),
+            },
+            Phase::Settling { by: earlier } => Phase::Settling {
+                by: by.min(earlier),
+            },
+            going @ (Phase::Unbinding { .. } | Phase::Leaving { .. }) => going,
+        };
+    }
+
+    /// Works until there is nothing to do; ready when the session is over. The caller then
+    /// settles it.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        match self.work(cx) {
+            Ok(()) => Poll::Pending,
+            Err(end) => Poll::Ready(self.ending.take().unwrap_or(end)),
+        }
+    }
+
+    /// Delivers all outcomes that are missing, and says goodbye to the connection.
+    pub async fn settle(&mut self, end: &End) {
+        self.deliver_rest(end.doubt());
+        if !matches!(end, End::Broken(_)) {
+            // A FIN; with TLS also close_notify. Whether it arrives changes nothing.
+            let _ = timeout(FAREWELL / 10, self.io.shutdown()).await;
+        }
+    }
+
+    fn work(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        loop {
+            self.channel.take(&mut self.queue, &mut self.responses, cx);
+            let now = Instant::now();
+            let read = self.read(cx, now)?;
+            let wrote = match self.write(cx, now) {
+                Ok(wrote) => wrote,
+                Err(end) => {
+                    // Answers that arrived before the connection broke can still be read.
+                    while self.read(cx, now).is_ok_and(|more| more) {}
+                    return Err(end);
+                }
+            };
+            // What has arrived is looked at before any timer is believed.
+            if !read && !wrote && !self.tend(now)? && self.rest(cx).is_pending() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads a batch and serves it; false when there is nothing to read.
+    fn read(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, End> {
+        if matches!(self.phase, Phase::Leaving { .. }) || self.outbox.unwritten().len() > FULL {
+            return Ok(false);
+        }
+        match self.input.poll_read(&mut self.io, cx) {
+            Poll::Pending if !self.clock.unread => Ok(false),
+            Poll::Pending => {
+                self.clock.unread = false; // what came together with the answer to the bind
+                self.serve(now)?;
+                Ok(true)
+            }
+            Poll::Ready(Ok(0)) => Err(End::PeerClosed),
+            Poll::Ready(Ok(count)) => {
+                self.clock.unread = false;
+                self.shared.counters.octets_in.add(count);
+                self.serve(now)?;
+                Ok(true)
+            }
+            Poll::Ready(Err(error)) => Err(End::Broken(error)),
+        }
+    }
+
+    /// Writes a batch; false when there is nothing to write or no room for it.
+    fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, End> {
+        self.fill();
+        if self.outbox.has_unsent() && !self.lease.valid() {
+            self.unbind(End::LeaseOver, now);
+        }
+        let octets = self.outbox.unwritten();
+        if octets.is_empty() {
+            return self.flush(cx, now);
+        }
+        let offered = octets.len();
+        match Pin::new(&mut self.io).poll_write(cx, octets) {
+            Poll::Pending => {
+                self.clock.stalled.get_or_insert(now);
+                Ok(false)
+            }
+            Poll::Ready(Ok(0)) => Err(End::Broken(io::ErrorKind::WriteZero.into())),
+            Poll::Ready(Ok(count)) => {
+                self.written(count, now);
+                self.unflushed = !self.exact;
+                Ok(true)
+            }
+            Poll::Ready(Err(error)) => {
+                if !self.exact {
+                    self.written(offered, now);
+                }
+                Err(End::Broken(error))
+            }
+        }
+    }
+
+    /// With everything written: sees to it that TLS keeps nothing back.
+    fn flush(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, End> {
+        if self.unflushed {
+            match Pin::new(&mut self.io).poll_flush(cx) {
+                Poll::Pending => {
+                    self.clock.stalled.get_or_insert(now);
+                    return Ok(false);
+                }
+                Poll::Ready(done) => done?,
+            }
+            self.unflushed = false;
+            self.clock.stalled = None;
+        }
+        match self.phase {
+            Phase::Leaving { .. } => Err(End::Closed), // `ending` knows better
+            _ => Ok(false),
+        }
+    }
+
+    /// Moves what waits into the outbox: answers first, then requests up to a batch.
+    fn fill(&mut self) {
+        self.unanswered -= self.responses.len().min(self.unanswered);
+        for response in self.responses.drain(..) {
+            self.outbox.push_response(response);
+        }
+        while self.outbox.unwritten().len() < BATCH {
+            let Some(request) = self.queue.pop_front() else {
+                return;
+            };
+            self.outbox
+                .push_request(self.window.next_sequence(), &request);
+        }
+    }
+
+    fn written(&mut self, count: usize, now: Instant) {
+        let Session {
+            outbox,
+            window,
+            client,
+            shared,
+            clock,
+            ..
+        } = self;
+        let mut sent = 0;
+        outbox.advance(count, |unsent| {
+            window.insert(unsent.sequence, unsent.token, now, unsent.timeout);
+            client.sent(unsent.token);
+            sent += 1;
+        });
+        clock.stalled = None;
+        if sent > 0 {
+            clock.traffic = now;
+        }
+        shared.counters.sent.add(sent);
+        shared.counters.octets_out.add(count);
+    }
+
+    /// Looks at the timers; true when there is something to write.
+    fn tend(&mut self, now: Instant) -> Result<bool, End> {
+        self.clock.check(&self.timers, now)?;
+        let Session {
+            window,
+            client,
+            shared,
+            channel,
+            ..
+        } = self;
+        if window.next_expiry().is_some_and(|at| at <= now) {
+            let mut expired = 0;
+            window.expire(now, |token| {
+                client.outcome(token, Outcome::InDoubt(Doubt::Timeout));
+                expired += 1;
+            });
+            channel.release(expired);
+            shared.counters.timeouts.add(expired);
+        }
+        match self.phase {
+            Phase::Open if !self.lease.valid() => self.unbind(End::LeaseOver, now),
+            Phase::Open | Phase::Frozen if self.inactive_at().is_some_and(|at| at <= now) => {
+                self.unbind(End::Inactive, now);
+            }
+            Phase::Draining { by } if now < by && self.window.len() == 0 => {
+                self.phase = Phase::Settling { by };
+                return self.tend(now);
+            }
+            Phase::Settling { by } if now < by && self.unanswered > 0 => {}
+            Phase::Draining { by } if now < by => {}
+            Phase::Draining { .. } | Phase::Settling { .. } => self.unbind(End::Closed, now),
+            Phase::Unbinding { by } | Phase::Leaving { by } if by <= now => {
+                return Err(End::Closed); // `ending` knows better
+            }
+            _ => {}
+        }
+        if !self.is_going() && self.clock.wants_probe(&self.timers, now) {
+            let sequence = self.window.next_sequence();
+            self.outbox
+                .push_empty(Command::ENQUIRE_LINK, Status::ROK, sequence);
+            self.clock.probe = Some(now);
+        }
+        Ok(self.clock.stalled.is_none() && !self.outbox.unwritten().is_empty())
+    }
+
+    /// Sleeps until the next timer; ready when it has come.
+    fn rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let phase = match self.phase {
+            Phase::Open => self.lease.left().map(|left| Instant::now() + left),
+            Phase::Frozen => None,
+            Phase::Draining { by }
+            | Phase::Settling { by }
+            | Phase::Unbinding { by }
+            | Phase::Leaving { by } => Some(by),
+        };
+        let timers = self.clock.next(&self.timers).filter(|_| !self.is_going());
+        let expiry = self.window.next_expiry();
+        let Some(next) = [phase, timers, expiry, self.inactive_at()]
+            .into_iter()
+            .flatten()
+            .min()
+        else {
+            return Poll::Pending;
+        };
+        // A timer that fires too early costs one look at the clock; moving it costs more.
+        if self.timer.is_elapsed() || next < self.timer.deadline() {
+            self.timer.as_mut().reset(next);
+        }
+        self.timer.as_mut().poll(cx)
+    }
+
+    /// Whether the farewell has begun, whose limit is its own.
+    fn is_going(&self) -> bool {
+        matches!(self.phase, Phase::Unbinding { .. } | Phase::Leaving { .. })
+    }
+
+    /// When a session without traffic is over: one that is closing has its own limit.
+    fn inactive_at(&self) -> Option<Instant> {
+        let wanted = matches!(self.phase, Phase::Open | Phase::Frozen);
+        self.clock.inactive_at(&self.timers).filter(|_| wanted)
+    }
+
+    /// Freezes and sends our unbind.
+    fn unbind(&mut self, end: End, now: Instant) {
+        self.freeze();
+        let sequence = self.window.next_sequence();
+        self.outbox
+            .push_empty(Command::UNBIND, Status::ROK, sequence);
+        self.phase = Phase::Unbinding { by: now + FAREWELL };
+        self.ending = Some(end);
+    }
+
+    /// Freezes and ends the session as soon as the outbox is written.
+    pub(super) fn leave(&mut self, end: End, now: Instant) {
+        self.freeze();
+        self.phase = Phase::Leaving { by: now + FAREWELL };
+        self.ending.get_or_insert(end);
+    }
+
+    fn give_back(&mut self, waiting: VecDeque<Request>) {
+        let unsent = self.outbox.withdraw();
+        let queued = self
+            .queue
+            .drain(..)
+            .chain(waiting)
+            .map(|request| request.token);
+        for token in unsent.into_iter().chain(queued) {
+            self.client.outcome(token, Outcome::NotSent);
+        }
+    }
+
+    fn deliver_rest(&mut self, doubt: Doubt) {
+        let waiting = self.channel.close();
+        let open = self.window.drain();
+        self.shared.counters.in_doubt.add(open.len());
+        for token in open {
+            self.client.outcome(token, Outcome::InDoubt(doubt));
+        }
+        self.give_back(waiting);
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.deliver_rest(Doubt::Closed);
+    }
+}

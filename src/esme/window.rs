@@ -1,0 +1,214 @@
+//! Who waits for which answer.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use tokio::time::Instant;
+
+use super::client::Token;
+use crate::smpp::frame::next_sequence;
+
+/// Tombstones kept per place in the window.
+const TOMBSTONES_PER_PLACE: usize = 10;
+
+/// The submit_sm of which at least one octet was given to the kernel and whose answer is not
+/// here: exactly what is in doubt if the session ends now.
+#[derive(Debug)]
+pub(super) struct Window {
+    open: HashMap<u32, Open>,
+    /// Requests given up after the response timer, so that a late answer finds its token.
+    tombstones: HashMap<u32, Token>,
+    /// Tombstones by age; may name some that an answer has removed already.
+    oldest: VecDeque<u32>,
+    tombstone_limit: usize,
+    last_sequence: u32,
+    /// No request in `open` expires before this.
+    next_expiry: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Open {
+    token: Token,
+    expires: Instant,
+}
+
+/// What an answer's sequence number stands for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Matched {
+    /// A request that waits.
+    Open(Token),
+    /// A request that was given up.
+    Late(Token),
+    /// Nothing of ours, or answered before.
+    Unknown,
+}
+
+impl Window {
+    /// A window of about `places` requests.
+    pub fn new(places: usize) -> Self {
+        Window {
+            open: HashMap::with_capacity(places.min(65_536)),
+            tombstones: HashMap::new(),
+            oldest: VecDeque::new(),
+            tombstone_limit: places.saturating_mul(TOMBSTONES_PER_PLACE).max(1),
+            last_sequence: 0,
+            next_expiry: None,
+        }
+    }
+
+    /// A sequence number that no request waits under.
+    pub fn next_sequence(&mut self) -> u32 {
+        loop {
+            self.last_sequence = next_sequence(self.last_sequence);
+            let taken = self.open.contains_key(&self.last_sequence)
+                || self.tombstones.contains_key(&self.last_sequence);
+            if !taken {
+                return self.last_sequence;
+            }
+        }
+    }
+
+    /// The first octet of a request went to the kernel.
+    pub fn insert(&mut self, sequence: u32, token: Token, now: Instant, timeout: Duration) {
+        let expires = now + timeout.min(Duration::from_secs(86_400 * 365));
+        self.open.insert(sequence, Open { token, expires });
+        self.next_expiry = Some(self.next_expiry.map_or(expires, |next| next.min(expires)));
+    }
+
+    /// An answer came.
+    pub fn answered(&mut self, sequence: u32) -> Matched {
+        if let Some(open) = self.open.remove(&sequence) {
+            Matched::Open(open.token)
+        } else if let Some(token) = self.tombstones.remove(&sequence) {
+            Matched::Late(token)
+        } else {
+            Matched::Unknown
+        }
+    }
+
+    /// When [`Self::expire`] should be called next.
+    pub fn next_expiry(&self) -> Option<Instant> {
+        self.next_expiry.filter(|_| !self.open.is_empty())
+    }
+
+    /// Turns the requests whose response timer has run out into tombstones. Walks the window, but
+    /// only once per timer: an answered request leaves its expiry behind, nothing else is kept.
+    pub fn expire(&mut self, now: Instant, mut expired: impl FnMut(Token)) {
+        let mut next: Option<Instant> = None;
+        let mut gone = Vec::new();
+        for (sequence, open) in &self.open {
+            if open.expires <= now {
+                gone.push((open.expires, *sequence, open.token));
+            } else {
+                next = Some(next.map_or(open.expires, |next| next.min(open.expires)));
+            }
+        }
+        self.next_expiry = next;
+        gone.sort_unstable();
+        for (_, sequence, token) in gone {
+            self.open.remove(&sequence);
+            self.bury(sequence, token);
+            expired(token);
+        }
+    }
+
+    fn bury(&mut self, sequence: u32, token: Token) {
+        if self.oldest.len() >= self.tombstone_limit
+            && let Some(oldest) = self.oldest.pop_front()
+        {
+            self.tombstones.remove(&oldest);
+        }
+        self.oldest.push_back(sequence);
+        self.tombstones.insert(sequence, token);
+    }
+
+    /// How many requests wait.
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Empties the window: the tokens without answer, in the order of their sequence numbers.
+    pub fn drain(&mut self) -> Vec<Token> {
+        let mut open: Vec<_> = self
+            .open
+            .drain()
+            .map(|(sequence, o)| (sequence, o.token))
+            .collect();
+        open.sort_unstable();
+        open.into_iter().map(|(_, token)| token).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::smpp::frame::MAX_SEQUENCE;
+
+    const TIMEOUT: Duration = Duration::from_secs(10);
+
+    fn window_of(tokens: std::ops::Range<Token>, now: Instant) -> Window {
+        let mut window = Window::new(4);
+        for token in tokens {
+            let sequence = window.next_sequence();
+            window.insert(sequence, token, now, TIMEOUT);
+        }
+        window
+    }
+
+    fn expire(window: &mut Window, now: Instant) -> Vec<Token> {
+        let mut tokens = Vec::new();
+        window.expire(now, |token| tokens.push(token));
+        tokens
+    }
+
+    #[test]
+    fn answers_find_their_request_once() {
+        let mut window = window_of(100..103, Instant::now());
+        assert_eq!(window.answered(2), Matched::Open(101));
+        assert_eq!(window.answered(2), Matched::Unknown, "a second answer");
+        assert_eq!(window.answered(9), Matched::Unknown, "never asked");
+        assert_eq!(window.drain(), [100, 102]);
+    }
+
+    #[test]
+    fn a_request_given_up_is_still_known_when_its_answer_comes() {
+        let start = Instant::now();
+        let mut window = window_of(100..102, start);
+        let sequence = window.next_sequence();
+        window.insert(sequence, 102, start, TIMEOUT / 2);
+        assert_eq!(window.next_expiry(), Some(start + TIMEOUT / 2));
+        assert_eq!(expire(&mut window, start + TIMEOUT / 2), [102]);
+        assert_eq!(window.next_expiry(), Some(start + TIMEOUT));
+        assert_eq!(window.answered(1), Matched::Open(100));
+        assert_eq!(expire(&mut window, start + TIMEOUT), [101]);
+        assert_eq!(window.answered(3), Matched::Late(102));
+        assert_eq!(window.answered(3), Matched::Unknown);
+        assert_eq!((window.len(), window.next_expiry()), (0, None));
+    }
+
+    #[test]
+    fn tombstones_are_bounded_and_the_oldest_go_first() {
+        let start = Instant::now();
+        let mut window = window_of(0..100, start);
+        assert_eq!(expire(&mut window, start + TIMEOUT).len(), 100);
+        assert_eq!(
+            window.answered(60),
+            Matched::Unknown,
+            "one of the 60 oldest"
+        );
+        assert_eq!(window.answered(61), Matched::Late(60));
+        assert_eq!(window.tombstones.len(), 39);
+    }
+
+    #[test]
+    fn sequence_numbers_wrap_around_and_avoid_those_in_use() {
+        let start = Instant::now();
+        let mut window = window_of(0..2, start);
+        expire(&mut window, start + TIMEOUT);
+        window.insert(3, 7, start, TIMEOUT);
+        window.last_sequence = MAX_SEQUENCE - 1;
+        assert_eq!(window.next_sequence(), MAX_SEQUENCE);
+        assert_eq!(window.next_sequence(), 4);
+    }
+}
