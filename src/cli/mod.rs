@@ -1,10 +1,15 @@
 //! The command line: one file per subcommand.
 
+mod broker;
 mod check;
 mod completions;
 mod config;
+mod events;
 mod failure;
+mod offsets;
 mod output;
+mod send;
+mod tail;
 mod version;
 
 use std::ffi::OsString;
@@ -44,6 +49,9 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Args),
+    Send(send::Args),
+    Tail(tail::Args),
+    Offsets(offsets::Args),
     Config(config::Args),
     Completions(completions::Args),
     Version(version::Args),
@@ -79,6 +87,13 @@ impl Source {
     }
 }
 
+/// A runtime for a command that does one thing at a time.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    Ok(tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?)
+}
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -104,6 +119,9 @@ impl Command {
     fn run(self) -> Result<(), Failure> {
         match self {
             Command::Check(args) => check::run(&args),
+            Command::Send(args) => send::run(&args),
+            Command::Tail(args) => tail::run(&args),
+            Command::Offsets(args) => offsets::run(&args),
             Command::Config(args) => config::run(&args),
             Command::Completions(args) => completions::run(&args, &mut Cli::command()),
             Command::Version(args) => version::run(&args),

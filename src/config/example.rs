@@ -35,7 +35,7 @@ pub fn example() -> String {
     let mut out = String::from(
         "# Configuration of kafka-smpp. Every key is here with its default; what is left out has it.\n\
          # The environment overrides keys: KAFKA_SMPP__SUBMIT__IN_DOUBT=resend,\n\
-         # KAFKA_SMPP__ESME__ACME__PASSWORD=..., KAFKA_SMPP__KAFKA__PROPERTIES__SASL_PASSWORD=...\n",
+         # KAFKA_SMPP__ESME__ACME__PASSWORD=..., KAFKA_SMPP__KAFKA__PROPERTIES__SASL_PASSWORD=...\n\n",
     );
     let values = serde_json::to_value(config).unwrap_or_default();
     let writer = Writer {

@@ -167,7 +167,9 @@ pub fn list(partitions: &[Partition], offset: Offset) -> TopicPartitionList {
     list
 }
 
-fn commits(found: &TopicPartitionList, known: &[Partition]) -> Result<Vec<Commit>, KafkaError> {
+/// The commits among `found`, which belong to the partitions `known`. Metadata that is not
+/// text is replaced.
+pub fn commits(found: &TopicPartitionList, known: &[Partition]) -> Result<Vec<Commit>, KafkaError> {
     let mut commits = Vec::new();
     for element in found.elements() {
         element.error()?;

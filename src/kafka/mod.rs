@@ -1,9 +1,11 @@
 //! Polling, partition progress, transactions and topics.
 
+pub mod cluster;
 pub mod group;
 pub mod poll;
 pub mod progress;
 pub mod start;
+pub mod topics;
 pub mod transactor;
 mod writer;
 

@@ -8,3 +8,4 @@
 mod harness;
 mod harness_itself;
 mod kafka;
+mod peers;

@@ -5,8 +5,10 @@ mod client;
 mod connector;
 mod fetch;
 mod process;
+mod smsc;
 
 pub use broker::{Broker, kafka};
 pub use client::{Kafka, Record, Send, becomes, eventually, unique, wait};
 pub use connector::Connector;
 pub use process::{Process, free_port, scratch};
+pub use smsc::Smsc;

@@ -3,6 +3,7 @@
 mod polling;
 mod proxy;
 mod starting;
+mod topics;
 
 mod transactions;
 

@@ -1,0 +1,257 @@
+//! Events on the result topics: reading them, and saying them in a line.
+
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+use anstyle::{AnsiColor, Style};
+use rdkafka::Offset;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message;
+use rdkafka::topic_partition_list::TopicPartitionList;
+use serde_json::Value;
+
+use super::broker::{failed, partitions, reader, watermarks};
+use super::{Code, Failure};
+use crate::config::Config;
+
+/// Where reading begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum From {
+    /// With what is published from now on.
+    End,
+    /// With all there is.
+    Beginning,
+}
+
+/// Reads events of some topics as they are committed.
+pub(super) struct Reader {
+    consumer: BaseConsumer,
+}
+
+/// One event.
+pub(super) struct Event {
+    /// Its value as it was read.
+    pub text: String,
+    /// Its value; `Null` if it is not JSON.
+    pub value: Value,
+}
+
+impl Reader {
+    /// A reader of `topics`. What is published after this returns is read.
+    pub fn open(config: &Config, topics: &[&str], from: From) -> Result<Reader, Failure> {
+        let consumer = reader(config, "read_committed")?;
+        let mut list = TopicPartitionList::new();
+        for topic in topics {
+            for p in partitions(&consumer, topic)? {
+                let (low, high) = watermarks(&consumer, &p)?;
+                let offset = match from {
+                    From::End => high,
+                    From::Beginning => low,
+                };
+                let mut element = list.add_partition(&p.topic, p.partition);
+                element
+                    .set_offset(Offset::Offset(offset))
+                    .map_err(failed(&p))?;
+            }
+        }
+        consumer
+            .assign(&list)
+            .map_err(failed("the result topics cannot be read"))?;
+        Ok(Reader { consumer })
+    }
+
+    /// The next event, or `None` if there is none within `patience`.
+    pub fn next(&self, patience: Duration) -> Result<Option<Event>, Failure> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.consumer.poll(left) {
+                None => return Ok(None),
+                Some(Ok(message)) => {
+                    let octets = message.payload().unwrap_or_default();
+                    return Ok(Some(Event {
+                        text: String::from_utf8_lossy(octets).into_owned(),
+                        value: serde_json::from_slice(octets).unwrap_or(Value::Null),
+                    }));
+                }
+                Some(Err(error)) => passing(error)?,
+            }
+        }
+    }
+}
+
+/// Lets an error pass that librdkafka gets over by itself.
+fn passing(error: KafkaError) -> Result<(), Failure> {
+    use RDKafkaErrorCode as Kind;
+    match error.rdkafka_error_code() {
+        Some(
+            Kind::BrokerTransportFailure
+            | Kind::AllBrokersDown
+            | Kind::OperationTimedOut
+            | Kind::NotLeaderForPartition
+            | Kind::LeaderNotAvailable,
+        ) => Ok(()),
+        _ => Err(failed("the result topics cannot be read")(error)),
+    }
+}
+
+impl Event {
+    /// A field as text; empty if it is not there.
+    pub fn field(&self, name: &str) -> String {
+        match &self.value[name] {
+            Value::Null => String::new(),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        }
+    }
+
+    /// Whether a field is `true`.
+    pub fn is(&self, name: &str) -> bool {
+        self.value[name] == true
+    }
+
+    /// Whether the event belongs to the message with this log id.
+    pub fn of(&self, log_id: &str) -> bool {
+        self.value["log_id"] == log_id
+    }
+
+    /// What kind of event it is.
+    pub fn kind(&self) -> &str {
+        self.value["type"].as_str().unwrap_or("?")
+    }
+
+    /// The event in one line for people, coloured by how good the news are.
+    pub fn line(&self) -> String {
+        let (style, what) = match self.kind() {
+            "SubmitSmResp" if self.is("accepted") => (GOOD, "accepted"),
+            "SubmitSmResp" | "GenericNack" => (BAD, "rejected"),
+            "SendError" => (BAD, "error"),
+            "DeliveryReceipt" if self.is("overdue") => (BAD, "overdue"),
+            "DeliveryReceipt" => (GOOD, "receipt"),
+            "InboundSms" => (GOOD, "inbound"),
+            other => (Style::new(), other),
+        };
+        let mut line = format!("{style}{what:9}{style:#}");
+        for name in self.telling() {
+            let value = self.field(name);
+            if !value.is_empty() {
+                let _ = write!(line, " {}", shown(name, &value));
+            }
+        }
+        for (name, text) in FLAGS {
+            if self.is(name) {
+                let _ = write!(line, " ({text})");
+            }
+        }
+        if self.value["correlated"] == false {
+            line.push_str(" (nobody's)");
+        }
+        line
+    }
+
+    fn telling(&self) -> &'static [&'static str] {
+        match self.kind() {
+            "SubmitSmResp" | "GenericNack" => &[
+                "esme",
+                "log_id",
+                "destination",
+                "command_status_name",
+                "message_id",
+            ],
+            "SendError" => &["esme", "log_id", "destination", "kind", "error"],
+            "DeliveryReceipt" => &[
+                "esme",
+                "log_id",
+                "destination",
+                "state",
+                "err",
+                "message_id",
+            ],
+            _ => &["esme", "source", "destination", "text"],
+        }
+    }
+}
+
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default();
+
+const FLAGS: [(&str, &str); 2] = [
+    ("possible_duplicate", "possible duplicate"),
+    ("late", "late"),
+];
+
+fn shown(name: &str, value: &str) -> String {
+    // An event is foreign text: it must not steer the terminal.
+    let value: String = value
+        .chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect();
+    match name {
+        "message_id" => format!("id={value}"),
+        "destination" => format!("to {value}"),
+        "source" => format!("from {value}"),
+        "err" => format!("err={value}"),
+        "text" => format!("{value:?}"),
+        _ => value,
+    }
+}
+
+/// The result topics by the names of their keys in `[topics]`.
+pub(super) fn topics<'a>(config: &'a Config, keys: &[String]) -> Result<Vec<&'a str>, Failure> {
+    let known = &config.topics.named()[..4];
+    if keys.is_empty() {
+        return Ok(known.iter().map(|(_, topic)| *topic).collect());
+    }
+    let topic = |key: &String| {
+        let found = known
+            .iter()
+            .find(|(name, topic)| key == name || key == topic);
+        found.map(|(_, topic)| *topic).ok_or_else(|| {
+            let names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
+            let text = format!(
+                "there are no events on {key:?}; choose of {}",
+                names.join(", ")
+            );
+            Failure::new(Code::Usage, text)
+        })
+    };
+    keys.iter().map(topic).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(value: Value) -> String {
+        let event = Event {
+            text: value.to_string(),
+            value,
+        };
+        anstream::adapter::strip_str(&event.line()).to_string()
+    }
+
+    #[test]
+    fn events_are_said_in_a_line() {
+        let accepted = serde_json::json!({
+            "type": "SubmitSmResp", "accepted": true, "log_id": "a", "esme": "acme",
+            "destination": "49170", "command_status_name": "ESME_ROK", "message_id": "8f",
+            "possible_duplicate": true
+        });
+        assert_eq!(
+            line(accepted),
+            "accepted  acme a to 49170 ESME_ROK id=8f (possible duplicate)"
+        );
+        let receipt = serde_json::json!({
+            "type": "DeliveryReceipt", "correlated": false, "esme": "acme", "state": "DELIVERED"
+        });
+        assert_eq!(line(receipt), "receipt   acme DELIVERED (nobody's)");
+    }
+
+    #[test]
+    fn a_text_cannot_steer_the_terminal() {
+        let inbound =
+            serde_json::json!({ "type": "InboundSms", "text": "a\u{1b}[2Jb", "source": "1" });
+        assert!(!line(inbound).contains('\u{1b}'));
+    }
+}

@@ -1,0 +1,249 @@
+//! `kafka-smpp offsets`: where the groups stand, and setting them elsewhere.
+
+use std::str::FromStr;
+
+use clap::Subcommand;
+use rdkafka::Offset;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use super::broker::{PATIENCE, failed, partitions, watermarks};
+use super::output::{line, table};
+use super::{Code, Failure, Source};
+use crate::config::Config;
+use crate::kafka::Partition;
+use crate::kafka::group::{commits, list};
+use crate::kafka::progress::{Identity, metadata};
+
+/// Show or set the offsets committed for the outbound topics and for deliveries
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  kafka-smpp offsets show
+  kafka-smpp offsets reset --topic sms.outbound --partition 3 --to earliest
+
+A reset is refused while a connector runs. What lies between the new offset and the end is sent
+as new and flagged possible_duplicate, because it is not known what was sent before.")]
+pub(super) struct Args {
+    #[command(flatten)]
+    source: Source,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Committed offsets, what is left, and what is in flight or in doubt
+    Show,
+    /// Continue elsewhere
+    Reset(Reset),
+}
+
+#[derive(clap::Args)]
+struct Reset {
+    /// An outbound topic, a lease topic or the topic of deliveries
+    #[arg(long)]
+    topic: String,
+    /// Only this partition; without it all
+    #[arg(long, value_name = "N")]
+    partition: Option<i32>,
+    /// Where to: earliest, latest or an offset
+    #[arg(long, value_name = "OFFSET")]
+    to: To,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum To {
+    Earliest,
+    Latest,
+    Offset(i64),
+}
+
+impl FromStr for To {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "earliest" => Ok(To::Earliest),
+            "latest" => Ok(To::Latest),
+            number => match number.parse() {
+                Ok(offset @ 0..) => Ok(To::Offset(offset)),
+                _ => Err("write earliest, latest or an offset"),
+            },
+        }
+    }
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let config = args.source.load()?;
+    match &args.what {
+        What::Show => show(&config),
+        What::Reset(reset) => set(&config, reset),
+    }
+}
+
+/// Every topic whose offsets are committed, with its group.
+fn sources(config: &Config) -> Vec<(String, &str)> {
+    let esmes = config.esme.iter();
+    let submit = esmes.flat_map(|e| e.outbound.iter().chain(&e.lease_topic));
+    submit
+        .map(|topic| (config.kafka.submit_group(), topic.as_str()))
+        .chain([(
+            config.kafka.correlate_group(),
+            config.topics.deliveries.as_str(),
+        )])
+        .collect()
+}
+
+/// A client that commits for `group` without being its member.
+fn outsider(config: &Config, group: &str) -> Result<BaseConsumer, Failure> {
+    config
+        .kafka
+        .reader()
+        .set("group.id", group)
+        // What is committed is shown without waiting for open transactions.
+        .set("isolation.level", "read_uncommitted")
+        .create()
+        .map_err(failed("no Kafka client can be made"))
+}
+
+fn show(config: &Config) -> Result<(), Failure> {
+    let mut rows = Vec::new();
+    for (group, topic) in sources(config) {
+        let consumer = outsider(config, &group)?;
+        let cluster = consumer.client().fetch_cluster_id(PATIENCE);
+        let all = partitions(&consumer, topic)?;
+        let found = consumer
+            .committed_offsets(list(&all, Offset::Invalid), PATIENCE)
+            .and_then(|found| commits(&found, &all))
+            .map_err(failed(format!("offsets of group {group}")))?;
+        for p in &all {
+            let (low, high) = watermarks(&consumer, p)?;
+            let commit = found.iter().find(|c| c.partition == p.partition);
+            let (committed, lag, state) = match commit {
+                None => ("-".to_owned(), high - low, "new".to_owned()),
+                Some(c) => {
+                    let identity = Identity {
+                        cluster: cluster.as_deref().unwrap_or_default(),
+                        topic,
+                        partition: p.partition,
+                    };
+                    let state = state(c.offset, &c.metadata, &identity, topic, config);
+                    (c.offset.to_string(), high - c.offset, state)
+                }
+            };
+            rows.push([
+                group.clone(),
+                topic.to_owned(),
+                p.partition.to_string(),
+                committed,
+                high.to_string(),
+                lag.to_string(),
+                state,
+            ]);
+        }
+    }
+    let headings = [
+        "group",
+        "topic",
+        "partition",
+        "committed",
+        "end",
+        "left",
+        "state",
+    ];
+    table(headings, &rows)?;
+    Ok(())
+}
+
+fn state(offset: i64, line: &str, identity: &Identity<'_>, topic: &str, config: &Config) -> String {
+    if line.is_empty() {
+        return match topic == config.topics.deliveries {
+            true => String::new(),
+            false => "set by an operator".into(),
+        };
+    }
+    match metadata::decode(offset, line, identity) {
+        Ok(restored) => {
+            let open = restored.progress.unfinished().count();
+            format!("{open} may be in flight, by {}", restored.writer)
+        }
+        Err(error) => format!("unreadable: {error}"),
+    }
+}
+
+fn set(config: &Config, reset: &Reset) -> Result<(), Failure> {
+    let known = sources(config);
+    let Some((group, topic)) = known.iter().find(|(_, topic)| *topic == reset.topic) else {
+        let names: Vec<_> = known.iter().map(|(_, topic)| *topic).collect();
+        let text = format!(
+            "no offsets are committed for topic {:?}; they are for: {}",
+            reset.topic,
+            names.join(", ")
+        );
+        return Err(Failure::new(Code::Usage, text));
+    };
+    let consumer = outsider(config, group)?;
+    let mut chosen = partitions(&consumer, topic)?;
+    let count = chosen.len();
+    chosen.retain(|p| reset.partition.is_none_or(|n| n == p.partition));
+    if chosen.is_empty() {
+        let text = format!(
+            "topic {topic} has partitions 0 to {}",
+            count.saturating_sub(1)
+        );
+        return Err(Failure::new(Code::Usage, text));
+    }
+    let mut offsets = list(&chosen, Offset::Invalid);
+    for p in &chosen {
+        let offset = Offset::Offset(resolve(&consumer, p, reset.to)?);
+        offsets
+            .set_partition_offset(&p.topic, p.partition, offset)
+            .map_err(failed(p))?;
+    }
+    // Not being a member, this is refused by Kafka itself while the group has any: no
+    // connector can join between a check and the commit.
+    consumer
+        .commit(&offsets, CommitMode::Sync)
+        .map_err(|error| refused(&error, group))?;
+    for element in offsets.elements() {
+        line(format_args!(
+            "{group}\t{}\t{}\t{}",
+            element.topic(),
+            element.partition(),
+            element.offset().to_raw().unwrap_or_default()
+        ))?;
+    }
+    Ok(())
+}
+
+fn resolve(consumer: &BaseConsumer, p: &Partition, to: To) -> Result<i64, Failure> {
+    let (low, high) = watermarks(consumer, p)?;
+    match to {
+        To::Earliest => Ok(low),
+        To::Latest => Ok(high),
+        To::Offset(offset) if (low..=high).contains(&offset) => Ok(offset),
+        To::Offset(offset) => Err(Failure::new(
+            Code::Data,
+            format!("{offset} is not in the log of {p}, which has {low} to {high}"),
+        )),
+    }
+}
+
+fn refused(error: &KafkaError, group: &str) -> Failure {
+    use RDKafkaErrorCode as Kind;
+    match error.rdkafka_error_code() {
+        Some(
+            Kind::UnknownMemberId
+            | Kind::IllegalGeneration
+            | Kind::RebalanceInProgress
+            | Kind::StaleMemberEpoch,
+        ) => Failure::new(
+            Code::TempFail,
+            format!(
+                "group {group} has members: stop every connector with this application_id first (a killed one counts until kafka.session_timeout is over)"
+            ),
+        ),
+        _ => failed(format!("offsets of group {group}"))(error.clone()),
+    }
+}

@@ -1,0 +1,100 @@
+//! SMSCs written by other authors, each in a process of its own.
+
+use std::ops::{Deref, DerefMut};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::client::eventually;
+use super::fetch::{cached, jars, progress, run, source};
+use super::process::{Process, scratch};
+
+/// A running SMSC. Account: esme / secret. What it saw is in [`events`](Self::events); what
+/// some destinations mean is said in its source under `tests/peers`.
+pub struct Smsc {
+    process: Process,
+    port: u16,
+}
+
+impl Smsc {
+    /// One on jSMPP: hexadecimal message ids, receipts as text with decimal ids.
+    pub fn jsmpp() -> Smsc {
+        let jars = jars("jsmpp", "3.0.1");
+        let mut java = Command::new("java");
+        java.args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
+            .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=error")
+            .arg("-cp")
+            .arg(jars.join("*"))
+            .arg(source("jsmpp").join("Smsc.java"));
+        Smsc::start("jSMPP", java)
+    }
+
+    /// One on node-smpp: message ids are UUIDs, receipts carry them in TLVs only.
+    pub fn node() -> Smsc {
+        let modules = cached("node-smpp-0.5.1", |into| {
+            progress("fetching node-smpp 0.5.1 through npm");
+            for file in ["package.json", "package-lock.json"] {
+                std::fs::copy(source("node-smpp").join(file), into.join(file)).expect("copied");
+            }
+            run(
+                Command::new("npm").arg("ci").current_dir(into),
+                "the tests need Node.js and npm",
+            );
+        });
+        let mut node = Command::new("node");
+        node.env("NODE_PATH", modules.join("node_modules"));
+        node.arg(source("node-smpp").join("smsc.js"));
+        Smsc::start("node-smpp", node)
+    }
+
+    fn start(name: &str, mut command: Command) -> Smsc {
+        let process = Process::start(name, &mut command, scratch(name).join("log"));
+        let mut smsc = Smsc { process, port: 0 };
+        smsc.wait_for("listening", 1);
+        let port = smsc.of("listening")[0]["port"].as_u64().expect("a port");
+        smsc.port = u16::try_from(port).expect("a port");
+        smsc
+    }
+
+    /// The port it listens on, on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Everything it has said so far.
+    pub fn events(&self) -> Vec<Value> {
+        let log = self.process.log();
+        log.lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
+    }
+
+    /// The events of one kind.
+    pub fn of(&self, kind: &str) -> Vec<Value> {
+        self.events()
+            .into_iter()
+            .filter(|event| event["event"] == kind)
+            .collect()
+    }
+
+    /// Waits for at least `n` events of a kind.
+    pub fn wait_for(&self, kind: &str, n: usize) -> Vec<Value> {
+        let what = format!("{n} times {kind}");
+        eventually(&what, Duration::from_secs(60), || self.of(kind).len() >= n);
+        self.of(kind)
+    }
+}
+
+impl Deref for Smsc {
+    type Target = Process;
+    fn deref(&self) -> &Process {
+        &self.process
+    }
+}
+
+impl DerefMut for Smsc {
+    fn deref_mut(&mut self) -> &mut Process {
+        &mut self.process
+    }
+}
