@@ -24,11 +24,13 @@ pub mod frame;
 pub mod message_id;
 pub mod pdu;
 pub mod receipt;
+pub mod segment;
 pub mod state;
 pub mod status;
 pub mod text;
 pub mod time;
 pub mod tlv;
+pub mod udh;
 
 pub use address::{Address, Npi, Ton};
 pub use command::Command;
@@ -39,3 +41,4 @@ pub use receipt::Receipt;
 pub use state::MessageState;
 pub use status::Status;
 pub use tlv::{Tag, Tlv, Tlvs};
+pub use udh::{Concatenation, Udh};

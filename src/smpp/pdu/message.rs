@@ -3,7 +3,9 @@
 use super::codec::{
     DESTINATION, Fields, LONG_DESTINATION, LONG_SOURCE, Reader, SOURCE, Writer, body,
 };
-use crate::smpp::{Address, Command, DecodeError, EncodeError, Status, Tag, Tlvs};
+use crate::smpp::{
+    Address, Command, Concatenation, DecodeError, EncodeError, Status, Tag, Tlvs, Udh,
+};
 
 /// Set in esm_class when the text begins with a user data header (SMPP 3.4 §5.2.12).
 pub const UDH_INDICATOR: u8 = 0x40;
@@ -53,15 +55,20 @@ impl MessageType {
     }
 }
 
-/// What follows the user data header, whose first octet counts the others (TS 23.040 §9.2.3.24). A
-/// header longer than the text is taken for text.
+/// What follows the user data header. A header longer than the text is taken for text.
 fn without_udh(text: &[u8], esm_class: u8) -> &[u8] {
-    match text {
-        [length, ..] if esm_class & UDH_INDICATOR != 0 => {
-            text.get(1 + usize::from(*length)..).unwrap_or(text)
-        }
+    match Udh::split(text) {
+        Some((_, text)) if esm_class & UDH_INDICATOR != 0 => text,
         _ => text,
     }
+}
+
+/// How a text belongs with others: its user data header says so, or its TLVs do.
+fn concatenation(text: &[u8], esm_class: u8, tlvs: &Tlvs<'_>) -> Option<Concatenation> {
+    Udh::split(text)
+        .filter(|_| esm_class & UDH_INDICATOR != 0)
+        .and_then(|(udh, _)| udh.concatenation())
+        .or_else(|| Concatenation::of_sar(tlvs))
 }
 
 /// submit_sm and deliver_sm, which have the same fields.
@@ -110,6 +117,11 @@ impl<'a> Sm<'a> {
     /// The text after its user data header, if any.
     pub fn text_octets_without_udh(&self) -> &'a [u8] {
         without_udh(self.text_octets(), self.esm_class)
+    }
+
+    /// Which part of a longer message this is, by user data header or by TLVs.
+    pub fn concatenation(&self) -> Option<Concatenation> {
+        concatenation(self.text_octets(), self.esm_class, &self.tlvs)
     }
 
     /// What esm_class says the message is.
@@ -197,6 +209,11 @@ impl<'a> DataSm<'a> {
     /// The text after its user data header, if any.
     pub fn text_octets_without_udh(&self) -> &'a [u8] {
         without_udh(self.text_octets(), self.esm_class)
+    }
+
+    /// Which part of a longer message this is, by user data header or by TLVs.
+    pub fn concatenation(&self) -> Option<Concatenation> {
+        concatenation(self.text_octets(), self.esm_class, &self.tlvs)
     }
 
     /// What esm_class says the message is.
