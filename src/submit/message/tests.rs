@@ -327,6 +327,22 @@ fn an_expired_message_is_not_prepared() {
     assert!(message.deadline.is_some());
 }
 
+#[test]
+fn every_example_can_be_sent() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/records");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "json") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let message = try_with(&text, &defaults()).unwrap_or_else(|e| panic!("{path:?}: {e}"));
+            assert!(!sm(&message).text_octets().is_empty(), "{path:?}");
+            count += 1;
+        }
+    }
+    assert!(count >= 9, "{count} examples");
+}
+
 proptest! {
     #[test]
     fn any_text_arrives_whole(text in any::<String>()) {
