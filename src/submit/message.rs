@@ -2,7 +2,6 @@
 
 mod parameters;
 mod text;
-mod time;
 
 use std::cell::RefCell;
 
@@ -13,10 +12,9 @@ use crate::record::submit_sm::{self, Content, ErrorHandling::Strict, SubmitSm, W
 use crate::settings::InDoubt;
 use crate::smpp::pdu::{Sm, UDH_INDICATOR};
 use crate::smpp::text::{Alphabet, Encoding};
-use crate::smpp::{Address, Command, EncodeError, Npi, Status, Tag, Tlvs, Ton, tlv};
+use crate::smpp::{self, Address, Command, EncodeError, Npi, Status, Tag, Tlvs, Ton, tlv};
 
 pub use text::encoding;
-use time::SmppTime;
 
 /// The longest short_message, in octets (SMPP 3.4, 5.2.22).
 const SHORT_MESSAGE: usize = 254;
@@ -166,8 +164,8 @@ fn build(
             .map_err(|e| Refused::not_smpp(&e))?;
     }
     parameters::push(&record.tlvs, body.in_payload, &mut scratch.parameters)?;
-    let schedule = SmppTime::new("schedule_delivery_time", record.schedule_delivery_time)?;
-    let validity = SmppTime::new("validity_period", record.validity_period)?;
+    let schedule = time("schedule_delivery_time", record.schedule_delivery_time)?;
+    let validity = time("validity_period", record.validity_period)?;
     let registered = record
         .registered_delivery
         .unwrap_or(defaults.registered_delivery);
@@ -182,8 +180,8 @@ fn build(
         esm_class: record.esm_class.unwrap_or(0),
         protocol_id: record.protocol_id.unwrap_or(0),
         priority_flag: record.priority_flag.unwrap_or(0),
-        schedule_delivery_time: schedule.octets(),
-        validity_period: validity.octets(),
+        schedule_delivery_time: schedule.as_bytes(),
+        validity_period: validity.as_bytes(),
         registered_delivery: registered,
         replace_if_present_flag: record.replace_if_present_flag.unwrap_or(0),
         data_coding: body.data_coding,
@@ -237,6 +235,16 @@ fn address<'a>(
             None => inferred.number,
         },
     })
+}
+
+/// A time in SMPP's form: a point in time absolutely, in UTC, a length of time relatively.
+fn time(field: &str, when: Option<When>) -> Result<String, Refused> {
+    let written = match when {
+        None => return Ok(String::new()),
+        Some(When::At(at)) => smpp::time::absolute_utc(at),
+        Some(When::After(time)) => smpp::time::relative(time),
+    };
+    written.map_err(|error| Refused::invalid(field, format!("{field}: {error}")))
 }
 
 fn ascii<'a>(field: &str, text: &'a str) -> Result<&'a [u8], Refused> {

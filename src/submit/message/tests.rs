@@ -214,7 +214,7 @@ fn what_smpp_cannot_carry_is_refused_in_the_records_words() {
         (
             r#""short_message":"a","validity_period":"P100Y""#,
             "validity_period",
-            "less than 100 years",
+            "use 0 to 99 years",
         ),
         (
             r#""short_message":"a","tlvs":{"source_prt":1}"#,
