@@ -1,6 +1,8 @@
 //! Transcripts between a bind and a scripted SMSC.
 
+mod life;
 mod outcomes;
 mod peer;
-
+mod protocol;
+mod security;
 mod timers;

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::esme::connect::Opened;
+use crate::esme::connect::{Io, Opened};
 use crate::esme::input::Input;
 use crate::esme::{
     Bind, Client, Handle, Inbound, Lease, Options, Outcome, Reconnect, Responder, State, Token,
@@ -33,17 +33,8 @@ pub struct Smsc<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Smsc<S> {
     /// The next PDU's header, `None` at the end of the connection.
     pub async fn next(&mut self) -> Option<Header> {
-        let read = async {
-            let mut header = [0; HEADER];
-            self.io.read_exact(&mut header).await.ok()?;
-            let header = Header::decode(&header)?;
-            let mut body = vec![0; header.length as usize - HEADER];
-            self.io.read_exact(&mut body).await.ok()?;
-            Some(header)
-        };
-        tokio::time::timeout(PATIENCE * 10, read)
-            .await
-            .expect("a PDU or the end")
+        let header = tokio::time::timeout(PATIENCE * 10, header_of(&mut self.io)).await;
+        header.expect("a PDU or the end")
     }
 
     /// The next PDU must be this one.
@@ -78,6 +69,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Smsc<S> {
             .await;
         self
     }
+}
+
+/// Reads a PDU: its header.
+pub async fn header_of(io: &mut (impl AsyncRead + Unpin)) -> Option<Header> {
+    let mut header = [0; HEADER];
+    io.read_exact(&mut header).await.ok()?;
+    let header = Header::decode(&header)?;
+    let mut body = vec![0; header.length as usize - HEADER];
+    io.read_exact(&mut body).await.ok()?;
+    Some(header)
 }
 
 /// A PDU without body.
@@ -251,16 +252,16 @@ impl Esme {
     }
 }
 
-/// A bound session over a pipe that holds `capacity` octets; its bind ends with the session.
-pub async fn session_over(
+/// A bound session on a connection; its bind ends with the session.
+pub async fn session_on<S>(
     options: Options,
     lease: Lease,
-    capacity: usize,
-) -> (Esme, Smsc<DuplexStream>) {
-    let (near, far) = duplex(capacity);
+    io: Box<dyn Io>,
+    far: S,
+) -> (Esme, Smsc<S>) {
     let input = Input::new(options.max_frame);
     let opened = Opened {
-        io: Box::new(near),
+        io,
         input,
         peer: SocketAddr::from(([127, 0, 0, 1], 2775)),
     };
@@ -269,6 +270,16 @@ pub async fn session_over(
     });
     esme.becomes("bound").await;
     (esme, Smsc { io: far })
+}
+
+/// A bound session over a pipe that holds `capacity` octets.
+pub async fn session_over(
+    options: Options,
+    lease: Lease,
+    capacity: usize,
+) -> (Esme, Smsc<DuplexStream>) {
+    let (near, far) = duplex(capacity);
+    session_on(options, lease, Box::new(near), far).await
 }
 
 /// A bound session with nothing special about it.
