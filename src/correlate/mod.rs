@@ -1,6 +1,43 @@
-//! Deliveries joined with correlation: receipts and inbound messages.
+//! Deliveries joined with what was submitted: receipts.
+//!
+//! Whoever owns partition *p* of the deliveries reads partition *p* of the correlation topic
+//! into memory, from its beginning and then on as it grows, and joins the two ([`join`]).
+//! The state of a deployment is so divided among its processes, and moves with the
+//! partitions.
+//!
+//! # Taking a partition over
+//!
+//! 1. The committed offset is read, once it is stable: nothing of a predecessor is still
+//!    open then ([`start`](crate::kafka::start)).
+//! 2. The new owner's first transaction writes a barrier into the correlation partition,
+//!    with that offset unchanged: from now on the group refuses whatever a predecessor would
+//!    still commit.
+//! 3. When the barrier is read back, everything committed before it is in memory.
+//! 4. Only now deliveries are consumed, strictly in order.
+//!
+//! # Exactly once
+//!
+//! Events, what is remembered of them, tombstones and the deliveries' offset go in one
+//! transaction. One lock guards the assignment, the state and what is gathered for the next
+//! transaction; a revoke removes the partition under it. A transaction that is aborted is
+//! written again with the same records, because the state in memory is the state after them.
 
+mod books;
+mod clock;
 pub mod join;
 pub mod options;
+mod owned;
+mod read;
+mod render;
+mod said;
+mod service;
+mod status;
+mod tail;
+mod takeover;
 
 pub use options::Settings;
+pub use render::Topics;
+pub use service::{Correlator, Error, Handle, Options};
+pub use status::{Counts, PartitionStatus, Status};
+
+use status::Counters;

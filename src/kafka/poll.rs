@@ -61,6 +61,7 @@ pub trait Assignments: Send + Sync + 'static {
 
 enum Command {
     Start(Partition, i64),
+    Hold(Partition),
     Resume(Partition),
     Close,
 }
@@ -73,6 +74,11 @@ impl Handle {
     /// Begins to deliver `partition` from `offset` on.
     pub fn start(&self, partition: Partition, offset: i64) {
         self.0.lock().push(Command::Start(partition, offset));
+    }
+
+    /// Delivers nothing more of a partition until it is started again.
+    pub fn hold(&self, partition: Partition) {
+        self.0.lock().push(Command::Hold(partition));
     }
 
     /// Goes on with a partition that was paused.
@@ -248,6 +254,11 @@ impl Poller {
             match command {
                 Command::Close => return true,
                 Command::Start(partition, offset) => self.start(consumer, partition, offset),
+                Command::Hold(partition) => {
+                    if let Some(started) = consumer.context().started.lock().get_mut(&partition) {
+                        *started = false;
+                    }
+                }
                 Command::Resume(partition) => {
                     if context_has(consumer, &partition)
                         && let Err(error) = consumer.resume(&list(&[partition], Offset::Invalid))

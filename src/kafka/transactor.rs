@@ -38,7 +38,7 @@ use super::group::Group;
 use super::writer::Writer;
 
 /// A record to be produced within a transaction.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Output {
     /// The topic.
     pub topic: Arc<str>,

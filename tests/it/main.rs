@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod correlate;
 // Not every test needs every part of it.
 #[allow(dead_code, unused_imports)]
 mod harness;

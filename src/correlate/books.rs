@@ -1,0 +1,427 @@
+//! The books of the join: which partitions are owned, their state, and what is gathered for
+//! the next transaction. One lock guards all of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Message};
+use tracing::{debug, error, info, warn};
+
+use super::clock::Clock;
+use super::join::{Effect, Fate, Patience};
+use super::owned::{Owned, Stage};
+use super::read::{self, Record};
+use super::render::{self, Topics};
+use super::{Counters, PartitionStatus, tail, takeover};
+use crate::kafka::poll::{self, Assignments, Flow};
+use crate::kafka::transactor::{self, Abort, Cycle, Ledger, Settled};
+use crate::kafka::{Group, Partition};
+use crate::record::keys::Key;
+
+/// How long a revoked partition may take to commit what it has gathered.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// Pause after a transaction that Kafka refuses for a reason that lasts.
+const REFUSED: Duration = Duration::from_secs(1);
+
+/// The other parts, which the books call.
+pub(super) struct Parts {
+    pub(super) poller: poll::Handle,
+    pub(super) tail: tail::Handle,
+    pub(super) takeover: takeover::Handle,
+    pub(super) transactor: OnceLock<transactor::Handle>,
+}
+
+#[derive(Default)]
+struct State {
+    owned: BTreeMap<i32, Owned>,
+    /// The transaction under way: partitions, their takeovers and numbers of records.
+    under_way: Vec<(i32, u64, usize)>,
+    cycles: u64,
+    takeovers: u64,
+    not_before: Option<Instant>,
+}
+
+pub(super) struct Books {
+    state: Mutex<State>,
+    settled: Condvar,
+    group: Arc<Group>,
+    topics: Topics,
+    patience: Patience,
+    writer: String,
+    clock: Clock,
+    pub(super) parts: Parts,
+    pub(super) counters: Counters,
+}
+
+impl Books {
+    pub(super) fn new(
+        group: Arc<Group>,
+        topics: Topics,
+        patience: Patience,
+        writer: String,
+        parts: Parts,
+    ) -> Self {
+        Books {
+            state: Mutex::default(),
+            settled: Condvar::new(),
+            group,
+            topics,
+            patience,
+            writer,
+            clock: Clock::default(),
+            parts,
+            counters: Counters::default(),
+        }
+    }
+
+    /// What is owned, for the status.
+    pub(super) fn status(&self) -> Vec<PartitionStatus> {
+        let state = self.state.lock();
+        state
+            .owned
+            .iter()
+            .map(|(partition, owned)| {
+                let size = owned.join.size();
+                PartitionStatus {
+                    partition: *partition,
+                    live: owned.stage == Stage::Live,
+                    next: owned.next,
+                    entries: size.creations,
+                    parked: size.parked,
+                    octets: size.octets,
+                    gathered: owned.gathered(),
+                }
+            })
+            .collect()
+    }
+
+    fn wake(&self) {
+        if let Some(transactor) = self.parts.transactor.get() {
+            transactor.wake();
+        }
+    }
+
+    /// Takes `partition` over, or over again.
+    fn adopt(&self, state: &mut State, partition: &Partition) {
+        state.takeovers += 1;
+        let takeover = state.takeovers;
+        let nonce = format!("{}.{takeover}", self.writer);
+        let owned = Owned::new(partition.clone(), takeover, nonce, self.patience);
+        state.owned.insert(partition.partition, owned);
+        self.parts.tail.follow(partition.partition, takeover);
+        self.parts.takeover.request([(partition.clone(), takeover)]);
+    }
+
+    /// Whether a takeover still waits for its position.
+    pub(super) fn wants(&self, partition: i32, takeover: u64) -> bool {
+        find(&mut self.state.lock(), partition, takeover)
+            .is_some_and(|owned| owned.stage == Stage::Positioning)
+    }
+
+    /// The position of a takeover is known: its first transaction writes the barrier.
+    pub(super) fn begin_at(&self, partition: i32, takeover: u64, offset: i64) {
+        if let Some(owned) = find(&mut self.state.lock(), partition, takeover)
+            && owned.stage == Stage::Positioning
+        {
+            let barrier = render::barrier(&owned.nonce, &self.writer, &self.topics, partition);
+            owned.begin_at(offset, barrier);
+            debug!(partition, offset, "barrier written");
+        }
+        self.wake();
+    }
+
+    /// A record of the correlation topic was read for `takeover`.
+    pub(super) fn read(&self, partition: i32, takeover: u64, key: &[u8], value: Option<&[u8]>) {
+        let Some(key) = Key::parse(key) else {
+            warn!(
+                partition,
+                key = %String::from_utf8_lossy(key),
+                "a foreign record in the correlation topic is skipped"
+            );
+            return;
+        };
+        let record = read::record(&key, value);
+        let mut state = self.state.lock();
+        let Some(owned) = find(&mut state, partition, takeover) else {
+            return;
+        };
+        let now = self.clock.now();
+        let mut effects = Vec::new();
+        match record {
+            Ok(Record::Tombstone) => owned.join.tombstone(&key),
+            Ok(Record::Value(value)) => owned.join.record(&key, value, now, &mut effects),
+            Ok(Record::Barrier(nonce)) => {
+                if owned.stage == Stage::Restoring && nonce == owned.nonce {
+                    owned.join.live(now, &mut effects);
+                    self.restored(owned);
+                }
+            }
+            Err(error) => {
+                warn!(partition, ?key, %error, "a correlation record cannot be read, it is skipped");
+            }
+        }
+        self.gather(owned, &effects);
+    }
+
+    fn restored(&self, owned: &mut Owned) {
+        owned.stage = Stage::Live;
+        let size = owned.join.size();
+        info!(
+            partition = %owned.partition,
+            offset = owned.next,
+            entries = size.creations,
+            parked = size.parked,
+            octets = size.octets,
+            "correlation restored"
+        );
+        self.parts.poller.start(owned.partition.clone(), owned.next);
+    }
+
+    fn gather(&self, owned: &mut Owned, effects: &[Effect]) {
+        if effects.is_empty() {
+            return;
+        }
+        for effect in effects {
+            match effect {
+                Effect::Publish { creation: None, .. } => self.counters.count_uncorrelated(),
+                Effect::Publish { .. } => self.counters.count_correlated(),
+                Effect::Overdue { .. } => self.counters.count_overdue(),
+                _ => {}
+            }
+        }
+        owned.gather(effects, &self.topics);
+        self.wake();
+    }
+
+    /// Gives partitions up: at once when they are another's already, otherwise after what is
+    /// gathered has been committed, if that does not take long.
+    fn release(&self, partitions: &[Partition], lost: bool) {
+        let mut state = self.state.lock();
+        for p in partitions {
+            if let Some(owned) = state.owned.get_mut(&p.partition) {
+                owned.leaving = true;
+            }
+        }
+        self.wake();
+        let deadline = Instant::now() + FAREWELL;
+        while !lost && partitions.iter().any(|p| unsettled(&state, p)) {
+            if self.settled.wait_until(&mut state, deadline).timed_out() {
+                debug!(
+                    "partitions are given up before all was committed; their next owner does it"
+                );
+                break;
+            }
+        }
+        for p in partitions {
+            state.owned.remove(&p.partition);
+            self.parts.tail.leave(p.partition);
+        }
+    }
+
+    /// The transaction under way of every partition still ours, by its takeover.
+    fn each_under_way(&self, state: &mut State, mut act: impl FnMut(&mut Owned, usize)) {
+        let mut first = 0;
+        for (partition, takeover, records) in std::mem::take(&mut state.under_way) {
+            if let Some(owned) = find(state, partition, takeover) {
+                act(owned, first);
+            }
+            first += records;
+        }
+    }
+
+    fn committed(&self, state: &mut State, begun: Instant) {
+        let poller = &self.parts.poller;
+        self.each_under_way(state, |owned, _| {
+            owned.arrived(begun);
+            if owned.paused && owned.has_room() {
+                owned.paused = false;
+                poller.resume(owned.partition.clone());
+            }
+        });
+    }
+
+    fn aborted(&self, state: &mut State, abort: &Abort) {
+        let mut offender = None;
+        self.each_under_way(state, |owned, first| {
+            owned.take_back();
+            if let Abort::Record { index, code } = abort
+                && *index >= first
+            {
+                offender = Some((owned.partition.partition, *index - first, *code));
+            }
+        });
+        match abort {
+            Abort::Record { .. } => {
+                if let Some((partition, index, code)) = offender
+                    && let Some(owned) = state.owned.get_mut(&partition)
+                {
+                    self.refused(owned, index, code);
+                }
+                state.not_before = Some(Instant::now() + REFUSED);
+            }
+            Abort::Fenced(reason) => info!(reason, "transaction aborted, its results go again"),
+            Abort::Trouble(reason) => warn!(reason, "transaction aborted, its results go again"),
+        }
+    }
+
+    /// A record that its topic does not take: a smaller one says so in its place; what lies
+    /// at the topic waits until that is mended.
+    fn refused(&self, owned: &mut Owned, index: usize, code: RDKafkaErrorCode) {
+        use RDKafkaErrorCode as Code;
+        match code {
+            Code::MessageSizeTooLarge
+            | Code::InvalidMessageSize
+            | Code::InvalidRecord
+            | Code::InvalidMessage => {
+                error!(partition = %owned.partition, ?code, "Kafka refuses a record for good");
+                self.counters.count_refused();
+                owned.replace(index, |output| render::reduced(output, code));
+            }
+            _ => error!(
+                partition = %owned.partition, ?code,
+                "Kafka refuses the records of a topic; correlation waits until it takes them"
+            ),
+        }
+    }
+}
+
+fn unsettled(state: &State, partition: &Partition) -> bool {
+    let owned = state.owned.get(&partition.partition);
+    owned.is_some_and(|o| o.stage == Stage::Live && !o.is_settled())
+}
+
+fn find(state: &mut State, partition: i32, takeover: u64) -> Option<&mut Owned> {
+    let owned = state.owned.get_mut(&partition)?;
+    (owned.takeover == takeover).then_some(owned)
+}
+
+impl Assignments for Books {
+    fn assigned(&self, partitions: &[Partition]) -> Vec<Partition> {
+        let mut state = self.state.lock();
+        for partition in partitions {
+            self.adopt(&mut state, partition);
+        }
+        Vec::new()
+    }
+
+    fn revoked(&self, partitions: &[Partition], lost: bool) -> Vec<Partition> {
+        self.release(partitions, lost);
+        Vec::new()
+    }
+
+    fn message(&self, partition: &Partition, message: &BorrowedMessage<'_>) -> Flow {
+        let delivery = match (message.key(), message.payload()) {
+            (Some(key), Some(value)) => read::delivery(key, value),
+            _ => Err("no key or no value".into()),
+        };
+        let mut state = self.state.lock();
+        let Some(owned) = state.owned.get_mut(&partition.partition) else {
+            return Flow::Continue;
+        };
+        let offset = message.offset();
+        if owned.stage != Stage::Live || owned.leaving || offset < owned.next {
+            return Flow::Continue;
+        }
+        let mut effects = Vec::new();
+        match delivery {
+            Ok((identity, receipt)) => {
+                let raw = Bytes::copy_from_slice(message.payload().unwrap_or_default());
+                let now = self.clock.now();
+                let join = &mut owned.join;
+                match join.delivery(identity, offset, raw, receipt, now, &mut effects) {
+                    Fate::Joined => {}
+                    Fate::Parked => self.counters.count_parked(),
+                    Fate::Repeat => self.counters.count_repeated(),
+                }
+            }
+            Err(error) => {
+                self.counters.count_unreadable();
+                error!(%partition, offset, error, "a delivery that is not ours is skipped");
+            }
+        }
+        owned.next = offset + 1;
+        self.gather(owned, &effects);
+        self.wake();
+        owned.paused = owned.is_full();
+        match owned.paused {
+            true => Flow::Pause,
+            false => Flow::Continue,
+        }
+    }
+
+    fn trouble(&self, error: &KafkaError) {
+        debug!(%error, "consuming deliveries");
+    }
+}
+
+impl Ledger for Books {
+    fn begin(&self, writer: &str) -> Option<Cycle> {
+        let mut state: MutexGuard<'_, State> = self.state.lock();
+        let state = &mut *state;
+        let now = Instant::now();
+        if state.not_before.is_some_and(|at| now < at) {
+            return None;
+        }
+        state.not_before = None;
+        let wall = self.clock.now();
+        for owned in state.owned.values_mut() {
+            if owned.stage == Stage::Live && !owned.leaving {
+                let mut effects = Vec::new();
+                let more = owned.join.tick(wall, owned.room(), &mut effects);
+                self.gather(owned, &effects);
+                if more {
+                    self.wake();
+                }
+            }
+        }
+        // The membership as it is under this lock: a later one might not cover what is
+        // gathered here.
+        let group = self.group.metadata()?;
+        let number = state.cycles + 1;
+        let (mut records, mut offsets) = (Vec::new(), Vec::new());
+        for (partition, owned) in &mut state.owned {
+            let Some((outputs, offset)) = owned.depart(now) else {
+                continue;
+            };
+            state.under_way.push((*partition, 0, outputs.len()));
+            records.extend_from_slice(outputs);
+            if let Some(entry) = state.under_way.last_mut() {
+                entry.1 = owned.takeover;
+            }
+            offsets.push(owned.commit(offset, self.group.cluster_id(), writer, number));
+        }
+        if offsets.is_empty() {
+            return None;
+        }
+        state.cycles = number;
+        Some(Cycle {
+            number,
+            records,
+            offsets,
+            group,
+        })
+    }
+
+    fn settled(&self, outcome: Settled) {
+        let mut state = self.state.lock();
+        match outcome {
+            Settled::Committed { begun } => self.committed(&mut state, begun),
+            Settled::Aborted(abort) => self.aborted(&mut state, &abort),
+            Settled::Unknown => {
+                let mut again = Vec::new();
+                self.each_under_way(&mut state, |owned, _| again.push(owned.partition.clone()));
+                for partition in again {
+                    warn!(%partition, "its last transaction has an unknown end: taken over anew");
+                    self.parts.poller.hold(partition.clone());
+                    self.adopt(&mut state, &partition);
+                }
+            }
+        }
+        self.settled.notify_all();
+    }
+}

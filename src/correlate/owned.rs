@@ -1,0 +1,179 @@
+//! One partition of the deliveries, owned.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::join::{Effect, Join, Patience};
+use super::render::{self, Topics};
+use crate::kafka::Partition;
+use crate::kafka::progress::{Identity, Progress, metadata};
+use crate::kafka::transactor::{Commit, Output};
+
+/// Results of one partition that may gather while a transaction commits.
+const GATHERED_RECORDS: usize = 4000;
+/// The same in octets.
+const GATHERED_OCTETS: usize = 4 << 20;
+/// A partition at rest is committed this often, lest Kafka lets its offset expire.
+const RECOMMIT: Duration = Duration::from_secs(24 * 3600);
+
+/// How far a takeover has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The committed offset is being read.
+    Positioning,
+    /// The barrier is on its way to the correlation topic and back.
+    Restoring,
+    /// Deliveries are consumed.
+    Live,
+}
+
+pub(super) struct Owned {
+    pub(super) partition: Partition,
+    /// Tells this takeover from earlier ones of the same partition.
+    pub(super) takeover: u64,
+    /// What the barrier says.
+    pub(super) nonce: String,
+    pub(super) stage: Stage,
+    pub(super) join: Join,
+    /// The deliveries below are consumed: the offset to commit.
+    pub(super) next: i64,
+    /// The offset committed last, and when.
+    committed: Option<(i64, Instant)>,
+    gathered: Vec<Output>,
+    /// What the transaction under way holds of this partition, and its offset.
+    under_way: Option<(Vec<Output>, i64)>,
+    pub(super) paused: bool,
+    /// About to be given up: what is gathered is still written, nothing is added.
+    pub(super) leaving: bool,
+}
+
+impl Owned {
+    pub(super) fn new(
+        partition: Partition,
+        takeover: u64,
+        nonce: String,
+        patience: Patience,
+    ) -> Self {
+        Owned {
+            partition,
+            takeover,
+            nonce,
+            stage: Stage::Positioning,
+            join: Join::new(patience),
+            next: 0,
+            committed: None,
+            gathered: Vec::new(),
+            under_way: None,
+            paused: false,
+            leaving: false,
+        }
+    }
+
+    /// The deliveries will be consumed from `offset` on, once `barrier` is read back.
+    pub(super) fn begin_at(&mut self, offset: i64, barrier: Output) {
+        self.next = offset;
+        self.stage = Stage::Restoring;
+        self.gathered.push(barrier);
+    }
+
+    /// Gathers what is to be written for `effects`.
+    pub(super) fn gather(&mut self, effects: &[Effect], topics: &Topics) {
+        for effect in effects {
+            let output = render::output(effect, topics, self.partition.partition);
+            self.gathered.push(output);
+        }
+    }
+
+    /// Whether so much is gathered that consuming must wait.
+    pub(super) fn is_full(&self) -> bool {
+        self.fills(GATHERED_RECORDS, GATHERED_OCTETS)
+    }
+
+    /// Whether there is room again for a good while of consuming.
+    pub(super) fn has_room(&self) -> bool {
+        !self.fills(GATHERED_RECORDS / 2, GATHERED_OCTETS / 2)
+    }
+
+    fn fills(&self, records: usize, octets: usize) -> bool {
+        self.gathered.len() >= records
+            || self.gathered.iter().map(Output::size).sum::<usize>() >= octets
+    }
+
+    /// Room left, in records.
+    pub(super) fn room(&self) -> usize {
+        GATHERED_RECORDS.saturating_sub(self.gathered.len())
+    }
+
+    /// Whether everything is committed.
+    pub(super) fn is_settled(&self) -> bool {
+        self.gathered.is_empty()
+            && self.under_way.is_none()
+            && (self.stage != Stage::Live || self.committed.is_none_or(|(o, _)| o == self.next))
+    }
+
+    /// How many records are not committed yet.
+    pub(super) fn gathered(&self) -> usize {
+        self.gathered.len()
+            + self
+                .under_way
+                .as_ref()
+                .map_or(0, |(records, _)| records.len())
+    }
+
+    /// Moves what is gathered into the transaction that begins now; `None` if there is
+    /// nothing to be committed.
+    pub(super) fn depart(&mut self, now: Instant) -> Option<(&[Output], i64)> {
+        let due = match self.committed {
+            _ if self.stage == Stage::Positioning => false,
+            None => true,
+            Some((offset, at)) => offset != self.next || now.duration_since(at) >= RECOMMIT,
+        };
+        if self.gathered.is_empty() && !due {
+            return None;
+        }
+        let (records, next) = (std::mem::take(&mut self.gathered), self.next);
+        let (records, next) = self.under_way.insert((records, next));
+        Some((records, *next))
+    }
+
+    /// The transaction under way was committed.
+    pub(super) fn arrived(&mut self, at: Instant) {
+        if let Some((_, offset)) = self.under_way.take() {
+            self.committed = Some((offset, at));
+        }
+    }
+
+    /// The transaction under way was aborted: its records go again, first of all.
+    pub(super) fn take_back(&mut self) {
+        if let Some((mut records, _)) = self.under_way.take() {
+            records.append(&mut self.gathered);
+            self.gathered = records;
+        }
+    }
+
+    /// Replaces record `index` of what is gathered, or leaves it out.
+    pub(super) fn replace(&mut self, index: usize, change: impl FnOnce(&Output) -> Option<Output>) {
+        let Some(output) = self.gathered.get_mut(index) else {
+            return;
+        };
+        match change(output) {
+            Some(smaller) => *output = smaller,
+            None => drop(self.gathered.remove(index)),
+        }
+    }
+
+    /// The commit for `offset`, naming its writer.
+    pub(super) fn commit(&self, offset: i64, cluster: &str, writer: &str, cycle: u64) -> Commit {
+        let identity = Identity {
+            cluster,
+            topic: &self.partition.topic,
+            partition: self.partition.partition,
+        };
+        Commit {
+            topic: Arc::clone(&self.partition.topic),
+            partition: self.partition.partition,
+            offset,
+            metadata: metadata::encode(&Progress::new(offset), &identity, writer, cycle),
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! What the join decides, as records.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::message::{Header as KafkaHeader, OwnedHeaders};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tracing::error;
+
+use super::join::{Effect, Millis};
+use super::said::Said;
+use crate::kafka::transactor::Output;
+use crate::record::inbound::{DeliveryReceipt, Tlv};
+use crate::record::internal::{Correlation, Delivery, Header, Owner, Seen};
+use crate::record::{json, keys};
+
+/// The topics of the join.
+#[derive(Clone, Debug)]
+pub struct Topics {
+    /// Receipts as they came.
+    pub deliveries: Arc<str>,
+    /// What was submitted.
+    pub correlation: Arc<str>,
+    /// Receipts with their message.
+    pub receipts: Arc<str>,
+}
+
+/// The record that a takeover writes first.
+pub(super) fn barrier(nonce: &str, writer: &str, topics: &Topics, partition: i32) -> Output {
+    let owner = Owner {
+        nonce: nonce.to_owned(),
+        writer: writer.to_owned(),
+    };
+    remembered(
+        topics,
+        partition,
+        keys::owner(partition),
+        Some(line(&owner)),
+    )
+}
+
+/// The record of an effect in `partition`.
+pub(super) fn output(effect: &Effect, topics: &Topics, partition: i32) -> Output {
+    match effect {
+        Effect::Publish {
+            identity,
+            delivery,
+            creation,
+        } => receipt(identity, delivery, creation.as_ref(), topics),
+        Effect::Overdue { creation } => overdue(creation, topics),
+        Effect::Remember {
+            key,
+            creation,
+            seen,
+            final_at,
+        } => {
+            let value = with_seen(creation, seen, *final_at);
+            remembered(topics, partition, key.clone(), Some(value))
+        }
+        Effect::Park {
+            key,
+            delivery,
+            published_at,
+        } => {
+            let value = parked(delivery, *published_at);
+            remembered(topics, partition, key.clone(), Some(value))
+        }
+        Effect::Forget { key } => remembered(topics, partition, key.clone(), None),
+    }
+}
+
+/// A record that its topic refuses for good, made to fit: without the message's own extra
+/// data and headers, and with what happened; `None` if that was done already.
+pub(super) fn reduced(output: &Output, code: RDKafkaErrorCode) -> Option<Output> {
+    let value: serde_json::Value = serde_json::from_slice(output.value.as_ref()?).ok()?;
+    let serde_json::Value::Object(mut fields) = value else {
+        return None;
+    };
+    if fields.contains_key("error") {
+        return None;
+    }
+    fields.shift_remove("extra_data");
+    fields.shift_remove("headers");
+    let said =
+        format!("extra_data and headers are left out: the topic does not take them ({code})");
+    fields.insert("error".to_owned(), said.into());
+    Some(Output {
+        value: Some(line(&fields)),
+        headers: None,
+        ..output.clone()
+    })
+}
+
+fn remembered(topics: &Topics, partition: i32, key: String, value: Option<Vec<u8>>) -> Output {
+    Output {
+        topic: topics.correlation.clone(),
+        partition: Some(partition),
+        key: Some(key.into_bytes()),
+        value,
+        headers: None,
+    }
+}
+
+fn with_seen(creation: &Bytes, seen: &[Seen], final_at: Option<Millis>) -> Vec<u8> {
+    match serde_json::from_slice::<Correlation>(creation) {
+        Ok(mut value) => {
+            value.seen = seen.to_vec();
+            value.final_at = final_at.map(at);
+            line(&value)
+        }
+        // It was read when it came in, so this does not happen.
+        Err(error) => {
+            error!(%error, "a correlation record does not read any more");
+            creation.to_vec()
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Parked<'a> {
+    delivery: &'a RawValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    published_at: Option<Timestamp>,
+}
+
+fn parked(delivery: &Bytes, published_at: Option<Millis>) -> Vec<u8> {
+    match serde_json::from_slice::<&RawValue>(delivery) {
+        Ok(delivery) => line(&Parked {
+            delivery,
+            published_at: published_at.map(at),
+        }),
+        Err(error) => {
+            error!(%error, "a delivery does not read any more");
+            delivery.to_vec()
+        }
+    }
+}
+
+fn receipt(identity: &str, delivery: &Bytes, creation: Option<&Bytes>, topics: &Topics) -> Output {
+    let creation = creation.and_then(|c| serde_json::from_slice::<Correlation>(c).ok());
+    let Ok(delivery) = serde_json::from_slice::<Delivery>(delivery) else {
+        error!(identity, "a delivery does not read any more");
+        return event(identity, delivery.to_vec(), None, topics);
+    };
+    let said = Said::of(&delivery.pdu);
+    let text = String::from_utf8_lossy(said.text);
+    let (source, destination) = (
+        String::from_utf8_lossy(said.source),
+        String::from_utf8_lossy(said.destination),
+    );
+    let state = said.state();
+    let (_, id) = identity.split_once('/').unwrap_or_default();
+    let told = DeliveryReceipt {
+        esme: &delivery.esme,
+        bind: Some(&delivery.bind),
+        message_id: said.field("id").unwrap_or(id),
+        state: state.name(),
+        is_final: state.is_final(),
+        stat: said.field("stat"),
+        err: said.field("err"),
+        text: Some(&text),
+        source: Some(&*destination).filter(|a| !a.is_empty()),
+        destination: Some(&*source).filter(|a| !a.is_empty()),
+        received_at: Some(delivery.received_at),
+        short_message_hex: Some(said.text),
+        tlvs: tlvs(&said),
+        ..DeliveryReceipt::default()
+    };
+    let (key, headers) = match &creation {
+        Some(creation) => (&*creation.log_id, creation.headers.as_slice()),
+        None => (identity, &[][..]),
+    };
+    event(
+        key,
+        line(&about(told, creation.as_ref())),
+        kafka(headers),
+        topics,
+    )
+}
+
+fn overdue(creation: &Bytes, topics: &Topics) -> Output {
+    let creation = match serde_json::from_slice::<Correlation>(creation) {
+        Ok(creation) => creation,
+        Err(error) => {
+            error!(%error, "a correlation record does not read any more");
+            return event("", creation.to_vec(), None, topics);
+        }
+    };
+    let told = DeliveryReceipt {
+        esme: &creation.esme,
+        message_id: &creation.message_id,
+        state: "OVERDUE",
+        overdue: true,
+        ..DeliveryReceipt::default()
+    };
+    let value = line(&about(told, Some(&creation)));
+    event(&creation.log_id, value, kafka(&creation.headers), topics)
+}
+
+/// Adds what the message itself says.
+fn about<'a>(told: DeliveryReceipt<'a>, creation: Option<&'a Correlation>) -> DeliveryReceipt<'a> {
+    let kind = "DeliveryReceipt";
+    let Some(creation) = creation else {
+        return DeliveryReceipt { kind, ..told };
+    };
+    DeliveryReceipt {
+        kind,
+        log_id: Some(&creation.log_id),
+        extra_data: creation.extra_data.as_deref(),
+        correlated: true,
+        attempt: Some(creation.attempt),
+        record: Some(&creation.record),
+        part: creation.part,
+        submitted_at: Some(creation.submitted_at),
+        source: told.source.or(creation.source.as_deref()),
+        destination: told.destination.or(creation.destination.as_deref()),
+        ..told
+    }
+}
+
+fn tlvs<'a>(said: &Said<'a>) -> Vec<Tlv<'a>> {
+    let tlv = |tlv: crate::smpp::Tlv<'a>| Tlv {
+        tag: tlv.tag.0,
+        name: tlv.tag.name(),
+        value: tlv.value,
+    };
+    said.tlvs.iter().map(tlv).collect()
+}
+
+fn event(key: &str, value: Vec<u8>, headers: Option<OwnedHeaders>, topics: &Topics) -> Output {
+    Output {
+        topic: topics.receipts.clone(),
+        partition: None,
+        key: Some(key.as_bytes().to_vec()),
+        value: Some(value),
+        headers,
+    }
+}
+
+fn kafka(headers: &[Header]) -> Option<OwnedHeaders> {
+    if headers.is_empty() {
+        return None;
+    }
+    let add = |all: OwnedHeaders, header: &Header| {
+        all.insert(KafkaHeader {
+            key: &header.key,
+            value: header.value.as_deref(),
+        })
+    };
+    Some(headers.iter().fold(OwnedHeaders::new(), add))
+}
+
+fn at(millis: Millis) -> Timestamp {
+    Timestamp::from_millisecond(millis).unwrap_or_default()
+}
+
+fn line<T: Serialize>(value: &T) -> Vec<u8> {
+    json::to_vec(value).unwrap_or_else(|error| {
+        error!(%error, "a value does not serialise");
+        Vec::new()
+    })
+}

@@ -1,0 +1,256 @@
+//! The service: its threads, from start to end.
+
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use thiserror::Error;
+use tracing::{error, info};
+
+use super::books::{Books, Parts};
+use super::join::{Millis, Patience};
+use super::{Settings, Status, Topics, tail, takeover};
+use crate::kafka::Group;
+use crate::kafka::group::partition_count;
+use crate::kafka::poll::{self, Poller};
+use crate::kafka::start::Reading;
+use crate::kafka::transactor::{self, Transactor};
+use crate::settings::Time;
+
+const METADATA: Duration = Duration::from_secs(10);
+/// How long a predecessor's open transaction may hold a takeover up before it is ended.
+const SUSPICION: Duration = Duration::from_secs(2);
+const TICK: Duration = Duration::from_millis(100);
+
+/// What the join works with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Properties of the consumer of deliveries, `group.id` included.
+    pub consumer: ClientConfig,
+    /// Properties of the consumer of the correlation topic, assigned by hand.
+    pub reader: ClientConfig,
+    /// Properties of the transactional producer.
+    pub producer: ClientConfig,
+    /// Its transactional.id: unique to this process.
+    pub transactional_id: String,
+    /// How long Kafka keeps a dead process's transaction open.
+    pub transaction_timeout: Duration,
+    /// The topics.
+    pub topics: Topics,
+    /// What the user sets.
+    pub settings: Settings,
+}
+
+/// Why the join does not run.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The internal topics do not fit together; nothing can be correlated with them.
+    #[error(
+        "topic {deliveries} has {found} partitions and topic {correlation} has {expected}: both must have the same number. Recreate the one that is empty (kafka-smpp topics create)"
+    )]
+    Partitions {
+        /// The topic of deliveries.
+        deliveries: String,
+        /// Its partitions.
+        found: i32,
+        /// The correlation topic.
+        correlation: String,
+        /// Its partitions.
+        expected: i32,
+    },
+    /// A topic cannot be looked up.
+    #[error("topic {topic} cannot be used: {reason}. Does it exist (kafka-smpp topics create)?")]
+    Topic {
+        /// The topic.
+        topic: String,
+        /// What Kafka says.
+        reason: KafkaError,
+    },
+    /// A client cannot be made, or Kafka does not answer.
+    #[error("Kafka: {0}")]
+    Kafka(#[from] KafkaError),
+    /// A thread cannot be started.
+    #[error("no thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// Looks at the join and ends it. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    poller: poll::Handle,
+    books: Arc<Mutex<Option<Arc<Books>>>>,
+}
+
+impl Handle {
+    /// Leaves the group and ends [`Correlator::run`].
+    pub fn close(&self) {
+        self.poller.close();
+    }
+
+    /// How it is doing; `None` before it runs.
+    pub fn status(&self) -> Option<Status> {
+        let books = self.books.lock().clone()?;
+        Some(Status {
+            partitions: books.status(),
+            counts: books.counters.get(),
+        })
+    }
+}
+
+/// The service.
+pub struct Correlator {
+    options: Options,
+    handle: Handle,
+}
+
+impl Correlator {
+    /// A join that has not begun.
+    pub fn new(options: Options) -> (Self, Handle) {
+        let handle = Handle {
+            poller: poll::Handle::default(),
+            books: Arc::default(),
+        };
+        let correlator = Correlator {
+            options,
+            handle: handle.clone(),
+        };
+        (correlator, handle)
+    }
+
+    /// Joins until [`Handle::close`]. Blocks: give it a thread.
+    pub fn run(self) -> Result<(), Error> {
+        let Correlator { options, handle } = self;
+        let cluster = look(&options)?;
+        let group = Group::new(options.consumer.clone(), cluster);
+        let parts = Parts {
+            poller: handle.poller.clone(),
+            tail: tail::Handle::default(),
+            takeover: takeover::Handle::default(),
+            transactor: OnceLock::new(),
+        };
+        let books = Arc::new(Books::new(
+            group.clone(),
+            options.topics.clone(),
+            patience(&options.settings),
+            options.transactional_id.clone(),
+            parts,
+        ));
+        *handle.books.lock() = Some(books.clone());
+        let threads = Threads::start(&options, &books, &group)?;
+        let poller = Poller::new(
+            group,
+            vec![options.topics.deliveries.to_string()],
+            books,
+            handle.poller,
+        );
+        let polled = poller.run();
+        threads.stop();
+        info!("correlation ended");
+        Ok(polled?)
+    }
+}
+
+/// Checks the topics and returns the cluster's id.
+fn look(options: &Options) -> Result<String, Error> {
+    let client: BaseConsumer = options.reader.create()?;
+    let count = |topic: &str| {
+        partition_count(&client, topic, METADATA).map_err(|reason| Error::Topic {
+            topic: topic.to_owned(),
+            reason,
+        })
+    };
+    let found = count(&options.topics.deliveries)?;
+    let expected = count(&options.topics.correlation)?;
+    if found != expected {
+        return Err(Error::Partitions {
+            deliveries: options.topics.deliveries.to_string(),
+            found,
+            correlation: options.topics.correlation.to_string(),
+            expected,
+        });
+    }
+    let cluster = client.client().fetch_cluster_id(METADATA);
+    Ok(cluster.unwrap_or_default())
+}
+
+fn patience(settings: &Settings) -> Patience {
+    let millis = |time: Time| Millis::try_from(time.get().as_millis()).unwrap_or(Millis::MAX);
+    Patience {
+        grace: millis(settings.early_receipt_grace),
+        retention: millis(settings.final_retention),
+        ttl: millis(settings.receipt_ttl),
+    }
+}
+
+/// Everything but the polling thread.
+struct Threads {
+    books: Arc<Books>,
+    transactor: transactor::Handle,
+    running: Vec<JoinHandle<()>>,
+}
+
+impl Threads {
+    fn start(options: &Options, books: &Arc<Books>, group: &Arc<Group>) -> Result<Self, Error> {
+        let (transactor, handle) = Transactor::new(
+            transactor::Options {
+                client: options.producer.clone(),
+                transactional_id: options.transactional_id.clone(),
+                transaction_timeout: options.transaction_timeout,
+                tick: TICK,
+            },
+            books.clone(),
+            group.clone(),
+        );
+        let tail = tail::Tail::new(
+            &options.reader,
+            options.topics.correlation.clone(),
+            books.clone(),
+            books.parts.tail.clone(),
+        )?;
+        let reading = Reading {
+            producer: options.producer.clone(),
+            suspicion: SUSPICION,
+            patience: options.transaction_timeout + Duration::from_secs(15),
+            own: options.transactional_id.clone(),
+        };
+        let mut threads = Threads {
+            books: books.clone(),
+            transactor: handle.clone(),
+            running: Vec::new(),
+        };
+        // Set once, here.
+        let _ = books.parts.transactor.set(handle);
+        let (for_takeover, group) = (books.clone(), group.clone());
+        threads.spawn("correlate-commit", move || transactor.run())?;
+        threads.spawn("correlate-tail", move || tail.run())?;
+        threads.spawn("correlate-start", move || {
+            let handle = for_takeover.parts.takeover.clone();
+            takeover::run(&for_takeover, &group, &reading, &handle);
+        })?;
+        Ok(threads)
+    }
+
+    fn spawn(&mut self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(work)?;
+        self.running.push(thread);
+        Ok(())
+    }
+
+    fn stop(self) {
+        self.books.parts.takeover.stop();
+        self.books.parts.tail.stop();
+        self.transactor.stop();
+        for thread in self.running {
+            let name = thread.thread().name().unwrap_or_default().to_owned();
+            if thread.join().is_err() {
+                error!(name, "a thread of correlation panicked");
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The thread that reads the correlation topic, partition by partition, from the beginning
+//! and then on as it grows.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::topic_partition_list::Offset;
+use tracing::{debug, warn};
+
+use super::books::Books;
+use crate::kafka::Partition;
+use crate::kafka::group::list;
+
+const POLL: Duration = Duration::from_millis(20);
+
+enum Command {
+    /// Reads a partition from its beginning, for the takeover with this number.
+    Follow(i32, u64),
+    Leave(i32),
+}
+
+/// Commands to the tail. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Handle(Arc<(Mutex<Vec<Command>>, AtomicBool)>);
+
+impl Handle {
+    pub(super) fn follow(&self, partition: i32, takeover: u64) {
+        self.0.0.lock().push(Command::Follow(partition, takeover));
+    }
+
+    pub(super) fn leave(&self, partition: i32) {
+        self.0.0.lock().push(Command::Leave(partition));
+    }
+
+    pub(super) fn stop(&self) {
+        self.0.1.store(true, Ordering::Release);
+    }
+}
+
+pub(super) struct Tail {
+    topic: Arc<str>,
+    consumer: BaseConsumer,
+    books: Arc<Books>,
+    commands: Handle,
+    /// Which takeover each partition is read for: what a predecessor of it still had in the
+    /// client's queue must not reach its successor.
+    followed: HashMap<i32, u64>,
+}
+
+impl Tail {
+    pub(super) fn new(
+        client: &ClientConfig,
+        topic: Arc<str>,
+        books: Arc<Books>,
+        commands: Handle,
+    ) -> Result<Self, KafkaError> {
+        let consumer = client
+            .clone()
+            .set("isolation.level", "read_committed")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            // Of a topic that was recreated under us, too, everything is wanted.
+            .set("auto.offset.reset", "earliest")
+            .create()?;
+        Ok(Tail {
+            topic,
+            consumer,
+            books,
+            commands,
+            followed: HashMap::new(),
+        })
+    }
+
+    /// Reads until stopped. Blocks: give it a thread.
+    pub(super) fn run(mut self) {
+        while !self.commands.0.1.load(Ordering::Acquire) {
+            let commands = std::mem::take(&mut *self.commands.0.0.lock());
+            for command in commands {
+                self.obey(command);
+            }
+            let mut wait = POLL;
+            for _ in 0..1000 {
+                match self.consumer.poll(wait) {
+                    Some(Ok(message)) => self.take(&message),
+                    Some(Err(error)) => debug!(%error, "reading the correlation topic"),
+                    None => break,
+                }
+                wait = Duration::ZERO;
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        let (partition, takeover) = match command {
+            Command::Follow(partition, takeover) => (partition, Some(takeover)),
+            Command::Leave(partition) => (partition, None),
+        };
+        let this = [Partition {
+            topic: self.topic.clone(),
+            partition,
+        }];
+        let mut done = Ok(());
+        if self.followed.remove(&partition).is_some() {
+            done = self
+                .consumer
+                .incremental_unassign(&list(&this, Offset::Invalid));
+        }
+        if let Some(takeover) = takeover {
+            self.followed.insert(partition, takeover);
+            done = done.and_then(|()| {
+                self.consumer
+                    .incremental_assign(&list(&this, Offset::Beginning))
+            });
+        }
+        if let Err(error) = done {
+            warn!(%error, partition, "the correlation partition cannot be followed or left");
+        }
+    }
+
+    fn take(&self, message: &BorrowedMessage<'_>) {
+        if let (Some(takeover), Some(key)) =
+            (self.followed.get(&message.partition()), message.key())
+        {
+            self.books
+                .read(message.partition(), *takeover, key, message.payload());
+        }
+    }
+}
