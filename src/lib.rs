@@ -2,8 +2,8 @@
 //!
 //! Data flows down this list; a module uses only those above it:
 //!
-//! - [`settings`]: durations and the like as people write them;
 //! - [`smpp`]: the protocol as pure data, without I/O;
+//! - [`settings`]: durations and the like as people write them;
 //! - [`esme`]: one session with an SMSC and its life;
 //! - [`record`]: what travels on topics;
 //! - [`kafka`]: polling, partition progress, transactions, topics;

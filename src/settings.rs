@@ -246,6 +246,20 @@ pub enum IdForm {
     Decimal,
     /// A hexadecimal number; leading zeros and case do not count.
     Hex,
+    /// Text in which upper and lower case are the same.
+    #[serde(rename = "case_insensitive")]
+    CaseInsensitive,
+}
+
+impl From<IdForm> for crate::smpp::message_id::Form {
+    fn from(form: IdForm) -> Self {
+        match form {
+            IdForm::Text => Self::Text,
+            IdForm::Decimal => Self::Decimal,
+            IdForm::Hex => Self::Hex,
+            IdForm::CaseInsensitive => Self::CaseInsensitive,
+        }
+    }
 }
 
 /// How an SMSC writes the same message id in two places. Many write it in hexadecimal in

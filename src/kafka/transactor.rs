@@ -168,6 +168,12 @@ impl Handle {
         }
     }
 
+    /// Ends the transactor after the cycle under way, without waiting for that.
+    pub fn stop_soon(&self) {
+        self.0.state.lock().stopping = true;
+        self.0.changed.notify_all();
+    }
+
     /// Ends the transactor after the cycle under way and waits until it has ended.
     pub fn stop(&self) {
         let mut state = self.0.state.lock();

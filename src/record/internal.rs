@@ -49,6 +49,38 @@ pub struct Correlation {
     pub final_at: Option<Timestamp>,
 }
 
+/// A [`Correlation`] as it is first written, borrowed: one is made for every message.
+#[derive(Clone, Debug, Serialize)]
+pub struct Creation<'a> {
+    /// The ESME that submitted it.
+    pub esme: &'a str,
+    /// The SMSC's message_id, as it came in the response.
+    pub message_id: &'a str,
+    /// The message's log id.
+    pub log_id: &'a str,
+    /// The message's own extra data, byte for byte.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extra_data: Option<&'a RawValue>,
+    /// The outbound record.
+    pub record: &'a Position,
+    /// Which part of a long message, from 1; absent if it went as one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<u16>,
+    /// Which attempt it was, from 1.
+    pub attempt: u32,
+    /// When its submit_sm was written.
+    pub submitted_at: Timestamp,
+    /// The sender's address as submitted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<&'a str>,
+    /// The recipient's address as submitted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destination: Option<&'a str>,
+    /// Headers of the outbound record that travel on to its receipts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<Header>,
+}
+
 /// A Kafka header.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
@@ -156,6 +188,31 @@ mod tests {
         );
         assert_eq!(read.headers[0].value.as_deref(), Some(&b"00"[..]));
         assert_eq!(read.headers[1].value, None);
+        assert_eq!(serde_json::to_string(&read).unwrap(), line);
+    }
+
+    #[test]
+    fn what_is_written_first_reads_as_a_correlation() {
+        let record = Position {
+            topic: "sms.outbound".into(),
+            partition: 3,
+            offset: 1042,
+        };
+        let creation = Creation {
+            esme: "acme",
+            message_id: "7F",
+            log_id: "a",
+            extra_data: None,
+            record: &record,
+            part: None,
+            attempt: 1,
+            submitted_at: "2026-01-02T03:04:05.000006Z".parse().unwrap(),
+            source: None,
+            destination: Some("+4179"),
+            headers: Vec::new(),
+        };
+        let line = serde_json::to_string(&creation).unwrap();
+        let read: Correlation = serde_json::from_str(&line).unwrap();
         assert_eq!(serde_json::to_string(&read).unwrap(), line);
     }
 

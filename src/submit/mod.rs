@@ -1,6 +1,259 @@
-//! Outbound record to submit_sm to result.
+//! An outbound record becomes a submit_sm and then a result.
+//!
+//! ```text
+//!           poll thread                tokio                    transactor thread
+//!  Kafka ──► intake ──► Books ──pick──► Sender ──► session ──► SMSC
+//!                         ▲  ▲                        │
+//!                         │  └──── outcome ◄── Desk ◄─┘
+//!                         └── begin / settled ── SubmitLedger ──► Kafka
+//! ```
+//!
+//! - [`owner`]: what happens when partitions come and go;
+//! - [`intake`]: a Kafka record becomes a job or a refusal;
+//! - [`books`]: the one lock, over [`lane`]s, stations and gathered fates;
+//! - [`station`]: binds and the tasks that feed them;
+//! - [`verdict`]: what an answer means;
+//! - [`ledger`]: the books as a transaction; [`events`]: fates as records;
+//! - [`side`]: answers that came too late to be a result.
 
+pub mod account;
+pub mod books;
+pub mod entry;
+pub mod events;
+pub mod intake;
+pub mod job;
+pub mod lane;
+pub mod ledger;
 pub mod message;
 pub mod options;
+pub mod owner;
+pub mod side;
+pub mod station;
+pub mod takeover;
+pub mod verdict;
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::config::ClientConfig;
+use rdkafka::error::KafkaError;
+use tokio::runtime::Handle as Runtime;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::esme::Lease;
+use crate::kafka::start::Reading;
+use crate::kafka::transactor::Transactor;
+use crate::kafka::{Group, poll, transactor};
+
+use account::Account;
+use books::Books;
+use events::Events;
+use ledger::{SubmitLedger, Terms};
 pub use options::{OnStatus, Settings};
+use owner::{Owner, Parts};
+use side::Side;
+
+/// How the pipeline works.
+pub struct Options {
+    /// Properties of the group's consumer.
+    pub consumer: ClientConfig,
+    /// Properties of the transactional producer.
+    pub transactional: ClientConfig,
+    /// Properties of the producer for late answers.
+    pub producer: ClientConfig,
+    /// The cluster's id.
+    pub cluster_id: String,
+    /// transactional.id of this process.
+    pub transactional_id: String,
+    /// `session.timeout.ms` of the group.
+    pub session_timeout: Duration,
+    /// `transaction.timeout.ms`.
+    pub transaction_timeout: Duration,
+    /// What the user may set.
+    pub settings: Settings,
+    /// How long a stop may take.
+    pub shutdown_timeout: Duration,
+    /// How results become records.
+    pub events: Events,
+    /// The topics that show whether anything was ever sent.
+    pub results: Vec<String>,
+    /// The accounts, at least one.
+    pub accounts: Vec<Arc<Account>>,
+}
+
+/// What ends the pipeline.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A Kafka client could not be made or subscribed: its properties are wrong.
+    #[error("a Kafka client cannot be made: {0}")]
+    Client(#[from] KafkaError),
+    /// The operating system gave no thread.
+    #[error("no thread: {0}")]
+    Thread(#[from] std::io::Error),
+    /// A thread ended that must not end.
+    #[error("the {0} thread ended")]
+    Ended(&'static str),
+}
+
+/// Looks into a running [`Submit`]. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    owner: Arc<Owner>,
+    books: Arc<Books>,
+}
+
+impl Handle {
+    /// The state of each bind.
+    pub fn binds(&self) -> Vec<crate::esme::State> {
+        self.owner.binds()
+    }
+
+    /// The partitions held, and the next offset of each.
+    pub fn positions(&self) -> Vec<(crate::kafka::Partition, i64)> {
+        self.books.positions()
+    }
+}
+
+/// The service: see the [module](self).
+pub struct Submit {
+    options: Options,
+    books: Arc<Books>,
+    group: Arc<Group>,
+    owner: Arc<Owner>,
+    poll: poll::Handle,
+    lease: Lease,
+    events: Arc<Events>,
+}
+
+impl Submit {
+    /// The pipeline, whose binds run on `runtime`.
+    pub fn new(mut options: Options, runtime: Runtime) -> Result<(Self, Handle), Error> {
+        let group = Group::new(options.consumer.clone(), options.cluster_id.clone());
+        let events = Arc::new(std::mem::take(&mut options.events));
+        let side = Side::new(&options.producer, events.clone())?;
+        let poll = poll::Handle::default();
+        let books = Arc::new(Books::new(options.settings.clone(), side, poll.clone()));
+        let lease = Lease::new();
+        let owner = Owner::new(Parts {
+            group: group.clone(),
+            books: books.clone(),
+            accounts: options.accounts.clone(),
+            lease: lease.clone(),
+            reading: Reading {
+                producer: options.transactional.clone(),
+                suspicion: Duration::from_secs(2),
+                patience: Duration::from_secs(25),
+                own: options.transactional_id.clone(),
+            },
+            results: options.results.clone(),
+            revoke_drain: options.settings.revoke_drain.get(),
+            runtime,
+        });
+        let handle = Handle {
+            owner: owner.clone(),
+            books: books.clone(),
+        };
+        let submit = Submit {
+            options,
+            books,
+            group,
+            owner,
+            poll,
+            lease,
+            events,
+        };
+        Ok((submit, handle))
+    }
+
+    /// Works until `shutdown`, then drains: takes nothing more, waits for what is out,
+    /// commits, unbinds, leaves the group.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+        let session = self.options.session_timeout;
+        let terms = Terms {
+            recommit: session / 6,
+            // Less than the session time-out: clocks differ, and a write takes time.
+            validity: session.mul_f64(0.8),
+        };
+        let ledger = SubmitLedger::new(
+            self.books.clone(),
+            self.events.clone(),
+            self.group.clone(),
+            self.lease.clone(),
+            terms,
+        );
+        let (transactor, handle) = Transactor::new(
+            transactor::Options {
+                client: self.options.transactional.clone(),
+                transactional_id: self.options.transactional_id.clone(),
+                transaction_timeout: self.options.transaction_timeout,
+                tick: Duration::from_millis(250).min(session / 12),
+            },
+            Arc::new(ledger),
+            self.group.clone(),
+        );
+        self.books.attach(handle.clone());
+        let writing = thread("transactor", move || transactor.run())?;
+        let topics = self.options.accounts.iter();
+        let topics = topics.filter_map(|a| a.options.topics.first().map(|t| t.to_string()));
+        let poller = poll::Poller::new(
+            self.group.clone(),
+            topics.collect(),
+            self.owner.clone(),
+            self.poll.clone(),
+        );
+        let mut polling = thread("poll", move || poller.run())?;
+        let ended = tokio::select! {
+            () = shutdown.cancelled() => None,
+            ended = &mut polling => Some(ended),
+        };
+        if let Some(ended) = ended {
+            handle.stop_soon();
+            ended.map_err(|_| Error::Ended("poll"))??;
+            return Err(Error::Ended("poll"));
+        }
+        self.drain().await;
+        self.poll.close();
+        polling.await.map_err(|_| Error::Ended("poll"))??;
+        handle.stop_soon();
+        writing.await.map_err(|_| Error::Ended("transactor"))?;
+        let books = self.books.clone();
+        let _ = tokio::task::spawn_blocking(move || books.flush(Duration::from_secs(5))).await;
+        Ok(())
+    }
+
+    /// Takes nothing more and waits until nothing is out, but leaves time for leaving.
+    async fn drain(&self) {
+        let lanes = self.books.all_lanes();
+        self.books.drain(&lanes);
+        let leaving = self.options.settings.revoke_drain.get() + Duration::from_secs(1);
+        let patience = self.options.shutdown_timeout.saturating_sub(leaving);
+        let deadline = Instant::now() + patience;
+        info!(outstanding = self.books.outstanding(&lanes), "draining");
+        while self.books.outstanding(&lanes) > 0 {
+            if Instant::now() >= deadline {
+                warn!(
+                    outstanding = self.books.outstanding(&lanes),
+                    "some messages are not answered in time; they are in doubt"
+                );
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// Runs `work` on a named thread of its own.
+fn thread<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<tokio::sync::oneshot::Receiver<T>, std::io::Error> {
+    let (done, ended) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new()
+        .name(name.into())
+        .spawn(move || {
+            // Nobody waits for it any more: fine.
+            let _ = done.send(work());
+        })?;
+    Ok(ended)
+}

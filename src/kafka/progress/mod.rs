@@ -113,6 +113,11 @@ impl Progress {
         self.attempts.get(&offset).copied().unwrap_or(0)
     }
 
+    /// How many unfinished records may have been sent in earlier lives.
+    pub fn doubtful(&self) -> usize {
+        self.attempts.len()
+    }
+
     /// The highest offset (exclusive) that is finished or has attempts counted.
     pub fn known_end(&self) -> i64 {
         let attempted = self
@@ -182,6 +187,12 @@ impl Progress {
     /// doubt. Only when no session can write any more.
     pub fn settle(&mut self) {
         self.reserved = self.base;
+    }
+
+    /// Lowers the reservation to `until`: only when nothing at or above it is in the hands of
+    /// a session that can still write.
+    pub fn lower(&mut self, until: i64) {
+        self.reserved = self.reserved.min(until).max(self.base);
     }
 
     /// What a new owner must assume: every unfinished record below the reservation may have

@@ -1,0 +1,178 @@
+//! An account with an SMSC, as the submit pipeline sees it, and its share of the rate.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::esme::{self, Rate};
+use crate::kafka::Partition;
+use crate::settings::IdForm;
+
+use super::events::AccountRef;
+use super::message::Defaults;
+use super::station::{InboundOf, Plan, burst};
+
+/// How binds follow partitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binds {
+    /// So many for each partition of the first topic.
+    PerPartition(u32),
+    /// So many for this process as soon as it has any partition.
+    PerInstance(u32),
+}
+
+/// What is configured of an account.
+pub struct Options {
+    /// The ESME's name.
+    pub name: Arc<str>,
+    /// Its topics, most urgent first; the partitions of the first are the leases.
+    pub topics: Vec<Arc<str>>,
+    /// Whether its only topic just leases binds, and its records are refused.
+    pub lease_only: bool,
+    /// How binds follow partitions.
+    pub binds: Binds,
+    /// The sessions that make up one bind: one, or a transmitter and a receiver.
+    pub sessions: Vec<esme::Options>,
+    /// Limit of the account in submit_sm per second; infinite without one.
+    pub max_tps: f64,
+    /// Limit of each bind; infinite without one.
+    pub max_tps_per_bind: f64,
+    /// How its SMSC writes message ids in submit_sm_resp.
+    pub response_ids: IdForm,
+    /// The most partitions its first topic may have, because each brings binds.
+    pub max_partitions: Option<u32>,
+    /// What a record need not say.
+    pub defaults: Defaults,
+    /// Makes the receiver of deliver_sm for a bind of this name.
+    pub inbound: InboundOf,
+}
+
+/// See the [module](self).
+pub struct Account {
+    /// What is configured.
+    pub options: Options,
+    /// What events need to know of it.
+    pub reference: Arc<AccountRef>,
+    rate: Arc<Mutex<Rate>>,
+    share: Mutex<Share>,
+}
+
+#[derive(Default)]
+struct Share {
+    assigned: BTreeSet<i32>,
+    total: i32,
+}
+
+impl Account {
+    /// An account whose first topic has `total` partitions, none of them ours.
+    pub fn new(options: Options, total: i32) -> Self {
+        let rate = Rate::new(0.0, burst(options.max_tps));
+        let reference = AccountRef {
+            esme: options.name.clone(),
+            response_ids: options.response_ids,
+        };
+        Account {
+            reference: Arc::new(reference),
+            options,
+            rate: Arc::new(Mutex::new(rate)),
+            share: Mutex::new(Share {
+                assigned: BTreeSet::new(),
+                total,
+            }),
+        }
+    }
+
+    /// Position of `topic` among the account's topics; 0 is most urgent.
+    pub fn priority(&self, topic: &str) -> Option<usize> {
+        self.options.topics.iter().position(|t| **t == *topic)
+    }
+
+    /// The name of one of its topics, shared.
+    pub fn topic(&self, name: &str) -> Arc<str> {
+        let known = self.options.topics.iter().find(|t| ***t == *name);
+        known.cloned().unwrap_or_else(|| name.into())
+    }
+
+    /// A partition of the first topic has come.
+    pub fn gain(&self, partition: i32) {
+        let mut share = self.share.lock();
+        share.assigned.insert(partition);
+        self.adjust(&share);
+    }
+
+    /// A partition of the first topic is about to go. From now on the rate is lower.
+    pub fn lose(&self, partition: i32) {
+        let mut share = self.share.lock();
+        share.assigned.remove(&partition);
+        self.adjust(&share);
+    }
+
+    /// The first topic has `total` partitions now.
+    pub fn resize(&self, total: i32) {
+        let mut share = self.share.lock();
+        share.total = total;
+        self.adjust(&share);
+    }
+
+    /// The account's rate here, in submit_sm per second.
+    pub fn current_rate(&self) -> f64 {
+        self.adjust(&self.share.lock())
+    }
+
+    fn adjust(&self, share: &Share) -> f64 {
+        let part = match share.total {
+            0 => 0.0,
+            total => f64::from(share.assigned.len() as u32) / f64::from(total),
+        };
+        let rate = match part {
+            0.0 => 0.0,
+            part => self.options.max_tps * part.min(1.0),
+        };
+        self.rate.lock().set(rate, Instant::now());
+        rate
+    }
+
+    /// The partitions of the other topics that go with this one.
+    pub fn companions(&self, partition: i32) -> Vec<Partition> {
+        let others = self.options.topics.iter().skip(1);
+        others
+            .map(|topic| Partition {
+                topic: topic.clone(),
+                partition,
+            })
+            .collect()
+    }
+
+    /// The binds of the station of `partition`, or of the whole process.
+    pub fn plan(&self, partition: Option<i32>) -> Plan {
+        let options = &self.options;
+        let (Binds::PerPartition(count) | Binds::PerInstance(count)) = options.binds;
+        let mut binds = Vec::new();
+        for number in 0..count {
+            for session in &options.sessions {
+                let mut session = session.clone();
+                let place = match partition {
+                    Some(partition) => format!("{partition}"),
+                    None => "i".to_owned(),
+                };
+                session.name = match options.sessions.len() {
+                    1 => format!("{}-{place}.{number}", options.name),
+                    _ => format!("{}-{place}.{number}-{}", options.name, session.mode.name()),
+                };
+                binds.push(session);
+            }
+        }
+        let first = options.sessions.first();
+        Plan {
+            inbound: options.inbound.clone(),
+            account: self.rate.clone(),
+            per_bind: options.max_tps_per_bind,
+            limited: options.max_tps.is_finite() || options.max_tps_per_bind.is_finite(),
+            response: first.map_or(Duration::from_secs(10), |s| s.timers.response.get()),
+            window: first.map_or(1, |s| s.window),
+            binds,
+        }
+    }
+}

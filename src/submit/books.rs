@@ -1,0 +1,674 @@
+//! The books of the submit pipeline: one lock over the assignment, every lane's progress and
+//! what goes into the next transaction.
+//!
+//! Whoever holds the lock sees a whole state: a lane is either ours or not there, a record
+//! is waiting, out with a bind, or on its way into a transaction. The transactor's side of
+//! it is in [`ledger`](super::ledger).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hashbrown::HashMap;
+use jiff::Timestamp;
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use tokio::sync::Notify;
+use tracing::debug;
+
+use crate::esme::{Answer, Doubt, Outcome};
+use crate::kafka::progress::Limits;
+use crate::kafka::start::Start;
+use crate::kafka::{Partition, poll, transactor};
+use crate::record::event::SendErrorKind;
+
+use super::entry::{Entry, Fate, LaneId, Sent, accepted};
+use super::intake::Incoming;
+use super::job::{Job, Refusal, Returned, timestamp};
+use super::lane::{BindId, Capacity, Horizon, Lane, Phase};
+use super::options::{OnStatus, Settings};
+use super::side::Side;
+use super::verdict::{self, Case, Verdict};
+
+/// Names a group of binds that share lanes.
+pub type StationId = u64;
+
+/// A record handed to a session.
+pub struct Picked {
+    /// Names it towards the session.
+    pub token: u64,
+    /// Its submit_sm.
+    pub pdu: Bytes,
+}
+
+/// What an outcome says about the pace of the bind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// The SMSC took it.
+    Fine,
+    /// The SMSC asks for less.
+    Throttled,
+    /// Nothing.
+    Unknown,
+}
+
+/// A bind as the books know it.
+#[derive(Clone)]
+pub struct BindRef {
+    /// Its number within the process.
+    pub id: BindId,
+    /// Its name in events.
+    pub name: Arc<str>,
+    /// The station it serves.
+    pub station: StationId,
+    /// Wakes its sender.
+    pub wake: Arc<Notify>,
+}
+
+pub(super) struct BindState {
+    pub bound: bool,
+    pub wake: Arc<Notify>,
+}
+
+pub(super) struct StationState {
+    /// In order of priority.
+    pub lanes: Vec<(usize, LaneId)>,
+    pub binds: HashMap<BindId, BindState>,
+    pub window: usize,
+    /// Share of the account's rate, PDUs per second; infinite without a limit.
+    pub rate: f64,
+    /// Told when the first lane is open.
+    pub opened: Arc<Notify>,
+}
+
+impl StationState {
+    pub fn horizon(&self, time: Duration) -> Option<Horizon> {
+        let bound = self.binds.values().filter(|b| b.bound).count();
+        (bound > 0).then(|| Horizon {
+            least: 2 * self.window * bound,
+            most: match self.rate.is_finite() {
+                true => 8 + (self.rate * time.as_secs_f64()) as usize,
+                false => usize::MAX,
+            },
+            time,
+        })
+    }
+
+    pub fn wake(&self) {
+        for bind in self.binds.values() {
+            bind.wake.notify_one();
+        }
+    }
+}
+
+pub(super) struct Held {
+    pub lane: Lane,
+    pub station: StationId,
+}
+
+struct Out {
+    lane: LaneId,
+    job: Box<Job>,
+}
+
+struct Expected {
+    lane: LaneId,
+    bind: BindId,
+    sent: Sent,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub lanes: HashMap<LaneId, Held>,
+    by_partition: HashMap<Partition, LaneId>,
+    pub stations: HashMap<StationId, StationState>,
+    pub gathered: Vec<Entry>,
+    out: HashMap<u64, Out>,
+    /// Sendings that timed out: their answers may still come.
+    late: HashMap<u64, Expected>,
+    late_order: VecDeque<u64>,
+    next_id: u64,
+    pub cycle: u64,
+}
+
+/// How many late answers are waited for at most, over all binds.
+const LATE_CAPACITY: usize = 50_000;
+
+/// See the [module](self).
+pub struct Books {
+    pub(super) settings: Settings,
+    pub(super) state: Mutex<State>,
+    pub(super) settled: Condvar,
+    pub(super) side: Side,
+    pub(super) poll: poll::Handle,
+    transactor: Mutex<Option<transactor::Handle>>,
+}
+
+impl Books {
+    /// Empty books.
+    pub fn new(settings: Settings, side: Side, poll: poll::Handle) -> Self {
+        Books {
+            settings,
+            state: Mutex::default(),
+            settled: Condvar::new(),
+            side,
+            poll,
+            transactor: Mutex::new(None),
+        }
+    }
+
+    /// Tells whom to wake when there is something to commit.
+    pub fn attach(&self, transactor: transactor::Handle) {
+        *self.transactor.lock() = Some(transactor);
+    }
+
+    pub(super) fn wake_transactor(&self) {
+        if let Some(transactor) = &*self.transactor.lock() {
+            transactor.wake();
+        }
+    }
+
+    /// Adds a station with nothing in it.
+    pub fn add_station(&self, window: usize, rate: f64) -> (StationId, Arc<Notify>) {
+        let mut state = self.state.lock();
+        let id = state.new_id();
+        let opened = Arc::new(Notify::new());
+        let station = StationState {
+            lanes: Vec::new(),
+            binds: HashMap::new(),
+            window,
+            rate,
+            opened: opened.clone(),
+        };
+        state.stations.insert(id, station);
+        (id, opened)
+    }
+
+    /// Forgets a station whose binds are closed.
+    pub fn remove_station(&self, id: StationId) {
+        self.state.lock().stations.remove(&id);
+    }
+
+    /// Adds a bind to a station.
+    pub fn add_bind(&self, station: StationId, name: Arc<str>) -> BindRef {
+        let mut state = self.state.lock();
+        // Few binds are ever opened in the life of a process.
+        let id = state.new_id() as BindId;
+        let wake = Arc::new(Notify::new());
+        if let Some(station) = state.stations.get_mut(&station) {
+            let bind = BindState {
+                bound: false,
+                wake: wake.clone(),
+            };
+            station.binds.insert(id, bind);
+        }
+        BindRef {
+            id,
+            name,
+            station,
+            wake,
+        }
+    }
+
+    /// Changes the share of the account's rate.
+    pub fn set_rate(&self, station: StationId, rate: f64) {
+        if let Some(station) = self.state.lock().stations.get_mut(&station) {
+            station.rate = rate;
+        }
+    }
+
+    /// Takes a partition into the books. Its first commit is due; when that is made it is
+    /// fetched from where `start` says.
+    pub fn open(
+        &self,
+        partition: Partition,
+        start: Start,
+        station: StationId,
+        priority: usize,
+    ) -> LaneId {
+        let capacity = Capacity {
+            records: self.settings.fetch_records as usize,
+            octets: usize::try_from(self.settings.fetch_octets.get()).unwrap_or(usize::MAX),
+        };
+        let lane = Lane::new(partition.clone(), start, Limits::default(), capacity);
+        let mut state = self.state.lock();
+        let id = state.new_id();
+        state.lanes.insert(id, Held { lane, station });
+        state.by_partition.insert(partition, id);
+        if let Some(station) = state.stations.get_mut(&station) {
+            station.lanes.push((priority, id));
+            station.lanes.sort_unstable();
+        }
+        drop(state);
+        self.wake_transactor();
+        id
+    }
+
+    /// Takes in a fetched record. Says whether more of its partition is wanted.
+    pub fn take(&self, partition: &Partition, offset: i64, incoming: Incoming) -> poll::Flow {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let Some(held) = (state.by_partition.get(partition))
+            .and_then(|id| state.lanes.get_mut(id))
+            .filter(|held| held.lane.phase() == Phase::Open)
+        else {
+            return poll::Flow::Continue;
+        };
+        if held.lane.wants(offset) {
+            admit(&mut held.lane, offset, incoming);
+        }
+        let full = held.lane.is_full();
+        let station = state.stations.get(&held.station);
+        let bound = station.is_some_and(|s| s.binds.values().any(|b| b.bound));
+        let wake = held.lane.wants_commit() && (bound || held.lane.has_asides());
+        drop(guard);
+        if wake {
+            self.wake_transactor();
+        }
+        match full {
+            true => poll::Flow::Pause,
+            false => poll::Flow::Continue,
+        }
+    }
+
+    /// Hands up to `most` records to a bind, which must submit them in this order.
+    pub fn pick(&self, bind: &BindRef, most: usize, picked: &mut Vec<Picked>) -> Option<Instant> {
+        let (now, wall) = (Instant::now(), Timestamp::now());
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let station = state.stations.get(&bind.station)?;
+        let mut due: Option<Instant> = None;
+        for (_, id) in &station.lanes {
+            let Some(held) = state.lanes.get_mut(id) else {
+                continue;
+            };
+            while picked.len() < most {
+                let Some(mut job) = held.lane.pick(bind.id, now) else {
+                    break;
+                };
+                job.submitted_at = wall;
+                state.next_id += 1;
+                picked.push(Picked {
+                    token: state.next_id,
+                    pdu: job.pdu.clone(),
+                });
+                state.out.insert(state.next_id, Out { lane: *id, job });
+            }
+            due = [due, held.lane.next_due()].into_iter().flatten().min();
+        }
+        due
+    }
+
+    /// How many records a bind could be handed now, up to `most`; sets when more will be due.
+    pub fn peek(&self, bind: &BindRef, most: usize, due: &mut Option<Instant>) -> usize {
+        let now = Instant::now();
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let Some(station) = state.stations.get(&bind.station) else {
+            return 0;
+        };
+        let mut count = 0;
+        for (_, id) in &station.lanes {
+            if let Some(held) = state.lanes.get_mut(id) {
+                count += held.lane.peek(most - count, now);
+                *due = [*due, held.lane.next_due()].into_iter().flatten().min();
+            }
+        }
+        count
+    }
+
+    /// A session said what became of a record.
+    pub fn outcome(&self, bind: &BindRef, token: u64, outcome: Outcome) -> Pace {
+        let mut state = self.state.lock();
+        let pace = match outcome {
+            Outcome::Answered(answer) => self.answered(&mut state, bind, token, answer),
+            Outcome::Late(answer) => {
+                self.late(&mut state, token, answer);
+                Pace::Unknown
+            }
+            Outcome::NotSent => {
+                state.not_sent(token);
+                Pace::Unknown
+            }
+            Outcome::InDoubt(doubt) => {
+                self.in_doubt(&mut state, bind, token, doubt);
+                Pace::Unknown
+            }
+        };
+        drop(state);
+        self.wake_transactor();
+        pace
+    }
+
+    fn answered(&self, state: &mut State, bind: &BindRef, token: u64, answer: Answer) -> Pace {
+        let Some(out) = state.out.remove(&token) else {
+            return Pace::Unknown;
+        };
+        let Out { lane: id, mut job } = out;
+        let sent = Sent::of(&job, &bind.name);
+        let Some(held) = state.lanes.get_mut(&id) else {
+            self.side.publish_late(sent, answer);
+            return Pace::Unknown;
+        };
+        let lane = &mut held.lane;
+        lane.returned(job.offset);
+        let (now, wall) = (Instant::now(), Timestamp::now());
+        let case = Case {
+            retries: job.retries,
+            deadline: job.settle_deadline(now, self.settings.message_deadline.get()),
+            held_since: job.held_since.unwrap_or(now),
+        };
+        let status = answer.status;
+        let verdict = verdict::on_answer(status, &case, &self.settings, now);
+        if verdict != Verdict::Final {
+            debug!(log_id = job.letter.log_id, %status, ?verdict, "not accepted for now");
+            job.retries += 1;
+        }
+        let pace = match verdict {
+            Verdict::Throttled => Pace::Throttled,
+            _ => Pace::Fine,
+        };
+        let fate = match verdict {
+            Verdict::Final => Fate::Answered(Box::new(sent), answer),
+            Verdict::Throttled => {
+                lane.again(job, None);
+                return pace;
+            }
+            Verdict::Retry(delay) => {
+                lane.again(job, Some(now + delay));
+                return pace;
+            }
+            Verdict::PutBack(delay) => {
+                let returned = Returned {
+                    origin: Some(job.letter.position.clone()),
+                    earlier: job.attempt() - 1,
+                    not_before: Some(timestamp(now + delay, now, wall)),
+                    deadline: Some(timestamp(case.deadline, now, wall)),
+                    possible_duplicate: job.possible_duplicate,
+                };
+                Fate::PutBack(job, returned)
+            }
+            Verdict::Overdue => {
+                job.retries -= 1;
+                let text = format!("the SMSC answered {status} until the message's time ended");
+                let refusal = Refusal {
+                    status: Some(status),
+                    ..Refusal::of(&job, SendErrorKind::Expired, text)
+                };
+                Fate::Refused(Box::new(refusal))
+            }
+        };
+        state.gathered.push(Entry::new(id, fate));
+        pace
+    }
+
+    fn in_doubt(&self, state: &mut State, bind: &BindRef, token: u64, doubt: Doubt) {
+        let Some(Out { lane: id, mut job }) = state.out.remove(&token) else {
+            return;
+        };
+        if doubt == Doubt::Timeout {
+            state.expect_late(token, id, bind.id, Sent::of(&job, &bind.name));
+        }
+        let Some(held) = state.lanes.get_mut(&id) else {
+            return;
+        };
+        held.lane.returned(job.offset);
+        let (doubts, version) = held.lane.doubt(job.offset);
+        if verdict::resends(job.in_doubt, job.max_resends, doubts) {
+            job.doubts = doubts;
+            job.requires = version;
+            job.possible_duplicate = true;
+            held.lane.again(job, None);
+        } else {
+            let refusal = Refusal {
+                possible_duplicate: job.doubts > 0 || job.possible_duplicate,
+                ..Refusal::of(
+                    &job,
+                    SendErrorKind::OutcomeUnknown,
+                    doubt_text(doubt).into(),
+                )
+            };
+            let fate = Fate::Refused(Box::new(refusal));
+            state.gathered.push(Entry::new(id, fate));
+        }
+    }
+
+    /// An answer after its time-out: the result if there is none yet and the record is not
+    /// out again, otherwise news about a message whose result is known.
+    fn late(&self, state: &mut State, token: u64, answer: Answer) {
+        let Some(Expected { lane: id, sent, .. }) = state.late.remove(&token) else {
+            return;
+        };
+        let Some(held) = state.lanes.get_mut(&id) else {
+            return self.side.publish_late(sent, answer);
+        };
+        let is_final =
+            accepted(&answer) || self.settings.status.get(answer.status.0) == OnStatus::Reject;
+        if !held.lane.progress().is_finished(sent.offset) && held.lane.is_waiting(sent.offset) {
+            if is_final && held.lane.withdraw(sent.offset).is_some() {
+                let fate = Fate::Answered(Box::new(sent), answer);
+                state.gathered.push(Entry::new(id, fate));
+            }
+        } else {
+            let fate = Fate::Late(Box::new(sent), answer);
+            state.gathered.push(Entry::new(id, fate));
+        }
+    }
+
+    /// A bind has its session, and its lanes may reserve.
+    pub fn bound(&self, bind: &BindRef) {
+        let mut state = self.state.lock();
+        if let Some(b) = state.bind_mut(bind) {
+            b.bound = true;
+        }
+        drop(state);
+        self.wake_transactor();
+    }
+
+    /// A bind lost its session; all its outcomes have been told. What was reserved for it
+    /// and not sent is given back.
+    pub fn unbound(&self, bind: &BindRef) {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        match state.bind_mut(bind) {
+            Some(b) if b.bound => b.bound = false,
+            _ => return,
+        }
+        let station = state.stations.get(&bind.station);
+        for (_, id) in station.map_or(&[][..], |s| &s.lanes) {
+            if let Some(held) = state.lanes.get_mut(id) {
+                held.lane.session_lost(bind.id);
+            }
+        }
+        // Time-outs of a session that is gone are never answered.
+        state.late.retain(|_, expected| expected.bind != bind.id);
+        drop(guard);
+        self.wake_transactor();
+    }
+
+    /// The lanes of these partitions.
+    pub fn lanes_of(&self, partitions: &[Partition]) -> Vec<LaneId> {
+        let state = self.state.lock();
+        let ids = partitions.iter().filter_map(|p| state.by_partition.get(p));
+        ids.copied().collect()
+    }
+
+    /// All lanes.
+    pub fn all_lanes(&self) -> Vec<LaneId> {
+        self.state.lock().lanes.keys().copied().collect()
+    }
+
+    /// Waits until late answers are delivered.
+    pub fn flush(&self, patience: Duration) {
+        self.side.flush(patience);
+    }
+
+    /// The partitions that are open, and the next offset of each.
+    pub fn positions(&self) -> Vec<(Partition, i64)> {
+        let state = self.state.lock();
+        let lanes = state.lanes.values().map(|h| &h.lane);
+        lanes
+            .map(|l| (l.source().clone(), l.next_offset()))
+            .collect()
+    }
+
+    /// Whether the station of these lanes has others.
+    pub fn any_lane_besides(&self, lanes: &[LaneId]) -> bool {
+        let state = self.state.lock();
+        let stations = lanes
+            .iter()
+            .filter_map(|id| Some(state.lanes.get(id)?.station));
+        let of = |s: StationId| state.stations.get(&s).map_or(&[][..], |s| &s.lanes);
+        stations.flat_map(of).any(|(_, lane)| !lanes.contains(lane))
+    }
+
+    /// Lets another station serve the lanes of one whose binds are closed.
+    pub fn move_lanes(&self, from: StationId, to: StationId) {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let mut moved = Vec::new();
+        for (id, held) in &mut state.lanes {
+            if held.station == from && held.lane.phase() != Phase::Draining {
+                held.station = to;
+                moved.push(*id);
+            }
+        }
+        if let Some(station) = state.stations.get_mut(&to) {
+            station.lanes.extend(moved.into_iter().map(|id| (0, id)));
+            station.opened.notify_one();
+        }
+    }
+
+    /// From now on nothing of these lanes is handed to a session.
+    pub fn drain(&self, lanes: &[LaneId]) {
+        let mut state = self.state.lock();
+        for id in lanes {
+            if let Some(held) = state.lanes.get_mut(id) {
+                held.lane.drain();
+            }
+        }
+    }
+
+    /// Records of these lanes that are with a session.
+    pub fn outstanding(&self, lanes: &[LaneId]) -> usize {
+        let state = self.state.lock();
+        let held = lanes.iter().filter_map(|id| state.lanes.get(id));
+        held.map(|h| h.lane.outstanding()).sum()
+    }
+
+    /// No session can write anything of these lanes any more: commits exactly what is in
+    /// doubt, and waits for that. `false` if it could not be committed in time.
+    pub fn settle(&self, lanes: &[LaneId], patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        let mut state = self.state.lock();
+        for id in lanes {
+            if let Some(held) = state.lanes.get_mut(id) {
+                held.lane.settle();
+            }
+        }
+        loop {
+            if state.is_clean(lanes) {
+                return true;
+            }
+            MutexGuard::unlocked(&mut state, || self.wake_transactor());
+            if state.is_clean(lanes) {
+                return true;
+            }
+            if self.settled.wait_until(&mut state, deadline).timed_out() {
+                return state.is_clean(lanes);
+            }
+        }
+    }
+
+    /// Takes these lanes out of the books: nothing of them enters a later transaction.
+    pub fn remove(&self, lanes: &[LaneId]) {
+        let mut state = self.state.lock();
+        for id in lanes {
+            let Some(held) = state.lanes.remove(id) else {
+                continue;
+            };
+            state.by_partition.remove(held.lane.source());
+            if let Some(station) = state.stations.get_mut(&held.station) {
+                station.lanes.retain(|(_, l)| l != id);
+            }
+        }
+        let orphans: Vec<Entry> = state
+            .gathered
+            .extract_if(.., |e| lanes.contains(&e.lane))
+            .collect();
+        drop(state);
+        self.side.publish_orphans(orphans);
+    }
+}
+
+impl State {
+    fn new_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    fn bind_mut(&mut self, bind: &BindRef) -> Option<&mut BindState> {
+        let station = self.stations.get_mut(&bind.station)?;
+        station.binds.get_mut(&bind.id)
+    }
+
+    fn not_sent(&mut self, token: u64) {
+        let Some(Out { lane, job }) = self.out.remove(&token) else {
+            return;
+        };
+        if let Some(held) = self.lanes.get_mut(&lane) {
+            held.lane.returned(job.offset);
+            held.lane.again(job, None);
+        }
+    }
+
+    fn expect_late(&mut self, token: u64, lane: LaneId, bind: BindId, sent: Sent) {
+        self.late.insert(token, Expected { lane, bind, sent });
+        self.late_order.push_back(token);
+        while self.late_order.len() > LATE_CAPACITY {
+            if let Some(oldest) = self.late_order.pop_front() {
+                self.late.remove(&oldest);
+            }
+        }
+    }
+
+    fn is_clean(&self, lanes: &[LaneId]) -> bool {
+        let held = lanes.iter().filter_map(|id| self.lanes.get(id));
+        let clean = held.into_iter().all(|h| h.lane.is_clean());
+        clean && !self.gathered.iter().any(|e| lanes.contains(&e.lane))
+    }
+}
+
+/// Takes a wanted record into its lane, with what is known of it from earlier lives.
+fn admit(lane: &mut Lane, offset: i64, incoming: Incoming) {
+    let (doubts, suspected) = lane.history(offset);
+    match incoming {
+        Incoming::Refused(refusal) => lane.refuse(offset, *refusal),
+        Incoming::Job(mut job, due) => {
+            job.doubts = doubts;
+            job.possible_duplicate |= suspected;
+            if doubts > 0 && !verdict::resends(job.in_doubt, job.max_resends, doubts) {
+                job.doubts -= 1;
+                let text = "it may have been sent before the connector's last end, and no answer is known; in_doubt or max_resends forbids sending it again";
+                let refusal = Refusal::of(&job, SendErrorKind::OutcomeUnknown, text.into());
+                lane.refuse(offset, refusal);
+            } else {
+                lane.take_in(job, due);
+            }
+        }
+    }
+}
+
+fn doubt_text(doubt: Doubt) -> &'static str {
+    match doubt {
+        Doubt::Timeout => {
+            "the SMSC did not answer in time; it may or may not have taken the message"
+        }
+        Doubt::ConnectionLost => {
+            "the connection was lost after the message was written; the SMSC may or may not have taken it"
+        }
+        Doubt::Closed => {
+            "the bind was closed before the SMSC answered; it may or may not have taken the message"
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What goes into a transaction besides progress.
+
+use std::sync::Arc;
+
+use crate::esme::Answer;
+use crate::smpp::Status;
+
+use super::job::{Job, Letter, Refusal, Returned};
+
+/// Names a lane for as long as it is held; a partition that comes back gets another.
+pub type LaneId = u64;
+
+/// A fate on its way into a transaction.
+#[derive(Debug)]
+pub struct Entry {
+    /// The lane it belongs to.
+    pub lane: LaneId,
+    /// Whether the lane's progress knows it already.
+    pub applied: bool,
+    /// What happened.
+    pub fate: Fate,
+}
+
+/// What happened to a record.
+#[derive(Debug)]
+pub enum Fate {
+    /// The SMSC answered, and that is the result.
+    Answered(Box<Sent>, Answer),
+    /// It ends without an answer.
+    Refused(Box<Refusal>),
+    /// It is appended to its topic again.
+    PutBack(Box<Job>, Returned),
+    /// An answer that is not the result, because there is another already.
+    Late(Box<Sent>, Answer),
+    /// Its event was larger than its topic takes: this one says so.
+    TooLarge(Box<Refusal>),
+}
+
+/// A sending: what is needed to publish its answer.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// Offset of the record.
+    pub offset: i64,
+    /// What its events say.
+    pub letter: Arc<Letter>,
+    /// The bind it went over.
+    pub bind: Arc<str>,
+    /// Whether a receipt may come.
+    pub registered: bool,
+    /// The attempt's number, from 1.
+    pub attempt: u32,
+    /// Whether the result must say that it may be a duplicate.
+    pub possible_duplicate: bool,
+    /// When it was handed to the session.
+    pub submitted_at: jiff::Timestamp,
+    /// What the record took of the lane's capacity, in octets.
+    pub octets: usize,
+}
+
+/// Whether the SMSC took the message.
+pub fn accepted(answer: &Answer) -> bool {
+    answer.status == Status::ROK
+}
+
+impl Sent {
+    /// The sending of `job` over `bind`.
+    pub fn of(job: &Job, bind: &Arc<str>) -> Self {
+        Sent {
+            offset: job.offset,
+            letter: job.letter.clone(),
+            bind: bind.clone(),
+            registered: job.registered,
+            attempt: job.attempt(),
+            possible_duplicate: job.possible_duplicate,
+            submitted_at: job.submitted_at,
+            octets: job.octets(),
+        }
+    }
+}
+
+impl Entry {
+    /// An entry that the progress does not know yet.
+    pub fn new(lane: LaneId, fate: Fate) -> Self {
+        Entry {
+            lane,
+            applied: false,
+            fate,
+        }
+    }
+
+    /// The record it finishes, and how many octets of memory that frees.
+    pub fn finishes(&self) -> Option<(i64, usize)> {
+        match &self.fate {
+            Fate::Answered(sent, _) => Some((sent.offset, sent.octets)),
+            Fate::Refused(refusal) | Fate::TooLarge(refusal) => {
+                Some((refusal.offset, refusal.octets()))
+            }
+            Fate::PutBack(job, _) => Some((job.offset, job.octets())),
+            Fate::Late(..) => None,
+        }
+    }
+}

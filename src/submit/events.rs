@@ -1,0 +1,207 @@
+//! Fates as records on the result topics.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use jiff::Timestamp;
+use rdkafka::message::{Headers, OwnedHeaders};
+use serde::Serialize;
+
+use crate::esme::Answer;
+use crate::kafka::transactor::Output;
+use crate::record::event::{About, SendError, SubmitSmResp};
+use crate::record::internal::{Creation, Header};
+use crate::record::{json, keys};
+use crate::settings::IdForm;
+use crate::smpp::{Command, message_id};
+
+use super::entry::{Entry, Fate, Sent, accepted};
+use super::job::{Job, Letter, Refusal, Returned};
+
+/// Where events go, and how the SMSCs write message ids.
+#[derive(Default)]
+pub struct Events {
+    /// Topic of answers.
+    pub responses: Arc<str>,
+    /// Topic of errors.
+    pub errors: Arc<str>,
+    /// Topic of what receipts will need.
+    pub correlation: Arc<str>,
+    /// Number of its partitions.
+    pub correlation_partitions: i32,
+}
+
+impl Events {
+    /// Appends the records that tell of `entry`.
+    pub fn write(&self, entry: &Entry, to: &mut Vec<Output>) {
+        match &entry.fate {
+            Fate::Answered(sent, answer) => self.answer(sent, answer, true, to),
+            Fate::Late(sent, answer) => self.answer(sent, answer, false, to),
+            Fate::Refused(refusal) | Fate::TooLarge(refusal) => to.push(self.error(refusal)),
+            Fate::PutBack(job, returned) => to.push(put_back(job, returned)),
+        }
+    }
+
+    fn answer(&self, sent: &Sent, answer: &Answer, terminal: bool, to: &mut Vec<Output>) {
+        let letter = &*sent.letter;
+        let message_id = String::from_utf8_lossy(&answer.message_id);
+        let status = answer.status;
+        let name = status.to_string();
+        let event = SubmitSmResp {
+            kind: match answer.command {
+                Command::GENERIC_NACK => "GenericNack",
+                _ => "SubmitSmResp",
+            },
+            about: About {
+                terminal,
+                late: !terminal,
+                attempt: sent.attempt,
+                possible_duplicate: sent.possible_duplicate,
+                bind: Some(&sent.bind),
+                ..about(letter)
+            },
+            accepted: accepted(answer),
+            command_status: status.0,
+            command_status_name: &name,
+            message_id: &message_id,
+            submitted_at: sent.submitted_at,
+            responded_at: Timestamp::try_from(answer.received).unwrap_or(sent.submitted_at),
+        };
+        to.push(output(
+            &self.responses,
+            letter.log_id.as_bytes().to_vec(),
+            value(&event),
+            letter.headers.clone(),
+        ));
+        if accepted(answer) && sent.registered && !answer.message_id.is_empty() {
+            to.push(self.correlation(sent, &message_id));
+        }
+    }
+
+    fn correlation(&self, sent: &Sent, message_id: &str) -> Output {
+        let letter = &*sent.letter;
+        let id = message_id::borrow(message_id, letter.account.response_ids.into());
+        let esme = &*letter.account.esme;
+        let identity = keys::identity(esme, &id);
+        let creation = Creation {
+            esme,
+            message_id,
+            log_id: &letter.log_id,
+            extra_data: letter.extra_data.as_deref(),
+            record: &letter.position,
+            part: None,
+            attempt: sent.attempt,
+            submitted_at: sent.submitted_at,
+            source: letter.source.as_deref(),
+            destination: letter.destination.as_deref(),
+            headers: letter.headers.as_ref().map_or_else(Vec::new, travelling),
+        };
+        Output {
+            topic: self.correlation.clone(),
+            partition: Some(keys::partition(
+                identity.as_bytes(),
+                self.correlation_partitions,
+            )),
+            key: Some(keys::creation(esme, &id, &letter.position, None).into_bytes()),
+            value: Some(value(&creation)),
+            headers: None,
+        }
+    }
+
+    fn error(&self, refusal: &Refusal) -> Output {
+        let letter = &*refusal.letter;
+        let name = refusal.status.map(|s| s.to_string());
+        let original = match (&letter.value, refusal.with_original) {
+            (Some(value), true) => Some(BASE64.encode(value)),
+            _ => None,
+        };
+        let event = SendError {
+            name: "SendError",
+            about: About {
+                terminal: true,
+                attempt: refusal.attempt,
+                possible_duplicate: refusal.possible_duplicate,
+                ..about(letter)
+            },
+            kind: refusal.kind,
+            error: &refusal.text,
+            field: refusal.field.as_deref(),
+            command_status: refusal.status.map(|s| s.0),
+            command_status_name: name.as_deref(),
+            original,
+            at: Timestamp::now(),
+        };
+        // What could not be read has no log id of its own: its key finds it again.
+        let key = match (&letter.key, refusal.with_original) {
+            (Some(key), true) => key.clone(),
+            _ => letter.log_id.as_bytes().to_vec(),
+        };
+        output(&self.errors, key, value(&event), letter.headers.clone())
+    }
+}
+
+/// An event as JSON. Events are made of strings, numbers and JSON that was read before, so
+/// this cannot fail; if it does, that must be seen and must stop nothing.
+fn value<T: Serialize>(event: &T) -> Vec<u8> {
+    json::to_vec(event).unwrap_or_else(|error| {
+        tracing::error!(%error, "an event cannot be written as JSON");
+        Vec::new()
+    })
+}
+
+fn about(letter: &Letter) -> About<'_> {
+    About {
+        log_id: &letter.log_id,
+        extra_data: letter.extra_data.as_deref(),
+        terminal: false,
+        attempt: 0,
+        possible_duplicate: false,
+        late: false,
+        record: &letter.position,
+        esme: &letter.account.esme,
+        bind: None,
+        source: letter.source.as_deref(),
+        destination: letter.destination.as_deref(),
+    }
+}
+
+fn put_back(job: &Job, returned: &Returned) -> Output {
+    let letter = &*job.letter;
+    Output {
+        topic: letter.topic.clone(),
+        partition: Some(letter.partition),
+        key: letter.key.clone(),
+        value: letter.value.clone(),
+        headers: Some(returned.write(letter.headers.as_ref())),
+    }
+}
+
+fn output(topic: &Arc<str>, key: Vec<u8>, value: Vec<u8>, headers: Option<OwnedHeaders>) -> Output {
+    Output {
+        topic: topic.clone(),
+        partition: None,
+        key: Some(key),
+        value: Some(value),
+        headers,
+    }
+}
+
+/// The account's side of an event.
+#[derive(Debug)]
+pub struct AccountRef {
+    /// The ESME's name.
+    pub esme: Arc<str>,
+    /// How its SMSC writes message ids in submit_sm_resp.
+    pub response_ids: IdForm,
+}
+
+fn travelling(headers: &OwnedHeaders) -> Vec<Header> {
+    headers
+        .iter()
+        .map(|h| Header {
+            key: h.key.to_owned(),
+            value: h.value.map(<[u8]>::to_vec),
+        })
+        .collect()
+}

@@ -1,0 +1,143 @@
+//! A Kafka record becomes a job, or a refusal that says what is wrong with it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use rdkafka::Message;
+use rdkafka::message::BorrowedMessage;
+
+use crate::record::event::SendErrorKind;
+use crate::record::json;
+use crate::record::keys::Position;
+use crate::record::submit_sm::{SubmitSm, derived_log_id};
+
+use super::account::Account;
+use super::job::{Job, Letter, Refusal, Returned, instant};
+use super::message::{self, Message as Prepared};
+use super::options::Settings;
+
+/// What a fetched record comes to.
+pub enum Incoming {
+    /// To be sent, at once or when it is due.
+    Job(Box<Job>, Option<Instant>),
+    /// Not to be sent.
+    Refused(Box<Refusal>),
+}
+
+/// Reads a record of one of the account's topics.
+pub fn read(account: &Account, settings: &Settings, message: &BorrowedMessage<'_>) -> Incoming {
+    let (returned, headers) = Returned::read(message.headers());
+    let mut letter = Letter {
+        account: account.reference.clone(),
+        topic: account.topic(message.topic()),
+        partition: message.partition(),
+        position: returned.origin.clone().unwrap_or_else(|| Position {
+            topic: message.topic().to_owned(),
+            partition: message.partition(),
+            offset: message.offset(),
+        }),
+        log_id: String::new(),
+        extra_data: None,
+        source: None,
+        destination: None,
+        key: message.key().map(<[u8]>::to_vec),
+        value: message.payload().map(<[u8]>::to_vec),
+        headers,
+    };
+    letter.log_id = derived_log_id(&letter.position);
+    let refused = |letter: Letter, field: Option<String>, text: String| {
+        Incoming::Refused(Box::new(Refusal {
+            offset: message.offset(),
+            letter: Arc::new(letter),
+            kind: SendErrorKind::InvalidRecord,
+            field,
+            text,
+            status: None,
+            attempt: 0,
+            possible_duplicate: false,
+            with_original: true,
+        }))
+    };
+    if account.options.lease_only {
+        let text = "this topic only leases binds to connectors; its records are not sent";
+        return refused(letter, None, text.into());
+    }
+    let Some(payload) = message.payload() else {
+        let text = "the record has no value (a tombstone); a SubmitSm is expected";
+        return refused(letter, None, text.into());
+    };
+    let record = match json::submit_sm(payload) {
+        Ok(record) => record,
+        Err(invalid) => {
+            letter.log_id = invalid.log_id.unwrap_or(letter.log_id);
+            letter.extra_data = invalid.extra_data;
+            return refused(letter, invalid.field, invalid.text);
+        }
+    };
+    let (now, wall) = (Instant::now(), Timestamp::now());
+    let prepared = message::prepare(&record, &account.options.defaults, wall);
+    adopt(&mut letter, &record);
+    match prepared {
+        Ok(prepared) => job(
+            letter,
+            message.offset(),
+            prepared,
+            &returned,
+            settings,
+            (now, wall),
+        ),
+        Err(refused) => Incoming::Refused(Box::new(Refusal {
+            offset: message.offset(),
+            letter: Arc::new(letter),
+            kind: refused.kind,
+            field: refused.field,
+            text: refused.text,
+            status: None,
+            attempt: returned.earlier,
+            possible_duplicate: returned.possible_duplicate,
+            with_original: false,
+        })),
+    }
+}
+
+/// What events repeat of the record.
+fn adopt(letter: &mut Letter, record: &SubmitSm<'_>) {
+    if let Some(log_id) = &record.log_id {
+        letter.log_id = log_id.to_string();
+    }
+    letter.extra_data = record.extra_data.map(ToOwned::to_owned);
+    letter.source = record.source.as_ref().map(|a| a.number.to_string());
+    letter.destination = Some(record.destination.number.to_string());
+}
+
+fn job(
+    letter: Letter,
+    offset: i64,
+    prepared: Prepared,
+    returned: &Returned,
+    settings: &Settings,
+    (now, wall): (Instant, Timestamp),
+) -> Incoming {
+    let at = |t: Option<Timestamp>| t.and_then(|t| instant(t, now, wall));
+    let deadline = at(returned.deadline).or(at(prepared.deadline));
+    let due = at(returned.not_before).filter(|due| *due > now);
+    let job = Job {
+        offset,
+        letter: Arc::new(letter),
+        pdu: prepared.pdu.into(),
+        registered: prepared.registered,
+        expires: at(prepared.expires_at),
+        deadline,
+        in_doubt: prepared.in_doubt.unwrap_or(settings.in_doubt),
+        max_resends: prepared.max_resends.unwrap_or(settings.max_resends),
+        doubts: 0,
+        retries: 0,
+        earlier: returned.earlier,
+        held_since: None,
+        requires: 0,
+        possible_duplicate: returned.possible_duplicate,
+        submitted_at: wall,
+    };
+    Incoming::Job(Box::new(job), due)
+}

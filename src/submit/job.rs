@@ -1,0 +1,318 @@
+//! A record on its way: what has to be sent, and what its events will say of it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use rdkafka::message::{BorrowedHeaders, Headers, OwnedHeaders};
+use serde_json::value::RawValue;
+
+use crate::record::event::SendErrorKind;
+use crate::record::keys::Position;
+use crate::settings::InDoubt;
+use crate::smpp::Status;
+
+use super::events::AccountRef;
+
+/// What all events about a record have in common. Shared between the job and what may come
+/// late.
+#[derive(Debug)]
+pub struct Letter {
+    /// The account it belongs to.
+    pub account: Arc<AccountRef>,
+    /// The topic it was read from.
+    pub topic: Arc<str>,
+    /// The partition it was read from.
+    pub partition: i32,
+    /// Where the record stood when it was first read; a record put back onto its topic keeps
+    /// this.
+    pub position: Position,
+    /// Its log id, given or derived.
+    pub log_id: String,
+    /// Its extra data, byte for byte.
+    pub extra_data: Option<Box<RawValue>>,
+    /// Its sender, as the producer wrote it.
+    pub source: Option<String>,
+    /// Its recipient.
+    pub destination: Option<String>,
+    /// Its key.
+    pub key: Option<Vec<u8>>,
+    /// Its value, to be put back or to be shown in an error.
+    pub value: Option<Vec<u8>>,
+    /// The headers that travel on to its events.
+    pub headers: Option<OwnedHeaders>,
+}
+
+impl Letter {
+    /// About how much memory it takes, in octets.
+    pub fn octets(&self) -> usize {
+        self.value.as_ref().map_or(0, Vec::len) + self.key.as_ref().map_or(0, Vec::len) + 300
+    }
+}
+
+/// A record to be sent.
+#[derive(Debug)]
+pub struct Job {
+    /// Its offset.
+    pub offset: i64,
+    /// What its events will say.
+    pub letter: Arc<Letter>,
+    /// The submit_sm, with sequence number 0.
+    pub pdu: Bytes,
+    /// Whether a receipt may come.
+    pub registered: bool,
+    /// Never sent after this.
+    pub expires: Option<Instant>,
+    /// Not tried again after this; set when it was first held for a retry if the message
+    /// names no time itself.
+    pub deadline: Option<Instant>,
+    /// What happens when its outcome is not known.
+    pub in_doubt: InDoubt,
+    /// How often it is resent at most.
+    pub max_resends: u32,
+    /// How often it may have been sent with unknown outcome.
+    pub doubts: u8,
+    /// How often the SMSC asked for another try.
+    pub retries: u32,
+    /// Tries before the record was put back onto its topic.
+    pub earlier: u32,
+    /// When it was first held here for a retry.
+    pub held_since: Option<Instant>,
+    /// The lane's version that must be committed before it is sent.
+    pub requires: u64,
+    /// Whether its result must say that it may be a duplicate.
+    pub possible_duplicate: bool,
+    /// When it was handed to the session.
+    pub submitted_at: Timestamp,
+}
+
+impl Job {
+    /// About how much memory it takes, in octets.
+    pub fn octets(&self) -> usize {
+        self.letter.octets() + self.pdu.len() + 200
+    }
+
+    /// The number of the attempt that is under way or was last, from 1.
+    pub fn attempt(&self) -> u32 {
+        1 + self.earlier + self.retries + u32::from(self.doubts)
+    }
+
+    /// Whether it may have been the end of two sessions.
+    pub fn is_suspicious(&self) -> bool {
+        self.doubts >= 2
+    }
+
+    /// When it stops being retried; settled at the first retry.
+    pub fn settle_deadline(&mut self, now: Instant, default: Duration) -> Instant {
+        self.held_since.get_or_insert(now);
+        *self.deadline.get_or_insert(now + default)
+    }
+
+    /// The refusal of a record that is too late to be sent.
+    pub fn expired(self: Box<Self>) -> Refusal {
+        let tried = self.retries + self.earlier > 0;
+        let text = match tried {
+            true => "its time ended while the SMSC asked to try again later",
+            false => "expires_at passed before it could be sent",
+        };
+        Refusal {
+            attempt: self.attempt() - u32::from(!tried),
+            ..Refusal::of(&self, SendErrorKind::Expired, text.into())
+        }
+    }
+}
+
+/// A record that ends without an answer of the SMSC.
+#[derive(Debug)]
+pub struct Refusal {
+    /// Its offset.
+    pub offset: i64,
+    /// What its event will say.
+    pub letter: Arc<Letter>,
+    /// Why.
+    pub kind: SendErrorKind,
+    /// The field that is to blame, if one is.
+    pub field: Option<String>,
+    /// What was wrong and what helps.
+    pub text: String,
+    /// The command_status that was answered last.
+    pub status: Option<Status>,
+    /// Attempts made.
+    pub attempt: u32,
+    /// Whether it may have been sent.
+    pub possible_duplicate: bool,
+    /// Whether the event carries the record itself, because it could not be read.
+    pub with_original: bool,
+}
+
+impl Refusal {
+    /// The refusal of `job`.
+    pub fn of(job: &Job, kind: SendErrorKind, text: String) -> Self {
+        Refusal {
+            offset: job.offset,
+            letter: job.letter.clone(),
+            kind,
+            field: None,
+            text,
+            status: None,
+            attempt: job.attempt(),
+            possible_duplicate: job.possible_duplicate,
+            with_original: false,
+        }
+    }
+
+    /// About how much memory it takes, in octets.
+    pub fn octets(&self) -> usize {
+        self.letter.octets() + self.text.len() + 100
+    }
+}
+
+/// Our own headers, on records put back onto their topic.
+const OWN: &str = "kafka-smpp-";
+const ORIGIN: &str = "kafka-smpp-origin";
+const EARLIER: &str = "kafka-smpp-attempts";
+const NOT_BEFORE: &str = "kafka-smpp-not-before";
+const DEADLINE: &str = "kafka-smpp-deadline";
+const DUPLICATE: &str = "kafka-smpp-possible-duplicate";
+
+/// What the headers of a record that was put back say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Returned {
+    /// Where it stood first.
+    pub origin: Option<Position>,
+    /// Attempts made before.
+    pub earlier: u32,
+    /// Not to be sent before.
+    pub not_before: Option<Timestamp>,
+    /// Not to be tried after.
+    pub deadline: Option<Timestamp>,
+    /// Whether an earlier attempt was in doubt.
+    pub possible_duplicate: bool,
+}
+
+impl Returned {
+    /// Reads our headers and collects the others, which travel on.
+    pub fn read(headers: Option<&BorrowedHeaders>) -> (Self, Option<OwnedHeaders>) {
+        let mut returned = Returned::default();
+        let Some(headers) = headers else {
+            return (returned, None);
+        };
+        let mut others = OwnedHeaders::new_with_capacity(headers.count());
+        for header in headers.iter() {
+            if header.key.starts_with(OWN) {
+                let value = header.value.and_then(|v| std::str::from_utf8(v).ok());
+                returned.note(header.key, value.unwrap_or_default());
+            } else {
+                others = others.insert(header);
+            }
+        }
+        let some = (others.count() > 0).then_some(others);
+        (returned, some)
+    }
+
+    fn note(&mut self, key: &str, value: &str) {
+        let millis = || {
+            let ms = value.parse().ok()?;
+            Timestamp::from_millisecond(ms).ok()
+        };
+        match key {
+            ORIGIN => self.origin = position(value),
+            EARLIER => self.earlier = value.parse().unwrap_or(0),
+            NOT_BEFORE => self.not_before = millis(),
+            DEADLINE => self.deadline = millis(),
+            DUPLICATE => self.possible_duplicate = true,
+            _ => {}
+        }
+    }
+
+    /// The headers of a record that is put back: those that travel, and ours.
+    pub fn write(&self, travelling: Option<&OwnedHeaders>) -> OwnedHeaders {
+        let mut headers = travelling.cloned().unwrap_or_default();
+        let mut put = |key, value: String| {
+            headers = std::mem::replace(&mut headers, OwnedHeaders::new()).insert(
+                rdkafka::message::Header {
+                    key,
+                    value: Some(&value),
+                },
+            );
+        };
+        if let Some(origin) = &self.origin {
+            put(ORIGIN, origin.to_string());
+        }
+        put(EARLIER, self.earlier.to_string());
+        for (key, at) in [(NOT_BEFORE, self.not_before), (DEADLINE, self.deadline)] {
+            if let Some(at) = at {
+                put(key, at.as_millisecond().to_string());
+            }
+        }
+        if self.possible_duplicate {
+            put(DUPLICATE, "1".into());
+        }
+        headers
+    }
+}
+
+/// `topic:partition:offset`; a topic has no colon.
+fn position(text: &str) -> Option<Position> {
+    let mut parts = text.split(':');
+    let position = Position {
+        topic: parts.next()?.to_owned(),
+        partition: parts.next()?.parse().ok()?,
+        offset: parts.next()?.parse().ok()?,
+    };
+    parts.next().is_none().then_some(position)
+}
+
+/// The instant of a wall-clock time, as near as the clocks agree. `None` if it is too far in
+/// the future to matter.
+pub fn instant(at: Timestamp, now: Instant, wall: Timestamp) -> Option<Instant> {
+    let millis = at.as_millisecond().saturating_sub(wall.as_millisecond());
+    match u64::try_from(millis) {
+        Ok(ahead) => now.checked_add(Duration::from_millis(ahead)),
+        Err(_) => Some(now),
+    }
+}
+
+/// The wall-clock time of an instant.
+pub fn timestamp(at: Instant, now: Instant, wall: Timestamp) -> Timestamp {
+    let ahead = at.saturating_duration_since(now);
+    let millis = i64::try_from(ahead.as_millis()).unwrap_or(i64::MAX);
+    Timestamp::from_millisecond(wall.as_millisecond().saturating_add(millis)).unwrap_or(wall)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_on_a_returned_record_reads_back() {
+        let before = Returned {
+            origin: position("sms.outbound:3:1042"),
+            earlier: 4,
+            not_before: Timestamp::from_millisecond(1_700_000_000_123).ok(),
+            deadline: Timestamp::from_millisecond(1_700_000_900_000).ok(),
+            possible_duplicate: true,
+        };
+        let trace = OwnedHeaders::new().insert(rdkafka::message::Header {
+            key: "traceparent",
+            value: Some("00-ab"),
+        });
+        let headers = before.write(Some(&trace));
+        let (after, others) = Returned::read(Some(headers.as_borrowed()));
+        assert_eq!(after, before);
+        let others = others.unwrap();
+        assert_eq!(
+            (others.count(), others.get(0).key),
+            (1, "traceparent"),
+            "only the producer's own travel on"
+        );
+    }
+
+    #[test]
+    fn a_position_that_is_none_is_not_believed() {
+        for text in ["", "a", "a:b:c", "a:1", "a:1:2:3"] {
+            assert_eq!(position(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! The interleavings that the guarantees depend on, one lane at a time.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::*;
+use crate::record::event::SendErrorKind;
+use crate::record::keys::Position;
+use crate::settings::{IdForm, InDoubt};
+use crate::submit::events::AccountRef;
+use crate::submit::job::Letter;
+
+const HORIZON: Option<Horizon> = Some(Horizon {
+    least: 4,
+    most: usize::MAX,
+    time: Duration::from_millis(300),
+});
+
+const NONE: [i64; 0] = [];
+
+fn letter(offset: i64) -> Arc<Letter> {
+    Arc::new(Letter {
+        account: Arc::new(AccountRef {
+            esme: "acme".into(),
+            response_ids: IdForm::Text,
+        }),
+        topic: "sms.outbound".into(),
+        partition: 0,
+        position: Position {
+            topic: "sms.outbound".into(),
+            partition: 0,
+            offset,
+        },
+        log_id: format!("log-{offset}"),
+        extra_data: None,
+        source: None,
+        destination: None,
+        key: None,
+        value: None,
+        headers: None,
+    })
+}
+
+fn job(offset: i64) -> Box<Job> {
+    Box::new(Job {
+        offset,
+        letter: letter(offset),
+        pdu: bytes::Bytes::new(),
+        registered: true,
+        expires: None,
+        deadline: None,
+        in_doubt: InDoubt::Resend,
+        max_resends: 5,
+        doubts: 0,
+        retries: 0,
+        earlier: 0,
+        held_since: None,
+        requires: 0,
+        possible_duplicate: false,
+        submitted_at: Timestamp::UNIX_EPOCH,
+    })
+}
+
+fn refusal(offset: i64) -> Refusal {
+    Refusal::of(&job(offset), SendErrorKind::InvalidRecord, "bad".into())
+}
+
+/// A lane that is open at offset 0.
+fn lane() -> Lane {
+    let start = Start {
+        progress: Progress::new(0),
+        suspect_until: 0,
+    };
+    let partition = Partition {
+        topic: "sms.outbound".into(),
+        partition: 0,
+    };
+    let capacity = Capacity {
+        records: 1000,
+        octets: 1 << 20,
+    };
+    let mut lane = Lane::new(partition, start, Limits::default(), capacity);
+    let snapshot = lane.snapshot(Instant::now());
+    assert!(lane.committed(snapshot), "the first commit opens it");
+    lane
+}
+
+fn take(lane: &mut Lane, offsets: std::ops::Range<i64>) {
+    for offset in offsets {
+        assert!(lane.wants(offset));
+        lane.take_in(job(offset), None);
+    }
+}
+
+/// One whole cycle.
+fn cycle(lane: &mut Lane) {
+    let now = Instant::now();
+    lane.plan(now, HORIZON);
+    let snapshot = lane.snapshot(now);
+    lane.committed(snapshot);
+}
+
+fn picked(lane: &mut Lane, bind: BindId) -> Vec<i64> {
+    let jobs = std::iter::from_fn(|| lane.pick(bind, Instant::now()));
+    jobs.map(|job| job.offset).collect()
+}
+
+#[test]
+fn nothing_is_sent_before_its_reservation_is_committed() {
+    let mut lane = lane();
+    take(&mut lane, 0..10);
+    assert_eq!(picked(&mut lane, 1), NONE, "nothing is reserved");
+    lane.plan(Instant::now(), HORIZON);
+    let snapshot = lane.snapshot(Instant::now());
+    assert_eq!(picked(&mut lane, 1), NONE, "reserved, but not committed");
+    lane.committed(snapshot);
+    assert_eq!(picked(&mut lane, 1), [0, 1, 2, 3], "two windows, no more");
+}
+
+#[test]
+fn nothing_is_reserved_without_a_session() {
+    let mut lane = lane();
+    take(&mut lane, 0..10);
+    lane.plan(Instant::now(), None);
+    assert_eq!(lane.progress().reserved(), 0);
+}
+
+#[test]
+fn a_lost_session_lowers_the_reservation_to_what_may_have_been_sent() {
+    let mut lane = lane();
+    take(&mut lane, 0..10);
+    cycle(&mut lane);
+    for offset in 0..2 {
+        assert_eq!(lane.pick(1, Instant::now()).unwrap().offset, offset);
+    }
+    // 0 is in doubt, 1 was never written.
+    lane.returned(0);
+    let (doubts, version) = lane.doubt(0);
+    assert_eq!(doubts, 1);
+    let mut again = job(0);
+    again.requires = version;
+    lane.again(again, None);
+    lane.returned(1);
+    lane.again(job(1), None);
+    lane.session_lost(1);
+    assert_eq!(lane.progress().reserved(), 0);
+    assert_eq!(lane.progress().attempts(0), 1, "the count says it instead");
+    assert_eq!(
+        picked(&mut lane, 1),
+        NONE,
+        "nothing without a new reservation"
+    );
+}
+
+#[test]
+fn a_commit_from_before_the_loss_grants_nothing() {
+    let mut lane = lane();
+    take(&mut lane, 0..10);
+    lane.plan(Instant::now(), HORIZON);
+    let before = lane.snapshot(Instant::now());
+    lane.session_lost(1);
+    lane.committed(before);
+    assert_eq!(
+        picked(&mut lane, 2),
+        NONE,
+        "the next commit will lower what this one reserved"
+    );
+    cycle(&mut lane);
+    assert_eq!(picked(&mut lane, 2), [0, 1, 2, 3]);
+}
+
+#[test]
+fn another_binds_records_stay_reserved_when_one_is_lost() {
+    let mut lane = lane();
+    take(&mut lane, 0..10);
+    cycle(&mut lane);
+    assert_eq!(lane.pick(1, Instant::now()).unwrap().offset, 0);
+    assert_eq!(lane.pick(2, Instant::now()).unwrap().offset, 1);
+    lane.session_lost(1);
+    assert_eq!(lane.progress().reserved(), 2, "bind 2 may still write 1");
+}
+
+#[test]
+fn a_record_in_doubt_waits_until_its_doubt_is_committed() {
+    let mut lane = lane();
+    take(&mut lane, 0..2);
+    cycle(&mut lane);
+    let mut first = lane.pick(1, Instant::now()).unwrap();
+    lane.returned(0);
+    let (_, version) = lane.doubt(0);
+    first.requires = version;
+    lane.again(first, None);
+    assert_eq!(picked(&mut lane, 1), [1], "it is overtaken, not resent");
+    cycle(&mut lane);
+    assert_eq!(picked(&mut lane, 1), [0]);
+}
+
+#[test]
+fn a_record_that_ended_two_sessions_goes_alone() {
+    let mut progress = Progress::new(0);
+    progress.set_attempts(0, 2);
+    progress.set_attempts(1, 2);
+    let start = Start {
+        progress,
+        suspect_until: 0,
+    };
+    let mut lane = lane();
+    lane = Lane::new(
+        lane.source().clone(),
+        start,
+        Limits::default(),
+        lane.capacity,
+    );
+    let snapshot = lane.snapshot(Instant::now());
+    lane.committed(snapshot);
+    for offset in 0..4 {
+        assert!(lane.wants(offset));
+        let mut job = job(offset);
+        job.doubts = lane.history(offset).0;
+        lane.take_in(job, None);
+    }
+    cycle(&mut lane);
+    assert_eq!(picked(&mut lane, 1), [0]);
+    assert_eq!(lane.progress().reserved(), 1);
+    cycle(&mut lane);
+    assert_eq!(picked(&mut lane, 1), NONE, "one is out");
+    lane.returned(0);
+    lane.finish(0, 0);
+    cycle(&mut lane);
+    assert_eq!(picked(&mut lane, 1), [1]);
+    lane.returned(1);
+    lane.finish(1, 0);
+    cycle(&mut lane);
+    assert_eq!(picked(&mut lane, 1), [2, 3], "the rest is above suspicion");
+}
+
+#[test]
+fn gaps_and_refusals_finish_without_being_sent() {
+    let mut lane = lane();
+    assert!(lane.wants(5), "0 to 4 do not exist");
+    lane.refuse(5, refusal(5));
+    take(&mut lane, 6..7);
+    let refusals = lane.plan(Instant::now(), HORIZON);
+    assert_eq!(refusals.len(), 1);
+    assert_eq!(lane.progress().base(), 6);
+    assert!(!lane.wants(6), "a record comes once");
+}
+
+#[test]
+fn an_expired_record_is_refused_instead_of_sent() {
+    let mut lane = lane();
+    let now = Instant::now();
+    let mut late = job(0);
+    late.expires = Some(now);
+    assert!(lane.wants(0));
+    lane.take_in(late, None);
+    take(&mut lane, 1..2);
+    let refusals = lane.plan(now, HORIZON);
+    assert_eq!(refusals[0].kind, SendErrorKind::Expired);
+    let snapshot = lane.snapshot(now);
+    lane.committed(snapshot);
+    assert_eq!(picked(&mut lane, 1), [1]);
+}
+
+#[test]
+fn what_is_not_committed_is_carried_again() {
+    let mut lane = lane();
+    take(&mut lane, 0..1);
+    cycle(&mut lane);
+    picked(&mut lane, 1);
+    lane.returned(0);
+    lane.finish(0, 0);
+    lane.snapshot(Instant::now());
+    assert!(!lane.is_clean(), "under way is not committed");
+    lane.not_committed();
+    assert!(lane.needs_commit(Instant::now(), Duration::from_secs(60)));
+    cycle(&mut lane);
+    assert!(lane.is_clean());
+}
+
+#[test]
+fn a_drained_lane_leaves_exactly_what_is_in_doubt() {
+    let mut lane = lane();
+    take(&mut lane, 0..10);
+    cycle(&mut lane);
+    let out = picked(&mut lane, 1);
+    lane.drain();
+    for offset in &out {
+        lane.returned(*offset);
+    }
+    lane.finish(1, 0);
+    lane.doubt(2);
+    lane.settle();
+    let mut left = lane.progress().clone();
+    left.take_over();
+    let doubtful: Vec<i64> = (0..10).filter(|o| left.attempts(*o) > 0).collect();
+    assert_eq!(doubtful, [2]);
+}
+
+#[test]
+fn memory_is_bounded_and_fetching_goes_on_at_half() {
+    let mut lane = lane();
+    take(&mut lane, 0..999);
+    assert!(!lane.is_full());
+    take(&mut lane, 999..1000);
+    assert!(lane.is_full());
+    assert!(!lane.may_resume());
+    for offset in 0..500 {
+        lane.withdraw(offset);
+        lane.finish(offset, 0);
+    }
+    assert!(lane.may_resume());
+    assert!(!lane.may_resume(), "once");
+}

@@ -1,0 +1,310 @@
+//! The books as the transactor sees them.
+//!
+//! A transaction takes *everything* that is known at the moment it begins, under the lock:
+//! all fates gathered, and the progress of every lane they belong to. Taking only part of
+//! it would be wrong: a lowered reservation must never be committed without the fates of
+//! the records above it, or a successor would send them again.
+//!
+//! When a transaction is aborted, its fates are still in the progress of their lanes, and go
+//! back to the head of what is gathered: the next transaction carries both. What belongs to
+//! a lane that has been given up meanwhile is published as late, outside any transaction.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rdkafka::error::RDKafkaErrorCode as Code;
+use tracing::{error, warn};
+
+use crate::esme::Lease;
+use crate::kafka::progress::{Identity, metadata};
+use crate::kafka::transactor::{Abort, Commit, Cycle, Ledger, Settled};
+use crate::kafka::{Group, Partition};
+use crate::record::event::SendErrorKind;
+
+use super::books::{Books, State};
+use super::entry::{Entry, Fate, LaneId};
+use super::events::Events;
+use super::job::Refusal;
+use super::lane::Snapshot;
+
+/// How the books and the lease on them are kept.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// A lane whose last commit is older than this is committed again: the proof that its
+    /// owner is still a member.
+    pub recommit: Duration,
+    /// For how long a commit proves that.
+    pub validity: Duration,
+}
+
+/// The transaction under way.
+#[derive(Default)]
+struct UnderWay {
+    entries: Vec<Entry>,
+    snapshots: Vec<(LaneId, Snapshot)>,
+    /// For each record of the cycle, the entry it comes from.
+    owners: Vec<usize>,
+}
+
+/// See the [module](self).
+pub struct SubmitLedger {
+    books: Arc<Books>,
+    events: Arc<Events>,
+    group: Arc<Group>,
+    lease: Lease,
+    terms: Terms,
+    under_way: Mutex<UnderWay>,
+}
+
+impl SubmitLedger {
+    /// The ledger of `books`, which extends `lease` with every commit.
+    pub fn new(
+        books: Arc<Books>,
+        events: Arc<Events>,
+        group: Arc<Group>,
+        lease: Lease,
+        terms: Terms,
+    ) -> Self {
+        SubmitLedger {
+            books,
+            events,
+            group,
+            lease,
+            terms,
+            under_way: Mutex::default(),
+        }
+    }
+
+    /// Everything that belongs into a transaction begun now.
+    fn gather(&self, writer: &str, now: Instant) -> Option<(UnderWay, Cycle, Vec<Entry>)> {
+        let mut guard = self.books.state.lock();
+        let state = &mut *guard;
+        let mut entries = std::mem::take(&mut state.gathered);
+        plan(
+            state,
+            &mut entries,
+            now,
+            self.books.settings.reserve_horizon.get(),
+        );
+        let orphans = apply(state, &mut entries);
+        let mut touched: Vec<LaneId> = entries.iter().map(|e| e.lane).collect();
+        let due = |(id, held): (&LaneId, &super::books::Held)| {
+            held.lane
+                .needs_commit(now, self.terms.recommit)
+                .then_some(*id)
+        };
+        touched.extend(state.lanes.iter().filter_map(due));
+        touched.sort_unstable();
+        touched.dedup();
+        let group = match touched.is_empty() {
+            true => None,
+            false => self.group.metadata(),
+        };
+        let Some(group) = group else {
+            state.gathered = entries;
+            drop(guard);
+            self.books.side.publish_orphans(orphans);
+            return None;
+        };
+        state.cycle += 1;
+        let number = state.cycle;
+        let mut under_way = UnderWay::default();
+        let mut offsets = Vec::with_capacity(touched.len());
+        for id in touched {
+            if let Some(held) = state.lanes.get_mut(&id) {
+                under_way.snapshots.push((id, held.lane.snapshot(now)));
+                let progress = held.lane.progress();
+                let source = held.lane.source();
+                let metadata = metadata::encode(progress, &self.identity(source), writer, number);
+                offsets.push(Commit {
+                    topic: source.topic.clone(),
+                    partition: source.partition,
+                    offset: progress.base(),
+                    metadata,
+                });
+            }
+        }
+        under_way.entries = entries;
+        let cycle = Cycle {
+            number,
+            records: Vec::new(),
+            offsets,
+            group,
+        };
+        Some((under_way, cycle, orphans))
+    }
+
+    fn identity<'a>(&'a self, source: &'a Partition) -> Identity<'a> {
+        Identity {
+            cluster: self.group.cluster_id(),
+            topic: &source.topic,
+            partition: source.partition,
+        }
+    }
+
+    fn committed(&self, under_way: UnderWay, begun: Instant) {
+        self.lease.extend(begun + self.terms.validity);
+        let mut guard = self.books.state.lock();
+        let state = &mut *guard;
+        for (id, snapshot) in under_way.snapshots {
+            let Some(held) = state.lanes.get_mut(&id) else {
+                continue;
+            };
+            let station = state.stations.get(&held.station);
+            let source = held.lane.source().clone();
+            if held.lane.committed(snapshot) {
+                self.books.poll.start(source, held.lane.next_offset());
+                if let Some(station) = station {
+                    station.opened.notify_one();
+                }
+            } else if held.lane.may_resume() {
+                self.books.poll.resume(source);
+            }
+            if let Some(station) = station {
+                station.wake();
+            }
+        }
+        let more = state.lanes.values().any(|h| h.lane.has_more());
+        drop(guard);
+        self.books.settled.notify_all();
+        if more {
+            self.books.wake_transactor();
+        }
+    }
+
+    /// Puts what was not committed back to where the next transaction finds it.
+    fn put_back(&self, mut under_way: UnderWay) {
+        let mut state = self.books.state.lock();
+        for (id, _) in &under_way.snapshots {
+            if let Some(held) = state.lanes.get_mut(id) {
+                held.lane.not_committed();
+            }
+        }
+        let gone = |e: &mut Entry| !state.lanes.contains_key(&e.lane);
+        let orphans: Vec<Entry> = under_way.entries.extract_if(.., gone).collect();
+        let since = std::mem::replace(&mut state.gathered, under_way.entries);
+        state.gathered.extend(since);
+        drop(state);
+        self.books.settled.notify_all();
+        self.books.side.publish_orphans(orphans);
+    }
+
+    /// A record that Kafka refuses for good is replaced by one that says so.
+    fn replace(&self, under_way: &mut UnderWay, index: usize, code: Code) {
+        let Some(&owner) = under_way.owners.get(index) else {
+            return;
+        };
+        let too_large = matches!(code, Code::MessageSizeTooLarge | Code::InvalidMessageSize);
+        if !too_large {
+            error!(%code, "Kafka refuses a result; nothing is finished until its topic takes it");
+            return;
+        }
+        let entry = &mut under_way.entries[owner];
+        warn!(
+            lane = entry.lane,
+            "an event is larger than its topic takes; a short one replaces it"
+        );
+        let refusal = match &entry.fate {
+            Fate::Answered(sent, answer) => Refusal {
+                offset: sent.offset,
+                letter: sent.letter.clone(),
+                kind: SendErrorKind::EventTooLarge,
+                field: None,
+                text: format!(
+                    "the SMSC answered {} (message_id {:?}), but the event is larger than its topic takes; raise max.message.bytes or shorten extra_data",
+                    answer.status,
+                    String::from_utf8_lossy(&answer.message_id)
+                ),
+                status: Some(answer.status),
+                attempt: sent.attempt,
+                possible_duplicate: sent.possible_duplicate,
+                with_original: false,
+            },
+            Fate::Refused(refusal) => Refusal {
+                offset: refusal.offset,
+                letter: refusal.letter.clone(),
+                kind: refusal.kind,
+                field: refusal.field.clone(),
+                text: format!("{} (shortened: the whole event is larger than its topic takes)", refusal.text),
+                with_original: false,
+                ..**refusal
+            },
+            Fate::PutBack(job, _) => Refusal::of(
+                job,
+                SendErrorKind::EventTooLarge,
+                "the record could not be put back onto its topic for a later try: it is larger than the topic takes with our headers".into(),
+            ),
+            Fate::Late(..) | Fate::TooLarge(_) => {
+                error!(%code, "even the short event is too large for its topic; it is dropped");
+                under_way.entries.remove(owner);
+                return;
+            }
+        };
+        entry.fate = Fate::TooLarge(Box::new(refusal));
+    }
+}
+
+impl Ledger for SubmitLedger {
+    fn begin(&self, writer: &str) -> Option<Cycle> {
+        let (mut under_way, mut cycle, orphans) = self.gather(writer, Instant::now())?;
+        self.books.side.publish_orphans(orphans);
+        for (index, entry) in under_way.entries.iter().enumerate() {
+            self.events.write(entry, &mut cycle.records);
+            under_way.owners.resize(cycle.records.len(), index);
+        }
+        *self.under_way.lock() = under_way;
+        Some(cycle)
+    }
+
+    fn settled(&self, outcome: Settled) {
+        let mut under_way = std::mem::take(&mut *self.under_way.lock());
+        match outcome {
+            Settled::Committed { begun } => self.committed(under_way, begun),
+            Settled::Aborted(abort) => {
+                match &abort {
+                    Abort::Record { index, code } => self.replace(&mut under_way, *index, *code),
+                    Abort::Fenced(why) => warn!(why, "transaction refused; it is tried again"),
+                    Abort::Trouble(why) => warn!(why, "transaction failed; it is tried again"),
+                }
+                self.put_back(under_way);
+            }
+            Settled::Unknown => {
+                self.books.settled.notify_all();
+                self.books.side.publish_orphans(under_way.entries);
+            }
+        }
+    }
+}
+
+/// Lets every lane finish what needs no sending and reserve what comes next.
+fn plan(state: &mut State, entries: &mut Vec<Entry>, now: Instant, time: Duration) {
+    for (id, held) in &mut state.lanes {
+        let station = state.stations.get(&held.station);
+        let horizon = station.and_then(|s| s.horizon(time));
+        for refusal in held.lane.plan(now, horizon) {
+            entries.push(Entry {
+                lane: *id,
+                applied: true,
+                fate: Fate::Refused(Box::new(refusal)),
+            });
+        }
+    }
+}
+
+/// Brings the fates into the progress of their lanes. Returns those without a lane.
+fn apply(state: &mut State, entries: &mut Vec<Entry>) -> Vec<Entry> {
+    let orphan = |entry: &mut Entry| {
+        let Some(held) = state.lanes.get_mut(&entry.lane) else {
+            return true;
+        };
+        if !entry.applied
+            && let Some((offset, octets)) = entry.finishes()
+        {
+            held.lane.finish(offset, octets);
+        }
+        entry.applied = true;
+        false
+    };
+    entries.extract_if(.., orphan).collect()
+}

@@ -1,0 +1,410 @@
+//! What happens when partitions come and go.
+//!
+//! A partition comes: it is taken over on a thread of its own (that may have to wait for a
+//! dead predecessor), enters the books, makes its first commit, and only then its binds are
+//! opened and its records fetched.
+//!
+//! A partition goes, inside the rebalance callback, so that Kafka gives it to nobody before
+//! we are done: nothing more is picked; its binds are frozen, drained for at most
+//! `revoke_drain` and unbound; what is in doubt is committed exactly; it leaves the books;
+//! the account's rate is lower. Only then the callback returns. A partition that is *lost*
+//! (we have been thrown out) has another owner already: its binds are cut, nothing is
+//! committed, and answers that still come are published as late.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rdkafka::Message;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::BorrowedMessage;
+use tokio::runtime::Handle as Runtime;
+use tracing::{error, info, warn};
+
+use crate::esme::Lease;
+use crate::kafka::poll::{Assignments, Flow};
+use crate::kafka::progress::Progress;
+use crate::kafka::start::{Reading, Start};
+use crate::kafka::{Group, Partition};
+
+use super::account::{Account, Binds};
+use super::books::Books;
+use super::entry::LaneId;
+use super::intake;
+use super::station::Station;
+use super::takeover::Takeover;
+
+/// How long the last commit of a partition that goes may take.
+const LAST_COMMIT: Duration = Duration::from_secs(5);
+
+/// What the owner works with.
+pub struct Parts {
+    /// The membership.
+    pub group: Arc<Group>,
+    /// The books.
+    pub books: Arc<Books>,
+    /// The accounts.
+    pub accounts: Vec<Arc<Account>>,
+    /// The lease that every commit extends.
+    pub lease: Lease,
+    /// How a takeover reads.
+    pub reading: Reading,
+    /// The topics that show whether anything was ever sent.
+    pub results: Vec<String>,
+    /// How long a partition that goes waits for answers.
+    pub revoke_drain: Duration,
+    /// Where binds run.
+    pub runtime: Runtime,
+}
+
+/// An account by its place in the configuration, and the partition its station serves.
+type StationKey = (usize, Option<i32>);
+
+/// See the [module](self).
+pub struct Owner {
+    parts: Parts,
+    by_topic: HashMap<Arc<str>, usize>,
+    consumed: Vec<String>,
+    stations: Mutex<HashMap<StationKey, Station>>,
+    /// Told by every assignment and revocation, so that a takeover notices that it is late.
+    epoch: Mutex<HashMap<Partition, u64>>,
+    me: std::sync::Weak<Owner>,
+}
+
+impl Owner {
+    /// The owner of whatever will be assigned.
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let mut by_topic = HashMap::new();
+        for (index, account) in parts.accounts.iter().enumerate() {
+            for topic in &account.options.topics {
+                by_topic.insert(topic.clone(), index);
+            }
+        }
+        let consumed = by_topic.keys().map(|t| t.to_string()).collect();
+        Arc::new_cyclic(|me| Owner {
+            parts,
+            by_topic,
+            consumed,
+            stations: Mutex::default(),
+            epoch: Mutex::default(),
+            me: me.clone(),
+        })
+    }
+
+    /// The state of each bind, by name.
+    pub fn binds(&self) -> Vec<crate::esme::State> {
+        let stations = self.stations.lock();
+        stations.values().flat_map(Station::states).collect()
+    }
+
+    fn account_of(&self, topic: &str) -> Option<(usize, &Arc<Account>)> {
+        let index = *self.by_topic.get(topic)?;
+        Some((index, &self.parts.accounts[index]))
+    }
+
+    fn take_over(&self, leases: Vec<Partition>) {
+        let Some(me) = self.me.upgrade() else { return };
+        let spawned = std::thread::Builder::new()
+            .name("takeover".into())
+            .spawn(move || {
+                for lease in leases {
+                    me.take_over_one(&lease);
+                }
+            });
+        if let Err(error) = spawned {
+            error!(%error, "no thread for taking over partitions");
+        }
+    }
+
+    fn take_over_one(&self, lease: &Partition) {
+        let Some((index, account)) = self.account_of(&lease.topic) else {
+            return;
+        };
+        let most = account.options.max_partitions;
+        if most.is_some_and(|most| i64::from(lease.partition) >= i64::from(most)) {
+            error!(
+                %lease,
+                "this partition would bring more binds than max_binds allows; it is not served. Raise esme.max_binds if the SMSC allows it, or use binds = {{ per_instance = N }}"
+            );
+            return;
+        }
+        let epoch = self.epoch.lock().get(lease).copied();
+        let mut partitions = vec![lease.clone()];
+        partitions.extend(account.companions(lease.partition));
+        let takeover = Takeover {
+            group: &self.parts.group,
+            reading: &self.parts.reading,
+            consumed: &self.consumed,
+            results: &self.parts.results,
+        };
+        let starts = loop {
+            if self.epoch.lock().get(lease).copied() != epoch || epoch.is_none() {
+                return;
+            }
+            match takeover.starts(&partitions) {
+                Ok(starts) => break starts,
+                Err(error) => {
+                    warn!(%error, %lease, "cannot be taken over yet");
+                    std::thread::sleep(Duration::from_millis(500));
+                }
+            }
+        };
+        if let Ok(total) = self
+            .parts
+            .group
+            .partitions(&lease.topic, Duration::from_secs(5))
+        {
+            account.resize(total);
+            self.spread_rate(index, account);
+        }
+        for (partition, start) in starts {
+            let Ok(start) = start else { continue };
+            // Under this lock no revocation comes in between.
+            let current = self.epoch.lock();
+            if current.get(lease).copied() != epoch {
+                return;
+            }
+            self.open(index, account, lease.partition, partition, start);
+        }
+    }
+
+    fn open(
+        &self,
+        index: usize,
+        account: &Account,
+        lease: i32,
+        partition: Partition,
+        start: Start,
+    ) {
+        let key = station_key(index, account, lease);
+        let mut stations = self.stations.lock();
+        let station = stations
+            .entry(key)
+            .or_insert_with(|| self.start_station(account, key.1));
+        let priority = account.priority(&partition.topic).unwrap_or(0);
+        self.parts
+            .books
+            .open(partition, start, station.id, priority);
+    }
+
+    fn start_station(&self, account: &Account, partition: Option<i32>) -> Station {
+        Station::start(
+            account.plan(partition),
+            self.parts.books.clone(),
+            self.parts.lease.clone(),
+            account.current_rate(),
+            &self.parts.runtime,
+        )
+    }
+
+    /// Gives up the leases of one account; `lost` ones without a word.
+    fn give_up(&self, index: usize, leases: &[i32], lost: bool) {
+        let account = &self.parts.accounts[index];
+        let books = &self.parts.books;
+        let lanes = books.lanes_of(&partitions_of(account, leases));
+        let drain = match lost {
+            true => {
+                books.remove(&lanes);
+                Duration::ZERO
+            }
+            false => {
+                books.drain(&lanes);
+                self.parts.revoke_drain
+            }
+        };
+        match account.options.binds {
+            Binds::PerPartition(_) => self.close_stations(index, leases, drain),
+            Binds::PerInstance(_) => self.leave_shared_station(index, account, &lanes, drain, lost),
+        }
+        if !lost {
+            if !books.settle(&lanes, LAST_COMMIT) {
+                warn!(
+                    "the last commit of a partition did not succeed in time; its successor will find records in doubt"
+                );
+            }
+            books.remove(&lanes);
+        }
+        for partition in leases {
+            account.lose(*partition);
+        }
+        self.spread_rate(index, account);
+    }
+
+    /// Tells the account's stations their rate, by which they reserve.
+    fn spread_rate(&self, index: usize, account: &Account) {
+        let rate = account.current_rate();
+        let stations = self.stations.lock();
+        for (_, station) in stations.iter().filter(|((i, _), _)| *i == index) {
+            self.parts.books.set_rate(station.id, rate);
+        }
+    }
+
+    fn close_stations(&self, index: usize, leases: &[i32], drain: Duration) {
+        let mut stations = self.stations.lock();
+        let closing: Vec<Station> = leases
+            .iter()
+            .filter_map(|p| stations.remove(&(index, Some(*p))))
+            .collect();
+        drop(stations);
+        self.parts.runtime.block_on(close_all(closing, drain));
+    }
+
+    /// The binds stay for the partitions that stay, unless they still hold records of those
+    /// that go when the time is up: then a successor could send what is still in a session's
+    /// buffer, so the sessions end.
+    fn leave_shared_station(
+        &self,
+        index: usize,
+        account: &Account,
+        lanes: &[LaneId],
+        drain: Duration,
+        lost: bool,
+    ) {
+        let books = &self.parts.books;
+        let deadline = Instant::now() + drain;
+        while books.outstanding(lanes) > 0 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let last = !books.any_lane_besides(lanes);
+        if !last && !lost && books.outstanding(lanes) == 0 {
+            return;
+        }
+        let old = self.stations.lock().remove(&(index, None));
+        let Some(old) = old else { return };
+        let id = old.id;
+        self.parts
+            .runtime
+            .block_on(close_all(vec![old], Duration::ZERO));
+        if !last {
+            let new = self.start_station(account, None);
+            books.move_lanes(id, new.id);
+            self.stations.lock().insert((index, None), new);
+        }
+    }
+
+    /// A position lies outside its log while we are at work: the topic was created anew, or
+    /// its records were deleted before they were read.
+    fn reassess(&self) {
+        for (partition, next) in self.parts.books.positions() {
+            let Ok((low, high)) = self
+                .parts
+                .group
+                .watermarks(&partition, Duration::from_secs(5))
+            else {
+                continue;
+            };
+            let Some((index, account)) = self.account_of(&partition.topic) else {
+                continue;
+            };
+            if high < next {
+                warn!(%partition, next, high, "the topic was created anew; its former state is dropped");
+                let lanes = self.parts.books.lanes_of(std::slice::from_ref(&partition));
+                self.parts.books.remove(&lanes);
+                let start = Start {
+                    progress: Progress::new(low),
+                    suspect_until: low,
+                };
+                self.open(index, account, partition.partition, partition, start);
+            } else if next < low {
+                error!(
+                    %partition, next, low,
+                    "records were deleted before they were sent (topic retention); this partition stands still. To go on with what is left, stop the connector and run: kafka-smpp offsets reset --topic {} --partition {} --to earliest",
+                    partition.topic, partition.partition
+                );
+            }
+        }
+    }
+}
+
+async fn close_all(stations: Vec<Station>, drain: Duration) {
+    let mut closing = tokio::task::JoinSet::new();
+    for station in stations {
+        closing.spawn(station.close(drain));
+    }
+    while closing.join_next().await.is_some() {}
+}
+
+fn station_key(index: usize, account: &Account, lease: i32) -> StationKey {
+    match account.options.binds {
+        Binds::PerPartition(_) => (index, Some(lease)),
+        Binds::PerInstance(_) => (index, None),
+    }
+}
+
+fn partitions_of(account: &Account, leases: &[i32]) -> Vec<Partition> {
+    let all = leases.iter().flat_map(|&partition| {
+        account.options.topics.iter().map(move |topic| Partition {
+            topic: topic.clone(),
+            partition,
+        })
+    });
+    all.collect()
+}
+
+impl Assignments for Owner {
+    fn assigned(&self, partitions: &[Partition]) -> Vec<Partition> {
+        let mut companions = Vec::new();
+        let mut epochs = self.epoch.lock();
+        for partition in partitions {
+            let next = fastrand::u64(..);
+            epochs.insert(partition.clone(), next);
+            if let Some((_, account)) = self.account_of(&partition.topic) {
+                account.gain(partition.partition);
+                companions.extend(account.companions(partition.partition));
+            }
+        }
+        drop(epochs);
+        self.take_over(partitions.to_vec());
+        companions
+    }
+
+    fn revoked(&self, partitions: &[Partition], lost: bool) -> Vec<Partition> {
+        let began = Instant::now();
+        let mut epochs = self.epoch.lock();
+        for partition in partitions {
+            epochs.remove(partition);
+        }
+        drop(epochs);
+        let mut by_account: HashMap<usize, Vec<i32>> = HashMap::new();
+        let mut companions = Vec::new();
+        for partition in partitions {
+            if let Some((index, account)) = self.account_of(&partition.topic) {
+                by_account
+                    .entry(index)
+                    .or_default()
+                    .push(partition.partition);
+                companions.extend(account.companions(partition.partition));
+            }
+        }
+        // Accounts wait for their own SMSCs: side by side, not one after another.
+        std::thread::scope(|scope| {
+            for (index, leases) in &by_account {
+                scope.spawn(|| self.give_up(*index, leases, lost));
+            }
+        });
+        info!(elapsed = ?began.elapsed(), lost, "partitions given up");
+        companions
+    }
+
+    fn message(&self, partition: &Partition, message: &BorrowedMessage<'_>) -> Flow {
+        let Some((_, account)) = self.account_of(&partition.topic) else {
+            return Flow::Continue;
+        };
+        let incoming = intake::read(account, &self.parts.books.settings, message);
+        self.parts.books.take(partition, message.offset(), incoming)
+    }
+
+    fn trouble(&self, error: &KafkaError) {
+        let outside = matches!(
+            error.rdkafka_error_code(),
+            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange)
+        );
+        if outside && let Some(me) = self.me.upgrade() {
+            warn!(%error, "a position lies outside its log");
+            std::thread::spawn(move || me.reassess());
+        } else {
+            warn!(%error, "Kafka reports trouble");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Answers that came when their record had a result already, or another owner.
+//!
+//! They say something true and useful (the SMSC took the message), but they are not the
+//! terminal result, and they must not enter a transaction of a lane that is not ours. So
+//! they go out through an idempotent producer of their own, marked `terminal: false`,
+//! `late: true`, with a correlation entry of their own, so that their receipts are matched.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::config::ClientConfig;
+use rdkafka::error::KafkaError;
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use tracing::{error, info};
+
+use crate::esme::Answer;
+use crate::kafka::transactor::Output;
+
+use super::entry::{Entry, Fate, Sent};
+use super::events::Events;
+
+/// The producer beside the transactions.
+pub struct Side {
+    producer: ThreadedProducer<DefaultProducerContext>,
+    events: Arc<Events>,
+}
+
+impl Side {
+    /// A producer with the given properties.
+    pub fn new(client: &ClientConfig, events: Arc<Events>) -> Result<Self, KafkaError> {
+        let mut client = client.clone();
+        client
+            .set("enable.idempotence", "true")
+            .set("linger.ms", "5")
+            .set("queue.buffering.max.messages", "100000");
+        Ok(Side {
+            producer: client.create()?,
+            events,
+        })
+    }
+
+    /// Publishes an answer that is not the result.
+    pub fn publish_late(&self, sent: Sent, answer: Answer) {
+        self.publish(&Entry::new(0, Fate::Late(Box::new(sent), answer)));
+    }
+
+    /// Publishes what fates of lanes that are not ours any more say; those without an answer
+    /// say nothing, the new owner decides over their records.
+    pub fn publish_orphans(&self, entries: Vec<Entry>) {
+        for entry in entries {
+            if let Fate::Answered(sent, answer) | Fate::Late(sent, answer) = entry.fate {
+                self.publish_late(*sent, answer);
+            }
+        }
+    }
+
+    fn publish(&self, entry: &Entry) {
+        let mut outputs: Vec<Output> = Vec::new();
+        self.events.write(entry, &mut outputs);
+        for output in outputs {
+            let mut record = BaseRecord::<[u8], [u8]>::to(&output.topic);
+            record.key = output.key.as_deref();
+            record.payload = output.value.as_deref();
+            record.partition = output.partition;
+            record.headers = output.headers;
+            match self.producer.send(record) {
+                Ok(()) => info!(topic = &*output.topic, "late answer published"),
+                Err((error, _)) => error!(%error, topic = &*output.topic, "a late answer is lost"),
+            }
+        }
+    }
+
+    /// Waits until everything is delivered.
+    pub fn flush(&self, patience: Duration) {
+        if let Err(error) = self.producer.flush(patience) {
+            error!(%error, "late answers may be lost");
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! The binds that serve one or several lanes, and the tasks that feed them.
+//!
+//! A station opens its binds when the first of its lanes has made its first commit, never
+//! before: until then a predecessor may still be at work. It closes them when the last of
+//! its lanes is given up.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::runtime::Handle as Runtime;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tracing::debug;
+
+use crate::esme::{self, Client, Inbound, Lease, Outcome, Rate, State, Throttle, Token};
+
+use super::books::{BindRef, Books, Pace, StationId};
+
+/// Records taken from the books at once.
+const BATCH: usize = 64;
+
+/// Makes the receiver of deliver_sm for a bind, by the bind's name.
+pub type InboundOf = Arc<dyn Fn(&str) -> Arc<dyn Inbound> + Send + Sync>;
+
+/// What a station is made of.
+pub struct Plan {
+    /// Its binds.
+    pub binds: Vec<esme::Options>,
+    /// Who takes what the SMSC delivers, one for each bind.
+    pub inbound: InboundOf,
+    /// The account's rate, shared with its other stations.
+    pub account: Arc<Mutex<Rate>>,
+    /// Limit of each bind, in submit_sm per second; infinite without one.
+    pub per_bind: f64,
+    /// Whether either rate is finite.
+    pub limited: bool,
+    /// How long an answer is waited for.
+    pub response: Duration,
+    /// The window of each bind.
+    pub window: usize,
+}
+
+/// A running station.
+pub struct Station {
+    /// Its name in the books.
+    pub id: StationId,
+    closing: watch::Sender<Option<Duration>>,
+    task: tokio::task::JoinHandle<()>,
+    handles: Arc<Mutex<Vec<esme::Handle>>>,
+}
+
+impl Station {
+    /// A station that opens its binds as soon as one of its lanes is open.
+    pub fn start(plan: Plan, books: Arc<Books>, lease: Lease, rate: f64, on: &Runtime) -> Self {
+        let (id, opened) = books.add_station(plan.window, rate);
+        let (closing, closed) = watch::channel(None);
+        let handles = Arc::new(Mutex::new(Vec::new()));
+        let work = serve(plan, books, lease, id, opened, closed, handles.clone());
+        Station {
+            id,
+            closing,
+            task: on.spawn(work),
+            handles,
+        }
+    }
+
+    /// The state of each bind.
+    pub fn states(&self) -> Vec<State> {
+        let handles = self.handles.lock();
+        handles.iter().map(|h| h.state().borrow().clone()).collect()
+    }
+
+    /// Stops writing, waits up to `drain` for answers, unbinds. When this returns, every
+    /// outcome has been told.
+    pub async fn close(self, drain: Duration) {
+        self.closing.send_replace(Some(drain));
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "a station ended badly");
+        }
+    }
+}
+
+async fn serve(
+    plan: Plan,
+    books: Arc<Books>,
+    lease: Lease,
+    id: StationId,
+    opened: Arc<Notify>,
+    mut closing: watch::Receiver<Option<Duration>>,
+    handles: Arc<Mutex<Vec<esme::Handle>>>,
+) {
+    tokio::select! {
+        () = opened.notified() => {}
+        _ = closing.wait_for(Option::is_some) => {
+            books.remove_station(id);
+            return;
+        }
+    }
+    let mut tasks = JoinSet::new();
+    let mut binds = Vec::new();
+    for options in &plan.binds {
+        let bind = books.add_bind(id, options.name.as_str().into());
+        let desk = Arc::new(Desk {
+            books: books.clone(),
+            bind: bind.clone(),
+            throttle: Mutex::new(Throttle::new()),
+        });
+        let inbound = (plan.inbound)(&options.name);
+        let (service, handle) =
+            esme::Bind::new(options.clone(), desk.clone(), inbound, lease.clone());
+        handles.lock().push(handle.clone());
+        binds.push(bind.clone());
+        tasks.spawn(service.run());
+        tasks.spawn(follow(handle.clone(), books.clone(), bind));
+        if options.mode.submits() {
+            let sender = Sender {
+                handle,
+                desk,
+                account: plan.account.clone(),
+                own: Mutex::new(Rate::new(plan.per_bind, burst(plan.per_bind))),
+                limited: plan.limited,
+                response: plan.response,
+            };
+            tasks.spawn(sender.run());
+        }
+    }
+    let drain = match closing.wait_for(Option::is_some).await {
+        Ok(drain) => drain.unwrap_or_default(),
+        Err(_) => Duration::ZERO,
+    };
+    let open = handles.lock().clone();
+    let mut closes = JoinSet::new();
+    for handle in open {
+        closes.spawn(async move { handle.close(drain).await });
+    }
+    while closes.join_next().await.is_some() {}
+    tasks.shutdown().await;
+    for bind in &binds {
+        books.unbound(bind);
+    }
+    books.remove_station(id);
+}
+
+/// How many submit_sm may go at once: what is due within the timer's resolution.
+pub fn burst(per_second: f64) -> u32 {
+    // A float beyond the range becomes its end.
+    (per_second / 50.0).max(1.0) as u32
+}
+
+/// Tells the books when the bind has a session and when it has lost it.
+async fn follow(handle: esme::Handle, books: Arc<Books>, bind: BindRef) {
+    let mut state = handle.state();
+    let mut session = None;
+    loop {
+        let now = match &*state.borrow_and_update() {
+            State::Bound { generation, .. } => Some(*generation),
+            // Answers still come.
+            State::Frozen => session,
+            _ => None,
+        };
+        if now != session {
+            if session.is_some() {
+                books.unbound(&bind);
+            }
+            if now.is_some() {
+                books.bound(&bind);
+            }
+            session = now;
+        }
+        if state.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Where a bind's outcomes arrive.
+struct Desk {
+    books: Arc<Books>,
+    bind: BindRef,
+    throttle: Mutex<Throttle>,
+}
+
+impl Client for Desk {
+    fn outcome(&self, token: Token, outcome: Outcome) {
+        let pace = self.books.outcome(&self.bind, token, outcome);
+        let now = Instant::now();
+        match pace {
+            Pace::Throttled => {
+                self.throttle.lock().throttled(now);
+                self.bind.wake.notify_one();
+            }
+            Pace::Fine => self.throttle.lock().accepted(now),
+            Pace::Unknown => self.bind.wake.notify_one(),
+        }
+    }
+}
+
+/// Feeds one bind.
+struct Sender {
+    handle: esme::Handle,
+    desk: Arc<Desk>,
+    account: Arc<Mutex<Rate>>,
+    own: Mutex<Rate>,
+    limited: bool,
+    response: Duration,
+}
+
+impl Sender {
+    async fn run(self) {
+        let mut slots = Vec::with_capacity(BATCH);
+        let mut picked = Vec::with_capacity(BATCH);
+        let books = self.desk.books.clone();
+        while let Some(slot) = self.handle.slot().await {
+            slots.push(slot);
+            let mut due = None;
+            if self.gather(&mut slots, &mut due).await {
+                due = books.pick(&self.desk.bind, slots.len(), &mut picked);
+            }
+            if picked.is_empty() {
+                // The slots go back: a session that is lost meanwhile must not be waited on.
+                slots.clear();
+                self.wait(due).await;
+                continue;
+            }
+            for (slot, record) in slots.drain(..).zip(picked.drain(..)) {
+                if slot
+                    .submit(record.token, record.pdu, self.response)
+                    .is_err()
+                {
+                    self.desk.outcome(record.token, Outcome::NotSent);
+                }
+            }
+        }
+        debug!(bind = &*self.desk.bind.name, "no more slots");
+    }
+
+    /// Adds the slots that may be used at once. `false` if there is nothing to send, which
+    /// must be known before a place in the rate's line is taken.
+    async fn gather(&self, slots: &mut Vec<esme::Slot>, due: &mut Option<Instant>) -> bool {
+        let throttled = self.desk.throttle.lock().limit().is_some();
+        if !self.limited && !throttled {
+            let more = std::iter::from_fn(|| self.handle.try_slot());
+            slots.extend(more.take(BATCH - 1));
+            return true;
+        }
+        let waiting = self.desk.books.peek(&self.desk.bind, BATCH, due);
+        if waiting == 0 {
+            return false;
+        }
+        while !self.take_place() {
+            tokio::time::sleep(self.delay()).await;
+        }
+        while slots.len() < waiting {
+            let Some(slot) = self.handle.try_slot() else {
+                break;
+            };
+            if !self.take_place() {
+                break;
+            }
+            slots.push(slot);
+        }
+        true
+    }
+
+    /// How long until one submit_sm may go; in small steps, because the rate may be set anew
+    /// meanwhile.
+    fn delay(&self) -> Duration {
+        let now = Instant::now();
+        let delay = self.desk.throttle.lock().delay(now);
+        let delay = delay.max(self.own.lock().delay(now));
+        let delay = delay.max(self.account.lock().delay(now));
+        delay.clamp(Duration::from_millis(1), Duration::from_millis(200))
+    }
+
+    /// Takes a place in every line at once, or in none.
+    fn take_place(&self) -> bool {
+        let now = Instant::now();
+        let mut throttle = self.desk.throttle.lock();
+        let mut own = self.own.lock();
+        let free = throttle.delay(now).is_zero() && own.delay(now).is_zero();
+        if free && self.account.lock().take(now) {
+            own.take(now);
+            throttle.sent(now);
+            return true;
+        }
+        false
+    }
+
+    async fn wait(&self, due: Option<Instant>) {
+        let wake = self.desk.bind.wake.notified();
+        match due {
+            None => wake.await,
+            Some(due) => {
+                let _ = tokio::time::timeout_at(due.into(), wake).await;
+            }
+        }
+    }
+}

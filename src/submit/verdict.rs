@@ -1,0 +1,125 @@
+//! What an answer means for the message: pure decisions, one place.
+
+use std::time::{Duration, Instant};
+
+use crate::settings::InDoubt;
+use crate::smpp::Status;
+
+use super::options::{OnStatus, Settings};
+
+/// What is known of a message when its fate is decided.
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    /// Retries so far (not counting losses).
+    pub retries: u32,
+    /// After this it is not tried again.
+    pub deadline: Instant,
+    /// When it was first held here for a retry.
+    pub held_since: Instant,
+}
+
+/// What an answer means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The terminal result, accepted or rejected.
+    Final,
+    /// Sent again as soon as the bind's throttle allows.
+    Throttled,
+    /// Sent again after this time.
+    Retry(Duration),
+    /// Put back onto its topic, to be sent after this time.
+    PutBack(Duration),
+    /// It would have been tried again, but its deadline has come.
+    Overdue,
+}
+
+/// Decides over an answer.
+pub fn on_answer(status: Status, case: &Case, settings: &Settings, now: Instant) -> Verdict {
+    let on = match status {
+        Status::ROK => return Verdict::Final,
+        other => settings.status.get(other.0),
+    };
+    if on == OnStatus::Reject {
+        return Verdict::Final;
+    }
+    if now >= case.deadline {
+        return Verdict::Overdue;
+    }
+    let delay = retry_delay(settings.retry_delay.get(), case.retries)
+        .min(case.deadline.saturating_duration_since(now));
+    let held = now.saturating_duration_since(case.held_since);
+    match on {
+        OnStatus::Throttle => Verdict::Throttled,
+        _ if held + delay > settings.max_hold.get() => Verdict::PutBack(delay),
+        _ => Verdict::Retry(delay),
+    }
+}
+
+/// Doubles with each retry, up to five minutes.
+fn retry_delay(first: Duration, retries: u32) -> Duration {
+    first
+        .saturating_mul(1 << retries.min(16))
+        .min(Duration::from_secs(300))
+}
+
+/// Whether a message that may have been sent `attempts` times goes out again.
+pub fn resends(policy: InDoubt, max_resends: u32, attempts: u8) -> bool {
+    policy == InDoubt::Resend && u32::from(attempts) <= max_resends
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn case(now: Instant) -> Case {
+        Case {
+            retries: 0,
+            deadline: now + Duration::from_secs(60),
+            held_since: now,
+        }
+    }
+
+    #[test]
+    fn acceptance_and_rejection_are_final() {
+        let (s, now) = (Settings::default(), Instant::now());
+        for status in [Status::ROK, Status::RINVDSTADR, Status(0x4ff)] {
+            assert_eq!(on_answer(status, &case(now), &s, now), Verdict::Final);
+        }
+    }
+
+    #[test]
+    fn throttling_waits_at_the_head_until_the_deadline() {
+        let (s, now) = (Settings::default(), Instant::now());
+        let late = now + Duration::from_secs(59);
+        let over = now + Duration::from_secs(60);
+        for status in [Status::RTHROTTLED, Status::RMSGQFUL] {
+            assert_eq!(
+                on_answer(status, &case(now), &s, late),
+                Verdict::Throttled,
+                "never put back: the head of the line waits"
+            );
+            assert_eq!(on_answer(status, &case(now), &s, over), Verdict::Overdue);
+        }
+    }
+
+    #[test]
+    fn a_retry_waits_longer_each_time_and_then_goes_back_to_its_topic() {
+        let (s, now) = (Settings::default(), Instant::now());
+        let mut case = case(now);
+        case.deadline = now + Duration::from_secs(3600);
+        let delays: Vec<Verdict> = (0..6)
+            .map(|retries| on_answer(Status::RSYSERR, &Case { retries, ..case }, &s, now))
+            .collect();
+        let retry = |s| Verdict::Retry(Duration::from_secs(s));
+        assert_eq!(delays[..5], [1, 2, 4, 8, 16].map(retry));
+        assert_eq!(delays[5], Verdict::PutBack(Duration::from_secs(32)));
+    }
+
+    #[test]
+    fn a_message_in_doubt_is_resent_as_often_as_allowed() {
+        assert!(!resends(InDoubt::Report, 5, 1));
+        assert!(resends(InDoubt::Resend, 1, 1));
+        assert!(!resends(InDoubt::Resend, 1, 2));
+        assert!(!resends(InDoubt::Resend, 0, 1));
+    }
+}
