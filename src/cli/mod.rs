@@ -9,6 +9,7 @@ mod failure;
 mod offsets;
 mod output;
 mod send;
+mod smsc;
 mod tail;
 mod version;
 
@@ -51,6 +52,7 @@ enum Command {
     Check(check::Args),
     Send(send::Args),
     Tail(tail::Args),
+    Smsc(Box<smsc::Args>),
     Offsets(offsets::Args),
     Config(config::Args),
     Completions(completions::Args),
@@ -121,6 +123,7 @@ impl Command {
             Command::Check(args) => check::run(&args),
             Command::Send(args) => send::run(&args),
             Command::Tail(args) => tail::run(&args),
+            Command::Smsc(args) => smsc::run(*args),
             Command::Offsets(args) => offsets::run(&args),
             Command::Config(args) => config::run(&args),
             Command::Completions(args) => completions::run(&args, &mut Cli::command()),

@@ -12,8 +12,7 @@ use serde::Serialize;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::receipt::State;
-use crate::smpp::{Command, Status};
+use crate::smpp::{Command, MessageState, Status};
 
 /// What a session may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -72,7 +71,7 @@ pub(super) struct Delivery {
 
 pub(super) enum What {
     /// The receipt for the message of this number.
-    Receipt { number: u64, state: State },
+    Receipt { number: u64, state: MessageState },
     /// The inbound message of this number.
     Inbound { number: u64 },
 }

@@ -10,8 +10,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use super::account::Mode;
-use super::receipt::State;
-use crate::smpp::Status;
+use crate::smpp::{MessageState, Status};
 
 /// One line of the journal file. A line is in the file before the PDU it is about is answered.
 #[derive(Clone, Debug, Serialize)]
@@ -53,8 +52,9 @@ pub enum Entry<'a> {
         account: &'a str,
         /// The message's id as in submit_sm_resp.
         message_id: &'a str,
-        /// What the receipt said.
-        state: State,
+        /// What the receipt said, as in its text.
+        #[serde(serialize_with = "as_stat")]
+        state: MessageState,
         /// How often it had been sent.
         tries: u32,
     },
@@ -130,6 +130,10 @@ fn as_hex<S: serde::Serializer>(octets: &[u8], serializer: S) -> Result<S::Ok, S
         .flat_map(|o| [digit(o >> 4), digit(o & 0x0f)])
         .collect();
     serializer.serialize_str(&text)
+}
+
+fn as_stat<S: serde::Serializer>(state: &MessageState, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(state.stat())
 }
 
 fn as_shown<S: serde::Serializer>(status: &Status, serializer: S) -> Result<S::Ok, S::Error> {

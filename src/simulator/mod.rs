@@ -56,7 +56,6 @@ pub use id::{Form, MessageIds};
 pub use journal::{Accepted, Entry};
 pub use mo::Mo;
 pub use options::{Account, Inbound, Options, Outcomes, Receipts, Spread};
-pub use receipt::State;
 pub use totals::Totals;
 
 use crate::smpp::{EncodeError, Status};

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::fault::Fault;
 use super::id::MessageIds;
-use super::receipt::State;
 use crate::settings::Time;
+use crate::smpp::MessageState;
 
 /// Everything a simulated SMSC can be told. The default answers anybody at once, on a free port of
 /// the loopback interface, and sends a DELIVRD receipt one second later.
@@ -222,13 +222,13 @@ impl fmt::Display for Spread {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Outcomes {
-    weights: Vec<(Option<State>, u32)>,
+    weights: Vec<(Option<MessageState>, u32)>,
     total: u32,
 }
 
 impl Outcomes {
     /// Every message ends in `state`.
-    pub fn always(state: State) -> Self {
+    pub fn always(state: MessageState) -> Self {
         Outcomes {
             weights: vec![(Some(state), 1)],
             total: 1,
@@ -236,7 +236,7 @@ impl Outcomes {
     }
 
     /// The fate of one message; `None` is silence.
-    pub fn draw(&self, rng: &mut fastrand::Rng) -> Option<State> {
+    pub fn draw(&self, rng: &mut fastrand::Rng) -> Option<MessageState> {
         if let [(only, _)] = self.weights[..] {
             return only;
         }
@@ -253,7 +253,7 @@ impl Outcomes {
 
 impl Default for Outcomes {
     fn default() -> Self {
-        Outcomes::always(State::Delivered)
+        Outcomes::always(MessageState::Delivered)
     }
 }
 
@@ -266,7 +266,9 @@ impl FromStr for Outcomes {
             let (name, weight) = item.trim().split_once('=').unwrap_or((item.trim(), "1"));
             let state = match name {
                 "NONE" => None,
-                name => Some(name.parse()?),
+                name => Some(MessageState::from_stat(name).ok_or_else(|| {
+                    format!("unknown outcome {name:?}: use such as DELIVRD, UNDELIV, EXPIRED, REJECTD or NONE")
+                })?),
             };
             let weight: u32 = weight.parse().map_err(|_| {
                 format!("weight {weight:?} of {name} is not a whole number from 0 to 4294967295")
@@ -289,7 +291,7 @@ impl fmt::Display for Outcomes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (n, (state, weight)) in self.weights.iter().enumerate() {
             let comma = if n == 0 { "" } else { "," };
-            let name = state.map_or("NONE", State::name);
+            let name = state.map_or("NONE", MessageState::stat);
             write!(f, "{comma}{name}={weight}")?;
         }
         Ok(())
@@ -349,8 +351,8 @@ mod tests {
         let mut rng = fastrand::Rng::with_seed(7);
         let drawn: Vec<_> = (0..10_000).map(|_| outcomes.draw(&mut rng)).collect();
         let count = |state| drawn.iter().filter(|s| **s == state).count();
-        assert!((8_700..9_300).contains(&count(Some(State::Delivered))));
-        assert!((700..1_100).contains(&count(Some(State::Undeliverable))));
+        assert!((8_700..9_300).contains(&count(Some(MessageState::Delivered))));
+        assert!((700..1_100).contains(&count(Some(MessageState::Undeliverable))));
         assert!((50..200).contains(&count(None)));
     }
 
@@ -358,7 +360,7 @@ mod tests {
     fn outcomes_that_mean_nothing_are_refused() {
         for text in [
             "",
-            "DELIVERED=1",
+            "SENT=1",
             "DELIVRD=x",
             "DELIVRD=0",
             "NONE=4294967295,DELIVRD=1",

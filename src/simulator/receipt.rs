@@ -1,16 +1,14 @@
 //! Delivery receipts as most SMSCs write them (SMPP 3.4 appendix B).
 
 use std::fmt::Write as _;
-use std::str::FromStr;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde::{Deserialize, Serialize};
 
 use super::options::Receipts;
 use crate::smpp::pdu::Sm;
 use crate::smpp::tlv::push_tlv;
-use crate::smpp::{Command, EncodeError, Status, Tag, Tlvs};
+use crate::smpp::{Command, EncodeError, MessageState, Status, Tag, Tlvs};
 
 /// esm_class of a deliver_sm that carries a delivery receipt (SMPP 3.4 §5.2.12).
 const RECEIPT: u8 = 0x04;
@@ -18,84 +16,14 @@ const RECEIPT: u8 = 0x04;
 /// Octets of the message that a receipt repeats.
 const EXCERPT: usize = 20;
 
-/// The state of a message (SMPP 3.4 §5.2.28), named as in the text of a receipt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum State {
-    /// On its way.
-    #[serde(rename = "ENROUTE")]
-    Enroute = 1,
-    /// Delivered to the handset.
-    #[serde(rename = "DELIVRD")]
-    Delivered = 2,
-    /// Its validity period ended.
-    #[serde(rename = "EXPIRED")]
-    Expired = 3,
-    /// Deleted or cancelled.
-    #[serde(rename = "DELETED")]
-    Deleted = 4,
-    /// Cannot be delivered.
-    #[serde(rename = "UNDELIV")]
-    Undeliverable = 5,
-    /// Accepted, for instance read by customer service.
-    #[serde(rename = "ACCEPTD")]
-    Accepted = 6,
-    /// Nobody knows.
-    #[serde(rename = "UNKNOWN")]
-    Unknown = 7,
-    /// Rejected.
-    #[serde(rename = "REJECTD")]
-    Rejected = 8,
-}
-
-impl State {
-    const ALL: [State; 8] = [
-        State::Enroute,
-        State::Delivered,
-        State::Expired,
-        State::Deleted,
-        State::Undeliverable,
-        State::Accepted,
-        State::Unknown,
-        State::Rejected,
-    ];
-
-    /// The name in the text of a receipt, such as `DELIVRD`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            State::Enroute => "ENROUTE",
-            State::Delivered => "DELIVRD",
-            State::Expired => "EXPIRED",
-            State::Deleted => "DELETED",
-            State::Undeliverable => "UNDELIV",
-            State::Accepted => "ACCEPTD",
-            State::Unknown => "UNKNOWN",
-            State::Rejected => "REJECTD",
-        }
-    }
-
-    /// Whether registered_delivery asks for a receipt of this outcome (SMPP 3.4 §5.2.17: 1 of any,
-    /// 2 of failures; SMPP 5.0 §4.7.21: 3 of successes).
-    pub(super) const fn wanted(self, registered_delivery: u8) -> bool {
-        match registered_delivery & 0x03 {
-            0 => false,
-            1 => true,
-            2 => !matches!(self, State::Delivered),
-            _ => matches!(self, State::Delivered),
-        }
-    }
-}
-
-impl FromStr for State {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        State::ALL
-            .into_iter()
-            .find(|state| state.name() == text)
-            .ok_or_else(|| {
-                let names = State::ALL.map(State::name).join(", ");
-                format!("unknown state {text:?}: use one of {names}")
-            })
+/// Whether registered_delivery asks for a receipt of this outcome (SMPP 3.4 §5.2.17: 1 of any,
+/// 2 of failures; SMPP 5.0 §4.7.21: 3 of successes).
+pub(super) fn wanted(state: MessageState, registered_delivery: u8) -> bool {
+    match registered_delivery & 0x03 {
+        0 => false,
+        1 => true,
+        2 => state != MessageState::Delivered,
+        _ => state == MessageState::Delivered,
     }
 }
 
@@ -105,7 +33,7 @@ pub(super) struct Receipt<'a> {
     pub message: &'a Sm<'a>,
     /// The message's octets, wherever they stood.
     pub octets: &'a [u8],
-    pub state: State,
+    pub state: MessageState,
     pub submitted: Timestamp,
     pub done: Timestamp,
 }
@@ -125,7 +53,7 @@ impl Receipt<'_> {
                 Tag::RECEIPTED_MESSAGE_ID,
                 &[self.id.as_bytes(), b"\0"].concat(),
             )?;
-            push_tlv(&mut tlvs, Tag::MESSAGE_STATE, &[self.state as u8])?;
+            push_tlv(&mut tlvs, Tag::MESSAGE_STATE, &[self.state.value()])?;
         }
         if let Some(reference) = self.message.tlvs.get(Tag::USER_MESSAGE_REFERENCE) {
             push_tlv(&mut tlvs, Tag::USER_MESSAGE_REFERENCE, reference)?;
@@ -144,7 +72,7 @@ impl Receipt<'_> {
     }
 
     fn text(&self) -> Vec<u8> {
-        let delivered = u8::from(self.state == State::Delivered);
+        let delivered = u8::from(self.state == MessageState::Delivered);
         let mut text = String::with_capacity(160);
         // Writing to a String cannot fail.
         let _ = write!(
@@ -153,7 +81,7 @@ impl Receipt<'_> {
             self.id,
             minute(self.submitted),
             minute(self.done),
-            self.state.name(),
+            self.state.stat(),
             1 - delivered,
         );
         let mut text = text.into_bytes();
@@ -180,7 +108,7 @@ mod tests {
     use super::*;
     use crate::smpp::{Address, Pdu, frame};
 
-    fn receipt_of(as_told: &Receipts, state: State) -> Vec<u8> {
+    fn receipt_of(as_told: &Receipts, state: MessageState) -> Vec<u8> {
         let mut tlvs = Vec::new();
         push_tlv(&mut tlvs, Tag::USER_MESSAGE_REFERENCE, &[0, 7]).unwrap();
         let message = Sm {
@@ -212,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_receipt_reads_as_in_appendix_b_and_goes_back_to_the_sender() {
-        let pdu = receipt_of(&Receipts::default(), State::Delivered);
+        let pdu = receipt_of(&Receipts::default(), MessageState::Delivered);
         let sm = read(&pdu);
         assert_eq!(
             String::from_utf8_lossy(sm.short_message),
@@ -235,14 +163,14 @@ mod tests {
             text: false,
             ..Receipts::default()
         };
-        let pdu = receipt_of(&bare, State::Expired);
+        let pdu = receipt_of(&bare, MessageState::Expired);
         assert_eq!(read(&pdu).short_message, b"");
         assert_eq!(read(&pdu).tlvs.get(Tag::MESSAGE_STATE), Some(&[3][..]));
         let old = Receipts {
             tlvs: false,
             ..Receipts::default()
         };
-        let pdu = receipt_of(&old, State::Expired);
+        let pdu = receipt_of(&old, MessageState::Expired);
         let text = String::from_utf8_lossy(read(&pdu).short_message).into_owned();
         assert!(
             text.contains("dlvrd:000") && text.contains("stat:EXPIRED err:001"),
@@ -254,7 +182,8 @@ mod tests {
     #[test]
     fn registered_delivery_decides_which_outcomes_are_told() {
         let told = |registered| {
-            [State::Delivered, State::Undeliverable].map(|state| state.wanted(registered))
+            [MessageState::Delivered, MessageState::Undeliverable]
+                .map(|state| wanted(state, registered))
         };
         assert_eq!(told(0), [false, false]);
         assert_eq!(told(1), [true, true]);

@@ -6,7 +6,7 @@ use super::{End, Session};
 use crate::simulator::account::{Delivery, What};
 use crate::simulator::fault::{Ending, Plan, Subject};
 use crate::simulator::journal::{Accepted, readable};
-use crate::simulator::receipt::Receipt;
+use crate::simulator::receipt::{Receipt, wanted};
 use crate::smpp::pdu::{DataSm, Sm, SmResp};
 use crate::smpp::{Command, Frame, Status, Tag, frame};
 
@@ -124,7 +124,7 @@ impl Session {
         let Some(state) = told.outcomes.draw(&mut self.rng) else {
             return;
         };
-        if !told.always && !state.wanted(message.registered_delivery) {
+        if !told.always && !wanted(state, message.registered_delivery) {
             return;
         }
         let number = if plan.stray {
