@@ -3,6 +3,7 @@
 mod broker;
 mod client;
 mod connector;
+mod fake_smsc;
 mod fetch;
 mod process;
 mod smsc;
@@ -10,5 +11,6 @@ mod smsc;
 pub use broker::{Broker, kafka};
 pub use client::{Kafka, Record, Send, becomes, eventually, unique, wait};
 pub use connector::Connector;
+pub use fake_smsc::{FakeSmsc, Reply, Submit};
 pub use process::{Process, free_port, scratch};
 pub use smsc::Smsc;

@@ -1,0 +1,376 @@
+//! An SMSC of a few lines that does exactly what a test tells it, in octets.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::client::eventually;
+
+const RESPONSE: u32 = 0x8000_0000;
+const BIND_RECEIVER: u32 = 1;
+const BIND_TRANSMITTER: u32 = 2;
+const SUBMIT_SM: u32 = 4;
+const DELIVER_SM: u32 = 5;
+const UNBIND: u32 = 6;
+const BIND_TRANSCEIVER: u32 = 9;
+const ENQUIRE_LINK: u32 = 0x15;
+const MESSAGE_PAYLOAD: u16 = 0x0424;
+
+/// A submit_sm as it arrived.
+#[derive(Clone, Debug)]
+pub struct Submit {
+    /// The session it came on, from 1 in the order of their connections.
+    pub session: u32,
+    /// Its sequence_number.
+    pub sequence: u32,
+    /// source_addr.
+    pub source: String,
+    /// destination_addr.
+    pub destination: String,
+    /// esm_class.
+    pub esm_class: u8,
+    /// data_coding.
+    pub data_coding: u8,
+    /// short_message, or message_payload if there is one.
+    pub octets: Vec<u8>,
+    /// When it was read.
+    pub at: Instant,
+}
+
+impl Submit {
+    /// The message as ASCII, which is also its GSM 03.38 for plain letters.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.octets).into_owned()
+    }
+}
+
+/// What the SMSC does with a submit_sm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// Accepts it under the next message id: M1, M2, ...
+    Accept,
+    /// Accepts it under this message id.
+    As(String),
+    /// Refuses it with a command_status.
+    Status(u32),
+    /// Says nothing; [`FakeSmsc::answer`] may do so later.
+    Silence,
+    /// Closes the connection.
+    Drop,
+}
+
+/// A session: one connection.
+#[derive(Debug)]
+struct Session {
+    stream: TcpStream,
+    /// Which bind, if any yet.
+    bind: Option<u32>,
+    open: bool,
+    unbound: bool,
+}
+
+type Script = Box<dyn FnMut(&Submit) -> Reply + Send>;
+
+struct Shared {
+    script: Mutex<Script>,
+    submits: Mutex<Vec<Submit>>,
+    sessions: Mutex<BTreeMap<u32, Session>>,
+    /// command_status of each deliver_sm_resp by session and sequence number.
+    acknowledged: Mutex<HashMap<(u32, u32), u32>>,
+    ids: AtomicU32,
+    sequence: AtomicU32,
+    refuse_binds: AtomicU32,
+}
+
+/// See the [module](self).
+#[derive(Clone)]
+pub struct FakeSmsc {
+    port: u16,
+    shared: Arc<Shared>,
+}
+
+impl FakeSmsc {
+    /// One that accepts everything.
+    pub fn start() -> FakeSmsc {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        let shared = Arc::new(Shared {
+            script: Mutex::new(Box::new(|_| Reply::Accept)),
+            submits: Mutex::default(),
+            sessions: Mutex::default(),
+            acknowledged: Mutex::default(),
+            ids: AtomicU32::new(0),
+            sequence: AtomicU32::new(0),
+            refuse_binds: AtomicU32::new(0),
+        });
+        let smsc = FakeSmsc { port, shared };
+        let serving = smsc.clone();
+        std::thread::spawn(move || {
+            for (n, stream) in (1..).zip(listener.incoming()) {
+                let (smsc, stream) = (serving.clone(), stream.expect("a connection"));
+                std::thread::spawn(move || smsc.serve(n, stream));
+            }
+        });
+        smsc
+    }
+
+    /// The port it listens on, on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// From now on each submit_sm gets the reply `script` gives.
+    pub fn script(&self, script: impl FnMut(&Submit) -> Reply + Send + 'static) {
+        *self.shared.script.lock().unwrap() = Box::new(script);
+    }
+
+    /// From now on binds are refused with this command_status; 0 accepts them again.
+    pub fn refuse_binds(&self, status: u32) {
+        self.shared.refuse_binds.store(status, SeqCst);
+    }
+
+    /// Every submit_sm so far, in the order of arrival.
+    pub fn submits(&self) -> Vec<Submit> {
+        self.shared.submits.lock().unwrap().clone()
+    }
+
+    /// The texts of every submit_sm so far.
+    pub fn texts(&self) -> Vec<String> {
+        self.submits().iter().map(Submit::text).collect()
+    }
+
+    /// Waits for at least `n` submit_sm.
+    pub fn wait_submits(&self, n: usize) -> Vec<Submit> {
+        let what = format!("{n} submit_sm");
+        eventually(&what, Duration::from_secs(30), || self.submits().len() >= n);
+        self.submits()
+    }
+
+    /// How many sessions are bound now.
+    pub fn bound(&self) -> usize {
+        let sessions = self.shared.sessions.lock().unwrap();
+        sessions
+            .values()
+            .filter(|s| s.open && s.bind.is_some())
+            .count()
+    }
+
+    /// How many sessions were ended by an unbind of the other side.
+    pub fn unbound(&self) -> usize {
+        let sessions = self.shared.sessions.lock().unwrap();
+        sessions.values().filter(|s| s.unbound).count()
+    }
+
+    /// How many connections there were.
+    pub fn connections(&self) -> usize {
+        self.shared.sessions.lock().unwrap().len()
+    }
+
+    /// Waits until `n` sessions are bound.
+    pub fn wait_bound(&self, n: usize) {
+        let what = format!("{n} sessions are bound");
+        eventually(&what, Duration::from_secs(60), || self.bound() == n);
+    }
+
+    /// Closes every connection.
+    pub fn drop_connections(&self) {
+        for session in self.shared.sessions.lock().unwrap().values() {
+            let _ = session.stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Answers a submit_sm that got silence.
+    pub fn answer(&self, submit: &Submit, message_id: &str) {
+        let body = [message_id.as_bytes(), b"\0"].concat();
+        self.send(
+            submit.session,
+            SUBMIT_SM | RESPONSE,
+            0,
+            submit.sequence,
+            &body,
+        );
+    }
+
+    /// Sends a receipt: `DELIVRD` for this message id.
+    pub fn receipt(&self, message_id: &str) -> u32 {
+        self.receipt_of(message_id, "DELIVRD")
+    }
+
+    /// Sends a receipt with this `stat`; returns the command_status it was answered with.
+    pub fn receipt_of(&self, message_id: &str, stat: &str) -> u32 {
+        let text = format!(
+            "id:{message_id} sub:001 dlvrd:001 submit date:2601020304 done date:2601020305 stat:{stat} err:000 text:"
+        );
+        self.deliver(4, "41791234567", "1000", text.as_bytes())
+    }
+
+    /// Sends a deliver_sm over any bind that receives and waits for its command_status.
+    pub fn deliver(&self, esm_class: u8, source: &str, destination: &str, text: &[u8]) -> u32 {
+        let (session, sequence) = self.deliver_now(esm_class, source, destination, text);
+        let what = "a deliver_sm_resp";
+        let status = || self.status_of(session, sequence);
+        eventually(what, Duration::from_secs(60), || status().is_some());
+        status().expect("just seen")
+    }
+
+    /// Sends a deliver_sm and does not wait; returns its session and sequence number.
+    pub fn deliver_now(&self, esm_class: u8, source: &str, to: &str, text: &[u8]) -> (u32, u32) {
+        let sequence = self.shared.sequence.fetch_add(1, SeqCst) + 1;
+        let mut body = format!("\0\x01\x01{source}\0\x01\x01{to}\0").into_bytes();
+        body.extend([esm_class, 0, 0, 0, 0, 0, 0, 0, 0, text.len() as u8]);
+        body.extend(text);
+        let receiving = |s: &Session| s.open && s.bind.is_some_and(|b| b != BIND_TRANSMITTER);
+        let first = || {
+            let sessions = self.shared.sessions.lock().unwrap();
+            sessions.iter().find(|(_, s)| receiving(s)).map(|(n, _)| *n)
+        };
+        eventually("a receiver is bound", Duration::from_secs(60), || {
+            first().is_some()
+        });
+        let session = first().expect("just seen");
+        self.send(session, DELIVER_SM, 0, sequence, &body);
+        (session, sequence)
+    }
+
+    /// The command_status a deliver_sm was answered with, if it was.
+    pub fn status_of(&self, session: u32, sequence: u32) -> Option<u32> {
+        let acknowledged = self.shared.acknowledged.lock().unwrap();
+        acknowledged.get(&(session, sequence)).copied()
+    }
+
+    fn send(&self, session: u32, command: u32, status: u32, sequence: u32, body: &[u8]) {
+        let mut frame = Vec::with_capacity(16 + body.len());
+        for word in [16 + body.len() as u32, command, status, sequence] {
+            frame.extend(word.to_be_bytes());
+        }
+        frame.extend(body);
+        let mut sessions = self.shared.sessions.lock().unwrap();
+        if let Some(session) = sessions.get_mut(&session) {
+            let _ = session.stream.write_all(&frame);
+        }
+    }
+
+    fn serve(&self, n: u32, mut stream: TcpStream) {
+        let _ = stream.set_nodelay(true);
+        let session = Session {
+            stream: stream.try_clone().expect("a stream"),
+            bind: None,
+            open: true,
+            unbound: false,
+        };
+        self.shared.sessions.lock().unwrap().insert(n, session);
+        let mut header = [0; 16];
+        while stream.read_exact(&mut header).is_ok() {
+            let word =
+                |i: usize| u32::from_be_bytes(header[4 * i..4 * i + 4].try_into().expect("4"));
+            let (command, status, sequence) = (word(1), word(2), word(3));
+            let mut body = vec![0; word(0) as usize - 16];
+            if stream.read_exact(&mut body).is_err()
+                || !self.take(n, command, status, sequence, &body)
+            {
+                break;
+            }
+        }
+        let _ = stream.shutdown(Shutdown::Both);
+        if let Some(session) = self.shared.sessions.lock().unwrap().get_mut(&n) {
+            session.open = false;
+        }
+    }
+
+    /// `false` ends the session.
+    fn take(&self, n: u32, command: u32, status: u32, sequence: u32, body: &[u8]) -> bool {
+        match command {
+            BIND_RECEIVER | BIND_TRANSMITTER | BIND_TRANSCEIVER => {
+                let refusal = self.shared.refuse_binds.load(SeqCst);
+                self.send(n, command | RESPONSE, refusal, sequence, b"fake\0");
+                if refusal == 0
+                    && let Some(session) = self.shared.sessions.lock().unwrap().get_mut(&n)
+                {
+                    session.bind = Some(command);
+                }
+            }
+            ENQUIRE_LINK => self.send(n, command | RESPONSE, 0, sequence, b""),
+            UNBIND => {
+                self.send(n, command | RESPONSE, 0, sequence, b"");
+                if let Some(session) = self.shared.sessions.lock().unwrap().get_mut(&n) {
+                    session.unbound = true;
+                }
+                return false;
+            }
+            SUBMIT_SM => return self.submit(n, sequence, body),
+            _ if command == DELIVER_SM | RESPONSE => {
+                let mut acknowledged = self.shared.acknowledged.lock().unwrap();
+                acknowledged.insert((n, sequence), status);
+            }
+            _ => {}
+        }
+        true
+    }
+
+    fn submit(&self, n: u32, sequence: u32, body: &[u8]) -> bool {
+        let submit = parse(n, sequence, body);
+        // Noted before it is answered, as an SMSC would.
+        self.shared.submits.lock().unwrap().push(submit.clone());
+        let reply = (self.shared.script.lock().unwrap())(&submit);
+        match reply {
+            Reply::Accept => {
+                let id = self.shared.ids.fetch_add(1, SeqCst) + 1;
+                self.answer(&submit, &format!("M{id}"));
+            }
+            Reply::As(id) => self.answer(&submit, &id),
+            Reply::Status(status) => self.send(n, SUBMIT_SM | RESPONSE, status, sequence, b""),
+            Reply::Silence => {}
+            Reply::Drop => return false,
+        }
+        true
+    }
+}
+
+fn parse(session: u32, sequence: u32, body: &[u8]) -> Submit {
+    let mut rest = body;
+    let take = |rest: &mut &[u8], n: usize| {
+        let (head, tail) = rest.split_at(n);
+        *rest = tail;
+        head.to_vec()
+    };
+    let text = |rest: &mut &[u8]| {
+        let end = rest.iter().position(|o| *o == 0).expect("a C-octet string");
+        let text = take(rest, end + 1);
+        String::from_utf8_lossy(&text[..end]).into_owned()
+    };
+    let address = |rest: &mut &[u8]| {
+        take(rest, 2);
+        text(rest)
+    };
+    text(&mut rest); // service_type
+    let (source, destination) = (address(&mut rest), address(&mut rest));
+    let esm_class = take(&mut rest, 3)[0];
+    text(&mut rest); // schedule_delivery_time
+    text(&mut rest); // validity_period
+    let flags = take(&mut rest, 5);
+    let mut octets = take(&mut rest, flags[4] as usize);
+    while rest.len() >= 4 {
+        let head = take(&mut rest, 4);
+        let (tag, length) = (
+            u16::from_be_bytes([head[0], head[1]]),
+            u16::from_be_bytes([head[2], head[3]]),
+        );
+        let value = take(&mut rest, length as usize);
+        if tag == MESSAGE_PAYLOAD {
+            octets = value;
+        }
+    }
+    Submit {
+        session,
+        sequence,
+        source,
+        destination,
+        esm_class,
+        data_coding: flags[2],
+        octets,
+        at: Instant::now(),
+    }
+}
