@@ -73,6 +73,7 @@ pub(super) fn encode<'a>(
 }
 
 /// Walks through a body.
+#[derive(Clone, Copy)]
 pub(super) struct Reader<'a> {
     body: &'a [u8],
     rest: &'a [u8],
@@ -97,6 +98,16 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// An error about an octet that was just read.
+    pub(super) fn undefined(&self, field: &'static str, value: u8) -> DecodeError {
+        let problem = Problem::Undefined(value.into());
+        DecodeError {
+            field,
+            position: self.position() - 1,
+            problem,
+        }
+    }
+
     #[inline]
     pub(super) fn u8(&mut self, field: &'static str) -> Result<u8, DecodeError> {
         let (octet, rest) = self
@@ -105,6 +116,15 @@ impl<'a> Reader<'a> {
             .ok_or_else(|| self.truncated(field, 1))?;
         self.rest = rest;
         Ok(*octet)
+    }
+
+    pub(super) fn u32(&mut self, field: &'static str) -> Result<u32, DecodeError> {
+        let (word, rest) = self
+            .rest
+            .split_first_chunk()
+            .ok_or_else(|| self.truncated(field, 4))?;
+        self.rest = rest;
+        Ok(u32::from_be_bytes(*word))
     }
 
     /// Text up to a NUL, which is not part of it. Its length is not judged.

@@ -6,13 +6,17 @@
 //! enforces every length.
 
 mod bind;
+mod broadcast;
 mod codec;
 mod manage;
 mod message;
+mod multi;
 
 pub use bind::{Bind, BindResp, Outbind};
+pub use broadcast::{BroadcastSm, CancelBroadcastSm, QueryBroadcastSm};
 pub use manage::{AlertNotification, CancelSm, QuerySm, QuerySmResp, ReplaceSm};
 pub use message::{DataSm, MessageType, REPLY_PATH, Sm, SmResp, UDH_INDICATOR};
+pub use multi::{Destination, Destinations, SubmitMulti, SubmitMultiResp, Unsuccess, Unsuccesses};
 
 use super::{Command, DecodeError, EncodeError, Frame, Header, Status, frame};
 
@@ -115,7 +119,23 @@ pdus! {
     ReplaceSm(ReplaceSm) = REPLACE_SM;
     /// alert_notification
     AlertNotification(AlertNotification) = ALERT_NOTIFICATION;
+    /// submit_multi
+    SubmitMulti(SubmitMulti) = SUBMIT_MULTI;
+    /// submit_multi_resp
+    SubmitMultiResp(SubmitMultiResp) = SUBMIT_MULTI_RESP;
+    /// broadcast_sm
+    BroadcastSm(BroadcastSm) = BROADCAST_SM;
+    /// broadcast_sm_resp
+    BroadcastSmResp(SmResp) = BROADCAST_SM_RESP;
+    /// query_broadcast_sm
+    QueryBroadcastSm(QueryBroadcastSm) = QUERY_BROADCAST_SM;
+    /// query_broadcast_sm_resp
+    QueryBroadcastSmResp(SmResp) = QUERY_BROADCAST_SM_RESP;
+    /// cancel_broadcast_sm
+    CancelBroadcastSm(CancelBroadcastSm) = CANCEL_BROADCAST_SM;
     --
+    /// cancel_broadcast_sm_resp
+    CancelBroadcastSmResp = CANCEL_BROADCAST_SM_RESP;
     /// cancel_sm_resp
     CancelSmResp = CANCEL_SM_RESP;
     /// replace_sm_resp

@@ -151,6 +151,34 @@ fn every(parts: &Parts) -> Vec<Pdu<'_>> {
         esme: data.destination,
         tlvs,
     };
+    let multi = SubmitMulti {
+        service_type: short,
+        source,
+        esm_class,
+        schedule_delivery_time: time,
+        data_coding,
+        short_message: text,
+        tlvs,
+        ..SubmitMulti::default()
+    };
+    let broadcast = BroadcastSm {
+        service_type: short,
+        source,
+        message_id: long,
+        priority_flag,
+        schedule_delivery_time: time,
+        validity_period: time,
+        replace_if_present_flag: flag,
+        data_coding,
+        sm_default_msg_id: flag,
+        tlvs,
+    };
+    let cancel = CancelBroadcastSm {
+        service_type: short,
+        message_id: long,
+        source,
+        tlvs,
+    };
     vec![
         Pdu::BindReceiver(bind),
         Pdu::BindReceiverResp(bound),
@@ -181,6 +209,21 @@ fn every(parts: &Parts) -> Vec<Pdu<'_>> {
         }),
         Pdu::ReplaceSm(replace),
         Pdu::AlertNotification(alert),
+        Pdu::SubmitMulti(multi),
+        Pdu::SubmitMultiResp(SubmitMultiResp {
+            message_id: long,
+            ..Default::default()
+        }),
+        Pdu::BroadcastSm(broadcast),
+        Pdu::BroadcastSmResp(answer),
+        Pdu::QueryBroadcastSm(QueryBroadcastSm {
+            message_id: long,
+            source,
+            tlvs,
+        }),
+        Pdu::QueryBroadcastSmResp(answer),
+        Pdu::CancelBroadcastSm(cancel),
+        Pdu::CancelBroadcastSmResp,
         Pdu::EnquireLink,
         Pdu::GenericNack,
     ]
