@@ -17,22 +17,22 @@ pub(super) fn time<S: Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Err
     ) else {
         return to.collect_str(at);
     };
-    let seconds = rest / 1_000_000;
+    let (seconds, micros) = (rest / 1_000_000, rest % 1_000_000);
     for (place, value) in [
-        (0..4, year),
-        (5..7, month),
-        (8..10, day),
-        (11..13, seconds / 3600),
-        (14..16, seconds / 60 % 60),
-        (17..19, seconds % 60),
-        (20..26, rest % 1_000_000),
+        (0, year / 100),
+        (2, year % 100),
+        (5, month),
+        (8, day),
+        (11, seconds / 3600),
+        (14, seconds / 60 % 60),
+        (17, seconds % 60),
+        (20, micros / 10_000),
+        (22, micros / 100 % 100),
+        (24, micros % 100),
     ] {
-        let mut value = value;
-        for octet in octets[place].iter_mut().rev() {
-            // A remainder of ten fits an octet.
-            *octet = b'0' + (value % 10) as u8;
-            value /= 10;
-        }
+        // Digits fit an octet.
+        octets[place] = b'0' + (value / 10) as u8;
+        octets[place + 1] = b'0' + (value % 10) as u8;
     }
     match std::str::from_utf8(&octets) {
         Ok(text) => to.serialize_str(text),

@@ -248,13 +248,14 @@ fn time(field: &str, when: Option<When>) -> Result<String, Refused> {
 }
 
 fn ascii<'a>(field: &str, text: &'a str) -> Result<&'a [u8], Refused> {
-    match text.chars().find(|c| !c.is_ascii()) {
-        None => Ok(text.as_bytes()),
-        Some(c) => Err(Refused::invalid(
-            field,
-            format!("{field}, {text:?}, contains {c:?}: SMPP takes ASCII there"),
-        )),
+    if text.is_ascii() {
+        return Ok(text.as_bytes());
     }
+    let strange: String = text.chars().filter(|c| !c.is_ascii()).collect();
+    Err(Refused::invalid(
+        field,
+        format!("{field}, {text:?}, contains {strange:?}: SMPP takes ASCII there"),
+    ))
 }
 
 struct Body {

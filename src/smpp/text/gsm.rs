@@ -85,9 +85,15 @@ pub fn units(character: char) -> Option<usize> {
 
 /// Appends the septets of a text; fails at the first character the alphabet lacks.
 pub(super) fn encode(text: &str, out: &mut Vec<u8>) -> Result<(), Stopped> {
+    // Most texts are, or begin with, ASCII that takes one septet a character.
+    let plain = |octet: &u8| octet.is_ascii() && LATIN[usize::from(*octet)] < 0x80;
+    let octets = text.as_bytes();
+    let run = octets.iter().position(|octet| !plain(octet));
+    let (ascii, rest) = text.split_at(run.unwrap_or(octets.len()));
     out.reserve(text.len());
-    for (index, character) in text.chars().enumerate() {
-        let septet = septet(character).ok_or((index, character))?;
+    out.extend(ascii.bytes().map(|octet| LATIN[usize::from(octet)]));
+    for (index, character) in rest.chars().enumerate() {
+        let septet = septet(character).ok_or((ascii.len() + index, character))?;
         if septet & 0x80 != 0 {
             out.push(ESCAPE);
         }

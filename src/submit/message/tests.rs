@@ -194,7 +194,7 @@ fn what_smpp_cannot_carry_is_refused_in_the_records_words() {
         (
             r#""short_message":"a","source":"Zürich""#,
             "source",
-            "contains 'ü'",
+            "contains \"ü\"",
         ),
         (
             r#""short_message":"a","source":"a\u0000b""#,
