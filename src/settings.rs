@@ -237,11 +237,13 @@ pub enum InDoubt {
 
 /// How an SMSC writes its message ids.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum IdForm {
     /// Opaque text: taken as it is, never as a number.
     #[default]
     Text,
+    /// Text in which upper and lower case mean the same.
+    CaseInsensitive,
     /// A decimal number; leading zeros do not count.
     Decimal,
     /// A hexadecimal number; leading zeros and case do not count.

@@ -1,19 +1,36 @@
 //! `kafka-smpp check`: is the configuration good, and does what it names answer?
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::timeout;
+
+use super::broker::{PATIENCE, failed};
 use super::output::{line, table};
-use super::{Failure, Source};
-use crate::config::{Binds, Config};
+use super::topics::State as Topics;
+use super::{Code, Failure, Source, runtime};
+use crate::config::{Binds, Config, Esme};
+use crate::esme::{Bind, Client, Inbound, Lease, Mode, Outcome, Responder, State, Token};
+use crate::kafka::cluster::cluster_id;
 use crate::settings::Octets;
+use crate::smpp::Status;
 
 /// Check the configuration, and with --connect what it names
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   kafka-smpp check --config connector.toml
-  KAFKA_SMPP__ESME__ACME__PASSWORD=... kafka-smpp check --config connector.toml")]
+  kafka-smpp check --config connector.toml --connect
+
+With --connect it asks Kafka for the topics, and binds and unbinds each ESME once for each kind of
+session it has: where the account's binds are all in use, the SMSC refuses that one.")]
 pub(super) struct Args {
     #[command(flatten)]
     source: Source,
+    /// Also connect: Kafka, its topics, and a bind of each ESME
+    #[arg(long)]
+    connect: bool,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
@@ -22,11 +39,14 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     line("\nBuffers hold at most:")?;
     table(["", "octets", ""], &bound(&config))?;
     line("\nThe configuration is good.")?;
-    Ok(())
+    match args.connect {
+        true => connect(&config),
+        false => Ok(()),
+    }
 }
 
 fn esmes(config: &Config) -> Result<(), Failure> {
-    let row = |esme: &crate::config::Esme| {
+    let row = |esme: &Esme| {
         let binds = match esme.binds {
             Binds::PerPartition(n) => format!("{n} per partition"),
             Binds::PerInstance(n) => format!("{n} per process"),
@@ -51,10 +71,96 @@ pub(super) fn bound(config: &Config) -> Vec<[String; 3]> {
     bound
         .into_iter()
         .chain([("together".to_owned(), sum)])
-        .map(|(what, octets)| [what, octets.to_string(), rounded(octets)])
+        .map(|(what, octets)| {
+            let rounded = Octets::mib(octets.div_ceil(1 << 20));
+            [what, octets.to_string(), rounded.to_string()]
+        })
         .collect()
 }
 
-fn rounded(octets: u64) -> String {
-    Octets::mib(octets.div_ceil(1 << 20)).to_string()
+/// Tries everything, then says all that went wrong.
+fn connect(config: &Config) -> Result<(), Failure> {
+    let mut wrong = Vec::new();
+    let mut note = |result: Result<(), Failure>| wrong.extend(result.err().map(|f| f.text));
+    line("")?;
+    note(kafka(config));
+    for esme in &config.esme {
+        for mode in esme.bind.modes() {
+            note(smsc(esme, *mode));
+        }
+    }
+    match wrong.is_empty() {
+        true => Ok(line("Everything answers.")?),
+        false => Err(Failure::new(Code::Unavailable, wrong.join("\n"))),
+    }
+}
+
+fn kafka(config: &Config) -> Result<(), Failure> {
+    let servers = &config.kafka.bootstrap_servers;
+    let id = cluster_id(&config.kafka.client(), PATIENCE)
+        .map_err(failed(format!("Kafka at {servers}")))?;
+    line(format_args!("Kafka at {servers}: cluster {id}"))?;
+    let topics = Topics::of(config)?;
+    topics.print()?;
+    topics.verdict(config)
+}
+
+fn smsc(esme: &Esme, mode: Mode) -> Result<(), Failure> {
+    let what = format!("{} as {}", esme.name, mode.name());
+    match runtime()?.block_on(bind_once(esme, mode)) {
+        Ok(host) => Ok(line(format_args!("{what}: bound to {host}, unbound"))?),
+        Err(why) => Err(Failure::new(Code::Unavailable, format!("{what}: {why}"))),
+    }
+}
+
+/// Binds and unbinds; every host is tried once.
+async fn bind_once(esme: &Esme, mode: Mode) -> Result<String, String> {
+    let options = esme.session(format!("{}/check", esme.name), mode);
+    let patience = (esme.timers.session_init.get() + esme.timers.response.get())
+        .saturating_mul(u32::try_from(esme.hosts.len()).unwrap_or(1));
+    let nobody = Arc::new(Nobody);
+    let (bind, handle) = Bind::new(options, nobody.clone(), nobody, Lease::unlimited());
+    let running = tokio::spawn(bind.run());
+    let mut states = handle.state();
+    let mut reasons = Vec::new();
+    let settled = timeout(patience + Duration::from_secs(1), async {
+        loop {
+            match &*states.borrow_and_update() {
+                State::Bound { host, .. } => return Ok(host.to_string()),
+                State::Refused { status, .. } => {
+                    return Err(format!("{status}: {}", status.advice()));
+                }
+                State::Backoff {
+                    reason, attempts, ..
+                } => {
+                    reasons.push(reason.to_string());
+                    if *attempts as usize >= esme.hosts.len() {
+                        return Err(reasons.join("; "));
+                    }
+                }
+                _ => {}
+            }
+            if states.changed().await.is_err() {
+                return Err("the bind ended".into());
+            }
+        }
+    })
+    .await;
+    handle.close(Duration::from_secs(2)).await;
+    // It has nothing more to say than what the state said.
+    let _ = timeout(Duration::from_secs(5), running).await;
+    settled.unwrap_or_else(|_| Err("no answer in time".into()))
+}
+
+/// Sends nothing; what the SMSC delivers meanwhile it is asked to deliver again later.
+struct Nobody;
+
+impl Client for Nobody {
+    fn outcome(&self, _: Token, _: Outcome) {}
+}
+
+impl Inbound for Nobody {
+    fn receive(&self, _: Bytes, responder: Responder) {
+        responder.respond(Status::RX_T_APPN);
+    }
 }

@@ -11,6 +11,7 @@ mod output;
 mod send;
 mod smsc;
 mod tail;
+mod topics;
 mod version;
 
 use std::ffi::OsString;
@@ -50,6 +51,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Args),
+    Topics(topics::Args),
     Send(send::Args),
     Tail(tail::Args),
     Smsc(Box<smsc::Args>),
@@ -121,6 +123,7 @@ impl Command {
     fn run(self) -> Result<(), Failure> {
         match self {
             Command::Check(args) => check::run(&args),
+            Command::Topics(args) => topics::run(&args),
             Command::Send(args) => send::run(&args),
             Command::Tail(args) => tail::run(&args),
             Command::Smsc(args) => smsc::run(*args),

@@ -69,8 +69,9 @@ pub struct Esme {
     pub max_tps: f64,
     /// How many PDUs per second one bind may send. 0: no limit.
     pub max_tps_per_bind: f64,
-    /// How this SMSC writes message ids: `text`, `decimal` or `hex`, in responses and in
-    /// receipts.
+    /// How this SMSC writes message ids: `text`, `case_insensitive`, `decimal` or
+    /// `hex`, in responses and in receipts. Where one side is hexadecimal and the other
+    /// decimal, name both: ids are then compared by value.
     pub message_id: MessageIds,
     /// The sender of messages that name none.
     #[schemars(example = "12345")]

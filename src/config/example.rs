@@ -176,6 +176,7 @@ mod tests {
         {
             let shown = [format!("{key} = "), format!("{key}]")];
             assert!(shown.iter().any(|s| example.contains(s)), "{key}");
+            assert!(!example.contains(&format!("# {key} = ...")), "{key}");
             assert!(property["description"].is_string(), "{key}");
         }
     }

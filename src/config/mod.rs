@@ -9,6 +9,7 @@ mod kafka;
 mod load;
 mod log;
 mod memory;
+mod parts;
 mod problem;
 #[cfg(test)]
 mod tests;

@@ -102,12 +102,16 @@ pub struct Tls {
     /// Whether the connection is encrypted. Default false.
     pub enabled: bool,
     /// PEM file of the authorities to trust instead of the system's own. Default none.
+    #[schemars(example = "/etc/kafka-smpp/ca.pem")]
     pub ca_file: Option<PathBuf>,
     /// PEM file of the certificate chain to show to the SMSC; needs key_file. Default none.
+    #[schemars(example = "/etc/kafka-smpp/tls.crt")]
     pub certificate_file: Option<PathBuf>,
     /// PEM file of the certificate's private key; needs certificate_file. Default none.
+    #[schemars(example = "/etc/kafka-smpp/tls.key")]
     pub key_file: Option<PathBuf>,
     /// The name the SMSC's certificate must carry. Default the host's own.
+    #[schemars(example = "smsc.example.net")]
     pub server_name: Option<String>,
     /// Whether the SMSC's certificate is verified. Turned off, anybody in between can read and
     /// change messages and learn the password. Default true.

@@ -8,6 +8,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::settings::{InDoubt, Octets, Time};
+use crate::smpp::Status;
 
 /// How outbound records become submit_sm and results.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -88,24 +89,17 @@ impl StatusTable {
     }
 }
 
-/// The defaults (SMPP 3.4 v1.2, table 5-2).
-const DEFAULTS: [(u32, &str, OnStatus); 4] = [
-    (0x08, "ESME_RSYSERR", OnStatus::Retry),
-    (0x14, "ESME_RMSGQFUL", OnStatus::Throttle),
-    (0x58, "ESME_RTHROTTLED", OnStatus::Throttle),
-    (0x64, "ESME_RX_T_APPN", OnStatus::Retry),
+/// The defaults.
+const DEFAULTS: [(Status, OnStatus); 4] = [
+    (Status::RSYSERR, OnStatus::Retry),
+    (Status::RMSGQFUL, OnStatus::Throttle),
+    (Status::RTHROTTLED, OnStatus::Throttle),
+    (Status::RX_T_APPN, OnStatus::Retry),
 ];
 
 impl Default for StatusTable {
     fn default() -> Self {
-        StatusTable(DEFAULTS.iter().map(|(n, _, on)| (*n, *on)).collect())
-    }
-}
-
-fn number(key: &str) -> Option<u32> {
-    match key.strip_prefix("0x").or_else(|| key.strip_prefix("0X")) {
-        Some(hex) => u32::from_str_radix(hex, 16).ok(),
-        None => key.parse().ok(),
+        StatusTable(DEFAULTS.iter().map(|(s, on)| (s.0, *on)).collect())
     }
 }
 
@@ -116,10 +110,8 @@ struct Key(u32);
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let key = Cow::<str>::deserialize(deserializer)?;
-        let named = DEFAULTS
-            .iter()
-            .find(|(_, name, _)| name.eq_ignore_ascii_case(&key));
-        let found = named.map(|(n, ..)| *n).or_else(|| number(&key));
+        let number = key.parse().ok().map(Status);
+        let found = number.or_else(|| Status::from_name(&key)).map(|s| s.0);
         found.filter(|n| *n != 0).map(Key).ok_or_else(|| {
             D::Error::custom(format!("{key:?} is not a command_status: write a name such as ESME_RTHROTTLED, or a number such as \"0x58\"; ESME_ROK is always a success"))
         })
@@ -128,8 +120,8 @@ impl<'de> Deserialize<'de> for Key {
 
 impl Serialize for StatusTable {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let name = |n: u32| match DEFAULTS.iter().find(|(number, ..)| *number == n) {
-            Some((_, name, _)) => Cow::Borrowed(*name),
+        let name = |n: u32| match Status(n).name() {
+            Some(name) => Cow::Borrowed(name),
             None => Cow::Owned(format!("{n:#010x}")),
         };
         serializer.collect_map(self.0.iter().map(|(n, on)| (name(*n), on)))

@@ -1,0 +1,114 @@
+//! What the parts take from an ESME's settings.
+
+use std::borrow::Cow;
+
+use super::{BindMode, Config, Esme};
+use crate::esme;
+use crate::esme::{Identity, Mode};
+use crate::kafka::topics::{Cleanup, Topic};
+use crate::record::submit_sm::Address;
+use crate::settings::IdForm;
+use crate::smpp::message_id::Form;
+use crate::smpp::text::Encoding;
+use crate::submit::message::Defaults;
+
+impl BindMode {
+    /// The sessions that make up one bind.
+    pub fn modes(self) -> &'static [Mode] {
+        match self {
+            BindMode::Transceiver => &[Mode::Transceiver],
+            BindMode::Transmitter => &[Mode::Transmitter],
+            BindMode::Receiver => &[Mode::Receiver],
+            BindMode::Pair => &[Mode::Transmitter, Mode::Receiver],
+        }
+    }
+}
+
+impl Esme {
+    /// A session of this ESME, called `name` in logs.
+    pub fn session(&self, name: String, mode: Mode) -> esme::Options {
+        esme::Options {
+            name,
+            hosts: self.hosts.clone(),
+            tls: self.tls.clone(),
+            identity: Identity {
+                system_id: self.system_id.clone(),
+                password: self.password.clone(),
+                system_type: self.system_type.clone(),
+                interface_version: self.interface_version.octet(),
+                addr_ton: self.addr_ton,
+                addr_npi: self.addr_npi,
+                address_range: self.address_range.clone(),
+            },
+            mode,
+            window: self.window as usize,
+            inbound_window: self.inbound_window as usize,
+            timers: self.timers.clone(),
+            reconnect: self.reconnect.clone(),
+            ..esme::Options::default()
+        }
+    }
+
+    /// What its messages need not say.
+    pub fn defaults(&self) -> Defaults {
+        Defaults {
+            source: self.source.as_ref().map(|number| Address {
+                number: Cow::Owned(number.clone()),
+                ton: self.source_ton,
+                npi: self.source_npi,
+            }),
+            service_type: self.service_type.clone(),
+            registered_delivery: self.registered_delivery,
+            encoding: self
+                .encoding
+                .as_deref()
+                .and_then(Encoding::from_name)
+                .unwrap_or_default(),
+        }
+    }
+
+    /// How its SMSC writes message ids in responses.
+    pub fn response_ids(&self) -> Form {
+        form(self.message_id.response)
+    }
+
+    /// How its SMSC writes message ids in receipts.
+    pub fn receipt_ids(&self) -> Form {
+        form(self.message_id.receipt)
+    }
+}
+
+fn form(form: IdForm) -> Form {
+    match form {
+        IdForm::Text => Form::Text,
+        IdForm::CaseInsensitive => Form::CaseInsensitive,
+        IdForm::Decimal => Form::Decimal,
+        IdForm::Hex => Form::Hex,
+    }
+}
+
+impl Config {
+    /// Every topic that must exist, as `partitions` (of the outbound and the internal topics)
+    /// make it. Events go to as many.
+    pub fn wanted_topics(&self, partitions: i32) -> Vec<Topic> {
+        let topic = |name: &str, cleanup| Topic {
+            name: name.to_owned(),
+            partitions,
+            cleanup,
+            configs: Vec::new(),
+        };
+        let outbound = self
+            .esme
+            .iter()
+            .flat_map(|esme| esme.outbound.iter().chain(&esme.lease_topic))
+            .map(|name| topic(name, Cleanup::Delete));
+        let ours = self.topics.named().map(|(key, name)| {
+            let cleanup = match key {
+                "correlation" => Cleanup::Compact,
+                _ => Cleanup::Delete,
+            };
+            topic(name, cleanup)
+        });
+        outbound.chain(ours).collect()
+    }
+}
