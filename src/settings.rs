@@ -237,13 +237,11 @@ pub enum InDoubt {
 
 /// How an SMSC writes its message ids.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "lowercase")]
 pub enum IdForm {
     /// Opaque text: taken as it is, never as a number.
     #[default]
     Text,
-    /// Text in which upper and lower case mean the same.
-    CaseInsensitive,
     /// A decimal number; leading zeros do not count.
     Decimal,
     /// A hexadecimal number; leading zeros and case do not count.

@@ -1,16 +1,9 @@
 //! What the parts take from an ESME's settings.
 
-use std::borrow::Cow;
-
 use super::{BindMode, Config, Esme};
 use crate::esme;
 use crate::esme::{Identity, Mode};
 use crate::kafka::topics::{Cleanup, Topic};
-use crate::record::submit_sm::Address;
-use crate::settings::IdForm;
-use crate::smpp::message_id::Form;
-use crate::smpp::text::Encoding;
-use crate::submit::message::Defaults;
 
 impl BindMode {
     /// The sessions that make up one bind.
@@ -47,43 +40,6 @@ impl Esme {
             reconnect: self.reconnect.clone(),
             ..esme::Options::default()
         }
-    }
-
-    /// What its messages need not say.
-    pub fn defaults(&self) -> Defaults {
-        Defaults {
-            source: self.source.as_ref().map(|number| Address {
-                number: Cow::Owned(number.clone()),
-                ton: self.source_ton,
-                npi: self.source_npi,
-            }),
-            service_type: self.service_type.clone(),
-            registered_delivery: self.registered_delivery,
-            encoding: self
-                .encoding
-                .as_deref()
-                .and_then(Encoding::from_name)
-                .unwrap_or_default(),
-        }
-    }
-
-    /// How its SMSC writes message ids in responses.
-    pub fn response_ids(&self) -> Form {
-        form(self.message_id.response)
-    }
-
-    /// How its SMSC writes message ids in receipts.
-    pub fn receipt_ids(&self) -> Form {
-        form(self.message_id.receipt)
-    }
-}
-
-fn form(form: IdForm) -> Form {
-    match form {
-        IdForm::Text => Form::Text,
-        IdForm::CaseInsensitive => Form::CaseInsensitive,
-        IdForm::Decimal => Form::Decimal,
-        IdForm::Hex => Form::Hex,
     }
 }
 

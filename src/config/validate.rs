@@ -12,7 +12,7 @@ use super::kafka::{Kafka, OWNED};
 use super::problem::{Problem, nearest};
 use super::{Config, Log};
 use crate::settings::Time;
-use crate::smpp::text::Encoding;
+use crate::submit::message;
 use crate::{correlate, submit};
 
 /// Collects what is wrong below one key.
@@ -450,11 +450,10 @@ fn defaults(check: &mut Check<'_>, esme: &Esme) {
         let text = "1 to 20 ASCII characters, or leave it out";
         check.must(good, "source", format_args!("{source:?}"), text);
     }
-    if let Some(encoding) = &esme.encoding {
-        let names: Vec<_> = Encoding::ALL.iter().map(|e| e.name()).collect();
-        let good = Encoding::from_name(encoding).is_some();
-        let text = format!("write one of: {}", names.join(", "));
-        check.must(good, "encoding", format_args!("{encoding:?}"), &text);
+    if let Some(encoding) = &esme.encoding
+        && let Err(text) = message::encoding(encoding)
+    {
+        check.must(false, "encoding", format_args!("{encoding:?}"), &text);
     }
     let delivery = esme.registered_delivery;
     check.must(
