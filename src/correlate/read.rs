@@ -72,7 +72,7 @@ fn receipt(delivery: &Delivery) -> Receipt {
     let body = delivery.pdu.get(HEADER..).unwrap_or_default();
     Receipt {
         seen: Seen {
-            state: state.0,
+            state: state.value(),
             digest: crc32fast::hash(body),
         },
         last: state.is_final(),

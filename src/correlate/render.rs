@@ -13,9 +13,10 @@ use tracing::error;
 use super::join::{Effect, Millis};
 use super::said::Said;
 use crate::kafka::transactor::Output;
-use crate::record::inbound::{DeliveryReceipt, Tlv};
+use crate::record::inbound::{DeliveryReceipt, NetworkError, Tlv};
 use crate::record::internal::{Correlation, Delivery, Header, Owner, Seen};
 use crate::record::{json, keys};
+use crate::smpp::receipt::When;
 
 /// The topics of the join.
 #[derive(Clone, Debug)]
@@ -146,26 +147,34 @@ fn receipt(identity: &str, delivery: &Bytes, creation: Option<&Bytes>, topics: &
         return event(identity, delivery.to_vec(), None, topics);
     };
     let said = Said::of(&delivery.pdu);
-    let text = String::from_utf8_lossy(said.text);
-    let (source, destination) = (
+    let (from, to) = (
         String::from_utf8_lossy(said.source),
         String::from_utf8_lossy(said.destination),
     );
+    let date = |when: Option<When>| when.map(|when| when.to_string());
+    let (submitted, done) = (date(said.receipt.submitted()), date(said.receipt.done()));
     let state = said.state();
     let (_, id) = identity.split_once('/').unwrap_or_default();
     let told = DeliveryReceipt {
         esme: &delivery.esme,
         bind: Some(&delivery.bind),
-        message_id: said.field("id").unwrap_or(id),
+        message_id: said.receipt.id.as_deref().unwrap_or(id),
         state: state.name(),
         is_final: state.is_final(),
-        stat: said.field("stat"),
-        err: said.field("err"),
-        text: Some(&text),
-        source: Some(&*destination).filter(|a| !a.is_empty()),
-        destination: Some(&*source).filter(|a| !a.is_empty()),
+        stat: said.receipt.stat.as_deref(),
+        err: said.receipt.err.as_deref(),
+        network_error_code: said.receipt.network_error.map(|error| NetworkError {
+            network: error.network,
+            code: error.code,
+        }),
+        submit_date: submitted.as_deref(),
+        done_date: done.as_deref(),
+        text: said.receipt.text.as_deref(),
+        // The receipt goes the other way round.
+        source: Some(&*to).filter(|a| !a.is_empty()),
+        destination: Some(&*from).filter(|a| !a.is_empty()),
         received_at: Some(delivery.received_at),
-        short_message_hex: Some(said.text),
+        short_message_hex: Some(said.octets),
         tlvs: tlvs(&said),
         ..DeliveryReceipt::default()
     };

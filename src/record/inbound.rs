@@ -61,18 +61,14 @@ pub struct DeliveryReceipt<'a> {
     /// The network_error_code TLV (SMPP 3.4, 5.3.2.31).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network_error_code: Option<NetworkError>,
-    /// `submit date` of the receipt's text.
-    #[serde(
-        serialize_with = "time_option",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub submit_date: Option<Timestamp>,
-    /// `done date` of the receipt's text.
-    #[serde(
-        serialize_with = "time_option",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub done_date: Option<Timestamp>,
+    /// `submit date` of the receipt's text by the SMSC's clock, `2026-01-02T03:04:00`; with its
+    /// distance from UTC where the receipt says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub submit_date: Option<&'a str>,
+    /// `done date` of the receipt's text by the SMSC's clock, `2026-01-02T03:04:00`; with its
+    /// distance from UTC where the receipt says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub done_date: Option<&'a str>,
     /// `text` of the receipt's text: the beginning of the message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<&'a str>,
@@ -109,6 +105,17 @@ pub struct NetworkError {
     pub network: u8,
     /// Its error code.
     pub code: u16,
+}
+
+/// Which part of a longer message (3GPP TS 23.040, 9.2.3.24.1; SMPP 3.4, 5.3.2.22).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Part {
+    /// The same in all parts of a message.
+    pub reference: u16,
+    /// How many parts there are.
+    pub total: u8,
+    /// Which one this is, from 1.
+    pub part: u8,
 }
 
 /// An address with all three of its fields.
@@ -178,6 +185,19 @@ pub struct InboundSms<'a> {
     /// Its optional parameters as they came.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tlvs: Vec<Tlv<'a>>,
+    /// Which part of a longer message it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concatenation: Option<Part>,
+    /// What is wrong with it, if it could not be read; `pdu_hex` has all there is then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<&'a str>,
+    /// The whole PDU as it came, in hexadecimal, if it could not be read.
+    #[serde(
+        rename = "pdu_hex",
+        serialize_with = "hex_option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub pdu: Option<&'a [u8]>,
     /// Whether it may have been published before, because an acknowledgement was lost.
     #[serde(skip_serializing_if = "is_false")]
     pub possible_duplicate: bool,
@@ -244,6 +264,9 @@ mod tests {
             priority_flag: 0,
             service_type: "",
             tlvs: Vec::new(),
+            concatenation: None,
+            error: None,
+            pdu: None,
             possible_duplicate: false,
             received_at: Timestamp::UNIX_EPOCH,
         };
