@@ -1,1 +1,29 @@
-//! deliver_sm and data_sm from the SMSC into Kafka.
+//! deliver_sm and data_sm on their way to Kafka.
+//!
+//! A receipt goes to `sms.deliveries`, into the partition of its message; what a phone sent
+//! goes to `sms.inbound`. Each PDU becomes one record, and is answered only when Kafka has
+//! said what became of that:
+//!
+//! | Kafka | answer | the SMSC |
+//! |---|---|---|
+//! | has it | ESME_ROK | is done with it |
+//! | is slow, away or does not let us | ESME_RX_T_APPN | delivers it again, later |
+//! | refuses it for good (too large) | ESME_RX_P_APPN | drops it |
+//! | our queue is full | ESME_RX_T_APPN, at once | delivers it again, later |
+//!
+//! So a receipt or message is never lost between the two, and may come twice when an answer
+//! was lost. Receipts are made single by [`correlate`](crate::correlate); messages from
+//! phones have no identity in SMPP, and a repeat is flagged `possible_duplicate` where this
+//! process remembers that the first one was not acknowledged.
+//!
+//! A PDU that cannot be read goes to `sms.inbound` as it came, with what is wrong: it would
+//! come again for days otherwise. The session goes on in every case.
+
+mod incoming;
+mod producer;
+mod repeats;
+mod status;
+
+pub use incoming::Esme;
+pub use producer::{Deliver, Error, Options};
+pub use status::Counts;

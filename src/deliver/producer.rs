@@ -1,0 +1,270 @@
+//! The producer all ESMEs share, and the answers its delivery reports give.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use rdkafka::ClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
+use thiserror::Error;
+use tracing::{debug, error, warn};
+
+use super::Counts;
+use super::incoming::{self, Arrival, Esme, Kind};
+use super::repeats::Repeats;
+use super::status::Counters;
+use crate::esme::{Inbound, Responder};
+use crate::record::keys;
+use crate::smpp::Status;
+use crate::smpp::frame::HEADER;
+
+/// What the deliveries work with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Properties of the producer.
+    pub client: ClientConfig,
+    /// The topic of receipts.
+    pub deliveries: Arc<str>,
+    /// How many partitions it has.
+    pub partitions: i32,
+    /// The topic of messages from phones.
+    pub inbound: Arc<str>,
+    /// How many PDUs may wait for Kafka; beyond it they are answered with ESME_RX_T_APPN at
+    /// once.
+    pub waiting: usize,
+    /// How long Kafka may take until a PDU is answered with ESME_RX_T_APPN. Shorter than the
+    /// SMSC's own patience with a response.
+    pub patience: Duration,
+}
+
+/// Why there are no deliveries.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The producer cannot be made.
+    #[error("the producer of deliveries cannot be made: {0}")]
+    Producer(#[from] KafkaError),
+}
+
+/// What waits for a delivery report.
+struct Waiting {
+    responder: Responder,
+    kind: Kind,
+    mark: u64,
+}
+
+/// Answers by delivery report.
+struct Reports {
+    counters: Counters,
+    repeats: Mutex<Repeats>,
+}
+
+impl ClientContext for Reports {
+    fn error(&self, error: KafkaError, reason: &str) {
+        debug!(%error, reason, "producer of deliveries");
+    }
+}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = Box<Waiting>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, waiting: Box<Waiting>) {
+        match result {
+            Ok(_) => self.delivered(*waiting),
+            Err((error, record)) => self.failed(*waiting, error, record.topic()),
+        }
+    }
+}
+
+impl Reports {
+    fn delivered(&self, waiting: Waiting) {
+        match waiting.kind {
+            Kind::Receipt => self.counters.receipts.add(),
+            Kind::Inbound => self.counters.inbound.add(),
+            Kind::Unreadable => self.counters.unreadable.add(),
+        }
+        if !waiting.responder.respond(Status::ROK) {
+            self.repeats.lock().remember(waiting.mark);
+        }
+    }
+
+    fn failed(&self, waiting: Waiting, error: &KafkaError, topic: &str) {
+        let code = error.rdkafka_error_code();
+        if is_final(code) {
+            return self.refused(waiting, error, topic);
+        }
+        // Kafka may have it all the same.
+        self.repeats.lock().remember(waiting.mark);
+        match needs_somebody(code) {
+            true => {
+                error!(%error, topic, "Kafka does not take deliver_sm until that is mended; the SMSC will deliver it again")
+            }
+            false => {
+                warn!(%error, topic, "Kafka did not take a deliver_sm in time; the SMSC will deliver it again")
+            }
+        }
+        self.postponed(waiting);
+    }
+
+    /// The producer did not even take it: Kafka certainly does not have it.
+    fn not_taken(&self, waiting: Waiting, error: &KafkaError, topic: &str) {
+        if is_final(error.rdkafka_error_code()) {
+            return self.refused(waiting, error, topic);
+        }
+        debug!(%error, topic, "no room for a deliver_sm; the SMSC will deliver it again");
+        self.postponed(waiting);
+    }
+
+    fn refused(&self, waiting: Waiting, error: &KafkaError, topic: &str) {
+        self.counters.refused.add();
+        error!(%error, topic, "Kafka refuses a deliver_sm for good; the SMSC is told so");
+        waiting.responder.respond(Status::RX_P_APPN);
+    }
+
+    fn postponed(&self, waiting: Waiting) {
+        self.counters.postponed.add();
+        waiting.responder.respond(Status::RX_T_APPN);
+    }
+}
+
+/// Whether no repetition would help: the record itself is to blame.
+fn is_final(code: Option<RDKafkaErrorCode>) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Some(
+            Code::MessageSizeTooLarge
+                | Code::InvalidMessageSize
+                | Code::InvalidRecord
+                | Code::InvalidMessage
+        )
+    )
+}
+
+/// Whether somebody has to mend something; the SMSC keeps the message until then.
+fn needs_somebody(code: Option<RDKafkaErrorCode>) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Some(
+            Code::UnknownTopic
+                | Code::UnknownTopicOrPartition
+                | Code::UnknownPartition
+                | Code::TopicAuthorizationFailed
+                | Code::ClusterAuthorizationFailed
+        )
+    )
+}
+
+struct Shared {
+    producer: ThreadedProducer<Reports>,
+    deliveries: Arc<str>,
+    inbound: Arc<str>,
+    partitions: i32,
+}
+
+/// The way of deliver_sm and data_sm into Kafka. Cheap to clone: all clones share one
+/// producer.
+#[derive(Clone)]
+pub struct Deliver(Arc<Shared>);
+
+impl Deliver {
+    /// Makes the producer. Does not wait for Kafka.
+    pub fn new(options: &Options) -> Result<Self, Error> {
+        let mut client = options.client.clone();
+        client
+            .set("enable.idempotence", "true")
+            .set("linger.ms", "0")
+            .set(
+                "message.timeout.ms",
+                options.patience.as_millis().to_string(),
+            )
+            .set(
+                "queue.buffering.max.messages",
+                options.waiting.max(1).to_string(),
+            );
+        let reports = Reports {
+            counters: Counters::default(),
+            repeats: Mutex::default(),
+        };
+        Ok(Deliver(Arc::new(Shared {
+            producer: client.create_with_context(reports)?,
+            deliveries: options.deliveries.clone(),
+            inbound: options.inbound.clone(),
+            partitions: options.partitions,
+        })))
+    }
+
+    /// What takes the PDUs of one bind of `esme`.
+    pub fn bind(&self, esme: Arc<Esme>, bind: impl Into<String>) -> Arc<dyn Inbound> {
+        Arc::new(Bind {
+            deliver: self.clone(),
+            esme,
+            bind: bind.into(),
+        })
+    }
+
+    /// What happened since the start.
+    pub fn counts(&self) -> Counts {
+        self.0.producer.context().counters.get()
+    }
+
+    /// Waits until everything taken is answered, at most so long. Blocks.
+    pub fn flush(&self, patience: Duration) -> bool {
+        self.0.producer.flush(patience).is_ok()
+    }
+}
+
+/// One bind.
+struct Bind {
+    deliver: Deliver,
+    esme: Arc<Esme>,
+    bind: String,
+}
+
+impl Inbound for Bind {
+    fn receive(&self, frame: Bytes, responder: Responder) {
+        let shared = &*self.deliver.0;
+        let reports = shared.producer.context();
+        let body = frame.get(HEADER..).unwrap_or_default();
+        let mark = Repeats::mark(&self.esme.name, body);
+        let arrival = Arrival {
+            esme: &self.esme,
+            bind: &self.bind,
+            at: Timestamp::now(),
+            possible_duplicate: reports.repeats.lock().knows(mark),
+        };
+        let incoming = match incoming::read(&frame, &arrival) {
+            Ok(incoming) => incoming,
+            Err(error) => {
+                error!(%error, esme = self.esme.name, "a deliver_sm cannot be written as a record");
+                // The responder, dropped, asks for it again.
+                return;
+            }
+        };
+        let kind = incoming.kind;
+        let waiting = Box::new(Waiting {
+            responder,
+            kind,
+            mark,
+        });
+        let (topic, partition) = match kind {
+            Kind::Receipt => {
+                let partition = keys::partition(&incoming.key, shared.partitions);
+                (&shared.deliveries, Some(partition))
+            }
+            _ => (&shared.inbound, None),
+        };
+        let mut record = BaseRecord::with_opaque_to(topic, waiting)
+            .key(&incoming.key)
+            .payload(&incoming.value);
+        record.partition = partition;
+        if let Err((error, record)) = shared.producer.send(record) {
+            reports.not_taken(*record.delivery_opaque, &error, topic);
+        }
+    }
+}
