@@ -266,6 +266,15 @@ fn durations_count_years_of_365_and_months_of_30_days() {
     }
 }
 
+#[test]
+fn the_documentation_names_every_field() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/records.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    for field in Reader::names() {
+        assert!(text.contains(&format!("`{field}`")), "{field}");
+    }
+}
+
 /// Any JSON value, as text with white space inside.
 fn any_json() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
