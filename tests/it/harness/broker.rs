@@ -174,7 +174,7 @@ group.min.session.timeout.ms=1000
 group.consumer.min.heartbeat.interval.ms=500
 group.consumer.heartbeat.interval.ms=500
 group.consumer.min.session.timeout.ms=3000
-group.consumer.session.timeout.ms=6000
+group.consumer.session.timeout.ms=30000
 # A broker killed with -9 is back in 4 s instead of 14.
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500

@@ -123,7 +123,8 @@ impl Kafka {
         let mut config = self.config();
         config
             .set("group.id", group)
-            .set("session.timeout.ms", "6000")
+            // Long, because a test machine can be slow.
+            .set("session.timeout.ms", "30000")
             .set("heartbeat.interval.ms", "300")
             .set("fetch.wait.max.ms", "50");
         config

@@ -33,6 +33,8 @@ fn partition(topic: &str, partition: i32) -> Partition {
 #[derive(Default)]
 struct Seen {
     held: Vec<Partition>,
+    /// Assigned since a test last looked.
+    fresh: Vec<Partition>,
     got: Vec<(Partition, i64)>,
     troubles: Vec<String>,
 }
@@ -56,13 +58,17 @@ impl Owner {
 
 impl Assignments for Owner {
     fn assigned(&self, partitions: &[Partition]) -> Vec<Partition> {
-        self.seen.lock().held.extend_from_slice(partitions);
+        let mut seen = self.seen.lock();
+        seen.held.extend_from_slice(partitions);
+        seen.fresh.extend_from_slice(partitions);
+        drop(seen);
         self.beside(partitions)
     }
 
     fn revoked(&self, partitions: &[Partition], _lost: bool) -> Vec<Partition> {
         let mut seen = self.seen.lock();
         seen.held.retain(|p| !partitions.contains(p));
+        seen.fresh.retain(|p| !partitions.contains(p));
         self.beside(partitions)
     }
 
