@@ -105,6 +105,7 @@ impl Bind {
     pub(super) async fn live(&mut self, opened: Opened, host: Arc<str>) -> Option<Instant> {
         let (began, since, peer) = (Instant::now(), SystemTime::now(), opened.peer);
         self.generation += 1;
+        let generation = self.generation;
         self.shared.counters.sessions.add(1);
         let mut session = Session::new(
             opened,
@@ -113,8 +114,8 @@ impl Bind {
             Arc::clone(&self.inbound),
             self.lease.clone(),
             Arc::clone(&self.shared),
+            generation,
         );
-        let generation = self.generation;
         self.shared
             .source
             .send_replace(Source::Session(session.channel()));
@@ -183,12 +184,9 @@ impl Bind {
             Failure::Refused(status) if failure.is_permanent() => {
                 self.shared.counters.failures.add(1);
                 let until = Instant::now() + reconnect.refused.get();
-                error!(
-                    bind = self.options.name,
-                    system_id = self.options.identity.system_id,
-                    "{failure} Trying again after {}",
-                    reconnect.refused
-                );
+                let system_id = &self.options.identity.system_id;
+                let wait = reconnect.refused.to_string();
+                error!(bind = self.options.name, system_id, wait, "{failure}");
                 self.shared.state.send_replace(State::Refused {
                     status: *status,
                     until,

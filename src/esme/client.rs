@@ -51,8 +51,20 @@ pub enum Doubt {
 
 /// Receives the outcomes of requests.
 ///
-/// Both functions are called on the session's task: they must be quick and must not block.
+/// All functions are called on the session's task: they must be quick and must not block.
 pub trait Client: Send + Sync + 'static {
+    /// A session begins, the `generation`-th of this bind. Called before anybody gets a slot.
+    fn bound(&self, generation: u64) {
+        let _ = generation;
+    }
+
+    /// The session is over and all its outcomes are told. Called before the state changes and
+    /// before the next session begins, so that the two can never be mixed up; who only watches
+    /// the state may see the next session without having seen the end of this one.
+    fn unbound(&self, generation: u64) {
+        let _ = generation;
+    }
+
     /// What became of the request `token`.
     ///
     /// Each request that was queued gets exactly one of `Answered`, `NotSent` and `InDoubt`; after

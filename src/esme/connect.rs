@@ -59,7 +59,6 @@ impl Failure {
             Status::RINVSYSID,
             Status::RINVSYSTYP,
             Status::RINVCMDID,
-            Status::RINVBNDSTS,
             Status::RPROHIBITED,
         ];
         matches!(self, Failure::Refused(status) if PERMANENT.contains(status))

@@ -136,7 +136,7 @@ impl Default for Tls {
 pub struct Identity {
     /// The account, at most 15 octets.
     pub system_id: String,
-    /// Its password, at most 8 octets by the specification; some SMSCs take more.
+    /// Its password, at most 8 octets.
     pub password: SecretString,
     /// system_type, at most 12 octets, often empty.
     pub system_type: String,

@@ -100,6 +100,9 @@ pub(super) struct Session {
     responses: Vec<Response>,
     pub(super) channel: Arc<Channel>,
     pub(super) client: Arc<dyn Client>,
+    generation: u64,
+    /// The client knows that it is over.
+    told: bool,
     pub(super) inbound: Arc<dyn Inbound>,
     lease: Lease,
     pub(super) shared: Arc<Shared>,
@@ -122,6 +125,7 @@ impl Session {
         inbound: Arc<dyn Inbound>,
         lease: Lease,
         shared: Arc<Shared>,
+        generation: u64,
     ) -> Self {
         let places = if options.mode.submits() {
             options.window.max(1)
@@ -129,6 +133,7 @@ impl Session {
             0
         };
         let now = Instant::now();
+        client.bound(generation);
         Session {
             io: opened.io,
             exact: !options.tls.enabled,
@@ -140,6 +145,8 @@ impl Session {
             responses: Vec::new(),
             channel: Channel::new(places),
             client,
+            generation,
+            told: false,
             inbound,
             lease,
             shared,
@@ -442,6 +449,9 @@ impl Session {
     }
 
     fn deliver_rest(&mut self, doubt: Doubt) {
+        if std::mem::replace(&mut self.told, true) {
+            return;
+        }
         let waiting = self.channel.close();
         let open = self.window.drain();
         self.shared.counters.in_doubt.add(open.len());
@@ -449,6 +459,7 @@ impl Session {
             self.client.outcome(token, Outcome::InDoubt(doubt));
         }
         self.give_back(waiting);
+        self.client.unbound(self.generation);
     }
 }
 

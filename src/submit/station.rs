@@ -98,21 +98,18 @@ async fn serve(
         }
     }
     let mut tasks = JoinSet::new();
-    let mut binds = Vec::new();
     for options in &plan.binds {
         let bind = books.add_bind(id, options.name.as_str().into());
         let desk = Arc::new(Desk {
             books: books.clone(),
-            bind: bind.clone(),
+            bind,
             throttle: Mutex::new(Throttle::new()),
         });
         let inbound = (plan.inbound)(&options.name);
         let (service, handle) =
             esme::Bind::new(options.clone(), desk.clone(), inbound, lease.clone());
         handles.lock().push(handle.clone());
-        binds.push(bind.clone());
         tasks.spawn(service.run());
-        tasks.spawn(follow(handle.clone(), books.clone(), bind));
         if options.mode.submits() {
             let sender = Sender {
                 handle,
@@ -136,9 +133,6 @@ async fn serve(
     }
     while closes.join_next().await.is_some() {}
     tasks.shutdown().await;
-    for bind in &binds {
-        books.unbound(bind);
-    }
     books.remove_station(id);
 }
 
@@ -146,32 +140,6 @@ async fn serve(
 pub fn burst(per_second: f64) -> u32 {
     // A float beyond the range becomes its end.
     (per_second / 50.0).max(1.0) as u32
-}
-
-/// Tells the books when the bind has a session and when it has lost it.
-async fn follow(handle: esme::Handle, books: Arc<Books>, bind: BindRef) {
-    let mut state = handle.state();
-    let mut session = None;
-    loop {
-        let now = match &*state.borrow_and_update() {
-            State::Bound { generation, .. } => Some(*generation),
-            // Answers still come.
-            State::Frozen => session,
-            _ => None,
-        };
-        if now != session {
-            if session.is_some() {
-                books.unbound(&bind);
-            }
-            if now.is_some() {
-                books.bound(&bind);
-            }
-            session = now;
-        }
-        if state.changed().await.is_err() {
-            return;
-        }
-    }
 }
 
 /// Where a bind's outcomes arrive.
@@ -182,6 +150,14 @@ struct Desk {
 }
 
 impl Client for Desk {
+    fn bound(&self, _generation: u64) {
+        self.books.bound(&self.bind);
+    }
+
+    fn unbound(&self, _generation: u64) {
+        self.books.unbound(&self.bind);
+    }
+
     fn outcome(&self, token: Token, outcome: Outcome) {
         let pace = self.books.outcome(&self.bind, token, outcome);
         let now = Instant::now();

@@ -56,6 +56,9 @@ async fn a_lost_session_is_replaced_and_slots_wait_for_it() {
     );
     let counters = esme.handle.counters();
     assert_eq!((counters.sessions(), counters.failures()), (2, 1));
+    for told in [Session::Bound(1), Session::Unbound(1), Session::Bound(2)] {
+        assert_eq!(esme.sessions.recv().await, Some(told));
+    }
 }
 
 #[tokio::test]

@@ -67,6 +67,9 @@ async fn a_lost_connection_splits_at_the_first_octet() {
     assert_eq!(esme.hears().await, (103, Outcome::NotSent));
     esme.becomes("closed").await;
     assert!(esme.is_at_peace());
+    assert_eq!(esme.sessions.recv().await, Some(Session::Bound(1)));
+    assert_eq!(esme.sessions.recv().await, Some(Session::Unbound(1)));
+    assert!(esme.sessions.try_recv().is_err(), "told once");
 }
 
 #[tokio::test(start_paused = true)]

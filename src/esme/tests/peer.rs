@@ -136,10 +136,26 @@ pub struct Told {
 struct Recorder {
     told: mpsc::UnboundedSender<Told>,
     received: mpsc::UnboundedSender<(Bytes, Responder)>,
+    sessions: mpsc::UnboundedSender<Session>,
     handle: std::sync::OnceLock<Handle>,
 }
 
+/// The beginning or the end of a session, by its generation.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Session {
+    Bound(u64),
+    Unbound(u64),
+}
+
 impl Client for Recorder {
+    fn bound(&self, generation: u64) {
+        let _ = self.sessions.send(Session::Bound(generation));
+    }
+
+    fn unbound(&self, generation: u64) {
+        let _ = self.sessions.send(Session::Unbound(generation));
+    }
+
     fn outcome(&self, token: Token, outcome: Outcome) {
         let state = self
             .handle
@@ -165,6 +181,7 @@ pub struct Esme {
     pub lease: Lease,
     pub told: mpsc::UnboundedReceiver<Told>,
     pub received: mpsc::UnboundedReceiver<(Bytes, Responder)>,
+    pub sessions: mpsc::UnboundedReceiver<Session>,
     pub task: JoinHandle<()>,
 }
 
@@ -176,10 +193,12 @@ impl Esme {
     ) -> Self {
         let (told, told_to) = mpsc::unbounded_channel();
         let (received, received_by) = mpsc::unbounded_channel();
+        let (sessions, sessions_of) = mpsc::unbounded_channel();
         let handle = std::sync::OnceLock::new();
         let recorder = Arc::new(Recorder {
             told,
             received,
+            sessions,
             handle,
         });
         let client: Arc<dyn Client> = recorder.clone();
@@ -191,6 +210,7 @@ impl Esme {
             lease,
             told: told_to,
             received: received_by,
+            sessions: sessions_of,
             task,
         }
     }
