@@ -3,6 +3,7 @@
 use super::codec::{
     DESTINATION, Fields, LONG_DESTINATION, LONG_SOURCE, Reader, SOURCE, Writer, body,
 };
+use crate::smpp::text::{self, Alphabet};
 use crate::smpp::{
     Address, Command, Concatenation, DecodeError, EncodeError, Status, Tag, Tlvs, Udh,
 };
@@ -124,6 +125,16 @@ impl<'a> Sm<'a> {
         concatenation(self.text_octets(), self.esm_class, &self.tlvs)
     }
 
+    /// The text in characters, as far as it can be read; `default` is the SMSC's default alphabet.
+    pub fn text(&self, default: &Alphabet) -> String {
+        text::decode_user_data(
+            self.text_octets(),
+            self.has_udh(),
+            self.data_coding,
+            default,
+        )
+    }
+
     /// What esm_class says the message is.
     pub const fn message_type(&self) -> MessageType {
         MessageType::of(self.esm_class)
@@ -214,6 +225,16 @@ impl<'a> DataSm<'a> {
     /// Which part of a longer message this is, by user data header or by TLVs.
     pub fn concatenation(&self) -> Option<Concatenation> {
         concatenation(self.text_octets(), self.esm_class, &self.tlvs)
+    }
+
+    /// The text in characters, as far as it can be read; `default` is the SMSC's default alphabet.
+    pub fn text(&self, default: &Alphabet) -> String {
+        text::decode_user_data(
+            self.text_octets(),
+            self.has_udh(),
+            self.data_coding,
+            default,
+        )
     }
 
     /// What esm_class says the message is.

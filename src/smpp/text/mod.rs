@@ -1,8 +1,11 @@
 //! Text as octets: which encoding, and there and back (SMPP 3.4 §5.2.19, 3GPP TS 23.038).
 
 pub mod gsm;
+pub mod national;
 pub mod packed;
 mod single;
+
+use super::udh::Udh;
 
 /// How the octets of a message stand for characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -213,6 +216,33 @@ pub fn decode_as(octets: &[u8], encoding: Encoding) -> String {
             .iter()
             .map(|octet| single::character(encoding, *octet).unwrap_or(char::REPLACEMENT_CHARACTER))
             .collect(),
+    }
+}
+
+/// User data as text: after its header if it `has_udh`, with the national language tables that the
+/// header names, and packed septets aligned behind it.
+pub fn decode_user_data(
+    user_data: &[u8],
+    has_udh: bool,
+    data_coding: u8,
+    default: &Alphabet,
+) -> String {
+    let encoding = Encoding::of(data_coding, *default);
+    let header = Udh::split(user_data).filter(|_| has_udh);
+    let Some((header, text)) = header else {
+        return decode_as(user_data, encoding);
+    };
+    let shift = national::Shift::of(&header);
+    match encoding {
+        Encoding::GsmPacked => {
+            let before = (user_data.len() - text.len()) * 8;
+            let pad_bits = (before.next_multiple_of(7) - before) as u32;
+            let mut septets = Vec::with_capacity(text.len() * 8 / 7);
+            packed::unpack(text, pad_bits, usize::MAX, &mut septets);
+            national::decode(&septets, shift)
+        }
+        Encoding::Gsm if shift != national::Shift::default() => national::decode(text, shift),
+        _ => decode_as(text, encoding),
     }
 }
 

@@ -4,6 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::smpp::segment;
 
 fn octets(text: &str, encoding: Encoding) -> Vec<u8> {
     let mut out = Vec::new();
@@ -81,6 +82,25 @@ fn septets_pack_as_the_specification_shows() {
     let mut padded = Vec::new();
     packed::pack(&[0x7F], 3, packed::Fill::Zero, &mut padded);
     assert_eq!(padded, [0xF8, 0x03]);
+}
+
+#[test]
+fn user_data_is_read_as_its_header_says() {
+    let gsm = Alphabet::default();
+    let turkish = b"\x03\x25\x01\x01Te\x1Dt";
+    assert_eq!(decode_user_data(turkish, true, 0, &gsm), "Teşt");
+    let part = b"\x05\x00\x03\x42\x02\x01hello";
+    assert_eq!(decode_user_data(part, true, 0, &gsm), "hello");
+    assert_eq!(
+        decode_user_data(b"\xFFhello", true, 3, &gsm),
+        "ÿhello",
+        "no such header"
+    );
+    let mut packed = Vec::new();
+    let elements = [0, 3, 0x42, 2, 1];
+    segment::push_user_data(&elements, b"hello", Encoding::GsmPacked, &mut packed).unwrap();
+    let packed = decode_user_data(&packed, true, 0, &Encoding::GsmPacked.into());
+    assert_eq!(packed, "hello");
 }
 
 #[test]
