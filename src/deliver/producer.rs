@@ -1,7 +1,7 @@
 //! The producer all ESMEs share, and the answers its delivery reports give.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use rdkafka::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message;
+use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 use thiserror::Error;
 use tracing::{debug, error, warn};
@@ -57,10 +57,19 @@ struct Waiting {
     mark: u64,
 }
 
-/// Answers by delivery report.
-struct Reports {
+/// What all delivery reports are noted in.
+#[derive(Default)]
+struct Notes {
     counters: Counters,
     repeats: Mutex<Repeats>,
+}
+
+/// Answers by delivery report.
+struct Reports {
+    notes: Arc<Notes>,
+    /// A broker judges batches, not records: what it refuses is sent again, alone in its
+    /// batch, before it is blamed. None in the reports of that producer itself.
+    alone: Option<ThreadedProducer<Reports>>,
 }
 
 impl ClientContext for Reports {
@@ -75,7 +84,7 @@ impl ProducerContext for Reports {
     fn delivery(&self, result: &DeliveryResult<'_>, waiting: Box<Waiting>) {
         match result {
             Ok(_) => self.delivered(*waiting),
-            Err((error, record)) => self.failed(*waiting, error, record.topic()),
+            Err((error, record)) => self.failed(waiting, error, record),
         }
     }
 }
@@ -83,22 +92,24 @@ impl ProducerContext for Reports {
 impl Reports {
     fn delivered(&self, waiting: Waiting) {
         match waiting.kind {
-            Kind::Receipt => self.counters.receipts.add(),
-            Kind::Inbound => self.counters.inbound.add(),
-            Kind::Unreadable => self.counters.unreadable.add(),
+            Kind::Receipt => self.notes.counters.receipts.add(),
+            Kind::Inbound => self.notes.counters.inbound.add(),
+            Kind::Unreadable => self.notes.counters.unreadable.add(),
         }
         if !waiting.responder.respond(Status::ROK) {
-            self.repeats.lock().remember(waiting.mark);
+            self.notes.repeats.lock().remember(waiting.mark);
         }
     }
 
-    fn failed(&self, waiting: Waiting, error: &KafkaError, topic: &str) {
-        let code = error.rdkafka_error_code();
-        if is_final(code) {
-            return self.refused(waiting, error, topic);
+    fn failed(&self, waiting: Box<Waiting>, error: &KafkaError, record: &BorrowedMessage<'_>) {
+        let (code, topic) = (error.rdkafka_error_code(), record.topic());
+        match &self.alone {
+            Some(alone) if is_final(code) => return self.again(alone, waiting, record),
+            None if is_final(code) => return self.refused(*waiting, error, topic),
+            _ => {}
         }
         // Kafka may have it all the same.
-        self.repeats.lock().remember(waiting.mark);
+        self.notes.repeats.lock().remember(waiting.mark);
         match needs_somebody(code) {
             true => {
                 error!(%error, topic, "Kafka does not take deliver_sm until that is mended; the SMSC will deliver it again")
@@ -107,7 +118,22 @@ impl Reports {
                 warn!(%error, topic, "Kafka did not take a deliver_sm in time; the SMSC will deliver it again")
             }
         }
-        self.postponed(waiting);
+        self.postponed(*waiting);
+    }
+
+    fn again(
+        &self,
+        alone: &ThreadedProducer<Reports>,
+        waiting: Box<Waiting>,
+        record: &BorrowedMessage<'_>,
+    ) {
+        let mut again = BaseRecord::with_opaque_to(record.topic(), waiting)
+            .partition(record.partition())
+            .key(record.key().unwrap_or_default());
+        again.payload = record.payload();
+        if let Err((error, back)) = alone.send(again) {
+            self.not_taken(*back.delivery_opaque, &error, record.topic());
+        }
     }
 
     /// The producer did not even take it: Kafka certainly does not have it.
@@ -120,13 +146,13 @@ impl Reports {
     }
 
     fn refused(&self, waiting: Waiting, error: &KafkaError, topic: &str) {
-        self.counters.refused.add();
+        self.notes.counters.refused.add();
         error!(%error, topic, "Kafka refuses a deliver_sm for good; the SMSC is told so");
         waiting.responder.respond(Status::RX_P_APPN);
     }
 
     fn postponed(&self, waiting: Waiting) {
-        self.counters.postponed.add();
+        self.notes.counters.postponed.add();
         waiting.responder.respond(Status::RX_T_APPN);
     }
 }
@@ -187,9 +213,17 @@ impl Deliver {
                 "queue.buffering.max.messages",
                 options.waiting.max(1).to_string(),
             );
+        let notes = Arc::new(Notes::default());
+        let alone = client
+            .clone()
+            .set("batch.num.messages", "1")
+            .create_with_context(Reports {
+                notes: notes.clone(),
+                alone: None,
+            })?;
         let reports = Reports {
-            counters: Counters::default(),
-            repeats: Mutex::default(),
+            notes,
+            alone: Some(alone),
         };
         Ok(Deliver(Arc::new(Shared {
             producer: client.create_with_context(reports)?,
@@ -210,12 +244,18 @@ impl Deliver {
 
     /// What happened since the start.
     pub fn counts(&self) -> Counts {
-        self.0.producer.context().counters.get()
+        self.0.producer.context().notes.counters.get()
     }
 
     /// Waits until everything taken is answered, at most so long. Blocks.
     pub fn flush(&self, patience: Duration) -> bool {
+        let begun = Instant::now();
+        let alone = self.0.producer.context().alone.as_ref();
         self.0.producer.flush(patience).is_ok()
+            && alone.is_none_or(|alone| {
+                let left = patience.saturating_sub(begun.elapsed());
+                alone.flush(left).is_ok()
+            })
     }
 }
 
@@ -236,7 +276,7 @@ impl Inbound for Bind {
             esme: &self.esme,
             bind: &self.bind,
             at: Timestamp::now(),
-            possible_duplicate: reports.repeats.lock().knows(mark),
+            possible_duplicate: reports.notes.repeats.lock().knows(mark),
         };
         let incoming = match incoming::read(&frame, &arrival) {
             Ok(incoming) => incoming,

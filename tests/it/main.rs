@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod correlate;
+mod deliver;
 mod esme;
 // Not every test needs every part of it.
 #[allow(dead_code, unused_imports)]

@@ -1,0 +1,270 @@
+//! What an SMSC delivers is in Kafka before it is acknowledged.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kafka_smpp::deliver::{Deliver, Esme, Options};
+use kafka_smpp::esme::{self, Bind, Client, Identity, Lease, Outcome, State, Token};
+use kafka_smpp::record::keys;
+use kafka_smpp::settings::Time;
+use kafka_smpp::simulator::{self, Mo, Receipts, Simulator};
+use kafka_smpp::smpp::pdu::Sm;
+use kafka_smpp::smpp::{Command, Status};
+use tokio::runtime::Runtime;
+
+use crate::harness::{Broker, Kafka, eventually, kafka, unique};
+
+const SOON: Duration = Duration::from_secs(20);
+const PARTITIONS: i32 = 5;
+
+struct Nobody;
+
+impl Client for Nobody {
+    fn outcome(&self, _: Token, _: Outcome) {}
+}
+
+/// An SMSC, a session with it and its way into Kafka.
+struct Rig {
+    runtime: Runtime,
+    kafka: Kafka,
+    smsc: simulator::Handle,
+    session: esme::Handle,
+    deliver: Deliver,
+    deliveries: String,
+    inbound: String,
+}
+
+/// What tests change.
+struct Limits<'a> {
+    waiting: usize,
+    inbound: &'a [(&'a str, &'a str)],
+}
+
+const NO_LIMITS: Limits<'_> = Limits {
+    waiting: 1000,
+    inbound: &[],
+};
+
+impl Rig {
+    fn new(kafka: Kafka, limits: &Limits<'_>) -> Rig {
+        let (deliveries, inbound) = (unique("deliveries"), unique("inbound"));
+        kafka.topic(&deliveries, PARTITIONS, &[]);
+        kafka.topic(&inbound, 1, limits.inbound);
+        let deliver = Deliver::new(&Options {
+            client: kafka.config(),
+            deliveries: deliveries.as_str().into(),
+            partitions: PARTITIONS,
+            inbound: inbound.as_str().into(),
+            waiting: limits.waiting,
+            patience: Duration::from_secs(1),
+        })
+        .unwrap();
+        let runtime = Runtime::new().unwrap();
+        let smsc = runtime
+            .block_on(Simulator::start(simulator::Options {
+                receipts: Receipts {
+                    retry: Time::millis(300),
+                    ..Receipts::default()
+                },
+                ..simulator::Options::default()
+            }))
+            .unwrap();
+        let esme = Arc::new(Esme {
+            name: "acme".into(),
+            ..Esme::default()
+        });
+        let options = esme::Options {
+            hosts: vec![smsc.addr().to_string()],
+            identity: Identity {
+                system_id: "esme".into(),
+                ..Identity::default()
+            },
+            ..esme::Options::default()
+        };
+        let inbound_of = deliver.bind(esme, "acme-0");
+        let (bind, session) = Bind::new(options, Arc::new(Nobody), inbound_of, Lease::unlimited());
+        runtime.spawn(bind.run());
+        let state = session.state();
+        eventually("bound", SOON, || {
+            matches!(*state.borrow(), State::Bound { .. })
+        });
+        Rig {
+            runtime,
+            kafka,
+            smsc,
+            session,
+            deliver,
+            deliveries,
+            inbound,
+        }
+    }
+
+    fn receipt(&self, id: &str) {
+        let text = format!("id:{id} stat:DELIVRD err:000");
+        let mut pdu = Vec::new();
+        Sm {
+            esm_class: 0x04,
+            short_message: text.as_bytes(),
+            ..Sm::default()
+        }
+        .encode(Command::DELIVER_SM, Status::ROK, 0, &mut pdu)
+        .unwrap();
+        self.smsc.deliver_pdu(None, pdu).unwrap();
+    }
+
+    fn text(&self, text: &str) {
+        self.smsc
+            .deliver(&Mo::new("+41791234567", "1234", text))
+            .unwrap();
+    }
+
+    fn acknowledged(&self, n: u64) {
+        eventually("acknowledged", SOON, || self.smsc.totals().inbound == n);
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        let (session, smsc) = (self.session.clone(), self.smsc.clone());
+        self.runtime.block_on(async move {
+            session.close(Duration::from_millis(100)).await;
+            smsc.stop().await;
+        });
+    }
+}
+
+#[test]
+fn receipts_and_messages_are_in_kafka_when_they_are_acknowledged() {
+    let rig = Rig::new(kafka(), &NO_LIMITS);
+    for i in 0..20 {
+        rig.receipt(&format!("R{i}"));
+    }
+    rig.text("hello");
+    rig.text("привет");
+    rig.acknowledged(22);
+    // Acknowledged means that they are there, now.
+    let receipts = rig.kafka.records(&rig.deliveries);
+    assert_eq!(receipts.len(), 20);
+    for record in &receipts {
+        let key = record.key.as_deref().unwrap();
+        assert!(key.starts_with("acme/R"), "{key}");
+        assert_eq!(
+            record.partition,
+            keys::partition(key.as_bytes(), PARTITIONS)
+        );
+        assert_eq!(record.value["bind"], "acme-0");
+    }
+    let messages = rig.kafka.records(&rig.inbound);
+    let texts: Vec<_> = messages.iter().map(|m| &m.value["text"]).collect();
+    assert_eq!(texts, ["hello", "привет"]);
+    assert_eq!(messages[0].key.as_deref(), Some("41791234567"));
+    assert!(messages[0].value.get("possible_duplicate").is_none());
+    let counts = rig.deliver.counts();
+    assert_eq!((counts.receipts, counts.inbound), (20, 2));
+}
+
+#[test]
+fn what_kafka_does_not_take_in_time_comes_again_and_says_so() {
+    let broker = Broker::start_private();
+    let rig = Rig::new(broker.kafka(), &NO_LIMITS);
+    rig.text("first");
+    rig.acknowledged(1);
+    broker.freeze();
+    rig.text("second");
+    eventually("postponed", SOON, || rig.deliver.counts().postponed >= 1);
+    assert!(rig.smsc.totals().deliveries_refused >= 1);
+    assert_eq!(rig.smsc.totals().inbound, 1, "not acknowledged");
+    broker.thaw();
+    rig.acknowledged(2);
+    let messages = rig.kafka.records(&rig.inbound);
+    let last = messages.last().unwrap();
+    assert_eq!(last.value["text"], "second");
+    assert_eq!(last.value["possible_duplicate"], true);
+    assert!(rig.deliver.flush(SOON));
+}
+
+#[test]
+fn no_more_than_the_limit_wait_for_kafka() {
+    let broker = Broker::start_private();
+    let limits = Limits {
+        waiting: 2,
+        ..NO_LIMITS
+    };
+    let rig = Rig::new(broker.kafka(), &limits);
+    rig.text("first");
+    rig.acknowledged(1);
+    broker.freeze();
+    for i in 0..10 {
+        rig.text(&format!("n{i}"));
+    }
+    // Eight have no room; they do not wait for the time-out of the others.
+    eventually("postponed", Duration::from_millis(900), || {
+        rig.deliver.counts().postponed >= 8
+    });
+    broker.thaw();
+    rig.acknowledged(11);
+    assert_eq!(rig.smsc.totals().binds, 1, "the session went on");
+}
+
+#[test]
+fn what_kafka_refuses_for_good_is_refused_and_the_rest_goes_on() {
+    let limits = Limits {
+        inbound: &[("max.message.bytes", "1000")],
+        ..NO_LIMITS
+    };
+    let rig = Rig::new(kafka(), &limits);
+    rig.text(&"long ".repeat(400));
+    rig.text("short");
+    rig.acknowledged(1);
+    eventually("refused", SOON, || rig.deliver.counts().refused >= 1);
+    assert!(rig.smsc.totals().deliveries_refused >= 1);
+    let messages = rig.kafka.records(&rig.inbound);
+    assert_eq!(messages.len(), 1);
+    assert_eq!(messages[0].value["text"], "short");
+}
+
+#[test]
+fn a_batch_too_large_for_its_topic_costs_no_message() {
+    let broker = Broker::start_private();
+    let limits = Limits {
+        inbound: &[("max.message.bytes", "3000")],
+        ..NO_LIMITS
+    };
+    let rig = Rig::new(broker.kafka(), &limits);
+    rig.text("first");
+    rig.acknowledged(1);
+    // While the broker does not answer, a batch gathers that is larger than the topic takes.
+    broker.freeze();
+    for i in 0..40 {
+        rig.text(&format!("small {i}"));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    broker.thaw();
+    rig.acknowledged(41);
+    let counts = rig.deliver.counts();
+    assert_eq!((counts.inbound, counts.refused), (41, 0));
+}
+
+#[test]
+fn what_cannot_be_read_is_kept_as_it_came() {
+    let rig = Rig::new(kafka(), &NO_LIMITS);
+    let mut pdu = Vec::new();
+    Sm::default()
+        .encode(Command::DELIVER_SM, Status::ROK, 0, &mut pdu)
+        .unwrap();
+    pdu.truncate(20);
+    pdu[3] = 20;
+    rig.smsc.deliver_pdu(None, pdu).unwrap();
+    rig.text("next");
+    rig.acknowledged(2);
+    let messages = rig.kafka.records(&rig.inbound);
+    let odd = messages.iter().find(|m| m.value.get("error").is_some());
+    let odd = odd.unwrap();
+    assert!(
+        odd.value["pdu_hex"]
+            .as_str()
+            .unwrap()
+            .starts_with("00000014")
+    );
+    assert_eq!(rig.deliver.counts().unreadable, 1);
+}
