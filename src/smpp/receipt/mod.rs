@@ -115,26 +115,52 @@ impl<'a> Receipt<'a> {
         }
     }
 
-    /// Receipts are written by programs, mostly in ASCII whatever data_coding says; so that is
-    /// tried first, then what data_coding says, then UCS-2.
+    /// Receipts are written by programs, whose labels and values are ASCII whatever data_coding
+    /// says. It holds for the part after `text:`, and for a receipt in which no label is found.
     fn of_octets(octets: &'a [u8], announced: Encoding) -> Self {
+        let end = octets
+            .iter()
+            .rposition(|octet| *octet != 0)
+            .map_or(0, |last| last + 1);
         let printable = |octet: &u8| matches!(octet, b' '..=b'~' | b'\t' | b'\r' | b'\n');
-        if octets.iter().all(printable)
-            && let Ok(text) = str::from_utf8(octets)
-            && (announced != Encoding::Ucs2 || !Self::parse(text).is_empty())
-        {
-            return Self::parse(text);
+        let ascii = octets
+            .get(..end)
+            .filter(|octets| octets.iter().all(printable));
+        if let Some(text) = ascii.and_then(|octets| str::from_utf8(octets).ok()) {
+            let receipt = Self::parse(text);
+            if announced != Encoding::Ucs2 || !receipt.is_empty() {
+                return receipt;
+            }
         }
-        let read = |encoding| {
+        let receipt = Self::of_mixed_octets(octets, announced);
+        let decoded = |encoding| {
             let text = text::decode_as(octets, encoding);
             Receipt::parse(&text).into_owned()
         };
-        let encodings = [announced, Encoding::Latin1, Encoding::Ucs2];
-        let receipts = encodings.into_iter().map(read);
-        receipts
-            .into_iter()
-            .find(|receipt| !receipt.is_empty())
-            .unwrap_or_default()
+        let mut otherwise = [announced, Encoding::Ucs2].into_iter().map(decoded);
+        match receipt.is_empty() {
+            true => otherwise
+                .find(|receipt| !receipt.is_empty())
+                .unwrap_or_default(),
+            false => receipt,
+        }
+    }
+
+    /// One octet a character up to `text:`, then as announced.
+    fn of_mixed_octets(octets: &[u8], announced: Encoding) -> Receipt<'static> {
+        let gsm = announced == Encoding::Gsm;
+        let character = |octet: &u8| match octet {
+            0x11 if gsm => '_',
+            octet => char::from(*octet),
+        };
+        let view: String = octets.iter().map(character).collect();
+        let mut receipt = Receipt::parse(&view).into_owned();
+        if let Some(text) = &receipt.text {
+            let start = octets.len().saturating_sub(text.chars().count());
+            let text = text::decode_as(octets.get(start..).unwrap_or_default(), announced);
+            receipt.text = Some(Cow::Owned(text));
+        }
+        receipt
     }
 
     /// What TLVs say goes before what the text says.

@@ -197,8 +197,32 @@ fn text_is_read_whatever_data_coding_says() {
             parts(&Receipt::parse(USUAL))
         );
     }
+}
+
+#[test]
+fn values_are_ascii_whatever_follows() {
     let mixed = deliver(b"id:my_1 stat:DELIVRD text:\x04\x1F\x04\x40", 8, b"");
-    assert_eq!(mixed.id.as_deref(), Some("my_1"));
+    assert_eq!(
+        (mixed.id.as_deref(), mixed.text.as_deref()),
+        (Some("my_1"), Some("Пр"))
+    );
+    let gsm = deliver(b"id:my\x111 stat:DELIVRD text:\x00\x1B\x65", 0, b"");
+    assert_eq!(
+        (gsm.id.as_deref(), gsm.text.as_deref()),
+        (Some("my_1"), Some("@€"))
+    );
+    let mut wide = Vec::new();
+    text::encode("id:1 stat:DELIVRD text:Р", Encoding::Ucs2, &mut wide).unwrap();
+    assert_eq!(
+        deliver(&wide, 8, b"").text.as_deref(),
+        Some("Р"),
+        "whose last octet is a space"
+    );
+    let padded = deliver(b"id:my_1 stat:DELIVRD text:hi\0\0", 0, b"");
+    assert_eq!(
+        (padded.id.as_deref(), padded.text.as_deref()),
+        (Some("my_1"), Some("hi"))
+    );
 }
 
 proptest! {
