@@ -80,6 +80,8 @@ pub(super) enum What {
 pub(super) struct Account {
     pub name: String,
     pace: Pace,
+    /// Woken when something is due before the clock would look again.
+    clock: Arc<Notify>,
     desk: Mutex<Desk>,
 }
 
@@ -96,6 +98,8 @@ struct Desk {
     order: u64,
     /// The seat served last.
     served: usize,
+    /// When the clock looks again.
+    armed: Option<Instant>,
 }
 
 struct Seat {
@@ -133,11 +137,13 @@ impl Ord for Due {
 }
 
 impl Account {
-    pub(super) fn new(name: &str, max_tps: u32) -> Self {
+    pub(super) fn new(name: &str, max_tps: u32, clock: Arc<Notify>) -> Self {
+        let (pace, desk) = (Pace::new(max_tps), Mutex::default());
         Account {
             name: name.to_owned(),
-            pace: Pace::new(max_tps),
-            desk: Mutex::default(),
+            pace,
+            clock,
+            desk,
         }
     }
 
@@ -172,7 +178,7 @@ impl Account {
             inbox: Vec::new(),
             wake,
         });
-        desk.dispatch(now);
+        self.deal(&mut desk, now);
         Ok(())
     }
 
@@ -195,16 +201,26 @@ impl Account {
         if linger > Duration::ZERO {
             desk.ghosts.push(now + linger);
         }
-        desk.dispatch(now);
+        self.deal(&mut desk, now);
     }
 
-    /// Puts deliveries in line; tells when the first of all is due, if that is later than now.
-    pub(super) fn deliver(&self, deliveries: &mut Vec<(Instant, Delivery)>) -> Option<Instant> {
+    /// Puts deliveries in line.
+    pub(super) fn deliver(&self, deliveries: &mut Vec<(Instant, Delivery)>) {
         let mut desk = self.desk.lock();
         deliveries
             .drain(..)
             .for_each(|(at, delivery)| desk.push(at, delivery));
-        desk.dispatch(Instant::now())
+        self.deal(&mut desk, Instant::now());
+    }
+
+    /// Deals what is due, and sees to it that the clock wakes for the rest.
+    fn deal(&self, desk: &mut Desk, now: Instant) {
+        if let Some(next) = desk.dispatch(now)
+            && desk.armed.is_none_or(|armed| next < armed)
+        {
+            desk.armed = Some(next);
+            self.clock.notify_one();
+        }
     }
 
     /// Keeps a delivery for the next bind.
@@ -219,16 +235,18 @@ impl Account {
             seat.room += answered;
         }
         if answered > 0 {
-            desk.dispatch(Instant::now());
+            self.deal(&mut desk, Instant::now());
         }
         if let Some(seat) = desk.seat(session) {
             into.append(&mut seat.inbox);
         }
     }
 
-    /// Hands out what is due; tells when the next is, if that is later than now.
+    /// For the clock: hands out what is due and tells when to look again, if by time.
     pub(super) fn dispatch(&self) -> Option<Instant> {
-        self.desk.lock().dispatch(Instant::now())
+        let mut desk = self.desk.lock();
+        desk.armed = desk.dispatch(Instant::now());
+        desk.armed
     }
 
     /// How many deliveries have not been acknowledged, those on their way not counted.
@@ -383,7 +401,7 @@ mod tests {
 
     #[test]
     fn receiving_sessions_are_served_in_turn_within_their_windows() {
-        let account = Account::new("a", 0);
+        let account = Account::new("a", 0, Arc::default());
         seat(&account, 1, Mode::Receiver, 2).unwrap();
         seat(&account, 2, Mode::Transceiver, 3).unwrap();
         deliver(&account, 1..=7);
@@ -402,7 +420,7 @@ mod tests {
 
     #[test]
     fn transmitters_are_not_delivered_to() {
-        let account = Account::new("a", 0);
+        let account = Account::new("a", 0, Arc::default());
         seat(&account, 1, Mode::Transmitter, 5).unwrap();
         deliver(&account, [1]);
         assert!(take(&account, 1, 0).is_empty());
@@ -412,7 +430,7 @@ mod tests {
 
     #[test]
     fn what_was_not_acknowledged_waits_for_the_next_receiving_bind() {
-        let account = Account::new("a", 0);
+        let account = Account::new("a", 0, Arc::default());
         seat(&account, 1, Mode::Receiver, 2).unwrap();
         deliver(&account, [1, 2, 3]);
         let sent = take(&account, 1, 0);
@@ -428,7 +446,7 @@ mod tests {
 
     #[test]
     fn an_account_has_so_many_binds_and_lost_ones_count_for_a_while() {
-        let account = Account::new("a", 0);
+        let account = Account::new("a", 0, Arc::default());
         seat(&account, 1, Mode::Receiver, 1).unwrap();
         seat(&account, 2, Mode::Receiver, 1).unwrap();
         assert_eq!(seat(&account, 3, Mode::Receiver, 1), Err(Status::RALYBND));
@@ -440,10 +458,10 @@ mod tests {
 
     #[test]
     fn what_is_due_later_waits_for_its_time() {
-        let account = Account::new("a", 0);
+        let account = Account::new("a", 0, Arc::default());
         seat(&account, 1, Mode::Receiver, 9).unwrap();
         let soon = Instant::now() + Duration::from_secs(60);
-        assert_eq!(account.deliver(&mut vec![(soon, delivery(1))]), Some(soon));
+        account.deliver(&mut vec![(soon, delivery(1))]);
         assert!(take(&account, 1, 0).is_empty());
         deliver(&account, [2]);
         assert_eq!(numbers(&take(&account, 1, 0)), [2]);

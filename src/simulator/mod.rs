@@ -113,8 +113,8 @@ struct Shared {
     unbinds: AtomicU64,
     paused: AtomicBool,
     inbound: totals::Counter,
-    /// Wakes the clock when something new is due later.
-    pump: Notify,
+    /// Wakes the clock when something is due before it would look again.
+    clock: Arc<Notify>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -144,7 +144,7 @@ impl Simulator {
             unbinds: AtomicU64::new(0),
             paused: AtomicBool::new(false),
             inbound: totals::Counter::default(),
-            pump: Notify::new(),
+            clock: Arc::default(),
             stop,
             tasks: TaskTracker::new(),
             options,
@@ -167,7 +167,7 @@ impl Simulator {
         tokio::select! {
             () = shared.stop.cancelled() => {}
             () = accept(&listener, &shared) => {}
-            () = shared.pump() => {}
+            () = shared.keep_time() => {}
         }
     }
 }
@@ -207,7 +207,13 @@ impl Shared {
 
     fn ledger(&self, name: &str) -> Arc<account::Account> {
         let mut accounts = self.accounts.lock();
-        let new = || Arc::new(account::Account::new(name, self.options.max_tps));
+        let new = || {
+            Arc::new(account::Account::new(
+                name,
+                self.options.max_tps,
+                self.clock.clone(),
+            ))
+        };
         accounts.entry(name.to_owned()).or_insert_with(new).clone()
     }
 
@@ -260,7 +266,7 @@ impl Shared {
     }
 
     /// The clock: hands out what falls due and makes up inbound traffic.
-    async fn pump(&self) {
+    async fn keep_time(&self) {
         let rate = self.options.inbound.rate;
         let gap = (rate > 0.0).then(|| Duration::from_secs_f64(1.0 / rate.max(0.001)));
         let mut next_inbound = Instant::now();
@@ -281,7 +287,7 @@ impl Shared {
                 next = Some(next.map_or(next_inbound, |next| next.min(next_inbound)));
             }
             tokio::select! {
-                () = self.pump.notified() => {}
+                () = self.clock.notified() => {}
                 () = async {
                     match next {
                         Some(at) => sleep_until(at).await,

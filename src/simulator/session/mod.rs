@@ -226,8 +226,8 @@ impl Session {
     /// Hands over the receipts of this batch and takes what is to be delivered here.
     fn exchange(&mut self) {
         let Some(seat) = &self.seat else { return };
-        if !self.receipts.is_empty() && seat.account.deliver(&mut self.receipts).is_some() {
-            self.shared.pump.notify_one();
+        if !self.receipts.is_empty() {
+            seat.account.deliver(&mut self.receipts);
         }
         let answered = std::mem::take(&mut self.answered);
         seat.account.collect(self.id, answered, &mut self.inbox);

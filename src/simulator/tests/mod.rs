@@ -298,6 +298,35 @@ async fn deliveries_keep_to_the_window_and_wait_for_nobody() {
 }
 
 #[tokio::test]
+async fn receipts_due_after_a_full_window_still_come() {
+    let delay = "100ms".parse().unwrap();
+    let receipts = Receipts {
+        delay,
+        ..Receipts::default()
+    };
+    let options = Options {
+        receipts,
+        deliver_window: 1,
+        ..Options::default()
+    };
+    let smsc = Simulator::start(options).await.unwrap();
+    let mut esme = Esme::bound(&smsc, Command::BIND_TRANSCEIVER).await;
+    for sequence in [2, 3] {
+        esme.submits(sequence, "fills the window").await;
+        assert_eq!(esme.hears().await.sequence, sequence);
+    }
+    let first = esme.hears().await;
+    sleep(Duration::from_millis(100)).await;
+    esme.submits(4, "due when there is room again").await;
+    assert_eq!(esme.hears().await.sequence, 4);
+    esme.says(Command::DELIVER_SM_RESP, Status::ROK, first.sequence)
+        .await;
+    esme.receives().await;
+    let text = esme.receives().await.text();
+    assert!(text.ends_with("text:due when there is ro"), "{text}");
+}
+
+#[tokio::test]
 async fn inbound_traffic_is_made_up_at_its_rate() {
     let inbound = Inbound {
         rate: 50.0,
