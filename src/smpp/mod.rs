@@ -4,6 +4,9 @@
 //! (borrowing every octet string), [`tlv`] walks the optional parameters. Decoding is lenient and
 //! never reads past the frame; encoding is strict and enforces the lengths of SMPP 3.4 v1.2.
 //!
+//! What the octet strings mean: [`text`] is encodings, [`udh`] the header before a text, [`segment`]
+//! long texts in parts, [`receipt`] what became of a message, [`time`] when, [`message_id`] which.
+//!
 //! ```
 //! use kafka_smpp::smpp::{Command, Pdu, Status, frame, pdu::SmResp};
 //!
