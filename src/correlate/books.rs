@@ -117,6 +117,12 @@ impl Books {
         self.parts.takeover.request([(partition.clone(), takeover)]);
     }
 
+    /// Begins anew with a partition that is ours: what is gathered is decided again.
+    fn again(&self, state: &mut State, partition: &Partition) {
+        self.parts.poller.hold(partition.clone());
+        self.adopt(state, partition);
+    }
+
     /// Whether a takeover still waits for its position.
     pub(super) fn wants(&self, partition: i32, takeover: u64) -> bool {
         find(&mut self.state.lock(), partition, takeover)
@@ -124,15 +130,35 @@ impl Books {
     }
 
     /// The position of a takeover is known: its first transaction writes the barrier.
-    pub(super) fn begin_at(&self, partition: i32, takeover: u64, offset: i64) {
+    pub(super) fn begin_at(
+        &self,
+        partition: i32,
+        takeover: u64,
+        offset: i64,
+        predecessor: Option<String>,
+    ) {
         if let Some(owned) = find(&mut self.state.lock(), partition, takeover)
             && owned.stage == Stage::Positioning
         {
             let barrier = render::barrier(&owned.nonce, &self.writer, &self.topics, partition);
             owned.begin_at(offset, barrier);
+            owned.predecessor = predecessor.filter(|writer| *writer != self.writer);
             debug!(partition, offset, "barrier written");
         }
         self.wake();
+    }
+
+    /// Predecessors whose open transactions may hold restores up.
+    pub(super) fn suspects(&self, patience: Duration) -> Vec<String> {
+        let mut state = self.state.lock();
+        let mut writers: Vec<String> = state
+            .owned
+            .values_mut()
+            .filter_map(|owned| owned.suspect(patience))
+            .collect();
+        writers.sort_unstable();
+        writers.dedup();
+        writers
     }
 
     /// A record of the correlation topic was read for `takeover`.
@@ -150,6 +176,7 @@ impl Books {
         let Some(owned) = find(&mut state, partition, takeover) else {
             return;
         };
+        owned.progressed(Instant::now());
         let now = self.clock.now();
         let mut effects = Vec::new();
         match record {
@@ -355,7 +382,22 @@ impl Assignments for Books {
     }
 
     fn trouble(&self, error: &KafkaError) {
-        debug!(%error, "consuming deliveries");
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AutoOffsetReset) {
+            debug!(%error, "consuming deliveries");
+            return;
+        }
+        // A position fell out of its log; the client does not say which.
+        error!(%error, "deliveries were deleted before they were consumed, or their topic recreated");
+        let mut state = self.state.lock();
+        let live: Vec<Partition> = state
+            .owned
+            .values()
+            .filter(|owned| owned.stage == Stage::Live && !owned.leaving)
+            .map(|owned| owned.partition.clone())
+            .collect();
+        for partition in &live {
+            self.again(&mut state, partition);
+        }
     }
 }
 
@@ -417,8 +459,7 @@ impl Ledger for Books {
                 self.each_under_way(&mut state, |owned, _| again.push(owned.partition.clone()));
                 for partition in again {
                     warn!(%partition, "its last transaction has an unknown end: taken over anew");
-                    self.parts.poller.hold(partition.clone());
-                    self.adopt(&mut state, &partition);
+                    self.again(&mut state, &partition);
                 }
             }
         }

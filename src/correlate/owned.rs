@@ -40,8 +40,14 @@ pub(super) struct Owned {
     /// The offset committed last, and when.
     committed: Option<(i64, Instant)>,
     gathered: Vec<Output>,
+    /// About how many octets that is.
+    octets: usize,
     /// What the transaction under way holds of this partition, and its offset.
     under_way: Option<(Vec<Output>, i64)>,
+    /// The transactional.id that committed last before the takeover, if it was another's.
+    pub(super) predecessor: Option<String>,
+    /// When the restore last got on.
+    progressed: Instant,
     pub(super) paused: bool,
     /// About to be given up: what is gathered is still written, nothing is added.
     pub(super) leaving: bool,
@@ -63,6 +69,9 @@ impl Owned {
             next: 0,
             committed: None,
             gathered: Vec::new(),
+            octets: 0,
+            predecessor: None,
+            progressed: Instant::now(),
             under_way: None,
             paused: false,
             leaving: false,
@@ -73,14 +82,35 @@ impl Owned {
     pub(super) fn begin_at(&mut self, offset: i64, barrier: Output) {
         self.next = offset;
         self.stage = Stage::Restoring;
-        self.gathered.push(barrier);
+        self.progressed = Instant::now();
+        self.add(barrier);
     }
 
     /// Gathers what is to be written for `effects`.
     pub(super) fn gather(&mut self, effects: &[Effect], topics: &Topics) {
         for effect in effects {
-            let output = render::output(effect, topics, self.partition.partition);
-            self.gathered.push(output);
+            self.add(render::output(effect, topics, self.partition.partition));
+        }
+    }
+
+    fn add(&mut self, output: Output) {
+        self.octets += output.size();
+        self.gathered.push(output);
+    }
+
+    /// A record of its correlation partition was read.
+    pub(super) fn progressed(&mut self, at: Instant) {
+        if self.stage != Stage::Live {
+            self.progressed = at;
+        }
+    }
+
+    /// The predecessor whose open transaction may be what hides the barrier: nothing was read
+    /// for so long. Given once.
+    pub(super) fn suspect(&mut self, patience: Duration) -> Option<String> {
+        match self.stage == Stage::Restoring && self.progressed.elapsed() >= patience {
+            true => self.predecessor.take(),
+            false => None,
         }
     }
 
@@ -95,8 +125,7 @@ impl Owned {
     }
 
     fn fills(&self, records: usize, octets: usize) -> bool {
-        self.gathered.len() >= records
-            || self.gathered.iter().map(Output::size).sum::<usize>() >= octets
+        self.gathered.len() >= records || self.octets >= octets
     }
 
     /// Room left, in records.
@@ -132,6 +161,7 @@ impl Owned {
             return None;
         }
         let (records, next) = (std::mem::take(&mut self.gathered), self.next);
+        self.octets = 0;
         let (records, next) = self.under_way.insert((records, next));
         Some((records, *next))
     }
@@ -148,6 +178,7 @@ impl Owned {
         if let Some((mut records, _)) = self.under_way.take() {
             records.append(&mut self.gathered);
             self.gathered = records;
+            self.octets = self.gathered.iter().map(Output::size).sum();
         }
     }
 

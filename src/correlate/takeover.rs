@@ -12,10 +12,13 @@ use rdkafka::error::KafkaError;
 use tracing::{info, warn};
 
 use super::books::Books;
+use crate::kafka::progress::{Identity, metadata};
 use crate::kafka::start::{Reading, committed_stable};
+use crate::kafka::transactor::{Commit, end_hanging};
 use crate::kafka::{Group, Partition};
 
 const WATERMARKS: Duration = Duration::from_secs(10);
+const ENDING: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_millis(500);
 
 /// One partition to be taken over, with the number of the takeover.
@@ -42,11 +45,11 @@ impl Handle {
         self.0.1.notify_all();
     }
 
-    /// The next requests, all at once; `None` when it is time to end.
+    /// The next requests, all at once, or none after a while; `None` when it is time to end.
     fn next(&self) -> Option<Vec<Request>> {
         let mut state = self.0.0.lock();
-        while state.requests.is_empty() && !state.stopping {
-            self.0.1.wait(&mut state);
+        if state.requests.is_empty() && !state.stopping {
+            self.0.1.wait_for(&mut state, AGAIN);
         }
         (!state.stopping).then(|| std::mem::take(&mut state.requests))
     }
@@ -64,6 +67,7 @@ impl Handle {
 /// thread.
 pub(super) fn run(books: &Books, group: &Group, reading: &Reading, handle: &Handle) {
     while let Some(mut requests) = handle.next() {
+        end_suspects(books, reading);
         requests.retain(|(p, takeover)| books.wants(p.partition, *takeover));
         if requests.is_empty() {
             continue;
@@ -71,6 +75,20 @@ pub(super) fn run(books: &Books, group: &Group, reading: &Reading, handle: &Hand
         if let Err(error) = take_over(books, group, reading, &requests) {
             warn!(%error, "committed offsets of the deliveries cannot be read, trying again");
             handle.again(requests);
+        }
+    }
+}
+
+/// A barrier that was committed and does not come back is hidden behind an open transaction:
+/// of a predecessor that died before it sent its offsets, most likely.
+fn end_suspects(books: &Books, reading: &Reading) {
+    for writer in books.suspects(reading.suspicion) {
+        warn!(
+            writer,
+            "a predecessor's transaction hides what it wrote; ending it"
+        );
+        if let Err(error) = end_hanging(&reading.producer, &writer, ENDING) {
+            warn!(writer, %error, "not ended; waiting for its time-out");
         }
     }
 }
@@ -89,9 +107,21 @@ fn take_over(
             .find(|c| c.partition == partition.partition);
         let (low, high) = group.watermarks(partition, WATERMARKS)?;
         let offset = position(partition, found.map(|c| c.offset), low, high);
-        books.begin_at(partition.partition, *takeover, offset);
+        let writer = found.and_then(|commit| writer(group, commit));
+        books.begin_at(partition.partition, *takeover, offset, writer);
     }
     Ok(())
+}
+
+/// The transactional.id that committed it.
+fn writer(group: &Group, commit: &Commit) -> Option<String> {
+    let identity = Identity {
+        cluster: group.cluster_id(),
+        topic: &commit.topic,
+        partition: commit.partition,
+    };
+    let last = metadata::decode(commit.offset, &commit.metadata, &identity);
+    last.ok().map(|last| last.writer)
 }
 
 /// Where to go on: at the committed offset if it lies inside the log, else at its beginning.

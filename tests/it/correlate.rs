@@ -482,6 +482,16 @@ fn entries_are_forgotten_after_their_last_receipt() {
 
 #[test]
 fn a_takeover_ends_a_predecessors_hanging_transaction() {
+    a_predecessor_died(true);
+}
+
+#[test]
+fn a_takeover_ends_a_transaction_that_had_no_offsets_yet() {
+    a_predecessor_died(false);
+}
+
+/// In the middle of its last transaction, its offsets sent or not.
+fn a_predecessor_died(offsets_sent: bool) {
     let rig = Rig::new(1);
     rig.created("H1");
     let first = rig.start();
@@ -499,7 +509,7 @@ fn a_takeover_ends_a_predecessors_hanging_transaction() {
         .split(' ')
         .find_map(|field| field.strip_prefix('w'))
         .unwrap();
-    let dead = hang(&rig, writer);
+    let dead = hang(&rig, writer, offsets_sent);
     let second = rig.start();
     rig.delivered("H1", "DELIVRD");
     let receipts = rig
@@ -510,8 +520,8 @@ fn a_takeover_ends_a_predecessors_hanging_transaction() {
     drop((dead, second));
 }
 
-/// Leaves a transaction open that holds the deliveries' offset.
-fn hang(rig: &Rig, writer: &str) -> BaseProducer {
+/// Leaves a transaction open that holds correlation and receipts, and the deliveries' offset.
+fn hang(rig: &Rig, writer: &str, offsets_sent: bool) -> BaseProducer {
     use rdkafka::consumer::{BaseConsumer, Consumer};
     use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
     let topics = rig.topics();
@@ -530,9 +540,14 @@ fn hang(rig: &Rig, writer: &str) -> BaseProducer {
         .unwrap();
     producer.init_transactions(SOON).unwrap();
     producer.begin_transaction().unwrap();
-    let lost = BaseRecord::to(&topics.receipts).key("lost").payload("{}");
-    producer.send(lost).unwrap();
+    for topic in [&topics.receipts, &topics.correlation] {
+        let lost = BaseRecord::to(topic).key("lost").payload("{}").partition(0);
+        producer.send(lost).unwrap();
+    }
     producer.flush(SOON).unwrap();
+    if !offsets_sent {
+        return producer;
+    }
     let mut offsets = TopicPartitionList::new();
     offsets
         .add_partition_offset(&topics.deliveries, 0, Offset::Offset(1))
