@@ -8,6 +8,7 @@ mod events;
 mod failure;
 mod offsets;
 mod output;
+mod run;
 mod send;
 mod smsc;
 mod tail;
@@ -50,6 +51,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Run(run::Args),
     Check(check::Args),
     Topics(topics::Args),
     Send(send::Args),
@@ -122,6 +124,7 @@ pub fn main() -> ExitCode {
 impl Command {
     fn run(self) -> Result<(), Failure> {
         match self {
+            Command::Run(args) => run::run(&args),
             Command::Check(args) => check::run(&args),
             Command::Topics(args) => topics::run(&args),
             Command::Send(args) => send::run(&args),

@@ -1,1 +1,0 @@
-//! Wiring: configuration to running parts to a drained stop.

@@ -1,0 +1,227 @@
+//! Wiring: configuration to running parts to a drained stop.
+//!
+//! Everything is looked at before anything begins: the topics, their partitions, what they
+//! mean for binds. What is wrong there is an error that names the remedy. Kafka being away
+//! is not: it is waited for.
+
+mod accounts;
+mod preflight;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle as Runtime;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::config::Config;
+use crate::correlate::{self, Correlator};
+use crate::deliver::{self, Deliver};
+use crate::kafka::cluster::{Survey, survey};
+use crate::submit::account::Account;
+use crate::submit::events::Events;
+use crate::submit::{self, Submit};
+
+/// Why the connector does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration does not fit the cluster.
+    #[error("{}", .0.join("\n"))]
+    Preflight(Vec<String>),
+    /// The submit pipeline ended.
+    #[error("submit: {0}")]
+    Submit(#[from] submit::Error),
+    /// The correlate pipeline ended.
+    #[error("correlate: {0}")]
+    Correlate(#[from] correlate::Error),
+    /// The producer of deliveries could not be made.
+    #[error("deliver: {0}")]
+    Deliver(#[from] deliver::Error),
+    /// A part ended that must not end.
+    #[error("the {0} pipeline ended by itself")]
+    Ended(&'static str),
+}
+
+impl Error {
+    /// Whether the configuration is to blame.
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, Error::Preflight(_))
+    }
+}
+
+/// How many deliver_sm may wait for Kafka.
+const WAITING: usize = 20_000;
+
+/// How long one question to Kafka may take at the start.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Runs until `shutdown` is cancelled, then drains within `shutdown_timeout`.
+///
+/// # Errors
+///
+/// When the configuration does not fit the cluster, or a pipeline ends by itself.
+pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Error> {
+    let Some(survey) = look(&config, &shutdown).await else {
+        return Ok(());
+    };
+    preflight::check(&config, &survey).map_err(Error::Preflight)?;
+    let process = format!("{:016x}", fastrand::u64(..));
+    info!(
+        cluster = survey.cluster_id,
+        process,
+        esmes = config.esme.len(),
+        "starting"
+    );
+    let internal = survey
+        .partitions
+        .get(&config.topics.correlation)
+        .copied()
+        .unwrap_or(1);
+    let deliver = Deliver::new(&deliver_options(&config, internal))?;
+    let accounts = accounts::all(&config, &survey, &deliver);
+    let (correlator, correlating) = Correlator::new(correlate_options(&config, &process));
+    let (submit, _) = Submit::new(
+        submit_options(&config, &survey, &process, accounts, internal),
+        Runtime::current(),
+    )?;
+
+    let stop_submit = CancellationToken::new();
+    let mut submitting = tokio::spawn(submit.run(stop_submit.clone()));
+    let mut joining = tokio::task::spawn_blocking(move || correlator.run());
+    let mut failed = None;
+    tokio::select! {
+        () = shutdown.cancelled() => info!("stopping"),
+        ended = &mut submitting => failed = Some(part("submit", ended)),
+        ended = &mut joining => failed = Some(part("correlate", ended)),
+    }
+    // Submit first: its binds still deliver while they drain, and what they deliver goes
+    // through the producer of deliver, which is flushed next.
+    stop_submit.cancel();
+    if !submitting.is_finished() {
+        part("submit", submitting.await).or_ended_well()?;
+    }
+    let flushing = tokio::task::spawn_blocking(move || deliver.flush(PATIENCE));
+    if let Ok(false) = flushing.await {
+        warn!("some deliveries were not stored in time; the SMSC delivers them again");
+    }
+    correlating.close();
+    if !joining.is_finished() {
+        part("correlate", joining.await).or_ended_well()?;
+    }
+    match failed {
+        None => {
+            info!("stopped");
+            Ok(())
+        }
+        Some(Ended::Failed(error)) => Err(error),
+        Some(Ended::Well(name)) => Err(Error::Ended(name)),
+    }
+}
+
+enum Ended {
+    Well(&'static str),
+    Failed(Error),
+}
+
+impl Ended {
+    fn or_ended_well(self) -> Result<(), Error> {
+        match self {
+            Ended::Well(_) => Ok(()),
+            Ended::Failed(error) => Err(error),
+        }
+    }
+}
+
+fn part<E: Into<Error>>(
+    name: &'static str,
+    ended: Result<Result<(), E>, tokio::task::JoinError>,
+) -> Ended {
+    match ended {
+        Ok(Ok(())) => Ended::Well(name),
+        Ok(Err(error)) => Ended::Failed(error.into()),
+        Err(_) => Ended::Failed(Error::Ended(name)),
+    }
+}
+
+/// Looks at the cluster, for as long as it takes until it answers.
+async fn look(config: &Config, shutdown: &CancellationToken) -> Option<Survey> {
+    loop {
+        let (client, topics) = (config.kafka.reader(), preflight::topics(config));
+        let looked = tokio::task::spawn_blocking(move || {
+            survey(&client, topics.iter().map(String::as_str), PATIENCE)
+        })
+        .await;
+        match looked {
+            Ok(Ok(survey)) => return Some(survey),
+            Ok(Err(error)) => {
+                warn!(%error, brokers = config.kafka.bootstrap_servers, "Kafka does not answer; trying again");
+            }
+            Err(error) => warn!(%error, "looking at the cluster failed; trying again"),
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return None,
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
+    }
+}
+
+fn submit_options(
+    config: &Config,
+    survey: &Survey,
+    process: &str,
+    accounts: Vec<Arc<Account>>,
+    correlation_partitions: i32,
+) -> submit::Options {
+    submit::Options {
+        consumer: config.kafka.submit_consumer(),
+        transactional: config.kafka.transactional(),
+        producer: config.kafka.producer(),
+        cluster_id: survey.cluster_id.clone(),
+        transactional_id: format!("{}.{process}", config.kafka.submit_group()),
+        session_timeout: config.kafka.session_timeout.get(),
+        transaction_timeout: config.kafka.transaction_timeout.get(),
+        settings: config.submit.clone(),
+        shutdown_timeout: config.shutdown_timeout.get(),
+        events: Events {
+            responses: config.topics.responses.as_str().into(),
+            errors: config.topics.errors.as_str().into(),
+            correlation: config.topics.correlation.as_str().into(),
+            correlation_partitions,
+        },
+        results: vec![
+            config.topics.responses.clone(),
+            config.topics.errors.clone(),
+        ],
+        accounts,
+    }
+}
+
+fn deliver_options(config: &Config, partitions: i32) -> deliver::Options {
+    // An SMSC gives up on an answer after about as long as we do.
+    let shortest = config.esme.iter().map(|e| e.timers.response.get()).min();
+    let patience = shortest.unwrap_or(PATIENCE).mul_f64(0.8);
+    deliver::Options {
+        client: config.kafka.producer(),
+        deliveries: config.topics.deliveries.as_str().into(),
+        partitions,
+        inbound: config.topics.inbound.as_str().into(),
+        waiting: WAITING,
+        patience: patience.max(Duration::from_secs(1)),
+    }
+}
+
+fn correlate_options(config: &Config, process: &str) -> correlate::Options {
+    correlate::Options {
+        consumer: config.kafka.correlate_consumer(),
+        reader: config.kafka.reader(),
+        producer: config.kafka.transactional(),
+        transactional_id: format!("{}.{process}", config.kafka.correlate_group()),
+        transaction_timeout: config.kafka.transaction_timeout.get(),
+        topics: correlate::Topics {
+            deliveries: config.topics.deliveries.as_str().into(),
+            correlation: config.topics.correlation.as_str().into(),
+            receipts: config.topics.receipts.as_str().into(),
+        },
+        settings: config.correlate.clone(),
+    }
+}

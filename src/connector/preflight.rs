@@ -1,0 +1,101 @@
+//! What must hold between the configuration and the cluster before anything begins.
+
+use std::collections::BTreeSet;
+
+use crate::config::{Binds, Config, Esme};
+use crate::kafka::cluster::Survey;
+
+/// All topics that the configuration names.
+pub fn topics(config: &Config) -> Vec<String> {
+    let mut all: BTreeSet<String> = (config.topics.named().iter())
+        .map(|(_, topic)| (*topic).to_owned())
+        .collect();
+    for esme in &config.esme {
+        all.extend(esme.outbound.iter().cloned());
+        all.extend(esme.lease_topic.clone());
+    }
+    all.into_iter().collect()
+}
+
+/// Checks the configuration against the cluster.
+///
+/// # Errors
+///
+/// Everything that does not fit, each with its remedy.
+pub fn check(config: &Config, survey: &Survey) -> Result<(), Vec<String>> {
+    let mut wrong = Vec::new();
+    let missing: Vec<String> = topics(config)
+        .into_iter()
+        .filter(|topic| !survey.partitions.contains_key(topic))
+        .collect();
+    if !missing.is_empty() {
+        wrong.push(format!(
+            "these topics do not exist: {}. Create them with: kafka-smpp topics create",
+            missing.join(", ")
+        ));
+    }
+    let count = |topic: &str| survey.partitions.get(topic).copied();
+    let (correlation, deliveries) = (&config.topics.correlation, &config.topics.deliveries);
+    if let (Some(c), Some(d)) = (count(correlation), count(deliveries))
+        && c != d
+    {
+        wrong.push(format!(
+            "topic {correlation} has {c} partitions and topic {deliveries} has {d}: both must have the same number. Create the one that is empty anew"
+        ));
+    }
+    for esme in &config.esme {
+        check_lanes(esme, survey, &mut wrong);
+        check_binds(esme, survey, &mut wrong);
+    }
+    match wrong.is_empty() {
+        true => Ok(()),
+        false => Err(wrong),
+    }
+}
+
+fn check_lanes(esme: &Esme, survey: &Survey, wrong: &mut Vec<String>) {
+    let Some((first, others)) = esme.outbound.split_first() else {
+        return;
+    };
+    let count = |topic: &String| survey.partitions.get(topic).copied();
+    for other in others {
+        if let (Some(expected), Some(found)) = (count(first), count(other))
+            && expected != found
+        {
+            wrong.push(format!(
+                "esme {:?}: topic {other} has {found} partitions and topic {first} has {expected}: priority lanes of one ESME go by partition and need the same number",
+                esme.name
+            ));
+        }
+    }
+}
+
+fn check_binds(esme: &Esme, survey: &Survey, wrong: &mut Vec<String>) {
+    let sessions = esme.sessions_per_bind();
+    match esme.binds {
+        Binds::PerPartition(per_partition) => {
+            let Some(topic) = esme.leases() else { return };
+            let Some(partitions) = survey.partitions.get(topic) else {
+                return;
+            };
+            let partitions = u32::try_from(*partitions).unwrap_or(0);
+            let binds = partitions * per_partition * sessions;
+            if binds > esme.max_binds {
+                wrong.push(format!(
+                    "esme {:?}: topic {topic} has {partitions} partitions, which means {binds} binds ({per_partition} for each partition, {sessions} session each); max_binds is {}. Raise max_binds if the SMSC allows it, use a topic with fewer partitions, or set binds = {{ per_instance = N }}",
+                    esme.name, esme.max_binds
+                ));
+            }
+        }
+        Binds::PerInstance(count) => {
+            if count * sessions > esme.max_binds {
+                wrong.push(format!(
+                    "esme {:?}: binds.per_instance = {count} means {} sessions in each process; max_binds is {}. Lower one or raise the other",
+                    esme.name,
+                    count * sessions,
+                    esme.max_binds
+                ));
+            }
+        }
+    }
+}
