@@ -32,7 +32,19 @@ fn help_names_every_command_and_wrong_usage_is_64() {
     let dir = tempfile::tempdir().unwrap();
     let help = kafka_smpp(dir.path()).arg("--help").assert().success();
     let text = String::from_utf8(help.get_output().stdout.clone()).unwrap();
-    for command in ["check", "config", "completions", "version"] {
+    for command in [
+        "run",
+        "demo",
+        "smsc",
+        "check",
+        "topics",
+        "send",
+        "tail",
+        "offsets",
+        "config",
+        "completions",
+        "version",
+    ] {
         assert!(
             text.contains(&format!("\n  {command} ")),
             "{command}: {text}"
@@ -143,4 +155,38 @@ fn shells_get_their_completions() {
             .success()
             .stdout(contains("kafka-smpp"));
     }
+}
+
+#[test]
+fn the_deployed_configuration_passes_the_check() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("password"), "hush\n").unwrap();
+    let deployed = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/deploy/kubernetes/connector.toml"
+    );
+    kafka_smpp(dir.path())
+        .args(["check", "--config", deployed])
+        .env("KAFKA_SMPP__ESME__ACME__PASSWORD_FILE", "password")
+        .assert()
+        .success();
+}
+
+#[test]
+fn the_demo_gives_every_record_one_result_and_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    kafka_smpp(dir.path())
+        .args(["demo", "--messages", "8"])
+        .timeout(std::time::Duration::from_secs(120))
+        .assert()
+        .success()
+        .stdout(
+            contains("accepted  demo demo-Cyrillic to 79161000002 ESME_ROK")
+                .and(contains("error     demo demo-bad INVALID_RECORD"))
+                .and(contains(
+                    "rejected  demo demo-refused to 490000000005 ESME_RINVDSTADR",
+                ))
+                .and(contains("inbound   demo from 491512345678"))
+                .and(contains("8 records, 8 results, 0 receipts missing")),
+        );
 }

@@ -102,6 +102,10 @@ impl Event {
         match &self.value[name] {
             Value::Null => String::new(),
             Value::String(text) => text.clone(),
+            // An address with its type and plan.
+            Value::Object(parts) if parts.contains_key("number") => {
+                parts["number"].as_str().unwrap_or_default().to_owned()
+            }
             other => other.to_string(),
         }
     }
@@ -250,8 +254,9 @@ mod tests {
 
     #[test]
     fn a_text_cannot_steer_the_terminal() {
-        let inbound =
-            serde_json::json!({ "type": "InboundSms", "text": "a\u{1b}[2Jb", "source": "1" });
-        assert!(!line(inbound).contains('\u{1b}'));
+        let inbound = serde_json::json!({ "type": "InboundSms", "text": "a\u{1b}[2Jb", "source": { "number": "1" } });
+        let line = line(inbound);
+        assert!(!line.contains('\u{1b}'));
+        assert!(line.starts_with("inbound   from 1 "), "{line}");
     }
 }

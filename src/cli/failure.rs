@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use crate::config;
+use crate::{config, connector};
 
 /// Exit codes, after sysexits.h.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +68,16 @@ impl From<config::Error> for Failure {
         let code = match &error {
             config::Error::Unreadable { .. } => Code::NoInput,
             _ => Code::Config,
+        };
+        Failure::new(code, error.to_string())
+    }
+}
+
+impl From<connector::Error> for Failure {
+    fn from(error: connector::Error) -> Self {
+        let code = match error.is_configuration() {
+            true => Code::Config,
+            false => Code::Unavailable,
         };
         Failure::new(code, error.to_string())
     }

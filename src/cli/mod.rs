@@ -4,6 +4,7 @@ mod broker;
 mod check;
 mod completions;
 mod config;
+mod demo;
 mod events;
 mod failure;
 mod offsets;
@@ -52,6 +53,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Run(run::Args),
+    Demo(demo::Args),
     Check(check::Args),
     Topics(topics::Args),
     Send(send::Args),
@@ -125,6 +127,7 @@ impl Command {
     fn run(self) -> Result<(), Failure> {
         match self {
             Command::Run(args) => run::run(&args),
+            Command::Demo(args) => demo::run(&args),
             Command::Check(args) => check::run(&args),
             Command::Topics(args) => topics::run(&args),
             Command::Send(args) => send::run(&args),

@@ -1,5 +1,7 @@
 //! `kafka-smpp run`: the connector itself.
 
+use std::time::Duration;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -33,20 +35,21 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let shutdown = CancellationToken::new();
         let signals = Signals::new()
             .map_err(|e| Failure::new(Code::Software, format!("no signal handler: {e}")))?;
-        tokio::spawn(signals.watch(shutdown.clone()));
-        connector::run(config, shutdown).await.map_err(|error| {
-            let code = match error.is_configuration() {
-                true => Code::Config,
-                false => Code::Unavailable,
-            };
-            Failure::new(code, error.to_string())
-        })
-    })
+        let patience = config.shutdown_timeout.get() + OVERTIME;
+        tokio::spawn(signals.watch(shutdown.clone(), patience));
+        Ok(connector::run(config, shutdown).await?)
+    });
+    // A thread that still waits for Kafka does not hold up the end.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    ended
 }
+
+/// The parts keep to `shutdown_timeout` by themselves; after this much more one must be stuck.
+const OVERTIME: Duration = Duration::from_secs(10);
 
 struct Signals {
     terminate: Signal,
@@ -61,12 +64,14 @@ impl Signals {
         })
     }
 
-    async fn watch(mut self, shutdown: CancellationToken) {
+    async fn watch(mut self, shutdown: CancellationToken, patience: Duration) {
         self.next().await;
         info!("asked to stop: draining; once more ends at once");
         shutdown.cancel();
-        self.next().await;
-        warn!("asked to stop again: ending at once");
+        match tokio::time::timeout(patience, self.next()).await {
+            Ok(()) => warn!("asked to stop again: ending at once"),
+            Err(_) => warn!("draining takes longer than shutdown_timeout: ending"),
+        }
         // 128 + SIGTERM, as a shell would say it.
         std::process::exit(143);
     }

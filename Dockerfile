@@ -1,0 +1,17 @@
+# syntax=docker/dockerfile:1
+# librdkafka and OpenSSL are built from source by cargo: only a C/C++ compiler, make and
+# perl are needed (the image has them), and the result links nothing but libc.
+FROM rust:1.88-bookworm AS build
+WORKDIR /src
+COPY . .
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target \
+    cargo build --release --locked --bin kafka-smpp \
+    && cp target/release/kafka-smpp /kafka-smpp
+
+FROM gcr.io/distroless/cc-debian12:nonroot
+COPY --from=build /kafka-smpp /usr/local/bin/kafka-smpp
+# By number, so that Kubernetes can tell that it is not root.
+USER 65532:65532
+ENTRYPOINT ["/usr/local/bin/kafka-smpp"]
+CMD ["run", "--config", "/etc/kafka-smpp/connector.toml"]
