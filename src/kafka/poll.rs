@@ -254,11 +254,7 @@ impl Poller {
             match command {
                 Command::Close => return true,
                 Command::Start(partition, offset) => self.start(consumer, partition, offset),
-                Command::Hold(partition) => {
-                    if let Some(started) = consumer.context().started.lock().get_mut(&partition) {
-                        *started = false;
-                    }
-                }
+                Command::Hold(partition) => self.hold(consumer, partition),
                 Command::Resume(partition) => {
                     if context_has(consumer, &partition)
                         && let Err(error) = consumer.resume(&list(&[partition], Offset::Invalid))
@@ -269,6 +265,23 @@ impl Poller {
             }
         }
         false
+    }
+
+    /// Assigns the partition afresh: after an offset outside the log the client would not
+    /// even seek.
+    fn hold(&self, consumer: &BaseConsumer<Context>, partition: Partition) {
+        match consumer.context().started.lock().get_mut(&partition) {
+            Some(started) => *started = false,
+            None => return,
+        }
+        let at_end = list(std::slice::from_ref(&partition), Offset::End);
+        let fresh = consumer
+            .incremental_unassign(&at_end)
+            .and_then(|()| consumer.incremental_assign(&at_end))
+            .and_then(|()| consumer.pause(&at_end));
+        if let Err(error) = fresh {
+            warn!(%error, %partition, "cannot be held");
+        }
     }
 
     fn start(&self, consumer: &BaseConsumer<Context>, partition: Partition, offset: i64) {

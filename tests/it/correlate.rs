@@ -613,6 +613,24 @@ fn partitions_move_between_owners_and_no_receipt_is_lost_or_doubled() {
 }
 
 #[test]
+fn a_recreated_topic_is_read_from_its_beginning() {
+    let rig = Rig::new(1);
+    rig.create_all(&["J1".into(), "J2".into()], Timestamp::now());
+    let _running = rig.start();
+    for stat in ["ENROUTE", "ACCEPTD", "DELIVRD"] {
+        rig.delivered("J1", stat);
+    }
+    rig.receipts(3);
+    rig.kafka.delete_topic(&rig.topics().deliveries);
+    std::thread::sleep(Duration::from_secs(1));
+    rig.kafka.topic(&rig.topics().deliveries, 1, &[]);
+    rig.delivered("J2", "DELIVRD");
+    let patience = Duration::from_secs(60);
+    let receipts = rig.kafka.wait_records(&rig.topics().receipts, 4, patience);
+    assert!(receipts.iter().any(|r| r.value["log_id"] == "log-J2"));
+}
+
+#[test]
 fn topics_that_do_not_fit_together_are_refused() {
     let rig = Rig::new(2);
     let mut options = rig.options();
