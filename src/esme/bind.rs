@@ -76,6 +76,7 @@ impl Bind {
             let opened = tokio::select! {
                 biased;
                 () = stopped(&mut orders) => return,
+                () = self.lease.wait_over() => continue,
                 opened = connect::open(&self.options, &host) => opened,
             };
             let until = match opened {

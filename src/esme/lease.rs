@@ -53,7 +53,8 @@ impl Lease {
         self.0.extended.notify_waiters();
     }
 
-    /// Ends the lease now.
+    /// Ends the lease now. A session notices before its next write of submit_sm, at the latest
+    /// when the lease would have ended anyway.
     pub fn end(&self) {
         self.0.until.store(NEVER_YET, Ordering::Release);
     }
@@ -85,6 +86,17 @@ impl Lease {
                 return;
             }
             extended.await;
+        }
+    }
+
+    /// Waits until the lease is over.
+    pub(super) async fn wait_over(&self) {
+        loop {
+            match self.left() {
+                None => std::future::pending().await,
+                Some(Duration::ZERO) => return,
+                Some(left) => tokio::time::sleep(left).await,
+            }
         }
     }
 }

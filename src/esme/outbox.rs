@@ -18,6 +18,8 @@ pub(super) struct Outbox {
     written: usize,
     /// Requests of which no octet was taken, in order.
     marks: VecDeque<Mark>,
+    /// Octets of those requests.
+    unsent: usize,
 }
 
 /// A request of which no octet was taken.
@@ -48,11 +50,17 @@ impl Outbox {
         !self.marks.is_empty()
     }
 
+    /// Octets of the requests of which nothing was written.
+    pub fn unsent_octets(&self) -> usize {
+        self.unsent
+    }
+
     /// Adds a request under a sequence number.
     pub fn push_request(&mut self, sequence: u32, request: &Request) {
         let start = self.octets.len();
         self.octets.extend_from_slice(&request.pdu);
         set_sequence(&mut self.octets[start..], sequence);
+        self.unsent += request.pdu.len();
         let unsent = Unsent {
             sequence,
             token: request.token,
@@ -98,6 +106,7 @@ impl Outbox {
             .is_some_and(|mark| mark.start < self.written)
         {
             if let Some(mark) = self.marks.pop_front() {
+                self.unsent -= mark.length;
                 sent(mark.unsent);
             }
         }
@@ -117,6 +126,7 @@ impl Outbox {
     /// PDU that was begun.
     pub fn withdraw(&mut self) -> Vec<Token> {
         let marks = std::mem::take(&mut self.marks);
+        self.unsent = 0;
         let mut kept = Vec::with_capacity(self.octets.len());
         let mut position = 0;
         for mark in &marks {
@@ -180,7 +190,7 @@ mod tests {
         });
         advance(&mut outbox, 4);
         assert_eq!(outbox.withdraw(), [101, 102]);
-        assert!(!outbox.has_unsent());
+        assert!(!outbox.has_unsent() && outbox.unsent_octets() == 0);
         let left = outbox.unwritten();
         assert_eq!(left.len(), 16 + 16 + 17);
         let header = |at: usize| Header::decode(&left[at..]).unwrap();
@@ -213,6 +223,7 @@ mod tests {
                 sent.extend(advance(&mut outbox, count));
                 let begun = starts.iter().filter(|start| **start < stream.len()).count();
                 prop_assert_eq!(sent.len(), begun);
+                prop_assert_eq!(outbox.unsent_octets(), lengths[begun..starts.len()].iter().sum::<usize>());
             }
             stream.extend_from_slice(outbox.unwritten());
             prop_assert_eq!(stream.len(), total);

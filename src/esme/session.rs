@@ -22,8 +22,8 @@ use super::outbox::Outbox;
 use super::window::Window;
 use crate::smpp::{Command, ImpossibleLength, Status};
 
-/// Requests are added to the outbox while it holds less than this, in octets: what waits in front
-/// of an answer to the SMSC is never more.
+/// The outbox holds about this many octets of requests at most, so that an answer never waits
+/// behind more. Answers do not count: however many there are, requests get their share.
 const BATCH: usize = 65_536;
 /// Above this many octets unwritten nothing is read: the SMSC asks without reading our answers.
 const FULL: usize = 262_144;
@@ -305,7 +305,7 @@ impl Session {
         for response in self.responses.drain(..) {
             self.outbox.push_response(response);
         }
-        while self.outbox.unwritten().len() < BATCH {
+        while self.outbox.unsent_octets() < BATCH {
             let Some(request) = self.queue.pop_front() else {
                 return;
             };

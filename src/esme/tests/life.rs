@@ -245,6 +245,23 @@ async fn without_a_lease_nothing_is_connected() {
 }
 
 #[tokio::test]
+async fn a_lease_that_ends_while_connecting_ends_the_attempt() {
+    let listener = Listener::new().await;
+    let esme = Esme::running(towards(&[&listener]), Lease::new());
+    esme.lease.extend(Instant::now() + SOON);
+    let mut smsc = listener.accepts().await;
+    smsc.expects(Command::BIND_TRANSCEIVER).await;
+    let began = Instant::now();
+    smsc.expects_end().await;
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "long before the response timer"
+    );
+    esme.becomes("idle").await;
+    assert_eq!(esme.handle.counters().failures(), 0, "nobody's fault");
+}
+
+#[tokio::test]
 async fn a_frozen_bind_whose_session_ends_is_closed_for_good() {
     let listener = Listener::new().await;
     let esme = Esme::running(towards(&[&listener]), Lease::unlimited());

@@ -3,6 +3,7 @@
 mod life;
 mod outcomes;
 mod peer;
+mod pipes;
 mod protocol;
 mod security;
 mod timers;

@@ -219,6 +219,7 @@ async fn an_answer_never_waits_behind_more_than_one_batch_of_requests() {
     for token in 0..10_000 {
         esme.submits(token).await;
     }
+    sleep(Duration::from_millis(1)).await; // the session fills its buffer
     smsc.sends(empty(Command::ENQUIRE_LINK, Status::ROK, 7))
         .await;
     let mut before = 0;
@@ -229,41 +230,15 @@ async fn an_answer_never_waits_behind_more_than_one_batch_of_requests() {
         }
         before += header.length as usize;
     }
+    let most = 65_536 + 2 * CAPACITY;
     assert!(
-        before <= 65_536 + 2 * CAPACITY,
+        (1..=most).contains(&before),
         "{before} octets in front of it"
     );
     let rest = 10_000 * submit_sm().len() - before;
     for _ in 0..rest / submit_sm().len() {
         smsc.expects(Command::SUBMIT_SM).await;
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn requests_get_through_however_much_is_delivered() {
-    let (mut esme, mut smsc) = session_over(Options::default(), Lease::unlimited(), 4096).await;
-    let (mut read, mut write) = tokio::io::split(&mut smsc.io);
-    let flood = async {
-        loop {
-            tokio::io::AsyncWriteExt::write_all(&mut write, &deliver_sm(1))
-                .await
-                .unwrap();
-        }
-    };
-    let request = async {
-        esme.submits(100).await;
-        let mut answers = 0;
-        loop {
-            let header = header_of(&mut read).await.unwrap();
-            match header.command {
-                Command::SUBMIT_SM => break answers,
-                _ => answers += 1,
-            }
-        }
-    };
-    let answers = tokio::select! { answers = request => answers, () = flood => 0 };
-    assert!(answers < 2000, "{answers} answers first");
-    assert!(esme.is_at_peace());
 }
 
 /// Counts the writes that reach the connection.
