@@ -1,6 +1,6 @@
 //! An SMSC of a few lines that does exactly what a test tells it, in octets.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
@@ -17,6 +17,7 @@ const DELIVER_SM: u32 = 5;
 const UNBIND: u32 = 6;
 const BIND_TRANSCEIVER: u32 = 9;
 const ENQUIRE_LINK: u32 = 0x15;
+const ESME_RX_T_APPN: u32 = 0x64;
 const MESSAGE_PAYLOAD: u16 = 0x0424;
 
 /// A submit_sm as it arrived.
@@ -58,6 +59,8 @@ pub enum Reply {
     Status(u32),
     /// Says nothing; [`FakeSmsc::answer`] may do so later.
     Silence,
+    /// Accepts it, and its answer is lost.
+    Swallow,
     /// Closes the connection.
     Drop,
 }
@@ -83,6 +86,11 @@ struct Shared {
     ids: AtomicU32,
     sequence: AtomicU32,
     refuse_binds: AtomicU32,
+    /// Text and message id of every submit_sm that was accepted.
+    accepted: Mutex<Vec<(String, String)>>,
+    /// Message ids whose receipts have not been acknowledged yet, if receipts are sent.
+    due: Mutex<Option<VecDeque<String>>>,
+    delivering: AtomicU32,
 }
 
 /// See the [module](self).
@@ -105,6 +113,9 @@ impl FakeSmsc {
             ids: AtomicU32::new(0),
             sequence: AtomicU32::new(0),
             refuse_binds: AtomicU32::new(0),
+            accepted: Mutex::default(),
+            due: Mutex::default(),
+            delivering: AtomicU32::new(0),
         });
         let smsc = FakeSmsc { port, shared };
         let serving = smsc.clone();
@@ -194,6 +205,55 @@ impl FakeSmsc {
         );
     }
 
+    /// Text and message id of every message that was accepted.
+    pub fn accepted(&self) -> Vec<(String, String)> {
+        self.shared.accepted.lock().unwrap().clone()
+    }
+
+    /// From now on sends a receipt for whatever is accepted, again and again until it is
+    /// acknowledged.
+    pub fn send_receipts(&self) {
+        *self.shared.due.lock().unwrap() = Some(VecDeque::new());
+        for _ in 0..8 {
+            let smsc = self.clone();
+            std::thread::spawn(move || {
+                loop {
+                    smsc.send_one_receipt();
+                }
+            });
+        }
+    }
+
+    /// How many receipts have not been acknowledged yet.
+    pub fn receipts_due(&self) -> usize {
+        let due = self.shared.due.lock().unwrap();
+        due.as_ref().map_or(0, VecDeque::len) + self.shared.delivering.load(SeqCst) as usize
+    }
+
+    fn send_one_receipt(&self) {
+        let mut due = self.shared.due.lock().unwrap();
+        let Some(id) = due.as_mut().and_then(VecDeque::pop_front) else {
+            drop(due);
+            return std::thread::sleep(Duration::from_millis(20));
+        };
+        self.shared.delivering.fetch_add(1, SeqCst);
+        drop(due);
+        let text = receipt_text(&id, "DELIVRD");
+        let sent = self.try_deliver(4, "41791234567", "1000", text.as_bytes());
+        let deadline = Instant::now() + Duration::from_secs(3);
+        let status = || sent.and_then(|(session, sequence)| self.status_of(session, sequence));
+        while sent.is_some() && status().is_none() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if status() != Some(0) {
+            std::thread::sleep(Duration::from_millis(50));
+            if let Some(due) = self.shared.due.lock().unwrap().as_mut() {
+                due.push_back(id);
+            }
+        }
+        self.shared.delivering.fetch_sub(1, SeqCst);
+    }
+
     /// Sends a receipt: `DELIVRD` for this message id.
     pub fn receipt(&self, message_id: &str) -> u32 {
         self.receipt_of(message_id, "DELIVRD")
@@ -201,38 +261,66 @@ impl FakeSmsc {
 
     /// Sends a receipt with this `stat`; returns the command_status it was answered with.
     pub fn receipt_of(&self, message_id: &str, stat: &str) -> u32 {
-        let text = format!(
-            "id:{message_id} sub:001 dlvrd:001 submit date:2601020304 done date:2601020305 stat:{stat} err:000 text:"
-        );
+        let text = receipt_text(message_id, stat);
         self.deliver(4, "41791234567", "1000", text.as_bytes())
     }
 
-    /// Sends a deliver_sm over any bind that receives and waits for its command_status.
+    /// Sends a deliver_sm over any bind that receives and waits for its command_status. As an
+    /// SMSC would, it sends it again when the session ends or the error is temporary.
     pub fn deliver(&self, esm_class: u8, source: &str, destination: &str, text: &[u8]) -> u32 {
-        let (session, sequence) = self.deliver_now(esm_class, source, destination, text);
-        let what = "a deliver_sm_resp";
-        let status = || self.status_of(session, sequence);
-        eventually(what, Duration::from_secs(60), || status().is_some());
-        status().expect("just seen")
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let (session, sequence) = self.deliver_now(esm_class, source, destination, text);
+            let status = || self.status_of(session, sequence);
+            eventually("a deliver_sm_resp", Duration::from_secs(60), || {
+                status().is_some() || !self.is_open(session)
+            });
+            match status() {
+                None | Some(ESME_RX_T_APPN) => assert!(Instant::now() < deadline, "never taken"),
+                Some(status) => return status,
+            }
+        }
+    }
+
+    fn is_open(&self, session: u32) -> bool {
+        let sessions = self.shared.sessions.lock().unwrap();
+        sessions.get(&session).is_some_and(|s| s.open)
     }
 
     /// Sends a deliver_sm and does not wait; returns its session and sequence number.
     pub fn deliver_now(&self, esm_class: u8, source: &str, to: &str, text: &[u8]) -> (u32, u32) {
+        let mut sent = None;
+        eventually("a receiver is bound", Duration::from_secs(60), || {
+            sent = self.try_deliver(esm_class, source, to, text);
+            sent.is_some()
+        });
+        sent.expect("just sent")
+    }
+
+    fn try_deliver(
+        &self,
+        esm_class: u8,
+        source: &str,
+        to: &str,
+        text: &[u8],
+    ) -> Option<(u32, u32)> {
         let sequence = self.shared.sequence.fetch_add(1, SeqCst) + 1;
         let mut body = format!("\0\x01\x01{source}\0\x01\x01{to}\0").into_bytes();
         body.extend([esm_class, 0, 0, 0, 0, 0, 0, 0, 0, text.len() as u8]);
         body.extend(text);
         let receiving = |s: &Session| s.open && s.bind.is_some_and(|b| b != BIND_TRANSMITTER);
-        let first = || {
+        let session = {
             let sessions = self.shared.sessions.lock().unwrap();
-            sessions.iter().find(|(_, s)| receiving(s)).map(|(n, _)| *n)
+            // Any of them, in turn: an SMSC does not mind which.
+            let open: Vec<u32> = sessions
+                .iter()
+                .filter(|(_, s)| receiving(s))
+                .map(|(n, _)| *n)
+                .collect();
+            *open.get(sequence as usize % open.len().max(1))?
         };
-        eventually("a receiver is bound", Duration::from_secs(60), || {
-            first().is_some()
-        });
-        let session = first().expect("just seen");
         self.send(session, DELIVER_SM, 0, sequence, &body);
-        (session, sequence)
+        Some((session, sequence))
     }
 
     /// The command_status a deliver_sm was answered with, if it was.
@@ -310,6 +398,14 @@ impl FakeSmsc {
         true
     }
 
+    fn accept(&self, submit: &Submit, id: String) {
+        let accepted = (submit.text(), id.clone());
+        self.shared.accepted.lock().unwrap().push(accepted);
+        if let Some(due) = self.shared.due.lock().unwrap().as_mut() {
+            due.push_back(id);
+        }
+    }
+
     fn submit(&self, n: u32, sequence: u32, body: &[u8]) -> bool {
         let submit = parse(n, sequence, body);
         // Noted before it is answered, as an SMSC would.
@@ -318,15 +414,30 @@ impl FakeSmsc {
         match reply {
             Reply::Accept => {
                 let id = self.shared.ids.fetch_add(1, SeqCst) + 1;
-                self.answer(&submit, &format!("M{id}"));
+                let id = format!("M{id}");
+                self.accept(&submit, id.clone());
+                self.answer(&submit, &id);
             }
-            Reply::As(id) => self.answer(&submit, &id),
+            Reply::As(id) => {
+                self.accept(&submit, id.clone());
+                self.answer(&submit, &id);
+            }
+            Reply::Swallow => {
+                let id = self.shared.ids.fetch_add(1, SeqCst) + 1;
+                self.accept(&submit, format!("M{id}"));
+            }
             Reply::Status(status) => self.send(n, SUBMIT_SM | RESPONSE, status, sequence, b""),
             Reply::Silence => {}
             Reply::Drop => return false,
         }
         true
     }
+}
+
+fn receipt_text(message_id: &str, stat: &str) -> String {
+    format!(
+        "id:{message_id} sub:001 dlvrd:001 submit date:2601020304 done date:2601020305 stat:{stat} err:000 text:"
+    )
 }
 
 fn parse(session: u32, sequence: u32, body: &[u8]) -> Submit {

@@ -1,0 +1,113 @@
+//! A partition is a lease on a bind: it moves between processes, and nothing is doubled.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal::SIGTERM;
+use serde_json::json;
+
+use super::{Deployment, PATIENCE, message};
+use crate::harness::{Broker, FakeSmsc, eventually};
+
+#[test]
+fn partitions_move_with_their_binds_cooperative_sticky() {
+    partitions_move("classic");
+}
+
+#[test]
+fn partitions_move_with_their_binds_kip_848() {
+    partitions_move("consumer");
+}
+
+fn partitions_move(protocol: &str) {
+    let smsc = FakeSmsc::start();
+    let mut it = Deployment::new(smsc.port(), 4);
+    it.config["kafka"]["group_protocol"] = json!(protocol);
+    let _one = it.start();
+    smsc.wait_bound(4);
+    let mut next = 0;
+    let mut more = || {
+        for p in 0..4 {
+            it.send_numbered(p, next..next + 100);
+            next += 100;
+        }
+        next
+    };
+    more();
+    let mut two = it.start();
+    let before = smsc.connections();
+    more();
+    eventually("binds move to the second process", PATIENCE, || {
+        smsc.connections() >= before + 2
+    });
+    smsc.wait_bound(4);
+    more();
+    two.signal(SIGTERM);
+    assert!(two.wait(Duration::from_secs(20)).success());
+    let n = more();
+    let results = it.results_within(n, Duration::from_secs(60));
+    assert_eq!(results.len(), n);
+    assert!(
+        results.values().all(|r| r["accepted"] == true),
+        "a gentle move leaves no doubt"
+    );
+    assert_eq!(smsc.submits().len(), n, "nothing was sent twice");
+    smsc.wait_bound(4);
+}
+
+#[test]
+fn binds_do_not_grow_with_the_processes() {
+    let smsc = FakeSmsc::start();
+    let it = Deployment::new(smsc.port(), 2);
+    let _three = [it.start(), it.start(), it.start()];
+    smsc.wait_bound(2);
+    std::thread::sleep(Duration::from_secs(5));
+    assert_eq!(smsc.bound(), 2, "the third process is a hot standby");
+}
+
+#[test]
+fn a_topic_with_more_partitions_than_binds_is_refused() {
+    let smsc = FakeSmsc::start();
+    let mut it = Deployment::new(smsc.port(), 3);
+    it.esme()["max_binds"] = json!(2);
+    let mut connector = it.start();
+    let status = connector.wait(PATIENCE);
+    assert!(!status.success());
+    assert!(connector.log().contains("max_binds"), "{}", connector.log());
+    assert_eq!(smsc.connections(), 0);
+}
+
+#[test]
+fn priority_lanes_overtake() {
+    let smsc = FakeSmsc::start();
+    let mut it = Deployment::new(smsc.port(), 1);
+    let fast = it.topic("otp");
+    it.kafka.topic(&fast, 1, &[]);
+    it.esme()["outbound"] = json!([fast, it.topic("outbound")]);
+    it.esme()["max_tps"] = json!(20.0);
+    let _connector = it.start();
+    it.send_numbered(0, 0..100);
+    smsc.wait_submits(5);
+    it.kafka.produce_json(&fast, 0, &[message("otp")]);
+    it.results(101);
+    let place = smsc.texts().iter().position(|t| t == "otp").unwrap();
+    assert!(place < 60, "the one-time password came {place}th");
+}
+
+#[test]
+fn a_killed_broker_costs_nothing() {
+    let smsc = FakeSmsc::start();
+    let mut broker = Broker::start_private();
+    let it = Deployment::on(broker.kafka(), smsc.port(), 2);
+    let _connector = it.start();
+    smsc.wait_bound(2);
+    it.send_numbered(0, 0..300);
+    it.send_numbered(1, 300..600);
+    smsc.wait_submits(50);
+    broker.kill9();
+    std::thread::sleep(Duration::from_secs(1));
+    broker.restart();
+    it.send_numbered(0, 600..650);
+    let results = it.results_within(650, Duration::from_secs(90));
+    assert_eq!(results.len(), 650);
+    assert_eq!(smsc.submits().len(), 650, "nothing was sent twice");
+}

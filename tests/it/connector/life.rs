@@ -1,0 +1,131 @@
+//! Starting and stopping.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal::SIGTERM;
+use serde_json::json;
+
+use super::{Deployment, PATIENCE};
+use crate::harness::{FakeSmsc, Reply, eventually};
+
+#[test]
+fn sigterm_waits_for_answers_commits_and_unbinds() {
+    let smsc = FakeSmsc::start();
+    smsc.script(|submit| {
+        if submit.text() == "m7" {
+            Reply::Silence
+        } else {
+            Reply::Accept
+        }
+    });
+    let it = Deployment::new(smsc.port(), 1);
+    let mut connector = it.start();
+    it.send_numbered(0, 0..20);
+    let submits = smsc.wait_submits(20);
+    it.results(19);
+    connector.signal(SIGTERM);
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(
+        connector.ended().is_none(),
+        "it waits for the outstanding answer"
+    );
+    let seventh = submits.iter().find(|s| s.text() == "m7").unwrap();
+    smsc.answer(seventh, "M7");
+    assert!(connector.wait(Duration::from_secs(15)).success());
+    assert_eq!(smsc.unbound(), 1);
+    let results = it.exactly_one_each();
+    assert_eq!(results["m7"]["accepted"], true);
+    assert_eq!(it.committed(0), Some(20));
+}
+
+#[test]
+fn a_drain_ends_in_time_and_the_successor_knows_what_was_out() {
+    let smsc = FakeSmsc::start();
+    smsc.script(|submit| {
+        if submit.text() == "m3" {
+            Reply::Silence
+        } else {
+            Reply::Accept
+        }
+    });
+    let mut it = Deployment::new(smsc.port(), 1);
+    it.config["shutdown_timeout"] = json!("3s");
+    it.esme()["timers"]["response"] = json!("60s");
+    let mut connector = it.start();
+    it.send_numbered(0, 0..10);
+    smsc.wait_submits(10);
+    it.results(9);
+    connector.signal(SIGTERM);
+    connector.wait(Duration::from_secs(12));
+    let _successor = it.start();
+    let results = it.results(10);
+    assert_eq!(results["m3"]["kind"], "OUTCOME_UNKNOWN");
+    assert_eq!(smsc.submits().len(), 10);
+}
+
+#[test]
+fn a_second_signal_ends_at_once_and_loses_nothing() {
+    let smsc = FakeSmsc::start();
+    smsc.script(|submit| {
+        if submit.text() == "m3" {
+            Reply::Silence
+        } else {
+            Reply::Accept
+        }
+    });
+    let mut it = Deployment::new(smsc.port(), 1);
+    it.esme()["timers"]["response"] = json!("60s");
+    let mut connector = it.start();
+    it.send_numbered(0, 0..10);
+    smsc.wait_submits(10);
+    it.results(9);
+    connector.signal(SIGTERM);
+    std::thread::sleep(Duration::from_millis(300));
+    let begun = Instant::now();
+    connector.signal(SIGTERM);
+    connector.wait(Duration::from_secs(5));
+    assert!(begun.elapsed() < Duration::from_secs(3));
+    let _successor = it.start();
+    assert_eq!(it.results(10)["m3"]["kind"], "OUTCOME_UNKNOWN");
+}
+
+#[test]
+fn a_refused_bind_is_loud_and_slow() {
+    let smsc = FakeSmsc::start();
+    smsc.refuse_binds(0x0E);
+    let it = Deployment::new(smsc.port(), 1);
+    let mut connector = it.start();
+    connector.wait_for_log("ESME_RINVPASWD", PATIENCE);
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(smsc.connections() <= 4, "{} attempts", smsc.connections());
+    smsc.refuse_binds(0);
+    it.send_numbered(0, 0..1);
+    assert_eq!(it.results(1).len(), 1, "it binds once it may");
+}
+
+#[test]
+fn the_memory_bound_is_printed_at_start() {
+    let smsc = FakeSmsc::start();
+    let it = Deployment::new(smsc.port(), 1);
+    let mut connector = it.start();
+    smsc.wait_bound(1);
+    connector.wait_for_log("MiB", PATIENCE);
+}
+
+#[test]
+fn another_host_is_tried_when_the_first_is_gone() {
+    let smsc = FakeSmsc::start();
+    let mut it = Deployment::new(smsc.port(), 1);
+    let gone = crate::harness::free_port();
+    it.esme()["hosts"] = json!([
+        format!("127.0.0.1:{gone}"),
+        format!("127.0.0.1:{}", smsc.port())
+    ]);
+    let _connector = it.start();
+    it.send_numbered(0, 0..3);
+    assert_eq!(it.results(3).len(), 3);
+    smsc.drop_connections();
+    eventually("it binds again", PATIENCE, || {
+        smsc.connections() > 1 && smsc.bound() == 1
+    });
+}

@@ -1,0 +1,183 @@
+//! The real program between real Kafka and an SMSC.
+
+mod audit;
+mod doubt;
+mod happy;
+mod leases;
+mod life;
+mod modes;
+mod positions;
+mod rates;
+mod receipts;
+mod records;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Connector, Kafka, Record, eventually, kafka, unique};
+
+const PATIENCE: Duration = Duration::from_secs(45);
+
+/// One deployment: its topics and its configuration.
+struct Deployment {
+    kafka: Kafka,
+    name: String,
+    config: Value,
+}
+
+impl Deployment {
+    /// One on the shared Kafka, with `partitions` of outbound and so as many binds.
+    fn new(smsc: u16, partitions: i32) -> Deployment {
+        Deployment::on(kafka(), smsc, partitions)
+    }
+
+    fn on(kafka: Kafka, smsc: u16, partitions: i32) -> Deployment {
+        let name = unique("sms");
+        let topic = |stem: &str| format!("{name}.{stem}");
+        for stem in ["responses", "errors", "receipts", "inbound", "deliveries"] {
+            kafka.topic(&topic(stem), 2, &[]);
+        }
+        kafka.topic(&topic("outbound"), partitions, &[]);
+        kafka.topic(&topic("correlation"), 2, &[("cleanup.policy", "compact")]);
+        let config = json!({
+            "shutdown_timeout": "10s",
+            "kafka": {
+                "bootstrap_servers": kafka.bootstrap,
+                "application_id": name,
+                "session_timeout": "6s",
+                "transaction_timeout": "6s",
+                "properties": { "retry.backoff.ms": "20", "reconnect.backoff.max.ms": "500" },
+            },
+            "topics": {
+                "responses": topic("responses"),
+                "errors": topic("errors"),
+                "receipts": topic("receipts"),
+                "inbound": topic("inbound"),
+                "deliveries": topic("deliveries"),
+                "correlation": topic("correlation"),
+            },
+            "submit": { "retry_delay": "100ms" },
+            "correlate": { "early_receipt_grace": "16s" },
+            "log": { "level": "info,kafka_smpp=debug", "format": "text" },
+            "esme": [{
+                "name": "acme",
+                "outbound": [topic("outbound")],
+                "hosts": [format!("127.0.0.1:{smsc}")],
+                "system_id": "esme",
+                "password": "secret",
+                "timers": { "response": "3s" },
+                "reconnect": {
+                    "initial": "100ms", "max": "1s", "refused": "2s", "bound_elsewhere": "300ms",
+                },
+            }],
+        });
+        Deployment {
+            kafka,
+            name,
+            config,
+        }
+    }
+
+    fn topic(&self, stem: &str) -> String {
+        format!("{}.{stem}", self.name)
+    }
+
+    fn esme(&mut self) -> &mut Value {
+        &mut self.config["esme"][0]
+    }
+
+    /// Starts a process.
+    fn start(&self) -> Connector {
+        Connector::start(&toml::to_string(&self.config).expect("TOML"))
+    }
+
+    /// Appends records to a partition of the outbound topic.
+    fn send(&self, partition: i32, values: &[Value]) {
+        self.kafka
+            .produce_json(&self.topic("outbound"), partition, values);
+    }
+
+    /// Appends messages m0, m1, ... up to m`n - 1` to a partition.
+    fn send_numbered(&self, partition: i32, numbers: std::ops::Range<usize>) {
+        let values: Vec<Value> = numbers.map(|n| message(&format!("m{n}"))).collect();
+        self.send(partition, &values);
+    }
+
+    /// All committed events about outbound records.
+    fn events(&self) -> Vec<Value> {
+        let read = |stem| self.kafka.records(&self.topic(stem));
+        let events = read("responses").into_iter().chain(read("errors"));
+        events.map(|record| record.value).collect()
+    }
+
+    /// Waits until `n` records have their result; the results by log_id.
+    fn results(&self, n: usize) -> BTreeMap<String, Value> {
+        self.results_within(n, PATIENCE)
+    }
+
+    fn results_within(&self, n: usize, patience: Duration) -> BTreeMap<String, Value> {
+        let terminal = || {
+            self.events()
+                .iter()
+                .filter(|e| e["terminal"] == true)
+                .count()
+        };
+        eventually(&format!("{n} results"), patience, || {
+            std::thread::sleep(Duration::from_millis(100));
+            terminal() >= n
+        });
+        self.exactly_one_each()
+    }
+
+    /// The results by log_id; no record has two.
+    fn exactly_one_each(&self) -> BTreeMap<String, Value> {
+        let mut results = BTreeMap::new();
+        for event in self.events().into_iter().filter(|e| e["terminal"] == true) {
+            let id = event["log_id"].as_str().expect("a log_id").to_owned();
+            if let Some(other) = results.insert(id, event.clone()) {
+                panic!("two results: {other:#}\n{event:#}");
+            }
+        }
+        results
+    }
+
+    /// Waits for `n` receipts.
+    fn receipts(&self, n: usize) -> Vec<Value> {
+        let records = self
+            .kafka
+            .wait_records(&self.topic("receipts"), n, PATIENCE);
+        records
+            .into_iter()
+            .map(|record: Record| record.value)
+            .collect()
+    }
+
+    /// The offset committed for a partition of the outbound topic.
+    fn committed(&self, partition: i32) -> Option<i64> {
+        let group = format!("{}.submit", self.name);
+        let found = self
+            .kafka
+            .committed(&group, &self.topic("outbound"), partition);
+        found.map(|(offset, _)| offset)
+    }
+}
+
+/// A message whose text is its log_id.
+fn message(log_id: &str) -> Value {
+    json!({
+        "log_id": log_id,
+        "source": "1000",
+        "destination": "41791234567",
+        "short_message": log_id,
+    })
+}
+
+/// `base` with the fields of `more` besides.
+fn with(mut base: Value, more: Value) -> Value {
+    for (key, value) in more.as_object().expect("fields") {
+        base[key] = value.clone();
+    }
+    base
+}

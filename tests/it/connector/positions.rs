@@ -1,0 +1,98 @@
+//! Where a partition starts, whatever became of its offsets.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal::SIGTERM;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::{Deployment, PATIENCE};
+use crate::harness::{Connector, FakeSmsc};
+
+fn stop(mut connector: Connector) {
+    connector.signal(SIGTERM);
+    connector.wait(Duration::from_secs(20));
+}
+
+fn commit(it: &Deployment, offset: i64, metadata: &str) {
+    let operator: BaseConsumer = it
+        .kafka
+        .member(&format!("{}.submit", it.name))
+        .create()
+        .unwrap();
+    let mut list = TopicPartitionList::new();
+    let topic = it.topic("outbound");
+    let mut element = list.add_partition(&topic, 0);
+    element.set_offset(Offset::Offset(offset)).unwrap();
+    element.set_metadata(metadata);
+    operator.commit(&list, CommitMode::Sync).unwrap();
+}
+
+#[test]
+fn an_operators_reset_sends_again_and_flags_it() {
+    let smsc = FakeSmsc::start();
+    let it = Deployment::new(smsc.port(), 1);
+    let connector = it.start();
+    it.send_numbered(0, 0..10);
+    it.results(10);
+    stop(connector);
+    commit(&it, 6, "");
+    let _successor = it.start();
+    smsc.wait_submits(14);
+    let flagged = |e: &serde_json::Value| e["possible_duplicate"] == true && e["terminal"] == true;
+    let done = || it.events().iter().filter(|e| flagged(e)).count() == 4;
+    crate::harness::eventually("four are sent again", PATIENCE, done);
+    it.send_numbered(0, 10..11);
+    smsc.wait_submits(15);
+}
+
+#[test]
+fn foreign_metadata_stops_the_partition_and_says_what_to_do() {
+    let smsc = FakeSmsc::start();
+    let it = Deployment::new(smsc.port(), 2);
+    commit(&it, 0, "copied by hand");
+    it.send_numbered(0, 0..5);
+    it.send_numbered(1, 5..10);
+    let mut connector = it.start();
+    connector.wait_for_log("offsets reset", PATIENCE);
+    let results = it.results(5);
+    assert!(
+        (5..10).all(|n| results.contains_key(&format!("m{n}"))),
+        "the other goes on"
+    );
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(smsc.submits().len(), 5);
+}
+
+#[test]
+fn lost_offsets_stop_the_topic_once_something_was_submitted() {
+    let smsc = FakeSmsc::start();
+    let mut it = Deployment::new(smsc.port(), 1);
+    let connector = it.start();
+    it.send_numbered(0, 0..5);
+    it.results(5);
+    stop(connector);
+    // As if the group's offsets had expired.
+    it.config["kafka"]["application_id"] = serde_json::json!(crate::harness::unique("other"));
+    let mut successor = it.start();
+    successor.wait_for_log("offsets reset", PATIENCE);
+    assert_eq!(smsc.submits().len(), 5);
+}
+
+#[test]
+fn a_recreated_topic_begins_anew() {
+    let smsc = FakeSmsc::start();
+    let it = Deployment::new(smsc.port(), 1);
+    let connector = it.start();
+    it.send_numbered(0, 0..10);
+    it.results(10);
+    stop(connector);
+    let topic = it.topic("outbound");
+    it.kafka.delete_topic(&topic);
+    std::thread::sleep(Duration::from_secs(2));
+    it.kafka.topic(&topic, 1, &[]);
+    commit(&it, 10, "");
+    it.send_numbered(0, 10..13);
+    let _successor = it.start();
+    assert_eq!(it.results(13).len(), 13);
+}

@@ -1,0 +1,169 @@
+//! Every receipt finds its message, whenever and wherever it comes, and none is lost.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{Deployment, PATIENCE, message};
+use crate::harness::{Broker, FakeSmsc, Reply, eventually};
+
+/// A deployment with one message accepted under the id `ID`.
+fn accepted(it: &Deployment, smsc: &FakeSmsc) {
+    smsc.script(|_| Reply::As("ID".into()));
+    it.send(0, &[message("m")]);
+    it.results(1);
+}
+
+#[test]
+fn a_receipt_after_a_restart_finds_its_message() {
+    let smsc = FakeSmsc::start();
+    let it = Deployment::new(smsc.port(), 1);
+    let mut connector = it.start();
+    accepted(&it, &smsc);
+    connector.kill9();
+    let _successor = it.start();
+    smsc.wait_bound(1);
+    assert_eq!(smsc.receipt("ID"), 0);
+    let receipt = &it.receipts(1)[0];
+    assert_eq!(
+        (&receipt["log_id"], &receipt["correlated"]),
+        (&json!("m"), &json!(true))
+    );
+    assert_eq!(
+        (&receipt["state"], &receipt["final"]),
+        (&json!("DELIVERED"), &json!(true))
+    );
+}
+
+#[test]
+fn a_receipt_that_outruns_its_response_waits_for_it() {
+    let smsc = FakeSmsc::start();
+    smsc.script(|_| Reply::Silence);
+    let it = Deployment::new(smsc.port(), 1);
+    let _connector = it.start();
+    it.send(0, &[message("m")]);
+    let submit = smsc.wait_submits(1).remove(0);
+    assert_eq!(smsc.receipt("EARLY"), 0);
+    std::thread::sleep(Duration::from_secs(1));
+    smsc.answer(&submit, "EARLY");
+    let receipt = &it.receipts(1)[0];
+    assert_eq!(
+        (&receipt["log_id"], &receipt["correlated"]),
+        (&json!("m"), &json!(true))
+    );
+}
+
+#[test]
+fn a_receipt_nobody_knows_is_published_after_the_grace() {
+    let smsc = FakeSmsc::start();
+    let it = Deployment::new(smsc.port(), 1);
+    let _connector = it.start();
+    assert_eq!(smsc.receipt("STRANGER"), 0);
+    let receipt = &it.receipts(1)[0];
+    assert_eq!(receipt["correlated"], false);
+    assert_eq!(receipt["message_id"], "STRANGER");
+}
+
+#[test]
+fn a_repeated_receipt_is_one_event_and_a_new_state_another() {
+    let smsc = FakeSmsc::start();
+    let it = Deployment::new(smsc.port(), 1);
+    let _connector = it.start();
+    accepted(&it, &smsc);
+    for stat in ["ENROUTE", "DELIVRD", "DELIVRD", "ENROUTE"] {
+        assert_eq!(smsc.receipt_of("ID", stat), 0);
+    }
+    let receipts = it.receipts(2);
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(it.receipts(2).len(), receipts.len(), "nothing follows");
+    let finals: Vec<&Value> = receipts.iter().filter(|r| r["final"] == true).collect();
+    assert_eq!(finals.len(), 1, "{receipts:#?}");
+    assert!(receipts.iter().all(|r| r["log_id"] == "m"));
+}
+
+#[test]
+fn a_receipt_that_never_comes_becomes_an_event() {
+    let smsc = FakeSmsc::start();
+    let mut it = Deployment::new(smsc.port(), 1);
+    it.config["correlate"]["receipt_ttl"] = json!("20s");
+    it.config["correlate"]["final_retention"] = json!("1s");
+    let _connector = it.start();
+    accepted(&it, &smsc);
+    let receipt = &it.receipts(1)[0];
+    assert_eq!(
+        (&receipt["log_id"], &receipt["overdue"]),
+        (&json!("m"), &json!(true))
+    );
+}
+
+#[test]
+fn an_entry_is_deleted_some_time_after_its_final_receipt() {
+    let smsc = FakeSmsc::start();
+    let mut it = Deployment::new(smsc.port(), 1);
+    it.config["correlate"]["final_retention"] = json!("1s");
+    let _connector = it.start();
+    accepted(&it, &smsc);
+    smsc.receipt("ID");
+    it.receipts(1);
+    let tombstone = |r: &crate::harness::Record| r.value.is_null();
+    it.kafka
+        .records_until(&it.topic("correlation"), PATIENCE, |all| {
+            all.iter().any(tombstone)
+        });
+}
+
+#[test]
+fn a_deliver_sm_is_acknowledged_only_when_kafka_has_it() {
+    let smsc = FakeSmsc::start();
+    let broker = Broker::start_private();
+    let it = Deployment::on(broker.kafka(), smsc.port(), 1);
+    let _connector = it.start();
+    smsc.wait_bound(1);
+    assert_eq!(smsc.deliver(0, "41791234567", "1000", b"before"), 0);
+    broker.freeze();
+    let (session, sequence) = smsc.deliver_now(0, "41791234567", "1000", b"meanwhile");
+    std::thread::sleep(Duration::from_secs(2));
+    assert_ne!(
+        smsc.status_of(session, sequence),
+        Some(0),
+        "Kafka does not have it"
+    );
+    broker.thaw();
+    let answered = || smsc.status_of(session, sequence);
+    eventually("it is answered or the session gone", PATIENCE, || {
+        answered().is_some() || smsc.connections() > 1
+    });
+    if answered() != Some(0) {
+        // A temporary error: the SMSC delivers it again.
+        smsc.wait_bound(1);
+        assert_eq!(smsc.deliver(0, "41791234567", "1000", b"meanwhile"), 0);
+    }
+    let inbound = it.kafka.wait_records(&it.topic("inbound"), 2, PATIENCE);
+    assert!(inbound.iter().any(|r| r.value["text"] == "before"));
+    assert!(inbound.iter().any(|r| r.value["text"] == "meanwhile"));
+}
+
+#[test]
+fn a_receipt_reaches_whichever_process_owns_its_correlation() {
+    let smsc = FakeSmsc::start();
+    smsc.script(|submit| Reply::As(format!("ID-{}", submit.text())));
+    let it = Deployment::new(smsc.port(), 2);
+    let (_one, _two) = (it.start(), it.start());
+    smsc.wait_bound(2);
+    it.send_numbered(0, 0..20);
+    it.send_numbered(1, 20..40);
+    it.results(40);
+    // All over the first bind, whichever process has it.
+    for n in 0..40 {
+        assert_eq!(smsc.receipt(&format!("ID-m{n}")), 0);
+    }
+    let receipts = it.receipts(40);
+    assert!(receipts.iter().all(|r| r["correlated"] == true));
+    let mut ids: Vec<&str> = receipts
+        .iter()
+        .map(|r| r["log_id"].as_str().unwrap())
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 40);
+}
