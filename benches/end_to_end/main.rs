@@ -1,0 +1,227 @@
+//! The whole way, measured: real Kafka, the simulator and the connector each in a process of
+//! its own, 160-character messages with receipts; beside a bare consume-produce pipe with the
+//! same number of output records for each message, in the same minutes.
+//!
+//! ```text
+//! cargo bench --bench end_to_end
+//! BENCH_MESSAGES=200000 BENCH_PARTITIONS=4 BENCH_RATE=1000 cargo bench --bench end_to_end
+//! ```
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+// Not everything that tests need is needed here.
+#[allow(dead_code, unused_imports)]
+#[path = "../../tests/it/harness/mod.rs"]
+mod harness;
+mod outside;
+mod pipe;
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use harness::{Connector, Kafka, Process, free_port, kafka, scratch, unique};
+use outside::{Feed, Latencies, count, feed, latencies};
+
+/// Output records for each message: the response, its correlation entry, the delivery, the
+/// receipt, the entry's update.
+const OUTPUTS: usize = 5;
+
+const PATIENCE: Duration = Duration::from_secs(600);
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name)
+        .ok()
+        .map_or(default, |v| v.parse().expect("a number"))
+}
+
+struct Scene {
+    kafka: Kafka,
+    name: String,
+    partitions: i32,
+    _smsc: Process,
+    port: u16,
+}
+
+impl Scene {
+    fn new(partitions: i32) -> Scene {
+        let kafka = kafka();
+        let name = unique("bench");
+        for stem in ["responses", "errors", "receipts", "inbound", "deliveries"] {
+            kafka.topic(&format!("{name}.{stem}"), partitions, &[]);
+        }
+        let compact = [("cleanup.policy", "compact")];
+        kafka.topic(&format!("{name}.correlation"), partitions, &compact);
+        kafka.topic(&format!("{name}.outbound"), partitions, &[]);
+        let port = free_port();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kafka-smpp"));
+        command
+            .arg("smsc")
+            .args(["--listen", &format!("127.0.0.1:{port}")])
+            .args(["--receipt-delay", "100ms"])
+            .args(["--deliver-window", "500"]);
+        let smsc = Process::start("smsc", &mut command, scratch("smsc").join("log"));
+        Scene {
+            kafka,
+            name,
+            partitions,
+            _smsc: smsc,
+            port,
+        }
+    }
+
+    fn topic(&self, stem: &str) -> String {
+        format!("{}.{stem}", self.name)
+    }
+
+    fn connector(&self) -> Connector {
+        let config = json!({
+            "kafka": {
+                "bootstrap_servers": self.kafka.bootstrap,
+                "application_id": self.name,
+            },
+            "topics": {
+                "responses": self.topic("responses"),
+                "errors": self.topic("errors"),
+                "receipts": self.topic("receipts"),
+                "inbound": self.topic("inbound"),
+                "deliveries": self.topic("deliveries"),
+                "correlation": self.topic("correlation"),
+            },
+            "log": { "level": "warn" },
+            "esme": [{
+                "name": "bench",
+                "outbound": [self.topic("outbound")],
+                "hosts": [format!("127.0.0.1:{}", self.port)],
+                "system_id": "bench",
+                "password": "secret",
+                "window": setting("BENCH_WINDOW", 500),
+                "inbound_window": 2000,
+                "max_binds": 100,
+            }],
+        });
+        Connector::start(&toml::to_string(&config).expect("TOML"))
+    }
+}
+
+fn main() {
+    // `cargo test --benches` asks every bench for its tests: there are none.
+    if std::env::args().any(|a| a == "--list" || a == "--test") {
+        return;
+    }
+    let messages = setting("BENCH_MESSAGES", 200_000) as usize;
+    let partitions = setting("BENCH_PARTITIONS", 4) as i32;
+    let rate = setting("BENCH_RATE", 1000);
+    let scene = Scene::new(partitions);
+
+    let before = bare_pipe(&scene, messages);
+    let whole = whole_way(&scene, messages);
+    let after = bare_pipe(&scene, messages);
+    let latency = latency(&scene, rate);
+
+    let pipe = (before + after) / 2.0;
+    println!();
+    println!("messages                          {messages}, over {partitions} partitions");
+    println!("bare pipe, {OUTPUTS} outputs a message    {before:.0} and {after:.0} msg/s");
+    println!(
+        "whole way, results                {:.0} msg/s",
+        whole.results
+    );
+    println!("whole way, receipts too           {:.0} msg/s", whole.all);
+    println!(
+        "ratio to the bare pipe            {:.2} (results {:.2})",
+        whole.all / pipe,
+        whole.results / pipe
+    );
+    println!("peak memory of the connector      {} MiB", whole.peak_mib);
+    println!("at {rate} msg/s:");
+    println!("  append to socket                {}", latency.socket);
+    println!("  append to committed result      {}", latency.result);
+}
+
+struct Whole {
+    results: f64,
+    all: f64,
+    peak_mib: u64,
+}
+
+fn whole_way(scene: &Scene, messages: usize) -> Whole {
+    let outbound = scene.topic("outbound");
+    feed(
+        &scene.kafka,
+        &outbound,
+        scene.partitions,
+        Feed::AtOnce(messages),
+    );
+    let connector = scene.connector();
+    // The clock runs from the first result on: binding and joining groups are no throughput.
+    let (responses, receipts) = (scene.topic("responses"), scene.topic("receipts"));
+    let first = count(&scene.kafka, &responses, 1, PATIENCE).expect("a first result");
+    let results = count(&scene.kafka, &responses, messages, PATIENCE);
+    let results = rate(messages, results.map(|at| at - first));
+    let all = count(&scene.kafka, &receipts, messages, PATIENCE);
+    let all = rate(messages, all.map(|at| at - first));
+    let peak_mib = peak(connector.pid());
+    stop(connector);
+    Whole {
+        results,
+        all,
+        peak_mib,
+    }
+}
+
+fn bare_pipe(scene: &Scene, messages: usize) -> f64 {
+    let (from, to) = (unique("pipe-in"), unique("pipe-out"));
+    scene.kafka.topic(&from, scene.partitions, &[]);
+    scene.kafka.topic(&to, scene.partitions, &[]);
+    feed(
+        &scene.kafka,
+        &from,
+        scene.partitions,
+        Feed::AtOnce(messages),
+    );
+    let elapsed = pipe::run(&scene.kafka, &from, &to, messages, OUTPUTS);
+    rate(messages, Some(elapsed))
+}
+
+fn latency(scene: &Scene, per_second: u64) -> Latencies {
+    let seconds = 15;
+    let mut connector = scene.connector();
+    let outbound = scene.topic("outbound");
+    // A few first: binding and joining are over when they have come through.
+    let done = Instant::now() + PATIENCE;
+    let warm = feed(&scene.kafka, &outbound, scene.partitions, Feed::AtOnce(10));
+    latencies(&scene.kafka, &scene.topic("responses"), warm, 10, done);
+    let since = std::thread::scope(|scope| {
+        let (kafka, partitions) = (&scene.kafka, scene.partitions);
+        let n = (per_second * seconds) as usize;
+        let began = outside::now_micros();
+        let feeding =
+            scope.spawn(move || feed(kafka, &outbound, partitions, Feed::Paced { n, per_second }));
+        let latencies = latencies(&scene.kafka, &scene.topic("responses"), began, n, done);
+        feeding.join().expect("all are produced");
+        latencies
+    });
+    assert!(connector.ended().is_none(), "{}", connector.log());
+    stop(connector);
+    since
+}
+
+fn rate(messages: usize, elapsed: Option<Duration>) -> f64 {
+    elapsed.map_or(0.0, |e| messages as f64 / e.as_secs_f64())
+}
+
+/// Peak resident memory.
+fn peak(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find(|l| l.starts_with("VmHWM:"));
+    let kib = line.and_then(|l| l.split_whitespace().nth(1)?.parse::<u64>().ok());
+    kib.unwrap_or(0) / 1024
+}
+
+fn stop(mut connector: Connector) {
+    connector.signal(nix::sys::signal::Signal::SIGTERM);
+    let status = connector.wait(Duration::from_secs(30));
+    assert!(status.success(), "{}", connector.log());
+}

@@ -1,0 +1,168 @@
+//! What is seen from outside: records in, committed events out.
+
+use std::fmt;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rdkafka::Message;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use crate::harness::Kafka;
+
+/// How records are appended.
+pub enum Feed {
+    /// As fast as possible.
+    AtOnce(usize),
+    /// At a steady rate.
+    Paced {
+        /// How many.
+        n: usize,
+        /// How many a second.
+        per_second: u64,
+    },
+}
+
+/// Microseconds since 1970.
+pub fn now_micros() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    now.as_micros() as u64
+}
+
+/// A message of 160 characters that says when it was appended.
+fn message() -> String {
+    let text = "0123456789abcdef".repeat(10);
+    let now = now_micros();
+    format!(
+        r#"{{"source":"12345","destination":"+41791234567","short_message":"{text}","registered_delivery":1,"extra_data":{now}}}"#
+    )
+}
+
+/// Appends messages to all partitions in turn; returns when it began.
+pub fn feed(kafka: &Kafka, topic: &str, partitions: i32, how: Feed) -> u64 {
+    let (n, per_second) = match how {
+        Feed::AtOnce(n) => (n, None),
+        Feed::Paced { n, per_second } => (n, Some(per_second)),
+    };
+    let producer: BaseProducer = kafka
+        .config()
+        .set("linger.ms", if per_second.is_some() { "0" } else { "20" })
+        .set("queue.buffering.max.messages", "100000")
+        .create()
+        .unwrap();
+    let (began, clock) = (now_micros(), Instant::now());
+    for i in 0..n {
+        if let Some(per_second) = per_second {
+            let due = Duration::from_micros(i as u64 * 1_000_000 / per_second);
+            while clock.elapsed() < due {
+                producer.poll(Duration::from_millis(1));
+            }
+        }
+        let value = message();
+        let partition = i as i32 % partitions;
+        let mut record = BaseRecord::<(), str>::to(topic)
+            .payload(&value)
+            .partition(partition);
+        while let Err((_, back)) = producer.send(record) {
+            producer.poll(Duration::from_millis(10));
+            record = back;
+        }
+    }
+    producer.flush(Duration::from_secs(60)).unwrap();
+    began
+}
+
+/// A reader of all of a topic, of what is committed.
+pub fn reader(kafka: &Kafka, topic: &str, from: Offset) -> BaseConsumer {
+    let consumer: BaseConsumer = kafka
+        .config()
+        .set("group.id", "bench-reader")
+        .set("isolation.level", "read_committed")
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("fetch.wait.max.ms", "10")
+        .create()
+        .unwrap();
+    let metadata = consumer
+        .fetch_metadata(Some(topic), Duration::from_secs(10))
+        .unwrap();
+    let mut all = TopicPartitionList::new();
+    for p in metadata.topics()[0].partitions() {
+        all.add_partition_offset(topic, p.id(), from).unwrap();
+    }
+    consumer.assign(&all).unwrap();
+    consumer
+}
+
+/// Waits until `n` committed records are in the topic; when the last of them was written.
+pub fn count(kafka: &Kafka, topic: &str, n: usize, patience: Duration) -> Option<Duration> {
+    let consumer = reader(kafka, topic, Offset::Beginning);
+    let (mut seen, mut last, end) = (0, 0, Instant::now() + patience);
+    while seen < n {
+        match consumer.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) => {
+                seen += 1;
+                last = last.max(message.timestamp().to_millis().unwrap_or(0));
+            }
+            _ if Instant::now() > end => return None,
+            _ => {}
+        }
+    }
+    Some(Duration::from_millis(last as u64))
+}
+
+/// Half and nearly all of a set of durations.
+pub struct Quantiles {
+    p50: Duration,
+    p99: Duration,
+}
+
+impl Quantiles {
+    fn of(mut micros: Vec<u64>) -> Self {
+        micros.sort_unstable();
+        let at = |q: f64| micros[((micros.len() - 1) as f64 * q) as usize];
+        Quantiles {
+            p50: Duration::from_micros(at(0.5)),
+            p99: Duration::from_micros(at(0.99)),
+        }
+    }
+}
+
+impl fmt::Display for Quantiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "p50 {:.1?}, p99 {:.1?}", self.p50, self.p99)
+    }
+}
+
+/// From when a record was appended.
+pub struct Latencies {
+    /// To when it was handed to the session.
+    pub socket: Quantiles,
+    /// To when a reader of committed records saw its result.
+    pub result: Quantiles,
+}
+
+/// Reads the results of `n` messages appended since `since`.
+pub fn latencies(kafka: &Kafka, topic: &str, since: u64, n: usize, end: Instant) -> Latencies {
+    let consumer = reader(kafka, topic, Offset::Beginning);
+    let (mut socket, mut result) = (Vec::with_capacity(n), Vec::with_capacity(n));
+    while result.len() < n {
+        assert!(Instant::now() < end, "{} of {n} results", result.len());
+        let Some(Ok(message)) = consumer.poll(Duration::from_millis(20)) else {
+            continue;
+        };
+        let seen = now_micros();
+        let event: serde_json::Value = serde_json::from_slice(message.payload().unwrap()).unwrap();
+        let appended = event["extra_data"].as_u64().unwrap();
+        if appended < since {
+            continue;
+        }
+        let sent: jiff::Timestamp = event["submitted_at"].as_str().unwrap().parse().unwrap();
+        socket.push((sent.as_microsecond() as u64).saturating_sub(appended));
+        result.push(seen - appended);
+    }
+    Latencies {
+        socket: Quantiles::of(socket),
+        result: Quantiles::of(result),
+    }
+}
