@@ -89,7 +89,7 @@ impl Scene {
                 "deliveries": self.topic("deliveries"),
                 "correlation": self.topic("correlation"),
             },
-            "log": { "level": "warn" },
+            "log": { "level": std::env::var("BENCH_LOG").unwrap_or("warn".into()) },
             "esme": [{
                 "name": "bench",
                 "outbound": [self.topic("outbound")],
@@ -163,6 +163,9 @@ fn whole_way(scene: &Scene, messages: usize) -> Whole {
     let all = count(&scene.kafka, &receipts, messages, PATIENCE);
     let all = rate(messages, all.map(|at| at - first));
     let peak_mib = peak(connector.pid());
+    if std::env::var("BENCH_LOG").is_ok() {
+        std::fs::write("bench.log", connector.log()).expect("a file");
+    }
     stop(connector);
     Whole {
         results,

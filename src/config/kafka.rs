@@ -291,6 +291,8 @@ impl Kafka {
             .set("isolation.level", "read_committed")
             .set("queued.min.messages", "10000")
             .set("queued.max.messages.kbytes", kib)
+            // After a full queue the client would not fetch again for a second.
+            .set("fetch.queue.backoff.ms", "5")
             .set("fetch.error.backoff.ms", "100");
         client
     }

@@ -10,7 +10,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::{ClientContext, Message};
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info, trace, warn};
 
 use super::group::Group;
 use super::progress::{Identity, metadata};
@@ -307,22 +307,34 @@ fn write(
     cycle: &Cycle,
     patience: Duration,
 ) -> Result<(), Failure> {
+    let began = Instant::now();
     producer
         .begin_transaction()
         .map_err(|e| classify(&e, Abort::Trouble(e.to_string())))?;
     produce(producer, &cycle.records, patience)?;
+    let produced = began.elapsed();
     for call in offset_calls(&cycle.offsets) {
         retry(patience, || {
             producer.send_offsets_to_transaction(&call, &cycle.group, patience)
         })
         .map_err(|e| classify(&e, abort_cause(&e)))?;
     }
-    retry(patience, || producer.commit_transaction(patience)).map_err(|e| match &e {
+    let offsets = began.elapsed() - produced;
+    let done = retry(patience, || producer.commit_transaction(patience)).map_err(|e| match &e {
         KafkaError::Transaction(t) if t.txn_requires_abort() && !t.is_fatal() => {
             Failure::Abort(abort_cause(&e))
         }
         _ => Failure::InDoubt(e.to_string()),
-    })
+    });
+    trace!(
+        cycle = cycle.number,
+        records = cycle.records.len(),
+        ?produced,
+        ?offsets,
+        committed = ?(began.elapsed() - produced - offsets),
+        "transaction"
+    );
+    done
 }
 
 fn produce(

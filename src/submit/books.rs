@@ -129,6 +129,8 @@ pub(super) struct State {
     late_order: VecDeque<u64>,
     next_id: u64,
     pub cycle: u64,
+    /// How long a transaction takes of late.
+    pub cycle_time: Duration,
 }
 
 /// How many late answers are waited for at most, over all binds.

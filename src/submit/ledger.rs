@@ -28,6 +28,9 @@ use super::events::Events;
 use super::job::Refusal;
 use super::lane::Snapshot;
 
+/// Reservations never reach further than this, however slow Kafka is.
+const LONGEST_HORIZON: Duration = Duration::from_secs(2);
+
 /// How the books and the lease on them are kept.
 #[derive(Clone, Debug)]
 pub struct Terms {
@@ -81,12 +84,7 @@ impl SubmitLedger {
         let mut guard = self.books.state.lock();
         let state = &mut *guard;
         let mut entries = std::mem::take(&mut state.gathered);
-        plan(
-            state,
-            &mut entries,
-            now,
-            self.books.settings.reserve_horizon.get(),
-        );
+        plan(state, &mut entries, now, self.horizon(state.cycle_time));
         let orphans = apply(state, &mut entries);
         let mut touched: Vec<LaneId> = entries.iter().map(|e| e.lane).collect();
         let due = |(id, held): (&LaneId, &super::books::Held)| {
@@ -135,6 +133,13 @@ impl SubmitLedger {
         Some((under_way, cycle, orphans))
     }
 
+    /// How far ahead to reserve: a reservation is granted one cycle after it was made and has
+    /// to last until the next one is, so slow cycles need a longer one.
+    fn horizon(&self, cycle: Duration) -> Duration {
+        let configured = self.books.settings.reserve_horizon.get();
+        configured.max((cycle * 3).min(LONGEST_HORIZON))
+    }
+
     fn identity<'a>(&'a self, source: &'a Partition) -> Identity<'a> {
         Identity {
             cluster: self.group.cluster_id(),
@@ -147,6 +152,7 @@ impl SubmitLedger {
         self.lease.extend(begun + self.terms.validity);
         let mut guard = self.books.state.lock();
         let state = &mut *guard;
+        state.cycle_time = (state.cycle_time * 7 + begun.elapsed()) / 8;
         for (id, snapshot) in under_way.snapshots {
             let Some(held) = state.lanes.get_mut(&id) else {
                 continue;
