@@ -132,6 +132,9 @@ impl Event {
             "SubmitSmResp" | "GenericNack" => (BAD, "rejected"),
             "SendError" => (BAD, "error"),
             "DeliveryReceipt" if self.is("overdue") => (BAD, "overdue"),
+            "DeliveryReceipt" if self.is("final") && self.value["state"] != "DELIVERED" => {
+                (BAD, "receipt")
+            }
             "DeliveryReceipt" => (GOOD, "receipt"),
             "InboundSms" => (GOOD, "inbound"),
             other => (Style::new(), other),

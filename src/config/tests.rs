@@ -220,6 +220,28 @@ fn a_topic_belongs_to_one_esme_and_one_purpose() {
 }
 
 #[test]
+fn librdkafka_takes_every_client_with_both_group_protocols() {
+    for protocol in ["classic", "consumer"] {
+        let env = [("KAFKA_SMPP__KAFKA__GROUP_PROTOCOL", protocol)];
+        let kafka = read(MINIMAL, &env).unwrap().kafka;
+        for consumer in [
+            kafka.submit_consumer(),
+            kafka.correlate_consumer(),
+            kafka.reader(),
+        ] {
+            consumer
+                .create::<rdkafka::consumer::BaseConsumer>()
+                .unwrap();
+        }
+        for producer in [kafka.producer(), kafka.transactional()] {
+            producer
+                .create::<rdkafka::producer::BaseProducer>()
+                .unwrap();
+        }
+    }
+}
+
+#[test]
 fn the_memory_bound_grows_with_what_may_be_held() {
     let sum = |text: &str| {
         let bound = read(text, &[]).unwrap().memory_bound();
