@@ -49,6 +49,10 @@ impl Takeover<'_> {
                 },
             };
             let untouched = own.is_some() || others_committed || self.nothing_sent()?;
+            // Another process may have made the group's first commit since it was asked: its
+            // results are visible, and so is that commit, made with them.
+            let others_committed =
+                others_committed || (!untouched && *others.insert(self.anything_committed()?));
             let (low, high) = self.group.watermarks(partition, PATIENCE)?;
             let decided = decide(&Facts {
                 partition,

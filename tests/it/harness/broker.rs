@@ -27,7 +27,8 @@ pub fn kafka() -> Kafka {
     let (_, kafka) = SHARED.get_or_init(|| match std::env::var("KAFKA_BOOTSTRAP") {
         Ok(bootstrap) => (None, Kafka::at(bootstrap)),
         Err(_) => {
-            let broker = Broker::start_private();
+            // Nobody kills it, and on a busy machine it must not seem dead.
+            let broker = Broker::start(None, 60_000);
             let kafka = broker.kafka();
             (Some(broker), kafka)
         }
@@ -38,23 +39,23 @@ pub fn kafka() -> Kafka {
 impl Broker {
     /// Starts a broker for one test: to be killed, frozen or restarted.
     pub fn start_private() -> Broker {
-        Broker::start(None)
+        Broker::start(None, 3000)
     }
 
     /// As [`start_private`](Self::start_private), but clients are told to come through a
     /// proxy on this port.
     pub fn start_behind(proxy: u16) -> Broker {
-        Broker::start(Some(proxy))
+        Broker::start(Some(proxy), 3000)
     }
 
-    fn start(proxy: Option<u16>) -> Broker {
+    fn start(proxy: Option<u16>, session_millis: u32) -> Broker {
         let jars = jars("kafka", "4.1.1");
         progress("starting a Kafka broker");
         let begun = Instant::now();
         let (dir, port) = (scratch("kafka"), free_port());
         std::fs::write(
             dir.join("server.properties"),
-            properties(&dir, port, proxy.unwrap_or(port)),
+            properties(&dir, port, proxy.unwrap_or(port), session_millis),
         )
         .expect("a file");
         run(
@@ -151,7 +152,7 @@ fn java(jars: &Path, dir: &Path) -> Command {
     java
 }
 
-fn properties(dir: &Path, port: u16, advertised: u16) -> String {
+fn properties(dir: &Path, port: u16, advertised: u16, session_millis: u32) -> String {
     let controller = free_port();
     let logs = dir.join("logs");
     format!(
@@ -175,8 +176,8 @@ group.consumer.min.heartbeat.interval.ms=500
 group.consumer.heartbeat.interval.ms=500
 group.consumer.min.session.timeout.ms=3000
 group.consumer.session.timeout.ms=30000
-# A broker killed with -9 is back in 4 s instead of 14.
-broker.session.timeout.ms=3000
+# 3000: a broker killed with -9 is back in 4 s instead of 14.
+broker.session.timeout.ms={session_millis}
 broker.heartbeat.interval.ms=500
 # Compaction that can be watched.
 log.cleaner.backoff.ms=500

@@ -14,6 +14,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::util::Timeout;
 use rdkafka::{ClientContext, config::RDKafkaLogLevel};
 use serde_json::Value;
@@ -136,10 +137,16 @@ impl Kafka {
         for (key, value) in configs {
             topic = topic.set(key, value);
         }
-        let results = wait(self.admin().create_topics([&topic], &options()));
-        for result in results.expect("topics can be created") {
-            result.expect("the topic is new");
-        }
+        let created = || {
+            let results = wait(self.admin().create_topics([&topic], &options()));
+            match results.expect("topics can be created").remove(0) {
+                Ok(_) => true,
+                // The broker was too busy for its heartbeats and is not counted just now.
+                Err((_, RDKafkaErrorCode::InvalidReplicationFactor)) => false,
+                Err((name, code)) => panic!("{name}: {code}"),
+            }
+        };
+        eventually("the topic is created", PATIENCE, created);
         // Clients ask any time later: the topic must be known by then.
         let probe: BaseConsumer = self.config().create().expect("a client");
         let known = || {
@@ -182,7 +189,7 @@ impl Kafka {
             record.payload = one.value;
             while let Err((error, back)) = producer.send(record) {
                 assert!(
-                    error.rdkafka_error_code() == Some(rdkafka::types::RDKafkaErrorCode::QueueFull),
+                    error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull),
                     "{error}"
                 );
                 producer.poll(Duration::from_millis(10));
