@@ -293,6 +293,9 @@ impl Books {
             }
             Abort::Fenced(reason) => info!(reason, "transaction aborted, its results go again"),
             Abort::Trouble(reason) => warn!(reason, "transaction aborted, its results go again"),
+            Abort::Topic { code, .. } => {
+                warn!(%code, "a topic takes no records for now; the results go again");
+            }
         }
     }
 

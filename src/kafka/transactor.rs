@@ -113,6 +113,13 @@ pub enum Abort {
         /// What the broker or the client said.
         code: RDKafkaErrorCode,
     },
+    /// The topic of the record with this index does not take records for now.
+    Topic {
+        /// Index into the cycle's records.
+        index: usize,
+        /// What the broker or the client said.
+        code: RDKafkaErrorCode,
+    },
     /// Something that may pass.
     Trouble(String),
 }
@@ -224,7 +231,9 @@ impl<L: Ledger> Transactor<L> {
                 writer.transact(&cycle, &self.group, || self.signal.state.lock().stopping);
             let pause = match &settled {
                 Settled::Committed { .. } => Duration::ZERO,
-                Settled::Aborted(Abort::Trouble(_)) => Duration::from_millis(250),
+                Settled::Aborted(Abort::Trouble(_) | Abort::Topic { .. }) => {
+                    Duration::from_millis(250)
+                }
                 _ => Duration::from_millis(20),
             };
             self.ledger.settled(settled);

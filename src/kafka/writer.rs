@@ -415,6 +415,10 @@ fn undeliverable(index: usize, code: RDKafkaErrorCode, topic: &str) -> Failure {
             Failure::Lost(Abort::Fenced(code.to_string()))
         }
         // A topic may be created or opened to us; it says nothing against the record.
+        Code::TopicAuthorizationFailed
+        | Code::UnknownTopic
+        | Code::UnknownTopicOrPartition
+        | Code::UnknownPartition => Failure::Abort(Abort::Topic { index, code }),
         other => Failure::Abort(Abort::Trouble(format!("topic {topic}: {other}"))),
     }
 }

@@ -66,7 +66,9 @@ pub struct BindRef {
 }
 
 pub(super) struct BindState {
+    /// Whether it has a session that submits.
     pub bound: bool,
+    pub submits: bool,
     pub wake: Arc<Notify>,
 }
 
@@ -192,7 +194,7 @@ impl Books {
     }
 
     /// Adds a bind to a station.
-    pub fn add_bind(&self, station: StationId, name: Arc<str>) -> BindRef {
+    pub fn add_bind(&self, station: StationId, name: Arc<str>, submits: bool) -> BindRef {
         let mut state = self.state.lock();
         // Few binds are ever opened in the life of a process.
         let id = state.new_id() as BindId;
@@ -200,6 +202,7 @@ impl Books {
         if let Some(station) = state.stations.get_mut(&station) {
             let bind = BindState {
                 bound: false,
+                submits,
                 wake: wake.clone(),
             };
             station.binds.insert(id, bind);
@@ -378,7 +381,8 @@ impl Books {
             }
             Verdict::Retry(delay) => {
                 lane.again(job, Some(now + delay));
-                return pace;
+                // Wakes the sender, which has to know when it is due.
+                return Pace::Unknown;
             }
             Verdict::PutBack(delay) => {
                 let returned = Returned {
@@ -461,7 +465,7 @@ impl Books {
     pub fn bound(&self, bind: &BindRef) {
         let mut state = self.state.lock();
         if let Some(b) = state.bind_mut(bind) {
-            b.bound = true;
+            b.bound = b.submits;
         }
         drop(state);
         self.wake_transactor();
@@ -505,6 +509,13 @@ impl Books {
         self.side.flush(patience);
     }
 
+    /// The next offset of a partition that is at work.
+    pub fn position(&self, partition: &Partition) -> Option<i64> {
+        let state = self.state.lock();
+        let held = state.lanes.get(state.by_partition.get(partition)?)?;
+        (held.lane.phase() == Phase::Open).then(|| held.lane.next_offset())
+    }
+
     /// The partitions that are open, and the next offset of each.
     pub fn positions(&self) -> Vec<(Partition, i64)> {
         let state = self.state.lock();
@@ -514,31 +525,31 @@ impl Books {
             .collect()
     }
 
-    /// Whether the station of these lanes has others.
-    pub fn any_lane_besides(&self, lanes: &[LaneId]) -> bool {
+    /// The lanes of a station besides these, each with its priority.
+    pub fn others_at(&self, station: StationId, besides: &[LaneId]) -> Vec<(usize, LaneId)> {
         let state = self.state.lock();
-        let stations = lanes
-            .iter()
-            .filter_map(|id| Some(state.lanes.get(id)?.station));
-        let of = |s: StationId| state.stations.get(&s).map_or(&[][..], |s| &s.lanes);
-        stations.flat_map(of).any(|(_, lane)| !lanes.contains(lane))
+        let lanes = state.stations.get(&station).map_or(&[][..], |s| &s.lanes);
+        let others = lanes.iter().filter(|(_, id)| !besides.contains(id));
+        others.copied().collect()
     }
 
-    /// Lets another station serve the lanes of one whose binds are closed.
-    pub fn move_lanes(&self, from: StationId, to: StationId) {
+    /// Lets another station serve lanes whose binds are closed.
+    pub fn move_lanes(&self, lanes: &[(usize, LaneId)], to: StationId) {
         let mut guard = self.state.lock();
         let state = &mut *guard;
-        let mut moved = Vec::new();
-        for (id, held) in &mut state.lanes {
-            if held.station == from && held.lane.phase() != Phase::Draining {
+        let Some(station) = state.stations.get_mut(&to) else {
+            return;
+        };
+        for (priority, id) in lanes {
+            if let Some(held) = state.lanes.get_mut(id) {
                 held.station = to;
-                moved.push(*id);
+                station.lanes.push((*priority, *id));
+                if held.lane.phase() == Phase::Open {
+                    station.opened.notify_one();
+                }
             }
         }
-        if let Some(station) = state.stations.get_mut(&to) {
-            station.lanes.extend(moved.into_iter().map(|id| (0, id)));
-            station.opened.notify_one();
-        }
+        station.lanes.sort_unstable();
     }
 
     /// From now on nothing of these lanes is handed to a session.

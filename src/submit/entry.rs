@@ -32,8 +32,9 @@ pub enum Fate {
     PutBack(Box<Job>, Returned),
     /// An answer that is not the result, because there is another already.
     Late(Box<Sent>, Answer),
-    /// Its event was larger than its topic takes: this one says so.
-    TooLarge(Box<Refusal>),
+    /// Its event was larger than its topic takes: this one says so, without what made it so.
+    /// An answer it replaces is still remembered for its receipts.
+    TooLarge(Box<Refusal>, Option<(Box<Sent>, Answer)>),
 }
 
 /// A sending: what is needed to publish its answer.
@@ -92,8 +93,8 @@ impl Entry {
     pub fn finishes(&self) -> Option<(i64, usize)> {
         match &self.fate {
             Fate::Answered(sent, _) => Some((sent.offset, sent.octets)),
-            Fate::Refused(refusal) | Fate::TooLarge(refusal) => {
-                Some((refusal.offset, refusal.octets()))
+            Fate::Refused(refusal) | Fate::TooLarge(refusal, _) => {
+                Some((refusal.offset, refusal.held))
             }
             Fate::PutBack(job, _) => Some((job.offset, job.octets())),
             Fate::Late(..) => None,

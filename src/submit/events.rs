@@ -38,7 +38,13 @@ impl Events {
         match &entry.fate {
             Fate::Answered(sent, answer) => self.answer(sent, answer, true, to),
             Fate::Late(sent, answer) => self.answer(sent, answer, false, to),
-            Fate::Refused(refusal) | Fate::TooLarge(refusal) => to.push(self.error(refusal)),
+            Fate::Refused(refusal) => to.push(self.error(refusal, true)),
+            Fate::TooLarge(refusal, answered) => {
+                to.push(self.error(refusal, false));
+                if let Some((sent, answer)) = answered {
+                    self.remember(sent, answer, false, to);
+                }
+            }
             Fate::PutBack(job, returned) => to.push(put_back(job, returned)),
         }
     }
@@ -74,12 +80,18 @@ impl Events {
             value(&event),
             letter.headers.clone(),
         ));
+        self.remember(sent, answer, true, to);
+    }
+
+    /// Writes what receipts will need, `whole` or without what can be large.
+    fn remember(&self, sent: &Sent, answer: &Answer, whole: bool, to: &mut Vec<Output>) {
         if accepted(answer) && sent.registered && !answer.message_id.is_empty() {
-            to.push(self.correlation(sent, &message_id));
+            let message_id = String::from_utf8_lossy(&answer.message_id);
+            to.push(self.correlation(sent, &message_id, whole));
         }
     }
 
-    fn correlation(&self, sent: &Sent, message_id: &str) -> Output {
+    fn correlation(&self, sent: &Sent, message_id: &str, whole: bool) -> Output {
         let letter = &*sent.letter;
         let id = message_id::borrow(message_id, letter.account.response_ids.into());
         let esme = &*letter.account.esme;
@@ -88,14 +100,16 @@ impl Events {
             esme,
             message_id,
             log_id: &letter.log_id,
-            extra_data: letter.extra_data.as_deref(),
+            extra_data: letter.extra_data.as_deref().filter(|_| whole),
             record: &letter.position,
             part: None,
             attempt: sent.attempt,
             submitted_at: sent.submitted_at,
             source: letter.source.as_deref(),
             destination: letter.destination.as_deref(),
-            headers: letter.headers.as_ref().map_or_else(Vec::new, travelling),
+            headers: (letter.headers.as_ref())
+                .filter(|_| whole)
+                .map_or_else(Vec::new, travelling),
         };
         Output {
             topic: self.correlation.clone(),
@@ -109,7 +123,8 @@ impl Events {
         }
     }
 
-    fn error(&self, refusal: &Refusal) -> Output {
+    /// The event of a refusal, `whole` or without what can be large.
+    fn error(&self, refusal: &Refusal, whole: bool) -> Output {
         let letter = &*refusal.letter;
         let name = refusal.status.map(|s| s.to_string());
         let original = match (&letter.value, refusal.with_original) {
@@ -122,6 +137,7 @@ impl Events {
                 terminal: true,
                 attempt: refusal.attempt,
                 possible_duplicate: refusal.possible_duplicate,
+                extra_data: letter.extra_data.as_deref().filter(|_| whole),
                 ..about(letter)
             },
             kind: refusal.kind,
@@ -137,7 +153,8 @@ impl Events {
             (Some(key), true) => key.clone(),
             _ => letter.log_id.as_bytes().to_vec(),
         };
-        output(&self.errors, key, value(&event), letter.headers.clone())
+        let headers = letter.headers.clone().filter(|_| whole);
+        output(&self.errors, key, value(&event), headers)
     }
 }
 

@@ -57,6 +57,7 @@ pub fn read(account: &Account, settings: &Settings, message: &BorrowedMessage<'_
             attempt: 0,
             possible_duplicate: false,
             with_original: true,
+            held: 0,
         }))
     };
     if account.options.lease_only {
@@ -97,6 +98,7 @@ pub fn read(account: &Account, settings: &Settings, message: &BorrowedMessage<'_
             attempt: returned.earlier,
             possible_duplicate: returned.possible_duplicate,
             with_original: false,
+            held: 0,
         })),
     }
 }

@@ -111,6 +111,13 @@ impl Job {
 
     /// The refusal of a record that is too late to be sent.
     pub fn expired(self: Box<Self>) -> Refusal {
+        if self.doubts > 0 {
+            let text = "it may have been sent, no answer came, and its time ended before it could be sent again";
+            return Refusal {
+                attempt: self.attempt() - 1,
+                ..Refusal::of(&self, SendErrorKind::OutcomeUnknown, text.into())
+            };
+        }
         let tried = self.retries + self.earlier > 0;
         let text = match tried {
             true => "its time ended while the SMSC asked to try again later",
@@ -144,6 +151,8 @@ pub struct Refusal {
     pub possible_duplicate: bool,
     /// Whether the event carries the record itself, because it could not be read.
     pub with_original: bool,
+    /// What its record takes of the lane's capacity, in octets; 0 as long as it takes none.
+    pub held: usize,
 }
 
 impl Refusal {
@@ -159,6 +168,7 @@ impl Refusal {
             attempt: job.attempt(),
             possible_duplicate: job.possible_duplicate,
             with_original: false,
+            held: job.octets(),
         }
     }
 
@@ -218,7 +228,8 @@ impl Returned {
         };
         match key {
             ORIGIN => self.origin = position(value),
-            EARLIER => self.earlier = value.parse().unwrap_or(0),
+            // Anybody can write a header: no number of theirs may overflow ours.
+            EARLIER => self.earlier = value.parse().unwrap_or(0).min(1_000_000),
             NOT_BEFORE => self.not_before = millis(),
             DEADLINE => self.deadline = millis(),
             DUPLICATE => self.possible_duplicate = true,

@@ -194,8 +194,9 @@ impl Lane {
     }
 
     /// Takes in a record that cannot be sent.
-    pub fn refuse(&mut self, offset: i64, refusal: Refusal) {
-        self.octets += refusal.octets();
+    pub fn refuse(&mut self, offset: i64, mut refusal: Refusal) {
+        refusal.held = refusal.octets();
+        self.octets += refusal.held;
         self.asides
             .insert(offset, Aside::Refused(Box::new(refusal)));
     }
@@ -354,9 +355,12 @@ impl Lane {
 
     /// Before a transaction: finishes what needs no sending and raises the reservation.
     /// Returns the refusals to be published with it. `horizon` is `None` while no session of
-    /// this lane is bound.
-    pub fn plan(&mut self, now: Instant, horizon: Option<Horizon>) -> Vec<Refusal> {
-        let refusals = self.finish_asides(now);
+    /// this lane is bound; without `has_room` for refusals, none is made.
+    pub fn plan(&mut self, now: Instant, horizon: Option<Horizon>, has_room: bool) -> Vec<Refusal> {
+        let refusals = match has_room {
+            true => self.finish_asides(now),
+            false => Vec::new(),
+        };
         self.measure(now);
         if let Some(horizon) = horizon
             && self.phase == Phase::Open
@@ -386,7 +390,7 @@ impl Lane {
                     }
                 }
                 Aside::Refused(refusal) => {
-                    if self.finish(offset, refusal.octets()) {
+                    if self.finish(offset, refusal.held) {
                         refusals.push(*refusal);
                     }
                 }

@@ -97,7 +97,7 @@ fn take(lane: &mut Lane, offsets: std::ops::Range<i64>) {
 /// One whole cycle.
 fn cycle(lane: &mut Lane) {
     let now = Instant::now();
-    lane.plan(now, HORIZON);
+    lane.plan(now, HORIZON, true);
     let snapshot = lane.snapshot(now);
     lane.committed(snapshot);
 }
@@ -112,7 +112,7 @@ fn nothing_is_sent_before_its_reservation_is_committed() {
     let mut lane = lane();
     take(&mut lane, 0..10);
     assert_eq!(picked(&mut lane, 1), NONE, "nothing is reserved");
-    lane.plan(Instant::now(), HORIZON);
+    lane.plan(Instant::now(), HORIZON, true);
     let snapshot = lane.snapshot(Instant::now());
     assert_eq!(picked(&mut lane, 1), NONE, "reserved, but not committed");
     lane.committed(snapshot);
@@ -123,7 +123,7 @@ fn nothing_is_sent_before_its_reservation_is_committed() {
 fn nothing_is_reserved_without_a_session() {
     let mut lane = lane();
     take(&mut lane, 0..10);
-    lane.plan(Instant::now(), None);
+    lane.plan(Instant::now(), None, true);
     assert_eq!(lane.progress().reserved(), 0);
 }
 
@@ -158,7 +158,7 @@ fn a_lost_session_lowers_the_reservation_to_what_may_have_been_sent() {
 fn a_commit_from_before_the_loss_grants_nothing() {
     let mut lane = lane();
     take(&mut lane, 0..10);
-    lane.plan(Instant::now(), HORIZON);
+    lane.plan(Instant::now(), HORIZON, true);
     let before = lane.snapshot(Instant::now());
     lane.session_lost(1);
     lane.committed(before);
@@ -242,7 +242,7 @@ fn gaps_and_refusals_finish_without_being_sent() {
     assert!(lane.wants(5), "0 to 4 do not exist");
     lane.refuse(5, refusal(5));
     take(&mut lane, 6..7);
-    let refusals = lane.plan(Instant::now(), HORIZON);
+    let refusals = lane.plan(Instant::now(), HORIZON, true);
     assert_eq!(refusals.len(), 1);
     assert_eq!(lane.progress().base(), 6);
     assert!(!lane.wants(6), "a record comes once");
@@ -257,7 +257,7 @@ fn an_expired_record_is_refused_instead_of_sent() {
     assert!(lane.wants(0));
     lane.take_in(late, None);
     take(&mut lane, 1..2);
-    let refusals = lane.plan(now, HORIZON);
+    let refusals = lane.plan(now, HORIZON, true);
     assert_eq!(refusals[0].kind, SendErrorKind::Expired);
     let snapshot = lane.snapshot(now);
     lane.committed(snapshot);
@@ -313,4 +313,41 @@ fn memory_is_bounded_and_fetching_goes_on_at_half() {
     }
     assert!(lane.may_resume());
     assert!(!lane.may_resume(), "once");
+}
+
+#[test]
+fn capacity_taken_is_given_back_however_a_record_ends() {
+    let mut lane = lane();
+    let now = Instant::now();
+    let mut expiring = job(0);
+    expiring.expires = Some(now);
+    expiring.pdu = bytes::Bytes::from_static(&[0; 200]);
+    assert!(lane.wants(0));
+    lane.take_in(expiring, None);
+    take(&mut lane, 1..2);
+    assert!(lane.wants(2));
+    lane.refuse(2, refusal(2));
+    let refusals = lane.plan(now, HORIZON, true);
+    assert_eq!(refusals.len(), 2, "one expired, one could not be read");
+    let job = lane.withdraw(1).unwrap();
+    let unknown = Refusal::of(&job, SendErrorKind::OutcomeUnknown, "lost".into());
+    lane.finish(1, unknown.held);
+    lane.plan(now, HORIZON, true);
+    assert_eq!(lane.octets, 0);
+}
+
+#[test]
+fn a_record_in_doubt_that_expires_is_not_said_to_be_unsent() {
+    let mut doubtful = job(0);
+    doubtful.doubts = 1;
+    assert_eq!(doubtful.expired().kind, SendErrorKind::OutcomeUnknown);
+}
+
+#[test]
+fn nothing_is_refused_while_fates_pile_up() {
+    let mut lane = lane();
+    assert!(lane.wants(0));
+    lane.refuse(0, refusal(0));
+    assert!(lane.plan(Instant::now(), HORIZON, false).is_empty());
+    assert_eq!(lane.plan(Instant::now(), HORIZON, true).len(), 1);
 }

@@ -31,6 +31,10 @@ use super::lane::Snapshot;
 /// Reservations never reach further than this, however slow Kafka is.
 const LONGEST_HORIZON: Duration = Duration::from_secs(2);
 
+/// While so many fates wait for a transaction, no record is refused: Kafka is in trouble, and
+/// what cannot be read waits where its memory is counted.
+const MOST_GATHERED: usize = 10_000;
+
 /// How the books and the lease on them are kept.
 #[derive(Clone, Debug)]
 pub struct Terms {
@@ -202,15 +206,13 @@ impl SubmitLedger {
             return;
         };
         let too_large = matches!(code, Code::MessageSizeTooLarge | Code::InvalidMessageSize);
-        if !too_large {
+        let put_back = matches!(under_way.entries[owner].fate, Fate::PutBack(..));
+        if !too_large && !put_back {
             error!(%code, "Kafka refuses a result; nothing is finished until its topic takes it");
             return;
         }
         let entry = &mut under_way.entries[owner];
-        warn!(
-            lane = entry.lane,
-            "an event is larger than its topic takes; a short one replaces it"
-        );
+        warn!(lane = entry.lane, %code, "a record is refused by its topic; a short event replaces it");
         let refusal = match &entry.fate {
             Fate::Answered(sent, answer) => Refusal {
                 offset: sent.offset,
@@ -226,28 +228,39 @@ impl SubmitLedger {
                 attempt: sent.attempt,
                 possible_duplicate: sent.possible_duplicate,
                 with_original: false,
+                held: 0,
             },
             Fate::Refused(refusal) => Refusal {
                 offset: refusal.offset,
                 letter: refusal.letter.clone(),
                 kind: refusal.kind,
                 field: refusal.field.clone(),
-                text: format!("{} (shortened: the whole event is larger than its topic takes)", refusal.text),
+                text: format!(
+                    "{} (shortened: the whole event is larger than its topic takes)",
+                    refusal.text
+                ),
                 with_original: false,
                 ..**refusal
             },
             Fate::PutBack(job, _) => Refusal::of(
                 job,
-                SendErrorKind::EventTooLarge,
-                "the record could not be put back onto its topic for a later try: it is larger than the topic takes with our headers".into(),
+                SendErrorKind::Expired,
+                format!(
+                    "the SMSC asked to try again later, but the record could not be put back onto its topic: {code}"
+                ),
             ),
-            Fate::Late(..) | Fate::TooLarge(_) => {
+            Fate::Late(..) | Fate::TooLarge(..) => {
                 error!(%code, "even the short event is too large for its topic; it is dropped");
                 under_way.entries.remove(owner);
                 return;
             }
         };
-        entry.fate = Fate::TooLarge(Box::new(refusal));
+        let before = std::mem::replace(&mut entry.fate, Fate::TooLarge(Box::new(refusal), None));
+        if let (Fate::Answered(sent, answer), Fate::TooLarge(_, answered)) =
+            (before, &mut entry.fate)
+        {
+            *answered = Some((sent, answer));
+        }
     }
 }
 
@@ -269,13 +282,22 @@ impl Ledger for SubmitLedger {
             Settled::Committed { begun } => self.committed(under_way, begun),
             Settled::Aborted(abort) => {
                 match &abort {
-                    Abort::Record { index, code } => self.replace(&mut under_way, *index, *code),
+                    Abort::Record { index, code } | Abort::Topic { index, code } => {
+                        self.replace(&mut under_way, *index, *code);
+                    }
                     Abort::Fenced(why) => warn!(why, "transaction refused; it is tried again"),
                     Abort::Trouble(why) => warn!(why, "transaction failed; it is tried again"),
                 }
                 self.put_back(under_way);
             }
             Settled::Unknown => {
+                let mut state = self.books.state.lock();
+                for (id, _) in &under_way.snapshots {
+                    if let Some(held) = state.lanes.get_mut(id) {
+                        held.lane.not_committed();
+                    }
+                }
+                drop(state);
                 self.books.settled.notify_all();
                 self.books.side.publish_orphans(under_way.entries);
             }
@@ -288,7 +310,7 @@ fn plan(state: &mut State, entries: &mut Vec<Entry>, now: Instant, time: Duratio
     for (id, held) in &mut state.lanes {
         let station = state.stations.get(&held.station);
         let horizon = station.and_then(|s| s.horizon(time));
-        for refusal in held.lane.plan(now, horizon) {
+        for refusal in held.lane.plan(now, horizon, entries.len() < MOST_GATHERED) {
             entries.push(Entry {
                 lane: *id,
                 applied: true,

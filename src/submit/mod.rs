@@ -138,6 +138,7 @@ impl Submit {
         let owner = Owner::new(Parts {
             group: group.clone(),
             books: books.clone(),
+            poll: poll.clone(),
             accounts: options.accounts.clone(),
             lease: lease.clone(),
             reading: Reading {
@@ -193,7 +194,7 @@ impl Submit {
             self.group.clone(),
         );
         self.books.attach(handle.clone());
-        let writing = thread("transactor", move || transactor.run())?;
+        let mut writing = thread("transactor", move || transactor.run())?;
         let topics = self.options.accounts.iter();
         let topics = topics.filter_map(|a| a.options.topics.first().map(|t| t.to_string()));
         let poller = poll::Poller::new(
@@ -206,6 +207,7 @@ impl Submit {
         let ended = tokio::select! {
             () = shutdown.cancelled() => None,
             ended = &mut polling => Some(ended),
+            _ = &mut writing => return Err(Error::Ended("transactor")),
         };
         if let Some(ended) = ended {
             handle.stop_soon();

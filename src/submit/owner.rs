@@ -23,7 +23,7 @@ use tokio::runtime::Handle as Runtime;
 use tracing::{error, info, warn};
 
 use crate::esme::Lease;
-use crate::kafka::poll::{Assignments, Flow};
+use crate::kafka::poll::{self, Assignments, Flow};
 use crate::kafka::progress::Progress;
 use crate::kafka::start::{Reading, Start};
 use crate::kafka::{Group, Partition};
@@ -44,6 +44,8 @@ pub struct Parts {
     pub group: Arc<Group>,
     /// The books.
     pub books: Arc<Books>,
+    /// The thread that polls.
+    pub poll: poll::Handle,
     /// The accounts.
     pub accounts: Vec<Arc<Account>>,
     /// The lease that every commit extends.
@@ -69,6 +71,10 @@ pub struct Owner {
     stations: Mutex<HashMap<StationKey, Station>>,
     /// Told by every assignment and revocation, so that a takeover notices that it is late.
     epoch: Mutex<HashMap<Partition, u64>>,
+    /// One look at positions at a time.
+    reassessing: Mutex<()>,
+    /// A shared station is left, or joined, by one at a time.
+    sharing: Mutex<()>,
     me: std::sync::Weak<Owner>,
 }
 
@@ -88,6 +94,8 @@ impl Owner {
             consumed,
             stations: Mutex::default(),
             epoch: Mutex::default(),
+            reassessing: Mutex::default(),
+            sharing: Mutex::default(),
             me: me.clone(),
         })
     }
@@ -105,15 +113,15 @@ impl Owner {
 
     fn take_over(&self, leases: Vec<Partition>) {
         let Some(me) = self.me.upgrade() else { return };
-        let spawned = std::thread::Builder::new()
-            .name("takeover".into())
-            .spawn(move || {
-                for lease in leases {
-                    me.take_over_one(&lease);
-                }
-            });
-        if let Err(error) = spawned {
-            error!(%error, "no thread for taking over partitions");
+        // One that cannot be read for long must not hold up the others.
+        for lease in leases {
+            let me = me.clone();
+            let spawned = std::thread::Builder::new()
+                .name("takeover".into())
+                .spawn(move || me.take_over_one(&lease));
+            if let Err(error) = spawned {
+                error!(%error, "no thread for taking over a partition");
+            }
         }
     }
 
@@ -178,6 +186,7 @@ impl Owner {
         start: Start,
     ) {
         let key = station_key(index, account, lease);
+        let _sharing = key.1.is_none().then(|| self.sharing.lock());
         let mut stations = self.stations.lock();
         let station = stations
             .entry(key)
@@ -266,53 +275,75 @@ impl Owner {
         while books.outstanding(lanes) > 0 && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));
         }
-        let last = !books.any_lane_besides(lanes);
-        if !last && !lost && books.outstanding(lanes) == 0 {
+        // From here on nobody joins the station until it is settled who stays.
+        let _sharing = self.sharing.lock();
+        let Some(id) = self.stations.lock().get(&(index, None)).map(|s| s.id) else {
+            return;
+        };
+        let others = books.others_at(id, lanes);
+        if !others.is_empty() && !lost && books.outstanding(lanes) == 0 {
             return;
         }
         let old = self.stations.lock().remove(&(index, None));
-        let Some(old) = old else { return };
-        let id = old.id;
+        let closing = old.into_iter().collect();
         self.parts
             .runtime
-            .block_on(close_all(vec![old], Duration::ZERO));
-        if !last {
+            .block_on(close_all(closing, Duration::ZERO));
+        if !others.is_empty() {
             let new = self.start_station(account, None);
-            books.move_lanes(id, new.id);
+            books.move_lanes(&others, new.id);
             self.stations.lock().insert((index, None), new);
         }
     }
 
     /// A position lies outside its log while we are at work: the topic was created anew, or
-    /// its records were deleted before they were read.
+    /// its records were deleted before they were read. The client stops fetching such a
+    /// partition for good, so each is started afresh.
     fn reassess(&self) {
-        for (partition, next) in self.parts.books.positions() {
-            let Ok((low, high)) = self
-                .parts
-                .group
-                .watermarks(&partition, Duration::from_secs(5))
-            else {
-                continue;
-            };
+        let _alone = self.reassessing.lock();
+        for (partition, _) in self.parts.books.positions() {
             let Some((index, account)) = self.account_of(&partition.topic) else {
                 continue;
             };
-            if high < next {
-                warn!(%partition, next, high, "the topic was created anew; its former state is dropped");
-                let lanes = self.parts.books.lanes_of(std::slice::from_ref(&partition));
-                self.parts.books.remove(&lanes);
-                let start = Start {
-                    progress: Progress::new(low),
-                    suspect_until: low,
-                };
-                self.open(index, account, partition.partition, partition, start);
-            } else if next < low {
-                error!(
-                    %partition, next, low,
-                    "records were deleted before they were sent (topic retention); this partition stands still. To go on with what is left, stop the connector and run: kafka-smpp offsets reset --topic {} --partition {} --to earliest",
-                    partition.topic, partition.partition
-                );
+            let lease = Partition {
+                topic: account.options.topics[0].clone(),
+                partition: partition.partition,
+            };
+            let before = self.epoch.lock().get(&lease).copied();
+            let patience = Duration::from_secs(5);
+            let Ok((low, high)) = self.parts.group.watermarks(&partition, patience) else {
+                continue;
+            };
+            // Under this lock the lease cannot go.
+            let epochs = self.epoch.lock();
+            if before.is_some() && epochs.get(&lease).copied() == before {
+                self.restart(index, account, partition, low, high);
             }
+        }
+    }
+
+    fn restart(&self, index: usize, account: &Account, partition: Partition, low: i64, high: i64) {
+        let (books, poll) = (&self.parts.books, &self.parts.poll);
+        let Some(next) = books.position(&partition) else {
+            return;
+        };
+        poll.hold(partition.clone());
+        if high < next {
+            warn!(%partition, next, high, "the topic was created anew; its former state is dropped");
+            books.remove(&books.lanes_of(std::slice::from_ref(&partition)));
+            let start = Start {
+                progress: Progress::new(low),
+                suspect_until: low,
+            };
+            self.open(index, account, partition.partition, partition, start);
+        } else if next < low {
+            error!(
+                %partition, next, low,
+                "records were deleted before they were sent (topic retention); this partition stands still. To go on with what is left, stop the connector and run: kafka-smpp offsets reset --topic {} --partition {} --to earliest",
+                partition.topic, partition.partition
+            );
+        } else {
+            poll.start(partition, next);
         }
     }
 }

@@ -99,7 +99,8 @@ async fn serve(
     }
     let mut tasks = JoinSet::new();
     for options in &plan.binds {
-        let bind = books.add_bind(id, options.name.as_str().into());
+        let submits = options.mode.submits();
+        let bind = books.add_bind(id, options.name.as_str().into(), submits);
         let desk = Arc::new(Desk {
             books: books.clone(),
             bind,

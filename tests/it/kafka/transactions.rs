@@ -85,6 +85,7 @@ impl Ledger for Books {
             Settled::Aborted(abort) => {
                 let end = match abort {
                     Abort::Fenced(_) => "fenced",
+                    Abort::Topic { .. } => "topic",
                     Abort::Trouble(_) => "trouble",
                     Abort::Record { index, code } => {
                         state.refused.push((index, code));
