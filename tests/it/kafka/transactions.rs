@@ -280,7 +280,7 @@ fn a_topic_that_does_not_exist_yet_is_waited_for() {
     let (topic, later) = (scene.topic(&[]), unique("later"));
     let one = |topic: &str| (topic.to_owned(), None, text(1));
     scene.offer(3, vec![one(&topic), one(&later)]);
-    assert_eq!(scene.ends(1)[0], "trouble");
+    assert_eq!(scene.ends(1)[0], "topic");
     scene.kafka.topic(&later, 1, &[]);
     let done = || {
         scene
