@@ -2,6 +2,7 @@
 
 mod audit;
 mod doubt;
+mod field;
 mod happy;
 mod leases;
 mod life;
@@ -10,6 +11,7 @@ mod positions;
 mod rates;
 mod receipts;
 mod records;
+mod secure;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -59,6 +59,36 @@ fn the_accounts_rate_is_shared_by_all_processes() {
 }
 
 #[test]
+fn each_bind_keeps_its_own_rate() {
+    let smsc = FakeSmsc::start();
+    let mut it = Deployment::new(smsc.port(), 2);
+    it.esme()["max_tps_per_bind"] = json!(20.0);
+    let _connector = it.start();
+    smsc.wait_bound(2);
+    for p in 0..2 {
+        it.send_numbered(p, p as usize * 60..p as usize * 60 + 60);
+    }
+    assert_eq!(it.results(120).len(), 120);
+    let submits = smsc.submits();
+    for session in [1, 2] {
+        let times: Vec<_> = submits
+            .iter()
+            .filter(|s| s.session == session)
+            .map(|s| s.at)
+            .collect();
+        assert_eq!(times.len(), 60, "one partition's");
+        let took = times[59] - times[0];
+        assert!(
+            took > Duration::from_millis(2600),
+            "60 messages at 20/s took {took:?}"
+        );
+    }
+    // It is the bind's limit, not the account's: the two went side by side.
+    let took = submits[119].at - submits[0].at;
+    assert!(took < Duration::from_millis(5500), "120 took {took:?}");
+}
+
+#[test]
 fn a_slow_smsc_holds_nothing_but_its_own_partition_up() {
     let smsc = FakeSmsc::start();
     smsc.script(|submit| match submit.text().as_str() {

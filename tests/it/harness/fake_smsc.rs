@@ -14,6 +14,7 @@ const BIND_RECEIVER: u32 = 1;
 const BIND_TRANSMITTER: u32 = 2;
 const SUBMIT_SM: u32 = 4;
 const DELIVER_SM: u32 = 5;
+const DATA_SM: u32 = 0x103;
 const UNBIND: u32 = 6;
 const BIND_TRANSCEIVER: u32 = 9;
 const ENQUIRE_LINK: u32 = 0x15;
@@ -81,7 +82,7 @@ struct Shared {
     script: Mutex<Script>,
     submits: Mutex<Vec<Submit>>,
     sessions: Mutex<BTreeMap<u32, Session>>,
-    /// command_status of each deliver_sm_resp by session and sequence number.
+    /// command_status of each deliver_sm_resp and data_sm_resp by session and sequence number.
     acknowledged: Mutex<HashMap<(u32, u32), u32>>,
     ids: AtomicU32,
     sequence: AtomicU32,
@@ -239,7 +240,8 @@ impl FakeSmsc {
         self.shared.delivering.fetch_add(1, SeqCst);
         drop(due);
         let text = receipt_text(&id, "DELIVRD");
-        let sent = self.try_deliver(4, "41791234567", "1000", text.as_bytes());
+        let body = deliver_body(4, 0, "41791234567", "1000", text.as_bytes());
+        let sent = self.try_request(DELIVER_SM, &body);
         let deadline = Instant::now() + Duration::from_secs(3);
         let status = || sent.and_then(|(session, sequence)| self.status_of(session, sequence));
         while sent.is_some() && status().is_none() && Instant::now() < deadline {
@@ -265,14 +267,35 @@ impl FakeSmsc {
         self.deliver(4, "41791234567", "1000", text.as_bytes())
     }
 
+    /// Sends a receipt `DELIVRD` for this message id as a data_sm.
+    pub fn receipt_as_data(&self, message_id: &str) -> u32 {
+        let text = receipt_text(message_id, "DELIVRD");
+        self.data(4, "41791234567", "1000", text.as_bytes())
+    }
+
     /// Sends a deliver_sm over any bind that receives and waits for its command_status. As an
     /// SMSC would, it sends it again when the session ends or the error is temporary.
     pub fn deliver(&self, esm_class: u8, source: &str, destination: &str, text: &[u8]) -> u32 {
+        let body = deliver_body(esm_class, 0, source, destination, text);
+        self.request(DELIVER_SM, &body)
+    }
+
+    /// The same with a data_sm, whose text is its message_payload.
+    pub fn data(&self, esm_class: u8, source: &str, destination: &str, text: &[u8]) -> u32 {
+        let mut body = format!("\0\x01\x01{source}\0\x01\x01{destination}\0").into_bytes();
+        body.extend([esm_class, 0, 0]);
+        body.extend(tlv(MESSAGE_PAYLOAD, text));
+        self.request(DATA_SM, &body)
+    }
+
+    /// Sends a request with this body over any bind that receives, again if need be, and
+    /// waits for its command_status.
+    pub fn request(&self, command: u32, body: &[u8]) -> u32 {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
-            let (session, sequence) = self.deliver_now(esm_class, source, destination, text);
+            let (session, sequence) = self.request_now(command, body);
             let status = || self.status_of(session, sequence);
-            eventually("a deliver_sm_resp", Duration::from_secs(60), || {
+            eventually("a response", Duration::from_secs(60), || {
                 status().is_some() || !self.is_open(session)
             });
             match status() {
@@ -289,25 +312,20 @@ impl FakeSmsc {
 
     /// Sends a deliver_sm and does not wait; returns its session and sequence number.
     pub fn deliver_now(&self, esm_class: u8, source: &str, to: &str, text: &[u8]) -> (u32, u32) {
+        self.request_now(DELIVER_SM, &deliver_body(esm_class, 0, source, to, text))
+    }
+
+    fn request_now(&self, command: u32, body: &[u8]) -> (u32, u32) {
         let mut sent = None;
         eventually("a receiver is bound", Duration::from_secs(60), || {
-            sent = self.try_deliver(esm_class, source, to, text);
+            sent = self.try_request(command, body);
             sent.is_some()
         });
         sent.expect("just sent")
     }
 
-    fn try_deliver(
-        &self,
-        esm_class: u8,
-        source: &str,
-        to: &str,
-        text: &[u8],
-    ) -> Option<(u32, u32)> {
+    fn try_request(&self, command: u32, body: &[u8]) -> Option<(u32, u32)> {
         let sequence = self.shared.sequence.fetch_add(1, SeqCst) + 1;
-        let mut body = format!("\0\x01\x01{source}\0\x01\x01{to}\0").into_bytes();
-        body.extend([esm_class, 0, 0, 0, 0, 0, 0, 0, 0, text.len() as u8]);
-        body.extend(text);
         let receiving = |s: &Session| s.open && s.bind.is_some_and(|b| b != BIND_TRANSMITTER);
         let session = {
             let sessions = self.shared.sessions.lock().unwrap();
@@ -319,7 +337,7 @@ impl FakeSmsc {
                 .collect();
             *open.get(sequence as usize % open.len().max(1))?
         };
-        self.send(session, DELIVER_SM, 0, sequence, &body);
+        self.send(session, command, 0, sequence, body);
         Some((session, sequence))
     }
 
@@ -389,7 +407,7 @@ impl FakeSmsc {
                 return false;
             }
             SUBMIT_SM => return self.submit(n, sequence, body),
-            _ if command == DELIVER_SM | RESPONSE => {
+            _ if [DELIVER_SM | RESPONSE, DATA_SM | RESPONSE].contains(&command) => {
                 let mut acknowledged = self.shared.acknowledged.lock().unwrap();
                 acknowledged.insert((n, sequence), status);
             }
@@ -432,6 +450,22 @@ impl FakeSmsc {
         }
         true
     }
+}
+
+/// The body of a deliver_sm.
+pub fn deliver_body(esm_class: u8, coding: u8, source: &str, to: &str, text: &[u8]) -> Vec<u8> {
+    let mut body = format!("\0\x01\x01{source}\0\x01\x01{to}\0").into_bytes();
+    body.extend([esm_class, 0, 0, 0, 0, 0, 0, coding, 0, text.len() as u8]);
+    body.extend(text);
+    body
+}
+
+/// An optional parameter.
+pub fn tlv(tag: u16, value: &[u8]) -> Vec<u8> {
+    let mut octets = tag.to_be_bytes().to_vec();
+    octets.extend((value.len() as u16).to_be_bytes());
+    octets.extend(value);
+    octets
 }
 
 fn receipt_text(message_id: &str, stat: &str) -> String {

@@ -7,10 +7,12 @@ mod fake_smsc;
 mod fetch;
 mod process;
 mod smsc;
+mod tls;
 
 pub use broker::{Broker, kafka};
 pub use client::{Kafka, Record, Send, becomes, eventually, unique, wait};
 pub use connector::Connector;
-pub use fake_smsc::{FakeSmsc, Reply, Submit};
+pub use fake_smsc::{FakeSmsc, Reply, Submit, deliver_body, tlv};
 pub use process::{Process, free_port, scratch};
 pub use smsc::Smsc;
+pub use tls::TlsFront;
