@@ -41,6 +41,7 @@ fn help_names_every_command_and_wrong_usage_is_64() {
         "send",
         "tail",
         "offsets",
+        "receipt",
         "config",
         "completions",
         "version",
@@ -189,4 +190,44 @@ fn the_demo_gives_every_record_one_result_and_ends() {
                 .and(contains("inbound   demo from 491512345678"))
                 .and(contains("8 records, 8 results, 0 receipts missing")),
         );
+}
+
+#[test]
+fn receipts_are_read_one_a_line_and_a_bad_one_does_not_stop_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let read = kafka_smpp(dir.path())
+        .args(["receipt", "--json"])
+        .write_stdin("nothing\n\nid:4F2A done date:2601311203 stat:DELIVRD err:000\n")
+        .assert()
+        .code(65)
+        .stderr("");
+    let out = String::from_utf8(read.get_output().stdout.clone()).unwrap();
+    let objects: Vec<serde_json::Value> = out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(objects.len(), 2);
+    assert_eq!(objects[0]["errors"][0]["code"], "not_a_receipt");
+    assert_eq!(
+        (&objects[1]["line"], &objects[1]["id"]),
+        (&3.into(), &"4F2A".into())
+    );
+    assert_eq!(objects[1]["done_iso"], "2026-01-31T12:03:00");
+    assert_eq!(objects[1]["malformed"], false);
+    kafka_smpp(dir.path())
+        .args([
+            "receipt",
+            "",
+            "--tlv",
+            "receipted_message_id=7",
+            "--tlv",
+            "message_state=2",
+        ])
+        .assert()
+        .success()
+        .stdout(contains("DELIVERED, final"));
+    kafka_smpp(dir.path())
+        .args(["receipt", "x", "--tlv", "message_state=256"])
+        .assert()
+        .code(64);
 }

@@ -7,8 +7,12 @@ mod config;
 mod demo;
 mod events;
 mod failure;
+mod lines;
+mod octets;
+
 mod offsets;
 mod output;
+mod receipt;
 mod run;
 mod send;
 mod smsc;
@@ -60,6 +64,7 @@ enum Command {
     Tail(tail::Args),
     Smsc(Box<smsc::Args>),
     Offsets(offsets::Args),
+    Receipt(receipt::Args),
     Config(config::Args),
     Completions(completions::Args),
     Version(version::Args),
@@ -134,6 +139,7 @@ impl Command {
             Command::Tail(args) => tail::run(&args),
             Command::Smsc(args) => smsc::run(*args),
             Command::Offsets(args) => offsets::run(&args),
+            Command::Receipt(args) => receipt::run(&args),
             Command::Config(args) => config::run(&args),
             Command::Completions(args) => completions::run(&args, &mut Cli::command()),
             Command::Version(args) => version::run(&args),

@@ -1,11 +1,13 @@
 //! Delivery receipts: from TLVs (SMPP 3.4 §5.3.2.12, §5.3.2.35, §5.3.2.31) and from text, in the
 //! form of SMPP 3.4 Appendix B and in what the field has made of it.
 
+mod flaws;
 mod scan;
 mod when;
 
 use std::borrow::Cow;
 
+pub use flaws::{Flaw, FlawKind};
 pub use when::When;
 
 use super::pdu::{DataSm, Sm};
@@ -72,14 +74,18 @@ impl<'a> Receipt<'a> {
 
     /// Reads the parts of a PDU that tell of a message's fate.
     pub fn read(text: &'a [u8], data_coding: u8, tlvs: Tlvs<'a>, default: &Alphabet) -> Self {
-        let mut receipt = Self::of_octets(text, Encoding::of(data_coding, *default));
-        receipt.take_tlvs(tlvs);
-        receipt
+        Self::of_octets(text, Encoding::of(data_coding, *default)).with_tlvs(tlvs)
     }
 
     /// Reads the text of a receipt. A text that is none gives a receipt without any part.
     pub fn parse(text: &'a str) -> Self {
         scan::scan(text)
+    }
+
+    /// The same with what TLVs say, which goes before what the text says.
+    pub fn with_tlvs(mut self, tlvs: Tlvs<'a>) -> Self {
+        self.take_tlvs(tlvs);
+        self
     }
 
     /// When the message was submitted, by the SMSC's clock.
@@ -95,6 +101,11 @@ impl<'a> Receipt<'a> {
     /// Whether it tells of a message's fate at all.
     pub fn is_empty(&self) -> bool {
         self.id.is_none() && self.state.is_none() && self.stat.is_none()
+    }
+
+    /// What is odd about it, `text` being what it was read from.
+    pub fn flaws<'r>(&'r self, text: &'r str) -> Vec<Flaw<'r>> {
+        flaws::flaws(self, text)
     }
 
     /// The same, independent of the octets it was read from.

@@ -7,7 +7,7 @@ use crate::smpp::state::MessageState;
 
 /// The labels of SMPP 3.4 Appendix B, each as its words.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Label {
+pub(super) enum Label {
     Id,
     Sub,
     Dlvrd,
@@ -18,7 +18,7 @@ enum Label {
     Text,
 }
 
-const LABELS: [(Label, &[&str]); 8] = [
+pub(super) const LABELS: [(Label, &[&str]); 8] = [
     (Label::Id, &["id"]),
     (Label::Sub, &["sub"]),
     (Label::Dlvrd, &["dlvrd"]),
@@ -28,6 +28,23 @@ const LABELS: [(Label, &[&str]); 8] = [
     (Label::Err, &["err"]),
     (Label::Text, &["text"]),
 ];
+
+impl Label {
+    /// Whether the receipt has it.
+    pub(super) fn is_in(self, receipt: &Receipt<'_>) -> bool {
+        let part = match self {
+            Label::Id => &receipt.text_id,
+            Label::Sub => &receipt.sub,
+            Label::Dlvrd => &receipt.dlvrd,
+            Label::SubmitDate => &receipt.submit_date,
+            Label::DoneDate => &receipt.done_date,
+            Label::Stat => &receipt.stat,
+            Label::Err => &receipt.err,
+            Label::Text => &receipt.text,
+        };
+        part.is_some()
+    }
+}
 
 /// Reads every label; of a repeated one the first.
 ///

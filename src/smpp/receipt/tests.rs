@@ -244,3 +244,59 @@ proptest! {
         prop_assert_eq!(receipt.text.as_deref(), Some(&*text));
     }
 }
+
+fn kinds(text: &str) -> Vec<FlawKind> {
+    let receipt = Receipt::parse(text);
+    receipt.flaws(text).iter().map(|flaw| flaw.kind).collect()
+}
+
+#[test]
+fn what_is_odd_about_a_receipt_is_said() {
+    assert_eq!(kinds(USUAL), []);
+    for (text, kind) in [
+        ("Hello there", FlawKind::NotAReceipt),
+        ("i:7 stat:DELIVRD err:000", FlawKind::MisspeltLabel),
+        ("id:7 of the list", FlawKind::MissingStat),
+        ("stat:DELIVRD err:000", FlawKind::MissingId),
+        (
+            "id:7 submit date:2601311203 stat:DELIVRD",
+            FlawKind::MissingDoneDate,
+        ),
+        (
+            "id:7 done date:later stat:DELIVRD",
+            FlawKind::UnreadableDate,
+        ),
+        ("id:7 stat:BADSTAT", FlawKind::UnknownStat),
+    ] {
+        assert!(kinds(text).contains(&kind), "{text}: {:?}", kinds(text));
+    }
+}
+
+#[test]
+fn what_is_only_unusual_is_no_error() {
+    for text in [
+        "id:7",
+        "id:7 sub:001 submit date:0000000000 done date:0000000000 stat:DELIVRD",
+        "id:7 stat:UNDELIV err:1 IMSI: MSC: MCCMNC:26201",
+        "id:7 stat:DELIVRD err:1 text:i:5 dlvr:1",
+    ] {
+        let receipt = Receipt::parse(text);
+        assert!(
+            receipt.flaws(text).iter().all(|flaw| !flaw.kind.is_error()),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn tlvs_that_disagree_with_the_text_are_noticed() {
+    let mut region = Vec::new();
+    push_tlv(&mut region, Tag::MESSAGE_STATE, &[2]).unwrap();
+    let text = "id:7 stat:UNDELIV";
+    let receipt = Receipt::parse(text).with_tlvs(Tlvs::new(&region));
+    let flaws = receipt.flaws(text);
+    assert_eq!(
+        (flaws[0].kind, flaws[0].offset),
+        (FlawKind::StateDisagrees, Some(10))
+    );
+}

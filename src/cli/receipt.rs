@@ -1,0 +1,299 @@
+//! `kafka-smpp receipt`: what is read from a delivery receipt.
+
+use serde::Serialize;
+
+use super::lines::{self, Fault, Line, Verdict, json};
+use super::octets::{from_hex, to_hex};
+use super::output;
+use super::{Code, Failure};
+use crate::smpp::receipt::NetworkError;
+use crate::smpp::text::{self, Encoding};
+use crate::smpp::tlv::{Shape, push_tlv};
+use crate::smpp::{Receipt, Tag, Tlvs};
+
+/// Show what is read from a delivery receipt
+#[derive(clap::Args)]
+#[command(after_help = "\
+Without arguments it reads standard input, one receipt a line. It ends with 65 when any of them is
+malformed; the others are read all the same.
+
+Examples:
+  kafka-smpp receipt 'id:4F2A stat:DELIVRD err:000 text:hello'
+  kafka-smpp receipt --hex --data-coding 8 00690064003a00310020...
+  kafka-smpp receipt '' --tlv receipted_message_id=4F2A --tlv message_state=2
+  grep -o 'id:.*' smsc.log | kafka-smpp receipt --json | jq -r 'select(.state != \"DELIVERED\").id'")]
+pub(super) struct Args {
+    /// The text of a receipt
+    #[arg(value_name = "TEXT")]
+    texts: Vec<String>,
+    /// The texts are octets in hexadecimal
+    #[arg(long)]
+    hex: bool,
+    /// data_coding of the octets
+    #[arg(long, value_name = "N", requires = "hex", default_value_t = 0)]
+    data_coding: u8,
+    /// The SMSC's default alphabet, data_coding 0
+    #[arg(long, value_name = "NAME", requires = "hex", default_value = "gsm", value_parser = encoding)]
+    alphabet: Encoding,
+    /// A TLV beside the text: a number, a text, or octets as hex:...; may be repeated
+    #[arg(long = "tlv", value_name = "NAME=VALUE", value_parser = tlv)]
+    tlvs: Vec<(Tag, Vec<u8>)>,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+fn encoding(name: &str) -> Result<Encoding, String> {
+    Encoding::from_name(name).ok_or_else(|| {
+        let names: Vec<_> = Encoding::ALL.iter().map(|known| known.name()).collect();
+        format!("there are {}", names.join(", "))
+    })
+}
+
+/// Reads `message_state=2`, `receipted_message_id=4F2A`, `0x1400=hex:0102`.
+fn tlv(argument: &str) -> Result<(Tag, Vec<u8>), String> {
+    let (name, value) = argument.split_once('=').ok_or("write NAME=VALUE")?;
+    let number = name.strip_prefix("0x").unwrap_or_default();
+    let tag = Tag::from_name(name)
+        .or_else(|| u16::from_str_radix(number, 16).ok().map(Tag))
+        .ok_or_else(|| format!("{name} is no TLV; a vendor's is written 0x1400=hex:00"))?;
+    if let Some(hex) = value.strip_prefix("hex:") {
+        return Ok((tag, from_hex(hex.as_bytes()).map_err(|fault| fault.text)?));
+    }
+    match tag.shape() {
+        Some(Shape::Integer(octets)) => {
+            let number: u32 = value.parse().map_err(|e| format!("{name}: {e}"))?;
+            let all = number.to_be_bytes();
+            let (left_out, kept) = all.split_at(all.len().saturating_sub(octets.into()));
+            match left_out.iter().all(|octet| *octet == 0) {
+                true => Ok((tag, kept.to_vec())),
+                false => Err(format!("{name} has {octets} octets, {value} needs more")),
+            }
+        }
+        _ => Ok((tag, value.as_bytes().to_vec())),
+    }
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let mut region = Vec::new();
+    for (tag, value) in &args.tlvs {
+        push_tlv(&mut region, *tag, value).map_err(|e| Failure::new(Code::Usage, e.to_string()))?;
+    }
+    let tlvs = Tlvs::new(&region);
+    lines::each(&args.texts, |line| {
+        if line.is_blank() && args.texts.is_empty() {
+            return Ok(Verdict::Good);
+        }
+        let report = Report::new(args, line, tlvs);
+        match args.json {
+            true => json(&report)?,
+            false => report.print()?,
+        }
+        Ok(Verdict::of(report.malformed))
+    })
+}
+
+/// What was read, in the order in which it is shown.
+#[derive(Serialize)]
+struct Report {
+    line: usize,
+    #[serde(flatten)]
+    parts: Parts,
+    message_id: Option<String>,
+    state: Option<&'static str>,
+    message_state: Option<u8>,
+    #[serde(rename = "final")]
+    is_final: bool,
+    network_error_code: Option<Network>,
+    tlv: Option<Beside>,
+    malformed: bool,
+    errors: Vec<Fault>,
+    warnings: Vec<Fault>,
+}
+
+/// The labels of SMPP 3.4 Appendix B as written; what is not there is left out.
+#[derive(Default, Serialize)]
+#[serde(default)]
+struct Parts {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sub: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dlvrd: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    submit_date: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    submit_iso: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    done_date: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    done_iso: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stat: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    err: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Network {
+    network: u8,
+    code: u16,
+}
+
+/// What the TLVs alone say.
+#[derive(Serialize)]
+struct Beside {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipted_message_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_state: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    network_error_code_hex: Option<String>,
+}
+
+impl Report {
+    fn new(args: &Args, line: Line<'_>, tlvs: Tlvs<'_>) -> Self {
+        let octets = match args.hex {
+            true => from_hex(line.octets),
+            false => Ok(line.octets.to_vec()),
+        };
+        let mut unreadable = Vec::new();
+        let octets = octets.unwrap_or_else(|fault| {
+            unreadable.push(fault);
+            Vec::new()
+        });
+        if line.cut {
+            unreadable.push(Fault {
+                code: "line_too_long".into(),
+                offset: None,
+                text: "the line is longer than is read".into(),
+            });
+        }
+        let (receipt, text) = match args.hex {
+            true => of_octets(&octets, args, tlvs),
+            false => {
+                let text = String::from_utf8_lossy(&octets).into_owned();
+                (Receipt::parse(&text).with_tlvs(tlvs).into_owned(), text)
+            }
+        };
+        let mut report = Self::of(line.number, &receipt, &text, tlvs);
+        if !unreadable.is_empty() {
+            report.errors = unreadable;
+            report.malformed = true;
+        }
+        report
+    }
+
+    fn of(line: usize, receipt: &Receipt<'_>, text: &str, tlvs: Tlvs<'_>) -> Self {
+        let (errors, warnings): (Vec<_>, Vec<_>) = receipt
+            .flaws(text)
+            .into_iter()
+            .partition(|flaw| flaw.kind.is_error());
+        let faults = |flaws: Vec<crate::smpp::receipt::Flaw<'_>>| -> Vec<Fault> {
+            let fault = |flaw: crate::smpp::receipt::Flaw<'_>| Fault {
+                code: flaw.kind.code().into(),
+                offset: flaw.offset,
+                text: flaw.to_string(),
+            };
+            flaws.into_iter().map(fault).collect()
+        };
+        Report {
+            line,
+            parts: Parts::of(receipt),
+            message_id: receipt.id.as_deref().map(str::to_owned),
+            state: receipt.state.map(|state| state.name()),
+            message_state: receipt.state.map(|state| state.value()),
+            is_final: receipt.state.is_some_and(|state| state.is_final()),
+            network_error_code: receipt
+                .network_error
+                .map(|NetworkError { network, code }| Network { network, code }),
+            tlv: Beside::of(tlvs),
+            malformed: !errors.is_empty(),
+            errors: faults(errors),
+            warnings: faults(warnings),
+        }
+    }
+
+    /// For people: a line for everything that was found.
+    fn print(&self) -> std::io::Result<()> {
+        let parts = &self.parts;
+        let state = self.state.map(|name| match self.is_final {
+            true => format!("{name}, final"),
+            false => format!("{name}, more may come"),
+        });
+        let network = self
+            .network_error_code
+            .as_ref()
+            .map(|error| format!("{} of network type {}", error.code, error.network));
+        let rows = [
+            ("message_id", &self.message_id, &None),
+            ("state", &state, &None),
+            ("id", &parts.id, &None),
+            ("sub", &parts.sub, &None),
+            ("dlvrd", &parts.dlvrd, &None),
+            ("submit date", &parts.submit_date, &parts.submit_iso),
+            ("done date", &parts.done_date, &parts.done_iso),
+            ("stat", &parts.stat, &None),
+            ("err", &parts.err, &None),
+            ("network error", &network, &None),
+            ("text", &parts.text, &None),
+        ];
+        for (name, written, means) in rows {
+            let Some(written) = written else { continue };
+            let shown = written.escape_debug();
+            match means {
+                Some(means) => output::line(format_args!("{name:14} {shown}  {means}"))?,
+                None => output::line(format_args!("{name:14} {shown}"))?,
+            }
+        }
+        lines::print_faults(&self.errors, &self.warnings)?;
+        output::line("")
+    }
+}
+
+impl Parts {
+    fn of(receipt: &Receipt<'_>) -> Self {
+        let own = |part: &Option<std::borrow::Cow<'_, str>>| part.as_deref().map(str::to_owned);
+        Parts {
+            id: own(&receipt.text_id),
+            sub: own(&receipt.sub),
+            dlvrd: own(&receipt.dlvrd),
+            submit_date: own(&receipt.submit_date),
+            submit_iso: receipt.submitted().map(|when| when.to_string()),
+            done_date: own(&receipt.done_date),
+            done_iso: receipt.done().map(|when| when.to_string()),
+            stat: own(&receipt.stat),
+            err: own(&receipt.err),
+            text: own(&receipt.text),
+        }
+    }
+}
+
+impl Beside {
+    fn of(tlvs: Tlvs<'_>) -> Option<Self> {
+        let text = |octets: &[u8]| octets.iter().copied().map(char::from).collect();
+        let id = tlvs.find(Tag::RECEIPTED_MESSAGE_ID);
+        let state = tlvs.find(Tag::MESSAGE_STATE);
+        let network = tlvs.get(Tag::NETWORK_ERROR_CODE);
+        let any = id.is_some() || state.is_some() || network.is_some();
+        any.then(|| Beside {
+            receipted_message_id: id.map(|tlv| text(tlv.text())),
+            message_state: state.and_then(|tlv| tlv.number()),
+            network_error_code_hex: network.map(to_hex),
+        })
+    }
+}
+
+/// The receipt in octets, and the characters in which its labels are found.
+fn of_octets(octets: &[u8], args: &Args, tlvs: Tlvs<'_>) -> (Receipt<'static>, String) {
+    let default = args.alphabet.into();
+    let receipt = Receipt::read(octets, args.data_coding, tlvs, &default).into_owned();
+    let text = match str::from_utf8(octets) {
+        Ok(ascii) if octets.is_ascii() => ascii.to_owned(),
+        _ => text::decode(octets, args.data_coding, &default),
+    };
+    (receipt, text)
+}

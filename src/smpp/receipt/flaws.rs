@@ -1,0 +1,158 @@
+//! What is odd about a receipt, for whoever has to talk to the SMSC's operator.
+//!
+//! Nothing here keeps a receipt from being read: [`Receipt`](super::Receipt) takes what it can.
+
+use std::fmt;
+
+use super::Receipt;
+use super::scan::LABELS;
+
+/// One oddity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flaw<'a> {
+    /// What kind.
+    pub kind: FlawKind,
+    /// Which octet of the text it is about, where it is about one.
+    pub offset: Option<usize>,
+    /// The label or value, as written.
+    pub what: &'a str,
+}
+
+/// Kinds of oddities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FlawKind {
+    /// Nothing in it tells of a message's fate.
+    NotAReceipt,
+    /// A label that is almost one of SMPP 3.4 Appendix B.
+    MisspeltLabel,
+    /// No id, neither in the text nor in receipted_message_id.
+    MissingId,
+    /// No state, neither in the text nor in message_state, and words that are no label's.
+    MissingStat,
+    /// A submit date without a done date.
+    MissingDoneDate,
+    /// A date that cannot be read. All zeros and nothing at all mean no date and are none.
+    UnreadableDate,
+    /// A state that is none of the specification's.
+    UnknownStat,
+    /// The TLVs name another state than the text.
+    StateDisagrees,
+}
+
+impl FlawKind {
+    /// The name by which programs know it.
+    pub const fn code(self) -> &'static str {
+        match self {
+            FlawKind::NotAReceipt => "not_a_receipt",
+            FlawKind::MisspeltLabel => "misspelt_label",
+            FlawKind::MissingId => "missing_id",
+            FlawKind::MissingStat => "missing_stat",
+            FlawKind::MissingDoneDate => "missing_done_date",
+            FlawKind::UnreadableDate => "unreadable_date",
+            FlawKind::UnknownStat => "unknown_stat",
+            FlawKind::StateDisagrees => "state_disagrees",
+        }
+    }
+
+    /// Whether something is lost by it, and not only unusual.
+    pub const fn is_error(self) -> bool {
+        matches!(
+            self,
+            FlawKind::NotAReceipt
+                | FlawKind::MisspeltLabel
+                | FlawKind::MissingStat
+                | FlawKind::MissingDoneDate
+        )
+    }
+}
+
+impl fmt::Display for Flaw<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = self.what;
+        match self.kind {
+            FlawKind::NotAReceipt => write!(f, "nothing in it tells of a message's fate"),
+            FlawKind::MisspeltLabel => write!(f, "{what}: is no label of Appendix B, but almost"),
+            FlawKind::MissingId => write!(f, "it does not say of which message it is"),
+            FlawKind::MissingStat => write!(f, "it does not say what became of the message"),
+            FlawKind::MissingDoneDate => write!(f, "submit date is there, done date is not"),
+            FlawKind::UnreadableDate => write!(f, "{what:?} is no date"),
+            FlawKind::UnknownStat => write!(f, "{what:?} is no state of Appendix B"),
+            FlawKind::StateDisagrees => {
+                write!(f, "stat:{what} is another state than message_state")
+            }
+        }
+    }
+}
+
+/// What is odd about a receipt and its text, in the order of the text.
+pub(super) fn flaws<'r>(receipt: &'r Receipt<'_>, text: &'r str) -> Vec<Flaw<'r>> {
+    let mut found = Vec::new();
+    let mut note = |kind, offset, what| found.push(Flaw { kind, offset, what });
+    let misspelt: Vec<_> = misspelt(receipt, text).collect();
+    if receipt.is_empty() {
+        note(FlawKind::NotAReceipt, None, "");
+        return found;
+    }
+    for (offset, label) in &misspelt {
+        note(FlawKind::MisspeltLabel, Some(*offset), *label);
+    }
+    if receipt.id.is_none() {
+        note(FlawKind::MissingId, None, "");
+    }
+    let said = receipt.stat.as_deref().filter(|stat| !stat.is_empty());
+    let stray = text
+        .split_whitespace()
+        .any(|word| !word.contains([':', '=']));
+    if said.is_none() && receipt.state.is_none() && stray && receipt.text_id.is_some() {
+        note(FlawKind::MissingStat, None, "");
+    }
+    if receipt.submit_date.is_some() && receipt.done_date.is_none() {
+        note(FlawKind::MissingDoneDate, None, "");
+    }
+    let dates = [
+        (&receipt.submit_date, receipt.submitted()),
+        (&receipt.done_date, receipt.done()),
+    ];
+    for (written, read) in dates {
+        let written = written.as_deref().unwrap_or_default();
+        if read.is_none() && written.bytes().any(|octet| octet != b'0') {
+            note(FlawKind::UnreadableDate, offset_in(text, written), written);
+        }
+    }
+    if let Some(stat) = said {
+        let state = crate::smpp::MessageState::from_stat(stat);
+        if state.is_none() {
+            note(FlawKind::UnknownStat, offset_in(text, stat), stat);
+        } else if state != receipt.state {
+            note(FlawKind::StateDisagrees, offset_in(text, stat), stat);
+        }
+    }
+    found
+}
+
+/// Labels before `text:` that are one letter away from a label that is missing.
+fn misspelt<'t>(
+    receipt: &Receipt<'_>,
+    text: &'t str,
+) -> impl Iterator<Item = (usize, &'t str)> + use<'t> {
+    let missing: Vec<&str> = LABELS
+        .iter()
+        .filter(|(label, words)| words.len() == 1 && !label.is_in(receipt))
+        .filter_map(|(_, words)| words.first().copied())
+        .collect();
+    let end = receipt.text.as_ref().map_or(text.len(), |message| {
+        text.len().saturating_sub(message.len())
+    });
+    let before = text.get(..end).unwrap_or(text);
+    before.split_whitespace().filter_map(move |word| {
+        let (label, _) = word.split_once([':', '='])?;
+        let near = |known: &&str| strsim::levenshtein(&label.to_ascii_lowercase(), known) == 1;
+        let found = missing.iter().any(near).then_some(label)?;
+        Some((text.find(word)?, found))
+    })
+}
+
+/// Where the value first stands in the text.
+fn offset_in(text: &str, value: &str) -> Option<usize> {
+    text.find(value)
+}
