@@ -6,6 +6,7 @@ use crate::config::{BindMode, Binds, Config, Esme};
 use crate::deliver::{self, Deliver};
 use crate::esme::{self, Mode};
 use crate::kafka::cluster::Survey;
+use crate::record::codec::Codec;
 use crate::record::submit_sm;
 use crate::smpp::text::{Alphabet, Encoding};
 use crate::submit::account::{self, Account};
@@ -56,6 +57,7 @@ fn options(esme: &Esme, deliver: &Deliver) -> account::Options {
         max_tps_per_bind: limit(esme.max_tps_per_bind),
         response_ids: esme.message_id.response,
         max_partitions: esme.max_partitions(),
+        codec: Codec::default(),
         defaults: defaults(esme),
         inbound: Arc::new(move |bind: &str| deliver.bind(receiver.clone(), bind)),
     }

@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::correlate::{self, Correlator};
 use crate::deliver::{self, Deliver};
 use crate::kafka::cluster::{Survey, survey};
+use crate::record::codec::Codecs;
 use crate::submit::account::Account;
 use crate::submit::events::Events;
 use crate::submit::{self, Submit};
@@ -187,6 +188,7 @@ fn submit_options(
             errors: config.topics.errors.as_str().into(),
             correlation: config.topics.correlation.as_str().into(),
             correlation_partitions,
+            codecs: Codecs::default(),
         },
         results: vec![
             config.topics.responses.clone(),
@@ -205,6 +207,7 @@ fn deliver_options(config: &Config, partitions: i32) -> deliver::Options {
         deliveries: config.topics.deliveries.as_str().into(),
         partitions,
         inbound: config.topics.inbound.as_str().into(),
+        codecs: Codecs::default(),
         waiting: WAITING,
         patience: patience.max(Duration::from_secs(1)),
     }
@@ -221,6 +224,7 @@ fn correlate_options(config: &Config, process: &str) -> correlate::Options {
             deliveries: config.topics.deliveries.as_str().into(),
             correlation: config.topics.correlation.as_str().into(),
             receipts: config.topics.receipts.as_str().into(),
+            codecs: Codecs::default(),
         },
         settings: config.correlate.clone(),
     }

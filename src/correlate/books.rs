@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
@@ -21,6 +20,8 @@ use super::{Counters, PartitionStatus, tail, takeover};
 use crate::kafka::poll::{self, Assignments, Flow};
 use crate::kafka::transactor::{self, Abort, Cycle, Ledger, Settled};
 use crate::kafka::{Group, Partition};
+use crate::record::codec::Unread;
+use crate::record::json::Invalid;
 use crate::record::keys::Key;
 
 /// How long a revoked partition may take to commit what it has gathered.
@@ -161,20 +162,27 @@ impl Books {
         writers
     }
 
-    /// A record of the correlation topic was read for `takeover`.
-    pub(super) fn read(&self, partition: i32, takeover: u64, key: &[u8], value: Option<&[u8]>) {
+    /// A record of the correlation topic was read for `takeover`. The error says why it
+    /// cannot be understood yet: then it is to be given again.
+    pub(super) fn read(
+        &self,
+        partition: i32,
+        takeover: u64,
+        key: &[u8],
+        value: Option<&[u8]>,
+    ) -> Result<(), String> {
         let Some(key) = Key::parse(key) else {
             warn!(
                 partition,
                 key = %String::from_utf8_lossy(key),
                 "a foreign record in the correlation topic is skipped"
             );
-            return;
+            return Ok(());
         };
-        let record = read::record(&key, value);
+        let record = read::record(&key, value, &self.topics.codecs.correlation);
         let mut state = self.state.lock();
         let Some(owned) = find(&mut state, partition, takeover) else {
-            return;
+            return Ok(());
         };
         owned.progressed(Instant::now());
         let now = self.clock.now();
@@ -188,11 +196,13 @@ impl Books {
                     self.restored(owned);
                 }
             }
-            Err(error) => {
+            Err(Unread::Wait(why)) => return Err(why),
+            Err(Unread::Invalid(error)) => {
                 warn!(partition, ?key, %error, "a correlation record cannot be read, it is skipped");
             }
         }
         self.gather(owned, &effects);
+        Ok(())
     }
 
     fn restored(&self, owned: &mut Owned) {
@@ -310,7 +320,7 @@ impl Books {
             | Code::InvalidMessage => {
                 error!(partition = %owned.partition, ?code, "Kafka refuses a record for good");
                 self.counters.count_refused();
-                owned.replace(index, |output| render::reduced(output, code));
+                owned.replace(index, |output| render::reduced(output, code, &self.topics));
             }
             _ => error!(
                 partition = %owned.partition, ?code,
@@ -346,9 +356,12 @@ impl Assignments for Books {
 
     fn message(&self, partition: &Partition, message: &BorrowedMessage<'_>) -> Flow {
         let delivery = match (message.key(), message.payload()) {
-            (Some(key), Some(value)) => read::delivery(key, value),
-            _ => Err("no key or no value".into()),
+            (Some(key), Some(value)) => read::delivery(key, value, &self.topics.codecs.deliveries),
+            _ => Err(Invalid::because("no key or no value").into()),
         };
+        if let Err(Unread::Wait(why)) = delivery {
+            return Flow::Again(why);
+        }
         let mut state = self.state.lock();
         let Some(owned) = state.owned.get_mut(&partition.partition) else {
             return Flow::Continue;
@@ -359,11 +372,14 @@ impl Assignments for Books {
         }
         let mut effects = Vec::new();
         match delivery {
-            Ok((identity, receipt)) => {
-                let raw = Bytes::copy_from_slice(message.payload().unwrap_or_default());
+            Ok(read::Delivered {
+                identity,
+                receipt,
+                kept,
+            }) => {
                 let now = self.clock.now();
                 let join = &mut owned.join;
-                match join.delivery(identity, offset, raw, receipt, now, &mut effects) {
+                match join.delivery(identity, offset, kept, receipt, now, &mut effects) {
                     Fate::Joined => {}
                     Fate::Parked => self.counters.count_parked(),
                     Fate::Repeat => self.counters.count_repeated(),
@@ -371,7 +387,7 @@ impl Assignments for Books {
             }
             Err(error) => {
                 self.counters.count_unreadable();
-                error!(%partition, offset, error, "a delivery that is not ours is skipped");
+                error!(%partition, offset, %error, "a delivery that is not ours is skipped");
             }
         }
         owned.next = offset + 1;

@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::join::{Receipt, Value};
 use super::said::Said;
-use crate::record::internal::{Correlation, Delivery, Owner, Seen};
+use crate::record::codec::{Codec, Unread};
+use crate::record::internal::{Correlation, Delivery, Owner, Parked, Seen};
+use crate::record::json::Invalid;
 use crate::record::keys::Key;
 use crate::smpp::frame::HEADER;
 
@@ -19,51 +19,62 @@ pub(super) enum Record {
     Value(Value),
 }
 
-/// A parked receipt, its delivery left as it is.
-#[derive(Deserialize)]
-struct Parked<'a> {
-    #[serde(borrow)]
-    delivery: &'a RawValue,
-    #[serde(default)]
-    published_at: Option<Timestamp>,
-}
-
 /// Reads what stands under `key` in the correlation topic.
-pub(super) fn record(key: &Key<'_>, octets: Option<&[u8]>) -> Result<Record, serde_json::Error> {
+pub(super) fn record(
+    key: &Key<'_>,
+    octets: Option<&[u8]>,
+    codec: &Codec,
+) -> Result<Record, Unread> {
     let Some(octets) = octets else {
         return Ok(Record::Tombstone);
     };
     Ok(match key {
-        Key::Owner { .. } => Record::Barrier(serde_json::from_slice::<Owner>(octets)?.nonce),
+        Key::Owner { .. } => Record::Barrier(codec.read::<Owner>(octets)?.nonce),
         Key::Creation { .. } => {
-            let creation: Correlation = serde_json::from_slice(octets)?;
+            let creation: Correlation = codec.read(octets)?;
             Record::Value(Value::Creation {
-                raw: Bytes::copy_from_slice(octets),
+                raw: codec.kept(octets, &creation),
                 submitted_at: creation.submitted_at.as_millisecond(),
                 seen: creation.seen,
                 final_at: creation.final_at.map(Timestamp::as_millisecond),
             })
         }
         Key::Parked { .. } => {
-            let parked: Parked<'_> = serde_json::from_slice(octets)?;
-            let delivery: Delivery = serde_json::from_str(parked.delivery.get())?;
+            let parked: Parked = codec.read(octets)?;
             Record::Value(Value::Parked {
-                delivery: Bytes::copy_from_slice(parked.delivery.get().as_bytes()),
-                receipt: receipt(&delivery),
+                receipt: receipt(&parked.delivery),
+                delivery: Codec::default().must_write(&parked.delivery).into(),
                 published_at: parked.published_at.map(Timestamp::as_millisecond),
             })
         }
     })
 }
 
-/// Reads a record of the deliveries: its identity and what it says.
-pub(super) fn delivery<'a>(key: &'a [u8], octets: &[u8]) -> Result<(&'a str, Receipt), String> {
-    let identity = std::str::from_utf8(key).map_err(|_| "its key is not text")?;
-    if !identity.contains('/') {
-        return Err(format!("its key {identity:?} is not ESME/MESSAGE_ID"));
-    }
-    let delivery: Delivery = serde_json::from_slice(octets).map_err(|e| e.to_string())?;
-    Ok((identity, receipt(&delivery)))
+/// A record of the deliveries.
+pub(super) struct Delivered<'a> {
+    pub(super) identity: &'a str,
+    /// What it says.
+    pub(super) receipt: Receipt,
+    /// The whole, as it is kept.
+    pub(super) kept: Bytes,
+}
+
+/// Reads a record of the deliveries.
+pub(super) fn delivery<'a>(
+    key: &'a [u8],
+    octets: &[u8],
+    codec: &Codec,
+) -> Result<Delivered<'a>, Unread> {
+    let identity = std::str::from_utf8(key)
+        .ok()
+        .filter(|key| key.contains('/'));
+    let identity = identity.ok_or_else(|| Invalid::because("its key is not ESME/MESSAGE_ID"))?;
+    let delivery: Delivery = codec.read(octets)?;
+    Ok(Delivered {
+        identity,
+        receipt: receipt(&delivery),
+        kept: codec.kept(octets, &delivery),
+    })
 }
 
 fn receipt(delivery: &Delivery) -> Receipt {

@@ -6,16 +6,15 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{Header as KafkaHeader, OwnedHeaders};
-use serde::Serialize;
-use serde_json::value::RawValue;
 use tracing::error;
 
 use super::join::{Effect, Millis};
 use super::said::Said;
 use crate::kafka::transactor::Output;
+use crate::record::codec::Codecs;
 use crate::record::inbound::{DeliveryReceipt, NetworkError, Tlv};
-use crate::record::internal::{Correlation, Delivery, Header, Owner, Seen};
-use crate::record::{json, keys};
+use crate::record::internal::{Correlation, Delivery, Header, Owner, Parked, Seen};
+use crate::record::keys;
 use crate::smpp::receipt::When;
 
 /// The topics of the join.
@@ -27,6 +26,8 @@ pub struct Topics {
     pub correlation: Arc<str>,
     /// Receipts with their message.
     pub receipts: Arc<str>,
+    /// How their values are written and read.
+    pub codecs: Codecs,
 }
 
 /// The record that a takeover writes first.
@@ -39,7 +40,7 @@ pub(super) fn barrier(nonce: &str, writer: &str, topics: &Topics, partition: i32
         topics,
         partition,
         keys::owner(partition),
-        Some(line(&owner)),
+        Some(topics.codecs.correlation.must_write(&owner)),
     )
 }
 
@@ -58,7 +59,7 @@ pub(super) fn output(effect: &Effect, topics: &Topics, partition: i32) -> Output
             seen,
             final_at,
         } => {
-            let value = with_seen(creation, seen, *final_at);
+            let value = with_seen(creation, seen, *final_at, topics);
             remembered(topics, partition, key.clone(), Some(value))
         }
         Effect::Park {
@@ -66,7 +67,7 @@ pub(super) fn output(effect: &Effect, topics: &Topics, partition: i32) -> Output
             delivery,
             published_at,
         } => {
-            let value = parked(delivery, *published_at);
+            let value = parked(delivery, *published_at, topics);
             remembered(topics, partition, key.clone(), Some(value))
         }
         Effect::Forget { key } => remembered(topics, partition, key.clone(), None),
@@ -75,21 +76,15 @@ pub(super) fn output(effect: &Effect, topics: &Topics, partition: i32) -> Output
 
 /// A record that its topic refuses for good, made to fit: without the message's own extra
 /// data and headers, and with what happened; `None` if that was done already.
-pub(super) fn reduced(output: &Output, code: RDKafkaErrorCode) -> Option<Output> {
-    let value: serde_json::Value = serde_json::from_slice(output.value.as_ref()?).ok()?;
-    let serde_json::Value::Object(mut fields) = value else {
-        return None;
+pub(super) fn reduced(output: &Output, code: RDKafkaErrorCode, topics: &Topics) -> Option<Output> {
+    let codec = match output.topic == topics.receipts {
+        true => &topics.codecs.receipts,
+        false => &topics.codecs.correlation,
     };
-    if fields.contains_key("error") {
-        return None;
-    }
-    fields.shift_remove("extra_data");
-    fields.shift_remove("headers");
     let said =
         format!("extra_data and headers are left out: the topic does not take them ({code})");
-    fields.insert("error".to_owned(), said.into());
     Some(Output {
-        value: Some(line(&fields)),
+        value: Some(codec.reduced(output.value.as_ref()?, &said)?),
         headers: None,
         ..output.clone()
     })
@@ -105,12 +100,17 @@ fn remembered(topics: &Topics, partition: i32, key: String, value: Option<Vec<u8
     }
 }
 
-fn with_seen(creation: &Bytes, seen: &[Seen], final_at: Option<Millis>) -> Vec<u8> {
+fn with_seen(
+    creation: &Bytes,
+    seen: &[Seen],
+    final_at: Option<Millis>,
+    topics: &Topics,
+) -> Vec<u8> {
     match serde_json::from_slice::<Correlation>(creation) {
         Ok(mut value) => {
             value.seen = seen.to_vec();
             value.final_at = final_at.map(at);
-            line(&value)
+            topics.codecs.correlation.must_write(&value)
         }
         // It was read when it came in, so this does not happen.
         Err(error) => {
@@ -120,16 +120,9 @@ fn with_seen(creation: &Bytes, seen: &[Seen], final_at: Option<Millis>) -> Vec<u
     }
 }
 
-#[derive(Serialize)]
-struct Parked<'a> {
-    delivery: &'a RawValue,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    published_at: Option<Timestamp>,
-}
-
-fn parked(delivery: &Bytes, published_at: Option<Millis>) -> Vec<u8> {
-    match serde_json::from_slice::<&RawValue>(delivery) {
-        Ok(delivery) => line(&Parked {
+fn parked(delivery: &Bytes, published_at: Option<Millis>, topics: &Topics) -> Vec<u8> {
+    match serde_json::from_slice::<Delivery>(delivery) {
+        Ok(delivery) => topics.codecs.correlation.must_write(&Parked {
             delivery,
             published_at: published_at.map(at),
         }),
@@ -184,7 +177,10 @@ fn receipt(identity: &str, delivery: &Bytes, creation: Option<&Bytes>, topics: &
     };
     event(
         key,
-        line(&about(told, creation.as_ref())),
+        topics
+            .codecs
+            .receipts
+            .must_write(&about(told, creation.as_ref())),
         kafka(headers),
         topics,
     )
@@ -205,7 +201,7 @@ fn overdue(creation: &Bytes, topics: &Topics) -> Output {
         overdue: true,
         ..DeliveryReceipt::default()
     };
-    let value = line(&about(told, Some(&creation)));
+    let value = (topics.codecs.receipts).must_write(&about(told, Some(&creation)));
     event(&creation.log_id, value, kafka(&creation.headers), topics)
 }
 
@@ -264,11 +260,4 @@ fn kafka(headers: &[Header]) -> Option<OwnedHeaders> {
 
 fn at(millis: Millis) -> Timestamp {
     Timestamp::from_millisecond(millis).unwrap_or_default()
-}
-
-fn line<T: Serialize>(value: &T) -> Vec<u8> {
-    json::to_vec(value).unwrap_or_else(|error| {
-        error!(%error, "a value does not serialise");
-        Vec::new()
-    })
 }

@@ -19,6 +19,8 @@ use crate::kafka::Partition;
 use crate::kafka::group::list;
 
 const POLL: Duration = Duration::from_millis(20);
+/// Pause before a record that could not be understood yet is looked at again.
+const AGAIN: Duration = Duration::from_millis(200);
 
 enum Command {
     /// Reads a partition from its beginning, for the takeover with this number.
@@ -128,8 +130,18 @@ impl Tail {
         if let (Some(takeover), Some(key)) =
             (self.followed.get(&message.partition()), message.key())
         {
-            self.books
-                .read(message.partition(), *takeover, key, message.payload());
+            let partition = message.partition();
+            let read = || (self.books).read(partition, *takeover, key, message.payload());
+            let mut said = false;
+            while let Err(why) = read() {
+                if !std::mem::replace(&mut said, true) {
+                    warn!(partition, why, "a correlation record has to wait");
+                }
+                if self.commands.0.1.load(Ordering::Acquire) {
+                    return;
+                }
+                std::thread::sleep(AGAIN);
+            }
         }
     }
 }

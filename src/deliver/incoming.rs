@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 
+use crate::record::codec::{Codecs, Unwritable};
 use crate::record::inbound::{InboundSms, Part, Party, Tlv};
 use crate::record::internal::Delivery;
-use crate::record::{json, keys};
+use crate::record::keys;
 use crate::smpp::frame::HEADER;
 use crate::smpp::message_id::{self, Form};
 use crate::smpp::pdu::{DataSm, Sm};
@@ -46,6 +47,7 @@ pub(super) struct Incoming {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Arrival<'a> {
     pub(super) esme: &'a Esme,
+    pub(super) codecs: &'a Codecs,
     pub(super) bind: &'a str,
     pub(super) at: Timestamp,
     pub(super) possible_duplicate: bool,
@@ -76,7 +78,7 @@ impl<'a> Fields<'a> {
 }
 
 /// Makes the record of a whole PDU.
-pub(super) fn read(pdu: &[u8], arrival: &Arrival<'_>) -> Result<Incoming, serde_json::Error> {
+pub(super) fn read(pdu: &[u8], arrival: &Arrival<'_>) -> Result<Incoming, Unwritable> {
     let fields = match Frame::decode(pdu).and_then(Pdu::read) {
         Ok(Pdu::DeliverSm(sm)) => Fields {
             command: "deliver_sm",
@@ -95,11 +97,7 @@ pub(super) fn read(pdu: &[u8], arrival: &Arrival<'_>) -> Result<Incoming, serde_
     }
 }
 
-fn receipt(
-    pdu: &[u8],
-    fields: &Fields<'_>,
-    arrival: &Arrival<'_>,
-) -> Result<Incoming, serde_json::Error> {
+fn receipt(pdu: &[u8], fields: &Fields<'_>, arrival: &Arrival<'_>) -> Result<Incoming, Unwritable> {
     let esme = arrival.esme;
     let said = Receipt::of(&fields.sm, &esme.alphabet);
     let id = match said.id.as_deref().filter(|id| !id.is_empty()) {
@@ -119,11 +117,11 @@ fn receipt(
     Ok(Incoming {
         kind: Kind::Receipt,
         key: keys::identity(&esme.name, &id).into_bytes(),
-        value: json::to_vec(&delivery)?,
+        value: arrival.codecs.deliveries.write(&delivery)?,
     })
 }
 
-fn inbound(fields: &Fields<'_>, arrival: &Arrival<'_>) -> Result<Incoming, serde_json::Error> {
+fn inbound(fields: &Fields<'_>, arrival: &Arrival<'_>) -> Result<Incoming, Unwritable> {
     let sm = &fields.sm;
     let octets = sm.text_octets_without_udh();
     let encoding = Encoding::of(sm.data_coding, arrival.esme.alphabet);
@@ -152,16 +150,12 @@ fn inbound(fields: &Fields<'_>, arrival: &Arrival<'_>) -> Result<Incoming, serde
     Ok(Incoming {
         kind: Kind::Inbound,
         key: sm.source.number.to_vec(),
-        value: json::to_vec(&event)?,
+        value: arrival.codecs.inbound.write(&event)?,
     })
 }
 
 /// What cannot be read goes on as it came: nobody else will see it.
-fn unreadable(
-    pdu: &[u8],
-    wrong: &str,
-    arrival: &Arrival<'_>,
-) -> Result<Incoming, serde_json::Error> {
+fn unreadable(pdu: &[u8], wrong: &str, arrival: &Arrival<'_>) -> Result<Incoming, Unwritable> {
     let event = InboundSms {
         error: Some(wrong),
         pdu: Some(pdu),
@@ -170,7 +164,7 @@ fn unreadable(
     Ok(Incoming {
         kind: Kind::Unreadable,
         key: arrival.esme.name.clone().into_bytes(),
-        value: json::to_vec(&event)?,
+        value: arrival.codecs.inbound.write(&event)?,
     })
 }
 
@@ -246,9 +240,10 @@ mod tests {
     use super::*;
     use crate::smpp::{Command, Status};
 
-    fn arrival(esme: &Esme) -> Arrival<'_> {
+    fn arrival<'a>(esme: &'a Esme, codecs: &'a Codecs) -> Arrival<'a> {
         Arrival {
             esme,
+            codecs,
             bind: "acme-0",
             at: Timestamp::UNIX_EPOCH,
             possible_duplicate: false,
@@ -271,7 +266,7 @@ mod tests {
     }
 
     fn made(pdu: &[u8], esme: &Esme) -> (Kind, String, Value) {
-        let made = read(pdu, &arrival(esme)).unwrap();
+        let made = read(pdu, &arrival(esme, &Codecs::default())).unwrap();
         let key = String::from_utf8(made.key).unwrap();
         (made.kind, key, serde_json::from_slice(&made.value).unwrap())
     }

@@ -19,6 +19,7 @@ use super::incoming::{self, Arrival, Esme, Kind};
 use super::repeats::Repeats;
 use super::status::Counters;
 use crate::esme::{Inbound, Responder};
+use crate::record::codec::Codecs;
 use crate::record::keys;
 use crate::smpp::Status;
 use crate::smpp::frame::HEADER;
@@ -37,6 +38,8 @@ pub struct Options {
     /// How many PDUs may wait for Kafka; beyond it they are answered with ESME_RX_T_APPN at
     /// once.
     pub waiting: usize,
+    /// How their values are written.
+    pub codecs: Codecs,
     /// How long Kafka may take until a PDU is answered with ESME_RX_T_APPN. Shorter than the
     /// SMSC's own patience with a response.
     pub patience: Duration,
@@ -191,6 +194,7 @@ struct Shared {
     deliveries: Arc<str>,
     inbound: Arc<str>,
     partitions: i32,
+    codecs: Codecs,
 }
 
 /// The way of deliver_sm and data_sm into Kafka. Cheap to clone: all clones share one
@@ -230,6 +234,7 @@ impl Deliver {
             deliveries: options.deliveries.clone(),
             inbound: options.inbound.clone(),
             partitions: options.partitions,
+            codecs: options.codecs.clone(),
         })))
     }
 
@@ -274,6 +279,7 @@ impl Inbound for Bind {
         let mark = Repeats::mark(&self.esme.name, body);
         let arrival = Arrival {
             esme: &self.esme,
+            codecs: &shared.codecs,
             bind: &self.bind,
             at: Timestamp::now(),
             possible_duplicate: reports.notes.repeats.lock().knows(mark),

@@ -14,7 +14,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rdkafka::ClientContext;
@@ -31,14 +31,19 @@ use super::group::{Group, Partition, list};
 /// How long one poll waits; also the delay of a command.
 const POLL: Duration = Duration::from_millis(10);
 const SEEK: Duration = Duration::from_secs(5);
+/// Pause before a message is given again.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// Whether more messages of a partition are wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Flow {
     /// Go on.
     Continue,
     /// Pause the partition until [`Handle::resume`].
     Pause,
+    /// This message cannot be taken yet, for this reason: give it again after a moment, and
+    /// nothing behind it before. The other partitions go on.
+    Again(String),
 }
 
 /// Who owns the partitions. All methods run on the polling thread.
@@ -97,6 +102,14 @@ impl Handle {
 pub struct Context {
     owner: Arc<dyn Assignments>,
     started: Mutex<HashMap<Partition, bool>>,
+    waiting: Mutex<HashMap<Partition, Waiting>>,
+}
+
+/// A partition whose next message cannot be taken yet.
+struct Waiting {
+    offset: i64,
+    /// When it is given again; `None` while it is under way.
+    due: Option<Instant>,
 }
 
 impl ClientContext for Context {
@@ -148,9 +161,45 @@ impl Context {
             all.extend(self.owner.revoked(partitions, lost));
         }
         self.started.lock().retain(|p, _| !all.contains(p));
+        self.waiting.lock().retain(|p, _| !all.contains(p));
         if let Err(error) = consumer.incremental_unassign(&list(&all, Offset::Invalid)) {
             error!(%error, "revocation refused by the client");
         }
+    }
+}
+
+impl Context {
+    /// Lets a partition wait at a message that cannot be taken yet. It counts as not started
+    /// meanwhile, so that nothing fetched ahead overtakes that message.
+    fn set_aside(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        partition: Partition,
+        message: &BorrowedMessage<'_>,
+        why: &str,
+    ) {
+        if let Some(started) = self.started.lock().get_mut(&partition) {
+            *started = false;
+        }
+        pause(consumer, &partition);
+        let offset = message.offset();
+        let due = Some(Instant::now() + AGAIN);
+        let before = (self.waiting.lock()).insert(partition.clone(), Waiting { offset, due });
+        if before.is_none_or(|before| before.offset != offset) {
+            warn!(%partition, offset, why, "a record has to wait, and its partition with it");
+        }
+    }
+
+    /// Messages that are to be given again now.
+    fn due(&self) -> Vec<(Partition, i64)> {
+        let now = Instant::now();
+        let mut due = Vec::new();
+        for (partition, waiting) in self.waiting.lock().iter_mut() {
+            if waiting.due.take_if(|at| *at <= now).is_some() {
+                due.push((partition.clone(), waiting.offset));
+            }
+        }
+        due
     }
 }
 
@@ -194,6 +243,7 @@ impl Poller {
         let context = Context {
             owner: self.owner.clone(),
             started: Mutex::default(),
+            waiting: Mutex::default(),
         };
         let consumer: Arc<BaseConsumer<Context>> =
             Arc::new(self.client.create_with_context(context)?);
@@ -237,13 +287,16 @@ impl Poller {
                 _ => return,
             }
         };
-        if self.owner.message(&partition, &message) == Flow::Pause {
-            let this = list(std::slice::from_ref(&partition), Offset::Invalid);
-            if let Err(error) = consumer.pause(&this) {
-                warn!(%error, %partition, "cannot be paused");
-            }
+        match self.owner.message(&partition, &message) {
+            Flow::Again(why) => return context.set_aside(consumer, partition, &message, &why),
             // Pausing throws away what was fetched ahead; on resumption librdkafka fetches
             // from behind the message given out last, so nothing is lost or repeated.
+            Flow::Pause => pause(consumer, &partition),
+            Flow::Continue => {}
+        }
+        let waited = !context.waiting.lock().is_empty();
+        if waited && context.waiting.lock().remove(&partition).is_some() {
+            info!(%partition, offset = message.offset(), "a record need not wait any more");
         }
     }
 
@@ -264,6 +317,9 @@ impl Poller {
                 }
             }
         }
+        for (partition, offset) in consumer.context().due() {
+            self.seek(consumer, partition, offset);
+        }
         false
     }
 
@@ -274,6 +330,7 @@ impl Poller {
             Some(started) => *started = false,
             None => return,
         }
+        consumer.context().waiting.lock().remove(&partition);
         let at_end = list(std::slice::from_ref(&partition), Offset::End);
         let fresh = consumer
             .incremental_unassign(&at_end)
@@ -285,6 +342,11 @@ impl Poller {
     }
 
     fn start(&self, consumer: &BaseConsumer<Context>, partition: Partition, offset: i64) {
+        consumer.context().waiting.lock().remove(&partition);
+        self.seek(consumer, partition, offset);
+    }
+
+    fn seek(&self, consumer: &BaseConsumer<Context>, partition: Partition, offset: i64) {
         if !context_has(consumer, &partition) {
             return;
         }
@@ -325,6 +387,13 @@ impl Poller {
         }
         drop(self.group.close());
         drop(consumer);
+    }
+}
+
+fn pause(consumer: &BaseConsumer<Context>, partition: &Partition) {
+    let this = list(std::slice::from_ref(partition), Offset::Invalid);
+    if let Err(error) = consumer.pause(&this) {
+        warn!(%error, %partition, "cannot be paused");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use serde::de::DeserializeSeed;
+use serde::de::{DeserializeOwned, DeserializeSeed};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -46,6 +46,16 @@ pub fn submit_sm(octets: &[u8]) -> Result<SubmitSm<'_>, Invalid> {
 }
 
 impl Invalid {
+    /// What is wrong, of a record of which nothing else is known.
+    pub fn because(text: impl Into<String>) -> Self {
+        Invalid {
+            field: None,
+            text: text.into(),
+            log_id: None,
+            extra_data: None,
+        }
+    }
+
     fn new(octets: &[u8], field: Option<String>, error: &serde_json::Error) -> Self {
         let text = match (&field, octets.first()) {
             (_, None) => "the record is empty: write a JSON object".to_owned(),
@@ -72,6 +82,29 @@ struct Identity<'a> {
     log_id: Option<String>,
     #[serde(borrow)]
     extra_data: Option<&'a RawValue>,
+}
+
+/// Reads a record of an internal topic.
+///
+/// # Errors
+///
+/// When it is not JSON, or not that record.
+pub fn read<T: DeserializeOwned>(octets: &[u8]) -> Result<T, Invalid> {
+    serde_json::from_slice(octets).map_err(|error| Invalid::because(error.to_string()))
+}
+
+/// A record without what can be large, `extra_data` and `headers`, that says why; `None` if it
+/// said so already, or is no record.
+pub fn reduced(octets: &[u8], why: &str) -> Option<Vec<u8>> {
+    let mut fields: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(octets).ok()?;
+    if fields.contains_key("error") {
+        return None;
+    }
+    fields.shift_remove("extra_data");
+    fields.shift_remove("headers");
+    fields.insert("error".to_owned(), why.into());
+    to_vec(&fields).ok()
 }
 
 /// An event as JSON.

@@ -4,14 +4,17 @@
 //! - [`event`]: what became of it, on `sms.responses` and `sms.errors`;
 //! - [`inbound`]: receipts and messages from phones, on `sms.receipts` and `sms.inbound`;
 //! - [`internal`], [`keys`]: the two internal topics;
-//! - [`json`]: how all of them are read and written.
+//! - [`kind`]: the kinds of records there are;
+//! - [`codec`]: the seam to their formats; [`json`] is one.
 
+pub mod codec;
 pub mod event;
 mod form;
 pub mod inbound;
 pub mod internal;
 pub mod json;
 pub mod keys;
+pub mod kind;
 mod read;
 pub mod submit_sm;
 mod value;

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 
 use crate::esme::{self, Rate};
 use crate::kafka::Partition;
+use crate::record::codec::Codec;
 use crate::settings::IdForm;
 
 use super::events::AccountRef;
@@ -43,6 +44,8 @@ pub struct Options {
     pub response_ids: IdForm,
     /// The most partitions its first topic may have, because each brings binds.
     pub max_partitions: Option<u32>,
+    /// How its records are read.
+    pub codec: Codec,
     /// What a record need not say.
     pub defaults: Defaults,
     /// Makes the receiver of deliver_sm for a bind of this name.

@@ -6,13 +6,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::Timestamp;
 use rdkafka::message::{Headers, OwnedHeaders};
-use serde::Serialize;
 
 use crate::esme::Answer;
 use crate::kafka::transactor::Output;
+use crate::record::codec::Codecs;
 use crate::record::event::{About, SendError, SubmitSmResp};
 use crate::record::internal::{Creation, Header};
-use crate::record::{json, keys};
+use crate::record::keys;
 use crate::settings::IdForm;
 use crate::smpp::{Command, message_id};
 
@@ -30,6 +30,8 @@ pub struct Events {
     pub correlation: Arc<str>,
     /// Number of its partitions.
     pub correlation_partitions: i32,
+    /// How they are written.
+    pub codecs: Codecs,
 }
 
 impl Events {
@@ -77,7 +79,7 @@ impl Events {
         to.push(output(
             &self.responses,
             letter.log_id.as_bytes().to_vec(),
-            value(&event),
+            self.codecs.responses.must_write(&event),
             letter.headers.clone(),
         ));
         self.remember(sent, answer, true, to);
@@ -118,7 +120,7 @@ impl Events {
                 self.correlation_partitions,
             )),
             key: Some(keys::creation(esme, &id, &letter.position, None).into_bytes()),
-            value: Some(value(&creation)),
+            value: Some(self.codecs.correlation.must_write(&creation)),
             headers: None,
         }
     }
@@ -154,17 +156,9 @@ impl Events {
             _ => letter.log_id.as_bytes().to_vec(),
         };
         let headers = letter.headers.clone().filter(|_| whole);
-        output(&self.errors, key, value(&event), headers)
+        let value = self.codecs.errors.must_write(&event);
+        output(&self.errors, key, value, headers)
     }
-}
-
-/// An event as JSON. Events are made of strings, numbers and JSON that was read before, so
-/// this cannot fail; if it does, that must be seen and must stop nothing.
-fn value<T: Serialize>(event: &T) -> Vec<u8> {
-    json::to_vec(event).unwrap_or_else(|error| {
-        tracing::error!(%error, "an event cannot be written as JSON");
-        Vec::new()
-    })
 }
 
 fn about(letter: &Letter) -> About<'_> {

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use rdkafka::Message;
 use rdkafka::message::BorrowedMessage;
 
+use crate::record::codec::Unread;
 use crate::record::event::SendErrorKind;
-use crate::record::json;
 use crate::record::keys::Position;
 use crate::record::submit_sm::{SubmitSm, derived_log_id};
 
@@ -25,8 +25,20 @@ pub enum Incoming {
     Refused(Box<Refusal>),
 }
 
+/// Why a record cannot be read yet, although nothing is wrong with it: its schema is not here.
+#[derive(Debug)]
+pub struct NotYet(pub String);
+
 /// Reads a record of one of the account's topics.
-pub fn read(account: &Account, settings: &Settings, message: &BorrowedMessage<'_>) -> Incoming {
+///
+/// # Errors
+///
+/// When it is to be read again in a moment, before anything behind it.
+pub fn read(
+    account: &Account,
+    settings: &Settings,
+    message: &BorrowedMessage<'_>,
+) -> Result<Incoming, NotYet> {
     let (returned, headers) = Returned::read(message.headers());
     let mut letter = Letter {
         account: account.reference.clone(),
@@ -62,24 +74,25 @@ pub fn read(account: &Account, settings: &Settings, message: &BorrowedMessage<'_
     };
     if account.options.lease_only {
         let text = "this topic only leases binds to connectors; its records are not sent";
-        return refused(letter, None, text.into());
+        return Ok(refused(letter, None, text.into()));
     }
     let Some(payload) = message.payload() else {
         let text = "the record has no value (a tombstone); a SubmitSm is expected";
-        return refused(letter, None, text.into());
+        return Ok(refused(letter, None, text.into()));
     };
-    let record = match json::submit_sm(payload) {
+    let record = match account.options.codec.submit_sm(payload) {
         Ok(record) => record,
-        Err(invalid) => {
+        Err(Unread::Wait(why)) => return Err(NotYet(why)),
+        Err(Unread::Invalid(invalid)) => {
             letter.log_id = invalid.log_id.unwrap_or(letter.log_id);
             letter.extra_data = invalid.extra_data;
-            return refused(letter, invalid.field, invalid.text);
+            return Ok(refused(letter, invalid.field, invalid.text));
         }
     };
     let (now, wall) = (Instant::now(), Timestamp::now());
     let prepared = message::prepare(&record, &account.options.defaults, wall);
     adopt(&mut letter, &record);
-    match prepared {
+    Ok(match prepared {
         Ok(prepared) => job(
             letter,
             message.offset(),
@@ -100,7 +113,7 @@ pub fn read(account: &Account, settings: &Settings, message: &BorrowedMessage<'_
             with_original: false,
             held: 0,
         })),
-    }
+    })
 }
 
 /// What events repeat of the record.

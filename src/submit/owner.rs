@@ -31,7 +31,7 @@ use crate::kafka::{Group, Partition};
 use super::account::{Account, Binds};
 use super::books::Books;
 use super::entry::LaneId;
-use super::intake;
+use super::intake::{self, NotYet};
 use super::station::Station;
 use super::takeover::Takeover;
 
@@ -422,8 +422,10 @@ impl Assignments for Owner {
         let Some((_, account)) = self.account_of(&partition.topic) else {
             return Flow::Continue;
         };
-        let incoming = intake::read(account, &self.parts.books.settings, message);
-        self.parts.books.take(partition, message.offset(), incoming)
+        match intake::read(account, &self.parts.books.settings, message) {
+            Ok(incoming) => self.parts.books.take(partition, message.offset(), incoming),
+            Err(NotYet(why)) => Flow::Again(why),
+        }
     }
 
     fn trouble(&self, error: &KafkaError) {

@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use kafka_smpp::correlate::{Correlator, Error, Handle, Options, Settings, Topics};
+use kafka_smpp::record::codec::Codecs;
 use kafka_smpp::record::keys::{self, Position};
 use kafka_smpp::settings::Time;
 use kafka_smpp::smpp::pdu::Sm;
@@ -60,6 +61,7 @@ impl Rig {
             deliveries: format!("{}.deliveries", self.app).into(),
             correlation: format!("{}.correlation", self.app).into(),
             receipts: format!("{}.receipts", self.app).into(),
+            codecs: Codecs::default(),
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kafka_smpp::deliver::{Deliver, Esme, Options};
 use kafka_smpp::esme::{self, Bind, Client, Identity, Lease, Outcome, State, Token};
+use kafka_smpp::record::codec::Codecs;
 use kafka_smpp::record::keys;
 use kafka_smpp::settings::Time;
 use kafka_smpp::simulator::{self, Mo, Receipts, Simulator};
@@ -55,6 +56,7 @@ impl Rig {
             deliveries: deliveries.as_str().into(),
             partitions: PARTITIONS,
             inbound: inbound.as_str().into(),
+            codecs: Codecs::default(),
             waiting: limits.waiting,
             patience: Duration::from_secs(1),
         })

@@ -9,7 +9,7 @@ mod transactions;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kafka_smpp::kafka::poll::{Assignments, Flow, Handle, Poller};
 use kafka_smpp::kafka::{Group, Partition};
@@ -44,6 +44,8 @@ struct Seen {
 struct Owner {
     seen: Mutex<Seen>,
     pause_every: Option<usize>,
+    /// An offset of partition 0 that is not taken before this time.
+    late: Option<(i64, Instant)>,
     /// Partition i of these topics goes with partition i of the first.
     lanes: Vec<String>,
 }
@@ -73,6 +75,12 @@ impl Assignments for Owner {
     }
 
     fn message(&self, partition: &Partition, message: &BorrowedMessage<'_>) -> Flow {
+        if let Some((offset, at)) = self.late
+            && (partition.partition, message.offset()) == (0, offset)
+            && Instant::now() < at
+        {
+            return Flow::Again("too early".to_owned());
+        }
         let mut seen = self.seen.lock();
         seen.got.push((partition.clone(), message.offset()));
         match self.pause_every {

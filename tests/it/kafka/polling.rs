@@ -1,7 +1,7 @@
 //! A partition is delivered from where its owner starts it, in order, without loss or
 //! repetition, whatever is paused and whoever joins.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::config::ClientConfig;
 use serde_json::json;
@@ -61,6 +61,33 @@ fn pausing_and_resuming_neither_loses_nor_repeats() {
             "{p} came out of order or not exactly once"
         );
     }
+}
+
+#[test]
+fn a_message_that_has_to_wait_holds_up_its_partition_and_no_other() {
+    let kafka = kafka();
+    let topic = filled(&kafka, 2, 3000);
+    let at = Instant::now() + Duration::from_secs(8);
+    let owner = Owner {
+        late: Some((1234, at)),
+        ..Owner::default()
+    };
+    let member = Member::join(kafka.member(&unique("group")), &topic, owner);
+    member.wait_held(2);
+    let (waits, goes_on) = (partition(&topic, 0), partition(&topic, 1));
+    for p in [&waits, &goes_on] {
+        member.handle.start(p.clone(), 0);
+    }
+    becomes(3000, PATIENCE, || member.offsets(&goes_on).len());
+    assert!(Instant::now() < at, "too slow to tell");
+    // A resumption that somebody asked for earlier does not let anything overtake it.
+    member.handle.resume(waits.clone());
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(member.offsets(&waits), (0..1234).collect::<Vec<_>>());
+    becomes((0..3000).collect::<Vec<_>>(), PATIENCE, || {
+        member.offsets(&waits)
+    });
+    assert!(Instant::now() >= at);
 }
 
 #[test]
