@@ -4,7 +4,7 @@
 //! some of them. No part ends inside an escape sequence or a surrogate pair.
 
 use super::EncodeError;
-use super::text::{Encoding, gsm, packed};
+use super::text::{self, Encoding, packed};
 use super::udh::{self, Concatenation};
 
 /// Octets of user data in a short message (TS 23.040 §9.2.3.16).
@@ -44,31 +44,68 @@ impl Method {
     }
 }
 
-/// How many octets of an encoded text fit beside so many octets of information elements. With the
-/// GSM alphabet these are septets, also when they will be packed.
+/// How many octets of an encoded text fit beside so many octets of information elements. With
+/// alphabets of 7 bits these are septets, also when they will be packed.
 pub const fn capacity(encoding: Encoding, elements: usize) -> usize {
     let header = if elements == 0 { 0 } else { 1 + elements };
     let octets = USER_DATA.saturating_sub(header);
-    match encoding {
-        Encoding::Gsm | Encoding::GsmPacked => octets * 8 / 7,
-        Encoding::Ucs2 => octets / 2 * 2,
-        _ => octets,
+    match encoding.is_seven_bit() {
+        true => octets * 8 / 7,
+        false => octets / encoding.unit() * encoding.unit(),
+    }
+}
+
+/// How many octets of an encoded text fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Into a message of one part.
+    pub single: usize,
+    /// Into one part of several.
+    pub part: usize,
+}
+
+impl Room {
+    /// What `method` leaves, beside so many octets of information elements that every part carries
+    /// anyway.
+    pub const fn of(encoding: Encoding, method: Method, elements: usize) -> Room {
+        match method {
+            Method::Payload => Room {
+                single: usize::MAX,
+                part: usize::MAX,
+            },
+            _ => Room {
+                single: capacity(encoding, elements),
+                part: capacity(encoding, elements + method.element_length()),
+            },
+        }
     }
 }
 
 /// The parts of an encoded text: one if it fits, else as many as `method` makes of it, which may
 /// be more than [`MAX_PARTS`]. `elements` counts the octets of information elements that every
 /// part carries anyway. Text that is to be packed is given as septets.
+///
+/// It is for octets that are there already; a text is best cut by [`text::choose`], which can
+/// begin and end parts where octets alone cannot (ISO-2022-JP).
 pub fn parts(text: &[u8], encoding: Encoding, method: Method, elements: usize) -> Vec<&[u8]> {
-    if method == Method::Payload || text.len() <= capacity(encoding, elements) {
-        return vec![text];
+    let room = Room::of(encoding, method, elements);
+    match text.len() <= room.single {
+        true => vec![text],
+        false => split(text, encoding, room.part).collect(),
     }
-    split(
-        text,
-        encoding,
-        capacity(encoding, elements + method.element_length()),
-    )
-    .collect()
+}
+
+/// Appends where each part ends: that of the whole text, if it fits, else those of several.
+pub(super) fn cut_into(text: &[u8], encoding: Encoding, room: Room, ends: &mut Vec<usize>) {
+    if text.len() <= room.single {
+        ends.push(text.len());
+        return;
+    }
+    let mut end = 0;
+    for piece in split(text, encoding, room.part) {
+        end += piece.len();
+        ends.push(end);
+    }
 }
 
 /// Cuts an encoded text into pieces of at most `most` octets, without cutting a character. A piece
@@ -94,40 +131,15 @@ fn cut(text: &[u8], encoding: Encoding, most: usize) -> usize {
     if text.len() <= most {
         return text.len();
     }
-    let unit = if encoding == Encoding::Ucs2 { 2 } else { 1 };
-    let most = most.max(unit) / unit * unit;
-    let fits = (unit..=most)
-        .rev()
-        .step_by(unit)
-        .find(|end| is_boundary(text, encoding, *end));
-    let next = || {
-        (most..text.len())
-            .step_by(unit)
-            .find(|end| is_boundary(text, encoding, *end))
-    };
-    fits.or_else(next).unwrap_or(text.len())
-}
-
-/// Whether a character ends at `at`.
-fn is_boundary(text: &[u8], encoding: Encoding, at: usize) -> bool {
-    let (before, after) = text.split_at(at);
-    match encoding {
-        Encoding::Gsm | Encoding::GsmPacked => {
-            let escapes = before
-                .iter()
-                .rev()
-                .take_while(|octet| **octet == gsm::ESCAPE)
-                .count();
-            escapes % 2 == 0
+    let mut end = 0;
+    while let Some(rest @ [_, ..]) = text.get(end..) {
+        let next = end + text::length(rest, encoding);
+        if next > most && end > 0 {
+            break;
         }
-        Encoding::Ucs2 => {
-            let high = matches!(before, [.., 0xD8..=0xDB, _]);
-            let low = matches!(after, [0xDC..=0xDF, ..]);
-            !(high && low)
-        }
-        Encoding::Utf8 => !matches!(after, [0x80..=0xBF, ..]),
-        _ => true,
+        end = next;
     }
+    end
 }
 
 /// Appends the octets of one part as user data: a header of `elements` if there are any, and the

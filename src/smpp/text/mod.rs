@@ -1,37 +1,22 @@
 //! Text as octets: which encoding, and there and back (SMPP 3.4 §5.2.19, 3GPP TS 23.038).
+//!
+//! [`choose`] finds the encoding that needs the fewest parts and makes them; [`encode`] and
+//! [`decode`] are the single steps.
 
+mod choose;
+mod east_asian;
+mod encoding;
 pub mod gsm;
 pub mod national;
 pub mod packed;
 mod single;
+pub mod substitute;
+pub mod table;
+
+pub use choose::{Chosen, Policy, Room, choose};
+pub use encoding::{Alphabet, Class, Encoding};
 
 use super::udh::Udh;
-
-/// How the octets of a message stand for characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Encoding {
-    /// GSM 7-bit default alphabet with its extension table, one septet an octet (TS 23.038 §6.2.1).
-    #[default]
-    Gsm,
-    /// The same, eight septets in seven octets (TS 23.038 §6.1.2.1).
-    GsmPacked,
-    /// IA5, which is ASCII.
-    Ascii,
-    /// ISO 8859-1.
-    Latin1,
-    /// ISO 8859-15, Latin-1 with the euro sign.
-    Latin9,
-    /// ISO 8859-5, Latin and Cyrillic.
-    Cyrillic,
-    /// ISO 8859-8, Latin and Hebrew.
-    Hebrew,
-    /// UCS-2, here UTF-16 big-endian: characters outside the basic plane are surrogate pairs.
-    Ucs2,
-    /// UTF-8, which some SMSCs have as their default alphabet.
-    Utf8,
-    /// Octets that are not text; as characters they are U+0000 to U+00FF.
-    Binary,
-}
 
 /// A character that an encoding does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -43,118 +28,6 @@ pub struct Unencodable {
     pub index: usize,
     /// The encoding that lacks it.
     pub encoding: Encoding,
-}
-
-/// What data_coding 0 means to an SMSC: its default alphabet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Alphabet(Encoding);
-
-impl From<Encoding> for Alphabet {
-    fn from(encoding: Encoding) -> Self {
-        Alphabet(encoding)
-    }
-}
-
-impl Alphabet {
-    /// The encoding of texts in this alphabet.
-    pub const fn encoding(self) -> Encoding {
-        self.0
-    }
-}
-
-impl Encoding {
-    /// Every encoding.
-    pub const ALL: &'static [Encoding] = &[
-        Encoding::Gsm,
-        Encoding::GsmPacked,
-        Encoding::Ascii,
-        Encoding::Latin1,
-        Encoding::Latin9,
-        Encoding::Cyrillic,
-        Encoding::Hebrew,
-        Encoding::Ucs2,
-        Encoding::Utf8,
-        Encoding::Binary,
-    ];
-
-    /// The name by which people and configuration call it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Encoding::Gsm => "gsm",
-            Encoding::GsmPacked => "gsm_packed",
-            Encoding::Ascii => "ascii",
-            Encoding::Latin1 => "latin1",
-            Encoding::Latin9 => "latin9",
-            Encoding::Cyrillic => "cyrillic",
-            Encoding::Hebrew => "hebrew",
-            Encoding::Ucs2 => "ucs2",
-            Encoding::Utf8 => "utf8",
-            Encoding::Binary => "binary",
-        }
-    }
-
-    /// The encoding of a name.
-    pub fn from_name(name: &str) -> Option<Encoding> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|encoding| encoding.name() == name)
-    }
-
-    /// The data_coding with which to submit. It is 0, the SMSC's default alphabet, for encodings
-    /// that have none of their own: submit these only to an SMSC that has them as default.
-    pub const fn data_coding(self) -> u8 {
-        match self {
-            Encoding::Gsm | Encoding::GsmPacked | Encoding::Latin9 | Encoding::Utf8 => 0,
-            Encoding::Ascii => 1,
-            Encoding::Latin1 => 3,
-            Encoding::Binary => 4,
-            Encoding::Cyrillic => 6,
-            Encoding::Hebrew => 7,
-            Encoding::Ucs2 => 8,
-        }
-    }
-
-    /// The encoding that a data_coding announces: the values of SMPP below 0x10, above them the
-    /// coding groups of TS 23.038 §4 (message classes, message waiting). Compressed text and the
-    /// East Asian character sets are left as octets.
-    pub const fn of(data_coding: u8, default: Alphabet) -> Encoding {
-        match data_coding {
-            1 => Encoding::Ascii,
-            3 => Encoding::Latin1,
-            2 | 4 => Encoding::Binary,
-            6 => Encoding::Cyrillic,
-            7 => Encoding::Hebrew,
-            8 => Encoding::Ucs2,
-            0x10..=0x1F | 0x40..=0x5F => match data_coding >> 2 & 3 {
-                0 => default.0,
-                2 => Encoding::Ucs2,
-                _ => Encoding::Binary,
-            },
-            0xE0..=0xEF => Encoding::Ucs2,
-            0xF0..=0xFF if data_coding & 4 != 0 => Encoding::Binary,
-            0 | 0x80..=0xDF | 0xF0..=0xFF => default.0,
-            _ => Encoding::Binary,
-        }
-    }
-
-    /// Whether the encoding has the character.
-    pub fn has(self, character: char) -> bool {
-        match self {
-            Encoding::Gsm | Encoding::GsmPacked => gsm::units(character).is_some(),
-            Encoding::Ucs2 | Encoding::Utf8 => true,
-            _ => single::octet(self, character).is_some(),
-        }
-    }
-}
-
-/// The encoding that needs least room: GSM when it has every character, else UCS-2.
-pub fn choose(text: &str) -> Encoding {
-    if text.chars().all(|character| Encoding::Gsm.has(character)) {
-        Encoding::Gsm
-    } else {
-        Encoding::Ucs2
-    }
 }
 
 /// Appends the text's octets. At the first character that the encoding lacks, `out` is left as it
@@ -170,13 +43,21 @@ pub fn encode(text: &str, encoding: Encoding, out: &mut Vec<u8>) -> Result<(), U
             out.extend(text.encode_utf16().flat_map(u16::to_be_bytes));
             Ok(())
         }
+        Encoding::Utf16Le => {
+            out.extend(text.encode_utf16().flat_map(u16::to_le_bytes));
+            Ok(())
+        }
         Encoding::Gsm => gsm::encode(text, out),
         Encoding::GsmPacked => {
             let mut septets = Vec::with_capacity(text.len());
             gsm::encode(text, &mut septets)
                 .map(|()| packed::pack(&septets, 0, packed::Fill::CarriageReturn, out))
         }
-        _ => single::encode(text, encoding, out),
+        Encoding::Table(table) => table.encode(text, out),
+        _ => match east_asian::of(encoding) {
+            Some(encoding) => east_asian::encode(text, encoding, out),
+            None => single::encode(text, encoding, out),
+        },
     };
     result.map_err(|(index, character)| {
         out.truncate(start);
@@ -197,26 +78,29 @@ pub fn decode(octets: &[u8], data_coding: u8, default: &Alphabet) -> String {
 pub fn decode_as(octets: &[u8], encoding: Encoding) -> String {
     match encoding {
         Encoding::Utf8 => String::from_utf8_lossy(octets).into_owned(),
-        Encoding::Ucs2 => {
-            let (pairs, odd) = octets.as_chunks::<2>();
-            let units = pairs.iter().map(|pair| u16::from_be_bytes(*pair));
-            let text = char::decode_utf16(units);
-            let odd = odd.first().map(|_| char::REPLACEMENT_CHARACTER);
-            text.map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER))
-                .chain(odd)
-                .collect()
-        }
+        Encoding::Ucs2 => utf16(octets, u16::from_be_bytes),
+        Encoding::Utf16Le => utf16(octets, u16::from_le_bytes),
         Encoding::Gsm => gsm::decode(octets),
         Encoding::GsmPacked => {
             let mut septets = Vec::with_capacity(octets.len() * 8 / 7);
             packed::unpack(octets, 0, packed::count(octets), &mut septets);
             gsm::decode(&septets)
         }
-        _ => octets
-            .iter()
-            .map(|octet| single::character(encoding, *octet).unwrap_or(char::REPLACEMENT_CHARACTER))
-            .collect(),
+        Encoding::Table(table) => table.decode(octets),
+        _ => match east_asian::of(encoding) {
+            Some(encoding) => east_asian::decode(octets, encoding),
+            None => single::decode(octets, encoding),
+        },
     }
+}
+
+fn utf16(octets: &[u8], unit: fn([u8; 2]) -> u16) -> String {
+    let (pairs, odd) = octets.as_chunks::<2>();
+    let text = char::decode_utf16(pairs.iter().map(|pair| unit(*pair)));
+    let odd = odd.first().map(|_| char::REPLACEMENT_CHARACTER);
+    text.map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER))
+        .chain(odd)
+        .collect()
 }
 
 /// User data as text: after its header if it `has_udh`, with the national language tables that the
@@ -244,6 +128,27 @@ pub fn decode_user_data(
         Encoding::Gsm if shift != national::Shift::default() => national::decode(text, shift),
         _ => decode_as(text, encoding),
     }
+}
+
+/// How many octets the character at the beginning of an encoded text has; at least 1 and at most
+/// what is there. Text that is to be packed is given as septets.
+pub(super) fn length(octets: &[u8], encoding: Encoding) -> usize {
+    let escapes = match encoding {
+        Encoding::Gsm | Encoding::GsmPacked => true,
+        Encoding::Table(table) => table.escapes(),
+        _ => false,
+    };
+    let length = match (encoding, octets) {
+        (_, [gsm::ESCAPE, _, ..]) if escapes => 2,
+        (Encoding::Ucs2, [0xD8..=0xDB, _, 0xDC..=0xDF, _, ..]) => 4,
+        (Encoding::Utf16Le, [_, 0xD8..=0xDB, _, 0xDC..=0xDF, ..]) => 4,
+        (Encoding::Ucs2 | Encoding::Utf16Le, _) => 2,
+        (Encoding::Utf8, [_, rest @ ..]) => {
+            1 + rest.iter().take_while(|o| **o & 0xC0 == 0x80).count()
+        }
+        _ => east_asian::length(octets, encoding),
+    };
+    length.min(octets.len())
 }
 
 /// What every fallible encoder here reports: how many characters went well, and the next one.

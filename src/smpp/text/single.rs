@@ -49,3 +49,11 @@ pub(super) fn encode(text: &str, encoding: Encoding, out: &mut Vec<u8>) -> Resul
     }
     Ok(())
 }
+
+/// Octets as text; what is no character becomes U+FFFD.
+pub(super) fn decode(octets: &[u8], encoding: Encoding) -> String {
+    octets
+        .iter()
+        .map(|octet| character(encoding, *octet).unwrap_or(char::REPLACEMENT_CHARACTER))
+        .collect()
+}

@@ -17,29 +17,9 @@ use crate::smpp::text::{self, Encoding, Unencodable};
 /// assert!(encoding("ebcdic").unwrap_err().contains("known are"));
 /// ```
 pub fn encoding(name: &str) -> Result<Encoding, String> {
-    let plain: String = name
-        .chars()
-        .filter(|c| !matches!(c, '-' | '_' | ' '))
-        .map(|c| c.to_ascii_lowercase())
-        .collect();
-    Ok(match &*plain {
-        "gsm" | "gsm7" | "gsm0338" => Encoding::Gsm,
-        "gsmpacked" | "gsm0338packed" => Encoding::GsmPacked,
-        "ascii" | "usascii" | "ia5" => Encoding::Ascii,
-        "latin1" | "iso88591" | "l1" => Encoding::Latin1,
-        "latin9" | "iso885915" => Encoding::Latin9,
-        "cyrillic" | "iso88595" => Encoding::Cyrillic,
-        "hebrew" | "iso88598" => Encoding::Hebrew,
-        "ucs2" | "utf16be" => Encoding::Ucs2,
-        "utf8" => Encoding::Utf8,
-        "binary" | "octetunspecifiedi" | "octetunspecifiedii" => Encoding::Binary,
-        _ => {
-            let known: Vec<_> = Encoding::ALL.iter().map(|e| e.name()).collect();
-            return Err(format!(
-                "{name:?} is no encoding; known are {}",
-                known.join(", ")
-            ));
-        }
+    Encoding::from_name(name).ok_or_else(|| {
+        let known: Vec<_> = Encoding::ALL.iter().map(|e| e.name()).collect();
+        format!("{name:?} is no encoding; known are {}", known.join(", "))
     })
 }
 

@@ -8,7 +8,6 @@ mod tables;
 
 use super::gsm::{self, ESCAPE};
 use super::{Encoding, Unencodable};
-use crate::smpp::segment::{self, Method};
 use crate::smpp::udh::{self, Udh};
 
 /// Characters by septet: runs of the first one's septet and the characters, one after another.
@@ -300,47 +299,36 @@ pub fn decode(septets: &[u8], shift: Shift) -> String {
     text
 }
 
-/// The tables, among those of `languages`, with which a text needs fewer parts than with the
-/// default alphabet or UCS-2; `None` when none does.
-pub fn cheaper(text: &str, languages: &[Language], method: Method) -> Option<Shift> {
-    let mut septets = Vec::new();
-    let mut parts = |shift: Shift| {
-        septets.clear();
-        encode(text, shift, &mut septets).ok()?;
-        let parts = segment::parts(&septets, Encoding::Gsm, method, shift.elements_length());
-        Some((parts.len(), septets.len() + shift.elements_length(), shift))
+/// The tables of `languages` that can make a text shorter than the default ones: every pair of a
+/// locking and a single shift whose languages have a character that the default alphabet lacks or
+/// must escape.
+pub fn shifts(text: &str, languages: &[Language]) -> impl Iterator<Item = Shift> + use<> {
+    let mut special: Vec<char> = text
+        .chars()
+        .filter(|character| gsm::units(*character) != Some(1))
+        .collect();
+    special.sort_unstable();
+    special.dedup();
+    let serves = |language: &Language| {
+        let has = |runs| special.iter().any(|c| septet_in(runs, *c).is_some());
+        has(language.locking()) || has(language.single())
     };
-    let without = match parts(Shift::default()) {
-        Some((parts, ..)) => parts,
-        None => {
-            let octets: Vec<_> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
-            segment::parts(&octets, Encoding::Ucs2, method, 0).len()
-        }
-    };
-    let shifts = languages.iter().flat_map(|language| {
-        let (none, own) = (Language::Default, *language);
-        let single = Shift {
-            locking: none,
-            single: own,
-        };
-        let locking = Shift {
-            locking: own,
-            single: none,
-        };
-        let both = Shift {
-            locking: own,
-            single: own,
-        };
-        let locking = [locking, both]
-            .into_iter()
-            .filter(|shift| shift.locking.has_locking());
-        locking.chain([single])
-    });
-    let best = shifts
-        .filter_map(&mut parts)
-        .min_by_key(|(parts, units, _)| (*parts, *units));
-    best.filter(|(parts, ..)| *parts < without)
-        .map(|(.., shift)| shift)
+    let mut useful = vec![Language::Default];
+    useful.extend(languages.iter().copied().filter(serves));
+    let locking: Vec<_> = useful
+        .iter()
+        .copied()
+        .filter(|language| *language == Language::Default || language.has_locking())
+        .collect();
+    locking
+        .into_iter()
+        .flat_map(move |locking| {
+            let single = useful.clone();
+            single
+                .into_iter()
+                .map(move |single| Shift { locking, single })
+        })
+        .filter(|shift| *shift != Shift::default())
 }
 
 #[cfg(test)]

@@ -105,24 +105,6 @@ fn the_header_names_the_tables() {
     assert_eq!(Shift::of(&Udh::new(&[0x25, 1, 99])), Shift::default());
 }
 
-#[test]
-fn tables_are_chosen_when_they_save_parts() {
-    let enabled = [Language::Turkish, Language::Hindi];
-    let choose = |text: &str| cheaper(text, &enabled, Method::Udh8);
-    assert_eq!(choose("Merhaba"), None, "the default alphabet has it all");
-    assert_eq!(choose("şeker"), None, "one part either way");
-    let locking = Shift {
-        locking: Language::Turkish,
-        single: Language::Default,
-    };
-    assert_eq!(choose(&"şişman ".repeat(15)), Some(locking));
-    assert_eq!(
-        choose(&"नमस्ते ".repeat(15)).unwrap().locking,
-        Language::Hindi
-    );
-    assert_eq!(choose(&"привет ".repeat(15)), None, "no table has it");
-}
-
 proptest! {
     #[test]
     fn any_octets_are_some_text(octets: Vec<u8>, locking in 0u8..14, single in 0u8..14) {
