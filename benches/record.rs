@@ -29,6 +29,11 @@ fn records(criterion: &mut Criterion) {
         registered_delivery: 1,
         ..Defaults::default()
     };
+    let position = Position {
+        topic: "sms.outbound".into(),
+        partition: 3,
+        offset: 1_234_567,
+    };
     for (name, text) in [
         ("plain", PLAIN),
         ("cyrillic", CYRILLIC),
@@ -42,7 +47,7 @@ fn records(criterion: &mut Criterion) {
         group.bench_function("read and prepare", |bencher| {
             bencher.iter(|| {
                 let record = json::submit_sm(black_box(text.as_bytes())).ok()?;
-                prepare(&record, &defaults, now).ok()
+                prepare(&record, &defaults, &position, now).ok()
             });
         });
         group.finish();
@@ -80,6 +85,9 @@ fn events(criterion: &mut Criterion) {
         message_id: "4F2A001734",
         submitted_at: now,
         responded_at: now,
+        truncated: false,
+        part: None,
+        parts: Vec::new(),
     };
     let mut group = criterion.benchmark_group("event");
     group.throughput(Throughput::Elements(1));

@@ -9,6 +9,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+mod segmentation;
+
+pub use segmentation::{Method as SegmentMethod, OnTooLong, Segmentation};
+
 /// A length of time, written with its unit: `"500ms"`, `"30s"`, `"5m"`, `"12h"`, `"7d"`, or
 /// several together, `"1h30m"`. `"0s"` is allowed; what zero means stands at each setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]

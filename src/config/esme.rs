@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::esme::options::{Reconnect, Timers, Tls};
-use crate::settings::MessageIds;
+use crate::settings::{MessageIds, Segmentation};
 
 /// An account with an SMSC, and the outbound topics whose messages go there.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -91,6 +91,9 @@ pub struct Esme {
     /// text, else UCS-2.
     #[schemars(example = &"ucs2")]
     pub encoding: Option<String>,
+    /// How texts longer than one short message are sent. A message can say otherwise in its own
+    /// `segmentation`.
+    pub segmentation: Segmentation,
     /// The timers of a session.
     pub timers: Timers,
     /// How long to wait before binding again.
@@ -128,6 +131,7 @@ impl Default for Esme {
             service_type: String::new(),
             registered_delivery: 1,
             encoding: None,
+            segmentation: Segmentation::default(),
             timers: Timers::default(),
             reconnect: Reconnect::default(),
             tls: Tls::default(),

@@ -455,6 +455,8 @@ fn defaults(check: &mut Check<'_>, esme: &Esme) {
     {
         check.must(false, "encoding", format_args!("{encoding:?}"), &text);
     }
+    let parts = esme.segmentation.max_parts;
+    check.must(parts > 0, "segmentation.max_parts", parts, "from 1 to 255");
     let delivery = esme.registered_delivery;
     check.must(
         delivery < 32,

@@ -121,5 +121,6 @@ fn defaults(esme: &Esme) -> Defaults {
         service_type: esme.service_type.clone(),
         registered_delivery: esme.registered_delivery,
         encoding: encoding(esme),
+        segmentation: esme.segmentation,
     }
 }

@@ -68,6 +68,47 @@ pub struct SubmitSmResp<'a> {
     /// When the answer was read.
     #[serde(serialize_with = "time")]
     pub responded_at: Timestamp,
+    /// Whether the end of its text was left out, because it needed more parts than allowed.
+    #[serde(skip_serializing_if = "is_false")]
+    pub truncated: bool,
+    /// Which part it is about, from 1, if it is a late answer to one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<u16>,
+    /// What became of each part of a long message; empty if it went as one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part<'a>>,
+}
+
+/// A part of a long message, in the result of the whole.
+#[derive(Clone, Debug, Serialize)]
+pub struct Part<'a> {
+    /// Which one, from 1.
+    pub part: u16,
+    /// What became of it.
+    pub outcome: PartOutcome,
+    /// The SMSC's id of it, if it was taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<&'a str>,
+    /// command_status of its last answer, if there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command_status: Option<u32>,
+    /// Its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command_status_name: Option<String>,
+}
+
+/// What became of a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartOutcome {
+    /// The SMSC took it.
+    Accepted,
+    /// The SMSC did not take it.
+    Rejected,
+    /// It may have been sent; no answer came.
+    Unknown,
+    /// It was not sent, or not again after the SMSC asked to try later.
+    NotSent,
 }
 
 /// What could not be sent, got no answer, or could not be read, on `sms.errors`.
@@ -98,6 +139,9 @@ pub struct SendError<'a> {
     /// When this was decided.
     #[serde(serialize_with = "time")]
     pub at: Timestamp,
+    /// What became of each part of a long message; empty if it was to go as one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part<'a>>,
 }
 
 /// Why a record ended without an answer.
@@ -183,6 +227,9 @@ mod tests {
             message_id: "4F2A",
             submitted_at: "2026-01-02T03:04:05.5Z".parse().unwrap(),
             responded_at: "2026-01-02T03:04:05.512345Z".parse().unwrap(),
+            truncated: false,
+            part: None,
+            parts: Vec::new(),
         };
         let text = String::from_utf8(json::to_vec(&event).unwrap()).unwrap();
         assert_eq!(
@@ -224,6 +271,7 @@ mod tests {
                 command_status_name: None,
                 original: None,
                 at: Timestamp::UNIX_EPOCH,
+                parts: Vec::new(),
             };
             let read: serde_json::Value =
                 serde_json::from_slice(&json::to_vec(&event).unwrap()).unwrap();

@@ -54,6 +54,8 @@ fields! {
     SmDefaultMsgId = "sm_default_msg_id",
     Tlvs = "tlvs",
     AutoMessagePayload = "auto_message_payload",
+    Udh = "udh",
+    Segmentation = "segmentation",
     ErrorHandling = "error_handling",
     InDoubt = "in_doubt",
     MaxResends = "max_resends",
@@ -144,6 +146,10 @@ impl<'de> Reading<'de> {
                 record.tlvs.extend(tlvs.into_iter().flat_map(|tlvs| tlvs.0));
             }
             Field::AutoMessagePayload => record.auto_message_payload = map.next_value()?,
+            Field::Udh => record.udh = map.next_value()?,
+            Field::Segmentation => {
+                record.segmentation = map.next_value::<Option<_>>()?.unwrap_or_default();
+            }
             Field::ErrorHandling => record.error_handling = map.next_value()?,
             Field::InDoubt => record.in_doubt = map.next_value()?,
             Field::MaxResends => record.max_resends = octet(map)?,

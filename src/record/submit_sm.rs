@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::value::RawValue;
 
 use super::keys::Position;
-use crate::settings::InDoubt;
+use crate::settings::{InDoubt, OnTooLong, SegmentMethod};
 
 /// A message to be sent, on an outbound topic.
 ///
@@ -59,6 +59,11 @@ pub struct SubmitSm<'a> {
     pub tlvs: Vec<Tlv<'a>>,
     /// Whether a text too long for short_message may go into message_payload; by default it may.
     pub auto_message_payload: Option<bool>,
+    /// The user data header before the text, its first octet, which counts the others, included
+    /// (3GPP TS 23.040, 9.2.3.24): ports, for example. Every part of a long text carries it.
+    pub udh: Option<Content<'a>>,
+    /// How it is cut if it is long.
+    pub segmentation: Segmentation,
     /// What happens to characters that the encoding cannot express; by default the message is
     /// refused.
     pub error_handling: Option<ErrorHandling>,
@@ -68,6 +73,18 @@ pub struct SubmitSm<'a> {
     pub max_resends: Option<u8>,
     /// It is never sent after this.
     pub expires_at: Option<Timestamp>,
+}
+
+/// How a long message is cut, as far as the message itself says it: the name of a method, or an
+/// object with the fields of the configuration's `segmentation`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Segmentation {
+    /// What ties the parts together.
+    pub method: Option<SegmentMethod>,
+    /// How many parts there may be, 1 to 255.
+    pub max_parts: Option<u8>,
+    /// What becomes of a text that needs more.
+    pub on_too_long: Option<OnTooLong>,
 }
 
 /// Text, or octets that are sent as they are.

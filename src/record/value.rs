@@ -13,7 +13,10 @@ use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor,
 };
 
-use super::submit_sm::{Address, Content, ErrorHandling, TagName, Tlv, TlvValue, When};
+use super::submit_sm::{
+    Address, Content, ErrorHandling, Segmentation, TagName, Tlv, TlvValue, When,
+};
+use crate::settings::{OnTooLong, SegmentMethod};
 
 /// What a name should have been: the nearest of the names allowed, or all of them.
 pub(super) fn unknown(name: &str, allowed: &[&str]) -> String {
@@ -266,6 +269,35 @@ visitor!(ErrorHandling, 'de, "\"strict\", \"ignore\" or \"replace\"", {
             "replace" => Ok(ErrorHandling::Replace),
             _ => Err(E::invalid_value(Unexpected::Str(text), &self)),
         }
+    }
+});
+
+visitor!(Segmentation, 'de, "\"auto\", \"udh8\", \"udh16\", \"sar\" or \"payload\", or an object of method, max_parts and on_too_long", {
+    fn visit_str<E: Error>(self, text: &str) -> Result<Segmentation, E> {
+        let method = SegmentMethod::from_name(text);
+        let method = Some(method.ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))?);
+        Ok(Segmentation { method, ..Segmentation::default() })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Segmentation, A::Error> {
+        const NAMES: [&str; 3] = ["method", "max_parts", "on_too_long"];
+        let (mut method, mut most, mut too_long) = (None, None, None);
+        while let Some(Str(name)) = map.next_key()? {
+            let again = match &*name {
+                "method" => method.replace(map.next_value::<Option<SegmentMethod>>()?).is_some(),
+                "max_parts" => most.replace(map.next_value::<Option<Octet>>()?).is_some(),
+                "on_too_long" => too_long.replace(map.next_value::<Option<OnTooLong>>()?).is_some(),
+                other => return Err(A::Error::custom(unknown(other, &NAMES))),
+            };
+            if again {
+                return Err(A::Error::custom(twice(&name)));
+            }
+        }
+        let max_parts = most.flatten().map(|octet| octet.0);
+        if max_parts == Some(0) {
+            return Err(A::Error::custom("max_parts is 0: write 1 to 255"));
+        }
+        Ok(Segmentation { method: method.flatten(), max_parts, on_too_long: too_long.flatten() })
     }
 });
 

@@ -44,6 +44,11 @@ impl<'a> Udh<'a> {
         Some((Udh(elements), text))
     }
 
+    /// The octets of the elements, without the count before them.
+    pub const fn octets(&self) -> &'a [u8] {
+        self.0
+    }
+
     /// The elements, up to the first that is damaged.
     pub fn elements(&self) -> impl Iterator<Item = Element<'a>> + use<'a> {
         let mut rest = self.0;

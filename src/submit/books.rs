@@ -21,8 +21,10 @@ use crate::kafka::progress::Limits;
 use crate::kafka::start::Start;
 use crate::kafka::{Partition, poll, transactor};
 use crate::record::event::SendErrorKind;
+use crate::smpp::Status;
 
 use super::entry::{Entry, Fate, LaneId, Sent, accepted};
+use super::flight::Flights;
 use super::intake::Incoming;
 use super::job::{Job, Refusal, Returned, timestamp};
 use super::lane::{BindId, Capacity, Horizon, Lane, Phase};
@@ -126,6 +128,7 @@ pub(super) struct State {
     pub stations: HashMap<StationId, StationState>,
     pub gathered: Vec<Entry>,
     out: HashMap<u64, Out>,
+    pub flights: Flights,
     /// Sendings that timed out: their answers may still come.
     late: HashMap<u64, Expected>,
     late_order: VecDeque<u64>,
@@ -276,13 +279,14 @@ impl Books {
         }
     }
 
-    /// Hands up to `most` records to a bind, which must submit them in this order.
+    /// Hands up to `most` PDUs to a bind, which must submit them in this order.
     pub fn pick(&self, bind: &BindRef, most: usize, picked: &mut Vec<Picked>) -> Option<Instant> {
         let (now, wall) = (Instant::now(), Timestamp::now());
         let mut guard = self.state.lock();
         let state = &mut *guard;
         let station = state.stations.get(&bind.station)?;
         let mut due: Option<Instant> = None;
+        state.flights.go_on(bind.id, most, picked, wall);
         for (_, id) in &station.lanes {
             let Some(held) = state.lanes.get_mut(id) else {
                 continue;
@@ -292,6 +296,13 @@ impl Books {
                     break;
                 };
                 job.submitted_at = wall;
+                if let Some(parts) = &job.parts {
+                    let first = state.next_id + 1;
+                    state.next_id += parts.count() as u64;
+                    state.flights.start(first, *id, bind, job);
+                    state.flights.go_on(bind.id, most, picked, wall);
+                    continue;
+                }
                 state.next_id += 1;
                 picked.push(Picked {
                     token: state.next_id,
@@ -304,7 +315,7 @@ impl Books {
         due
     }
 
-    /// How many records a bind could be handed now, up to `most`; sets when more will be due.
+    /// How many PDUs a bind could be handed now, up to `most`; sets when more will be due.
     pub fn peek(&self, bind: &BindRef, most: usize, due: &mut Option<Instant>) -> usize {
         let now = Instant::now();
         let mut guard = self.state.lock();
@@ -312,7 +323,7 @@ impl Books {
         let Some(station) = state.stations.get(&bind.station) else {
             return 0;
         };
-        let mut count = 0;
+        let mut count = state.flights.waiting(bind.id).min(most);
         for (_, id) in &station.lanes {
             if let Some(held) = state.lanes.get_mut(id) {
                 count += held.lane.peek(most - count, now);
@@ -325,6 +336,11 @@ impl Books {
     /// A session said what became of a record.
     pub fn outcome(&self, bind: &BindRef, token: u64, outcome: Outcome) -> Pace {
         let mut state = self.state.lock();
+        if let Some(pace) = self.part_outcome(&mut state, bind, token, &outcome) {
+            drop(state);
+            self.wake_transactor();
+            return pace;
+        }
         let pace = match outcome {
             Outcome::Answered(answer) => self.answered(&mut state, bind, token, answer),
             Outcome::Late(answer) => {
@@ -349,67 +365,34 @@ impl Books {
         let Some(out) = state.out.remove(&token) else {
             return Pace::Unknown;
         };
-        let Out { lane: id, mut job } = out;
+        let Out { lane: id, job } = out;
         let sent = Sent::of(&job, &bind.name);
         let Some(held) = state.lanes.get_mut(&id) else {
             self.side.publish_late(sent, answer);
             return Pace::Unknown;
         };
-        let lane = &mut held.lane;
-        lane.returned(job.offset);
-        let (now, wall) = (Instant::now(), Timestamp::now());
-        let case = Case {
-            retries: job.retries,
-            deadline: job.settle_deadline(now, self.settings.message_deadline.get()),
-            held_since: job.held_since.unwrap_or(now),
+        held.lane.returned(job.offset);
+        let on = match answer.status {
+            Status::ROK => OnStatus::Reject,
+            other => self.settings.status.get(other.0),
         };
-        let status = answer.status;
-        let verdict = verdict::on_answer(status, &case, &self.settings, now);
-        if verdict != Verdict::Final {
-            debug!(log_id = job.letter.log_id, %status, ?verdict, "not accepted for now");
-            job.retries += 1;
+        let fate = match on {
+            OnStatus::Reject => Some(Fate::Answered(Box::new(sent), answer)),
+            _ => self.after_refusal(&mut held.lane, job, answer.status),
+        };
+        if let Some(fate) = fate {
+            state.gathered.push(Entry::new(id, fate));
         }
-        let pace = match verdict {
-            Verdict::Throttled => Pace::Throttled,
-            _ => Pace::Fine,
-        };
-        let fate = match verdict {
-            Verdict::Final => Fate::Answered(Box::new(sent), answer),
-            Verdict::Throttled => {
-                lane.again(job, None);
-                return pace;
-            }
-            Verdict::Retry(delay) => {
-                lane.again(job, Some(now + delay));
-                // Wakes the sender, which has to know when it is due.
-                return Pace::Unknown;
-            }
-            Verdict::PutBack(delay) => {
-                let returned = Returned {
-                    origin: Some(job.letter.position.clone()),
-                    earlier: job.attempt() - 1,
-                    not_before: Some(timestamp(now + delay, now, wall)),
-                    deadline: Some(timestamp(case.deadline, now, wall)),
-                    possible_duplicate: job.possible_duplicate,
-                };
-                Fate::PutBack(job, returned)
-            }
-            Verdict::Overdue => {
-                job.retries -= 1;
-                let text = format!("the SMSC answered {status} until the message's time ended");
-                let refusal = Refusal {
-                    status: Some(status),
-                    ..Refusal::of(&job, SendErrorKind::Expired, text)
-                };
-                Fate::Refused(Box::new(refusal))
-            }
-        };
-        state.gathered.push(Entry::new(id, fate));
-        pace
+        match on {
+            OnStatus::Throttle => Pace::Throttled,
+            OnStatus::Reject => Pace::Fine,
+            // Wakes the sender, which has to know when it is due.
+            OnStatus::Retry => Pace::Unknown,
+        }
     }
 
     fn in_doubt(&self, state: &mut State, bind: &BindRef, token: u64, doubt: Doubt) {
-        let Some(Out { lane: id, mut job }) = state.out.remove(&token) else {
+        let Some(Out { lane: id, job }) = state.out.remove(&token) else {
             return;
         };
         if doubt == Doubt::Timeout {
@@ -419,24 +402,88 @@ impl Books {
             return;
         };
         held.lane.returned(job.offset);
-        let (doubts, version) = held.lane.doubt(job.offset);
+        if let Some(fate) = self.after_doubt(&mut held.lane, job, doubt) {
+            state.gathered.push(Entry::new(id, fate));
+        }
+    }
+
+    /// The SMSC asked to try a record again: its fate, if it does not go back into its lane.
+    pub(super) fn after_refusal(
+        &self,
+        lane: &mut Lane,
+        mut job: Box<Job>,
+        status: Status,
+    ) -> Option<Fate> {
+        let (now, wall) = (Instant::now(), Timestamp::now());
+        let case = Case {
+            retries: job.retries,
+            deadline: job.settle_deadline(now, self.settings.message_deadline.get()),
+            held_since: job.held_since.unwrap_or(now),
+        };
+        let verdict = verdict::on_answer(status, &case, &self.settings, now);
+        debug!(log_id = job.letter.log_id, %status, ?verdict, "not accepted for now");
+        job.retries += 1;
+        match verdict {
+            // It is asked only about what is no rejection.
+            Verdict::Throttled | Verdict::Final => {
+                job.rearm();
+                lane.again(job, None);
+                None
+            }
+            Verdict::Retry(delay) => {
+                job.rearm();
+                lane.again(job, Some(now + delay));
+                None
+            }
+            Verdict::PutBack(delay) => {
+                let returned = Returned {
+                    origin: Some(job.letter.position.clone()),
+                    earlier: job.attempt() - 1,
+                    not_before: Some(timestamp(now + delay, now, wall)),
+                    deadline: Some(timestamp(case.deadline, now, wall)),
+                    possible_duplicate: job.possible_duplicate,
+                    taken: job.parts.as_ref().and_then(|parts| parts.to_header()),
+                };
+                Some(Fate::PutBack(job, returned))
+            }
+            Verdict::Overdue => {
+                job.retries -= 1;
+                let text = format!("the SMSC answered {status} until the message's time ended");
+                let refusal = Refusal {
+                    status: Some(status),
+                    ..Refusal::of(&job, SendErrorKind::Expired, text)
+                };
+                Some(Fate::Refused(Box::new(refusal)))
+            }
+        }
+    }
+
+    /// A record may have been sent: its fate, if it does not go back into its lane.
+    pub(super) fn after_doubt(
+        &self,
+        lane: &mut Lane,
+        mut job: Box<Job>,
+        doubt: Doubt,
+    ) -> Option<Fate> {
+        let (_, version) = lane.doubt(job.offset);
+        let doubts = job.doubts.saturating_add(1);
         if verdict::resends(job.in_doubt, job.max_resends, doubts) {
             job.doubts = doubts;
             job.requires = version;
             job.possible_duplicate = true;
-            held.lane.again(job, None);
-        } else {
-            let refusal = Refusal {
-                possible_duplicate: job.doubts > 0 || job.possible_duplicate,
-                ..Refusal::of(
-                    &job,
-                    SendErrorKind::OutcomeUnknown,
-                    doubt_text(doubt).into(),
-                )
-            };
-            let fate = Fate::Refused(Box::new(refusal));
-            state.gathered.push(Entry::new(id, fate));
+            job.rearm();
+            lane.again(job, None);
+            return None;
         }
+        let refusal = Refusal {
+            possible_duplicate: job.doubts > 0 || job.possible_duplicate,
+            ..Refusal::of(
+                &job,
+                SendErrorKind::OutcomeUnknown,
+                doubt_text(doubt).into(),
+            )
+        };
+        Some(Fate::Refused(Box::new(refusal)))
     }
 
     /// An answer after its time-out: the result if there is none yet and the record is not
@@ -445,6 +492,9 @@ impl Books {
         let Some(Expected { lane: id, sent, .. }) = state.late.remove(&token) else {
             return;
         };
+        if sent.part.is_some() {
+            return self.part_late(state, id, sent, answer);
+        }
         let Some(held) = state.lanes.get_mut(&id) else {
             return self.side.publish_late(sent, answer);
         };
@@ -480,6 +530,7 @@ impl Books {
             Some(b) if b.bound => b.bound = false,
             _ => return,
         }
+        self.ground(state, bind.id);
         let station = state.stations.get(&bind.station);
         for (_, id) in station.map_or(&[][..], |s| &s.lanes) {
             if let Some(held) = state.lanes.get_mut(id) {
@@ -605,6 +656,7 @@ impl Books {
                 station.lanes.retain(|(_, l)| l != id);
             }
         }
+        state.forget_flights(lanes);
         let orphans: Vec<Entry> = state
             .gathered
             .extract_if(.., |e| lanes.contains(&e.lane))
@@ -635,7 +687,7 @@ impl State {
         }
     }
 
-    fn expect_late(&mut self, token: u64, lane: LaneId, bind: BindId, sent: Sent) {
+    pub(super) fn expect_late(&mut self, token: u64, lane: LaneId, bind: BindId, sent: Sent) {
         self.late.insert(token, Expected { lane, bind, sent });
         self.late_order.push_back(token);
         while self.late_order.len() > LATE_CAPACITY {
@@ -660,6 +712,9 @@ fn admit(lane: &mut Lane, offset: i64, incoming: Incoming) {
         Incoming::Job(mut job, due) => {
             job.doubts = doubts;
             job.possible_duplicate |= suspected;
+            if let Some(parts) = job.parts.as_mut().filter(|_| doubts > 0) {
+                parts.doubt_all();
+            }
             if doubts > 0 && !verdict::resends(job.in_doubt, job.max_resends, doubts) {
                 job.doubts -= 1;
                 let text = "it may have been sent before the connector's last end, and no answer is known; in_doubt or max_resends forbids sending it again";

@@ -6,6 +6,7 @@ use crate::esme::Answer;
 use crate::smpp::Status;
 
 use super::job::{Job, Letter, Refusal, Returned};
+use super::parts::End;
 
 /// Names a lane for as long as it is held; a partition that comes back gets another.
 pub type LaneId = u64;
@@ -26,6 +27,9 @@ pub struct Entry {
 pub enum Fate {
     /// The SMSC answered, and that is the result.
     Answered(Box<Sent>, Answer),
+    /// The SMSC took a part; what its receipts will need, `true` for all of it. The record goes
+    /// on.
+    Taken(Box<Sent>, Answer, bool),
     /// It ends without an answer.
     Refused(Box<Refusal>),
     /// It is appended to its topic again.
@@ -56,6 +60,10 @@ pub struct Sent {
     pub submitted_at: jiff::Timestamp,
     /// What the record took of the lane's capacity, in octets.
     pub octets: usize,
+    /// Which part was sent, from 1; `None` if this is about the whole message.
+    pub part: Option<u16>,
+    /// What is known of all parts, if the message has several and this is about the whole.
+    pub parts: Option<Box<[End]>>,
 }
 
 /// Whether the SMSC took the message.
@@ -75,6 +83,18 @@ impl Sent {
             possible_duplicate: job.possible_duplicate,
             submitted_at: job.submitted_at,
             octets: job.octets(),
+            part: None,
+            parts: job.ends(),
+        }
+    }
+
+    /// The sending of the part of `job` at `index` over `bind`.
+    pub fn part_of(job: &Job, bind: &Arc<str>, index: usize) -> Self {
+        Sent {
+            // There are 255 at most.
+            part: Some(index as u16 + 1),
+            parts: None,
+            ..Sent::of(job, bind)
         }
     }
 }
@@ -97,7 +117,7 @@ impl Entry {
                 Some((refusal.offset, refusal.held))
             }
             Fate::PutBack(job, _) => Some((job.offset, job.octets())),
-            Fate::Late(..) => None,
+            Fate::Late(..) | Fate::Taken(..) => None,
         }
     }
 }

@@ -10,14 +10,15 @@ use rdkafka::message::{Headers, OwnedHeaders};
 use crate::esme::Answer;
 use crate::kafka::transactor::Output;
 use crate::record::codec::Codecs;
-use crate::record::event::{About, SendError, SubmitSmResp};
+use crate::record::event::{About, Part, PartOutcome, SendError, SubmitSmResp};
 use crate::record::internal::{Creation, Header};
 use crate::record::keys;
 use crate::settings::IdForm;
-use crate::smpp::{Command, message_id};
+use crate::smpp::{Command, Status, message_id};
 
 use super::entry::{Entry, Fate, Sent, accepted};
 use super::job::{Job, Letter, Refusal, Returned};
+use super::parts::End;
 
 /// Where events go, and how the SMSCs write message ids.
 #[derive(Default)]
@@ -40,6 +41,7 @@ impl Events {
         match &entry.fate {
             Fate::Answered(sent, answer) => self.answer(sent, answer, true, to),
             Fate::Late(sent, answer) => self.answer(sent, answer, false, to),
+            Fate::Taken(sent, answer, whole) => self.remember(sent, answer, *whole, to),
             Fate::Refused(refusal) => to.push(self.error(refusal, true)),
             Fate::TooLarge(refusal, answered) => {
                 to.push(self.error(refusal, false));
@@ -75,6 +77,9 @@ impl Events {
             message_id: &message_id,
             submitted_at: sent.submitted_at,
             responded_at: Timestamp::try_from(answer.received).unwrap_or(sent.submitted_at),
+            truncated: letter.truncated,
+            part: sent.part,
+            parts: parts(sent.parts.as_deref()),
         };
         to.push(output(
             &self.responses,
@@ -87,7 +92,9 @@ impl Events {
 
     /// Writes what receipts will need, `whole` or without what can be large.
     fn remember(&self, sent: &Sent, answer: &Answer, whole: bool, to: &mut Vec<Output>) {
-        if accepted(answer) && sent.registered && !answer.message_id.is_empty() {
+        // Of a message in parts, each part is remembered with its own answer.
+        let wanted = sent.registered && sent.parts.is_none();
+        if accepted(answer) && wanted && !answer.message_id.is_empty() {
             let message_id = String::from_utf8_lossy(&answer.message_id);
             to.push(self.correlation(sent, &message_id, whole));
         }
@@ -104,7 +111,7 @@ impl Events {
             log_id: &letter.log_id,
             extra_data: letter.extra_data.as_deref().filter(|_| whole),
             record: &letter.position,
-            part: None,
+            part: sent.part,
             attempt: sent.attempt,
             submitted_at: sent.submitted_at,
             source: letter.source.as_deref(),
@@ -119,7 +126,7 @@ impl Events {
                 identity.as_bytes(),
                 self.correlation_partitions,
             )),
-            key: Some(keys::creation(esme, &id, &letter.position, None).into_bytes()),
+            key: Some(keys::creation(esme, &id, &letter.position, sent.part).into_bytes()),
             value: Some(self.codecs.correlation.must_write(&creation)),
             headers: None,
         }
@@ -149,6 +156,7 @@ impl Events {
             command_status_name: name.as_deref(),
             original,
             at: Timestamp::now(),
+            parts: parts(refusal.parts.as_deref()),
         };
         // What could not be read has no log id of its own: its key finds it again.
         let key = match (&letter.key, refusal.with_original) {
@@ -158,6 +166,28 @@ impl Events {
         let headers = letter.headers.clone().filter(|_| whole);
         let value = self.codecs.errors.must_write(&event);
         output(&self.errors, key, value, headers)
+    }
+}
+
+/// What became of each part.
+fn parts(ends: Option<&[End]>) -> Vec<Part<'_>> {
+    let ends = (1..).zip(ends.unwrap_or_default());
+    ends.map(|(number, end)| part(number, end)).collect()
+}
+
+fn part(part: u16, end: &End) -> Part<'_> {
+    let (outcome, message_id, status) = match end {
+        End::Taken(id) => (PartOutcome::Accepted, Some(&**id), Some(Status::ROK)),
+        End::Rejected(status) | End::Later(status) => (PartOutcome::Rejected, None, Some(*status)),
+        End::Doubt(_) | End::Out => (PartOutcome::Unknown, None, None),
+        End::Waiting => (PartOutcome::NotSent, None, None),
+    };
+    Part {
+        part,
+        outcome,
+        message_id,
+        command_status: status.map(|s| s.0),
+        command_status_name: status.map(|s| s.to_string()),
     }
 }
 

@@ -16,6 +16,7 @@ use super::account::Account;
 use super::job::{Job, Letter, Refusal, Returned, instant};
 use super::message::{self, Message as Prepared};
 use super::options::Settings;
+use super::parts::Parts;
 
 /// What a fetched record comes to.
 pub enum Incoming {
@@ -56,6 +57,7 @@ pub fn read(
         key: message.key().map(<[u8]>::to_vec),
         value: message.payload().map(<[u8]>::to_vec),
         headers,
+        truncated: false,
     };
     letter.log_id = derived_log_id(&letter.position);
     let refused = |letter: Letter, field: Option<String>, text: String| {
@@ -66,6 +68,7 @@ pub fn read(
             field,
             text,
             status: None,
+            parts: None,
             attempt: 0,
             possible_duplicate: false,
             with_original: true,
@@ -90,7 +93,7 @@ pub fn read(
         }
     };
     let (now, wall) = (Instant::now(), Timestamp::now());
-    let prepared = message::prepare(&record, &account.options.defaults, wall);
+    let prepared = message::prepare(&record, &account.options.defaults, &letter.position, wall);
     adopt(&mut letter, &record);
     Ok(match prepared {
         Ok(prepared) => job(
@@ -108,6 +111,7 @@ pub fn read(
             field: refused.field,
             text: refused.text,
             status: None,
+            parts: None,
             attempt: returned.earlier,
             possible_duplicate: returned.possible_duplicate,
             with_original: false,
@@ -127,7 +131,7 @@ fn adopt(letter: &mut Letter, record: &SubmitSm<'_>) {
 }
 
 fn job(
-    letter: Letter,
+    mut letter: Letter,
     offset: i64,
     prepared: Prepared,
     returned: &Returned,
@@ -137,10 +141,18 @@ fn job(
     let at = |t: Option<Timestamp>| t.and_then(|t| instant(t, now, wall));
     let deadline = at(returned.deadline).or(at(prepared.deadline));
     let due = at(returned.not_before).filter(|due| *due > now);
+    letter.truncated = prepared.truncated;
+    let pdu = bytes::Bytes::from(prepared.pdu);
+    let mut parts = (prepared.parts > 1).then(|| Parts::split(&pdu)).flatten();
+    let known = match (&mut parts, &returned.taken) {
+        (Some(parts), Some(taken)) => parts.take_header(taken),
+        (_, taken) => taken.is_none(),
+    };
     let job = Job {
         offset,
         letter: Arc::new(letter),
-        pdu: prepared.pdu.into(),
+        pdu,
+        parts: parts.map(Box::new),
         registered: prepared.registered,
         expires: at(prepared.expires_at),
         deadline,
@@ -151,7 +163,8 @@ fn job(
         earlier: returned.earlier,
         held_since: None,
         requires: 0,
-        possible_duplicate: returned.possible_duplicate,
+        // Parts that were taken and cannot be told apart from the others go out again.
+        possible_duplicate: returned.possible_duplicate || !known,
         submitted_at: wall,
     };
     Incoming::Job(Box::new(job), due)

@@ -14,6 +14,7 @@ use crate::settings::InDoubt;
 use crate::smpp::Status;
 
 use super::events::AccountRef;
+use super::parts::{End, Parts};
 
 /// What all events about a record have in common. Shared between the job and what may come
 /// late.
@@ -42,6 +43,8 @@ pub struct Letter {
     pub value: Option<Vec<u8>>,
     /// The headers that travel on to its events.
     pub headers: Option<OwnedHeaders>,
+    /// Whether the end of its text is left out.
+    pub truncated: bool,
 }
 
 impl Letter {
@@ -58,8 +61,10 @@ pub struct Job {
     pub offset: i64,
     /// What its events will say.
     pub letter: Arc<Letter>,
-    /// The submit_sm, with sequence number 0.
+    /// The submit_sm, with sequence number 0; those of its parts one after another.
     pub pdu: Bytes,
+    /// Its parts, if it has several.
+    pub parts: Option<Box<Parts>>,
     /// Whether a receipt may come.
     pub registered: bool,
     /// Never sent after this.
@@ -90,7 +95,25 @@ pub struct Job {
 impl Job {
     /// About how much memory it takes, in octets.
     pub fn octets(&self) -> usize {
-        self.letter.octets() + self.pdu.len() + 200
+        let parts = self.parts.as_ref().map_or(0, |parts| 150 * parts.count());
+        self.letter.octets() + self.pdu.len() + 200 + parts
+    }
+
+    /// How many PDUs go out for it now.
+    pub fn pieces(&self) -> usize {
+        self.parts.as_ref().map_or(1, |parts| parts.waiting())
+    }
+
+    /// What is known of its parts, if it has several.
+    pub fn ends(&self) -> Option<Box<[End]>> {
+        self.parts.as_ref().map(|parts| parts.ends())
+    }
+
+    /// It goes out again, as far as the SMSC has not taken it.
+    pub fn rearm(&mut self) {
+        if let Some(parts) = &mut self.parts {
+            parts.again();
+        }
     }
 
     /// The number of the attempt that is under way or was last, from 1.
@@ -145,6 +168,8 @@ pub struct Refusal {
     pub text: String,
     /// The command_status that was answered last.
     pub status: Option<Status>,
+    /// What is known of its parts, if it has several.
+    pub parts: Option<Box<[End]>>,
     /// Attempts made.
     pub attempt: u32,
     /// Whether it may have been sent.
@@ -165,6 +190,7 @@ impl Refusal {
             field: None,
             text,
             status: None,
+            parts: job.ends(),
             attempt: job.attempt(),
             possible_duplicate: job.possible_duplicate,
             with_original: false,
@@ -185,6 +211,7 @@ const EARLIER: &str = "kafka-smpp-attempts";
 const NOT_BEFORE: &str = "kafka-smpp-not-before";
 const DEADLINE: &str = "kafka-smpp-deadline";
 const DUPLICATE: &str = "kafka-smpp-possible-duplicate";
+const TAKEN: &str = "kafka-smpp-parts";
 
 /// What the headers of a record that was put back say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -199,6 +226,8 @@ pub struct Returned {
     pub deadline: Option<Timestamp>,
     /// Whether an earlier attempt was in doubt.
     pub possible_duplicate: bool,
+    /// Which of its parts the SMSC took: see [`Parts::to_header`].
+    pub taken: Option<String>,
 }
 
 impl Returned {
@@ -233,6 +262,7 @@ impl Returned {
             NOT_BEFORE => self.not_before = millis(),
             DEADLINE => self.deadline = millis(),
             DUPLICATE => self.possible_duplicate = true,
+            TAKEN => self.taken = Some(value.to_owned()),
             _ => {}
         }
     }
@@ -259,6 +289,9 @@ impl Returned {
         }
         if self.possible_duplicate {
             put(DUPLICATE, "1".into());
+        }
+        if let Some(taken) = &self.taken {
+            put(TAKEN, taken.clone());
         }
         headers
     }
@@ -304,6 +337,7 @@ mod tests {
             not_before: Timestamp::from_millisecond(1_700_000_000_123).ok(),
             deadline: Timestamp::from_millisecond(1_700_000_900_000).ok(),
             possible_duplicate: true,
+            taken: Some("0011aabb 1=41".into()),
         };
         let trace = OwnedHeaders::new().insert(rdkafka::message::Header {
             key: "traceparent",

@@ -23,7 +23,7 @@
 //! A record whose doubt was counted is picked again only after that count is committed
 //! (`requires`): otherwise a crash loop would forget attempts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::kafka::Partition;
@@ -47,7 +47,7 @@ pub struct Capacity {
 /// How far ahead to reserve.
 #[derive(Clone, Copy, Debug)]
 pub struct Horizon {
-    /// At least this many records (about two windows).
+    /// At least this many PDUs (about two windows).
     pub least: usize,
     /// At most this many (what a rate limit lets through within the time).
     pub most: usize,
@@ -95,6 +95,8 @@ pub struct Lane {
     delayed: BTreeMap<(Instant, i64), Box<Job>>,
     asides: BTreeMap<i64, Aside>,
     out: BTreeMap<i64, BindId>,
+    /// Unfinished records of which parts were taken since their last doubt was counted.
+    partial: BTreeSet<i64>,
     octets: usize,
     granted: i64,
     generation: u64,
@@ -124,6 +126,7 @@ impl Lane {
             delayed: BTreeMap::new(),
             asides: BTreeMap::new(),
             out: BTreeMap::new(),
+            partial: BTreeSet::new(),
             octets: 0,
             granted: base,
             generation: 0,
@@ -245,11 +248,11 @@ impl Lane {
         }
         let job = self.ready.remove(&offset)?;
         self.out.insert(offset, bind);
-        self.sent += 1;
+        self.sent += job.pieces() as u64;
         Some(job)
     }
 
-    /// How many records could be picked now, up to `most`.
+    /// How many PDUs could be picked now, up to `most`.
     pub fn peek(&mut self, most: usize, now: Instant) -> usize {
         if self.phase != Phase::Open {
             return 0;
@@ -258,10 +261,14 @@ impl Lane {
         let ready = self.ready.range(..self.granted);
         let eligible = ready.filter(|(_, job)| job.requires <= self.committed);
         let alone = |job: &Job| job.is_suspicious() && !self.out.is_empty();
-        eligible
-            .take_while(|(_, job)| !alone(job))
-            .take(most)
-            .count()
+        let mut count = 0;
+        for (_, job) in eligible.take_while(|(_, job)| !alone(job)) {
+            count += job.pieces();
+            if count >= most {
+                return most;
+            }
+        }
+        count
     }
 
     /// Whether [`pick`](Self::pick) would have to wait for the time `due`, not for a commit.
@@ -296,8 +303,17 @@ impl Lane {
     /// version stands for.
     pub fn doubt(&mut self, offset: i64) -> (u8, u64) {
         self.progress.doubt(offset);
+        self.partial.remove(&offset);
         self.mark();
         (self.progress.attempts(offset), self.version)
+    }
+
+    /// A part of the record was taken. That is known here and nowhere else: whoever finds the
+    /// record unfinished must not take it for one that was never sent.
+    pub fn part_taken(&mut self, offset: i64) {
+        if !self.progress.is_finished(offset) {
+            self.partial.insert(offset);
+        }
     }
 
     /// Takes a waiting record out, because its answer came after all.
@@ -317,6 +333,7 @@ impl Lane {
     /// The record has its result; `octets` of it are forgotten.
     pub fn finish(&mut self, offset: i64, octets: usize) -> bool {
         self.octets = self.octets.saturating_sub(octets);
+        self.partial.remove(&offset);
         let first = self.progress.finish(offset);
         if first {
             self.mark();
@@ -333,6 +350,11 @@ impl Lane {
     }
 
     fn lower(&mut self, until: i64) {
+        // What the reservation covers no longer is in doubt by its count or not at all.
+        for offset in self.partial.split_off(&until) {
+            self.progress.doubt(offset);
+            self.mark();
+        }
         if until < self.progress.reserved() {
             self.progress.lower(until);
             self.mark();
@@ -431,14 +453,12 @@ impl Lane {
         let by_rate = (self.rate * horizon.time.as_secs_f64()) as usize;
         let wanted = horizon.least.max(by_rate).min(horizon.most).max(1);
         let reserved = self.progress.reserved();
-        let have = self.ready.range(..reserved).count() + self.out.len();
+        let before = self.ready.range(..reserved);
+        let have = before.map(|(_, job)| job.pieces()).sum::<usize>() + self.out.len();
+        let mut room = wanted.saturating_sub(have);
         let mut until = reserved;
-        for (&offset, job) in self
-            .ready
-            .range(reserved..)
-            .take(wanted.saturating_sub(have))
-        {
-            if !self.progress.admits(offset, self.limits) {
+        for (&offset, job) in self.ready.range(reserved..) {
+            if room == 0 || !self.progress.admits(offset, self.limits) {
                 break;
             }
             // Suspicious records are reserved one at a time, when nothing else is out.
@@ -449,6 +469,7 @@ impl Lane {
             if job.is_suspicious() {
                 break;
             }
+            room = room.saturating_sub(job.pieces());
         }
         if until > reserved {
             self.progress.reserve(until);

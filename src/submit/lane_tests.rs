@@ -40,6 +40,7 @@ fn letter(offset: i64) -> Arc<Letter> {
         key: None,
         value: None,
         headers: None,
+        truncated: false,
     })
 }
 
@@ -48,6 +49,7 @@ fn job(offset: i64) -> Box<Job> {
         offset,
         letter: letter(offset),
         pdu: bytes::Bytes::new(),
+        parts: None,
         registered: true,
         expires: None,
         deadline: None,
@@ -152,6 +154,47 @@ fn a_lost_session_lowers_the_reservation_to_what_may_have_been_sent() {
         NONE,
         "nothing without a new reservation"
     );
+}
+
+#[test]
+fn a_record_of_which_a_part_was_taken_is_in_doubt_once_its_reservation_is_gone() {
+    let mut lane = lane();
+    take(&mut lane, 0..4);
+    cycle(&mut lane);
+    assert_eq!(picked(&mut lane, 1), [0, 1, 2, 3]);
+    for offset in [0, 1] {
+        lane.part_taken(offset);
+        lane.returned(offset);
+        lane.again(job(offset), None);
+    }
+    assert_eq!(lane.progress().attempts(0), 0, "the reservation says it");
+    // 1 is in doubt by itself; the loss of the session counts no second time.
+    lane.doubt(1);
+    lane.session_lost(1);
+    let attempts = |lane: &Lane| [0, 1, 2, 3].map(|o| lane.progress().attempts(o));
+    assert_eq!(attempts(&lane), [1, 1, 0, 0]);
+    lane.settle();
+    assert_eq!(attempts(&lane), [1, 1, 0, 0], "nothing was sent since");
+    cycle(&mut lane);
+}
+
+#[test]
+fn a_record_that_another_bind_still_covers_is_not_counted() {
+    let mut lane = lane();
+    take(&mut lane, 0..2);
+    cycle(&mut lane);
+    assert_eq!(lane.pick(1, Instant::now()).unwrap().offset, 0);
+    assert_eq!(lane.pick(2, Instant::now()).unwrap().offset, 1);
+    lane.part_taken(0);
+    lane.session_lost(1);
+    assert_eq!(
+        lane.progress().attempts(0),
+        0,
+        "it lies below what bind 2 holds"
+    );
+    lane.finish(0, 0);
+    lane.settle();
+    assert_eq!(lane.progress().doubtful(), 0, "it has its result");
 }
 
 #[test]

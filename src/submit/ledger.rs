@@ -213,6 +213,10 @@ impl SubmitLedger {
         }
         let entry = &mut under_way.entries[owner];
         warn!(lane = entry.lane, %code, "a record is refused by its topic; a short event replaces it");
+        if let Fate::Taken(_, _, whole @ true) = &mut entry.fate {
+            *whole = false;
+            return;
+        }
         let refusal = match &entry.fate {
             Fate::Answered(sent, answer) => Refusal {
                 offset: sent.offset,
@@ -225,6 +229,7 @@ impl SubmitLedger {
                     String::from_utf8_lossy(&answer.message_id)
                 ),
                 status: Some(answer.status),
+                parts: sent.parts.clone(),
                 attempt: sent.attempt,
                 possible_duplicate: sent.possible_duplicate,
                 with_original: false,
@@ -240,6 +245,7 @@ impl SubmitLedger {
                     refusal.text
                 ),
                 with_original: false,
+                parts: refusal.parts.clone(),
                 ..**refusal
             },
             Fate::PutBack(job, _) => Refusal::of(
@@ -249,7 +255,7 @@ impl SubmitLedger {
                     "the SMSC asked to try again later, but the record could not be put back onto its topic: {code}"
                 ),
             ),
-            Fate::Late(..) | Fate::TooLarge(..) => {
+            Fate::Taken(..) | Fate::Late(..) | Fate::TooLarge(..) => {
                 error!(%code, "even the short event is too large for its topic; it is dropped");
                 under_way.entries.remove(owner);
                 return;

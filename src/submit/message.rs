@@ -1,6 +1,8 @@
 //! An outbound record becomes a submit_sm, or the reason why it cannot (SMPP 3.4, 4.4.1).
 
+mod content;
 mod parameters;
+mod segments;
 mod text;
 
 use std::cell::RefCell;
@@ -8,19 +10,17 @@ use std::cell::RefCell;
 use jiff::Timestamp;
 
 use crate::record::event::SendErrorKind;
-use crate::record::submit_sm::{self, Content, ErrorHandling::Strict, SubmitSm, When};
-use crate::settings::InDoubt;
+use crate::record::keys::Position;
+use crate::record::submit_sm::{self, SubmitSm, When};
+use crate::settings::{InDoubt, Segmentation};
 use crate::smpp::pdu::{Sm, UDH_INDICATOR};
-use crate::smpp::text::{Alphabet, Encoding};
-use crate::smpp::{self, Address, Command, EncodeError, Npi, Status, Tag, Tlvs, Ton, tlv};
+use crate::smpp::text::Encoding;
+use crate::smpp::{self, Address, Command, EncodeError, Npi, Status, Tag, Tlvs, Ton, segment, tlv};
 
+pub use segments::reference;
 pub use text::encoding;
 
-/// The longest short_message, in octets (SMPP 3.4, 5.2.22).
-const SHORT_MESSAGE: usize = 254;
-
-/// The longest message_payload, in octets: its length has two octets.
-const MESSAGE_PAYLOAD: usize = 65_535;
+use segments::Cut;
 
 /// What a record need not say, because its ESME says it for all.
 #[derive(Clone, Debug, Default)]
@@ -34,13 +34,19 @@ pub struct Defaults {
     /// How text is written if that can express it, else it is written in UCS-2; by default
     /// GSM 03.38. One without a data_coding of its own is taken for the SMSC's default alphabet.
     pub encoding: Encoding,
+    /// How long texts become parts.
+    pub segmentation: Segmentation,
 }
 
 /// A message ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// The submit_sm, its sequence_number 0.
+    /// The submit_sm, or those of its parts one after another; each sequence_number is 0.
     pub pdu: Vec<u8>,
+    /// How many PDUs these are: 1, or the number of parts.
+    pub parts: usize,
+    /// Whether the end of its text was left out.
+    pub truncated: bool,
     /// Whether a receipt may come.
     pub registered: bool,
     /// Never to be sent after this.
@@ -104,6 +110,10 @@ impl Refused {
 struct Scratch {
     /// The text in its encoding.
     text: Vec<u8>,
+    /// The information elements of its user data header.
+    elements: Vec<u8>,
+    /// What stands in short_message or message_payload of one PDU.
+    user_data: Vec<u8>,
     /// The optional parameters.
     parameters: Vec<u8>,
 }
@@ -112,11 +122,11 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-/// Makes the submit_sm of a record.
+/// Makes the submit_sm of a record that first stood at `position`.
 ///
 /// Text whose record names neither encoding nor data_coding is written in that of `defaults`
-/// (GSM 03.38, 3GPP TS 23.038, 6.2.1, one septet an octet), else in UCS-2. What is longer than
-/// 254 octets travels in message_payload.
+/// (GSM 03.38, 3GPP TS 23.038, 6.2.1, one septet an octet), else in UCS-2. What does not fit into
+/// one short message becomes parts, or message_payload, as the record or `defaults` say.
 ///
 /// # Errors
 ///
@@ -125,6 +135,7 @@ thread_local! {
 pub fn prepare(
     record: &SubmitSm<'_>,
     defaults: &Defaults,
+    position: &Position,
     now: Timestamp,
 ) -> Result<Message, Refused> {
     if let Some(at) = record.expires_at.filter(|at| *at <= now) {
@@ -138,14 +149,16 @@ pub fn prepare(
     }
     SCRATCH.with_borrow_mut(|scratch| {
         scratch.text.clear();
+        scratch.elements.clear();
         scratch.parameters.clear();
-        build(record, defaults, now, scratch)
+        build(record, defaults, position, now, scratch)
     })
 }
 
 fn build(
     record: &SubmitSm<'_>,
     defaults: &Defaults,
+    position: &Position,
     now: Timestamp,
     scratch: &mut Scratch,
 ) -> Result<Message, Refused> {
@@ -158,12 +171,7 @@ fn build(
         ));
     }
     let destination = address("destination", Some(&record.destination))?;
-    let body = body(record, defaults, &mut scratch.text)?;
-    if body.in_payload {
-        tlv::push_tlv(&mut scratch.parameters, Tag::MESSAGE_PAYLOAD, &scratch.text)
-            .map_err(|e| Refused::not_smpp(&e))?;
-    }
-    parameters::push(&record.tlvs, body.in_payload, &mut scratch.parameters)?;
+    let body = content::body(record, defaults, &mut scratch.text, &mut scratch.elements)?;
     let schedule = time("schedule_delivery_time", record.schedule_delivery_time)?;
     let validity = time("validity_period", record.validity_period)?;
     let registered = record
@@ -186,20 +194,83 @@ fn build(
         replace_if_present_flag: record.replace_if_present_flag.unwrap_or(0),
         data_coding: body.data_coding,
         sm_default_msg_id: record.sm_default_msg_id.unwrap_or(0),
-        short_message: if body.in_payload { &[] } else { &scratch.text },
-        tlvs: Tlvs::new(&scratch.parameters),
+        ..Sm::default()
     };
-    let mut pdu = Vec::with_capacity(128 + scratch.text.len() + scratch.parameters.len());
-    sm.encode(Command::SUBMIT_SM, Status::ROK, 0, &mut pdu)
-        .map_err(|e| Refused::not_smpp(&e))?;
+    let cut = segments::cut(record, defaults, &body, &scratch.text, &scratch.elements)?;
+    let mut pdu = Vec::with_capacity(160 + scratch.text.len());
+    let (parts, truncated) = match cut {
+        Cut::Whole { in_payload } => {
+            whole(record, &body, sm, in_payload, scratch, &mut pdu)?;
+            (1, false)
+        }
+        Cut::Parts {
+            ref pieces,
+            method,
+            truncated,
+        } => {
+            let mut parameters = Vec::new();
+            parameters::push(&record.tlvs, false, &mut parameters)?;
+            let writing = segments::Writing {
+                sm,
+                method,
+                reference: reference(position, sm.destination.number),
+                elements: &scratch.elements,
+                parameters: &parameters,
+                encoding: body.encoding,
+            };
+            writing.write(pieces, &mut pdu)?;
+            (pieces.len(), truncated)
+        }
+    };
     Ok(Message {
         pdu,
+        parts,
+        truncated,
         registered: registered & RECEIPTS != 0,
         expires_at: record.expires_at,
         deadline: deadline(record, now),
         in_doubt: record.in_doubt,
         max_resends: record.max_resends.map(u32::from),
     })
+}
+
+/// Writes the message as one PDU.
+fn whole(
+    record: &SubmitSm<'_>,
+    body: &content::Body,
+    sm: Sm<'_>,
+    in_payload: bool,
+    scratch: &mut Scratch,
+    pdu: &mut Vec<u8>,
+) -> Result<(), Refused> {
+    let Scratch {
+        text,
+        elements,
+        user_data,
+        parameters,
+    } = scratch;
+    user_data.clear();
+    segment::push_user_data(elements, text, body.encoding, user_data)
+        .map_err(|e| Refused::not_smpp(&e))?;
+    content::check_length(body.field, user_data.len(), in_payload)?;
+    if in_payload {
+        tlv::push_tlv(parameters, Tag::MESSAGE_PAYLOAD, user_data)
+            .map_err(|e| Refused::not_smpp(&e))?;
+    }
+    parameters::push(&record.tlvs, in_payload, parameters)?;
+    let header = if elements.is_empty() {
+        0
+    } else {
+        UDH_INDICATOR
+    };
+    let sm = Sm {
+        esm_class: sm.esm_class | header,
+        short_message: if in_payload { &[] } else { user_data },
+        tlvs: Tlvs::new(parameters),
+        ..sm
+    };
+    sm.encode(Command::SUBMIT_SM, Status::ROK, 0, pdu)
+        .map_err(|e| Refused::not_smpp(&e))
 }
 
 /// The bits of registered_delivery that ask for anything to come back (SMPP 3.4, 5.2.17): a
@@ -256,124 +327,6 @@ fn ascii<'a>(field: &str, text: &'a str) -> Result<&'a [u8], Refused> {
         field,
         format!("{field}, {text:?}, contains {strange:?}: SMPP takes ASCII there"),
     ))
-}
-
-struct Body {
-    data_coding: u8,
-    in_payload: bool,
-}
-
-/// Writes the message's text or octets.
-fn body(record: &SubmitSm<'_>, defaults: &Defaults, out: &mut Vec<u8>) -> Result<Body, Refused> {
-    let some = |content: &&Content<'_>| !content.is_empty();
-    let short = record.short_message.as_ref();
-    let payload = record.message_payload.as_ref().filter(some);
-    let (field, content) = match (short, payload) {
-        (short, Some(payload)) if short.filter(some).is_none() => ("message_payload", payload),
-        (Some(_), Some(_)) => {
-            return Err(Refused::invalid(
-                "message_payload",
-                "short_message and message_payload exclude each other: remove one of them",
-            ));
-        }
-        (Some(short), None) => ("short_message", short),
-        (None, _) => {
-            return Err(Refused::invalid(
-                "short_message",
-                "short_message is missing: write the text, \"\" if it shall be empty",
-            ));
-        }
-    };
-    let data_coding = match content {
-        Content::Octets(octets) => {
-            out.extend_from_slice(octets);
-            let encoding = named(record)?.map(Encoding::data_coding);
-            let data_coding = record.data_coding.or(encoding);
-            data_coding.unwrap_or(Encoding::Binary.data_coding())
-        }
-        Content::Text(text) => write(field, text, record, defaults, out)?,
-    };
-    let in_payload = payload.is_some() || out.len() > SHORT_MESSAGE;
-    let limit = match record.auto_message_payload {
-        Some(false) if payload.is_none() => SHORT_MESSAGE,
-        _ => MESSAGE_PAYLOAD,
-    };
-    if out.len() > limit {
-        let length = out.len();
-        return Err(Refused::invalid(
-            field,
-            format!("{field} has {length} octets, at most {limit} are allowed: shorten it"),
-        ));
-    }
-    Ok(Body {
-        data_coding,
-        in_payload,
-    })
-}
-
-/// Writes text; returns its data_coding.
-fn write(
-    field: &str,
-    text: &str,
-    record: &SubmitSm<'_>,
-    defaults: &Defaults,
-    out: &mut Vec<u8>,
-) -> Result<u8, Refused> {
-    if record
-        .esm_class
-        .is_some_and(|class| class & UDH_INDICATOR != 0)
-    {
-        return Err(Refused::invalid(
-            field,
-            format!(
-                "esm_class announces a user data header, which text cannot hold: write {field} as {{\"hex\": \"...\"}}"
-            ),
-        ));
-    }
-    let fixed = match (named(record)?, record.data_coding) {
-        (Some(encoding), _) => encoding,
-        (None, Some(data_coding)) => announced(field, data_coding, defaults)?,
-        (None, None) if text::encode(text, defaults.encoding, Strict, out).is_ok() => {
-            return Ok(defaults.encoding.data_coding());
-        }
-        (None, None) => Encoding::Ucs2,
-    };
-    let handling = record.error_handling.unwrap_or_default();
-    text::encode(text, fixed, handling, out).map_err(|error| {
-        Refused::encoding(
-            field,
-            format!(
-                "{field}: {error}: leave the encoding out, or set error_handling to \"replace\""
-            ),
-        )
-    })?;
-    Ok(record.data_coding.unwrap_or(fixed.data_coding()))
-}
-
-/// The encoding of a data_coding that the record names alone.
-fn announced(field: &str, data_coding: u8, defaults: &Defaults) -> Result<Encoding, Refused> {
-    let default = match defaults.encoding.data_coding() {
-        0 => Alphabet::from(defaults.encoding),
-        _ => Alphabet::default(),
-    };
-    match Encoding::of(data_coding, default) {
-        Encoding::Binary => Err(Refused::encoding(
-            "data_coding",
-            format!(
-                "data_coding {data_coding} does not say how text is written: name an encoding too, or write {field} as {{\"hex\": \"...\"}}"
-            ),
-        )),
-        encoding => Ok(encoding),
-    }
-}
-
-fn named(record: &SubmitSm<'_>) -> Result<Option<Encoding>, Refused> {
-    let Some(name) = record.encoding.as_deref() else {
-        return Ok(None);
-    };
-    text::encoding(name)
-        .map(Some)
-        .map_err(|text| Refused::encoding("encoding", text))
 }
 
 #[cfg(test)]

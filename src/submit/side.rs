@@ -48,7 +48,10 @@ impl Side {
     /// say nothing, the new owner decides over their records.
     pub fn publish_orphans(&self, entries: Vec<Entry>) {
         for entry in entries {
-            if let Fate::Answered(sent, answer) | Fate::Late(sent, answer) = entry.fate {
+            if let Fate::Answered(sent, answer)
+            | Fate::Taken(sent, answer, _)
+            | Fate::Late(sent, answer) = entry.fate
+            {
                 self.publish_late(*sent, answer);
             }
         }

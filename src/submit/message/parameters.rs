@@ -26,7 +26,8 @@ pub(super) fn push(
     Ok(())
 }
 
-fn tag(name: &TagName<'_>) -> Result<Tag, Refused> {
+/// The tag that the record names.
+pub(super) fn tag(name: &TagName<'_>) -> Result<Tag, Refused> {
     let name = match name {
         TagName::Number(number) => return Ok(Tag(*number)),
         // aiosmpplib's name for it.

@@ -2,7 +2,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::record::json;
+use crate::settings::{OnTooLong, SegmentMethod};
 use crate::smpp::Pdu;
+use crate::smpp::text::Alphabet;
 
 const NOW: &str = "2026-01-02T03:04:05Z";
 
@@ -19,7 +21,37 @@ fn defaults() -> Defaults {
 
 fn try_with(json: &str, defaults: &Defaults) -> Result<Message, Refused> {
     let record = json::submit_sm(json.as_bytes()).unwrap_or_else(|e| panic!("{json}: {e}"));
-    prepare(&record, defaults, now())
+    prepare(&record, defaults, &position(), now())
+}
+
+fn position() -> Position {
+    Position {
+        topic: "sms.outbound".into(),
+        partition: 3,
+        offset: 1042,
+    }
+}
+
+/// The submit_sm of each part.
+fn parts(message: &Message) -> Vec<Sm<'_>> {
+    let mut rest = &message.pdu[..];
+    let mut parts = Vec::new();
+    while !rest.is_empty() {
+        let frame = crate::smpp::Frame::decode(rest).unwrap();
+        let length = frame.header.length as usize;
+        parts.push(Sm::decode(frame.body).unwrap());
+        rest = &rest[length..];
+    }
+    assert_eq!(parts.len(), message.parts);
+    parts
+}
+
+fn text_of(message: &Message) -> String {
+    let parts = parts(message);
+    parts
+        .iter()
+        .map(|sm| sm.text(&Alphabet::default()))
+        .collect()
 }
 
 /// The message of a record to +41791234567 with these other fields.
@@ -91,6 +123,7 @@ fn an_esme_fills_in_what_records_leave_out() {
         service_type: "VMA".into(),
         registered_delivery: 2,
         encoding: Encoding::Cyrillic,
+        ..Defaults::default()
     };
     let message = try_with(record, &defaults).unwrap();
     let sm = sm(&message);
@@ -260,28 +293,183 @@ fn what_smpp_cannot_carry_is_refused_in_the_records_words() {
 }
 
 #[test]
-fn long_text_travels_in_message_payload() {
-    let fits = "x".repeat(254);
-    let message_of = |fields: &str| message(fields);
-    let message = message_of(&format!(r#""short_message":"{fits}""#));
-    assert_eq!(sm(&message).short_message, fits.as_bytes());
+fn long_text_goes_in_parts_each_with_all_that_the_record_says() {
+    let long = "x".repeat(300);
+    let whole = message(&format!(
+        r#""short_message":"{long}","registered_delivery":1,"tlvs":{{"source_port":5000}},"service_type":"VMA""#
+    ));
+    let parts = parts(&whole);
+    assert_eq!(parts.len(), 2);
+    let reference = reference(&position(), b"41791234567") as u8;
+    for (number, part) in (1..).zip(&parts) {
+        assert_eq!(part.esm_class, UDH_INDICATOR);
+        assert_eq!(part.short_message[..6], [5, 0, 3, reference, 2, number]);
+        assert_eq!(part.service_type, b"VMA");
+        assert_eq!(part.registered_delivery, 1);
+        assert_eq!(part.tlvs.get(Tag::SOURCE_PORT), Some(&[0x13, 0x88][..]));
+    }
+    assert_eq!(text_of(&whole), long);
+    let fits = message(&format!(r#""short_message":"{}""#, "x".repeat(160)));
+    assert_eq!((fits.parts, sm(&fits).esm_class), (1, 0));
+}
 
+#[test]
+fn each_method_ties_the_parts_in_its_way() {
+    let long = "x".repeat(300);
+    let by = |how: &str| message(&format!(r#""short_message":"{long}","segmentation":{how}"#));
+    let reference = reference(&position(), b"41791234567").to_be_bytes();
+    let wide = by(r#""udh16""#);
+    assert_eq!(
+        parts(&wide)[1].short_message[..7],
+        [6, 8, 4, reference[0], reference[1], 2, 2]
+    );
+    let sar = by(r#"{"method":"sar"}"#);
+    let second = parts(&sar)[1];
+    assert_eq!((second.esm_class, second.short_message.len()), (0, 147));
+    let number = |tag| second.tlvs.get(tag).unwrap().to_vec();
+    assert_eq!(number(Tag::SAR_MSG_REF_NUM), reference);
+    assert_eq!(number(Tag::SAR_TOTAL_SEGMENTS), [2]);
+    assert_eq!(number(Tag::SAR_SEGMENT_SEQNUM), [2]);
+    let payload = by(r#""payload""#);
+    assert_eq!(
+        sm(&payload).tlvs.get(Tag::MESSAGE_PAYLOAD),
+        Some(long.as_bytes())
+    );
+    assert_eq!([&wide, &sar, &payload].map(text_of), [&*long; 3]);
+}
+
+#[test]
+fn a_text_with_too_many_parts_is_refused_or_cut_off() {
+    let long = "x".repeat(400);
+    let mut defaults = defaults();
+    defaults.segmentation.max_parts = 2;
+    let record = to(&format!(r#""short_message":"{long}""#));
+    let error = try_with(&record, &defaults).unwrap_err();
+    assert_eq!(error.field.as_deref(), Some("short_message"));
+    assert!(
+        error.text.contains("needs 3 parts, at most 2"),
+        "{}",
+        error.text
+    );
+    defaults.segmentation.on_too_long = OnTooLong::Truncate;
+    let message = try_with(&record, &defaults).unwrap();
+    assert!(message.truncated);
+    assert_eq!(text_of(&message), long[..306]);
+    let record = to(&format!(
+        r#""short_message":"{long}","segmentation":{{"max_parts":3}}"#
+    ));
+    let message = try_with(&record, &defaults).unwrap();
+    assert_eq!((message.parts, message.truncated), (3, false));
+    defaults.segmentation.method = SegmentMethod::Payload;
+    assert_eq!(try_with(&record, &defaults).unwrap().parts, 1);
+}
+
+#[test]
+fn a_header_of_the_producers_stands_in_every_part() {
+    let ports = "0605040B8423F0";
+    let long = "x".repeat(160);
+    let message = message(&format!(
+        r#""short_message":"{long}","udh":{{"hex":"{ports}"}}"#
+    ));
+    let both = parts(&message);
+    assert_eq!(both.len(), 2);
+    for part in &both {
+        let (udh, _) = crate::smpp::udh::Udh::split(part.short_message).unwrap();
+        assert_eq!(
+            udh.get(crate::smpp::udh::PORTS_16),
+            Some(&b"\x0B\x84\x23\xF0"[..])
+        );
+        assert_eq!(udh.concatenation().unwrap().total, 2);
+    }
+    assert_eq!(text_of(&message), long);
+    // The same in octets, as before there was `udh`.
+    let octets = "ab".repeat(150);
+    let message = self::message(&format!(
+        r#""short_message":{{"hex":"{ports}{octets}"}},"esm_class":64"#
+    ));
+    assert_eq!(parts(&message).len(), 2);
+    let short = self::message(&format!(
+        r#""short_message":"hi","udh":{{"hex":"{ports}"}}"#
+    ));
+    assert_eq!(sm(&short).short_message, b"\x06\x05\x04\x0B\x84\x23\xF0hi");
+}
+
+#[test]
+fn what_the_producer_cut_is_not_cut_again() {
+    let octets = "ab".repeat(200);
+    for fields in [
+        format!(r#""short_message":{{"hex":"050003070201{octets}"}},"esm_class":64"#),
+        format!(
+            r#""short_message":{{"hex":"{octets}"}},"tlvs":{{"sar_msg_ref_num":7,"sar_total_segments":2,"sar_segment_seqnum":1}}"#
+        ),
+    ] {
+        assert_eq!(message(&fields).parts, 1, "{fields}");
+    }
+}
+
+#[test]
+fn parts_that_would_replace_each_other_are_not_made() {
+    let long = "x".repeat(300);
+    let fields = format!(r#""short_message":"{long}","replace_if_present_flag":1"#);
+    assert!(
+        sm(&message(&fields))
+            .tlvs
+            .get(Tag::MESSAGE_PAYLOAD)
+            .is_some()
+    );
+    let (_, field, _) = refused(&format!(r#"{fields},"segmentation":"udh8""#));
+    assert_eq!(field, "replace_if_present_flag");
+}
+
+#[test]
+fn a_header_that_is_none_is_refused() {
+    for udh in [
+        r#""text""#,
+        r#"{"hex":"0605040B"}"#,
+        r#"{"hex":"00"}"#,
+        r#"{"hex":"020105"}"#,
+    ] {
+        let (_, field, text) = refused(&format!(r#""short_message":"a","udh":{udh}"#));
+        assert_eq!(field, "udh", "{text}");
+    }
+}
+
+#[test]
+fn references_of_a_partition_differ_for_256_records_and_stay_the_same() {
+    let at = |partition, offset| Position {
+        partition,
+        offset,
+        ..position()
+    };
+    let to = b"41791234567";
+    let narrow: std::collections::BTreeSet<u8> = (5000..5256)
+        .map(|offset| reference(&at(0, offset), to) as u8)
+        .collect();
+    assert_eq!(narrow.len(), 256);
+    assert_ne!(reference(&at(0, 7), to), reference(&at(1, 7), to));
+    // Fixed for ever: after an update, parts sent again must complete those the phone has.
+    assert_eq!(reference(&position(), to), 52_812);
+}
+
+#[test]
+fn message_payload_is_not_cut() {
     let long = "x".repeat(255);
-    let message = message_of(&format!(r#""short_message":"{long}""#));
+    let message_of = |fields: &str| message(fields);
+    let message = message_of(&format!(
+        r#""short_message":"{long}","segmentation":"payload""#
+    ));
     assert!(sm(&message).short_message.is_empty());
     assert_eq!(
         sm(&message).tlvs.get(Tag::MESSAGE_PAYLOAD),
         Some(long.as_bytes())
     );
-
     let message = message_of(r#""short_message":"","message_payload":"short""#);
     assert_eq!(
         sm(&message).tlvs.get(Tag::MESSAGE_PAYLOAD),
         Some(&b"short"[..])
     );
-
     let (_, field, text) = refused(&format!(
-        r#""short_message":"{long}","auto_message_payload":false"#
+        r#""short_message":"{long}","auto_message_payload":false,"segmentation":"payload""#
     ));
     assert_eq!(field, "short_message");
     assert!(text.contains("255 octets, at most 254"), "{text}");
@@ -336,7 +524,7 @@ fn every_example_can_be_sent() {
         if path.extension().is_some_and(|e| e == "json") {
             let text = std::fs::read_to_string(&path).unwrap();
             let message = try_with(&text, &defaults()).unwrap_or_else(|e| panic!("{path:?}: {e}"));
-            assert!(!sm(&message).text_octets().is_empty(), "{path:?}");
+            assert!(!text_of(&message).is_empty(), "{path:?}");
             count += 1;
         }
     }
@@ -348,9 +536,7 @@ proptest! {
     fn any_text_arrives_whole(text in any::<String>()) {
         let json = serde_json::json!({"destination": "1", "short_message": text}).to_string();
         let message = try_with(&json, &defaults()).unwrap();
-        let sm = sm(&message);
-        let read = crate::smpp::text::decode(sm.text_octets(), sm.data_coding, &Alphabet::default());
-        prop_assert_eq!(read, text);
+        prop_assert_eq!(text_of(&message), text);
     }
 
     #[test]

@@ -1,0 +1,387 @@
+//! Conversations about messages of three parts, read as transcripts.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use rdkafka::config::ClientConfig;
+
+use super::*;
+use crate::kafka::Partition;
+use crate::kafka::poll;
+use crate::kafka::progress::Progress;
+use crate::kafka::start::Start;
+use crate::record::keys::Position;
+use crate::settings::{IdForm, InDoubt, Time};
+use crate::smpp::frame::push_empty;
+use crate::smpp::{Command, Status};
+use crate::submit::events::{AccountRef, Events};
+use crate::submit::intake::Incoming;
+use crate::submit::job::Letter;
+use crate::submit::lane::Horizon;
+use crate::submit::options::Settings;
+use crate::submit::parts::Parts;
+use crate::submit::side::Side;
+
+/// Books with one bind and one lane, `outbound:0`.
+struct Table {
+    books: Books,
+    bind: BindRef,
+    lane: LaneId,
+}
+
+impl Table {
+    fn new(settings: Settings) -> Table {
+        let events = Arc::new(Events::default());
+        let side = Side::new(&ClientConfig::new(), events).unwrap();
+        let books = Books::new(settings, side, poll::Handle::default());
+        let (station, _) = books.add_station(10, f64::INFINITY);
+        let bind = books.add_bind(station, "acme-0.0".into(), true);
+        books.bound(&bind);
+        let start = Start {
+            progress: Progress::new(0),
+            suspect_until: 0,
+        };
+        let lane = books.open(source(), start, station, 0);
+        let table = Table { books, bind, lane };
+        table.cycle();
+        table
+    }
+
+    /// A whole transaction, as far as the lane knows.
+    fn cycle(&self) {
+        let mut state = self.books.state.lock();
+        let lane = &mut state.lanes.get_mut(&self.lane).unwrap().lane;
+        let horizon = Horizon {
+            least: 20,
+            most: usize::MAX,
+            time: Duration::ZERO,
+        };
+        let now = Instant::now();
+        lane.plan(now, Some(horizon), true);
+        let snapshot = lane.snapshot(now);
+        lane.committed(snapshot);
+    }
+
+    /// Takes in a message of three parts, or one that is whole.
+    fn take(&self, offset: i64, parts: usize, in_doubt: InDoubt) {
+        let job = job(offset, parts, in_doubt);
+        self.books.take(&source(), offset, Incoming::Job(job, None));
+        self.cycle();
+    }
+
+    /// Tokens of what the bind is handed.
+    fn pick(&self, most: usize) -> Vec<u64> {
+        let mut picked = Vec::new();
+        self.books.pick(&self.bind, most, &mut picked);
+        picked.iter().map(|p| p.token).collect()
+    }
+
+    fn tell(&self, token: u64, outcome: Outcome) -> Pace {
+        self.books.outcome(&self.bind, token, outcome)
+    }
+
+    fn accept(&self, token: u64, id: &str) {
+        let pace = self.tell(token, Outcome::Answered(answer(Status::ROK, id)));
+        assert_eq!(pace, Pace::Fine);
+    }
+
+    fn refuse(&self, token: u64, status: Status) -> Pace {
+        self.tell(token, Outcome::Answered(answer(status, "")))
+    }
+
+    /// What was gathered for the next transaction since the last look.
+    fn fates(&self) -> Vec<String> {
+        let mut state = self.books.state.lock();
+        let gathered = std::mem::take(&mut state.gathered);
+        let held = state.lanes.get_mut(&self.lane).unwrap();
+        for (offset, octets) in gathered.iter().filter_map(Entry::finishes) {
+            held.lane.finish(offset, octets);
+        }
+        drop(state);
+        gathered.iter().map(|entry| said(&entry.fate)).collect()
+    }
+
+    fn attempts(&self, offset: i64) -> u8 {
+        let state = self.books.state.lock();
+        state.lanes[&self.lane].lane.progress().attempts(offset)
+    }
+}
+
+fn said(fate: &Fate) -> String {
+    let ends = |ends: &Option<Box<[End]>>| {
+        let ends = ends.iter().flat_map(|ends| ends.iter());
+        let word = |end: &End| match end {
+            End::Taken(id) => id.to_string(),
+            End::Rejected(_) => "no".into(),
+            End::Later(_) => "later".into(),
+            End::Doubt(_) => "?".into(),
+            End::Waiting => "-".into(),
+            End::Out => "out".into(),
+        };
+        ends.map(word).collect::<Vec<_>>().join(" ")
+    };
+    let id = |answer: &Answer| String::from_utf8(answer.message_id.clone()).unwrap();
+    match fate {
+        Fate::Taken(sent, answer, _) => format!("part {} taken {}", sent.part.unwrap(), id(answer)),
+        Fate::Answered(sent, answer) => {
+            format!("{} {} [{}]", answer.status, id(answer), ends(&sent.parts))
+        }
+        Fate::Refused(refusal) => format!("{} [{}]", refusal.kind, ends(&refusal.parts)),
+        Fate::PutBack(_, returned) => {
+            let taken = returned.taken.as_deref().unwrap_or_default();
+            format!("put back{}", taken.get(8..).unwrap_or_default())
+        }
+        Fate::Late(sent, answer) => format!("part {} late {}", sent.part.unwrap(), id(answer)),
+        Fate::TooLarge(..) => unreachable!(),
+    }
+}
+
+fn source() -> Partition {
+    Partition {
+        topic: "outbound".into(),
+        partition: 0,
+    }
+}
+
+fn job(offset: i64, parts: usize, in_doubt: InDoubt) -> Box<Job> {
+    let mut pdus = Vec::new();
+    for _ in 0..parts {
+        push_empty(Command::SUBMIT_SM, Status::ROK, 0, &mut pdus);
+    }
+    let pdu = Bytes::from(pdus);
+    Box::new(Job {
+        offset,
+        letter: Arc::new(Letter {
+            account: Arc::new(AccountRef {
+                esme: "acme".into(),
+                response_ids: IdForm::Text,
+            }),
+            topic: "outbound".into(),
+            partition: 0,
+            position: Position {
+                topic: "outbound".into(),
+                partition: 0,
+                offset,
+            },
+            log_id: format!("m{offset}"),
+            extra_data: None,
+            source: None,
+            destination: None,
+            key: None,
+            value: None,
+            headers: None,
+            truncated: false,
+        }),
+        parts: Parts::split(&pdu).map(Box::new),
+        pdu,
+        registered: true,
+        expires: None,
+        deadline: None,
+        in_doubt,
+        max_resends: 5,
+        doubts: 0,
+        retries: 0,
+        earlier: 0,
+        held_since: None,
+        requires: 0,
+        possible_duplicate: false,
+        submitted_at: Timestamp::UNIX_EPOCH,
+    })
+}
+
+fn answer(status: Status, id: &str) -> Answer {
+    Answer {
+        command: Command::SUBMIT_SM_RESP,
+        status,
+        message_id: id.into(),
+        tlvs: Bytes::new(),
+        received: SystemTime::UNIX_EPOCH,
+    }
+}
+
+fn table() -> Table {
+    Table::new(Settings::default())
+}
+
+/// A table with one message of three parts, all of them out, and their tokens.
+fn all_out(in_doubt: InDoubt) -> (Table, [u64; 3]) {
+    let table = table();
+    table.take(0, 3, in_doubt);
+    let tokens = table.pick(10);
+    (table, tokens.try_into().unwrap())
+}
+
+#[test]
+fn parts_go_out_together_whatever_room_there_is_and_before_anything_else() {
+    let table = table();
+    table.take(0, 3, InDoubt::Report);
+    table.take(1, 1, InDoubt::Report);
+    table.take(2, 3, InDoubt::Report);
+    let mut due = None;
+    assert_eq!(table.books.peek(&table.bind, 10, &mut due), 7);
+    let first = table.pick(2);
+    assert_eq!(table.books.peek(&table.bind, 10, &mut due), 5);
+    let second = table.pick(3);
+    assert_eq!(second[0], first[1] + 1, "its third part first");
+    assert_eq!(table.pick(10).len(), 2);
+    for (token, id) in first.iter().chain(&second[..1]).zip(["A", "B", "C"]) {
+        table.accept(*token, id);
+    }
+    let fates = table.fates();
+    assert_eq!(
+        fates[..3],
+        ["part 1 taken A", "part 2 taken B", "part 3 taken C"]
+    );
+    assert_eq!(fates[3..], ["ESME_ROK A [A B C]"], "one result");
+}
+
+#[test]
+fn a_throttled_part_goes_out_again_and_the_others_do_not() {
+    let (table, [a, b, c]) = all_out(InDoubt::Report);
+    table.accept(c, "C");
+    assert_eq!(table.refuse(b, Status::RTHROTTLED), Pace::Throttled);
+    assert!(table.pick(10).is_empty(), "one part is still out");
+    table.accept(a, "A");
+    let again = table.pick(10);
+    assert_eq!(again.len(), 1);
+    table.accept(again[0], "B");
+    assert_eq!(table.fates()[3], "ESME_ROK A [A B C]");
+}
+
+#[test]
+fn a_rejected_part_ends_the_message_and_the_rest_is_not_sent() {
+    let table = table();
+    table.take(0, 3, InDoubt::Report);
+    let tokens = table.pick(2);
+    table.accept(tokens[0], "A");
+    table.refuse(tokens[1], Status::RINVDSTADR);
+    assert!(table.pick(10).is_empty());
+    assert_eq!(
+        table.fates(),
+        ["part 1 taken A", "ESME_RINVDSTADR  [A no -]"]
+    );
+}
+
+#[test]
+fn one_part_in_doubt_puts_the_message_in_doubt() {
+    let (table, [a, b, c]) = all_out(InDoubt::Report);
+    table.accept(a, "A");
+    table.tell(b, Outcome::InDoubt(Doubt::Timeout));
+    table.accept(c, "C");
+    let fates = table.fates();
+    assert_eq!(fates[2], "OUTCOME_UNKNOWN [A ? C]");
+    // Its answer comes after all.
+    table.tell(b, Outcome::Late(answer(Status::ROK, "B")));
+    assert_eq!(table.fates(), ["part 2 late B"]);
+}
+
+#[test]
+fn only_the_part_in_doubt_is_resent_after_its_doubt_is_committed() {
+    let (table, [a, b, c]) = all_out(InDoubt::Resend);
+    table.accept(a, "A");
+    table.tell(b, Outcome::InDoubt(Doubt::Timeout));
+    table.accept(c, "C");
+    assert_eq!(table.attempts(0), 1);
+    assert!(table.pick(10).is_empty(), "its doubt is not committed");
+    table.cycle();
+    let again = table.pick(10);
+    assert_eq!(again.len(), 1);
+    // The answer to the first sending comes while the second is out.
+    table.tell(b, Outcome::Late(answer(Status::ROK, "B1")));
+    table.accept(again[0], "B2");
+    assert_eq!(
+        table.fates(),
+        [
+            "part 1 taken A",
+            "part 3 taken C",
+            "part 2 late B1",
+            "part 2 taken B2",
+            "ESME_ROK A [A B2 C]"
+        ]
+    );
+}
+
+#[test]
+fn a_late_answer_to_a_waiting_part_spares_its_resending() {
+    let (table, [a, b, c]) = all_out(InDoubt::Resend);
+    table.accept(a, "A");
+    table.tell(b, Outcome::InDoubt(Doubt::Timeout));
+    table.accept(c, "C");
+    table.tell(b, Outcome::Late(answer(Status::ROK, "B")));
+    assert_eq!(table.fates()[2..], ["part 2 taken B", "ESME_ROK A [A B C]"]);
+    table.cycle();
+    assert!(table.pick(10).is_empty());
+}
+
+#[test]
+fn a_late_answer_counts_while_other_parts_are_out() {
+    let (table, [a, b, c]) = all_out(InDoubt::Report);
+    table.tell(a, Outcome::InDoubt(Doubt::Timeout));
+    table.tell(a, Outcome::Late(answer(Status::ROK, "A")));
+    table.accept(b, "B");
+    table.accept(c, "C");
+    assert_eq!(table.fates()[3], "ESME_ROK A [A B C]");
+}
+
+#[test]
+fn a_lost_session_leaves_the_missing_parts_to_the_next() {
+    let table = table();
+    table.take(0, 3, InDoubt::Report);
+    let first = table.pick(1);
+    table.accept(first[0], "A");
+    table.books.unbound(&table.bind);
+    assert_eq!(
+        table.attempts(0),
+        1,
+        "a successor would not know that a part was taken"
+    );
+    assert!(table.pick(10).is_empty(), "nothing is reserved any more");
+    table.books.bound(&table.bind);
+    table.cycle();
+    let rest = table.pick(10);
+    assert_eq!(rest.len(), 2);
+    table.accept(rest[0], "B");
+    table.accept(rest[1], "C");
+    let fates = table.fates();
+    assert_eq!(fates[3], "ESME_ROK A [A B C]");
+}
+
+#[test]
+fn parts_that_were_not_written_are_sent_by_the_next_session() {
+    let (table, [a, b, c]) = all_out(InDoubt::Report);
+    table.accept(a, "A");
+    table.tell(b, Outcome::NotSent);
+    table.tell(c, Outcome::NotSent);
+    table.books.unbound(&table.bind);
+    table.books.bound(&table.bind);
+    table.cycle();
+    assert_eq!(table.pick(10).len(), 2);
+}
+
+#[test]
+fn what_is_put_back_names_the_parts_taken() {
+    let table = Table::new(Settings {
+        max_hold: Time::seconds(0),
+        ..Settings::default()
+    });
+    table.take(0, 3, InDoubt::Report);
+    let tokens = table.pick(10);
+    table.accept(tokens[0], "A");
+    table.refuse(tokens[1], Status::RSYSERR);
+    table.accept(tokens[2], "C");
+    assert_eq!(table.fates()[2], "put back 1=41 3=43");
+}
+
+#[test]
+fn a_lane_that_is_gone_hears_of_its_parts_no_more() {
+    let (table, [a, b, c]) = all_out(InDoubt::Report);
+    table.accept(a, "A");
+    table.books.remove(&[table.lane]);
+    let (b, c) = (
+        table.refuse(b, Status::RINVDSTADR),
+        table.tell(c, Outcome::NotSent),
+    );
+    assert_eq!((b, c), (Pace::Unknown, Pace::Unknown));
+    let state = table.books.state.lock();
+    assert!(state.gathered.is_empty() && state.flights.by_token.is_empty());
+}
