@@ -68,7 +68,7 @@ fn events(criterion: &mut Criterion) {
         kind: "SubmitSmResp",
         about: About {
             log_id: record.log_id.as_deref().unwrap_or_default(),
-            extra_data: record.extra_data,
+            extra_data: record.extra_data.as_deref(),
             terminal: true,
             attempt: 1,
             possible_duplicate: false,

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::form::{is_false, time};
+use super::form::{base64_option, extra, is_false, time};
 use super::keys::Position;
 
 /// What all events about an outbound record have in common.
@@ -18,7 +18,7 @@ pub struct About<'a> {
     /// The message's log id, given or derived from its position.
     pub log_id: &'a str,
     /// The message's own extra data, byte for byte.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "extra", skip_serializing_if = "Option::is_none")]
     pub extra_data: Option<&'a RawValue>,
     /// Whether this is the result: the one event that ends the record.
     pub terminal: bool,
@@ -133,9 +133,12 @@ pub struct SendError<'a> {
     /// Its name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command_status_name: Option<&'a str>,
-    /// The record's value as Base64, if it could not be read.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub original: Option<String>,
+    /// The record's value, in JSON as Base64, if it could not be read.
+    #[serde(
+        serialize_with = "base64_option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub original: Option<&'a [u8]>,
     /// When this was decided.
     #[serde(serialize_with = "time")]
     pub at: Timestamp,

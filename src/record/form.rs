@@ -1,13 +1,23 @@
-//! How values are written into events: times, octets.
+//! How values are written into records: times, octets, extra data. Formats for people get text,
+//! others (Avro) numbers and octets.
 
+use std::borrow::Borrow;
 use std::fmt::{self, Display};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use serde::ser::Serializer;
+use serde::ser::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::extra;
 
 /// A time in RFC 3339, UTC, always with six decimals: `2026-01-02T03:04:05.000006Z`. Several of
 /// them stand in each event, so they are written without jiff's general printer.
 pub(super) fn time<S: Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
+    if !to.is_human_readable() {
+        return to.serialize_i64(at.as_microsecond());
+    }
     let mut octets = *b"0000-00-00T00:00:00.000000Z";
     let micros = at.as_microsecond();
     let days = micros.div_euclid(86_400_000_000);
@@ -43,7 +53,66 @@ pub(super) fn time<S: Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Err
 /// Like [`time`], for one that may be missing.
 pub(super) fn time_option<S: Serializer>(at: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
     match at {
-        Some(at) => time(at, to),
+        // A struct of its own: Avro wants to know that there is one.
+        Some(at) => to.serialize_some(&Time(at)),
+        None => to.serialize_none(),
+    }
+}
+
+struct Time<'a>(&'a Timestamp);
+
+impl Serialize for Time<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        time(self.0, to)
+    }
+}
+
+/// A time on an internal topic: in JSON as jiff writes it.
+pub(super) fn instant<S: Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
+    match to.is_human_readable() {
+        true => at.serialize(to),
+        false => to.serialize_i64(at.as_microsecond()),
+    }
+}
+
+/// Like [`instant`], for one that may be missing.
+pub(super) fn instant_option<S: Serializer>(
+    at: &Option<Timestamp>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) if to.is_human_readable() => at.serialize(to),
+        Some(at) => to.serialize_some(&Time(at)),
+        None => to.serialize_none(),
+    }
+}
+
+/// The name of a state, which Avro has an enum of.
+pub(super) fn symbol<S: Serializer>(name: &&'static str, to: S) -> Result<S::Ok, S::Error> {
+    match to.is_human_readable() {
+        true => to.serialize_str(name),
+        // The number is not known here; it is found by the name.
+        false => to.serialize_unit_variant("", u32::MAX, name),
+    }
+}
+
+/// extra_data in an event.
+pub(super) fn extra<S: Serializer>(data: &Option<&RawValue>, to: S) -> Result<S::Ok, S::Error> {
+    match data {
+        Some(data) if to.is_human_readable() => data.serialize(to),
+        Some(data) => to.serialize_some(&*extra::text(data)),
+        None => to.serialize_none(),
+    }
+}
+
+/// extra_data in an internal record: JSON, byte for byte.
+pub(super) fn raw<S: Serializer, T: Borrow<RawValue>>(
+    data: &Option<T>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    match data.as_ref().map(Borrow::<RawValue>::borrow) {
+        Some(data) if to.is_human_readable() => data.serialize(to),
+        Some(data) => to.serialize_some(data.get()),
         None => to.serialize_none(),
     }
 }
@@ -66,18 +135,43 @@ fn civil(days: i64) -> Option<(u64, u64, u64)> {
 
 /// Octets as hexadecimal digits, two each.
 pub(super) fn hex<S: Serializer>(octets: &[u8], to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(&Hex(octets))
+    match to.is_human_readable() {
+        true => to.collect_str(&Hex(octets)),
+        false => to.serialize_bytes(octets),
+    }
 }
 
 /// Like [`hex`], for octets that may be missing.
 pub(super) fn hex_option<S: Serializer>(octets: &Option<&[u8]>, to: S) -> Result<S::Ok, S::Error> {
     match octets {
-        Some(octets) => hex(octets, to),
+        Some(octets) if to.is_human_readable() => hex(octets, to),
+        Some(octets) => to.serialize_some(&Octets(octets)),
         None => to.serialize_none(),
     }
 }
 
-struct Hex<'a>(&'a [u8]);
+/// Octets that may be missing, for people in Base64.
+pub(super) fn base64_option<S: Serializer>(
+    octets: &Option<&[u8]>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    match octets {
+        Some(octets) if to.is_human_readable() => to.serialize_str(&STANDARD.encode(octets)),
+        Some(octets) => to.serialize_some(&Octets(octets)),
+        None => to.serialize_none(),
+    }
+}
+
+/// Octets as octets.
+pub(super) struct Octets<'a>(pub &'a [u8]);
+
+impl Serialize for Octets<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(self.0)
+    }
+}
+
+pub(super) struct Hex<'a>(pub &'a [u8]);
 
 impl Display for Hex<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

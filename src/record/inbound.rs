@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::form::{hex, hex_option, is_false, time, time_option};
+use super::form::{extra, hex, hex_option, is_false, symbol, time, time_option};
 use super::keys::Position;
 
 /// What became of a message, as the SMSC reports it, on `sms.receipts`.
@@ -21,7 +21,7 @@ pub struct DeliveryReceipt<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_id: Option<&'a str>,
     /// The message's own extra data, byte for byte.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "extra", skip_serializing_if = "Option::is_none")]
     pub extra_data: Option<&'a RawValue>,
     /// Whether the message it is about was found.
     pub correlated: bool,
@@ -45,7 +45,8 @@ pub struct DeliveryReceipt<'a> {
     pub message_id: &'a str,
     /// What became of the message: `DELIVERED`, `EXPIRED`, ... (SMPP 5.0, 4.8.4.41); `OVERDUE`
     /// if no final receipt came in time.
-    pub state: &'a str,
+    #[serde(serialize_with = "symbol")]
+    pub state: &'static str,
     /// Whether no other state follows.
     #[serde(rename = "final")]
     pub is_final: bool,

@@ -4,9 +4,11 @@
 //! that a reader does not know are skipped, fields that may be missing have a default.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
+use super::form::{instant, instant_option, raw};
 use super::keys::Position;
 
 /// What is remembered of a submitted message, or of one part, until its last receipt: the
@@ -21,7 +23,12 @@ pub struct Correlation {
     /// The message's log id.
     pub log_id: String,
     /// The message's own extra data, byte for byte.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        serialize_with = "raw",
+        deserialize_with = "raw_option",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub extra_data: Option<Box<RawValue>>,
     /// The outbound record.
     pub record: Position,
@@ -31,6 +38,7 @@ pub struct Correlation {
     /// Which attempt it was, from 1.
     pub attempt: u32,
     /// When its submit_sm was written.
+    #[serde(serialize_with = "instant")]
     pub submitted_at: Timestamp,
     /// The sender's address as submitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,7 +53,11 @@ pub struct Correlation {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub seen: Vec<Seen>,
     /// When its first final receipt was published.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        serialize_with = "instant_option",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub final_at: Option<Timestamp>,
 }
 
@@ -59,7 +71,7 @@ pub struct Creation<'a> {
     /// The message's log id.
     pub log_id: &'a str,
     /// The message's own extra data, byte for byte.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "raw", skip_serializing_if = "Option::is_none")]
     pub extra_data: Option<&'a RawValue>,
     /// The outbound record.
     pub record: &'a Position,
@@ -69,6 +81,7 @@ pub struct Creation<'a> {
     /// Which attempt it was, from 1.
     pub attempt: u32,
     /// When its submit_sm was written.
+    #[serde(serialize_with = "instant")]
     pub submitted_at: Timestamp,
     /// The sender's address as submitted.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,6 +126,7 @@ pub struct Delivery {
     /// The bind it came on.
     pub bind: String,
     /// When it came.
+    #[serde(serialize_with = "instant")]
     pub received_at: Timestamp,
     /// The whole deliver_sm or data_sm, header included, Base64 in JSON.
     #[serde(with = "base64")]
@@ -126,7 +140,11 @@ pub struct Parked {
     pub delivery: Delivery,
     /// When it was published without its message, which ended its wait; it is kept for a
     /// while so that its repeats are known as such.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        serialize_with = "instant_option",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub published_at: Option<Timestamp>,
 }
 
@@ -140,37 +158,81 @@ pub struct Owner {
     pub writer: String,
 }
 
-/// Octets as Base64.
+/// Reads extra_data: a JSON value, or its text.
+fn raw_option<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    if from.is_human_readable() {
+        return Option::deserialize(from);
+    }
+    let text = Option::<String>::deserialize(from)?;
+    let raw = text.map(RawValue::from_string).transpose();
+    raw.map_err(D::Error::custom)
+}
+
+/// Octets, in JSON as Base64.
 mod base64 {
+    use std::borrow::Cow;
+    use std::fmt;
+
     use ::base64::Engine as _;
     use ::base64::engine::general_purpose::STANDARD;
-    use serde::de::{Deserialize, Deserializer, Error as _};
+    use serde::de::{Deserialize, Deserializer, Error, Visitor};
     use serde::ser::Serializer;
 
     pub fn serialize<S: Serializer>(octets: &[u8], to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&STANDARD.encode(octets))
+        match to.is_human_readable() {
+            true => to.serialize_str(&STANDARD.encode(octets)),
+            false => to.serialize_bytes(octets),
+        }
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(from)?;
+        if !from.is_human_readable() {
+            return from.deserialize_bytes(Octets);
+        }
+        let text = Cow::<str>::deserialize(from)?;
         STANDARD.decode(text.as_bytes()).map_err(D::Error::custom)
+    }
+
+    struct Octets;
+
+    impl Visitor<'_> for Octets {
+        type Value = Vec<u8>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("octets")
+        }
+
+        fn visit_bytes<E: Error>(self, octets: &[u8]) -> Result<Vec<u8>, E> {
+            Ok(octets.to_vec())
+        }
     }
 }
 
-/// Octets as Base64, or null.
+/// Octets that may be missing.
 mod base64_option {
     use serde::de::{Deserialize, Deserializer};
     use serde::ser::{Serialize, Serializer};
 
-    #[derive(serde::Serialize, serde::Deserialize)]
-    struct Octets(#[serde(with = "super::base64")] Vec<u8>);
+    struct Octets<T>(T);
+
+    impl Serialize for Octets<&Vec<u8>> {
+        fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+            super::base64::serialize(self.0, to)
+        }
+    }
+
+    impl<'de> Deserialize<'de> for Octets<Vec<u8>> {
+        fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            super::base64::deserialize(from).map(Octets)
+        }
+    }
 
     pub fn serialize<S: Serializer>(octets: &Option<Vec<u8>>, to: S) -> Result<S::Ok, S::Error> {
-        octets.clone().map(Octets).serialize(to)
+        octets.as_ref().map(Octets).serialize(to)
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<u8>>, D::Error> {
-        Ok(Option::<Octets>::deserialize(from)?.map(|o| o.0))
+        Ok(Option::<Octets<Vec<u8>>>::deserialize(from)?.map(|o| o.0))
     }
 }
 

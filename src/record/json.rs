@@ -39,7 +39,11 @@ pub struct Invalid {
 pub fn submit_sm(octets: &[u8]) -> Result<SubmitSm<'_>, Invalid> {
     let field = RefCell::new(None);
     let mut from = serde_json::Deserializer::from_slice(octets);
-    let record = Reader { field: &field }.deserialize(&mut from);
+    let record = Reader {
+        field: &field,
+        avro: false,
+    }
+    .deserialize(&mut from);
     record
         .and_then(|record| from.end().map(|()| record))
         .map_err(|error| Invalid::new(octets, field.take(), &error))
@@ -114,8 +118,17 @@ pub fn reduced(octets: &[u8], why: &str) -> Option<Vec<u8>> {
 /// None that our own events could cause: their keys are strings and their values print.
 pub fn to_vec<T: Serialize + ?Sized>(event: &T) -> Result<Vec<u8>, serde_json::Error> {
     let mut octets = Vec::with_capacity(768);
-    serde_json::to_writer(&mut octets, event)?;
+    write(event, &mut octets)?;
     Ok(octets)
+}
+
+/// Appends an event as JSON.
+///
+/// # Errors
+///
+/// As [`to_vec`].
+pub fn write<T: Serialize + ?Sized>(event: &T, to: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+    serde_json::to_writer(to, event)
 }
 
 #[cfg(test)]

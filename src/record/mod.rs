@@ -5,11 +5,15 @@
 //! - [`inbound`]: receipts and messages from phones, on `sms.receipts` and `sms.inbound`;
 //! - [`internal`], [`keys`]: the two internal topics;
 //! - [`kind`]: the kinds of records there are;
-//! - [`codec`]: the seam to their formats; [`json`] is one.
+//! - [`codec`]: the seam to their [`format`]s, [`json`] and [`avro`];
+//! - [`writers`]: the schemas of those who write with a registry.
 
+pub mod avro;
 pub mod codec;
 pub mod event;
+mod extra;
 mod form;
+pub mod format;
 pub mod inbound;
 pub mod internal;
 pub mod json;
@@ -18,3 +22,4 @@ pub mod kind;
 mod read;
 pub mod submit_sm;
 mod value;
+pub mod writers;

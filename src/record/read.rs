@@ -5,7 +5,9 @@ use std::cell::RefCell;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
+use super::extra;
 use super::submit_sm::{SubmitSm, When};
 use super::value::{Octet, Str, Time, Tlvs, WhenSeed, twice, unknown};
 
@@ -74,6 +76,8 @@ fields! {
 /// Reads a record; `field` says afterwards, if that failed, which field was to blame.
 pub(super) struct Reader<'r> {
     pub field: &'r RefCell<Option<String>>,
+    /// Whether it reads Avro, where extra_data is text.
+    pub avro: bool,
 }
 
 impl<'de> DeserializeSeed<'de> for Reader<'_> {
@@ -88,11 +92,17 @@ impl<'de> Visitor<'de> for Reader<'_> {
     type Value = SubmitSm<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object with the fields of a SubmitSm")
+        f.write_str(match self.avro {
+            true => "a record with the fields of a SubmitSm",
+            false => "a JSON object with the fields of a SubmitSm",
+        })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SubmitSm<'de>, A::Error> {
-        let mut reading = Reading::default();
+        let mut reading = Reading {
+            avro: self.avro,
+            ..Reading::default()
+        };
         while let Some(Str(name)) = map.next_key()? {
             let Some(field) = Field::from_name(&name) else {
                 self.field.replace(Some(name.as_ref().to_owned()));
@@ -113,6 +123,7 @@ struct Reading<'de> {
     seen: u64,
     /// Whether aiosmpplib wrote it.
     aiosmpplib: bool,
+    avro: bool,
 }
 
 impl<'de> Reading<'de> {
@@ -125,7 +136,15 @@ impl<'de> Reading<'de> {
         let record = &mut self.record;
         match field {
             Field::LogId => record.log_id = text(map)?.filter(|id| !id.is_empty()),
-            Field::ExtraData => record.extra_data = map.next_value()?,
+            Field::ExtraData if self.avro => {
+                record.extra_data = text(map)?.map(|text| match text {
+                    Cow::Borrowed(text) => extra::json(text),
+                    Cow::Owned(text) => Cow::Owned(extra::json(&text).into_owned()),
+                });
+            }
+            Field::ExtraData => {
+                record.extra_data = map.next_value::<Option<&RawValue>>()?.map(Cow::Borrowed);
+            }
             Field::ShortMessage => record.short_message = map.next_value()?,
             Field::MessagePayload => record.message_payload = map.next_value()?,
             Field::Source => record.source = map.next_value()?,

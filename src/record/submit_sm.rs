@@ -21,7 +21,7 @@ pub struct SubmitSm<'a> {
     /// derives from the record's position: [`derived_log_id`].
     pub log_id: Option<Cow<'a, str>>,
     /// Any JSON value, returned byte for byte in every event about the message.
-    pub extra_data: Option<&'a RawValue>,
+    pub extra_data: Option<Cow<'a, RawValue>>,
     /// The text, or the octets, of the message. What is too long for the field of this name
     /// travels in the message_payload parameter instead.
     pub short_message: Option<Content<'a>>,

@@ -91,6 +91,10 @@ visitor!(Octet, 'de, "a whole number from 0 to 255", {
 });
 
 visitor!(Content<'de>, 'de, "a string, {\"hex\": \"...\"} or {\"base64\": \"...\"}", {
+    fn visit_bytes<E: Error>(self, octets: &[u8]) -> Result<Content<'de>, E> {
+        Ok(Content::Octets(octets.to_vec()))
+    }
+
     fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Content<'de>, E> {
         Ok(Content::Text(Cow::Borrowed(text)))
     }
@@ -389,6 +393,10 @@ impl fmt::Display for TagName<'_> {
 }
 
 visitor!(TlvValue<'de>, 'de, "a number, a string, true, {\"hex\": \"...\"} or {\"base64\": \"...\"}", {
+    fn visit_bytes<E: Error>(self, octets: &[u8]) -> Result<TlvValue<'de>, E> {
+        Ok(TlvValue::Content(Content::Octets(octets.to_vec())))
+    }
+
     fn visit_bool<E: Error>(self, flag: bool) -> Result<TlvValue<'de>, E> {
         Ok(TlvValue::Flag(flag))
     }

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::Timestamp;
 use rdkafka::message::{Headers, OwnedHeaders};
 
@@ -136,10 +134,7 @@ impl Events {
     fn error(&self, refusal: &Refusal, whole: bool) -> Output {
         let letter = &*refusal.letter;
         let name = refusal.status.map(|s| s.to_string());
-        let original = match (&letter.value, refusal.with_original) {
-            (Some(value), true) => Some(BASE64.encode(value)),
-            _ => None,
-        };
+        let original = letter.value.as_deref().filter(|_| refusal.with_original);
         let event = SendError {
             name: "SendError",
             about: About {

@@ -125,7 +125,7 @@ fn adopt(letter: &mut Letter, record: &SubmitSm<'_>) {
     if let Some(log_id) = &record.log_id {
         letter.log_id = log_id.to_string();
     }
-    letter.extra_data = record.extra_data.map(ToOwned::to_owned);
+    letter.extra_data = record.extra_data.as_deref().map(ToOwned::to_owned);
     letter.source = record.source.as_ref().map(|a| a.number.to_string());
     letter.destination = Some(record.destination.number.to_string());
 }

@@ -321,12 +321,12 @@ proptest! {
     fn extra_data_comes_back_byte_for_byte(extra in any_json()) {
         let text = format!("{{\"extra_data\" :\n{extra} ,\"destination\":\"1\"}}");
         let record = read(&text);
-        prop_assert_eq!(record.extra_data.unwrap().get(), &extra);
+        prop_assert_eq!(record.extra_data.as_ref().unwrap().get(), &extra);
         #[derive(serde::Serialize)]
         struct Event<'a> {
             extra_data: Option<&'a RawValue>,
         }
-        let event = to_vec(&Event { extra_data: record.extra_data }).unwrap();
+        let event = to_vec(&Event { extra_data: record.extra_data.as_deref() }).unwrap();
         prop_assert_eq!(event, format!(r#"{{"extra_data":{extra}}}"#).into_bytes());
     }
 }

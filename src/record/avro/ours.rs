@@ -1,0 +1,104 @@
+//! Our own schemas, from `schemas/`: the newest of each kind, and all that were ever published.
+
+use std::sync::LazyLock;
+
+use apache_avro::Schema;
+use apache_avro::rabin::Rabin;
+use apache_avro::writer::datum::GenericDatumWriter;
+
+use super::super::kind::Kind;
+use super::plan::Plan;
+
+/// The octets before every datum in the single-object encoding (Avro 1.12).
+pub const MARKER: [u8; 2] = [0xC3, 0x01];
+
+/// A schema of ours, and what follows from it.
+pub struct Ours {
+    /// As it stands in `schemas/`.
+    pub text: &'static str,
+    /// Parsed.
+    pub schema: &'static Schema,
+    /// Its fingerprint: CRC-64-AVRO of its canonical form, as the single-object encoding has it.
+    pub fingerprint: [u8; 8],
+    pub(super) writer: GenericDatumWriter<'static>,
+}
+
+impl Kind {
+    /// The newest schema, as JSON.
+    pub const fn schema_text(self) -> &'static str {
+        match self {
+            Kind::SubmitSm => include_str!("../../../schemas/SubmitSm.avsc"),
+            Kind::SubmitSmResp => include_str!("../../../schemas/SubmitSmResp.avsc"),
+            Kind::SendError => include_str!("../../../schemas/SendError.avsc"),
+            Kind::DeliveryReceipt => include_str!("../../../schemas/DeliveryReceipt.avsc"),
+            Kind::InboundSms => include_str!("../../../schemas/InboundSms.avsc"),
+            Kind::Correlation => include_str!("../../../schemas/Correlation.avsc"),
+            Kind::Parked => include_str!("../../../schemas/Parked.avsc"),
+            Kind::Owner => include_str!("../../../schemas/Owner.avsc"),
+            Kind::Delivery => include_str!("../../../schemas/Delivery.avsc"),
+        }
+    }
+
+    /// Its full name: how subjects by record name call it.
+    pub fn full_name(self) -> String {
+        format!("kafka_smpp.{}", self.name())
+    }
+
+    /// Its schema; `None` only if the file in `schemas/` were none, which a test excludes.
+    pub fn ours(self) -> Option<&'static Ours> {
+        static ALL: LazyLock<Vec<Option<Ours>>> =
+            LazyLock::new(|| Kind::ALL.iter().map(|kind| parse(*kind)).collect());
+        ALL.get(self as usize)?.as_ref()
+    }
+}
+
+fn parse(kind: Kind) -> Option<Ours> {
+    let text = kind.schema_text();
+    // Once for each kind in a process: they live as long as it does.
+    let schema: &'static Schema = Box::leak(Box::new(Schema::parse_str(text).ok()?));
+    let writer = GenericDatumWriter::builder(schema)
+        .human_readable(false)
+        .build();
+    Some(Ours {
+        text,
+        schema,
+        fingerprint: fingerprint(schema)?,
+        writer: writer.ok()?,
+    })
+}
+
+/// CRC-64-AVRO of a schema's canonical form, the least significant octet first.
+pub fn fingerprint(schema: &Schema) -> Option<[u8; 8]> {
+    schema.fingerprint::<Rabin>().bytes.try_into().ok()
+}
+
+/// A schema that was published once, and how its data are read as what the kind is now.
+pub struct Published {
+    /// Which kind.
+    pub kind: Kind,
+    /// Its fingerprint.
+    pub fingerprint: [u8; 8],
+    /// How it is read.
+    pub plan: Plan,
+}
+
+/// Every schema that was published, by this version and those before it.
+pub fn published() -> &'static [Published] {
+    static ALL: LazyLock<Vec<Published>> = LazyLock::new(|| {
+        let newest = Kind::ALL.iter().map(|kind| (*kind, kind.schema_text()));
+        let all = newest.chain(HISTORY.iter().copied());
+        all.filter_map(|(kind, text)| {
+            let schema = Schema::parse_str(text).ok()?;
+            Some(Published {
+                kind,
+                fingerprint: fingerprint(&schema)?,
+                plan: Plan::new(&schema, kind.ours()?.schema).ok()?,
+            })
+        })
+        .collect()
+    });
+    &ALL
+}
+
+/// The schemas in `schemas/history/`.
+pub const HISTORY: &[(Kind, &str)] = &[];

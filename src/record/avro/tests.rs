@@ -1,0 +1,621 @@
+//! Structs and schemas are equal, what is written reads back (here and by apache-avro's own
+//! reader), and what others write with other schemas is read as far as Avro allows.
+
+use std::collections::BTreeMap;
+
+use apache_avro::Schema;
+use apache_avro::reader::datum::GenericDatumReader;
+use apache_avro::types::Value as Avro;
+use apache_avro::writer::datum::GenericDatumWriter;
+use jiff::Timestamp;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::super::event::{self, About, PartOutcome, SendError, SendErrorKind, SubmitSmResp};
+use super::super::inbound::{DeliveryReceipt, InboundSms, NetworkError, Part, Party, Tlv};
+use super::super::internal::{Correlation, Delivery, Header, Owner, Parked, Seen};
+use super::super::keys::Position;
+use super::super::submit_sm::{Content, TagName, TlvValue, When};
+use super::*;
+
+fn at(micros: i64) -> Timestamp {
+    Timestamp::from_microsecond(1_700_000_000_000_000 + micros).unwrap()
+}
+
+fn position() -> Position {
+    Position {
+        topic: "sms.outbound".into(),
+        partition: 3,
+        offset: 1042,
+    }
+}
+
+fn raw(text: &str) -> Box<RawValue> {
+    RawValue::from_string(text.to_owned()).unwrap()
+}
+
+/// As apache-avro reads it.
+fn foreign(kind: Kind, datum: &[u8]) -> BTreeMap<String, Avro> {
+    let reader = GenericDatumReader::builder(kind.ours().unwrap().schema);
+    let value = reader.build().unwrap().read_value(&mut &*datum).unwrap();
+    let Avro::Record(fields) = value else {
+        panic!("no record")
+    };
+    fields.into_iter().collect()
+}
+
+/// A record in which everything is set: each of its fields is in the schema, and the other way
+/// round; and both of its forms say the same.
+fn everything<T: Record>(record: &T) {
+    let mut datum = Vec::new();
+    write(record, &mut datum).unwrap();
+    for (name, value) in foreign(T::KIND, &datum) {
+        let unset = matches!(&value, Avro::Union(0, null) if **null == Avro::Null)
+            || value == Avro::Array(Vec::new());
+        // What an event says of its own mutilation is not of the struct.
+        assert!(
+            !unset || name == "error",
+            "{}: nothing sets {name}",
+            T::KIND.name()
+        );
+    }
+    same(record, &datum);
+}
+
+/// What JSON says, and nothing else, stands in the datum.
+fn same<T: Record>(record: &T, datum: &[u8]) {
+    let plan = Plan::as_written(T::KIND.ours().unwrap().schema).unwrap();
+    let written = serde_json::to_value(record).unwrap();
+    let mut shown = shown(&plan, datum).unwrap();
+    let Value::Object(fields) = &mut shown else {
+        panic!("no record")
+    };
+    for (name, value) in written.as_object().unwrap() {
+        let avro = fields.remove(name.trim_end_matches("_hex"));
+        let avro = avro.unwrap_or_else(|| panic!("{name} is lost"));
+        alike(name, value, &avro);
+    }
+    let defaults = |v: &Value| v.is_null() || *v == json!(false) || *v == json!([]);
+    fields.retain(|name, value| !(defaults(value) || name == "service_type" && *value == ""));
+    assert!(fields.is_empty(), "JSON does not say {fields:?}");
+}
+
+fn alike(name: &str, json: &Value, avro: &Value) {
+    match (json, avro) {
+        (Value::Object(json), Value::Object(avro)) => {
+            for (name, value) in json {
+                let name = if name == "hex" { "value" } else { name };
+                alike(name, value, &avro[name]);
+            }
+        }
+        (Value::Array(json), Value::Array(avro)) => {
+            assert_eq!(json.len(), avro.len(), "{name}");
+            json.iter().zip(avro).for_each(|(j, a)| alike(name, j, a));
+        }
+        (Value::String(json), Value::String(avro)) if json != avro => {
+            let time = |text: &str| text.parse::<Timestamp>().ok();
+            let octets = || {
+                use ::base64::Engine as _;
+                let octets = ::base64::engine::general_purpose::STANDARD.decode(json);
+                octets.map(|o| crate::record::form::Hex(&o).to_string())
+            };
+            let equal = time(json).is_some_and(|t| Some(t) == time(avro))
+                || octets().is_ok_and(|hex| hex == *avro);
+            assert!(equal, "{name}: {json} is not {avro}");
+        }
+        (json, Value::String(text)) if name == "extra_data" => {
+            assert_eq!(&json.to_string(), text);
+        }
+        _ => assert_eq!(json, avro, "{name}"),
+    }
+}
+
+fn about<'a>(record: &'a Position, extra: Option<&'a RawValue>) -> About<'a> {
+    let full = extra.is_some();
+    About {
+        log_id: "order-7",
+        extra_data: extra,
+        terminal: true,
+        attempt: 2,
+        possible_duplicate: full,
+        late: full,
+        record,
+        esme: "acme",
+        bind: full.then_some("acme-3.0"),
+        source: full.then_some("ACME"),
+        destination: full.then_some("+41791234567"),
+    }
+}
+
+fn parts<'a>(full: bool) -> Vec<event::Part<'a>> {
+    let outcomes = [PartOutcome::Accepted, PartOutcome::NotSent];
+    let parts = outcomes.iter().map(|outcome| event::Part {
+        part: 1,
+        outcome: *outcome,
+        message_id: (*outcome == PartOutcome::Accepted).then_some("7F"),
+        command_status: Some(0),
+        command_status_name: Some("ESME_ROK".to_owned()),
+    });
+    parts.filter(|_| full).collect()
+}
+
+#[test]
+fn results_are_the_same_in_both_forms() {
+    let (record, extra) = (position(), raw(r#"{"b":1.5}"#));
+    for extra in [Some(&*extra), None] {
+        let response = SubmitSmResp {
+            kind: "GenericNack",
+            about: about(&record, extra),
+            accepted: false,
+            command_status: 0x401,
+            command_status_name: "0x00000401",
+            message_id: "4F2A",
+            submitted_at: at(1),
+            responded_at: at(2),
+            truncated: extra.is_some(),
+            part: extra.map(|_| 2),
+            parts: parts(extra.is_some()),
+        };
+        let full = extra.is_some();
+        let error = SendError {
+            name: "SendError",
+            about: about(&record, extra),
+            kind: SendErrorKind::OutcomeUnknown,
+            error: "no answer",
+            field: full.then_some("destination"),
+            command_status: full.then_some(8),
+            command_status_name: full.then_some("ESME_RSYSERR"),
+            original: full.then_some(b"\x00\xff"),
+            at: at(3),
+            parts: parts(full),
+        };
+        if full {
+            everything(&response);
+            everything(&error);
+        }
+        same(&response, &written(&response));
+        same(&error, &written(&error));
+    }
+}
+
+fn written<T: Record>(record: &T) -> Vec<u8> {
+    let mut datum = Vec::new();
+    write(record, &mut datum).unwrap();
+    datum
+}
+
+#[test]
+fn receipts_and_inbound_messages_are_the_same_in_both_forms() {
+    let (record, extra) = (position(), raw("17"));
+    let tlvs = vec![Tlv {
+        tag: 0x0427,
+        name: Some("message_state"),
+        value: &[2],
+    }];
+    everything(&DeliveryReceipt {
+        kind: "DeliveryReceipt",
+        log_id: Some("order-7"),
+        extra_data: Some(&extra),
+        correlated: true,
+        terminal: false,
+        attempt: Some(1),
+        record: Some(&record),
+        part: Some(2),
+        esme: "acme",
+        bind: Some("acme-0.0"),
+        message_id: "7F",
+        state: "UNDELIVERABLE",
+        is_final: true,
+        overdue: true,
+        stat: Some("UNDELIV"),
+        err: Some("0A7"),
+        network_error_code: Some(NetworkError {
+            network: 3,
+            code: 27,
+        }),
+        submit_date: Some("2026-01-02T03:04:00"),
+        done_date: Some("2026-01-02T03:05:00"),
+        text: Some("Dear"),
+        source: Some("ACME"),
+        destination: Some("4179"),
+        submitted_at: Some(at(1)),
+        received_at: Some(at(2)),
+        short_message_hex: Some(b"id:7F"),
+        tlvs: tlvs.clone(),
+    });
+    let least = DeliveryReceipt {
+        kind: "DeliveryReceipt",
+        state: "OVERDUE",
+        ..DeliveryReceipt::default()
+    };
+    same(&least, &written(&least));
+    let whole = InboundSms {
+        kind: "InboundSms",
+        esme: "acme",
+        bind: "acme-0.0",
+        command: "deliver_sm",
+        source: Party {
+            number: "4179",
+            ton: 1,
+            npi: 1,
+        },
+        destination: Party::default(),
+        text: Some("Ж"),
+        octets: &[4, 0x16],
+        udh: Some(&[5, 0, 3, 42, 3, 2]),
+        data_coding: 8,
+        esm_class: 0x40,
+        protocol_id: 1,
+        priority_flag: 2,
+        service_type: "CMT",
+        tlvs,
+        concatenation: Some(Part {
+            reference: 42,
+            total: 3,
+            part: 2,
+        }),
+        error: Some("wrong"),
+        pdu: Some(&[0, 0, 0, 16]),
+        possible_duplicate: true,
+        received_at: at(5),
+    };
+    everything(&whole);
+    let least = InboundSms {
+        text: None,
+        udh: None,
+        service_type: "",
+        tlvs: Vec::new(),
+        concatenation: None,
+        error: None,
+        pdu: None,
+        possible_duplicate: false,
+        ..whole
+    };
+    same(&least, &written(&least));
+}
+
+fn correlation() -> Correlation {
+    Correlation {
+        esme: "acme".into(),
+        message_id: "7F".into(),
+        log_id: "a".into(),
+        extra_data: Some(raw(r#""a string \u0031""#)),
+        record: position(),
+        part: Some(2),
+        attempt: 1,
+        submitted_at: at(6),
+        source: Some("ACME".into()),
+        destination: Some("+4179".into()),
+        headers: vec![
+            Header {
+                key: "traceparent".into(),
+                value: Some(b"00".to_vec()),
+            },
+            Header {
+                key: "empty".into(),
+                value: None,
+            },
+        ],
+        seen: vec![Seen {
+            state: 1,
+            digest: u32::MAX,
+        }],
+        final_at: Some(at(7)),
+    }
+}
+
+#[test]
+fn internal_records_read_back() {
+    let delivery = Delivery {
+        esme: "acme".into(),
+        bind: "acme-0".into(),
+        received_at: at(0),
+        pdu: vec![0, 255],
+    };
+    let parked = Parked {
+        delivery: delivery.clone(),
+        published_at: Some(at(1)),
+    };
+    let owner = Owner {
+        nonce: "n".into(),
+        writer: "w".into(),
+    };
+    everything(&delivery);
+    everything(&owner);
+    fn back<T: Record + DeserializeOwned>(record: &T) -> T {
+        let schema = T::KIND.ours().unwrap().schema;
+        let plan = Plan::new(schema, schema).unwrap();
+        super::record(&plan, &written(record)).unwrap()
+    }
+    assert_eq!(back(&delivery), delivery);
+    assert_eq!(back(&parked), parked);
+    assert_eq!(back(&owner), owner);
+    let mut memory = correlation();
+    let forms = |c: &Correlation| serde_json::to_string(c).unwrap();
+    assert_eq!(forms(&back(&memory)), forms(&memory));
+    let set = foreign(Kind::Correlation, &written(&memory));
+    assert!(
+        set.values()
+            .filter(|v| matches!(v, Avro::Union(0, _)))
+            .count()
+            == 1
+    );
+    memory = Correlation {
+        extra_data: None,
+        part: None,
+        source: None,
+        destination: None,
+        headers: Vec::new(),
+        seen: Vec::new(),
+        final_at: None,
+        ..memory
+    };
+    assert_eq!(forms(&back(&memory)), forms(&memory));
+}
+
+#[test]
+fn what_is_too_large_goes_without_extra_data_and_says_so_once() {
+    let datum = written(&correlation());
+    let less = reduced(Kind::Correlation, &datum, "too large").unwrap();
+    let fields = foreign(Kind::Correlation, &less);
+    assert_eq!(fields["extra_data"], Avro::Union(0, Box::new(Avro::Null)));
+    assert_eq!(fields["headers"], Avro::Array(Vec::new()));
+    assert_eq!(fields["log_id"], Avro::String("a".into()));
+    assert_eq!(reduced(Kind::Correlation, &less, "too large"), None);
+}
+
+/// A message in which everything is set.
+const WHOLE: &str = r#"{"log_id":"a","extra_data":{"b" : 1.50},"short_message":{"hex":"00ff"},
+    "message_payload":"p","source":{"number":"ACME","ton":5,"npi":0},"destination":"+4179",
+    "service_type":"CMT","esm_class":1,"protocol_id":2,"priority_flag":3,
+    "schedule_delivery_time":"2026-03-01T09:00:00Z","validity_period":"PT1H30M",
+    "registered_delivery":1,"replace_if_present_flag":1,"data_coding":4,"encoding":"binary",
+    "sm_default_msg_id":9,"tlvs":[{"tag":522,"value":5000},{"tag":"0x1401","value":{"hex":"0a"}},
+    {"tag":"source_port","value":"x"},{"tag":1,"value":true}],"auto_message_payload":false,
+    "udh":{"hex":"0401020000"},"segmentation":{"method":"sar","max_parts":4,"on_too_long":"truncate"},
+    "error_handling":"replace","in_doubt":"resend","max_resends":7,
+    "expires_at":"2026-03-01T10:00:00.5Z"}"#;
+
+fn ours_plan() -> Plan {
+    let schema = Kind::SubmitSm.ours().unwrap().schema;
+    Plan::new(schema, schema).unwrap()
+}
+
+#[test]
+fn a_message_is_the_same_in_both_forms() {
+    let before = crate::record::json::submit_sm(WHOLE.as_bytes()).unwrap();
+    let datum = submit_sm_datum(&before).unwrap();
+    let plan = ours_plan();
+    let after = submit_sm(&plan, &datum).unwrap();
+    assert_eq!(format!("{after:?}"), format!("{before:?}"));
+    for (name, value) in foreign(Kind::SubmitSm, &datum) {
+        assert_ne!(value, Avro::Union(0, Box::new(Avro::Null)), "{name}");
+    }
+    let least = crate::record::json::submit_sm(br#"{"destination":"1"}"#).unwrap();
+    let datum = submit_sm_datum(&least).unwrap();
+    let after = submit_sm(&plan, &datum).unwrap();
+    assert_eq!(format!("{after:?}"), format!("{least:?}"));
+}
+
+#[test]
+fn every_field_of_the_schema_is_one_of_the_record_and_the_other_way_round() {
+    let Schema::Record(schema) = Kind::SubmitSm.ours().unwrap().schema else {
+        panic!("no record")
+    };
+    let known = crate::record::read::Reader::names();
+    for field in &schema.fields {
+        assert!(
+            known.contains(&&*field.name),
+            "nothing reads {}",
+            field.name
+        );
+        assert!(
+            field.default.is_some() || field.name == "destination",
+            "{} is optional and has no default",
+            field.name
+        );
+    }
+    // The others are aiosmpplib's, and those that the record's own name stands for.
+    let json_only = [
+        "type",
+        "__smpp_command__",
+        "optional_params",
+        "sequence_num",
+        "command_status",
+        "_default_encoding",
+        "_custom_codecs",
+        "_encoded_message",
+    ];
+    for name in known.iter().filter(|name| !json_only.contains(name)) {
+        assert!(schema.lookup.contains_key(*name), "the schema lacks {name}");
+    }
+}
+
+fn writers(fields: &str) -> Schema {
+    let text = format!(r#"{{"type":"record","name":"com.acme.Sms","fields":[{fields}]}}"#);
+    Schema::parse_str(&text).unwrap()
+}
+
+fn foreign_datum(schema: &Schema, fields: &[(&str, Avro)]) -> Vec<u8> {
+    let fields = fields.iter().cloned().map(|(n, v)| (n.to_owned(), v));
+    let writer = GenericDatumWriter::builder(schema).build().unwrap();
+    (writer.write_value_to_vec(Avro::Record(fields.collect()))).unwrap()
+}
+
+const ADDRESS: &str =
+    r#"{"type":"record","name":"To","fields":[{"name":"number","type":"string"}]}"#;
+
+fn to(number: &str) -> Avro {
+    Avro::Record(vec![("number".into(), Avro::String(number.into()))])
+}
+
+#[test]
+fn producers_with_schemas_of_their_own_are_read() {
+    // Other order, fields of their own, numbers of other sizes, no unions, milliseconds.
+    let schema = writers(&format!(
+        r#"{{"name":"campaign","type":{{"type":"map","values":["null",{ADDRESS}]}}}},
+           {{"name":"max_resends","type":"long"}},
+           {{"name":"short_message","type":"string"}},
+           {{"name":"expires_at","type":{{"type":"long","logicalType":"timestamp-millis"}}}},
+           {{"name":"in_doubt","type":{{"type":"enum","name":"D","symbols":["ask","resend"]}}}},
+           {{"name":"destination","type":"To"}}"#
+    ));
+    let plan = Plan::new(&schema, Kind::SubmitSm.ours().unwrap().schema).unwrap();
+    let campaign = Avro::Map([("x".to_owned(), Avro::Union(1, Box::new(to("y"))))].into());
+    let datum = |resends: i64, doubt: (u32, &str)| {
+        foreign_datum(
+            &schema,
+            &[
+                ("campaign", campaign.clone()),
+                ("max_resends", Avro::Long(resends)),
+                ("short_message", Avro::String("hi".into())),
+                ("expires_at", Avro::TimestampMillis(1_700_000_000_123)),
+                ("in_doubt", Avro::Enum(doubt.0, doubt.1.into())),
+                ("destination", to("+4179")),
+            ],
+        )
+    };
+    let octets = datum(3, (1, "resend"));
+    let record = submit_sm(&plan, &octets).unwrap();
+    assert_eq!(record.destination.number, "+4179");
+    assert_eq!(record.short_message, Some(Content::Text("hi".into())));
+    assert_eq!(record.max_resends, Some(3));
+    assert_eq!(record.in_doubt, Some(crate::settings::InDoubt::Resend));
+    assert_eq!(
+        record.expires_at.unwrap().as_millisecond(),
+        1_700_000_000_123
+    );
+    let newer = datum(0, (0, "ask"));
+    let default = submit_sm(&plan, &newer).unwrap().in_doubt;
+    assert_eq!(
+        default,
+        Some(crate::settings::InDoubt::Report),
+        "the enum's default"
+    );
+    let wrong = datum(300, (1, "resend"));
+    let error = submit_sm(&plan, &wrong).unwrap_err();
+    assert_eq!(error.field.as_deref(), Some("max_resends"));
+}
+
+#[test]
+fn schemas_that_could_never_be_read_say_why() {
+    let ours = Kind::SubmitSm.ours().unwrap().schema;
+    let error = |fields: &str| Plan::new(&writers(fields), ours).unwrap_err().0;
+    assert_eq!(
+        error(r#"{"name":"short_message","type":"string"}"#),
+        "field destination is missing"
+    );
+    assert_eq!(
+        error(r#"{"name":"destination","type":"string"}"#),
+        "destination: string is not record"
+    );
+    assert_eq!(
+        error(r#"{"name":"esm_class","type":"boolean"}"#),
+        "esm_class: boolean is not int"
+    );
+}
+
+#[test]
+fn a_branch_that_cannot_be_read_matters_only_if_it_comes() {
+    let schema = writers(&format!(
+        r#"{{"name":"destination","type":{ADDRESS}}},
+           {{"name":"log_id","type":["string","double"]}}"#
+    ));
+    let plan = Plan::new(&schema, Kind::SubmitSm.ours().unwrap().schema).unwrap();
+    let with = |branch: u32, id: Avro| {
+        let id = Avro::Union(branch, Box::new(id));
+        foreign_datum(&schema, &[("destination", to("1")), ("log_id", id)])
+    };
+    let good = with(0, Avro::String("a".into()));
+    assert_eq!(
+        submit_sm(&plan, &good).unwrap().log_id.as_deref(),
+        Some("a")
+    );
+    let bad = with(1, Avro::Double(1.0));
+    let error = submit_sm(&plan, &bad).unwrap_err();
+    assert_eq!(error.text, "log_id: double is not string");
+}
+
+#[test]
+fn a_recursive_schema_is_read_and_its_depth_is_bounded() {
+    let schema = writers(&format!(
+        r#"{{"name":"next","type":["null",{{"type":"record","name":"Node","fields":[{{"name":"next","type":["null","Node"]}}]}}]}},
+           {{"name":"destination","type":{ADDRESS}}}"#
+    ));
+    let plan = Plan::new(&schema, Kind::SubmitSm.ours().unwrap().schema).unwrap();
+    let nested = |depth: usize| [vec![2; depth], vec![0, 2, b'1']].concat();
+    let shallow = nested(4);
+    assert_eq!(submit_sm(&plan, &shallow).unwrap().destination.number, "1");
+    let deep = nested(1_000_000);
+    let error = submit_sm(&plan, &deep).unwrap_err();
+    assert!(error.text.contains("levels deep"), "{}", error.text);
+}
+
+#[test]
+fn times_and_durations_of_a_message() {
+    let json = br#"{"destination":"1","validity_period":90,"schedule_delivery_time":"P1D"}"#;
+    let record = crate::record::json::submit_sm(json).unwrap();
+    let datum = submit_sm_datum(&record).unwrap();
+    let plan = ours_plan();
+    let read = submit_sm(&plan, &datum).unwrap();
+    assert_eq!(read.validity_period, record.validity_period);
+    assert!(matches!(read.schedule_delivery_time, Some(When::After(d)) if d.as_hours() == 24));
+}
+
+#[test]
+fn fingerprints_are_those_of_the_specification() {
+    // Avro 1.12, "Schema Fingerprints": CRC-64-AVRO of "int" is 0x7275d51a3f395c8f.
+    let int = Schema::parse_str(r#""int""#).unwrap();
+    assert_eq!(
+        fingerprint(&int).unwrap(),
+        0x7275_d51a_3f39_5c8f_u64.to_le_bytes()
+    );
+}
+
+#[test]
+fn every_published_schema_is_read_and_every_kind_has_one() {
+    let published = published();
+    assert_eq!(published.len(), Kind::ALL.len() + HISTORY.len());
+    for kind in Kind::ALL {
+        let print = kind.ours().unwrap().fingerprint;
+        assert!(
+            published
+                .iter()
+                .any(|p| (p.kind, p.fingerprint) == (kind, print))
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_octets_make_it_panic(octets in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = submit_sm(&ours_plan(), &octets);
+        for kind in Kind::ALL {
+            let plan = Plan::as_written(kind.ours().unwrap().schema).unwrap();
+            let _ = shown(&plan, &octets);
+        }
+    }
+
+    #[test]
+    fn any_message_reads_back(
+        id in any::<String>(),
+        text in any::<String>(),
+        octets in any::<Vec<u8>>(),
+        n in any::<u32>(),
+        flag in any::<Option<bool>>(),
+    ) {
+        use super::super::submit_sm::{Address, SubmitSm, Tlv};
+        let record = SubmitSm {
+            log_id: Some(id.clone()).filter(|id| !id.is_empty()).map(Into::into),
+            short_message: Some(Content::Octets(octets)),
+            destination: Address { number: text.into(), ton: Some(n as u8), npi: None },
+            tlvs: vec![Tlv { tag: TagName::Number(n as u16), value: TlvValue::Number(n.into()) }],
+            auto_message_payload: flag,
+            ..SubmitSm::default()
+        };
+        let datum = submit_sm_datum(&record).unwrap();
+        let plan = ours_plan();
+        let read = submit_sm(&plan, &datum).unwrap();
+        prop_assert_eq!(format!("{read:?}"), format!("{record:?}"));
+    }
+}
