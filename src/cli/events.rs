@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::broker::{failed, partitions, reader, watermarks};
 use super::{Code, Failure};
 use crate::config::Config;
+use crate::record::codec::Codec;
 
 /// Where reading begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,7 @@ pub(super) enum From {
 /// Reads events of some topics as they are committed.
 pub(super) struct Reader {
     consumer: BaseConsumer,
+    codecs: Vec<(String, Codec)>,
 }
 
 /// One event.
@@ -58,7 +60,11 @@ impl Reader {
         consumer
             .assign(&list)
             .map_err(failed("the result topics cannot be read"))?;
-        Ok(Reader { consumer })
+        let codec = |topic: &&str| ((*topic).to_owned(), config.codec(topic));
+        Ok(Reader {
+            consumer,
+            codecs: topics.iter().map(codec).collect(),
+        })
     }
 
     /// The next event, or `None` if there is none within `patience`.
@@ -70,14 +76,24 @@ impl Reader {
                 None => return Ok(None),
                 Some(Ok(message)) => {
                     let octets = message.payload().unwrap_or_default();
-                    return Ok(Some(Event {
-                        text: String::from_utf8_lossy(octets).into_owned(),
-                        value: serde_json::from_slice(octets).unwrap_or(Value::Null),
-                    }));
+                    return Ok(Some(self.event(message.topic(), octets)));
                 }
                 Some(Err(error)) => passing(error)?,
             }
         }
+    }
+}
+
+impl Reader {
+    fn event(&self, topic: &str, octets: &[u8]) -> Event {
+        let codec = self.codecs.iter().find(|(name, _)| name == topic);
+        let shown = codec.and_then(|(_, codec)| codec.shown(octets).ok());
+        let value = shown.unwrap_or(Value::Null);
+        let text = match std::str::from_utf8(octets) {
+            Ok(text) if text.starts_with('{') => text.to_owned(),
+            _ => value.to_string(),
+        };
+        Event { text, value }
     }
 }
 

@@ -13,6 +13,7 @@ use super::events::{Event, From, Reader, topics};
 use super::output::line;
 use super::{Code, Failure, Source};
 use crate::config::{Config, Esme};
+use crate::record::codec::Codec;
 use crate::settings::Time;
 
 /// Put a message onto an outbound topic
@@ -79,7 +80,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         .map(|_| Reader::open(&config, &topics(&config, &[])?, From::End))
         .transpose()?;
     let key = args.key.as_ref().or(args.to.as_ref());
-    let position = produce(&config, topic, key.map(String::as_str), &record)?;
+    let value = Codec::new(config.formats.outbound)
+        .from_json(&record)
+        .map_err(|wrong| Failure::new(Code::Data, wrong.to_string()))?;
+    let position = produce(&config, topic, key.map(String::as_str), &value)?;
     let log_id = log_id.unwrap_or(position.clone());
     line(format_args!("{topic} {position} log_id={log_id}"))?;
     match (reader, args.wait) {

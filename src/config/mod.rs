@@ -5,6 +5,7 @@
 
 mod esme;
 mod example;
+mod formats;
 mod kafka;
 mod load;
 mod log;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub use esme::{BindMode, Binds, Esme, InterfaceVersion};
 pub use example::{example, schema};
+pub use formats::Formats;
 pub use kafka::{GroupProtocol, Kafka, Property};
 pub use load::{PREFIX, load, parse};
 pub use log::{Log, LogFormat};
@@ -42,6 +44,8 @@ pub struct Config {
     pub kafka: Kafka,
     /// Names of the topics beside the outbound ones, which belong to each ESME.
     pub topics: Topics,
+    /// How values are written on each topic.
+    pub formats: Formats,
     /// How outbound records become submit_sm and results.
     pub submit: submit::Settings,
     /// How receipts find the messages they belong to.
@@ -58,6 +62,7 @@ impl Default for Config {
             shutdown_timeout: Time::seconds(15),
             kafka: Kafka::default(),
             topics: Topics::default(),
+            formats: Formats::default(),
             submit: submit::Settings::default(),
             correlate: correlate::Settings::default(),
             log: Log::default(),

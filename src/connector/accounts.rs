@@ -7,6 +7,7 @@ use crate::deliver::{self, Deliver};
 use crate::esme::{self, Mode};
 use crate::kafka::cluster::Survey;
 use crate::record::codec::Codec;
+use crate::record::format::Format;
 use crate::record::submit_sm;
 use crate::smpp::text::{Alphabet, Encoding};
 use crate::submit::account::{self, Account};
@@ -20,14 +21,14 @@ pub fn all(config: &Config, survey: &Survey, deliver: &Deliver) -> Vec<Arc<Accou
         .map(|esme| {
             let total = esme.leases().and_then(|t| survey.partitions.get(t));
             Arc::new(Account::new(
-                options(esme, deliver),
+                options(esme, config.formats.outbound, deliver),
                 total.copied().unwrap_or(0),
             ))
         })
         .collect()
 }
 
-fn options(esme: &Esme, deliver: &Deliver) -> account::Options {
+fn options(esme: &Esme, outbound: Format, deliver: &Deliver) -> account::Options {
     let topics = match &esme.lease_topic {
         Some(topic) if esme.outbound.is_empty() => std::slice::from_ref(topic),
         _ => &esme.outbound[..],
@@ -57,7 +58,7 @@ fn options(esme: &Esme, deliver: &Deliver) -> account::Options {
         max_tps_per_bind: limit(esme.max_tps_per_bind),
         response_ids: esme.message_id.response,
         max_partitions: esme.max_partitions(),
-        codec: Codec::default(),
+        codec: Codec::new(outbound),
         defaults: defaults(esme),
         inbound: Arc::new(move |bind: &str| deliver.bind(receiver.clone(), bind)),
     }

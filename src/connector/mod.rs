@@ -18,7 +18,6 @@ use crate::config::Config;
 use crate::correlate::{self, Correlator};
 use crate::deliver::{self, Deliver};
 use crate::kafka::cluster::{Survey, survey};
-use crate::record::codec::Codecs;
 use crate::submit::account::Account;
 use crate::submit::events::Events;
 use crate::submit::{self, Submit};
@@ -188,7 +187,7 @@ fn submit_options(
             errors: config.topics.errors.as_str().into(),
             correlation: config.topics.correlation.as_str().into(),
             correlation_partitions,
-            codecs: Codecs::default(),
+            codecs: config.formats.codecs(),
         },
         results: vec![
             config.topics.responses.clone(),
@@ -207,7 +206,7 @@ fn deliver_options(config: &Config, partitions: i32) -> deliver::Options {
         deliveries: config.topics.deliveries.as_str().into(),
         partitions,
         inbound: config.topics.inbound.as_str().into(),
-        codecs: Codecs::default(),
+        codecs: config.formats.codecs(),
         waiting: WAITING,
         patience: patience.max(Duration::from_secs(1)),
     }
@@ -224,7 +223,7 @@ fn correlate_options(config: &Config, process: &str) -> correlate::Options {
             deliveries: config.topics.deliveries.as_str().into(),
             correlation: config.topics.correlation.as_str().into(),
             receipts: config.topics.receipts.as_str().into(),
-            codecs: Codecs::default(),
+            codecs: config.formats.codecs(),
         },
         settings: config.correlate.clone(),
     }

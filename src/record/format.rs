@@ -11,8 +11,10 @@ pub enum Format {
     #[default]
     Json,
     /// JSON behind the number of its schema in a Schema Registry (Confluent's wire format).
+    #[serde(skip)]
     JsonSchema,
     /// Avro behind the number of its schema in a Schema Registry (Confluent's wire format).
+    #[serde(skip)]
     Avro,
     /// Avro behind the fingerprint of its schema (Avro's single-object encoding): no registry,
     /// but only schemas of this connector, in any version up to this one.

@@ -116,3 +116,39 @@ fn main_job(smsc: &Smsc, message_id: Value) {
     assert!(cyrillic.is_some(), "UCS-2 for what GSM 03.38 cannot write");
     drop(connector);
 }
+
+#[test]
+fn outbound_and_internal_topics_in_avro() {
+    use kafka_smpp::record::codec::Codec;
+    use kafka_smpp::record::format::Format;
+
+    let smsc = Smsc::jsmpp();
+    let mut it = Deployment::new(smsc.port(), 1);
+    it.esme()["message_id"] = json!({ "response": "hex", "receipt": "decimal" });
+    let format = "avro_single_object";
+    it.config["formats"] =
+        json!({ "outbound": format, "correlation": format, "deliveries": format });
+    let _connector = it.start();
+    let text = br#"{"log_id":"a","source":"41","destination":"1000","short_message":"Hello",
+        "registered_delivery":1,"extra_data":{"order" : 7.50}}"#;
+    let value = Codec::new(Format::AvroSingleObject)
+        .from_json(text)
+        .unwrap();
+    let send = |value| Send {
+        partition: Some(0),
+        key: Some("k"),
+        value: Some(value),
+        headers: &[],
+    };
+    it.kafka
+        .produce(&it.topic("outbound"), &[send(&value), send(&text[..])]);
+    let results = it.results(2);
+    assert_eq!(results["a"]["accepted"], true);
+    assert_eq!(results["a"]["extra_data"], json!({ "order": 7.5 }));
+    let wrong = results.values().find(|r| r["type"] == "SendError").unwrap();
+    assert_eq!(wrong["kind"], "INVALID_RECORD");
+    let receipts = it.receipts(1);
+    assert_eq!(receipts[0]["log_id"], "a");
+    assert_eq!(receipts[0]["correlated"], true);
+    assert_eq!(receipts[0]["extra_data"], json!({ "order": 7.5 }));
+}
