@@ -9,7 +9,9 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use jiff::Timestamp;
+use kafka_smpp::record::codec::Codec;
 use kafka_smpp::record::event::{About, SubmitSmResp};
+use kafka_smpp::record::format::Format;
 use kafka_smpp::record::json;
 use kafka_smpp::record::keys::Position;
 use kafka_smpp::submit::message::{Defaults, prepare};
@@ -50,6 +52,12 @@ fn records(criterion: &mut Criterion) {
                 prepare(&record, &defaults, &position, now).ok()
             });
         });
+        let avro = Codec::new(Format::AvroSingleObject);
+        if let Ok(value) = avro.from_json(text.as_bytes()) {
+            group.bench_function("read from Avro", |bencher| {
+                bencher.iter(|| avro.submit_sm(black_box(&value)).is_ok());
+            });
+        }
         group.finish();
     }
 }
@@ -93,6 +101,10 @@ fn events(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(1));
     group.bench_function("response", |bencher| {
         bencher.iter(|| json::to_vec(black_box(&event)));
+    });
+    let avro = Codec::new(Format::AvroSingleObject);
+    group.bench_function("response in Avro", |bencher| {
+        bencher.iter(|| avro.write(black_box(&event)));
     });
     group.finish();
 }
