@@ -10,7 +10,7 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use jiff::Timestamp;
 use kafka_smpp::record::codec::Codec;
-use kafka_smpp::record::event::{About, SubmitSmResp};
+use kafka_smpp::record::event::{About, Details, SubmitSmResp};
 use kafka_smpp::record::format::Format;
 use kafka_smpp::record::json;
 use kafka_smpp::record::keys::Position;
@@ -44,11 +44,11 @@ fn records(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(name);
         group.throughput(Throughput::Elements(1));
         group.bench_function("read", |bencher| {
-            bencher.iter(|| json::submit_sm(black_box(text.as_bytes())).is_ok());
+            bencher.iter(|| json::outbound(black_box(text.as_bytes())).is_ok());
         });
         group.bench_function("read and prepare", |bencher| {
             bencher.iter(|| {
-                let record = json::submit_sm(black_box(text.as_bytes())).ok()?;
+                let record = json::outbound(black_box(text.as_bytes())).ok()?;
                 prepare(&record, &defaults, &position, now).ok()
             });
         });
@@ -96,6 +96,7 @@ fn events(criterion: &mut Criterion) {
         truncated: false,
         part: None,
         parts: Vec::new(),
+        details: Details::default(),
     };
     let mut group = criterion.benchmark_group("event");
     group.throughput(Throughput::Elements(1));

@@ -91,6 +91,11 @@ pub struct Esme {
     /// text, else UCS-2.
     #[schemars(example = &"ucs2")]
     pub encoding: Option<String>,
+    /// National languages whose tables the GSM alphabet may be shifted to where that makes fewer
+    /// parts than UCS-2 (3GPP TS 23.038 §6.2.1.2): `turkish`, `spanish`, `portuguese`, `bengali`,
+    /// `gujarati`, `hindi`, `kannada`, `malayalam`, `oriya`, `punjabi`, `tamil`, `telugu`, `urdu`.
+    /// Not every phone knows them.
+    pub languages: Vec<String>,
     /// How texts longer than one short message are sent. A message can say otherwise in its own
     /// `segmentation`.
     pub segmentation: Segmentation,
@@ -131,6 +136,7 @@ impl Default for Esme {
             service_type: String::new(),
             registered_delivery: 1,
             encoding: None,
+            languages: Vec::new(),
             segmentation: Segmentation::default(),
             timers: Timers::default(),
             reconnect: Reconnect::default(),

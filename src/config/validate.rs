@@ -12,6 +12,7 @@ use super::kafka::{Kafka, OWNED};
 use super::problem::{Problem, nearest};
 use super::{Config, Log};
 use crate::settings::Time;
+use crate::smpp::text::national::Language;
 use crate::submit::message;
 use crate::{correlate, submit};
 
@@ -454,6 +455,11 @@ fn defaults(check: &mut Check<'_>, esme: &Esme) {
         && let Err(text) = message::encoding(encoding)
     {
         check.must(false, "encoding", format_args!("{encoding:?}"), &text);
+    }
+    for language in &esme.languages {
+        let good = Language::from_name(language).is_some();
+        let text = "a language with tables in 3GPP TS 23.038, such as \"turkish\"";
+        check.must(good, "languages", format_args!("{language:?}"), text);
     }
     let parts = esme.segmentation.max_parts;
     check.must(parts > 0, "segmentation.max_parts", parts, "from 1 to 255");

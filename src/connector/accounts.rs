@@ -9,6 +9,7 @@ use crate::kafka::cluster::Survey;
 use crate::record::codec::Codec;
 use crate::record::format::Format;
 use crate::record::submit_sm;
+use crate::smpp::text::national::Language;
 use crate::smpp::text::{Alphabet, Encoding};
 use crate::submit::account::{self, Account};
 use crate::submit::message::{self, Defaults};
@@ -122,6 +123,9 @@ fn defaults(esme: &Esme) -> Defaults {
         service_type: esme.service_type.clone(),
         registered_delivery: esme.registered_delivery,
         encoding: encoding(esme),
+        languages: (esme.languages.iter())
+            .filter_map(|name| Language::from_name(name))
+            .collect(),
         segmentation: esme.segmentation,
     }
 }

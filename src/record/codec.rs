@@ -11,6 +11,7 @@ use super::avro::{self, Plan};
 use super::format::Format;
 use super::json::{self, Invalid};
 use super::kind::{Kind, Record};
+use super::outbound::Outbound;
 use super::submit_sm::SubmitSm;
 use super::writers::{Known, Writer, Writers};
 
@@ -196,6 +197,18 @@ impl Codec {
         Ok(match self.body(octets)? {
             Body::Json(text) => json::submit_sm(text)?,
             Body::Avro(_, plan, datum) => avro::submit_sm(plan.get(), datum)?,
+        })
+    }
+
+    /// Reads a record of an outbound topic that may be any operation.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or not yet.
+    pub fn outbound<'a>(&self, octets: &'a [u8]) -> Result<Outbound<'a>, Unread> {
+        Ok(match self.body(octets)? {
+            Body::Json(text) => json::outbound(text)?,
+            Body::Avro(_, plan, datum) => avro::submit_sm(plan.get(), datum)?.into(),
         })
     }
 

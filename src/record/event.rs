@@ -3,6 +3,7 @@
 //! Every event about an outbound record says which one ([`About`]), and whether it is the
 //! result: exactly one event of each record has `terminal: true`.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -10,6 +11,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::form::{base64_option, extra, is_false, time};
+use super::inbound::Tlv;
 use super::keys::Position;
 
 /// What all events about an outbound record have in common.
@@ -48,7 +50,7 @@ pub struct About<'a> {
 /// The SMSC's answer, on `sms.responses`.
 #[derive(Clone, Debug, Serialize)]
 pub struct SubmitSmResp<'a> {
-    /// `SubmitSmResp`, or `GenericNack`.
+    /// `SubmitSmResp`, the name of another operation's response, or `GenericNack`.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// Which record, and whether this is its result.
@@ -77,6 +79,52 @@ pub struct SubmitSmResp<'a> {
     /// What became of each part of a long message; empty if it went as one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Part<'a>>,
+    /// What only some responses say.
+    #[serde(flatten)]
+    pub details: Details<'a>,
+}
+
+/// What only some responses say.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Details<'a> {
+    /// How far the message has come, in answer to a QuerySm or QueryBroadcastSm: `ENROUTE`,
+    /// `DELIVERED`, ... (SMPP 5.0, 4.7.15); the number of a state that has no name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<Cow<'a, str>>,
+    /// When it came to its final state, as the SMSC wrote it; in RFC 3339 if that is a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub final_date: Option<String>,
+    /// The network's error code, in answer to a QuerySm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<u8>,
+    /// The recipients of a SubmitMulti that do not get it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unsuccess: Vec<Unsuccess<'a>>,
+    /// Optional parameters of the response, as they came.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tlvs: Vec<Tlv<'a>>,
+}
+
+/// A recipient that does not get a message (SMPP 3.4, 4.5.2).
+#[derive(Clone, Debug, Serialize)]
+pub struct Unsuccess<'a> {
+    /// Who.
+    pub destination: Address<'a>,
+    /// Why.
+    pub command_status: u32,
+    /// Its name.
+    pub command_status_name: String,
+}
+
+/// An address as the SMSC wrote it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Address<'a> {
+    /// Digits or letters.
+    pub number: Cow<'a, str>,
+    /// Type of number (SMPP 3.4, 5.2.5).
+    pub ton: u8,
+    /// Numbering plan indicator (SMPP 3.4, 5.2.6).
+    pub npi: u8,
 }
 
 /// A part of a long message, in the result of the whole.
@@ -233,6 +281,7 @@ mod tests {
             truncated: false,
             part: None,
             parts: Vec::new(),
+            details: Details::default(),
         };
         let text = String::from_utf8(json::to_vec(&event).unwrap()).unwrap();
         assert_eq!(

@@ -6,6 +6,7 @@ use serde::de::{DeserializeOwned, DeserializeSeed};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::outbound::{Operation, Outbound};
 use super::read::Reader;
 use super::submit_sm::SubmitSm;
 
@@ -37,16 +38,59 @@ pub struct Invalid {
 /// # Ok::<(), json::Invalid>(())
 /// ```
 pub fn submit_sm(octets: &[u8]) -> Result<SubmitSm<'_>, Invalid> {
+    read_as(octets, Operation::SubmitSm).map(|record| record.sm)
+}
+
+/// Reads a record of an outbound topic, whichever its `type` says it is; without one it is a
+/// SubmitSm.
+///
+/// ```
+/// use kafka_smpp::record::json;
+/// use kafka_smpp::record::outbound::Operation;
+///
+/// let record = json::outbound(br#"{"type": "QuerySm", "message_id": "7F"}"#)?;
+/// assert_eq!(record.operation, Operation::QuerySm);
+///
+/// let error = json::outbound(br#"{"type": "QuerySm", "short_message": "hi"}"#).unwrap_err();
+/// assert_eq!(error.field.as_deref(), Some("short_message"));
+/// # Ok::<(), json::Invalid>(())
+/// ```
+pub fn outbound(octets: &[u8]) -> Result<Outbound<'_>, Invalid> {
+    // Nearly all are SubmitSm, so that is tried before anything is known.
+    let first = read_as(octets, Operation::SubmitSm);
+    let other = match &first {
+        Ok(_) => None,
+        Err(_) => operation(octets).filter(|o| *o != Operation::SubmitSm),
+    };
+    match other {
+        Some(operation) => read_as(octets, operation),
+        None => first,
+    }
+}
+
+fn read_as(octets: &[u8], operation: Operation) -> Result<Outbound<'_>, Invalid> {
     let field = RefCell::new(None);
-    let mut from = serde_json::Deserializer::from_slice(octets);
-    let record = Reader {
+    let reader = Reader {
+        operation,
         field: &field,
         avro: false,
-    }
-    .deserialize(&mut from);
+    };
+    let mut from = serde_json::Deserializer::from_slice(octets);
+    let record = reader.deserialize(&mut from);
     record
         .and_then(|record| from.end().map(|()| record))
-        .map_err(|error| Invalid::new(octets, field.take(), &error))
+        .map_err(|error| Invalid::new(octets, operation, field.take(), &error))
+}
+
+/// The operation that a record names.
+fn operation(octets: &[u8]) -> Option<Operation> {
+    #[derive(Deserialize)]
+    struct Typed {
+        #[serde(rename = "type")]
+        name: String,
+    }
+    let typed: Typed = serde_json::from_slice(octets).ok()?;
+    Operation::from_name(&typed.name)
 }
 
 impl Invalid {
@@ -60,14 +104,19 @@ impl Invalid {
         }
     }
 
-    fn new(octets: &[u8], field: Option<String>, error: &serde_json::Error) -> Self {
+    fn new(
+        octets: &[u8],
+        operation: Operation,
+        field: Option<String>,
+        error: &serde_json::Error,
+    ) -> Self {
         let text = match (&field, octets.first()) {
             (_, None) => "the record is empty: write a JSON object".to_owned(),
             (_, Some(0)) => {
                 "not JSON: it begins with octet 0, as Avro with a schema registry does".to_owned()
             }
             (Some(field), _) => format!("{field}: {error}"),
-            (None, _) => format!("not a SubmitSm in JSON: {error}"),
+            (None, _) => format!("not a {} in JSON: {error}", operation.name()),
         };
         let identity: Identity<'_> = serde_json::from_slice(octets).unwrap_or_default();
         Invalid {

@@ -1,6 +1,8 @@
 //! What travels on topics.
 //!
 //! - [`submit_sm`]: the record that applications write;
+//! - [`outbound`]: what else they may write: questions and orders about earlier messages, other
+//!   ways of sending;
 //! - [`event`]: what became of it, on `sms.responses` and `sms.errors`;
 //! - [`inbound`]: receipts and messages from phones, on `sms.receipts` and `sms.inbound`;
 //! - [`internal`], [`keys`]: the two internal topics;
@@ -19,6 +21,7 @@ pub mod internal;
 pub mod json;
 pub mod keys;
 pub mod kind;
+pub mod outbound;
 mod read;
 pub mod submit_sm;
 mod value;

@@ -1,4 +1,4 @@
-//! Reads a [`SubmitSm`] in one pass: strictly, and saying what was wrong where.
+//! Reads an [`Outbound`] record in one pass: strictly, and saying what was wrong where.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -8,11 +8,12 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Vis
 use serde_json::value::RawValue;
 
 use super::extra;
-use super::submit_sm::{SubmitSm, When};
+use super::outbound::{Operation, Outbound};
+use super::submit_sm::When;
 use super::value::{Octet, Str, Time, Tlvs, WhenSeed, twice, unknown};
 
 macro_rules! fields {
-    ($($field:ident = $name:literal,)*) => {
+    ($($field:ident = $name:literal in $of:expr,)*) => {
         /// A field of the record.
         #[derive(Clone, Copy, PartialEq, Eq)]
         enum Field {
@@ -32,81 +33,124 @@ macro_rules! fields {
             const fn name(self) -> &'static str {
                 Self::NAMES[self as usize]
             }
+
+            /// The operations that have it, as bits.
+            const fn operations(self) -> u16 {
+                match self {
+                    $(Field::$field => $of,)*
+                }
+            }
         }
     };
 }
 
+impl Field {
+    const fn is_of(self, operation: Operation) -> bool {
+        self.operations() & operation.bit() != 0
+    }
+
+    fn names_of(operation: Operation) -> Vec<&'static str> {
+        let names = Self::NAMES.iter().copied();
+        let of = |name: &&str| Field::from_name(name).is_some_and(|f| f.is_of(operation));
+        names.filter(of).collect()
+    }
+}
+
+// Sets of operations.
+const SUBMIT: u16 = Operation::SubmitSm.bit();
+const MULTI: u16 = Operation::SubmitMulti.bit();
+const DATA: u16 = Operation::DataSm.bit();
+const REPLACE: u16 = Operation::ReplaceSm.bit();
+const BROADCAST: u16 = Operation::BroadcastSm.bit();
+const CANCEL: u16 = Operation::CancelSm.bit();
+const QUERY: u16 = Operation::QuerySm.bit();
+const OF_BROADCASTS: u16 = Operation::QueryBroadcastSm.bit() | Operation::CancelBroadcastSm.bit();
+/// Those with a text.
+const TEXT: u16 = SUBMIT | MULTI | DATA | REPLACE | BROADCAST;
+const ALL: u16 = TEXT | CANCEL | QUERY | OF_BROADCASTS;
+
 fields! {
-    LogId = "log_id",
-    ExtraData = "extra_data",
-    ShortMessage = "short_message",
-    MessagePayload = "message_payload",
-    Source = "source",
-    Destination = "destination",
-    ServiceType = "service_type",
-    EsmClass = "esm_class",
-    ProtocolId = "protocol_id",
-    PriorityFlag = "priority_flag",
-    ScheduleDeliveryTime = "schedule_delivery_time",
-    ValidityPeriod = "validity_period",
-    RegisteredDelivery = "registered_delivery",
-    ReplaceIfPresentFlag = "replace_if_present_flag",
-    DataCoding = "data_coding",
-    Encoding = "encoding",
-    SmDefaultMsgId = "sm_default_msg_id",
-    Tlvs = "tlvs",
-    AutoMessagePayload = "auto_message_payload",
-    Udh = "udh",
-    Segmentation = "segmentation",
-    ErrorHandling = "error_handling",
-    InDoubt = "in_doubt",
-    MaxResends = "max_resends",
-    ExpiresAt = "expires_at",
-    Type = "type",
+    LogId = "log_id" in ALL,
+    ExtraData = "extra_data" in ALL,
+    ShortMessage = "short_message" in TEXT,
+    MessagePayload = "message_payload" in TEXT,
+    Source = "source" in ALL,
+    Destinations = "destinations" in MULTI,
+    MessageId = "message_id" in ALL & !(SUBMIT | MULTI | DATA),
+    Destination = "destination" in SUBMIT | DATA | CANCEL,
+    ServiceType = "service_type" in ALL & !(QUERY | REPLACE | Operation::QueryBroadcastSm.bit()),
+    EsmClass = "esm_class" in SUBMIT | MULTI | DATA,
+    ProtocolId = "protocol_id" in SUBMIT | MULTI,
+    PriorityFlag = "priority_flag" in SUBMIT | MULTI | BROADCAST,
+    ScheduleDeliveryTime = "schedule_delivery_time" in TEXT & !DATA,
+    ValidityPeriod = "validity_period" in TEXT & !DATA,
+    RegisteredDelivery = "registered_delivery" in TEXT & !BROADCAST,
+    ReplaceIfPresentFlag = "replace_if_present_flag" in SUBMIT | MULTI | BROADCAST,
+    DataCoding = "data_coding" in TEXT & !REPLACE,
+    Encoding = "encoding" in TEXT,
+    SmDefaultMsgId = "sm_default_msg_id" in TEXT & !DATA,
+    Tlvs = "tlvs" in TEXT | OF_BROADCASTS,
+    AutoMessagePayload = "auto_message_payload" in SUBMIT,
+    Udh = "udh" in SUBMIT | MULTI | DATA,
+    Segmentation = "segmentation" in SUBMIT,
+    ErrorHandling = "error_handling" in TEXT,
+    InDoubt = "in_doubt" in ALL,
+    MaxResends = "max_resends" in ALL,
+    ExpiresAt = "expires_at" in ALL,
+    Type = "type" in ALL,
     // aiosmpplib's own.
-    Command = "__smpp_command__",
-    OptionalParams = "optional_params",
-    SequenceNum = "sequence_num",
-    CommandStatus = "command_status",
-    DefaultEncoding = "_default_encoding",
-    CustomCodecs = "_custom_codecs",
-    EncodedMessage = "_encoded_message",
+    Command = "__smpp_command__" in SUBMIT,
+    OptionalParams = "optional_params" in SUBMIT,
+    SequenceNum = "sequence_num" in SUBMIT,
+    CommandStatus = "command_status" in SUBMIT,
+    DefaultEncoding = "_default_encoding" in SUBMIT,
+    CustomCodecs = "_custom_codecs" in SUBMIT,
+    EncodedMessage = "_encoded_message" in SUBMIT,
 }
 
 /// Reads a record; `field` says afterwards, if that failed, which field was to blame.
 pub(super) struct Reader<'r> {
+    pub operation: Operation,
     pub field: &'r RefCell<Option<String>>,
     /// Whether it reads Avro, where extra_data is text.
     pub avro: bool,
 }
 
 impl<'de> DeserializeSeed<'de> for Reader<'_> {
-    type Value = SubmitSm<'de>;
+    type Value = Outbound<'de>;
 
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<SubmitSm<'de>, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Outbound<'de>, D::Error> {
         from.deserialize_map(self)
     }
 }
 
 impl<'de> Visitor<'de> for Reader<'_> {
-    type Value = SubmitSm<'de>;
+    type Value = Outbound<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.avro {
-            true => "a record with the fields of a SubmitSm",
-            false => "a JSON object with the fields of a SubmitSm",
-        })
+        let what = match self.avro {
+            true => "record",
+            false => "JSON object",
+        };
+        write!(f, "a {what} with the fields of a {}", self.operation.name())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SubmitSm<'de>, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Outbound<'de>, A::Error> {
+        let operation = self.operation;
         let mut reading = Reading {
             avro: self.avro,
             ..Reading::default()
         };
+        reading.record.operation = operation;
         while let Some(Str(name)) = map.next_key()? {
-            let Some(field) = Field::from_name(&name) else {
+            let known = Field::from_name(&name);
+            let Some(field) = known.filter(|field| field.is_of(operation)) else {
                 self.field.replace(Some(name.as_ref().to_owned()));
-                return Err(A::Error::custom(unknown(&name, Field::NAMES)));
+                let text = match known {
+                    Some(_) => format!("`{name}` is no field of a {}: remove it", operation.name()),
+                    None => unknown(&name, &Field::names_of(operation)),
+                };
+                return Err(A::Error::custom(text));
             };
             reading.take(field, &mut map).inspect_err(|_| {
                 self.field.replace(Some(field.name().to_owned()));
@@ -118,7 +162,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
 
 #[derive(Default)]
 struct Reading<'de> {
-    record: SubmitSm<'de>,
+    record: Outbound<'de>,
     /// A bit for each field that was there.
     seen: u64,
     /// Whether aiosmpplib wrote it.
@@ -133,7 +177,8 @@ impl<'de> Reading<'de> {
             return Err(A::Error::custom(twice(field.name())));
         }
         self.seen |= bit;
-        let record = &mut self.record;
+        let operation = self.record.operation;
+        let record = &mut self.record.sm;
         match field {
             Field::LogId => record.log_id = text(map)?.filter(|id| !id.is_empty()),
             Field::ExtraData if self.avro => {
@@ -153,8 +198,10 @@ impl<'de> Reading<'de> {
             Field::EsmClass => record.esm_class = octet(map)?,
             Field::ProtocolId => record.protocol_id = octet(map)?,
             Field::PriorityFlag => record.priority_flag = octet(map)?,
-            Field::ScheduleDeliveryTime => self.record.schedule_delivery_time = self.when(map)?,
-            Field::ValidityPeriod => self.record.validity_period = self.when(map)?,
+            Field::ScheduleDeliveryTime => {
+                self.record.sm.schedule_delivery_time = self.when(map)?
+            }
+            Field::ValidityPeriod => self.record.sm.validity_period = self.when(map)?,
             Field::RegisteredDelivery => record.registered_delivery = octet(map)?,
             Field::ReplaceIfPresentFlag => record.replace_if_present_flag = octet(map)?,
             Field::DataCoding => record.data_coding = octet(map)?,
@@ -175,7 +222,11 @@ impl<'de> Reading<'de> {
             Field::ExpiresAt => {
                 record.expires_at = map.next_value::<Option<Time>>()?.map(|time| time.0);
             }
-            Field::Type => exactly(map, "SubmitSm")?,
+            Field::MessageId => self.record.message_id = text(map)?,
+            Field::Destinations => {
+                self.record.destinations = map.next_value::<Option<_>>()?.unwrap_or_default();
+            }
+            Field::Type => of_type(map, operation)?,
             Field::Command => {
                 exactly(map, "SUBMIT_SM")?;
                 self.aiosmpplib = true;
@@ -205,6 +256,18 @@ fn octet<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<u8>, A::Error> {
     Ok(map.next_value::<Option<Octet>>()?.map(|octet| octet.0))
 }
 
+fn of_type<'de, A: MapAccess<'de>>(map: &mut A, wanted: Operation) -> Result<(), A::Error> {
+    let Str(found) = map.next_value()?;
+    if found == wanted.name() {
+        return Ok(());
+    }
+    let names: Vec<&str> = Operation::ALL.iter().map(|o| o.name()).collect();
+    Err(A::Error::custom(format_args!(
+        "{found:?} is not what an outbound topic takes: write one of {}",
+        names.join(", ")
+    )))
+}
+
 fn exactly<'de, A: MapAccess<'de>>(map: &mut A, wanted: &str) -> Result<(), A::Error> {
     let Str(found) = map.next_value()?;
     if found == wanted {
@@ -217,8 +280,13 @@ fn exactly<'de, A: MapAccess<'de>>(map: &mut A, wanted: &str) -> Result<(), A::E
 
 #[cfg(test)]
 impl Reader<'_> {
-    /// Every name that a field may have.
-    pub fn names() -> &'static [&'static str] {
+    /// Every name that a field of a SubmitSm may have.
+    pub fn names() -> Vec<&'static str> {
+        Field::names_of(Operation::SubmitSm)
+    }
+
+    /// Every name that a field of any record may have.
+    pub fn all_names() -> &'static [&'static str] {
         Field::NAMES
     }
 }

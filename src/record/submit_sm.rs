@@ -167,6 +167,8 @@ pub enum ErrorHandling {
     Ignore,
     /// `replace`: a question mark stands for each.
     Replace,
+    /// `transliterate`: what comes closest stands for each, a question mark where nothing does.
+    Transliterate,
 }
 
 /// The log id of a message that names none: the same however often its record is read.

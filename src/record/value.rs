@@ -13,6 +13,7 @@ use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor,
 };
 
+use super::outbound::Destination;
 use super::submit_sm::{
     Address, Content, ErrorHandling, Segmentation, TagName, Tlv, TlvValue, When,
 };
@@ -158,22 +159,62 @@ visitor!(Address<'de>, 'de, "a string such as \"+41791234567\", or an object of 
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Address<'de>, A::Error> {
-        const NAMES: [&str; 3] = ["number", "ton", "npi"];
-        let (mut number, mut ton, mut npi) = (None, None::<Option<Octet>>, None::<Option<Octet>>);
-        while let Some(Str(name)) = map.next_key()? {
-            let again = match &*name {
-                "number" => number.replace(map.next_value::<Str<'_>>()?.0).is_some(),
-                "ton" => ton.replace(map.next_value()?).is_some(),
-                "npi" => npi.replace(map.next_value()?).is_some(),
-                other => return Err(A::Error::custom(unknown(other, &NAMES))),
-            };
-            if again {
-                return Err(A::Error::custom(twice(&name)));
-            }
+        address(&mut map, None)
+    }
+});
+
+/// Reads the fields of an address; `first` is a name that was read already.
+fn address<'de, A: MapAccess<'de>>(
+    map: &mut A,
+    first: Option<Cow<'de, str>>,
+) -> Result<Address<'de>, A::Error> {
+    const NAMES: [&str; 3] = ["number", "ton", "npi"];
+    let (mut number, mut ton, mut npi) = (None, None::<Option<Octet>>, None::<Option<Octet>>);
+    let mut next = first;
+    while let Some(name) = match next.take() {
+        Some(name) => Some(name),
+        None => map.next_key::<Str<'de>>()?.map(|name| name.0),
+    } {
+        let again = match &*name {
+            "number" => number.replace(map.next_value::<Str<'_>>()?.0).is_some(),
+            "ton" => ton.replace(map.next_value()?).is_some(),
+            "npi" => npi.replace(map.next_value()?).is_some(),
+            other => return Err(A::Error::custom(unknown(other, &NAMES))),
+        };
+        if again {
+            return Err(A::Error::custom(twice(&name)));
         }
-        let number = number.ok_or_else(|| A::Error::custom("`number` is missing"))?;
-        let octet = |field: Option<Option<Octet>>| field.flatten().map(|octet| octet.0);
-        Ok(Address { number, ton: octet(ton), npi: octet(npi) })
+    }
+    let number = number.ok_or_else(|| A::Error::custom("`number` is missing"))?;
+    let octet = |field: Option<Option<Octet>>| field.flatten().map(|octet| octet.0);
+    Ok(Address {
+        number,
+        ton: octet(ton),
+        npi: octet(npi),
+    })
+}
+
+visitor!(Destination<'de>, 'de, "a number such as \"+41791234567\", an object of number, ton and npi, or {\"list\": \"name\"}", {
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Destination<'de>, E> {
+        let number = Cow::Borrowed(text);
+        Ok(Destination::Number(Address { number, ton: None, npi: None }))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Destination<'de>, E> {
+        let number = Cow::Owned(text.to_owned());
+        Ok(Destination::Number(Address { number, ton: None, npi: None }))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Destination<'de>, A::Error> {
+        let first = map.next_key::<Str<'de>>()?.map(|name| name.0);
+        if first.as_deref() != Some("list") {
+            return address(&mut map, first).map(Destination::Number);
+        }
+        let Str(list) = map.next_value()?;
+        match map.next_key::<Str<'de>>()? {
+            None => Ok(Destination::List(list)),
+            Some(Str(name)) => Err(A::Error::custom(unknown(&name, &["list"]))),
+        }
     }
 });
 
@@ -265,12 +306,13 @@ fn duration(text: &str) -> Option<SignedDuration> {
     SignedDuration::from_hours(days * 24).checked_add(rest)
 }
 
-visitor!(ErrorHandling, 'de, "\"strict\", \"ignore\" or \"replace\"", {
+visitor!(ErrorHandling, 'de, "\"strict\", \"ignore\", \"replace\" or \"transliterate\"", {
     fn visit_str<E: Error>(self, text: &str) -> Result<ErrorHandling, E> {
         match text {
             "strict" => Ok(ErrorHandling::Strict),
             "ignore" => Ok(ErrorHandling::Ignore),
             "replace" => Ok(ErrorHandling::Replace),
+            "transliterate" => Ok(ErrorHandling::Transliterate),
             _ => Err(E::invalid_value(Unexpected::Str(text), &self)),
         }
     }

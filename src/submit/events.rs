@@ -14,6 +14,7 @@ use crate::record::keys;
 use crate::settings::IdForm;
 use crate::smpp::{Command, Status, message_id};
 
+use super::details::Response;
 use super::entry::{Entry, Fate, Sent, accepted};
 use super::job::{Job, Letter, Refusal, Returned};
 use super::parts::End;
@@ -53,13 +54,18 @@ impl Events {
 
     fn answer(&self, sent: &Sent, answer: &Answer, terminal: bool, to: &mut Vec<Output>) {
         let letter = &*sent.letter;
-        let message_id = String::from_utf8_lossy(&answer.message_id);
         let status = answer.status;
         let name = status.to_string();
+        let response = Response::of(letter.operation, answer);
+        // Responses about an earlier message may leave out which one.
+        let message_id = match (&*answer.message_id, &letter.message_id) {
+            (b"", Some(named)) => named.as_str().into(),
+            (id, _) => String::from_utf8_lossy(id),
+        };
         let event = SubmitSmResp {
             kind: match answer.command {
                 Command::GENERIC_NACK => "GenericNack",
-                _ => "SubmitSmResp",
+                _ => letter.operation.response(),
             },
             about: About {
                 terminal,
@@ -78,6 +84,7 @@ impl Events {
             truncated: letter.truncated,
             part: sent.part,
             parts: parts(sent.parts.as_deref()),
+            details: response.details(),
         };
         to.push(output(
             &self.responses,

@@ -171,6 +171,8 @@ fn job(offset: i64, parts: usize, in_doubt: InDoubt) -> Box<Job> {
             value: None,
             headers: None,
             truncated: false,
+            operation: crate::record::outbound::Operation::SubmitSm,
+            message_id: None,
         }),
         parts: Parts::split(&pdu).map(Box::new),
         pdu,

@@ -10,7 +10,8 @@ use rdkafka::message::BorrowedMessage;
 use crate::record::codec::Unread;
 use crate::record::event::SendErrorKind;
 use crate::record::keys::Position;
-use crate::record::submit_sm::{SubmitSm, derived_log_id};
+use crate::record::outbound::{Operation, Outbound};
+use crate::record::submit_sm::derived_log_id;
 
 use super::account::Account;
 use super::job::{Job, Letter, Refusal, Returned, instant};
@@ -58,6 +59,8 @@ pub fn read(
         value: message.payload().map(<[u8]>::to_vec),
         headers,
         truncated: false,
+        operation: Operation::default(),
+        message_id: None,
     };
     letter.log_id = derived_log_id(&letter.position);
     let refused = |letter: Letter, field: Option<String>, text: String| {
@@ -80,10 +83,11 @@ pub fn read(
         return Ok(refused(letter, None, text.into()));
     }
     let Some(payload) = message.payload() else {
-        let text = "the record has no value (a tombstone); a SubmitSm is expected";
+        let text =
+            "the record has no value (a tombstone); a SubmitSm or another operation is expected";
         return Ok(refused(letter, None, text.into()));
     };
-    let record = match account.options.codec.submit_sm(payload) {
+    let record = match account.options.codec.outbound(payload) {
         Ok(record) => record,
         Err(Unread::Wait(why)) => return Err(NotYet(why)),
         Err(Unread::Invalid(invalid)) => {
@@ -121,13 +125,17 @@ pub fn read(
 }
 
 /// What events repeat of the record.
-fn adopt(letter: &mut Letter, record: &SubmitSm<'_>) {
-    if let Some(log_id) = &record.log_id {
+fn adopt(letter: &mut Letter, record: &Outbound<'_>) {
+    let sm = &record.sm;
+    if let Some(log_id) = &sm.log_id {
         letter.log_id = log_id.to_string();
     }
-    letter.extra_data = record.extra_data.as_deref().map(ToOwned::to_owned);
-    letter.source = record.source.as_ref().map(|a| a.number.to_string());
-    letter.destination = Some(record.destination.number.to_string());
+    letter.operation = record.operation;
+    letter.message_id = record.message_id.as_ref().map(ToString::to_string);
+    letter.extra_data = sm.extra_data.as_deref().map(ToOwned::to_owned);
+    letter.source = sm.source.as_ref().map(|a| a.number.to_string());
+    let destination = &sm.destination.number;
+    letter.destination = (!destination.is_empty()).then(|| destination.to_string());
 }
 
 fn job(

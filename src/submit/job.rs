@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::record::event::SendErrorKind;
 use crate::record::keys::Position;
+use crate::record::outbound::Operation;
 use crate::settings::InDoubt;
 use crate::smpp::Status;
 
@@ -45,6 +46,10 @@ pub struct Letter {
     pub headers: Option<OwnedHeaders>,
     /// Whether the end of its text is left out.
     pub truncated: bool,
+    /// What it asks for.
+    pub operation: Operation,
+    /// The SMSC's id of the message it is about, if it is about an earlier one.
+    pub message_id: Option<String>,
 }
 
 impl Letter {

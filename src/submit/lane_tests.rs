@@ -41,6 +41,8 @@ fn letter(offset: i64) -> Arc<Letter> {
         value: None,
         headers: None,
         truncated: false,
+        operation: crate::record::outbound::Operation::SubmitSm,
+        message_id: None,
     })
 }
 

@@ -1,7 +1,9 @@
-//! An outbound record becomes a submit_sm, or the reason why it cannot (SMPP 3.4, 4.4.1).
+//! An outbound record becomes a submit_sm or another request, or the reason why it cannot
+//! (SMPP 3.4, 4.4.1).
 
 mod content;
 mod parameters;
+mod requests;
 mod segments;
 mod text;
 
@@ -11,16 +13,16 @@ use jiff::Timestamp;
 
 use crate::record::event::SendErrorKind;
 use crate::record::keys::Position;
+use crate::record::outbound::{Operation, Outbound};
 use crate::record::submit_sm::{self, SubmitSm, When};
 use crate::settings::{InDoubt, Segmentation};
 use crate::smpp::pdu::{Sm, UDH_INDICATOR};
 use crate::smpp::text::Encoding;
+use crate::smpp::text::national::Language;
 use crate::smpp::{self, Address, Command, EncodeError, Npi, Status, Tag, Tlvs, Ton, segment, tlv};
 
 pub use segments::reference;
 pub use text::encoding;
-
-use segments::Cut;
 
 /// What a record need not say, because its ESME says it for all.
 #[derive(Clone, Debug, Default)]
@@ -34,14 +36,17 @@ pub struct Defaults {
     /// How text is written if that can express it, else it is written in UCS-2; by default
     /// GSM 03.38. One without a data_coding of its own is taken for the SMSC's default alphabet.
     pub encoding: Encoding,
+    /// National languages whose tables the GSM alphabet may be shifted to (3GPP TS 23.038,
+    /// 6.2.1.2).
+    pub languages: Vec<Language>,
     /// How long texts become parts.
     pub segmentation: Segmentation,
 }
 
 /// A message ready to be sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Message {
-    /// The submit_sm, or those of its parts one after another; each sequence_number is 0.
+    /// The PDU, or those of its parts one after another; each sequence_number is 0.
     pub pdu: Vec<u8>,
     /// How many PDUs these are: 1, or the number of parts.
     pub parts: usize,
@@ -122,7 +127,8 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-/// Makes the submit_sm of a record that first stood at `position`.
+/// Makes the submit_sm of a record that first stood at `position`, or the PDU of its other
+/// operation.
 ///
 /// Text whose record names neither encoding nor data_coding is written in that of `defaults`
 /// (GSM 03.38, 3GPP TS 23.038, 6.2.1, one septet an octet), else in UCS-2. What does not fit into
@@ -133,12 +139,13 @@ thread_local! {
 /// A record whose fields SMPP cannot carry, whose text the encoding cannot express, or that
 /// has expired by `now`.
 pub fn prepare(
-    record: &SubmitSm<'_>,
+    record: &Outbound<'_>,
     defaults: &Defaults,
     position: &Position,
     now: Timestamp,
 ) -> Result<Message, Refused> {
-    if let Some(at) = record.expires_at.filter(|at| *at <= now) {
+    let sm = &record.sm;
+    if let Some(at) = sm.expires_at.filter(|at| *at <= now) {
         return Err(Refused {
             kind: SendErrorKind::Expired,
             ..Refused::invalid(
@@ -151,7 +158,17 @@ pub fn prepare(
         scratch.text.clear();
         scratch.elements.clear();
         scratch.parameters.clear();
-        build(record, defaults, position, now, scratch)
+        let mut message = match record.operation {
+            Operation::SubmitSm => build(sm, defaults, position, scratch)?,
+            _ => requests::build(record, defaults, scratch)?,
+        };
+        message.expires_at = sm.expires_at;
+        message.deadline = deadline(sm, now);
+        message.max_resends = sm.max_resends.map(u32::from);
+        // Asking once more does no harm.
+        let harmless = record.operation.is_question().then_some(InDoubt::Resend);
+        message.in_doubt = sm.in_doubt.or(harmless);
+        Ok(message)
     })
 }
 
@@ -159,7 +176,6 @@ fn build(
     record: &SubmitSm<'_>,
     defaults: &Defaults,
     position: &Position,
-    now: Timestamp,
     scratch: &mut Scratch,
 ) -> Result<Message, Refused> {
     let source = record.source.as_ref().filter(|a| !a.number.is_empty());
@@ -171,7 +187,8 @@ fn build(
         ));
     }
     let destination = address("destination", Some(&record.destination))?;
-    let body = content::body(record, defaults, &mut scratch.text, &mut scratch.elements)?;
+    let Scratch { text, elements, .. } = &mut *scratch;
+    let mut body = content::body(record, defaults, false, text, elements)?;
     let schedule = time("schedule_delivery_time", record.schedule_delivery_time)?;
     let validity = time("validity_period", record.validity_period)?;
     let registered = record
@@ -196,41 +213,31 @@ fn build(
         sm_default_msg_id: record.sm_default_msg_id.unwrap_or(0),
         ..Sm::default()
     };
-    let cut = segments::cut(record, defaults, &body, &scratch.text, &scratch.elements)?;
+    let truncated = segments::limit(record, defaults, &mut body)?;
+    if let (true, Some(end)) = (truncated, body.ends.last()) {
+        scratch.text.truncate(*end);
+    }
     let mut pdu = Vec::with_capacity(160 + scratch.text.len());
-    let (parts, truncated) = match cut {
-        Cut::Whole { in_payload } => {
-            whole(record, &body, sm, in_payload, scratch, &mut pdu)?;
-            (1, false)
-        }
-        Cut::Parts {
-            ref pieces,
-            method,
-            truncated,
-        } => {
-            let mut parameters = Vec::new();
-            parameters::push(&record.tlvs, false, &mut parameters)?;
-            let writing = segments::Writing {
-                sm,
-                method,
-                reference: reference(position, sm.destination.number),
-                elements: &scratch.elements,
-                parameters: &parameters,
-                encoding: body.encoding,
-            };
-            writing.write(pieces, &mut pdu)?;
-            (pieces.len(), truncated)
-        }
-    };
+    if body.ends.len() > 1 {
+        parameters::push(&record.tlvs, false, &mut scratch.parameters)?;
+        let writing = segments::Writing {
+            sm,
+            method: body.method,
+            reference: reference(position, sm.destination.number),
+            elements: &scratch.elements,
+            parameters: &scratch.parameters,
+            encoding: body.encoding,
+        };
+        writing.write(&scratch.text, &body.ends, &mut pdu)?;
+    } else {
+        whole(record, &body, sm, scratch, &mut pdu)?;
+    }
     Ok(Message {
         pdu,
-        parts,
+        parts: body.ends.len(),
         truncated,
         registered: registered & RECEIPTS != 0,
-        expires_at: record.expires_at,
-        deadline: deadline(record, now),
-        in_doubt: record.in_doubt,
-        max_resends: record.max_resends.map(u32::from),
+        ..Message::default()
     })
 }
 
@@ -239,7 +246,6 @@ fn whole(
     record: &SubmitSm<'_>,
     body: &content::Body,
     sm: Sm<'_>,
-    in_payload: bool,
     scratch: &mut Scratch,
     pdu: &mut Vec<u8>,
 ) -> Result<(), Refused> {
@@ -252,6 +258,7 @@ fn whole(
     user_data.clear();
     segment::push_user_data(elements, text, body.encoding, user_data)
         .map_err(|e| Refused::not_smpp(&e))?;
+    let in_payload = segments::needs_payload(record, body, user_data.len());
     content::check_length(body.field, user_data.len(), in_payload)?;
     if in_payload {
         tlv::push_tlv(parameters, Tag::MESSAGE_PAYLOAD, user_data)

@@ -19,6 +19,7 @@
 
 pub mod account;
 pub mod books;
+mod details;
 pub mod entry;
 pub mod events;
 mod flight;

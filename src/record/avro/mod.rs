@@ -48,11 +48,12 @@ pub fn write<T: Record>(record: &T, to: &mut Vec<u8>) -> Result<(), Unwritable> 
 pub fn submit_sm<'a>(plan: &Plan, datum: &'a [u8]) -> Result<SubmitSm<'a>, Invalid> {
     let field = RefCell::new(None);
     let seed = super::read::Reader {
+        operation: super::outbound::Operation::SubmitSm,
         field: &field,
         avro: true,
     };
     let read = Datum::new(plan, datum, Octets::Raw).read(seed);
-    read.map_err(|error| {
+    read.map(|record| record.sm).map_err(|error| {
         let field = field.take();
         let text = match &field {
             Some(field) => format!("{field}: {error}"),

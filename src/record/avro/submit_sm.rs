@@ -188,6 +188,7 @@ fn handling(handling: ErrorHandling) -> Value {
         ErrorHandling::Strict => Value::Enum(0, "strict".to_owned()),
         ErrorHandling::Ignore => Value::Enum(1, "ignore".to_owned()),
         ErrorHandling::Replace => Value::Enum(2, "replace".to_owned()),
+        ErrorHandling::Transliterate => Value::Enum(3, "transliterate".to_owned()),
     }
 }
 

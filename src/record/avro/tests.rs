@@ -139,6 +139,31 @@ fn parts<'a>(full: bool) -> Vec<event::Part<'a>> {
     parts.filter(|_| full).collect()
 }
 
+fn details<'a>(full: bool) -> event::Details<'a> {
+    if !full {
+        return event::Details::default();
+    }
+    event::Details {
+        state: Some("DELIVERED".into()),
+        final_date: Some("2026-01-02T03:04:05Z".to_owned()),
+        error_code: Some(5),
+        unsuccess: vec![event::Unsuccess {
+            destination: event::Address {
+                number: "123".into(),
+                ton: 1,
+                npi: 1,
+            },
+            command_status: 11,
+            command_status_name: "ESME_RINVDSTADR".to_owned(),
+        }],
+        tlvs: vec![Tlv {
+            tag: 0x0427,
+            name: Some("message_state"),
+            value: &[2],
+        }],
+    }
+}
+
 #[test]
 fn results_are_the_same_in_both_forms() {
     let (record, extra) = (position(), raw(r#"{"b":1.5}"#));
@@ -155,6 +180,7 @@ fn results_are_the_same_in_both_forms() {
             truncated: extra.is_some(),
             part: extra.map(|_| 2),
             parts: parts(extra.is_some()),
+            details: details(extra.is_some()),
         };
         let full = extra.is_some();
         let error = SendError {

@@ -1,11 +1,13 @@
 //! What a message says, in octets.
 
-use crate::record::submit_sm::{Content, ErrorHandling::Strict, SubmitSm};
+use crate::record::submit_sm::{Content, ErrorHandling, SubmitSm};
 use crate::smpp::pdu::UDH_INDICATOR;
-use crate::smpp::text::{Alphabet, Encoding, Unencodable};
+use crate::smpp::segment::{self, Method};
+use crate::smpp::text::substitute::Handling;
+use crate::smpp::text::{self, Alphabet, Encoding, Policy};
 use crate::smpp::udh::Udh;
 
-use super::{Defaults, Refused, text};
+use super::{Defaults, Refused, encoding, segments};
 
 /// The longest short_message, in octets (SMPP 3.4, 5.2.22).
 pub(super) const SHORT_MESSAGE: usize = 254;
@@ -19,41 +21,28 @@ pub(super) struct Body {
     pub field: &'static str,
     /// data_coding of the PDU.
     pub data_coding: u8,
-    /// How they are cut, and packed when they are sent: packed text is kept as septets until then.
+    /// How they are packed when they are sent: packed text is kept as septets until then.
     pub encoding: Encoding,
-    /// Whether parts can be made of them.
-    pub cuttable: bool,
     /// Whether the record asks for message_payload, whatever the length.
     pub in_payload: bool,
+    /// What ties parts together.
+    pub method: Method,
+    /// Where each part ends.
+    pub ends: Vec<usize>,
 }
 
-/// Writes the message's text or octets, and the information elements before them.
+/// Writes the message's text or octets, and the information elements before them, and finds its
+/// parts; `whole` allows only one.
 pub(super) fn body(
     record: &SubmitSm<'_>,
     defaults: &Defaults,
+    whole: bool,
     out: &mut Vec<u8>,
     elements: &mut Vec<u8>,
 ) -> Result<Body, Refused> {
-    let some = |content: &&Content<'_>| !content.is_empty();
-    let short = record.short_message.as_ref();
-    let payload = record.message_payload.as_ref().filter(some);
-    let (field, content) = match (short, payload) {
-        (short, Some(payload)) if short.filter(some).is_none() => ("message_payload", payload),
-        (Some(_), Some(_)) => {
-            return Err(Refused::invalid(
-                "message_payload",
-                "short_message and message_payload exclude each other: remove one of them",
-            ));
-        }
-        (Some(short), None) => ("short_message", short),
-        (None, _) => {
-            return Err(Refused::invalid(
-                "short_message",
-                "short_message is missing: write the text, \"\" if it shall be empty",
-            ));
-        }
-    };
-    let in_payload = payload.is_some();
+    let (field, content) = content(record)?;
+    let in_payload = field == "message_payload";
+    let whole = whole || in_payload;
     // Beside `udh`, the octets are text alone.
     let announced = record.udh.is_none()
         && record
@@ -62,30 +51,41 @@ pub(super) fn body(
     if let Some(udh) = &record.udh {
         header(udh, elements)?;
     }
+    let method = |elements: &[u8], cuttable| match cuttable && !whole {
+        true => segments::method(record, defaults, elements),
+        false => Ok(Method::Payload),
+    };
     match content {
         Content::Octets(octets) => {
-            let encoding = named(record)?.map(Encoding::data_coding);
-            let data_coding = record.data_coding.or(encoding);
+            let named = named(record)?.map(Encoding::data_coding);
+            let data_coding = record.data_coding.or(named);
             let data_coding = data_coding.unwrap_or(Encoding::Binary.data_coding());
             let encoding = Encoding::of(data_coding, alphabet(defaults));
-            let inside = Udh::split(octets).filter(|_| announced);
+            let inside =
+                Udh::split(octets).filter(|(udh, _)| announced && !udh.octets().is_empty());
             match inside {
-                Some((udh, text)) if text.len() + 1 < octets.len() => {
+                Some((udh, text)) => {
                     elements.extend_from_slice(udh.octets());
                     out.extend_from_slice(text);
                 }
-                _ => out.extend_from_slice(octets),
+                None => out.extend_from_slice(octets),
             }
+            let packed = encoding == Encoding::GsmPacked;
+            let method = method(elements, !packed && announced == inside.is_some())?;
+            let mut end = 0;
+            let parts = segment::parts(out, encoding, method, elements.len());
+            let ends = parts.iter().map(|part| {
+                end += part.len();
+                end
+            });
             Ok(Body {
                 field,
                 data_coding,
                 // Packed octets stay as they are: they are not septets to be packed again.
-                encoding: match encoding {
-                    Encoding::GsmPacked => Encoding::Binary,
-                    other => other,
-                },
-                cuttable: encoding != Encoding::GsmPacked && (!announced || inside.is_some()),
+                encoding: if packed { Encoding::Binary } else { encoding },
                 in_payload,
+                method,
+                ends: ends.collect(),
             })
         }
         Content::Text(_) if announced => Err(Refused::invalid(
@@ -95,15 +95,30 @@ pub(super) fn body(
             ),
         )),
         Content::Text(text) => {
-            let (encoding, data_coding) = write(field, text, record, defaults, out)?;
-            Ok(Body {
-                field,
-                data_coding,
-                encoding,
-                cuttable: true,
-                in_payload,
-            })
+            let method = method(elements, true)?;
+            let mut body = write(field, text, record, defaults, method, out, elements)?;
+            body.in_payload = in_payload;
+            Ok(body)
         }
+    }
+}
+
+/// The field that holds the message.
+fn content<'a, 'r>(record: &'a SubmitSm<'r>) -> Result<(&'static str, &'a Content<'r>), Refused> {
+    let some = |content: &&Content<'_>| !content.is_empty();
+    let short = record.short_message.as_ref();
+    let payload = record.message_payload.as_ref().filter(some);
+    match (short, payload) {
+        (short, Some(payload)) if short.filter(some).is_none() => Ok(("message_payload", payload)),
+        (Some(_), Some(_)) => Err(Refused::invalid(
+            "message_payload",
+            "short_message and message_payload exclude each other: remove one of them",
+        )),
+        (Some(short), None) => Ok(("short_message", short)),
+        (None, _) => Err(Refused::invalid(
+            "short_message",
+            "short_message is missing: write the text, \"\" if it shall be empty",
+        )),
     }
 }
 
@@ -146,46 +161,64 @@ pub(super) fn check_length(field: &str, length: usize, in_payload: bool) -> Resu
     ))
 }
 
-/// Writes text; returns its encoding and data_coding. Packed text is written as septets.
+/// Writes text as cheaply as record and ESME allow. National tables that it needs are named among
+/// `elements`.
 fn write(
-    field: &str,
+    field: &'static str,
     text: &str,
     record: &SubmitSm<'_>,
     defaults: &Defaults,
+    method: Method,
     out: &mut Vec<u8>,
-) -> Result<(Encoding, u8), Refused> {
+    elements: &mut Vec<u8>,
+) -> Result<Body, Refused> {
     let fixed = match (named(record)?, record.data_coding) {
-        (Some(encoding), _) => encoding,
-        (None, Some(data_coding)) => announced(field, data_coding, defaults)?,
-        (None, None) => {
-            let first = defaults.encoding;
-            if text::encode(text, unpacked(first), Strict, out).is_ok() {
-                return Ok((first, first.data_coding()));
-            }
-            Encoding::Ucs2
-        }
+        (Some(encoding), _) => Some(encoding),
+        (None, Some(data_coding)) => Some(announced(field, data_coding, defaults)?),
+        (None, None) => None,
     };
-    let handling = record.error_handling.unwrap_or_default();
-    text::encode(text, unpacked(fixed), handling, out).map_err(|error| {
-        let error = Unencodable {
-            encoding: fixed,
-            ..error
-        };
+    let free = [defaults.encoding, Encoding::Ucs2];
+    let policy = Policy {
+        encodings: fixed.as_ref().map_or(&free[..], std::slice::from_ref),
+        languages: &defaults.languages,
+        method,
+        elements: elements.len(),
+        handling: handling(record.error_handling.unwrap_or_default()),
+        room: None,
+    };
+    let chosen = text::choose(text, &policy).map_err(|error| {
         Refused::encoding(
             field,
             format!(
-                "{field}: {error}: leave the encoding out, or set error_handling to \"replace\""
+                "{field}: {error}: leave the encoding out, or set error_handling to \"replace\" or \"transliterate\""
             ),
         )
     })?;
-    Ok((fixed, record.data_coding.unwrap_or(fixed.data_coding())))
+    chosen.shift.push_elements(elements);
+    let mut end = out.len();
+    let ends = chosen.parts().map(|part| {
+        end += part.len();
+        end
+    });
+    let ends = ends.collect();
+    out.extend_from_slice(&chosen.octets);
+    let data_coding = chosen.encoding.data_coding();
+    Ok(Body {
+        field,
+        data_coding: record.data_coding.unwrap_or(data_coding),
+        encoding: chosen.encoding,
+        in_payload: false,
+        method,
+        ends,
+    })
 }
 
-/// Packing comes after cutting.
-fn unpacked(encoding: Encoding) -> Encoding {
-    match encoding {
-        Encoding::GsmPacked => Encoding::Gsm,
-        other => other,
+fn handling(handling: ErrorHandling) -> Handling {
+    match handling {
+        ErrorHandling::Strict => Handling::Strict,
+        ErrorHandling::Ignore => Handling::Ignore,
+        ErrorHandling::Replace => Handling::Replace,
+        ErrorHandling::Transliterate => Handling::Transliterate,
     }
 }
 
@@ -214,7 +247,7 @@ fn named(record: &SubmitSm<'_>) -> Result<Option<Encoding>, Refused> {
     let Some(name) = record.encoding.as_deref() else {
         return Ok(None);
     };
-    text::encoding(name)
+    encoding(name)
         .map(Some)
         .map_err(|text| Refused::encoding("encoding", text))
 }

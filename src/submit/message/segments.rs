@@ -12,93 +12,66 @@ use crate::smpp::{Command, Status, Tag, Tlvs};
 use super::content::{Body, SHORT_MESSAGE};
 use super::{Defaults, Refused, parameters};
 
-/// What becomes of a message's octets.
-pub(super) enum Cut<'a> {
-    /// One PDU.
-    Whole {
-        /// Whether they stand in message_payload.
-        in_payload: bool,
-    },
-    /// Several.
-    Parts {
-        /// The octets of each.
-        pieces: Vec<&'a [u8]>,
-        /// What ties them together.
-        method: Method,
-        /// Whether the end is left out.
-        truncated: bool,
-    },
-}
-
-/// Decides over `text`, before which `elements` octets of information elements stand.
-pub(super) fn cut<'t>(
+/// What ties the parts of a message together that may be cut, `elements` being in its header.
+pub(super) fn method(
     record: &SubmitSm<'_>,
     defaults: &Defaults,
-    body: &Body,
-    text: &'t [u8],
     elements: &[u8],
-) -> Result<Cut<'t>, Refused> {
-    let whole = || Cut::Whole {
-        in_payload: body.in_payload || needs_payload(record, body, text, elements.len()),
-    };
+) -> Result<Method, Refused> {
+    if is_part(record, elements)? {
+        return Ok(Method::Payload);
+    }
     let asked = record.segmentation.method;
-    let method = match asked.unwrap_or(defaults.segmentation.method) {
-        _ if body.in_payload || is_part(record, elements)? || !body.cuttable => {
-            return Ok(whole());
-        }
-        SegmentMethod::Payload => return Ok(whole()),
+    Ok(match asked.unwrap_or(defaults.segmentation.method) {
+        SegmentMethod::Payload => Method::Payload,
         // Each part would replace the one before.
-        SegmentMethod::Auto if replaces(record) => return Ok(whole()),
+        SegmentMethod::Auto if replaces(record) => Method::Payload,
         SegmentMethod::Auto | SegmentMethod::Udh8 => Method::Udh8,
         SegmentMethod::Udh16 => Method::Udh16,
         SegmentMethod::Sar => Method::Sar,
-    };
-    let mut pieces = segment::parts(text, body.encoding, method, elements.len());
-    if pieces.len() < 2 {
-        return Ok(whole());
-    }
-    if replaces(record) {
+    })
+}
+
+/// Checks how many parts there are, and leaves those beyond the allowed out if that is wanted.
+/// Returns whether that was so.
+pub(super) fn limit(
+    record: &SubmitSm<'_>,
+    defaults: &Defaults,
+    body: &mut Body,
+) -> Result<bool, Refused> {
+    let (field, count) = (body.field, body.ends.len());
+    if count > 1 && replaces(record) {
         return Err(Refused::invalid(
             "replace_if_present_flag",
             format!(
-                "replace_if_present_flag: {} needs {} parts, of which each would replace the one before: leave the flag out, or set segmentation to \"payload\"",
-                body.field,
-                pieces.len()
+                "replace_if_present_flag: {field} needs {count} parts, of which each would replace the one before: leave the flag out, or set segmentation to \"payload\""
             ),
         ));
     }
     let most = record.segmentation.max_parts;
     let most = most.unwrap_or(defaults.segmentation.max_parts);
-    let too_long = record.segmentation.on_too_long;
-    let truncated = pieces.len() > usize::from(most);
-    match too_long.unwrap_or(defaults.segmentation.on_too_long) {
-        _ if !truncated => {}
-        OnTooLong::Truncate => pieces.truncate(usize::from(most)),
-        OnTooLong::Reject => {
-            let (field, count) = (body.field, pieces.len());
-            return Err(Refused::invalid(
-                field,
-                format!(
-                    "{field} needs {count} parts, at most {most} are allowed: shorten it, or raise segmentation.max_parts"
-                ),
-            ));
-        }
+    if count <= usize::from(most) {
+        return Ok(false);
     }
-    Ok(Cut::Parts {
-        pieces,
-        method,
-        truncated,
-    })
+    let too_long = record.segmentation.on_too_long;
+    match too_long.unwrap_or(defaults.segmentation.on_too_long) {
+        OnTooLong::Truncate => {
+            body.ends.truncate(usize::from(most));
+            Ok(true)
+        }
+        OnTooLong::Reject => Err(Refused::invalid(
+            field,
+            format!(
+                "{field} needs {count} parts, at most {most} are allowed: shorten it, or raise segmentation.max_parts"
+            ),
+        )),
+    }
 }
 
 /// Whether one PDU carries it in message_payload because short_message is too short for it.
-fn needs_payload(record: &SubmitSm<'_>, body: &Body, text: &[u8], elements: usize) -> bool {
-    let header = if elements == 0 { 0 } else { 1 + elements };
-    let octets = match body.encoding {
-        Encoding::GsmPacked => (text.len() * 7).div_ceil(8),
-        _ => text.len(),
-    };
-    header + octets > SHORT_MESSAGE && record.auto_message_payload != Some(false)
+pub(super) fn needs_payload(record: &SubmitSm<'_>, body: &Body, user_data: usize) -> bool {
+    let too_long = user_data > SHORT_MESSAGE && record.auto_message_payload != Some(false);
+    body.in_payload || too_long
 }
 
 fn replaces(record: &SubmitSm<'_>) -> bool {
@@ -154,11 +127,14 @@ pub(super) struct Writing<'a> {
 }
 
 impl Writing<'_> {
-    /// Appends the PDU of each part.
-    pub fn write(&self, pieces: &[&[u8]], out: &mut Vec<u8>) -> Result<(), Refused> {
-        let total = u8::try_from(pieces.len()).unwrap_or(u8::MAX);
-        for (part, piece) in (1..=total).zip(pieces) {
+    /// Appends the PDU of each part of `text`.
+    pub fn write(&self, text: &[u8], ends: &[usize], out: &mut Vec<u8>) -> Result<(), Refused> {
+        let total = u8::try_from(ends.len()).unwrap_or(u8::MAX);
+        let mut begin = 0;
+        for (part, &end) in (1..=total).zip(ends) {
+            let piece = text.get(begin..end).unwrap_or_default();
             self.write_one(total, part, piece, out)?;
+            begin = end;
         }
         Ok(())
     }

@@ -20,7 +20,7 @@ fn defaults() -> Defaults {
 }
 
 fn try_with(json: &str, defaults: &Defaults) -> Result<Message, Refused> {
-    let record = json::submit_sm(json.as_bytes()).unwrap_or_else(|e| panic!("{json}: {e}"));
+    let record = json::outbound(json.as_bytes()).unwrap_or_else(|e| panic!("{json}: {e}"));
     prepare(&record, defaults, &position(), now())
 }
 
@@ -435,6 +435,29 @@ fn a_header_that_is_none_is_refused() {
 }
 
 #[test]
+fn a_national_table_is_used_where_it_is_allowed_and_cheaper() {
+    let mut defaults = defaults();
+    let turkish = "ş".repeat(100);
+    let record = to(&format!(r#""short_message":"{turkish}""#));
+    assert_eq!(try_with(&record, &defaults).unwrap().parts, 2, "UCS-2");
+    defaults.languages = vec![Language::Turkish];
+    let message = try_with(&record, &defaults).unwrap();
+    assert_eq!((message.parts, sm(&message).data_coding), (1, 0));
+    assert_eq!(text_of(&message), turkish);
+    let long = to(&format!(r#""short_message":"{}""#, turkish.repeat(3)));
+    let message = try_with(&long, &defaults).unwrap();
+    assert!(message.parts > 1);
+    assert_eq!(text_of(&message), turkish.repeat(3));
+}
+
+#[test]
+fn what_an_encoding_lacks_may_be_transliterated() {
+    let message =
+        message(r#""short_message":"Москва","encoding":"gsm","error_handling":"transliterate""#);
+    assert_eq!(text_of(&message), "Moskva");
+}
+
+#[test]
 fn references_of_a_partition_differ_for_256_records_and_stay_the_same() {
     let at = |partition, offset| Position {
         partition,
@@ -524,11 +547,14 @@ fn every_example_can_be_sent() {
         if path.extension().is_some_and(|e| e == "json") {
             let text = std::fs::read_to_string(&path).unwrap();
             let message = try_with(&text, &defaults()).unwrap_or_else(|e| panic!("{path:?}: {e}"));
-            assert!(!text_of(&message).is_empty(), "{path:?}");
+            match Pdu::decode(&message.pdu) {
+                Ok(Pdu::SubmitSm(_)) => assert!(!text_of(&message).is_empty(), "{path:?}"),
+                other => assert!(other.is_ok(), "{path:?}: {other:?}"),
+            }
             count += 1;
         }
     }
-    assert!(count >= 9, "{count} examples");
+    assert!(count >= 18, "{count} examples");
 }
 
 proptest! {

@@ -1,0 +1,183 @@
+//! What the responses of the several operations say besides status and message_id.
+
+use std::borrow::Cow;
+
+use crate::esme::Answer;
+use crate::record::event::{Address, Details, Unsuccess};
+use crate::record::inbound::Tlv;
+use crate::record::outbound::Operation;
+use crate::smpp::pdu::{QuerySmResp, SubmitMultiResp};
+use crate::smpp::time::{self, Time};
+use crate::smpp::tlv;
+use crate::smpp::{Command, MessageState, Status, Tag, Tlvs};
+
+/// A response, put together from its answer.
+pub(super) struct Response<'a> {
+    operation: Operation,
+    answer: &'a Answer,
+    /// The whole body, where more of it is to be read than message_id and parameters.
+    body: Vec<u8>,
+}
+
+impl<'a> Response<'a> {
+    /// The response to a request for `operation`.
+    pub fn of(operation: Operation, answer: &'a Answer) -> Self {
+        let structured = matches!(operation, Operation::QuerySm | Operation::SubmitMulti);
+        let mut body = Vec::new();
+        if structured && answer.command != Command::GENERIC_NACK {
+            body.extend_from_slice(&answer.message_id);
+            body.push(0);
+            body.extend_from_slice(&answer.tlvs);
+        }
+        Response {
+            operation,
+            answer,
+            body,
+        }
+    }
+
+    /// What it says. What cannot be read is left out: the answer stands all the same.
+    pub fn details(&self) -> Details<'_> {
+        match self.operation {
+            _ if self.answer.tlvs.is_empty() => Ok(Details::default()),
+            // An error says nothing of the message.
+            Operation::QuerySm if self.answer.status != Status::ROK => Ok(Details::default()),
+            Operation::QuerySm => QuerySmResp::decode(&self.body).map(query),
+            Operation::SubmitMulti => SubmitMultiResp::decode(&self.body).map(multi),
+            _ => Ok(other(Tlvs::new(&self.answer.tlvs))),
+        }
+        .unwrap_or_default()
+    }
+}
+
+fn query(response: QuerySmResp<'_>) -> Details<'_> {
+    Details {
+        state: Some(state(response.message_state)),
+        final_date: final_date(response.final_date),
+        error_code: Some(response.error_code),
+        tlvs: tlvs(response.tlvs),
+        ..Details::default()
+    }
+}
+
+fn multi(response: SubmitMultiResp<'_>) -> Details<'_> {
+    let unsuccess = response.unsuccess.iter().map(|one| Unsuccess {
+        destination: Address {
+            number: String::from_utf8_lossy(one.address.number),
+            ton: one.address.ton.0,
+            npi: one.address.npi.0,
+        },
+        command_status: one.status.0,
+        command_status_name: one.status.to_string(),
+    });
+    Details {
+        unsuccess: unsuccess.collect(),
+        tlvs: tlvs(response.tlvs),
+        ..Details::default()
+    }
+}
+
+/// A query_broadcast_sm_resp has its state among the parameters (SMPP 5.0, 4.6.2).
+fn other(parameters: Tlvs<'_>) -> Details<'_> {
+    let told = parameters.find(Tag::MESSAGE_STATE);
+    let told = told.and_then(|tlv| tlv.number()?.try_into().ok());
+    Details {
+        state: told.map(state),
+        tlvs: tlvs(parameters),
+        ..Details::default()
+    }
+}
+
+fn state(value: u8) -> Cow<'static, str> {
+    match MessageState::from_value(value) {
+        Some(state) => state.name().into(),
+        None => value.to_string().into(),
+    }
+}
+
+fn final_date(octets: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(octets);
+    match time::parse(&text) {
+        _ if text.is_empty() => None,
+        Ok(Time::Absolute(at)) => Some(at.timestamp().to_string()),
+        _ => Some(text.into_owned()),
+    }
+}
+
+fn tlvs<'a>(parameters: Tlvs<'a>) -> Vec<Tlv<'a>> {
+    let tlv = |tlv: tlv::Tlv<'a>| Tlv {
+        tag: tlv.tag.0,
+        name: tlv.tag.name(),
+        value: tlv.value,
+    };
+    parameters.iter().map(tlv).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    fn answer(status: Status, body: &'static [u8]) -> Answer {
+        let end = body.iter().position(|o| *o == 0).unwrap_or(body.len());
+        Answer {
+            command: Command::QUERY_SM_RESP,
+            status,
+            message_id: body[..end].to_vec(),
+            tlvs: bytes::Bytes::from_static(body.get(end + 1..).unwrap_or_default()),
+            received: SystemTime::UNIX_EPOCH,
+        }
+    }
+
+    fn said(operation: Operation, answer: &Answer) -> serde_json::Value {
+        let response = Response::of(operation, answer);
+        serde_json::to_value(response.details()).unwrap()
+    }
+
+    #[test]
+    fn a_query_is_answered_with_state_date_and_error() {
+        let body = b"7F\x00260102030405000+\0\x02\x05";
+        assert_eq!(
+            said(Operation::QuerySm, &answer(Status::ROK, body)),
+            serde_json::json!({
+                "state": "DELIVERED", "final_date": "2026-01-02T03:04:05Z", "error_code": 5,
+            })
+        );
+        let refused = answer(Status::RQUERYFAIL, b"\0\0\0\0");
+        assert_eq!(said(Operation::QuerySm, &refused), serde_json::json!({}));
+        let body = b"7F\0soon\0\x63\0";
+        let strange = said(Operation::QuerySm, &answer(Status::ROK, body));
+        assert_eq!(
+            (&strange["state"], &strange["final_date"]),
+            (&"99".into(), &"soon".into())
+        );
+    }
+
+    #[test]
+    fn who_does_not_get_a_multi_is_named() {
+        let body = b"7F\0\x01\x01\x01123\0\0\0\0\x0B";
+        let said = said(Operation::SubmitMulti, &answer(Status::ROK, body));
+        assert_eq!(
+            said["unsuccess"],
+            serde_json::json!([{
+                "destination": { "number": "123", "ton": 1, "npi": 1 },
+                "command_status": 11, "command_status_name": "ESME_RINVDSTADR",
+            }])
+        );
+    }
+
+    #[test]
+    fn parameters_of_any_response_are_told_and_damage_is_survived() {
+        let body = b"7F\0\x04\x27\0\x01\x02\x04";
+        let said_of = said(Operation::QueryBroadcastSm, &answer(Status::ROK, body));
+        assert_eq!(said_of["state"], "DELIVERED");
+        assert_eq!(said_of["tlvs"][0]["name"], "message_state");
+        for operation in Operation::ALL {
+            for end in 0..=18 {
+                let body = &b"7F\0\xFF\x01\x01123\0\0\0\0\x0B\x04\x27\0\x01"[..end];
+                said(*operation, &answer(Status::ROK, body));
+            }
+        }
+    }
+}
