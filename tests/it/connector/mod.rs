@@ -7,6 +7,7 @@ mod happy;
 mod leases;
 mod life;
 mod modes;
+mod operations;
 mod parts;
 mod positions;
 mod rates;

@@ -92,6 +92,9 @@ struct Shared {
     /// Message ids whose receipts have not been acknowledged yet, if receipts are sent.
     due: Mutex<Option<VecDeque<String>>>,
     delivering: AtomicU32,
+    /// command_id and body of every other request, and what each is answered with.
+    requests: Mutex<Vec<(u32, Vec<u8>)>>,
+    responses: Mutex<HashMap<u32, (u32, Vec<u8>)>>,
 }
 
 /// See the [module](self).
@@ -117,6 +120,8 @@ impl FakeSmsc {
             accepted: Mutex::default(),
             due: Mutex::default(),
             delivering: AtomicU32::new(0),
+            requests: Mutex::default(),
+            responses: Mutex::default(),
         });
         let smsc = FakeSmsc { port, shared };
         let serving = smsc.clone();
@@ -137,6 +142,18 @@ impl FakeSmsc {
     /// From now on each submit_sm gets the reply `script` gives.
     pub fn script(&self, script: impl FnMut(&Submit) -> Reply + Send + 'static) {
         *self.shared.script.lock().unwrap() = Box::new(script);
+    }
+
+    /// From now on requests of this command_id are answered with this command_status and body.
+    pub fn answers(&self, command: u32, status: u32, body: &[u8]) {
+        let mut responses = self.shared.responses.lock().unwrap();
+        responses.insert(command, (status, body.to_vec()));
+    }
+
+    /// command_id and body of every request that was no submit_sm, as far as
+    /// [`answers`](Self::answers) speaks of it.
+    pub fn requests(&self) -> Vec<(u32, Vec<u8>)> {
+        self.shared.requests.lock().unwrap().clone()
     }
 
     /// From now on binds are refused with this command_status; 0 accepts them again.
@@ -388,6 +405,13 @@ impl FakeSmsc {
 
     /// `false` ends the session.
     fn take(&self, n: u32, command: u32, status: u32, sequence: u32, body: &[u8]) -> bool {
+        let known = self.shared.responses.lock().unwrap().get(&command).cloned();
+        if let Some((status, response)) = known {
+            let request = (command, body.to_vec());
+            self.shared.requests.lock().unwrap().push(request);
+            self.send(n, command | RESPONSE, status, sequence, &response);
+            return true;
+        }
         match command {
             BIND_RECEIVER | BIND_TRANSMITTER | BIND_TRANSCEIVER => {
                 let refusal = self.shared.refuse_binds.load(SeqCst);
