@@ -32,6 +32,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     for [what, octets, rounded] in bound(&config) {
         info!(what, octets, rounded, "memory is bounded");
     }
+    ops::panics::end_the_process();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

@@ -2,6 +2,7 @@
 //! the next transaction. One lock guards all of it.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -261,11 +262,11 @@ impl Books {
     }
 
     /// The transaction under way of every partition still ours, by its takeover.
-    fn each_under_way(&self, state: &mut State, mut act: impl FnMut(&mut Owned, usize)) {
+    fn each_under_way(&self, state: &mut State, mut act: impl FnMut(&mut Owned, Range<usize>)) {
         let mut first = 0;
         for (partition, takeover, records) in std::mem::take(&mut state.under_way) {
             if let Some(owned) = find(state, partition, takeover) {
-                act(owned, first);
+                act(owned, first..first + records);
             }
             first += records;
         }
@@ -284,12 +285,12 @@ impl Books {
 
     fn aborted(&self, state: &mut State, abort: &Abort) {
         let mut offender = None;
-        self.each_under_way(state, |owned, first| {
+        self.each_under_way(state, |owned, places| {
             owned.take_back();
             if let Abort::Record { index, code } = abort
-                && *index >= first
+                && places.contains(index)
             {
-                offender = Some((owned.partition.partition, *index - first, *code));
+                offender = Some((owned.partition.partition, *index - places.start, *code));
             }
         });
         match abort {

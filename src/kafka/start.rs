@@ -8,9 +8,10 @@
 //! | inside the log | ours | there; what was reserved is in doubt |
 //! | inside the log | empty | there: an operator's reset; flagged `possible_duplicate` up to the end seen now |
 //! | inside the log | unreadable | none: stop and say |
-//! | above the end | any | the topic was recreated: from its beginning |
+//! | above the end | any | the topic was recreated: from its beginning, flagged up to the end seen now |
 //! | below the beginning | any | none: stop and say |
-//! | none, other partitions have one | | a new partition: from its beginning |
+//! | none, other partitions of the topic have one | | a new partition: from its beginning |
+//! | none, other topics have one | | a new topic: from its beginning, flagged `possible_duplicate` up to the end seen now |
 //! | none anywhere, nothing was ever submitted | | a new deployment: from the beginning |
 //! | none anywhere, but something was submitted | | offsets expired or were deleted: stop and say |
 
@@ -22,7 +23,7 @@ use thiserror::Error;
 use tracing::{info, warn};
 
 use super::group::{Group, Partition};
-use super::progress::{Identity, MetadataError, Progress, metadata};
+use super::progress::{Identity, MetadataError, Progress, Restored, metadata};
 use super::transactor::{Commit, end_hanging};
 
 /// What is known about a partition when it is taken over.
@@ -34,14 +35,25 @@ pub struct Facts<'a> {
     pub cluster: &'a str,
     /// Its committed offset and metadata.
     pub committed: Option<(i64, &'a str)>,
-    /// Whether another partition of the topic has a committed offset.
-    pub others_committed: bool,
+    /// Where else the group has committed an offset; only asked if there is none here.
+    pub committed_elsewhere: Elsewhere,
     /// Whether nothing was ever submitted (the correlation topic is empty).
     pub untouched: bool,
     /// First offset of the log.
     pub low: i64,
     /// End of the log, exclusive.
     pub high: i64,
+}
+
+/// Where a group has committed offsets besides the partition in question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Elsewhere {
+    /// For another partition of the same topic.
+    SameTopic,
+    /// For partitions of other topics only.
+    OtherTopic,
+    /// For none.
+    Nowhere,
 }
 
 /// A decision to start.
@@ -51,6 +63,20 @@ pub struct Start {
     pub progress: Progress,
     /// Records below this offset are sent as new but flagged `possible_duplicate`.
     pub suspect_until: i64,
+    /// What was committed, before the takeover put anything in doubt; `None` where nothing
+    /// of it counts.
+    pub committed: Option<Box<Restored>>,
+}
+
+impl Start {
+    /// At `base`, where nothing is known to have been sent.
+    pub fn fresh(base: i64, suspect_until: i64) -> Self {
+        Start {
+            progress: Progress::new(base),
+            suspect_until,
+            committed: None,
+        }
+    }
 }
 
 /// Why a partition does not start. Its text names the remedy.
@@ -100,18 +126,22 @@ pub enum Stop {
 /// Decides where a partition starts.
 pub fn decide(facts: &Facts<'_>) -> Result<Start, Stop> {
     let topic = || facts.partition.topic.to_string();
-    let from = |offset| Start {
-        progress: Progress::new(offset),
-        suspect_until: offset,
-    };
     let Some((offset, line)) = facts.committed else {
-        return match facts.others_committed || facts.untouched {
-            true => Ok(from(facts.low)),
-            false => Err(Stop::Expired { topic: topic() }),
+        let suspect_until = match facts.committed_elsewhere {
+            Elsewhere::SameTopic => facts.low,
+            Elsewhere::Nowhere if facts.untouched => facts.low,
+            // A topic that came to the group later, or one that was away for so long that its
+            // offsets expired.
+            Elsewhere::OtherTopic => facts.high,
+            Elsewhere::Nowhere => return Err(Stop::Expired { topic: topic() }),
         };
+        return Ok(Start::fresh(facts.low, suspect_until));
     };
+    // Created anew; after an unclean leader election it would look the same, so what is there
+    // now is flagged.
+    let recreated = || Start::fresh(facts.low, facts.high);
     if offset > facts.high {
-        return Ok(from(facts.low));
+        return Ok(recreated());
     }
     let below = || Stop::BelowLog {
         topic: topic(),
@@ -122,10 +152,7 @@ pub fn decide(facts: &Facts<'_>) -> Result<Start, Stop> {
     if line.is_empty() {
         return match offset < facts.low {
             true => Err(below()),
-            false => Ok(Start {
-                progress: Progress::new(offset),
-                suspect_until: facts.high,
-            }),
+            false => Ok(Start::fresh(offset, facts.high)),
         };
     }
     let identity = Identity {
@@ -139,9 +166,9 @@ pub fn decide(facts: &Facts<'_>) -> Result<Start, Stop> {
         offset,
         reason,
     })?;
-    let mut progress = restored.progress;
+    let mut progress = restored.progress.clone();
     if progress.known_end() > facts.high || progress.reserved() > facts.high {
-        return Ok(from(facts.low));
+        return Ok(recreated());
     }
     // Even where the log is empty: what retention took may have been records nobody read.
     if offset < facts.low {
@@ -151,6 +178,7 @@ pub fn decide(facts: &Facts<'_>) -> Result<Start, Stop> {
     Ok(Start {
         progress,
         suspect_until: offset,
+        committed: Some(Box::new(restored)),
     })
 }
 
@@ -228,7 +256,7 @@ mod tests {
             partition: p,
             cluster: "c",
             committed,
-            others_committed: false,
+            committed_elsewhere: Elsewhere::Nowhere,
             untouched: false,
             low: 100,
             high: 200,
@@ -288,7 +316,7 @@ mod tests {
             ..facts(&p, Some((5000, &line)))
         })
         .unwrap();
-        assert_eq!(start.progress, Progress::new(0));
+        assert_eq!((start.progress, start.suspect_until), (Progress::new(0), 3));
     }
 
     #[test]
@@ -306,11 +334,17 @@ mod tests {
     fn missing_offsets_are_new_partitions_or_expired_ones() {
         let p = partition();
         let new = decide(&Facts {
-            others_committed: true,
+            committed_elsewhere: Elsewhere::SameTopic,
             ..facts(&p, None)
         })
         .unwrap();
-        assert_eq!(new.progress.base(), 100);
+        assert_eq!((new.progress.base(), new.suspect_until), (100, 100));
+        let added = decide(&Facts {
+            committed_elsewhere: Elsewhere::OtherTopic,
+            ..facts(&p, None)
+        })
+        .unwrap();
+        assert_eq!((added.progress.base(), added.suspect_until), (100, 200));
         let fresh = decide(&Facts {
             untouched: true,
             ..facts(&p, None)

@@ -7,7 +7,9 @@ use parking_lot::Mutex;
 use rdkafka::TopicPartitionList;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::producer::{
+    BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig,
+};
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::{ClientContext, Message};
 use tracing::{debug, error, info, trace, warn};
@@ -236,13 +238,17 @@ impl Writer {
             return;
         };
         await_reports(producer, Duration::from_secs(5), ReportState::may_abort);
+        // The flush within the abort waits for reports that only our polling takes: without
+        // this it lasts as long as it may, and then the producer is lost.
+        producer.purge(PurgeConfig::default().queue());
+        let drained = |state: &ReportState| state.outstanding == 0;
+        await_reports(producer, Duration::from_secs(5), drained);
         if let Err(error) = producer.abort_transaction(self.patience) {
             warn!(%error, "abort failed; the producer is made anew");
             self.producer = None;
             return;
         }
         // The reports of what was purged must not be taken for the next transaction's.
-        let drained = |state: &ReportState| state.outstanding == 0;
         if !await_reports(producer, Duration::from_secs(1), drained) {
             self.producer = None;
         }

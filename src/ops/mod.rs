@@ -1,3 +1,4 @@
 //! Logging, status and metrics.
 
 pub mod logging;
+pub mod panics;

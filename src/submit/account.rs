@@ -98,10 +98,11 @@ impl Account {
         known.cloned().unwrap_or_else(|| name.into())
     }
 
-    /// A partition of the first topic has come.
-    pub fn gain(&self, partition: i32) {
+    /// A partition of the first topic, which has `total` of them, has come.
+    pub fn gain(&self, partition: i32, total: i32) {
         let mut share = self.share.lock();
         share.assigned.insert(partition);
+        share.total = total;
         self.adjust(&share);
     }
 

@@ -28,6 +28,7 @@ use super::flight::Flights;
 use super::intake::Incoming;
 use super::job::{Job, Refusal, Returned, timestamp};
 use super::lane::{BindId, Capacity, Horizon, Lane, Phase};
+use super::memory::Memory;
 use super::options::{OnStatus, Settings};
 use super::side::Side;
 use super::verdict::{self, Case, Verdict};
@@ -134,6 +135,10 @@ pub(super) struct State {
     late_order: VecDeque<u64>,
     next_id: u64,
     pub cycle: u64,
+    /// The transaction under way.
+    pub under_way: Option<u64>,
+    /// What is known of lanes that were lost.
+    pub memories: HashMap<Partition, Memory>,
     /// How long a transaction takes of late.
     pub cycle_time: Duration,
 }
@@ -149,11 +154,13 @@ pub struct Books {
     pub(super) side: Side,
     pub(super) poll: poll::Handle,
     transactor: Mutex<Option<transactor::Handle>>,
+    /// The transactional.id by which metadata names this process.
+    pub(super) writer: String,
 }
 
 impl Books {
-    /// Empty books.
-    pub fn new(settings: Settings, side: Side, poll: poll::Handle) -> Self {
+    /// Empty books, whose commits name `writer`.
+    pub fn new(settings: Settings, side: Side, poll: poll::Handle, writer: &str) -> Self {
         Books {
             settings,
             state: Mutex::default(),
@@ -161,6 +168,7 @@ impl Books {
             side,
             poll,
             transactor: Mutex::new(None),
+            writer: writer.into(),
         }
     }
 
@@ -238,9 +246,10 @@ impl Books {
             records: self.settings.fetch_records as usize,
             octets: usize::try_from(self.settings.fetch_octets.get()).unwrap_or(usize::MAX),
         };
-        let lane = Lane::new(partition.clone(), start, Limits::default(), capacity);
         let mut state = self.state.lock();
         let id = state.new_id();
+        let start = self.recall(&mut state, &partition, start, id);
+        let lane = Lane::new(partition.clone(), start, Limits::default(), capacity);
         state.lanes.insert(id, Held { lane, station });
         state.by_partition.insert(partition, id);
         if let Some(station) = state.stations.get_mut(&station) {
@@ -368,7 +377,9 @@ impl Books {
         let Out { lane: id, job } = out;
         let sent = Sent::of(&job, &bind.name);
         let Some(held) = state.lanes.get_mut(&id) else {
-            self.side.publish_late(sent, answer);
+            if let Some((sent, answer)) = self.remember_answer(state, id, sent, answer) {
+                self.side.publish_late(sent, answer);
+            }
             return Pace::Unknown;
         };
         held.lane.returned(job.offset);
@@ -648,19 +659,10 @@ impl Books {
     pub fn remove(&self, lanes: &[LaneId]) {
         let mut state = self.state.lock();
         for id in lanes {
-            let Some(held) = state.lanes.remove(id) else {
-                continue;
-            };
-            state.by_partition.remove(held.lane.source());
-            if let Some(station) = state.stations.get_mut(&held.station) {
-                station.lanes.retain(|(_, l)| l != id);
-            }
+            state.take_out(*id);
         }
         state.forget_flights(lanes);
-        let orphans: Vec<Entry> = state
-            .gathered
-            .extract_if(.., |e| lanes.contains(&e.lane))
-            .collect();
+        let orphans = state.extract_fates(lanes);
         drop(state);
         self.side.publish_orphans(orphans);
     }
@@ -670,6 +672,20 @@ impl State {
     fn new_id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id
+    }
+
+    pub(super) fn take_out(&mut self, id: LaneId) -> Option<Held> {
+        let held = self.lanes.remove(&id)?;
+        self.by_partition.remove(held.lane.source());
+        if let Some(station) = self.stations.get_mut(&held.station) {
+            station.lanes.retain(|(_, l)| *l != id);
+        }
+        Some(held)
+    }
+
+    pub(super) fn extract_fates(&mut self, lanes: &[LaneId]) -> Vec<Entry> {
+        let theirs = |e: &mut Entry| lanes.contains(&e.lane);
+        self.gathered.extract_if(.., theirs).collect()
     }
 
     fn bind_mut(&mut self, bind: &BindRef) -> Option<&mut BindState> {
@@ -684,6 +700,8 @@ impl State {
         if let Some(held) = self.lanes.get_mut(&lane) {
             held.lane.returned(job.offset);
             held.lane.again(job, None);
+        } else if let Some(memory) = self.memory_of(lane) {
+            memory.not_taken(job.offset);
         }
     }
 

@@ -8,7 +8,6 @@ use rdkafka::config::ClientConfig;
 use super::*;
 use crate::kafka::Partition;
 use crate::kafka::poll;
-use crate::kafka::progress::Progress;
 use crate::kafka::start::Start;
 use crate::record::keys::Position;
 use crate::settings::{IdForm, InDoubt, Time};
@@ -33,14 +32,11 @@ impl Table {
     fn new(settings: Settings) -> Table {
         let events = Arc::new(Events::default());
         let side = Side::new(&ClientConfig::new(), events).unwrap();
-        let books = Books::new(settings, side, poll::Handle::default());
+        let books = Books::new(settings, side, poll::Handle::default(), "me");
         let (station, _) = books.add_station(10, f64::INFINITY);
         let bind = books.add_bind(station, "acme-0.0".into(), true);
         books.bound(&bind);
-        let start = Start {
-            progress: Progress::new(0),
-            suspect_until: 0,
-        };
+        let start = Start::fresh(0, 0);
         let lane = books.open(source(), start, station, 0);
         let table = Table { books, bind, lane };
         table.cycle();

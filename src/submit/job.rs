@@ -11,11 +11,15 @@ use serde_json::value::RawValue;
 use crate::record::event::SendErrorKind;
 use crate::record::keys::Position;
 use crate::record::outbound::Operation;
+use crate::record::submit_sm::derived_log_id;
 use crate::settings::InDoubt;
 use crate::smpp::Status;
 
 use super::events::AccountRef;
 use super::parts::{End, Parts};
+
+/// What an event that had to be shortened keeps of each field, in octets.
+const SHORT: usize = 1024;
 
 /// What all events about a record have in common. Shared between the job and what may come
 /// late.
@@ -56,6 +60,32 @@ impl Letter {
     /// About how much memory it takes, in octets.
     pub fn octets(&self) -> usize {
         self.value.as_ref().map_or(0, Vec::len) + self.key.as_ref().map_or(0, Vec::len) + 300
+    }
+
+    /// What is left for an event that fits into any topic: the position, which finds the
+    /// record again, and what is short. A `log_id` that is not gives way to the derived one.
+    pub fn shortened(&self) -> Letter {
+        let short = |text: &String| text.len() <= SHORT;
+        let log_id = match short(&self.log_id) {
+            true => self.log_id.clone(),
+            false => derived_log_id(&self.position),
+        };
+        Letter {
+            account: self.account.clone(),
+            topic: self.topic.clone(),
+            partition: self.partition,
+            position: self.position.clone(),
+            log_id,
+            extra_data: self.extra_data.clone().filter(|d| d.get().len() <= SHORT),
+            source: self.source.clone().filter(short),
+            destination: self.destination.clone().filter(short),
+            key: None,
+            value: None,
+            headers: None,
+            truncated: self.truncated,
+            operation: self.operation,
+            message_id: self.message_id.clone().filter(short),
+        }
     }
 }
 
@@ -203,6 +233,21 @@ impl Refusal {
         }
     }
 
+    /// The same in an event of a few thousand octets.
+    pub fn shortened(self) -> Self {
+        let cut = |text: String| match text.len() <= SHORT {
+            true => text,
+            false => format!("{}...", &text[..text.floor_char_boundary(SHORT)]),
+        };
+        Refusal {
+            letter: Arc::new(self.letter.shortened()),
+            field: self.field.map(cut),
+            text: cut(self.text),
+            with_original: false,
+            ..self
+        }
+    }
+
     /// About how much memory it takes, in octets.
     pub fn octets(&self) -> usize {
         self.letter.octets() + self.text.len() + 100
@@ -333,6 +378,8 @@ pub fn timestamp(at: Instant, now: Instant, wall: Timestamp) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::submit::entry::{Entry, Fate};
+    use crate::submit::events::Events;
 
     #[test]
     fn what_is_written_on_a_returned_record_reads_back() {
@@ -357,6 +404,62 @@ mod tests {
             (1, "traceparent"),
             "only the producer's own travel on"
         );
+    }
+
+    #[test]
+    fn a_shortened_refusal_fits_whatever_the_record_holds() {
+        let large = "é".repeat(500_000);
+        let json = serde_json::to_string(&large).unwrap();
+        let letter = Letter {
+            account: Arc::new(AccountRef {
+                esme: "acme".into(),
+                response_ids: crate::settings::IdForm::Text,
+            }),
+            topic: "sms.outbound".into(),
+            partition: 3,
+            position: position("sms.outbound:3:1042").unwrap(),
+            log_id: large.clone(),
+            extra_data: RawValue::from_string(json).ok(),
+            source: Some(large.clone()),
+            destination: Some("41791234567".into()),
+            key: Some(large.clone().into_bytes()),
+            value: Some(large.clone().into_bytes()),
+            headers: Some(OwnedHeaders::new().insert(rdkafka::message::Header {
+                key: "h",
+                value: Some(&large),
+            })),
+            truncated: false,
+            operation: Operation::SubmitSm,
+            message_id: None,
+        };
+        let refusal = Refusal {
+            offset: 1042,
+            letter: Arc::new(letter),
+            kind: SendErrorKind::InvalidRecord,
+            field: Some(large.clone()),
+            text: format!("x{large}"),
+            status: None,
+            parts: None,
+            attempt: 1,
+            possible_duplicate: false,
+            with_original: true,
+            held: 0,
+        };
+        let entry = Entry::new(0, Fate::TooLarge(Box::new(refusal.shortened()), None));
+        let mut outputs = Vec::new();
+        Events::default().write(&entry, &mut outputs);
+        let [output] = &outputs[..] else {
+            panic!("{} events", outputs.len())
+        };
+        let event = String::from_utf8(output.value.clone().unwrap()).unwrap();
+        assert!(event.len() < 5_000, "{} octets", event.len());
+        assert!(event.contains(r#""terminal":true"#), "{event}");
+        assert!(event.contains(r#""destination":"41791234567""#), "{event}");
+        assert_eq!(
+            output.key.as_deref(),
+            Some(b"sms.outbound-3-1042".as_slice())
+        );
+        assert!(output.headers.is_none());
     }
 
     #[test]

@@ -166,6 +166,11 @@ impl Lane {
         self.out.len()
     }
 
+    /// Their offsets.
+    pub fn out(&self) -> impl Iterator<Item = i64> + '_ {
+        self.out.keys().copied()
+    }
+
     /// Offset of the next record to come.
     pub fn next_offset(&self) -> i64 {
         self.next
@@ -314,6 +319,11 @@ impl Lane {
         if !self.progress.is_finished(offset) {
             self.partial.insert(offset);
         }
+    }
+
+    /// Records that the SMSC has a part of, and that are not finished.
+    pub fn partial(&self) -> impl Iterator<Item = i64> + '_ {
+        self.partial.iter().copied()
     }
 
     /// Takes a waiting record out, because its answer came after all.
@@ -551,4 +561,4 @@ impl Lane {
 
 #[cfg(test)]
 #[path = "lane_tests.rs"]
-mod tests;
+pub(super) mod tests;

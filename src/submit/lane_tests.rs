@@ -46,7 +46,7 @@ fn letter(offset: i64) -> Arc<Letter> {
     })
 }
 
-fn job(offset: i64) -> Box<Job> {
+pub(in crate::submit) fn job(offset: i64) -> Box<Job> {
     Box::new(Job {
         offset,
         letter: letter(offset),
@@ -73,10 +73,7 @@ fn refusal(offset: i64) -> Refusal {
 
 /// A lane that is open at offset 0.
 fn lane() -> Lane {
-    let start = Start {
-        progress: Progress::new(0),
-        suspect_until: 0,
-    };
+    let start = Start::fresh(0, 0);
     let partition = Partition {
         topic: "sms.outbound".into(),
         partition: 0,
@@ -249,7 +246,7 @@ fn a_record_that_ended_two_sessions_goes_alone() {
     progress.set_attempts(1, 2);
     let start = Start {
         progress,
-        suspect_until: 0,
+        ..Start::fresh(0, 0)
     };
     let mut lane = lane();
     lane = Lane::new(

@@ -90,6 +90,7 @@ impl SubmitLedger {
         let mut entries = std::mem::take(&mut state.gathered);
         plan(state, &mut entries, now, self.horizon(state.cycle_time));
         let orphans = apply(state, &mut entries);
+        let orphans = state.remember(orphans);
         let mut touched: Vec<LaneId> = entries.iter().map(|e| e.lane).collect();
         let due = |(id, held): (&LaneId, &super::books::Held)| {
             held.lane
@@ -111,6 +112,7 @@ impl SubmitLedger {
         };
         state.cycle += 1;
         let number = state.cycle;
+        state.under_way = Some(number);
         let mut under_way = UnderWay::default();
         let mut offsets = Vec::with_capacity(touched.len());
         for id in touched {
@@ -156,6 +158,7 @@ impl SubmitLedger {
         self.lease.extend(begun + self.terms.validity);
         let mut guard = self.books.state.lock();
         let state = &mut *guard;
+        state.under_way = None;
         state.cycle_time = (state.cycle_time * 7 + begun.elapsed()) / 8;
         for (id, snapshot) in under_way.snapshots {
             let Some(held) = state.lanes.get_mut(&id) else {
@@ -186,6 +189,7 @@ impl SubmitLedger {
     /// Puts what was not committed back to where the next transaction finds it.
     fn put_back(&self, mut under_way: UnderWay) {
         let mut state = self.books.state.lock();
+        state.under_way = None;
         for (id, _) in &under_way.snapshots {
             if let Some(held) = state.lanes.get_mut(id) {
                 held.lane.not_committed();
@@ -193,6 +197,7 @@ impl SubmitLedger {
         }
         let gone = |e: &mut Entry| !state.lanes.contains_key(&e.lane);
         let orphans: Vec<Entry> = under_way.entries.extract_if(.., gone).collect();
+        let orphans = state.remember(orphans);
         let since = std::mem::replace(&mut state.gathered, under_way.entries);
         state.gathered.extend(since);
         drop(state);
@@ -255,16 +260,25 @@ impl SubmitLedger {
                     "the SMSC asked to try again later, but the record could not be put back onto its topic: {code}"
                 ),
             ),
-            Fate::Taken(..) | Fate::Late(..) | Fate::TooLarge(..) => {
-                error!(%code, "even the short event is too large for its topic; it is dropped");
+            Fate::Taken(..) | Fate::Late(..) => {
+                error!(%code, "even the short record of an answer is too large for its topic; it is dropped");
                 under_way.entries.remove(owner);
                 return;
             }
+            Fate::TooLarge(..) => {
+                error!(
+                    %code,
+                    "even an event of a few thousand octets is too large for its topic, and nothing is finished without one: raise max.message.bytes of the result topics"
+                );
+                return;
+            }
         };
-        let before = std::mem::replace(&mut entry.fate, Fate::TooLarge(Box::new(refusal), None));
-        if let (Fate::Answered(sent, answer), Fate::TooLarge(_, answered)) =
-            (before, &mut entry.fate)
+        // What was too large may be anything the record brought: extra data, headers, names.
+        let short = Fate::TooLarge(Box::new(refusal.shortened()), None);
+        if let Fate::Answered(mut sent, answer) = std::mem::replace(&mut entry.fate, short)
+            && let Fate::TooLarge(refusal, answered) = &mut entry.fate
         {
+            sent.letter = refusal.letter.clone();
             *answered = Some((sent, answer));
         }
     }
@@ -298,6 +312,7 @@ impl Ledger for SubmitLedger {
             }
             Settled::Unknown => {
                 let mut state = self.books.state.lock();
+                state.under_way = None;
                 for (id, _) in &under_way.snapshots {
                     if let Some(held) = state.lanes.get_mut(id) {
                         held.lane.not_committed();

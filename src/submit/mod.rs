@@ -13,6 +13,7 @@
 //! - [`books`]: the one lock, over [`lane`]s, stations and gathered fates;
 //! - [`parts`], `flight`: long messages, whose parts go out one after another;
 //! - [`station`]: binds and the tasks that feed them;
+//! - [`memory`]: what is known of a partition that was lost, should it come back;
 //! - [`verdict`]: what an answer means;
 //! - [`ledger`]: the books as a transaction; [`events`]: fates as records;
 //! - [`side`]: answers that came too late to be a result.
@@ -27,6 +28,7 @@ pub mod intake;
 pub mod job;
 pub mod lane;
 pub mod ledger;
+pub mod memory;
 pub mod message;
 pub mod options;
 pub mod owner;
@@ -57,6 +59,9 @@ use ledger::{SubmitLedger, Terms};
 pub use options::{OnStatus, Settings};
 use owner::{Owner, Parts};
 use side::Side;
+
+/// How often the partitions of an account's topic are counted.
+const SHARES_REFRESH: Duration = Duration::from_secs(20);
 
 /// How the pipeline works.
 pub struct Options {
@@ -137,7 +142,12 @@ impl Submit {
         let events = Arc::new(std::mem::take(&mut options.events));
         let side = Side::new(&options.producer, events.clone())?;
         let poll = poll::Handle::default();
-        let books = Arc::new(Books::new(options.settings.clone(), side, poll.clone()));
+        let books = Arc::new(Books::new(
+            options.settings.clone(),
+            side,
+            poll.clone(),
+            &options.transactional_id,
+        ));
         let lease = Lease::new();
         let owner = Owner::new(Parts {
             group: group.clone(),
@@ -208,6 +218,9 @@ impl Submit {
             self.poll.clone(),
         );
         let mut polling = thread("poll", move || poller.run())?;
+        let _counting = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(count_partitions(
+            self.owner.clone(),
+        )));
         let ended = tokio::select! {
             () = shutdown.cancelled() => None,
             ended = &mut polling => Some(ended),
@@ -224,6 +237,7 @@ impl Submit {
         handle.stop_soon();
         writing.await.map_err(|_| Error::Ended("transactor"))?;
         let books = self.books.clone();
+        books.forget_all();
         let _ = tokio::task::spawn_blocking(move || books.flush(Duration::from_secs(5))).await;
         Ok(())
     }
@@ -246,6 +260,18 @@ impl Submit {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+}
+
+/// Keeps the accounts' shares true while topics grow. Clients notice new partitions only
+/// every `topic.metadata.refresh.interval.ms` (5 minutes), so this is early enough.
+async fn count_partitions(owner: Arc<Owner>) {
+    let mut clock = tokio::time::interval(SHARES_REFRESH);
+    clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        clock.tick().await;
+        let owner = owner.clone();
+        let _ = tokio::task::spawn_blocking(move || owner.refresh_shares()).await;
     }
 }
 

@@ -20,11 +20,10 @@ use rdkafka::Message;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use tokio::runtime::Handle as Runtime;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::esme::Lease;
 use crate::kafka::poll::{self, Assignments, Flow};
-use crate::kafka::progress::Progress;
 use crate::kafka::start::{Reading, Start};
 use crate::kafka::{Group, Partition};
 
@@ -32,8 +31,12 @@ use super::account::{Account, Binds};
 use super::books::Books;
 use super::entry::LaneId;
 use super::intake::{self, NotYet};
+use super::memory;
 use super::station::Station;
 use super::takeover::Takeover;
+
+/// How long Kafka may take to say how many partitions a topic has.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long the last commit of a partition that goes may take.
 const LAST_COMMIT: Duration = Duration::from_secs(5);
@@ -146,26 +149,31 @@ impl Owner {
             consumed: &self.consumed,
             results: &self.parts.results,
         };
-        let starts = loop {
+        let (total, starts) = loop {
             if self.epoch.lock().get(lease).copied() != epoch || epoch.is_none() {
                 return;
             }
-            match takeover.starts(&partitions) {
-                Ok(starts) => break starts,
+            let deadline = Instant::now() + PATIENCE;
+            if !self.parts.books.await_fates(&partitions, deadline) {
+                continue;
+            }
+            let total = self.parts.group.partitions(&lease.topic, PATIENCE);
+            match total.and_then(|total| Ok((total, takeover.starts(&partitions)?))) {
+                Ok(known) => break known,
                 Err(error) => {
                     warn!(%error, %lease, "cannot be taken over yet");
                     std::thread::sleep(Duration::from_millis(500));
                 }
             }
         };
-        if let Ok(total) = self
-            .parts
-            .group
-            .partitions(&lease.topic, Duration::from_secs(5))
-        {
-            account.resize(total);
-            self.spread_rate(index, account);
+        // Under this lock no revocation comes in between.
+        let current = self.epoch.lock();
+        if current.get(lease).copied() != epoch {
+            return;
         }
+        account.gain(lease.partition, total);
+        drop(current);
+        self.spread_rate(index, account);
         for (partition, start) in starts {
             let Ok(start) = start else { continue };
             // Under this lock no revocation comes in between.
@@ -214,7 +222,8 @@ impl Owner {
         let lanes = books.lanes_of(&partitions_of(account, leases));
         let drain = match lost {
             true => {
-                books.remove(&lanes);
+                books.lose(&lanes);
+                self.watch(partitions_of(account, leases));
                 Duration::ZERO
             }
             false => {
@@ -231,6 +240,8 @@ impl Owner {
                 warn!(
                     "the last commit of a partition did not succeed in time; its successor will find records in doubt"
                 );
+                books.lose(&lanes);
+                self.watch(partitions_of(account, leases));
             }
             books.remove(&lanes);
         }
@@ -240,6 +251,23 @@ impl Owner {
         self.spread_rate(index, account);
     }
 
+    /// Asks how many partitions each account's first topic has: when others are given new
+    /// ones, ours are a smaller share of the account's rate.
+    pub fn refresh_shares(&self) {
+        for (index, account) in self.parts.accounts.iter().enumerate() {
+            let Some(topic) = account.options.topics.first() else {
+                continue;
+            };
+            match self.parts.group.partitions(topic, PATIENCE) {
+                Ok(total) => {
+                    account.resize(total);
+                    self.spread_rate(index, account);
+                }
+                Err(error) => debug!(%error, topic = &**topic, "partitions not counted"),
+            }
+        }
+    }
+
     /// Tells the account's stations their rate, by which they reserve.
     fn spread_rate(&self, index: usize, account: &Account) {
         let rate = account.current_rate();
@@ -247,6 +275,12 @@ impl Owner {
         for (_, station) in stations.iter().filter(|((i, _), _)| *i == index) {
             self.parts.books.set_rate(station.id, rate);
         }
+    }
+
+    /// Looks after what is remembered of partitions that were lost.
+    fn watch(&self, partitions: Vec<Partition>) {
+        let (books, group) = (self.parts.books.clone(), self.parts.group.clone());
+        std::thread::spawn(move || memory::watch(&books, &group, &partitions));
     }
 
     fn close_stations(&self, index: usize, leases: &[i32], drain: Duration) {
@@ -331,10 +365,7 @@ impl Owner {
         if high < next {
             warn!(%partition, next, high, "the topic was created anew; its former state is dropped");
             books.remove(&books.lanes_of(std::slice::from_ref(&partition)));
-            let start = Start {
-                progress: Progress::new(low),
-                suspect_until: low,
-            };
+            let start = Start::fresh(low, high);
             self.open(index, account, partition.partition, partition, start);
         } else if next < low {
             error!(
@@ -381,7 +412,6 @@ impl Assignments for Owner {
             let next = fastrand::u64(..);
             epochs.insert(partition.clone(), next);
             if let Some((_, account)) = self.account_of(&partition.topic) {
-                account.gain(partition.partition);
                 companions.extend(account.companions(partition.partition));
             }
         }

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::{ClientContext, Message};
 use tracing::{error, info};
 
 use crate::esme::Answer;
@@ -19,9 +20,24 @@ use crate::kafka::transactor::Output;
 use super::entry::{Entry, Fate, Sent};
 use super::events::Events;
 
+/// Says what Kafka refused.
+struct Reports;
+
+impl ClientContext for Reports {}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, message)) = result {
+            error!(%error, topic = message.topic(), "a late answer is lost: Kafka did not take it");
+        }
+    }
+}
+
 /// The producer beside the transactions.
 pub struct Side {
-    producer: ThreadedProducer<DefaultProducerContext>,
+    producer: ThreadedProducer<Reports>,
     events: Arc<Events>,
 }
 
@@ -34,7 +50,7 @@ impl Side {
             .set("linger.ms", "5")
             .set("queue.buffering.max.messages", "100000");
         Ok(Side {
-            producer: client.create()?,
+            producer: client.create_with_context(Reports)?,
             events,
         })
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rdkafka::error::KafkaError;
 use tracing::{info, warn};
 
-use crate::kafka::start::{Facts, Reading, Start, Stop, committed_stable, decide};
+use crate::kafka::start::{Elsewhere, Facts, Reading, Start, Stop, committed_stable, decide};
 use crate::kafka::transactor::Commit;
 use crate::kafka::{Group, Partition};
 
@@ -35,30 +35,21 @@ impl Takeover<'_> {
     /// asked, and that it should be tried again.
     pub fn starts(&self, partitions: &[Partition]) -> Result<Vec<Decided>, KafkaError> {
         let committed = committed_stable(self.group, partitions, self.reading)?;
-        let mut others: Option<bool> = None;
         let mut starts = Vec::with_capacity(partitions.len());
         for partition in partitions {
             let own = committed
                 .iter()
                 .find(|c| c.partition == partition.partition && c.topic == partition.topic);
-            let others_committed = match own {
-                Some(_) => true,
-                None => match others {
-                    Some(known) => known,
-                    None => *others.insert(self.anything_committed()?),
-                },
+            let (committed_elsewhere, untouched) = match own {
+                Some(_) => (Elsewhere::SameTopic, true),
+                None => self.surroundings(&partition.topic)?,
             };
-            let untouched = own.is_some() || others_committed || self.nothing_sent()?;
-            // Another process may have made the group's first commit since it was asked: its
-            // results are visible, and so is that commit, made with them.
-            let others_committed =
-                others_committed || (!untouched && *others.insert(self.anything_committed()?));
             let (low, high) = self.group.watermarks(partition, PATIENCE)?;
             let decided = decide(&Facts {
                 partition,
                 cluster: self.group.cluster_id(),
                 committed: own.map(|c| (c.offset, c.metadata.as_str())),
-                others_committed,
+                committed_elsewhere,
                 untouched,
                 low,
                 high,
@@ -69,20 +60,42 @@ impl Takeover<'_> {
         Ok(starts)
     }
 
-    /// Whether the group has a committed offset for any partition of any topic it consumes.
-    fn anything_committed(&self) -> Result<bool, KafkaError> {
-        for topic in self.consumed {
-            let all: Vec<Partition> = (0..self.group.partitions(topic, PATIENCE)?)
-                .map(|partition| Partition {
-                    topic: topic.as_str().into(),
-                    partition,
-                })
-                .collect();
-            if !self.group.committed_of(&all, PATIENCE)?.is_empty() {
-                return Ok(true);
+    /// Where the group has committed offsets, and whether nothing was ever sent.
+    fn surroundings(&self, topic: &str) -> Result<(Elsewhere, bool), KafkaError> {
+        let before = self.committed_elsewhere(topic)?;
+        if before != Elsewhere::Nowhere {
+            return Ok((before, true));
+        }
+        let untouched = self.nothing_sent()?;
+        // Another process may have made the group's first commit since it was asked: its
+        // results are visible, and so is that commit, made with them.
+        match untouched {
+            true => Ok((before, true)),
+            false => Ok((self.committed_elsewhere(topic)?, false)),
+        }
+    }
+
+    /// Where the group has a committed offset, over all topics it consumes.
+    fn committed_elsewhere(&self, topic: &str) -> Result<Elsewhere, KafkaError> {
+        if self.is_committed(topic)? {
+            return Ok(Elsewhere::SameTopic);
+        }
+        for other in self.consumed.iter().filter(|other| *other != topic) {
+            if self.is_committed(other)? {
+                return Ok(Elsewhere::OtherTopic);
             }
         }
-        Ok(false)
+        Ok(Elsewhere::Nowhere)
+    }
+
+    fn is_committed(&self, topic: &str) -> Result<bool, KafkaError> {
+        let all: Vec<Partition> = (0..self.group.partitions(topic, PATIENCE)?)
+            .map(|partition| Partition {
+                topic: topic.into(),
+                partition,
+            })
+            .collect();
+        Ok(!self.group.committed_of(&all, PATIENCE)?.is_empty())
     }
 
     fn nothing_sent(&self) -> Result<bool, KafkaError> {

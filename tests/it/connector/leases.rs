@@ -111,3 +111,25 @@ fn a_killed_broker_costs_nothing() {
     assert_eq!(results.len(), 650);
     assert_eq!(smsc.submits().len(), 650, "nothing was sent twice");
 }
+
+#[test]
+fn a_broker_that_stays_away_puts_only_what_was_out_in_doubt() {
+    let smsc = FakeSmsc::start();
+    let mut broker = Broker::start_private();
+    let mut it = Deployment::on(broker.kafka(), smsc.port(), 2);
+    it.esme()["max_tps"] = json!(200.0);
+    let _connector = it.start();
+    smsc.wait_bound(2);
+    it.send_numbered(0, 0..300);
+    it.send_numbered(1, 300..600);
+    smsc.wait_submits(50);
+    broker.kill9();
+    // Longer than the session time-out: the partitions are lost and come back.
+    std::thread::sleep(Duration::from_secs(15));
+    broker.restart();
+    it.send_numbered(0, 600..650);
+    let results = it.results_within(650, Duration::from_secs(90));
+    assert_eq!(results.len(), 650);
+    let unknown = results.values().filter(|r| r["kind"] == "OUTCOME_UNKNOWN");
+    assert_eq!((unknown.count(), smsc.submits().len()), (0, 650));
+}

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use kafka_smpp::kafka::progress::{Identity, Progress, metadata};
-use kafka_smpp::kafka::start::{Facts, Reading, Start, Stop, committed_stable, decide};
+use kafka_smpp::kafka::start::{Elsewhere, Facts, Reading, Start, Stop, committed_stable, decide};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -78,7 +78,7 @@ fn a_dead_predecessors_transaction_is_ended_at_once() {
         partition: &wanted[0],
         cluster: "cluster",
         committed: Some((found[0].offset, &found[0].metadata)),
-        others_committed: false,
+        committed_elsewhere: Elsewhere::Nowhere,
         untouched: false,
         low,
         high,
@@ -99,7 +99,10 @@ fn decided(kafka: &Kafka, group: &str, topic: &str) -> Result<Start, Stop> {
         partition: &both[0],
         cluster: "cluster",
         committed: of(0).map(|c| (c.offset, c.metadata.as_str())),
-        others_committed: of(1).is_some(),
+        committed_elsewhere: match of(1) {
+            Some(_) => Elsewhere::SameTopic,
+            None => Elsewhere::Nowhere,
+        },
         untouched: false,
         low,
         high,

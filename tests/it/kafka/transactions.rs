@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kafka_smpp::kafka::Group;
 use kafka_smpp::kafka::progress::{Identity, Progress, metadata};
@@ -259,6 +259,36 @@ fn a_record_too_large_for_the_client_is_named() {
     scene.offer(3, vec![(topic.clone(), None, text(10))]);
     assert_eq!(scene.ends(2)[1], "committed");
     assert_eq!(scene.values(&topic).len(), 1);
+}
+
+#[test]
+fn a_refused_record_behind_many_others_costs_no_timeout() {
+    let scene = Scene::with(kafka(), Duration::from_secs(20));
+    let topic = scene.topic(&[]);
+    let one = |octets| (topic.clone(), None, text(octets));
+    let mut records = vec![one(600_000); 12];
+    records.push(one(2_000_000));
+    let begun = Instant::now();
+    scene.offer(3, records);
+    assert_eq!(scene.ends(1), ["refused"]);
+    scene.offer(3, vec![one(10)]);
+    eventually(
+        "a transaction is committed",
+        Duration::from_secs(60),
+        || {
+            scene
+                .books
+                .state
+                .lock()
+                .ends
+                .iter()
+                .any(|end| end == "committed")
+        },
+    );
+    assert_eq!(scene.values(&topic).len(), 1);
+    // The abort must not wait for reports that nobody polls for.
+    let elapsed = begun.elapsed();
+    assert!(elapsed < Duration::from_secs(15), "{elapsed:?}");
 }
 
 #[test]
