@@ -14,9 +14,12 @@ mod offsets;
 mod output;
 mod receipt;
 mod run;
+mod segments;
 mod send;
 mod smsc;
 mod tail;
+mod text;
+mod texts;
 mod topics;
 mod version;
 
@@ -65,6 +68,8 @@ enum Command {
     Smsc(Box<smsc::Args>),
     Offsets(offsets::Args),
     Receipt(receipt::Args),
+    Segments(segments::Args),
+    Text(text::Args),
     Config(config::Args),
     Completions(completions::Args),
     Version(version::Args),
@@ -140,6 +145,8 @@ impl Command {
             Command::Smsc(args) => smsc::run(*args),
             Command::Offsets(args) => offsets::run(&args),
             Command::Receipt(args) => receipt::run(&args),
+            Command::Segments(args) => segments::run(&args),
+            Command::Text(args) => text::run(&args),
             Command::Config(args) => config::run(&args),
             Command::Completions(args) => completions::run(&args, &mut Cli::command()),
             Command::Version(args) => version::run(&args),

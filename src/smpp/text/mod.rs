@@ -4,6 +4,7 @@
 //! [`decode`] are the single steps.
 
 mod choose;
+pub mod cost;
 mod east_asian;
 mod encoding;
 pub mod gsm;
@@ -83,7 +84,7 @@ pub fn decode_as(octets: &[u8], encoding: Encoding) -> String {
         Encoding::Gsm => gsm::decode(octets),
         Encoding::GsmPacked => {
             let mut septets = Vec::with_capacity(octets.len() * 8 / 7);
-            packed::unpack(octets, 0, packed::count(octets), &mut septets);
+            packed::unpack(octets, 0, packed::count(octets, 0), &mut septets);
             gsm::decode(&septets)
         }
         Encoding::Table(table) => table.decode(octets),
@@ -122,7 +123,8 @@ pub fn decode_user_data(
             let before = (user_data.len() - text.len()) * 8;
             let pad_bits = (before.next_multiple_of(7) - before) as u32;
             let mut septets = Vec::with_capacity(text.len() * 8 / 7);
-            packed::unpack(text, pad_bits, usize::MAX, &mut septets);
+            let count = packed::count(text, pad_bits);
+            packed::unpack(text, pad_bits, count, &mut septets);
             national::decode(&septets, shift)
         }
         Encoding::Gsm if shift != national::Shift::default() => national::decode(text, shift),

@@ -52,12 +52,13 @@ pub fn unpack(octets: &[u8], pad_bits: u32, count: usize, out: &mut Vec<u8>) {
     }
 }
 
-/// How many septets so many octets hold when nothing else tells: a carriage return in the last
-/// septet of seven octets is fill.
-pub fn count(octets: &[u8]) -> usize {
-    let all = octets.len() * 8 / 7;
+/// How many septets octets hold behind so many bits of padding, when nothing else tells: a carriage
+/// return in a last septet that could be fill is fill.
+pub fn count(octets: &[u8], pad_bits: u32) -> usize {
+    let bits = (octets.len() * 8).saturating_sub(pad_bits as usize);
+    let all = bits / 7;
     match octets {
-        [.., last] if octets.len().is_multiple_of(7) && last >> 1 == b'\r' => all - 1,
+        [.., last] if bits.is_multiple_of(7) && last >> 1 == b'\r' => all - 1,
         _ => all,
     }
 }

@@ -1,0 +1,563 @@
+//! `kafka-smpp segments`: what a text costs, and why.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::Failure;
+use super::lines::{self, Fault, Line, Verdict, json};
+use super::octets::to_hex;
+use super::output;
+use super::texts::{self, Languages, Named, encoding, language};
+use crate::smpp::segment::{self, Method};
+use crate::smpp::text::cost::{self, Cost, Culprit, describe};
+use crate::smpp::text::national::Language;
+use crate::smpp::text::substitute::{Handling, Substituted};
+use crate::smpp::text::{Chosen, Encoding, Policy, Room, choose};
+use crate::smpp::udh::Concatenation;
+
+/// How many culprits are told.
+const TOLD: usize = 8;
+
+/// Show how many parts a text needs, and which characters make it dear
+#[derive(clap::Args)]
+#[command(after_help = "\
+Without arguments it reads standard input, one text a line; with --json-input each line is a JSON
+object: \"text\", and if they differ \"encoding\", \"method\" or \"ref_bits\", \"national\", \"policy\",
+\"single_limit\", \"part_limit\". It ends with 65 when any text cannot be written.
+
+Examples:
+  kafka-smpp segments 'We’re open from 9 to 5'
+  kafka-smpp segments --national turkish,hindi --policy transliterate \"$(cat campaign.txt)\"
+  kafka-smpp segments --json < texts | jq -r 'select(.parts > 1).text'")]
+pub(super) struct Args {
+    /// A text
+    #[arg(value_name = "TEXT")]
+    texts: Vec<String>,
+    /// Encodings to choose from, the preferred one first [default: gsm7,ucs2]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = encoding)]
+    encoding: Vec<Named>,
+    /// A table of an encoding, in the form of Unicode's mapping files, to choose before others
+    #[arg(long, value_name = "FILE")]
+    table: Option<PathBuf>,
+    /// What ties the parts together: udh8, udh16, sar or payload
+    #[arg(long, default_value = "udh8", value_parser = method)]
+    method: Method,
+    /// National languages whose tables may be used: turkish, hindi, ..., or all
+    #[arg(long, value_name = "LANGUAGE", value_delimiter = ',', value_parser = language)]
+    national: Vec<Languages>,
+    /// What happens to characters that no encoding has: strict, ignore, replace or transliterate
+    #[arg(long, default_value = "strict", value_parser = handling)]
+    policy: Handling,
+    /// Octets of information elements that every part carries anyway, such as ports
+    #[arg(long, value_name = "OCTETS", default_value_t = 0)]
+    elements: usize,
+    /// Units in a message of one part, where this is not usual
+    #[arg(long, value_name = "UNITS")]
+    single_limit: Option<usize>,
+    /// Units in one part of several
+    #[arg(long, value_name = "UNITS")]
+    part_limit: Option<usize>,
+    /// The reference in the headers shown
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    reference: u16,
+    /// The lines are JSON objects
+    #[arg(long, conflicts_with = "texts")]
+    json_input: bool,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+fn method(name: &str) -> Result<Method, String> {
+    match name {
+        "udh8" => Ok(Method::Udh8),
+        "udh16" => Ok(Method::Udh16),
+        "sar" => Ok(Method::Sar),
+        "payload" => Ok(Method::Payload),
+        _ => Err("there are udh8, udh16, sar and payload".into()),
+    }
+}
+
+fn handling(name: &str) -> Result<Handling, String> {
+    Handling::from_name(name)
+        .ok_or_else(|| "there are strict, ignore, replace and transliterate".into())
+}
+
+/// A text and what is asked of it.
+#[derive(Clone, Default)]
+struct Asked {
+    text: String,
+    /// As it was named, if only one was.
+    name: Option<String>,
+    encodings: Vec<Encoding>,
+    languages: Vec<Language>,
+    method: Method,
+    handling: Handling,
+    single_limit: Option<usize>,
+    part_limit: Option<usize>,
+}
+
+/// A line of `--json-input`.
+#[derive(Deserialize)]
+struct Object {
+    text: String,
+    encoding: Option<String>,
+    method: Option<String>,
+    ref_bits: Option<u8>,
+    national: Option<Vec<String>>,
+    policy: Option<String>,
+    single_limit: Option<usize>,
+    part_limit: Option<usize>,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let table = args.table.as_deref().map(texts::table).transpose()?;
+    let named: Vec<_> = table.into_iter().chain(args.encoding.clone()).collect();
+    let name = match &named[..] {
+        [only] => Some(only.name.clone()),
+        _ => None,
+    };
+    let encodings = match &named[..] {
+        [] => Policy::default().encodings.to_vec(),
+        named => named.iter().map(|named| named.encoding).collect(),
+    };
+    let usual = Asked {
+        text: String::new(),
+        name,
+        encodings,
+        languages: args.national.iter().flat_map(|l| l.0.clone()).collect(),
+        method: args.method,
+        handling: args.policy,
+        single_limit: args.single_limit,
+        part_limit: args.part_limit,
+    };
+    lines::each(&args.texts, |line| {
+        let (asked, errors) = match usual.with(line, args.json_input) {
+            Ok(asked) => (asked, Vec::new()),
+            Err(fault) => (usual.clone(), vec![fault]),
+        };
+        let report = match errors.is_empty() {
+            true => Report::new(line.number, &asked, args),
+            false => Report::failed(line.number, &asked, errors),
+        };
+        match args.json {
+            true => json(&report)?,
+            false => report.print(&asked)?,
+        }
+        Ok(Verdict::of(!report.errors.is_empty()))
+    })
+}
+
+impl Asked {
+    fn with(&self, line: Line<'_>, json_input: bool) -> Result<Asked, Fault> {
+        let mut asked = self.clone();
+        let text = texts::utf8(line)?;
+        if !json_input {
+            asked.text = text.to_owned();
+            return Ok(asked);
+        }
+        let object: Object = serde_json::from_str(text).map_err(|e| texts::bad_json(&e))?;
+        let wrong = |text: String| texts::fault("wrong_value", text);
+        asked.text = object.text;
+        if let Some(name) = object.encoding {
+            asked.encodings = vec![encoding(&name).map_err(wrong)?.encoding];
+            asked.name = Some(name);
+        }
+        if let Some(bits) = object.ref_bits {
+            asked.method = if bits == 16 {
+                Method::Udh16
+            } else {
+                Method::Udh8
+            };
+        }
+        if let Some(name) = object.method {
+            asked.method = method(&name).map_err(wrong)?;
+        }
+        if let Some(names) = object.national {
+            let all: Result<Vec<_>, _> = names.iter().map(|name| language(name)).collect();
+            asked.languages = all.map_err(wrong)?.into_iter().flat_map(|l| l.0).collect();
+        }
+        if let Some(name) = object.policy {
+            asked.handling = handling(&name).map_err(wrong)?;
+        }
+        asked.single_limit = object.single_limit.or(asked.single_limit);
+        asked.part_limit = object.part_limit.or(asked.part_limit);
+        Ok(asked)
+    }
+
+    fn policy(&self, elements: usize) -> Policy<'_> {
+        let policy = Policy {
+            encodings: &self.encodings,
+            languages: &self.languages,
+            method: self.method,
+            elements,
+            handling: self.handling,
+            room: None,
+        };
+        let first = self.encodings.first().copied().unwrap_or_default();
+        let usual = policy.room(first, Default::default());
+        let octets = |units: Option<usize>| units.map(|units| units.saturating_mul(first.unit()));
+        let room = Room {
+            single: octets(self.single_limit).unwrap_or(usual.single),
+            part: octets(self.part_limit).unwrap_or(usual.part),
+        };
+        Policy {
+            // A limit in units fits one encoding only.
+            room: (room != usual && self.encodings.len() == 1).then_some(room),
+            ..policy
+        }
+    }
+}
+
+/// What a text costs, in the order in which it is shown.
+#[derive(Serialize)]
+struct Report {
+    line: usize,
+    text: String,
+    encodable: bool,
+    #[serde(flatten)]
+    written: Option<Written>,
+    dear: Vec<Dear>,
+    if_replaced: Option<Replaced>,
+    errors: Vec<Fault>,
+    warnings: Vec<Fault>,
+}
+
+#[derive(Serialize)]
+struct Written {
+    encoding: String,
+    data_coding: u8,
+    locking: &'static str,
+    single: &'static str,
+    method: &'static str,
+    ref_bits: Option<u8>,
+    units: usize,
+    parts: usize,
+    part_units: Vec<usize>,
+    single_limit: Option<usize>,
+    part_limit: Option<usize>,
+    /// User data as it would be submitted, its header included.
+    parts_hex: Vec<String>,
+    /// The same without the header.
+    text_hex: Vec<String>,
+    substituted: Vec<Stand>,
+}
+
+#[derive(Serialize)]
+struct Stand {
+    position: usize,
+    character: char,
+    by: &'static str,
+}
+
+#[derive(Serialize)]
+struct Dear {
+    character: char,
+    code_point: String,
+    what: &'static str,
+    positions: Vec<usize>,
+    count: usize,
+    extra_units: usize,
+    replacement: Option<&'static str>,
+    saves_parts: usize,
+    without: Outcome,
+}
+
+#[derive(Serialize)]
+struct Replaced {
+    text: String,
+    #[serde(flatten)]
+    outcome: Outcome,
+}
+
+#[derive(Serialize)]
+struct Outcome {
+    encoding: String,
+    units: usize,
+    parts: usize,
+}
+
+impl From<Cost> for Outcome {
+    fn from(cost: Cost) -> Self {
+        Outcome {
+            encoding: cost.encoding.name().to_owned(),
+            units: cost.units,
+            parts: cost.parts,
+        }
+    }
+}
+
+impl Report {
+    fn new(line: usize, asked: &Asked, args: &Args) -> Self {
+        let policy = asked.policy(args.elements);
+        let chosen = match choose(&asked.text, &policy) {
+            Ok(chosen) => chosen,
+            Err(error) => {
+                let octet = asked.text.char_indices().nth(error.index);
+                let fault = Fault {
+                    code: "unencodable".into(),
+                    offset: octet.map(|(octet, _)| octet),
+                    text: format!("{error}: choose another encoding, or --policy transliterate"),
+                };
+                return Report::failed(line, asked, vec![fault]);
+            }
+        };
+        let culprits = cost::culprits(&asked.text, &policy, &chosen);
+        let replaced = cost::replaced(&asked.text, &policy, &chosen);
+        let mut errors = Vec::new();
+        if chosen.count() > segment::MAX_PARTS {
+            let text = format!("{} parts, a message has at most 255", chosen.count());
+            errors.push(texts::fault("too_many_parts", text));
+        }
+        let written = Written::new(asked, &policy, &chosen, args.reference, &mut errors);
+        Report {
+            line,
+            text: asked.text.clone(),
+            encodable: true,
+            written: Some(written),
+            dear: culprits.iter().take(TOLD).map(Dear::from).collect(),
+            if_replaced: replaced.map(|(text, cost)| Replaced {
+                text,
+                outcome: cost.into(),
+            }),
+            errors,
+            warnings: Vec::new(),
+        }
+    }
+
+    fn failed(line: usize, asked: &Asked, errors: Vec<Fault>) -> Self {
+        Report {
+            line,
+            text: asked.text.clone(),
+            encodable: false,
+            written: None,
+            dear: Vec::new(),
+            if_replaced: None,
+            errors,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Whether people want to know: it costs something, alone or with others.
+    fn is_told(&self, dear: &Dear) -> bool {
+        let together = self.if_replaced.is_some() && dear.replacement.is_some();
+        dear.saves_parts > 0 || dear.extra_units > 0 || together
+    }
+
+    /// For people.
+    fn print(&self, asked: &Asked) -> std::io::Result<()> {
+        if let Some(written) = &self.written {
+            output::line(written)?;
+            for dear in self.dear.iter().filter(|dear| self.is_told(dear)) {
+                output::line(format_args!("  {dear}"))?;
+            }
+            let alone = self.dear.iter().any(|dear| dear.saves_parts > 0);
+            if let Some(replaced) = self.if_replaced.as_ref().filter(|_| !alone) {
+                let Replaced { text, outcome } = replaced;
+                output::line(format_args!(
+                    "  with all of them replaced it is {outcome}: {text}"
+                ))?;
+            }
+            for stand in &written.substituted {
+                let Stand {
+                    position,
+                    character,
+                    by,
+                } = stand;
+                output::line(format_args!(
+                    "  {by:?} stands for {character:?} in position {position}"
+                ))?;
+            }
+        } else {
+            output::line(format_args!("{:?}", asked.text))?;
+        }
+        lines::print_faults(&self.errors, &self.warnings)
+    }
+}
+
+impl Written {
+    fn new(
+        asked: &Asked,
+        policy: &Policy<'_>,
+        chosen: &Chosen,
+        reference: u16,
+        errors: &mut Vec<Fault>,
+    ) -> Self {
+        let unit = chosen.encoding.unit();
+        let room = policy.room(chosen.encoding, chosen.shift);
+        let limit = |octets: usize| (octets != usize::MAX).then_some(octets / unit);
+        let (mut parts_hex, mut text_hex) = (Vec::new(), Vec::new());
+        for (index, part) in chosen.parts().enumerate() {
+            let mut elements = Vec::new();
+            if chosen.count() > 1 && policy.method.writes_header() {
+                Concatenation {
+                    reference,
+                    wide: policy.method == Method::Udh16,
+                    total: u8::try_from(chosen.count()).unwrap_or(u8::MAX),
+                    part: u8::try_from(index + 1).unwrap_or(u8::MAX),
+                }
+                .push_element(&mut elements);
+            }
+            chosen.shift.push_elements(&mut elements);
+            let mut user_data = Vec::new();
+            match segment::push_user_data(&elements, part, chosen.encoding, &mut user_data) {
+                Ok(()) => {
+                    let header = if elements.is_empty() {
+                        0
+                    } else {
+                        1 + elements.len()
+                    };
+                    text_hex.push(to_hex(user_data.get(header..).unwrap_or_default()));
+                    parts_hex.push(to_hex(&user_data));
+                }
+                Err(error) => errors.push(texts::fault("header", error.to_string())),
+            }
+        }
+        Written {
+            encoding: match &asked.name {
+                Some(name) => name.clone(),
+                None => chosen.encoding.name().to_owned(),
+            },
+            data_coding: chosen.encoding.data_coding(),
+            locking: chosen.shift.locking.name(),
+            single: chosen.shift.single.name(),
+            method: name(policy.method),
+            ref_bits: match policy.method {
+                Method::Udh8 => Some(8),
+                Method::Udh16 | Method::Sar => Some(16),
+                Method::Payload => None,
+            },
+            units: chosen.units(),
+            parts: chosen.count(),
+            part_units: chosen.parts().map(|part| part.len() / unit).collect(),
+            single_limit: limit(room.single),
+            part_limit: limit(room.part),
+            parts_hex,
+            text_hex,
+            substituted: chosen.substituted.iter().map(Stand::from).collect(),
+        }
+    }
+}
+
+fn name(method: Method) -> &'static str {
+    match method {
+        Method::Udh8 => "udh8",
+        Method::Udh16 => "udh16",
+        Method::Sar => "sar",
+        Method::Payload => "payload",
+    }
+}
+
+impl From<&Substituted> for Stand {
+    fn from(substituted: &Substituted) -> Self {
+        Stand {
+            position: substituted.index + 1,
+            character: substituted.character,
+            by: substituted.by,
+        }
+    }
+}
+
+impl From<&Culprit> for Dear {
+    fn from(culprit: &Culprit) -> Self {
+        Dear {
+            character: culprit.character,
+            code_point: format!("U+{:04X}", culprit.character as u32),
+            what: describe(culprit.character),
+            positions: culprit.indexes.iter().take(TOLD).map(|i| i + 1).collect(),
+            count: culprit.indexes.len(),
+            extra_units: culprit.extra_units,
+            replacement: culprit.replacement,
+            saves_parts: culprit.saves,
+            without: culprit.without.into(),
+        }
+    }
+}
+
+/// `1 part`, `2 parts`.
+fn plural(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    }
+}
+
+impl std::fmt::Display for Written {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}, data_coding {}, ", self.encoding, self.data_coding)?;
+        for (what, language) in [("locking", self.locking), ("single", self.single)] {
+            if language != "default" {
+                write!(f, "{what} shift {language}, ")?;
+            }
+        }
+        write!(
+            f,
+            "{}, {}",
+            plural(self.units, "unit"),
+            plural(self.parts, "part")
+        )?;
+        if self.parts > 1 {
+            let units: Vec<_> = self.part_units.iter().map(usize::to_string).collect();
+            write!(f, ": {}", units.join(" + "))?;
+        }
+        match (self.single_limit, self.part_limit) {
+            (Some(single), Some(part)) => {
+                write!(f, " (one part takes {single}, each of several {part})")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Outcome {
+            encoding,
+            units,
+            parts,
+        } = self;
+        write!(
+            f,
+            "{encoding}, {}, {}",
+            plural(*units, "unit"),
+            plural(*parts, "part")
+        )
+    }
+}
+
+impl std::fmt::Display for Dear {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Dear {
+            character,
+            code_point,
+            what,
+            positions,
+            ..
+        } = self;
+        let shown: Vec<_> = positions.iter().map(usize::to_string).collect();
+        let positions = match (self.count, shown.len()) {
+            (1, _) => format!("position {}", shown.join("")),
+            (count, told) if count > told => format!("{count} positions"),
+            _ => format!("positions {}", shown.join(", ")),
+        };
+        write!(
+            f,
+            "the {what} {} ({code_point}) in {positions} ",
+            character.escape_debug()
+        )?;
+        match (self.saves_parts, self.extra_units) {
+            (0, 0) => write!(f, "is not in the first encoding")?,
+            (0, extra) => write!(f, "takes {} more", plural(extra, "unit"))?,
+            (saves, _) => write!(f, "costs {}", plural(saves, "part"))?,
+        }
+        match (self.replacement, self.saves_parts) {
+            (Some(""), 1..) => write!(f, ": without it the text is {}", self.without),
+            (Some(by), 1..) => write!(f, ": with {by:?} the text is {}", self.without),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
