@@ -41,6 +41,7 @@ fn help_names_every_command_and_wrong_usage_is_64() {
         "send",
         "tail",
         "offsets",
+        "decode",
         "receipt",
         "config",
         "completions",
@@ -230,4 +231,56 @@ fn receipts_are_read_one_a_line_and_a_bad_one_does_not_stop_the_others() {
         .args(["receipt", "x", "--tlv", "message_state=256"])
         .assert()
         .code(64);
+}
+
+#[test]
+fn pdus_are_decoded_one_a_line_whatever_is_wrong_with_some() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut input =
+        b"00000010 00000015 00000000 00000001\n\n\xff\xfe\nAAAAEAAAABUAAAAAAAAAAg==\n".to_vec();
+    input.extend(b"0000001080000004000000000a342ee1\r\n");
+    let decoded = kafka_smpp(dir.path())
+        .args(["decode", "--json"])
+        .write_stdin(input)
+        .assert()
+        .code(65)
+        .stderr("");
+    let out = String::from_utf8(decoded.get_output().stdout.clone()).unwrap();
+    let objects: Vec<serde_json::Value> = out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let told: Vec<_> = objects
+        .iter()
+        .map(|o| {
+            (
+                &o["line"],
+                o["command"].as_str(),
+                o["errors"][0]["code"].as_str(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (&1.into(), Some("enquire_link"), None),
+            (&3.into(), None, Some("not_hex")),
+            (&4.into(), Some("enquire_link"), None),
+            (
+                &5.into(),
+                Some("submit_sm_resp"),
+                Some("body_omitted_status_0")
+            ),
+        ]
+    );
+    std::fs::write(
+        dir.path().join("pdus"),
+        "00000010000000150000000000000001\n",
+    )
+    .unwrap();
+    kafka_smpp(dir.path())
+        .args(["decode", "pdus"])
+        .assert()
+        .success()
+        .stdout(contains("enquire_link  sequence_number 1, 16 octets"));
 }

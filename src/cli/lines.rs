@@ -46,7 +46,25 @@ pub(super) enum Verdict {
     Malformed,
 }
 
-impl Line<'_> {
+impl<'a> Line<'a> {
+    /// An argument.
+    pub fn of(number: usize, argument: &'a str) -> Self {
+        Line {
+            number,
+            octets: argument.as_bytes(),
+            cut: false,
+        }
+    }
+
+    /// What is wrong when it is longer than is read.
+    pub fn fault(&self) -> Option<Fault> {
+        self.cut.then(|| Fault {
+            code: "line_too_long".into(),
+            offset: None,
+            text: format!("the line has more than {LONGEST} octets"),
+        })
+    }
+
     /// Whether there is nothing but space on it.
     pub fn is_blank(&self) -> bool {
         self.octets.trim_ascii().is_empty()
@@ -60,29 +78,29 @@ pub(super) fn each(
     mut read: impl FnMut(Line<'_>) -> Result<Verdict, Failure>,
 ) -> Result<(), Failure> {
     if arguments.is_empty() {
-        let stdin = io::stdin().lock();
-        if stdin.is_terminal() {
-            anstream::eprintln!("Reading standard input, one a line; Ctrl-D ends it.");
-        }
-        return each_of(stdin, read);
+        return each_of(stdin(), read)?.end();
     }
     let mut all = Verdict::Good;
     for (index, argument) in arguments.iter().enumerate() {
-        let line = Line {
-            number: index + 1,
-            octets: argument.as_bytes(),
-            cut: false,
-        };
-        all = all.and(read(line)?);
+        all = all.and(read(Line::of(index + 1, argument))?);
     }
     all.end()
 }
 
-/// [`each`] of a reader's lines.
+/// Standard input; somebody at a terminal is told that it is waited for.
+pub(super) fn stdin() -> io::StdinLock<'static> {
+    let stdin = io::stdin().lock();
+    if stdin.is_terminal() {
+        anstream::eprintln!("Reading standard input, one a line; Ctrl-D ends it.");
+    }
+    stdin
+}
+
+/// [`each`] of a reader's lines, and whether any was malformed.
 pub(super) fn each_of(
     mut from: impl BufRead,
     mut read: impl FnMut(Line<'_>) -> Result<Verdict, Failure>,
-) -> Result<(), Failure> {
+) -> Result<Verdict, Failure> {
     let mut all = Verdict::Good;
     let mut octets = Vec::new();
     for number in 1.. {
@@ -96,7 +114,7 @@ pub(super) fn each_of(
             cut,
         })?);
     }
-    all.end()
+    Ok(all)
 }
 
 /// Reads a line, at most [`LONGEST`] octets of it, and says whether more were left out; `None` at
@@ -218,6 +236,6 @@ mod tests {
             Ok(Verdict::of(line.octets == b"bad"))
         });
         assert_eq!(seen, 2, "the others are read all the same");
-        assert_eq!(end, Err(Failure::new(Code::Data, "")));
+        assert_eq!(end.unwrap().end(), Err(Failure::new(Code::Data, "")));
     }
 }

@@ -4,6 +4,7 @@ mod broker;
 mod check;
 mod completions;
 mod config;
+mod decode;
 mod demo;
 mod events;
 mod failure;
@@ -67,6 +68,7 @@ enum Command {
     Tail(tail::Args),
     Smsc(Box<smsc::Args>),
     Offsets(offsets::Args),
+    Decode(decode::Args),
     Receipt(receipt::Args),
     Segments(segments::Args),
     Text(text::Args),
@@ -144,6 +146,7 @@ impl Command {
             Command::Tail(args) => tail::run(&args),
             Command::Smsc(args) => smsc::run(*args),
             Command::Offsets(args) => offsets::run(&args),
+            Command::Decode(args) => decode::run(&args),
             Command::Receipt(args) => receipt::run(&args),
             Command::Segments(args) => segments::run(&args),
             Command::Text(args) => text::run(&args),

@@ -1,4 +1,7 @@
-//! Octets as people and logs write them: hexadecimal in its many forms.
+//! Octets as people and logs write them: hexadecimal in its many forms, and base64.
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 
 use super::lines::Fault;
 
@@ -26,6 +29,18 @@ pub(super) fn from_hex(text: &[u8]) -> Result<Vec<u8>, Fault> {
         }
     }
     Ok(octets)
+}
+
+/// Reads base64, standard or for URLs, with or without padding.
+pub(super) fn from_base64(text: &[u8]) -> Option<Vec<u8>> {
+    let text: Vec<u8> = text
+        .iter()
+        .copied()
+        .filter(|c| !c.is_ascii_whitespace())
+        .collect();
+    [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD]
+        .iter()
+        .find_map(|engine| engine.decode(&text).ok())
 }
 
 /// Writes hexadecimal digits, lower case, nothing between them.
@@ -95,6 +110,19 @@ mod tests {
         assert_eq!(error(b"0\xFF").code, "not_hex");
     }
 
+    #[test]
+    fn base64_comes_with_both_alphabets() {
+        for text in ["AP/+", "AP_-", " AP/\n+ "] {
+            assert_eq!(
+                from_base64(text.as_bytes()).unwrap(),
+                [0, 0xFF, 0xFE],
+                "{text}"
+            );
+        }
+        assert_eq!(from_base64(b"AP8").unwrap(), from_base64(b"AP8=").unwrap());
+        assert_eq!(from_base64(b"!"), None);
+    }
+
     proptest! {
         #[test]
         fn octets_come_back(octets: Vec<u8>) {
@@ -103,7 +131,7 @@ mod tests {
 
         #[test]
         fn any_text_is_octets_or_a_fault(text: Vec<u8>) {
-            let _ = from_hex(&text);
+            let _ = (from_hex(&text), from_base64(&text));
         }
     }
 }

@@ -43,7 +43,8 @@ pub(super) struct Args {
     json: bool,
 }
 
-fn encoding(name: &str) -> Result<Encoding, String> {
+/// The encoding of a name, as an argument.
+pub(super) fn encoding(name: &str) -> Result<Encoding, String> {
     Encoding::from_name(name).ok_or_else(|| {
         let names: Vec<_> = Encoding::ALL.iter().map(|known| known.name()).collect();
         format!("there are {}", names.join(", "))
@@ -87,7 +88,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         let report = Report::new(args, line, tlvs);
         match args.json {
             true => json(&report)?,
-            false => report.print()?,
+            false => {
+                report.print()?;
+                output::line("")?;
+            }
         }
         Ok(Verdict::of(report.malformed))
     })
@@ -95,8 +99,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 /// What was read, in the order in which it is shown.
 #[derive(Serialize)]
-struct Report {
-    line: usize,
+pub(super) struct Report {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
     #[serde(flatten)]
     parts: Parts,
     message_id: Option<String>,
@@ -165,13 +170,7 @@ impl Report {
             unreadable.push(fault);
             Vec::new()
         });
-        if line.cut {
-            unreadable.push(Fault {
-                code: "line_too_long".into(),
-                offset: None,
-                text: "the line is longer than is read".into(),
-            });
-        }
+        unreadable.extend(line.fault());
         let (receipt, text) = match args.hex {
             true => of_octets(&octets, args, tlvs),
             false => {
@@ -179,7 +178,8 @@ impl Report {
                 (Receipt::parse(&text).with_tlvs(tlvs).into_owned(), text)
             }
         };
-        let mut report = Self::of(line.number, &receipt, &text, tlvs);
+        let mut report = Self::of(&receipt, &text, tlvs);
+        report.line = Some(line.number);
         if !unreadable.is_empty() {
             report.errors = unreadable;
             report.malformed = true;
@@ -187,7 +187,8 @@ impl Report {
         report
     }
 
-    fn of(line: usize, receipt: &Receipt<'_>, text: &str, tlvs: Tlvs<'_>) -> Self {
+    /// What a receipt says; `text` is where its labels were found.
+    pub(super) fn of(receipt: &Receipt<'_>, text: &str, tlvs: Tlvs<'_>) -> Self {
         let (errors, warnings): (Vec<_>, Vec<_>) = receipt
             .flaws(text)
             .into_iter()
@@ -201,7 +202,7 @@ impl Report {
             flaws.into_iter().map(fault).collect()
         };
         Report {
-            line,
+            line: None,
             parts: Parts::of(receipt),
             message_id: receipt.id.as_deref().map(str::to_owned),
             state: receipt.state.map(|state| state.name()),
@@ -218,7 +219,7 @@ impl Report {
     }
 
     /// For people: a line for everything that was found.
-    fn print(&self) -> std::io::Result<()> {
+    pub(super) fn print(&self) -> std::io::Result<()> {
         let parts = &self.parts;
         let state = self.state.map(|name| match self.is_final {
             true => format!("{name}, final"),
@@ -249,8 +250,7 @@ impl Report {
                 None => output::line(format_args!("{name:14} {shown}"))?,
             }
         }
-        lines::print_faults(&self.errors, &self.warnings)?;
-        output::line("")
+        lines::print_faults(&self.errors, &self.warnings)
     }
 }
 

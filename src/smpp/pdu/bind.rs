@@ -1,6 +1,6 @@
 //! Sessions: the bind family and outbind (SMPP 3.4 §4.1).
 
-use super::codec::{Fields, Reader, Writer, body};
+use super::codec::{Fields, Source, Writer, body};
 use crate::smpp::{DecodeError, EncodeError, Npi, Status, Tlvs, Ton};
 
 /// bind_receiver, bind_transmitter, bind_transceiver.
@@ -23,7 +23,7 @@ pub struct Bind<'a> {
 }
 
 impl<'a> Fields<'a> for Bind<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+    fn read(reader: &mut impl Source<'a>) -> Result<Self, DecodeError> {
         Ok(Bind {
             system_id: reader.c_string("system_id")?,
             password: reader.c_string("password")?,
@@ -54,9 +54,9 @@ pub struct BindResp<'a> {
 }
 
 impl<'a> Fields<'a> for BindResp<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+    fn read(reader: &mut impl Source<'a>) -> Result<Self, DecodeError> {
         Ok(BindResp {
-            system_id: reader.loose_c_string(),
+            system_id: reader.loose_c_string("system_id")?,
             tlvs: reader.tlvs(),
         })
     }
@@ -81,7 +81,7 @@ pub struct Outbind<'a> {
 }
 
 impl<'a> Fields<'a> for Outbind<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+    fn read(reader: &mut impl Source<'a>) -> Result<Self, DecodeError> {
         let system_id = reader.c_string("system_id")?;
         Ok(Outbind {
             system_id,

@@ -3,7 +3,7 @@
 //! Area, content type, repetitions and interval are TLVs; broadcast_sm_resp and
 //! query_broadcast_sm_resp have the fields of [`SmResp`](super::SmResp).
 
-use super::codec::{Fields, Reader, SOURCE, Writer, body};
+use super::codec::{Fields, SOURCE, Source, Writer, body};
 use crate::smpp::{Address, DecodeError, EncodeError, Tlvs};
 
 /// broadcast_sm.
@@ -32,7 +32,7 @@ pub struct BroadcastSm<'a> {
 }
 
 impl<'a> Fields<'a> for BroadcastSm<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+    fn read(reader: &mut impl Source<'a>) -> Result<Self, DecodeError> {
         Ok(BroadcastSm {
             service_type: reader.c_string("service_type")?,
             source: reader.address(&SOURCE)?,
@@ -77,7 +77,7 @@ pub struct QueryBroadcastSm<'a> {
 }
 
 impl<'a> Fields<'a> for QueryBroadcastSm<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+    fn read(reader: &mut impl Source<'a>) -> Result<Self, DecodeError> {
         let message_id = reader.c_string("message_id")?;
         let source = reader.address(&SOURCE)?;
         Ok(QueryBroadcastSm {
@@ -108,7 +108,7 @@ pub struct CancelBroadcastSm<'a> {
 }
 
 impl<'a> Fields<'a> for CancelBroadcastSm<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+    fn read(reader: &mut impl Source<'a>) -> Result<Self, DecodeError> {
         Ok(CancelBroadcastSm {
             service_type: reader.c_string("service_type")?,
             message_id: reader.c_string("message_id")?,

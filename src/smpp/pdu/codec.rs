@@ -7,7 +7,7 @@ use crate::smpp::{
 
 /// The fields of one kind of PDU.
 pub(super) trait Fields<'a>: Sized {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError>;
+    fn read(reader: &mut impl Source<'a>) -> Result<Self, DecodeError>;
     fn write(&self, writer: &mut Writer<'_>) -> Result<(), EncodeError>;
 }
 
@@ -72,17 +72,72 @@ pub(super) fn encode<'a>(
     Ok(())
 }
 
+/// What fields are read from, one after another. A [`Reader`] gives them; a
+/// [`Tracer`](super::anatomy) also notes where they are.
+pub(super) trait Source<'a> {
+    /// One octet.
+    fn u8(&mut self, field: &'static str) -> Result<u8, DecodeError>;
+    /// Four octets, the highest first.
+    fn u32(&mut self, field: &'static str) -> Result<u32, DecodeError>;
+    /// Text up to a NUL, which is not part of it. Its length is not judged.
+    fn c_string(&mut self, field: &'static str) -> Result<&'a [u8], DecodeError>;
+    /// Text up to a NUL or to the end of the PDU, as responses may have it.
+    fn loose_c_string(&mut self, field: &'static str) -> Result<&'a [u8], DecodeError>;
+    /// One octet, 0 where the PDU has ended, as responses may have it.
+    fn loose_u8(&mut self, field: &'static str) -> Result<u8, DecodeError>;
+    /// Octets counted by the octet before them, which is sm_length.
+    fn counted(&mut self, field: &'static str) -> Result<&'a [u8], DecodeError>;
+    /// Everything that is left.
+    fn tlvs(&mut self) -> Tlvs<'a>;
+    /// An error about an octet that was just read.
+    fn undefined(&self, field: &'static str, value: u8) -> DecodeError;
+    /// What reads the same fields again.
+    fn reader(&self) -> Reader<'a>;
+
+    /// The fields up to [`Source::end_list`] are an entry of this list.
+    fn entry(&mut self, _list: &'static str) {}
+    /// A list ends.
+    fn end_list(&mut self) {}
+
+    /// TON, NPI and number.
+    #[inline]
+    fn address(&mut self, names: &'static AddressNames) -> Result<Address<'a>, DecodeError> {
+        let ton = Ton(self.u8(names.ton)?);
+        let npi = Npi(self.u8(names.npi)?);
+        Ok(Address {
+            ton,
+            npi,
+            number: self.c_string(names.number)?,
+        })
+    }
+}
+
 /// Walks through a body.
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'a> {
-    body: &'a [u8],
-    rest: &'a [u8],
+    pub(super) body: &'a [u8],
+    pub(super) rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
     /// The octet of the PDU that comes next.
-    fn position(&self) -> usize {
+    pub(super) fn position(&self) -> usize {
         HEADER + self.body.len() - self.rest.len()
+    }
+
+    /// So many octets.
+    #[inline]
+    pub(super) fn take(
+        &mut self,
+        field: &'static str,
+        length: usize,
+    ) -> Result<&'a [u8], DecodeError> {
+        let (octets, rest) = self
+            .rest
+            .split_at_checked(length)
+            .ok_or_else(|| self.truncated(field, length))?;
+        self.rest = rest;
+        Ok(octets)
     }
 
     #[cold]
@@ -97,19 +152,11 @@ impl<'a> Reader<'a> {
             problem,
         }
     }
+}
 
-    /// An error about an octet that was just read.
-    pub(super) fn undefined(&self, field: &'static str, value: u8) -> DecodeError {
-        let problem = Problem::Undefined(value.into());
-        DecodeError {
-            field,
-            position: self.position() - 1,
-            problem,
-        }
-    }
-
+impl<'a> Source<'a> for Reader<'a> {
     #[inline]
-    pub(super) fn u8(&mut self, field: &'static str) -> Result<u8, DecodeError> {
+    fn u8(&mut self, field: &'static str) -> Result<u8, DecodeError> {
         let (octet, rest) = self
             .rest
             .split_first()
@@ -118,7 +165,7 @@ impl<'a> Reader<'a> {
         Ok(*octet)
     }
 
-    pub(super) fn u32(&mut self, field: &'static str) -> Result<u32, DecodeError> {
+    fn u32(&mut self, field: &'static str) -> Result<u32, DecodeError> {
         let (word, rest) = self
             .rest
             .split_first_chunk()
@@ -127,9 +174,8 @@ impl<'a> Reader<'a> {
         Ok(u32::from_be_bytes(*word))
     }
 
-    /// Text up to a NUL, which is not part of it. Its length is not judged.
     #[inline]
-    pub(super) fn c_string(&mut self, field: &'static str) -> Result<&'a [u8], DecodeError> {
+    fn c_string(&mut self, field: &'static str) -> Result<&'a [u8], DecodeError> {
         let Some(end) = self.rest.iter().position(|octet| *octet == 0) else {
             let problem = match self.rest.len() {
                 0 => Problem::Truncated { wanted: 1, left: 0 },
@@ -146,8 +192,8 @@ impl<'a> Reader<'a> {
         Ok(text)
     }
 
-    /// Text up to a NUL or to the end of the PDU, as responses may have it.
-    pub(super) fn loose_c_string(&mut self) -> &'a [u8] {
+    #[inline]
+    fn loose_c_string(&mut self, _: &'static str) -> Result<&'a [u8], DecodeError> {
         let end = self
             .rest
             .iter()
@@ -155,54 +201,41 @@ impl<'a> Reader<'a> {
             .unwrap_or(self.rest.len());
         let text = &self.rest[..end];
         self.rest = self.rest.get(end + 1..).unwrap_or_default();
-        text
+        Ok(text)
     }
 
-    /// One octet, 0 where the PDU has ended, as responses may have it.
-    pub(super) fn loose_u8(&mut self) -> u8 {
+    fn loose_u8(&mut self, _: &'static str) -> Result<u8, DecodeError> {
         let Some((octet, rest)) = self.rest.split_first() else {
-            return 0;
+            return Ok(0);
         };
         self.rest = rest;
-        *octet
+        Ok(*octet)
     }
 
-    /// Octets counted by the octet before them.
     #[inline]
-    pub(super) fn counted(&mut self, field: &'static str) -> Result<&'a [u8], DecodeError> {
-        let (length, rest) = self
-            .rest
-            .split_first()
-            .ok_or_else(|| self.truncated("sm_length", 1))?;
-        self.rest = rest;
-        let (octets, rest) = rest
-            .split_at_checked(usize::from(*length))
-            .ok_or_else(|| self.truncated(field, usize::from(*length)))?;
-        self.rest = rest;
-        Ok(octets)
+    fn counted(&mut self, field: &'static str) -> Result<&'a [u8], DecodeError> {
+        let length = self.u8("sm_length")?;
+        self.take(field, length.into())
     }
 
-    /// TON, NPI and number.
     #[inline]
-    pub(super) fn address(
-        &mut self,
-        names: &'static AddressNames,
-    ) -> Result<Address<'a>, DecodeError> {
-        let ton = Ton(self.u8(names.ton)?);
-        let npi = Npi(self.u8(names.npi)?);
-        Ok(Address {
-            ton,
-            npi,
-            number: self.c_string(names.number)?,
-        })
-    }
-
-    /// Everything that is left.
-    #[inline]
-    pub(super) fn tlvs(&mut self) -> Tlvs<'a> {
+    fn tlvs(&mut self) -> Tlvs<'a> {
         let tlvs = Tlvs::at(self.rest, self.position());
         self.rest = &[];
         tlvs
+    }
+
+    fn undefined(&self, field: &'static str, value: u8) -> DecodeError {
+        let problem = Problem::Undefined(value.into());
+        DecodeError {
+            field,
+            position: self.position() - 1,
+            problem,
+        }
+    }
+
+    fn reader(&self) -> Reader<'a> {
+        *self
     }
 }
 

@@ -1,7 +1,7 @@
 //! What concerns a message submitted before: query_sm, cancel_sm, replace_sm (SMPP 3.4 §4.8 to
 //! §4.10), and alert_notification (§4.12).
 
-use super::codec::{DESTINATION, ESME, Fields, LONG_SOURCE, Reader, SOURCE, Writer, body};
+use super::codec::{DESTINATION, ESME, Fields, LONG_SOURCE, SOURCE, Source, Writer, body};
 use crate::smpp::{Address, DecodeError, EncodeError, Status, Tlvs};
 
 /// query_sm: what became of a message?
@@ -14,7 +14,7 @@ pub struct QuerySm<'a> {
 }
 
 impl<'a> Fields<'a> for QuerySm<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+    fn read(reader: &mut impl Source<'a>) -> Result<Self, DecodeError> {
         let message_id = reader.c_string("message_id")?;
         Ok(QuerySm {
             message_id,
@@ -44,12 +44,12 @@ pub struct QuerySmResp<'a> {
 }
 
 impl<'a> Fields<'a> for QuerySmResp<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+    fn read(reader: &mut impl Source<'a>) -> Result<Self, DecodeError> {
         Ok(QuerySmResp {
-            message_id: reader.loose_c_string(),
-            final_date: reader.loose_c_string(),
-            message_state: reader.loose_u8(),
-            error_code: reader.loose_u8(),
+            message_id: reader.loose_c_string("message_id")?,
+            final_date: reader.loose_c_string("final_date")?,
+            message_state: reader.loose_u8("message_state")?,
+            error_code: reader.loose_u8("error_code")?,
             tlvs: reader.tlvs(),
         })
     }
@@ -79,7 +79,7 @@ pub struct CancelSm<'a> {
 }
 
 impl<'a> Fields<'a> for CancelSm<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+    fn read(reader: &mut impl Source<'a>) -> Result<Self, DecodeError> {
         Ok(CancelSm {
             service_type: reader.c_string("service_type")?,
             message_id: reader.c_string("message_id")?,
@@ -118,7 +118,7 @@ pub struct ReplaceSm<'a> {
 }
 
 impl<'a> Fields<'a> for ReplaceSm<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+    fn read(reader: &mut impl Source<'a>) -> Result<Self, DecodeError> {
         Ok(ReplaceSm {
             message_id: reader.c_string("message_id")?,
             source: reader.address(&SOURCE)?,
@@ -154,7 +154,7 @@ pub struct AlertNotification<'a> {
 }
 
 impl<'a> Fields<'a> for AlertNotification<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+    fn read(reader: &mut impl Source<'a>) -> Result<Self, DecodeError> {
         let source = reader.address(&LONG_SOURCE)?;
         Ok(AlertNotification {
             source,

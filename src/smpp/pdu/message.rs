@@ -1,7 +1,7 @@
 //! Messages and their answers: submit_sm, deliver_sm, data_sm (SMPP 3.4 §4.4, §4.6, §4.7).
 
 use super::codec::{
-    DESTINATION, Fields, LONG_DESTINATION, LONG_SOURCE, Reader, SOURCE, Writer, body,
+    DESTINATION, Fields, LONG_DESTINATION, LONG_SOURCE, SOURCE, Source, Writer, body,
 };
 use crate::smpp::text::{self, Alphabet};
 use crate::smpp::{
@@ -155,7 +155,7 @@ impl<'a> Sm<'a> {
 
 impl<'a> Fields<'a> for Sm<'a> {
     #[inline]
-    fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+    fn read(reader: &mut impl Source<'a>) -> Result<Self, DecodeError> {
         Ok(Sm {
             service_type: reader.c_string("service_type")?,
             source: reader.address(&SOURCE)?,
@@ -255,7 +255,7 @@ impl<'a> DataSm<'a> {
 }
 
 impl<'a> Fields<'a> for DataSm<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+    fn read(reader: &mut impl Source<'a>) -> Result<Self, DecodeError> {
         Ok(DataSm {
             service_type: reader.c_string("service_type")?,
             source: reader.address(&LONG_SOURCE)?,
@@ -287,9 +287,9 @@ pub struct SmResp<'a> {
 }
 
 impl<'a> Fields<'a> for SmResp<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+    fn read(reader: &mut impl Source<'a>) -> Result<Self, DecodeError> {
         Ok(SmResp {
-            message_id: reader.loose_c_string(),
+            message_id: reader.loose_c_string("message_id")?,
             tlvs: reader.tlvs(),
         })
     }

@@ -5,6 +5,7 @@
 //! responses may lack their body or end early, damaged TLVs hide only what follows them. Encoding
 //! enforces every length.
 
+pub mod anatomy;
 mod bind;
 mod broadcast;
 mod codec;
@@ -33,6 +34,18 @@ macro_rules! pdus {
             $($(#[$empty_about])* $empty,)*
             /// A command this crate has no fields for.
             Unknown(Frame<'a>),
+        }
+
+        /// Reads the fields of a command and forgets them; `None` if it is unknown.
+        fn walk<'a>(
+            command: Command,
+            source: &mut impl codec::Source<'a>,
+        ) -> Option<Result<(), DecodeError>> {
+            Some(match command {
+                $(Command::$command => <$fields<'a> as codec::Fields<'a>>::read(source).map(drop),)*
+                $(Command::$empty_command => Ok(()),)*
+                _ => return None,
+            })
         }
 
         impl<'a> Pdu<'a> {

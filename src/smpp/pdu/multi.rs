@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::codec::{DESTINATION, Fields, Reader, SOURCE, Writer, body};
+use super::codec::{DESTINATION, Fields, Reader, SOURCE, Source, Writer, body};
 use crate::smpp::{Address, DecodeError, EncodeError, Status, Tlvs};
 
 /// One destination of a submit_multi.
@@ -24,7 +24,7 @@ pub struct Unsuccess<'a> {
 }
 
 impl<'a> Destination<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+    fn read(reader: &mut impl Source<'a>) -> Result<Self, DecodeError> {
         match reader.u8("dest_flag")? {
             1 => reader.address(&DESTINATION).map(Destination::Sme),
             2 => reader.c_string("dl_name").map(Destination::List),
@@ -47,7 +47,7 @@ impl<'a> Destination<'a> {
 }
 
 impl<'a> Unsuccess<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+    fn read(reader: &mut impl Source<'a>) -> Result<Self, DecodeError> {
         let address = reader.address(&DESTINATION)?;
         Ok(Unsuccess {
             address,
@@ -64,7 +64,7 @@ impl<'a> Unsuccess<'a> {
 
 /// A counted list that borrows either from a PDU or from a slice.
 macro_rules! list {
-    ($(#[$about:meta])* $list:ident of $entry:ident, counted by $count:literal) => {
+    ($(#[$about:meta])* $list:ident of $entry:ident, counted by $count:literal, each in $name:literal) => {
         $(#[$about])*
         #[derive(Clone, Copy)]
         pub enum $list<'a> {
@@ -88,11 +88,13 @@ macro_rules! list {
                 (0..count).map_while(read).chain(slice.iter().copied())
             }
 
-            fn read(reader: &mut Reader<'a>, count: u8) -> Result<Self, DecodeError> {
-                let wire = Wire { reader: *reader, count };
+            fn read(reader: &mut impl Source<'a>, count: u8) -> Result<Self, DecodeError> {
+                let wire = Wire { reader: reader.reader(), count };
                 for _ in 0..count {
+                    reader.entry($name);
                     $entry::read(reader)?;
                 }
+                reader.end_list();
                 Ok($list::Wire(wire))
             }
 
@@ -140,12 +142,12 @@ pub struct Wire<'a> {
 
 list! {
     /// The destinations of a submit_multi, 1 to 255.
-    Destinations of Destination, counted by "number_of_dests"
+    Destinations of Destination, counted by "number_of_dests", each in "dest_address"
 }
 
 list! {
     /// The destinations that did not get the message.
-    Unsuccesses of Unsuccess, counted by "no_unsuccess"
+    Unsuccesses of Unsuccess, counted by "no_unsuccess", each in "unsuccess_sme"
 }
 
 /// submit_multi.
@@ -182,7 +184,7 @@ pub struct SubmitMulti<'a> {
 }
 
 impl<'a> Fields<'a> for SubmitMulti<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+    fn read(reader: &mut impl Source<'a>) -> Result<Self, DecodeError> {
         let service_type = reader.c_string("service_type")?;
         let source = reader.address(&SOURCE)?;
         let count = reader.u8("number_of_dests")?;
@@ -234,9 +236,9 @@ pub struct SubmitMultiResp<'a> {
 }
 
 impl<'a> Fields<'a> for SubmitMultiResp<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        let message_id = reader.loose_c_string();
-        let count = reader.loose_u8();
+    fn read(reader: &mut impl Source<'a>) -> Result<Self, DecodeError> {
+        let message_id = reader.loose_c_string("message_id")?;
+        let count = reader.loose_u8("no_unsuccess")?;
         let unsuccess = Unsuccesses::read(reader, count)?;
         Ok(SubmitMultiResp {
             message_id,

@@ -1,0 +1,146 @@
+//! `kafka-smpp decode`: PDUs for people and for programs.
+
+mod message;
+mod object;
+mod screen;
+mod words;
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use clap::ValueEnum;
+
+use super::lines::{self, Fault, Line, Verdict, json};
+use super::octets::{from_base64, from_hex};
+use super::receipt::encoding;
+use super::{Code, Failure};
+use crate::smpp::pdu::anatomy::Anatomy;
+use crate::smpp::text::Encoding;
+
+/// Show what PDUs say, octet by octet
+#[derive(clap::Args)]
+#[command(after_help = "\
+Without arguments it reads standard input, one PDU a line. A PDU that is damaged is shown as far as
+it can be read, with the damage pointed at, and does not stop the others; the exit code is then 65.
+
+Examples:
+  kafka-smpp decode 00000010000000150000000000000001
+  kafka-smpp decode --json < pdus.hex | jq -r '.command + \" \" + .fields.destination_addr'
+  kafka-smpp decode AAAAEAAAABUAAAAAAAAAAQ==")]
+pub(super) struct Args {
+    /// A PDU in hexadecimal or base64, or a file of them
+    #[arg(value_name = "PDU|FILE")]
+    inputs: Vec<String>,
+    /// How PDUs are written
+    #[arg(long, value_enum, default_value_t = Format::Auto)]
+    format: Format,
+    /// The SMSC's default alphabet, data_coding 0
+    #[arg(long, value_name = "NAME", default_value = "gsm", value_parser = encoding)]
+    alphabet: Encoding,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// How a PDU is written.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Hexadecimal if it can be, else base64
+    Auto,
+    /// Hexadecimal
+    Hex,
+    /// Base64
+    Base64,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    if args.inputs.is_empty() {
+        return lines_of(args, lines::stdin())?.end();
+    }
+    let mut all = Verdict::Good;
+    for (index, input) in args.inputs.iter().enumerate() {
+        let verdict = match Path::new(input).is_file() {
+            true => lines_of(args, open(input)?)?,
+            false => one(args, Line::of(index + 1, input))?,
+        };
+        all = all.and(verdict);
+    }
+    all.end()
+}
+
+fn open(file: &str) -> Result<BufReader<File>, Failure> {
+    let file = File::open(file).map_err(|e| Failure::new(Code::NoInput, format!("{file}: {e}")))?;
+    Ok(BufReader::new(file))
+}
+
+fn lines_of(args: &Args, from: impl BufRead) -> Result<Verdict, Failure> {
+    lines::each_of(from, |line| match line.is_blank() {
+        true => Ok(Verdict::Good),
+        false => one(args, line),
+    })
+}
+
+fn one(args: &Args, line: Line<'_>) -> Result<Verdict, Failure> {
+    let (octets, fault) = match line
+        .fault()
+        .map_or_else(|| octets(args.format, line.octets), Err)
+    {
+        Ok(octets) => (octets, None),
+        Err(fault) => (Vec::new(), Some(fault)),
+    };
+    show(args, line.number, &octets, fault)
+}
+
+/// Shows the octets of one input, or what kept them from being read.
+fn show(args: &Args, line: usize, octets: &[u8], fault: Option<Fault>) -> Result<Verdict, Failure> {
+    let anatomy = match &fault {
+        None => Anatomy::of(octets),
+        Some(_) => Anatomy::default(),
+    };
+    let message = message::Message::of(&anatomy, octets, args.alphabet.into());
+    let malformed = fault.is_some() || anatomy.is_malformed();
+    match args.json {
+        true => json(&object::Object::new(line, &anatomy, message, fault))?,
+        false => screen::print(&anatomy, message.as_ref(), fault)?,
+    }
+    Ok(Verdict::of(malformed))
+}
+
+/// A PDU's length is below 16 MB, so it begins with 00: that tells hexadecimal digits from a
+/// base64 text of the same letters.
+fn octets(format: Format, text: &[u8]) -> Result<Vec<u8>, Fault> {
+    let begins_like_a_pdu = |octets: &Vec<u8>| octets.first() == Some(&0);
+    match format {
+        Format::Hex => from_hex(text),
+        Format::Base64 => from_base64(text).ok_or_else(|| Fault {
+            code: "not_base64".into(),
+            offset: None,
+            text: "this is no base64".into(),
+        }),
+        Format::Auto => {
+            let hex = from_hex(text);
+            let base64 = || from_base64(text).filter(begins_like_a_pdu);
+            match &hex {
+                Ok(octets) if begins_like_a_pdu(octets) => hex,
+                _ => base64().map_or(hex, Ok),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn octets_are_known_by_their_first() {
+        let auto = |text: &[u8]| octets(Format::Auto, text);
+        assert_eq!(auto(b"00 10").unwrap(), [0, 0x10]);
+        assert_eq!(auto(b"AAAAEA==").unwrap(), [0, 0, 0, 0x10]);
+        assert_eq!(auto(b"AAAAEA==").unwrap(), auto(b"00000010").unwrap());
+        assert_eq!(auto(b"AAAA").unwrap(), [0, 0, 0], "no PDU begins with AA");
+        assert_eq!(auto(b"ffff").unwrap(), [0xFF, 0xFF]);
+        assert_eq!(auto(b"0000zz").unwrap_err().code, "not_hex");
+    }
+}

@@ -1,0 +1,153 @@
+//! A PDU as a JSON object, with the names of the specification.
+
+use serde::Serialize;
+use serde_json::{Map, Value as Json, json};
+
+use super::message::Message;
+use crate::cli::lines::Fault;
+use crate::cli::octets::to_hex;
+use crate::smpp::pdu::anatomy::{Anatomy, Part, Value};
+use crate::smpp::tlv::Shape;
+use crate::smpp::{Header, Tag, Tlv};
+
+/// A PDU as a JSON object; what could not be read of the header is null.
+#[derive(Serialize)]
+pub(super) struct Object {
+    line: usize,
+    command: Option<&'static str>,
+    command_id: Option<u32>,
+    command_length: Option<u32>,
+    command_status: Option<u32>,
+    command_status_name: Option<&'static str>,
+    sequence_number: Option<u32>,
+    fields: Map<String, Json>,
+    tlvs: Vec<Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<Message>,
+    malformed: bool,
+    errors: Vec<Fault>,
+    warnings: Vec<Fault>,
+}
+
+impl Object {
+    /// `fault` is what kept the octets from being read.
+    pub fn new(
+        line: usize,
+        anatomy: &Anatomy<'_>,
+        message: Option<Message>,
+        fault: Option<Fault>,
+    ) -> Self {
+        let header = |get: fn(&Header) -> u32| anatomy.header.as_ref().map(get);
+        let (errors, warnings) = faults(anatomy, fault);
+        Object {
+            line,
+            command: anatomy.command().and_then(|command| command.name()),
+            command_id: header(|header| header.command.0),
+            command_length: anatomy.length,
+            command_status: header(|header| header.status.0),
+            command_status_name: anatomy.header.and_then(|header| header.status.name()),
+            sequence_number: header(|header| header.sequence),
+            fields: fields(anatomy),
+            tlvs: anatomy.parts.iter().filter_map(tlv).collect(),
+            message,
+            malformed: !errors.is_empty(),
+            errors,
+            warnings,
+        }
+    }
+}
+
+/// What is wrong and what is odd.
+pub(super) fn faults(anatomy: &Anatomy<'_>, fault: Option<Fault>) -> (Vec<Fault>, Vec<Fault>) {
+    if let Some(fault) = fault {
+        return (vec![fault], Vec::new());
+    }
+    let told = |errors: bool| {
+        let flaws = anatomy.flaws.iter();
+        let chosen = flaws.filter(move |flaw| flaw.kind.is_error() == errors);
+        let told = chosen.map(|flaw| Fault {
+            code: flaw.code(),
+            offset: Some(flaw.range.start),
+            text: flaw.to_string(),
+        });
+        told.collect()
+    };
+    (told(true), told(false))
+}
+
+/// The fields of the body; a list is an array of objects after its count.
+fn fields(anatomy: &Anatomy<'_>) -> Map<String, Json> {
+    let mut fields = Map::new();
+    for part in anatomy.parts.iter().skip(4) {
+        if part.entry.is_none() {
+            fields.extend(field(part));
+        }
+        let list = match part.name {
+            "number_of_dests" => "dest_address",
+            "no_unsuccess" => "unsuccess_sme",
+            _ => continue,
+        };
+        fields.insert(list.into(), json!(entries(anatomy, list)));
+    }
+    fields
+}
+
+/// The entries of a list, each with its fields.
+fn entries(anatomy: &Anatomy<'_>, list: &str) -> Vec<Map<String, Json>> {
+    let mut entries: Vec<Map<_, _>> = Vec::new();
+    for part in &anatomy.parts {
+        let Some((of, index)) = part.entry else {
+            continue;
+        };
+        if of == list && index == entries.len() {
+            entries.push(Map::new());
+        }
+        if let Some(entry) = entries.last_mut().filter(|_| of == list) {
+            entry.extend(field(part));
+        }
+    }
+    entries
+}
+
+/// A field's name and value.
+fn field(part: &Part<'_>) -> Option<(String, Json)> {
+    match part.value {
+        Value::Number(number) => Some((part.name.to_owned(), json!(number))),
+        Value::Text(text) => Some((part.name.to_owned(), json!(latin1(text)))),
+        Value::Octets(octets) => Some((format!("{}_hex", part.name), json!(to_hex(octets)))),
+        Value::Tlv(_) | Value::Unread => None,
+    }
+}
+
+/// A TLV: its value as it is and, where SMPP gives it a type, as what it means.
+fn tlv(part: &Part<'_>) -> Option<Json> {
+    let Value::Tlv(tlv) = part.value else {
+        return None;
+    };
+    Some(json!({
+        "tag": tlv.tag.0,
+        "name": tlv.tag.name(),
+        "length": tlv.value.len(),
+        "hex": to_hex(tlv.value),
+        "value": meaning(&tlv),
+        "offset": part.range.start,
+    }))
+}
+
+/// The value of a TLV by its type; octets, and values of a wrong length, are hexadecimal.
+fn meaning(tlv: &Tlv<'_>) -> Json {
+    match (tlv.tag.shape(), tlv.value) {
+        (Some(Shape::Integer(_)), _) if tlv.has_valid_length() => json!(tlv.number()),
+        (Some(Shape::CString(_)), _) => json!(latin1(tlv.text())),
+        (_, [network, high, low]) if tlv.tag == Tag::NETWORK_ERROR_CODE => json!({
+            "network_type": network,
+            "error_code": u16::from_be_bytes([*high, *low]),
+        }),
+        _ => json!(to_hex(tlv.value)),
+    }
+}
+
+/// Each octet as the character of its number, so that nothing is lost.
+pub(super) fn latin1(octets: &[u8]) -> String {
+    octets.iter().copied().map(char::from).collect()
+}

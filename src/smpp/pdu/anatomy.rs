@@ -1,0 +1,523 @@
+//! A PDU taken apart for people: every range of octets by its name, and what a strict reading
+//! finds wrong with it.
+//!
+//! The fields are those of [`Pdu`], read by the same code in the same order; only here responses
+//! that end early are wrong, and whatever can be read before the damage is kept.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+
+use super::codec::{Reader, Source};
+use super::{Pdu, walk};
+use crate::smpp::frame::{HEADER, MAX_SEQUENCE};
+use crate::smpp::{Command, DecodeError, EncodeError, Header, Problem, Status, Tlv, Tlvs, Udh};
+
+/// A PDU taken apart.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Anatomy<'a> {
+    /// command_length, when its four octets are there.
+    pub length: Option<u32>,
+    /// The header, when its 16 octets are there.
+    pub header: Option<Header>,
+    /// The header's and the body's fields and TLVs as they follow each other, up to the first
+    /// that cannot be read.
+    pub parts: Vec<Part<'a>>,
+    /// What is wrong or odd.
+    pub flaws: Vec<Flaw>,
+}
+
+/// A field or TLV and where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part<'a> {
+    /// Its name in the specification; of an unknown TLV `tlv`, of what cannot be read `unread`.
+    pub name: &'static str,
+    /// The list of which it is a field, and in which entry, counted from 0.
+    pub entry: Option<(&'static str, usize)>,
+    /// Octets of the PDU; the header is 0 to 15.
+    pub range: Range<usize>,
+    /// The octets themselves, with the length of a TLV and the NUL of a text.
+    pub octets: &'a [u8],
+    /// What they hold.
+    pub value: Value<'a>,
+}
+
+/// What a part holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Value<'a> {
+    /// A number of one or four octets.
+    Number(u32),
+    /// A C-octet string, without its NUL.
+    Text(&'a [u8]),
+    /// An octet string.
+    Octets(&'a [u8]),
+    /// An optional parameter.
+    Tlv(Tlv<'a>),
+    /// What could not be read.
+    Unread,
+}
+
+/// Something wrong with a PDU, or odd about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flaw {
+    /// What.
+    pub kind: FlawKind,
+    /// The field or TLV that is concerned.
+    pub field: &'static str,
+    /// Octets of the PDU; empty where octets are missing.
+    pub range: Range<usize>,
+}
+
+/// What can be wrong with a PDU, or odd about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FlawKind {
+    /// Fewer than 16 octets.
+    TruncatedHeader,
+    /// A command_length no PDU can have: nothing of the PDU can be trusted.
+    LengthBelowHeader(u32),
+    /// Octets are missing that command_length counts.
+    LengthBeyondOctets(u32),
+    /// Octets follow that command_length does not count.
+    TrailingOctets(usize),
+    /// A command_id of neither SMPP 3.4 nor 5.0.
+    UnknownCommand(Command),
+    /// A response that reports success lacks its body.
+    BodyOmitted,
+    /// A field that cannot be read.
+    Field(Problem),
+    /// Fewer octets than a tag and a length take.
+    TruncatedTlvHeader,
+    /// Fewer octets than the TLV's length says.
+    TruncatedTlvValue {
+        /// What the length says.
+        wanted: usize,
+        /// What is there.
+        left: usize,
+    },
+    /// A field that must not be sent so.
+    NotAllowed(EncodeError),
+    /// TLVs in a PDU that has none in SMPP 3.4.
+    UnexpectedTlvs,
+    /// The value has a length that the tag does not have.
+    TlvLength(usize),
+    /// The text should begin with a user data header, but does not.
+    DamagedUdh,
+    /// A sequence_number of 0 or above 0x7FFFFFFF.
+    SequenceNumber(u32),
+    /// A request with a command_status.
+    StatusInRequest(Status),
+}
+
+impl FlawKind {
+    /// Whether a strict reader refuses the PDU.
+    pub const fn is_error(self) -> bool {
+        !matches!(
+            self,
+            FlawKind::NotAllowed(_)
+                | FlawKind::UnexpectedTlvs
+                | FlawKind::TlvLength(_)
+                | FlawKind::DamagedUdh
+                | FlawKind::SequenceNumber(_)
+                | FlawKind::StatusInRequest(_)
+        )
+    }
+}
+
+impl Flaw {
+    /// The name by which programs know it.
+    pub fn code(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self.kind {
+            FlawKind::TruncatedHeader => "truncated_header",
+            FlawKind::LengthBelowHeader(_) => "command_length_below_16",
+            FlawKind::LengthBeyondOctets(_) => "command_length_exceeds_data",
+            FlawKind::TrailingOctets(_) => "trailing_bytes_after_pdu",
+            FlawKind::UnknownCommand(_) => "unknown_command_id",
+            FlawKind::BodyOmitted => "body_omitted_status_0",
+            FlawKind::Field(Problem::Truncated { .. }) => {
+                return Cow::Owned(format!("truncated_{}", self.field));
+            }
+            FlawKind::Field(Problem::Unterminated) => "unterminated_c_octet_string",
+            FlawKind::Field(Problem::Undefined(_)) => {
+                return Cow::Owned(format!("undefined_{}", self.field));
+            }
+            FlawKind::TruncatedTlvHeader => "truncated_tlv_header",
+            FlawKind::TruncatedTlvValue { .. } => "truncated_tlv_value",
+            FlawKind::NotAllowed(EncodeError::TooLong { .. }) => "over_length",
+            FlawKind::NotAllowed(EncodeError::NotATime { .. }) => "not_a_time",
+            FlawKind::NotAllowed(_) => "not_allowed",
+            FlawKind::UnexpectedTlvs => "unexpected_tlvs",
+            FlawKind::TlvLength(_) => "tlv_length",
+            FlawKind::DamagedUdh => "damaged_udh",
+            FlawKind::SequenceNumber(_) => "sequence_number_range",
+            FlawKind::StatusInRequest(_) => "command_status_in_request",
+        })
+    }
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let field = self.field;
+        match self.kind {
+            FlawKind::TruncatedHeader => write!(f, "a PDU has at least {HEADER} octets"),
+            FlawKind::LengthBelowHeader(length) => write!(
+                f,
+                "command_length {length} is less than the {HEADER} octets of a header: the stream \
+                 is out of step"
+            ),
+            FlawKind::LengthBeyondOctets(length) => write!(
+                f,
+                "command_length {length} is more than the {} octets there are",
+                self.range.end
+            ),
+            FlawKind::TrailingOctets(octets) => {
+                write!(
+                    f,
+                    "{octets} octets follow that command_length does not count"
+                )
+            }
+            FlawKind::UnknownCommand(command) => {
+                write!(
+                    f,
+                    "command_id {command} is defined by neither SMPP 3.4 nor 5.0"
+                )
+            }
+            FlawKind::BodyOmitted => write!(f, "the request succeeded, but its answer has no body"),
+            FlawKind::Field(problem) => write!(f, "{field}: {problem}"),
+            FlawKind::TruncatedTlvHeader => {
+                write!(
+                    f,
+                    "{} octets are left, a TLV has at least 4",
+                    self.range.len()
+                )
+            }
+            FlawKind::TruncatedTlvValue { wanted, left } => {
+                write!(
+                    f,
+                    "{field}: its length says {wanted} octets, {left} are left"
+                )
+            }
+            FlawKind::NotAllowed(error) => write!(f, "{error}"),
+            FlawKind::UnexpectedTlvs => write!(f, "SMPP 3.4 has no TLVs in this PDU"),
+            FlawKind::TlvLength(length) => write!(f, "{field} does not have {length} octets"),
+            FlawKind::DamagedUdh => {
+                write!(
+                    f,
+                    "esm_class announces a user data header, {field} begins with none"
+                )
+            }
+            FlawKind::SequenceNumber(number) => {
+                write!(
+                    f,
+                    "sequence_number 0x{number:08X} is outside 1 to 0x7FFFFFFF"
+                )
+            }
+            FlawKind::StatusInRequest(status) => write!(f, "{status} in a request, which has none"),
+        }
+    }
+}
+
+impl<'a> Anatomy<'a> {
+    /// Takes octets apart that should be one PDU.
+    pub fn of(octets: &'a [u8]) -> Self {
+        let mut anatomy = Anatomy {
+            length: octets.first_chunk().map(|four| u32::from_be_bytes(*four)),
+            header: Header::decode(octets),
+            ..Anatomy::default()
+        };
+        match anatomy.header {
+            None => {
+                anatomy.flaw(FlawKind::TruncatedHeader, "header", 0..octets.len());
+                anatomy.unread(octets, 0);
+            }
+            Some(header) => anatomy.take_apart(octets, header),
+        }
+        anatomy
+    }
+
+    /// Whether a strict reader refuses the PDU.
+    pub fn is_malformed(&self) -> bool {
+        self.flaws.iter().any(|flaw| flaw.kind.is_error())
+    }
+
+    /// Whether the header names a PDU that SMPP has.
+    pub fn command(&self) -> Option<Command> {
+        self.header
+            .map(|header| header.command)
+            .filter(|command| command.name().is_some())
+    }
+
+    fn flaw(&mut self, kind: FlawKind, field: &'static str, range: Range<usize>) {
+        self.flaws.push(Flaw { kind, field, range });
+    }
+
+    fn unread(&mut self, octets: &'a [u8], from: usize) {
+        let left = octets.get(from..).unwrap_or_default();
+        if !left.is_empty() {
+            self.parts.push(Part {
+                name: "unread",
+                entry: None,
+                range: from..octets.len(),
+                octets: left,
+                value: Value::Unread,
+            });
+        }
+    }
+
+    fn take_apart(&mut self, octets: &'a [u8], header: Header) {
+        self.header_parts(octets, header);
+        let length = header.length as usize;
+        if length < HEADER {
+            self.flaw(
+                FlawKind::LengthBelowHeader(header.length),
+                "command_length",
+                0..4,
+            );
+            return self.unread(octets, HEADER);
+        }
+        if length > octets.len() {
+            let kind = FlawKind::LengthBeyondOctets(header.length);
+            self.flaw(kind, "command_length", 0..octets.len());
+        } else if length < octets.len() {
+            let kind = FlawKind::TrailingOctets(octets.len() - length);
+            self.flaw(kind, "command_length", length..octets.len());
+        }
+        let pdu = octets.get(..length).unwrap_or(octets);
+        self.body(pdu, header);
+        self.unread(octets, pdu.len());
+        self.judge(pdu, header);
+    }
+
+    fn header_parts(&mut self, octets: &'a [u8], header: Header) {
+        let fields = [
+            ("command_length", header.length),
+            ("command_id", header.command.0),
+            ("command_status", header.status.0),
+            ("sequence_number", header.sequence),
+        ];
+        for (index, (name, value)) in fields.into_iter().enumerate() {
+            let range = index * 4..index * 4 + 4;
+            self.parts.push(Part {
+                name,
+                entry: None,
+                octets: octets.get(range.clone()).unwrap_or_default(),
+                range,
+                value: Value::Number(value),
+            });
+        }
+    }
+
+    fn body(&mut self, pdu: &'a [u8], header: Header) {
+        let body = pdu.get(HEADER..).unwrap_or_default();
+        let mut tracer = Tracer {
+            reader: Reader { body, rest: body },
+            anatomy: self,
+            entry: None,
+        };
+        let Some(read) = walk(header.command, &mut tracer) else {
+            let kind = FlawKind::UnknownCommand(header.command);
+            self.flaw(kind, "command_id", 4..8);
+            return self.unread(pdu, HEADER);
+        };
+        let at = tracer.reader.position();
+        match read {
+            Ok(()) if !tracer.reader.rest.is_empty() => {
+                tracer.tlvs();
+                self.flaw(FlawKind::UnexpectedTlvs, "tlv", at..pdu.len());
+            }
+            Ok(()) => {}
+            Err(_) if body.is_empty() && header.command.is_response() => {
+                if header.status == Status::ROK {
+                    self.flaw(FlawKind::BodyOmitted, "body", HEADER..HEADER);
+                }
+            }
+            Err(DecodeError {
+                field,
+                position,
+                problem,
+            }) => {
+                let end = match problem {
+                    Problem::Undefined(_) => position + 1,
+                    _ => pdu.len(),
+                };
+                self.flaw(FlawKind::Field(problem), field, position..end);
+                self.unread(pdu, at);
+            }
+        }
+    }
+
+    /// What a reader takes, but a careful writer does not send.
+    fn judge(&mut self, pdu: &'a [u8], header: Header) {
+        if header.sequence == 0 || header.sequence > MAX_SEQUENCE {
+            let kind = FlawKind::SequenceNumber(header.sequence);
+            self.flaw(kind, "sequence_number", 12..16);
+        }
+        if header.status != Status::ROK && !header.command.is_response() {
+            let kind = FlawKind::StatusInRequest(header.status);
+            self.flaw(kind, "command_status", 8..12);
+        }
+        let lengths: Vec<_> = self.parts.iter().filter_map(Part::odd_length).collect();
+        self.flaws.extend(lengths);
+        if let (false, Ok(read)) = (self.is_malformed(), Pdu::decode(pdu)) {
+            self.judge_fields(&read, header);
+        }
+    }
+
+    fn judge_fields(&mut self, read: &Pdu<'a>, header: Header) {
+        let encoded = read.encode(header.status, header.sequence, &mut Vec::new());
+        if let Err(error) = encoded {
+            let field = match error {
+                EncodeError::TooLong { field, .. }
+                | EncodeError::Nul { field, .. }
+                | EncodeError::NotATime { field, .. } => field,
+                EncodeError::Tlvs(_) => "tlv",
+            };
+            self.flaw(FlawKind::NotAllowed(error), field, self.range_of(field));
+        }
+        let (text, has_udh) = match read {
+            Pdu::SubmitSm(sm) | Pdu::DeliverSm(sm) => (sm.text_octets(), sm.has_udh()),
+            Pdu::DataSm(sm) => (sm.text_octets(), sm.has_udh()),
+            _ => (&[][..], false),
+        };
+        if has_udh && Udh::split(text).is_none() {
+            let short = self.range_of("short_message");
+            let (field, range) = match short.is_empty() {
+                true => ("message_payload", self.range_of("message_payload")),
+                false => ("short_message", short),
+            };
+            self.flaw(FlawKind::DamagedUdh, field, range);
+        }
+    }
+
+    /// Where a field is; nowhere if it is missing.
+    fn range_of(&self, field: &str) -> Range<usize> {
+        let part = self.parts.iter().find(|part| part.name == field);
+        part.map_or(0..0, |part| part.range.clone())
+    }
+}
+
+impl Part<'_> {
+    fn odd_length(&self) -> Option<Flaw> {
+        let Value::Tlv(tlv) = self.value else {
+            return None;
+        };
+        (!tlv.has_valid_length()).then(|| Flaw {
+            kind: FlawKind::TlvLength(tlv.value.len()),
+            field: self.name,
+            range: self.range.clone(),
+        })
+    }
+}
+
+/// Reads fields strictly and notes where they are.
+struct Tracer<'a, 't> {
+    reader: Reader<'a>,
+    anatomy: &'t mut Anatomy<'a>,
+    entry: Option<(&'static str, usize)>,
+}
+
+impl<'a> Tracer<'a, '_> {
+    fn noted<T: Copy>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Reader<'a>) -> Result<T, DecodeError>,
+        value: impl FnOnce(T) -> Value<'a>,
+    ) -> Result<T, DecodeError> {
+        let (start, before) = (self.reader.position(), self.reader.rest);
+        let found = read(&mut self.reader)?;
+        let range = start..self.reader.position();
+        self.anatomy.parts.push(Part {
+            name,
+            entry: self.entry,
+            octets: before.get(..range.len()).unwrap_or_default(),
+            range,
+            value: value(found),
+        });
+        Ok(found)
+    }
+}
+
+impl<'a> Source<'a> for Tracer<'a, '_> {
+    fn u8(&mut self, field: &'static str) -> Result<u8, DecodeError> {
+        self.noted(field, |r| r.u8(field), |octet| Value::Number(octet.into()))
+    }
+
+    fn u32(&mut self, field: &'static str) -> Result<u32, DecodeError> {
+        self.noted(field, |r| r.u32(field), Value::Number)
+    }
+
+    fn c_string(&mut self, field: &'static str) -> Result<&'a [u8], DecodeError> {
+        self.noted(field, |r| r.c_string(field), Value::Text)
+    }
+
+    fn loose_c_string(&mut self, field: &'static str) -> Result<&'a [u8], DecodeError> {
+        self.c_string(field)
+    }
+
+    fn loose_u8(&mut self, field: &'static str) -> Result<u8, DecodeError> {
+        self.u8(field)
+    }
+
+    fn counted(&mut self, field: &'static str) -> Result<&'a [u8], DecodeError> {
+        let length = self.u8("sm_length")?;
+        self.noted(field, |r| r.take(field, length.into()), Value::Octets)
+    }
+
+    fn tlvs(&mut self) -> Tlvs<'a> {
+        let start = self.reader.position();
+        let tlvs = self.reader.tlvs();
+        let (mut at, mut damaged) = (start, tlvs.octets());
+        for tlv in &tlvs {
+            let (octets, rest) = damaged
+                .split_at_checked(4 + tlv.value.len())
+                .unwrap_or_default();
+            let range = at..at + octets.len();
+            (at, damaged) = (range.end, rest);
+            self.anatomy.parts.push(Part {
+                name: tlv.tag.name().unwrap_or("tlv"),
+                entry: None,
+                range,
+                octets,
+                value: Value::Tlv(tlv),
+            });
+        }
+        let end = at + damaged.len();
+        if !damaged.is_empty() {
+            let kind = match damaged {
+                [_, _, high, low, value @ ..] => FlawKind::TruncatedTlvValue {
+                    wanted: u16::from_be_bytes([*high, *low]).into(),
+                    left: value.len(),
+                },
+                _ => FlawKind::TruncatedTlvHeader,
+            };
+            self.anatomy.flaw(kind, "tlv", at..end);
+            self.anatomy.parts.push(Part {
+                name: "unread",
+                entry: None,
+                range: at..end,
+                octets: damaged,
+                value: Value::Unread,
+            });
+        }
+        tlvs
+    }
+
+    fn undefined(&self, field: &'static str, value: u8) -> DecodeError {
+        self.reader.undefined(field, value)
+    }
+
+    fn reader(&self) -> Reader<'a> {
+        self.reader
+    }
+
+    fn entry(&mut self, list: &'static str) {
+        let index = self.entry.map_or(0, |(_, index)| index + 1);
+        self.entry = Some((list, index));
+    }
+
+    fn end_list(&mut self) {
+        self.entry = None;
+    }
+}
+
+#[cfg(test)]
+mod tests;
