@@ -22,11 +22,12 @@ use jiff::Timestamp;
 
 use crate::esme::{Answer, Doubt, Outcome};
 
-use super::books::{BindRef, Books, Pace, Picked, State};
+use super::books::{BindRef, Books, Picked, State};
 use super::entry::{Entry, Fate, LaneId, Sent, accepted};
 use super::job::Job;
 use super::lane::BindId;
 use super::options::OnStatus;
+use super::outcome::Pace;
 use super::parts::{End, Standing};
 
 /// A message of several parts that a bind is sending.

@@ -31,6 +31,7 @@ pub mod ledger;
 pub mod memory;
 pub mod message;
 pub mod options;
+pub mod outcome;
 pub mod owner;
 pub mod parts;
 pub mod side;

@@ -15,7 +15,8 @@ use tracing::debug;
 
 use crate::esme::{self, Client, Inbound, Lease, Outcome, Rate, State, Throttle, Token};
 
-use super::books::{BindRef, Books, Pace, StationId};
+use super::books::{BindRef, Books, StationId};
+use super::outcome::Pace;
 
 /// Records taken from the books at once.
 const BATCH: usize = 64;

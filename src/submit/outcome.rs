@@ -1,0 +1,252 @@
+//! What a session says became of a record, entered into the books: a result, a retry, a
+//! resend, a report, or news about a message whose result is known.
+
+use std::time::Instant;
+
+use jiff::Timestamp;
+use tracing::debug;
+
+use crate::esme::{Answer, Doubt, Outcome};
+use crate::record::event::SendErrorKind;
+use crate::smpp::Status;
+
+use super::books::{BindRef, Books, Expected, Out, State};
+use super::entry::{Entry, Fate, LaneId, Sent, accepted};
+use super::job::{Job, Refusal, Returned, timestamp};
+use super::lane::{BindId, Lane};
+use super::options::OnStatus;
+use super::verdict::{self, Case, Verdict};
+
+/// How many late answers are waited for at most, over all binds.
+const LATE_CAPACITY: usize = 50_000;
+
+/// What an outcome says about the pace of the bind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// The SMSC took it.
+    Fine,
+    /// The SMSC asks for less.
+    Throttled,
+    /// Nothing.
+    Unknown,
+}
+
+impl Books {
+    /// A session said what became of a record.
+    pub fn outcome(&self, bind: &BindRef, token: u64, outcome: Outcome) -> Pace {
+        let mut state = self.state.lock();
+        if let Some(pace) = self.part_outcome(&mut state, bind, token, &outcome) {
+            drop(state);
+            self.wake_transactor();
+            return pace;
+        }
+        let pace = match outcome {
+            Outcome::Answered(answer) => self.answered(&mut state, bind, token, answer),
+            Outcome::Late(answer) => {
+                self.late(&mut state, token, answer);
+                Pace::Unknown
+            }
+            Outcome::NotSent => {
+                state.not_sent(token);
+                Pace::Unknown
+            }
+            Outcome::InDoubt(doubt) => {
+                self.in_doubt(&mut state, bind, token, doubt);
+                Pace::Unknown
+            }
+        };
+        drop(state);
+        self.wake_transactor();
+        pace
+    }
+
+    fn answered(&self, state: &mut State, bind: &BindRef, token: u64, answer: Answer) -> Pace {
+        let Some(out) = state.out.remove(&token) else {
+            return Pace::Unknown;
+        };
+        let Out { lane: id, job } = out;
+        let sent = Sent::of(&job, &bind.name);
+        let Some(held) = state.lanes.get_mut(&id) else {
+            if let Some((sent, answer)) = self.remember_answer(state, id, sent, answer) {
+                self.side.publish_late(sent, answer);
+            }
+            return Pace::Unknown;
+        };
+        held.lane.returned(job.offset);
+        let on = match answer.status {
+            Status::ROK => OnStatus::Reject,
+            other => self.settings.status.get(other.0),
+        };
+        let fate = match on {
+            OnStatus::Reject => Some(Fate::Answered(Box::new(sent), answer)),
+            _ => self.after_refusal(&mut held.lane, job, answer.status),
+        };
+        if let Some(fate) = fate {
+            state.gathered.push(Entry::new(id, fate));
+        }
+        match on {
+            OnStatus::Throttle => Pace::Throttled,
+            OnStatus::Reject => Pace::Fine,
+            // Wakes the sender, which has to know when it is due.
+            OnStatus::Retry => Pace::Unknown,
+        }
+    }
+
+    fn in_doubt(&self, state: &mut State, bind: &BindRef, token: u64, doubt: Doubt) {
+        let Some(Out { lane: id, job }) = state.out.remove(&token) else {
+            return;
+        };
+        if doubt == Doubt::Timeout {
+            state.expect_late(token, id, bind.id, Sent::of(&job, &bind.name));
+        }
+        let Some(held) = state.lanes.get_mut(&id) else {
+            return;
+        };
+        held.lane.returned(job.offset);
+        if let Some(fate) = self.after_doubt(&mut held.lane, job, doubt) {
+            state.gathered.push(Entry::new(id, fate));
+        }
+    }
+
+    /// The SMSC asked to try a record again: its fate, if it does not go back into its lane.
+    pub(super) fn after_refusal(
+        &self,
+        lane: &mut Lane,
+        mut job: Box<Job>,
+        status: Status,
+    ) -> Option<Fate> {
+        let (now, wall) = (Instant::now(), Timestamp::now());
+        let case = Case {
+            retries: job.retries,
+            deadline: job.settle_deadline(now, self.settings.message_deadline.get()),
+            held_since: job.held_since.unwrap_or(now),
+        };
+        let verdict = verdict::on_answer(status, &case, &self.settings, now);
+        debug!(log_id = job.letter.log_id, %status, ?verdict, "not accepted for now");
+        job.retries += 1;
+        match verdict {
+            // It is asked only about what is no rejection.
+            Verdict::Throttled | Verdict::Final => {
+                job.rearm();
+                lane.again(job, None);
+                None
+            }
+            Verdict::Retry(delay) => {
+                job.rearm();
+                lane.again(job, Some(now + delay));
+                None
+            }
+            Verdict::PutBack(delay) => {
+                let returned = Returned {
+                    origin: Some(job.letter.position.clone()),
+                    earlier: job.attempt() - 1,
+                    not_before: Some(timestamp(now + delay, now, wall)),
+                    deadline: Some(timestamp(case.deadline, now, wall)),
+                    possible_duplicate: job.possible_duplicate,
+                    taken: job.parts.as_ref().and_then(|parts| parts.to_header()),
+                };
+                Some(Fate::PutBack(job, returned))
+            }
+            Verdict::Overdue => {
+                job.retries -= 1;
+                let text = format!("the SMSC answered {status} until the message's time ended");
+                let refusal = Refusal {
+                    status: Some(status),
+                    ..Refusal::of(&job, SendErrorKind::Expired, text)
+                };
+                Some(Fate::Refused(Box::new(refusal)))
+            }
+        }
+    }
+
+    /// A record may have been sent: its fate, if it does not go back into its lane.
+    pub(super) fn after_doubt(
+        &self,
+        lane: &mut Lane,
+        mut job: Box<Job>,
+        doubt: Doubt,
+    ) -> Option<Fate> {
+        let (_, version) = lane.doubt(job.offset);
+        let doubts = job.doubts.saturating_add(1);
+        if verdict::resends(job.in_doubt, job.max_resends, doubts) {
+            job.doubts = doubts;
+            job.requires = version;
+            job.possible_duplicate = true;
+            job.rearm();
+            lane.again(job, None);
+            return None;
+        }
+        let refusal = Refusal {
+            possible_duplicate: job.doubts > 0 || job.possible_duplicate,
+            ..Refusal::of(
+                &job,
+                SendErrorKind::OutcomeUnknown,
+                doubt_text(doubt).into(),
+            )
+        };
+        Some(Fate::Refused(Box::new(refusal)))
+    }
+
+    /// An answer after its time-out: the result if there is none yet and the record is not
+    /// out again, otherwise news about a message whose result is known.
+    fn late(&self, state: &mut State, token: u64, answer: Answer) {
+        let Some(Expected { lane: id, sent, .. }) = state.late.remove(&token) else {
+            return;
+        };
+        if sent.part.is_some() {
+            return self.part_late(state, id, sent, answer);
+        }
+        let Some(held) = state.lanes.get_mut(&id) else {
+            return self.side.publish_late(sent, answer);
+        };
+        let is_final =
+            accepted(&answer) || self.settings.status.get(answer.status.0) == OnStatus::Reject;
+        if !held.lane.progress().is_finished(sent.offset) && held.lane.is_waiting(sent.offset) {
+            if is_final && held.lane.withdraw(sent.offset).is_some() {
+                let fate = Fate::Answered(Box::new(sent), answer);
+                state.gathered.push(Entry::new(id, fate));
+            }
+        } else {
+            let fate = Fate::Late(Box::new(sent), answer);
+            state.gathered.push(Entry::new(id, fate));
+        }
+    }
+}
+
+impl State {
+    fn not_sent(&mut self, token: u64) {
+        let Some(Out { lane, job }) = self.out.remove(&token) else {
+            return;
+        };
+        if let Some(held) = self.lanes.get_mut(&lane) {
+            held.lane.returned(job.offset);
+            held.lane.again(job, None);
+        } else if let Some(memory) = self.memory_of(lane) {
+            memory.not_taken(job.offset);
+        }
+    }
+
+    pub(super) fn expect_late(&mut self, token: u64, lane: LaneId, bind: BindId, sent: Sent) {
+        self.late.insert(token, Expected { lane, bind, sent });
+        self.late_order.push_back(token);
+        while self.late_order.len() > LATE_CAPACITY {
+            if let Some(oldest) = self.late_order.pop_front() {
+                self.late.remove(&oldest);
+            }
+        }
+    }
+}
+
+fn doubt_text(doubt: Doubt) -> &'static str {
+    match doubt {
+        Doubt::Timeout => {
+            "the SMSC did not answer in time; it may or may not have taken the message"
+        }
+        Doubt::ConnectionLost => {
+            "the connection was lost after the message was written; the SMSC may or may not have taken it"
+        }
+        Doubt::Closed => {
+            "the bind was closed before the SMSC answered; it may or may not have taken the message"
+        }
+    }
+}
