@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 
 use crate::harness::{FakeSmsc, Reply, Smsc, eventually};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 #[derive(Default)]
 struct Seen {

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Connector, Kafka, Record, eventually, kafka, unique};
 
-const PATIENCE: Duration = Duration::from_secs(45);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One deployment: its topics and its configuration.
 struct Deployment {

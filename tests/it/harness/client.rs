@@ -19,7 +19,7 @@ use rdkafka::util::Timeout;
 use rdkafka::{ClientContext, config::RDKafkaLogLevel};
 use serde_json::Value;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A name no other test uses, beginning with `stem`.
 pub fn unique(stem: &str) -> String {
@@ -220,11 +220,15 @@ impl Kafka {
         let reader = Reader::new(self, topic);
         let mut open: HashSet<i32> = (0..reader.partitions).collect();
         let mut records = Vec::new();
-        let deadline = Instant::now() + PATIENCE;
+        // A large topic may take its time, as long as it goes on.
+        let mut deadline = Instant::now() + PATIENCE;
         while !open.is_empty() {
             assert!(Instant::now() < deadline, "{topic} is not read to its end");
             match reader.consumer.poll(Duration::from_millis(100)) {
-                Some(Ok(message)) => records.push(Record::of(&message)),
+                Some(Ok(message)) => {
+                    records.push(Record::of(&message));
+                    deadline = Instant::now() + PATIENCE;
+                }
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
                     open.remove(&partition);
                 }
@@ -235,7 +239,8 @@ impl Kafka {
         records
     }
 
-    /// Committed records of a topic, read until `enough` says so.
+    /// Committed records of a topic, read until `enough` says so, which is asked whenever there
+    /// is nothing more to read just now.
     pub fn records_until(
         &self,
         topic: &str,
@@ -245,7 +250,12 @@ impl Kafka {
         let reader = Reader::new(self, topic);
         let mut records = Vec::new();
         let deadline = Instant::now() + patience;
-        while !enough(&records) {
+        loop {
+            if let Some(Ok(message)) = reader.consumer.poll(Duration::from_millis(20)) {
+                records.push(Record::of(&message));
+            } else if enough(&records) {
+                return records;
+            }
             if Instant::now() >= deadline {
                 let last = &records[records.len().saturating_sub(5)..];
                 panic!(
@@ -253,11 +263,7 @@ impl Kafka {
                     records.len()
                 );
             }
-            if let Some(Ok(message)) = reader.consumer.poll(Duration::from_millis(20)) {
-                records.push(Record::of(&message));
-            }
         }
-        records
     }
 
     /// Waits for at least `n` committed records of a topic.

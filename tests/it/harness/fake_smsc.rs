@@ -232,7 +232,7 @@ impl FakeSmsc {
     /// acknowledged.
     pub fn send_receipts(&self) {
         *self.shared.due.lock().unwrap() = Some(VecDeque::new());
-        for _ in 0..8 {
+        for _ in 0..24 {
             let smsc = self.clone();
             std::thread::spawn(move || {
                 loop {

@@ -36,7 +36,7 @@ fn a_partition_waits_for_its_start_and_begins_there() {
 #[test]
 fn pausing_and_resuming_neither_loses_nor_repeats() {
     let kafka = kafka();
-    let topic = filled(&kafka, 2, 20_000);
+    let topic = filled(&kafka, 2, 8_000);
     let owner = Owner {
         pause_every: Some(333),
         ..Owner::default()
@@ -47,7 +47,7 @@ fn pausing_and_resuming_neither_loses_nor_repeats() {
     for p in &both {
         member.handle.start(p.clone(), 10);
     }
-    let expected: Vec<i64> = (10..20_000).collect();
+    let expected: Vec<i64> = (10..8_000).collect();
     eventually("all is delivered", PATIENCE, || {
         for p in &both {
             member.handle.resume(p.clone());
