@@ -42,7 +42,10 @@ fn help_names_every_command_and_wrong_usage_is_64() {
         "tail",
         "offsets",
         "decode",
+        "encode",
         "receipt",
+        "segments",
+        "text",
         "config",
         "completions",
         "version",
@@ -283,4 +286,50 @@ fn pdus_are_decoded_one_a_line_whatever_is_wrong_with_some() {
         .assert()
         .success()
         .stdout(contains("enquire_link  sequence_number 1, 16 octets"));
+}
+
+#[test]
+fn a_record_is_encoded_as_its_esme_would_send_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = format!("{GOOD}service_type = \"CMT\"\nregistered_delivery = 0\n");
+    write(dir.path(), &config);
+    let records = "{\"destination\":\"+41791234567\",\"short_message\":\"Grüße\"}\n\n{\"destinatoin\":\"1\"}\n";
+    let encoded = kafka_smpp(dir.path())
+        .args(["encode", "--esme", "acme", "--json"])
+        .write_stdin(records)
+        .assert()
+        .code(65)
+        .stderr("");
+    let out = String::from_utf8(encoded.get_output().stdout.clone()).unwrap();
+    let objects: Vec<serde_json::Value> = out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let pdu = &objects[0]["pdus"][0];
+    assert_eq!(pdu["fields"]["service_type"], "CMT");
+    assert_eq!(pdu["fields"]["registered_delivery"], 0);
+    assert_eq!(objects[1]["line"], 3);
+    assert_eq!(objects[1]["errors"][0]["field"], "destinatoin");
+    let said = objects[1]["errors"][0]["text"].as_str().unwrap();
+    assert!(said.contains("did you mean `destination`?"), "{said}");
+
+    let hex = kafka_smpp(dir.path())
+        .args([
+            "encode",
+            "--hex",
+            "{\"type\":\"QuerySm\",\"message_id\":\"7F\"}",
+        ])
+        .assert()
+        .success();
+    kafka_smpp(dir.path())
+        .arg("decode")
+        .write_stdin(hex.get_output().stdout.clone())
+        .assert()
+        .success()
+        .stdout(contains("query_sm  sequence_number 1").and(contains("\"7F\"")));
+    kafka_smpp(dir.path())
+        .args(["encode", "--esme", "other", "{}"])
+        .assert()
+        .code(64)
+        .stderr(contains("there are: acme"));
 }

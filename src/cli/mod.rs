@@ -6,11 +6,11 @@ mod completions;
 mod config;
 mod decode;
 mod demo;
+mod encode;
 mod events;
 mod failure;
 mod lines;
 mod octets;
-
 mod offsets;
 mod output;
 mod receipt;
@@ -69,6 +69,7 @@ enum Command {
     Smsc(Box<smsc::Args>),
     Offsets(offsets::Args),
     Decode(decode::Args),
+    Encode(encode::Args),
     Receipt(receipt::Args),
     Segments(segments::Args),
     Text(text::Args),
@@ -147,6 +148,7 @@ impl Command {
             Command::Smsc(args) => smsc::run(*args),
             Command::Offsets(args) => offsets::run(&args),
             Command::Decode(args) => decode::run(&args),
+            Command::Encode(args) => encode::run(&args),
             Command::Receipt(args) => receipt::run(&args),
             Command::Segments(args) => segments::run(&args),
             Command::Text(args) => text::run(&args),

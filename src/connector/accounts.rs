@@ -98,7 +98,7 @@ fn session(esme: &Esme, mode: Mode) -> esme::Options {
 
 /// What data_coding 0 means to the SMSC: the ESME's encoding, if that one has no data_coding
 /// of its own.
-fn alphabet(esme: &Esme) -> Alphabet {
+pub fn alphabet(esme: &Esme) -> Alphabet {
     match encoding(esme) {
         encoding if encoding.data_coding() == 0 => encoding.into(),
         _ => Alphabet::default(),
@@ -113,7 +113,8 @@ fn encoding(esme: &Esme) -> Encoding {
         .unwrap_or_default()
 }
 
-fn defaults(esme: &Esme) -> Defaults {
+/// What a record of the ESME need not say.
+pub fn defaults(esme: &Esme) -> Defaults {
     Defaults {
         source: esme.source.as_ref().map(|number| submit_sm::Address {
             number: number.clone().into(),

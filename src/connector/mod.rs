@@ -22,6 +22,8 @@ use crate::submit::account::Account;
 use crate::submit::events::Events;
 use crate::submit::{self, Submit};
 
+pub use accounts::{alphabet, defaults};
+
 /// Why the connector does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

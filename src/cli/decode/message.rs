@@ -11,7 +11,7 @@ use crate::smpp::{Concatenation, Pdu, Receipt, Tlvs, Udh};
 
 /// The text of a submit_sm, deliver_sm or data_sm and what belongs to it.
 #[derive(Serialize)]
-pub(super) struct Message {
+pub(in crate::cli) struct Message {
     /// What esm_class says it is.
     #[serde(rename = "type")]
     pub kind: String,
@@ -32,7 +32,7 @@ pub(super) struct Message {
 
 /// An information element.
 #[derive(Serialize)]
-pub(super) struct Element {
+pub(in crate::cli) struct Element {
     /// What it is.
     pub id: u8,
     /// Its data.
@@ -41,7 +41,7 @@ pub(super) struct Element {
 
 /// Which part of a longer message.
 #[derive(Serialize)]
-pub(super) struct Part {
+pub(in crate::cli) struct Part {
     /// The same in all parts.
     pub reference: u16,
     /// How many parts.

@@ -1,8 +1,8 @@
 //! `kafka-smpp decode`: PDUs for people and for programs.
 
-mod message;
-mod object;
-mod screen;
+pub(super) mod message;
+pub(super) mod object;
+pub(super) mod screen;
 mod words;
 
 use std::fs::File;
@@ -101,7 +101,7 @@ fn show(args: &Args, line: usize, octets: &[u8], fault: Option<Fault>) -> Result
     let message = message::Message::of(&anatomy, octets, args.alphabet.into());
     let malformed = fault.is_some() || anatomy.is_malformed();
     match args.json {
-        true => json(&object::Object::new(line, &anatomy, message, fault))?,
+        true => json(&object::Object::new(Some(line), &anatomy, message, fault))?,
         false => screen::print(&anatomy, message.as_ref(), fault)?,
     }
     Ok(Verdict::of(malformed))

@@ -12,8 +12,9 @@ use crate::smpp::{Header, Tag, Tlv};
 
 /// A PDU as a JSON object; what could not be read of the header is null.
 #[derive(Serialize)]
-pub(super) struct Object {
-    line: usize,
+pub(in crate::cli) struct Object {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
     command: Option<&'static str>,
     command_id: Option<u32>,
     command_length: Option<u32>,
@@ -32,7 +33,7 @@ pub(super) struct Object {
 impl Object {
     /// `fault` is what kept the octets from being read.
     pub fn new(
-        line: usize,
+        line: Option<usize>,
         anatomy: &Anatomy<'_>,
         message: Option<Message>,
         fault: Option<Fault>,

@@ -22,7 +22,7 @@ const TITLE: Style = Style::new().bold();
 const FAINT: Style = Style::new().dimmed();
 
 /// Prints a PDU, or what kept its octets from being read.
-pub(super) fn print(
+pub(in crate::cli) fn print(
     anatomy: &Anatomy<'_>,
     message: Option<&Message>,
     fault: Option<Fault>,

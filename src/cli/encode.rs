@@ -1,0 +1,351 @@
+//! `kafka-smpp encode`: the PDUs that a record becomes.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::decode::{message::Message, object::Object, screen};
+use super::lines::{self, Line, Verdict, json};
+use super::octets::to_hex;
+use super::output;
+use super::{Code, Failure, Source};
+use crate::config::{Config, Esme};
+use crate::connector;
+use crate::record::event::SendErrorKind;
+use crate::record::json::{Invalid, outbound};
+use crate::record::keys::Position;
+use crate::record::outbound::Operation;
+use crate::smpp::frame::{self, MAX_SEQUENCE};
+use crate::smpp::pdu::anatomy::Anatomy;
+use crate::smpp::text::Alphabet;
+use crate::submit::message::{Defaults, Refused, prepare};
+
+/// Show the PDUs that a record becomes
+#[derive(clap::Args)]
+#[command(after_help = "\
+Without arguments it reads standard input, one record a line, as JSON. What a record does not say
+is taken from an ESME of the configuration if --esme or --config names one, else it is what an
+ESME has by default. It ends with 65 when any record cannot be sent.
+
+Examples:
+  kafka-smpp encode '{\"destination\": \"+491701234567\", \"short_message\": \"hello\"}'
+  kafka-smpp encode --esme acme --json < records.jsonl | jq -r '.pdus[].hex'
+  kafka-smpp encode --hex '{\"type\": \"QuerySm\", \"message_id\": \"7F\"}' | kafka-smpp decode")]
+pub(super) struct Args {
+    /// A record as JSON
+    #[arg(value_name = "RECORD")]
+    records: Vec<String>,
+    #[command(flatten)]
+    source: Source,
+    /// The ESME that sends it; without it, the first that sends
+    #[arg(long, value_name = "NAME")]
+    esme: Option<String>,
+    /// Where the first record stands, TOPIC:PARTITION:OFFSET: the reference of its parts
+    /// follows from that
+    #[arg(long, value_name = "POSITION", default_value = "sms.outbound:0:0", value_parser = position)]
+    position: Position,
+    /// sequence_number of the first PDU; a session counts on from its bind
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_SEQUENCE)))]
+    sequence: u32,
+    /// The PDUs in hexadecimal alone, one a line
+    #[arg(long, conflicts_with = "json")]
+    hex: bool,
+    /// One JSON object a line, with all PDUs of the record
+    #[arg(long)]
+    json: bool,
+}
+
+fn position(text: &str) -> Result<Position, String> {
+    let mut words = text.rsplitn(3, ':');
+    let offset = words.next().and_then(|word| word.parse().ok());
+    let partition = words.next().and_then(|word| word.parse().ok());
+    match (words.next(), partition, offset) {
+        (Some(topic), Some(partition), Some(offset @ 0..)) => Ok(Position {
+            topic: topic.to_owned(),
+            partition,
+            offset,
+        }),
+        _ => Err("write TOPIC:PARTITION:OFFSET, such as sms.outbound:0:17".into()),
+    }
+}
+
+/// Who sends.
+struct Sender {
+    defaults: Defaults,
+    /// What data_coding 0 means to its SMSC.
+    alphabet: Alphabet,
+    /// Of the next PDU.
+    sequence: u32,
+}
+
+/// What a record becomes.
+#[derive(Default, Serialize)]
+struct Report {
+    line: usize,
+    #[serde(rename = "type")]
+    operation: Option<&'static str>,
+    log_id: Option<String>,
+    /// Whether the end of its text was left out.
+    truncated: bool,
+    pdus: Vec<Sent>,
+    malformed: bool,
+    errors: Vec<Problem>,
+}
+
+/// A PDU, and what it says.
+#[derive(Serialize)]
+struct Sent {
+    hex: String,
+    #[serde(flatten)]
+    pdu: Object,
+    #[serde(skip)]
+    octets: Vec<u8>,
+}
+
+/// Why a record cannot be sent, as its event would say.
+#[derive(Serialize)]
+struct Problem {
+    code: Cow<'static, str>,
+    field: Option<String>,
+    text: String,
+}
+
+impl From<Invalid> for Problem {
+    fn from(invalid: Invalid) -> Self {
+        Problem {
+            code: SendErrorKind::InvalidRecord.name().into(),
+            field: invalid.field,
+            text: invalid.text,
+        }
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        Problem {
+            code: refused.kind.name().into(),
+            field: refused.field,
+            text: refused.text,
+        }
+    }
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let esme = esme(args)?;
+    let mut sender = Sender {
+        defaults: connector::defaults(&esme),
+        alphabet: connector::alphabet(&esme),
+        sequence: args.sequence,
+    };
+    lines::each(&args.records, |line| {
+        if line.is_blank() && args.records.is_empty() {
+            return Ok(Verdict::Good);
+        }
+        let report = sender.report(line, &args.position);
+        match args {
+            Args { json: true, .. } => json(&report)?,
+            Args { hex: true, .. } => report.print_hex()?,
+            _ => report.print(sender.alphabet)?,
+        }
+        Ok(Verdict::of(report.malformed))
+    })
+}
+
+/// The ESME asked for, or one with nothing but defaults.
+fn esme(args: &Args) -> Result<Esme, Failure> {
+    if args.esme.is_none() && args.source.config.is_none() {
+        return Ok(Esme::default());
+    }
+    let Config { esme: all, .. } = args.source.load()?;
+    let names: Vec<_> = all.iter().map(|esme| esme.name.clone()).collect();
+    let wanted = |esme: &Esme| match &args.esme {
+        Some(name) => esme.name == *name,
+        None => !esme.outbound.is_empty(),
+    };
+    all.into_iter().find(wanted).ok_or_else(|| {
+        let asked = match &args.esme {
+            Some(name) => format!("no ESME is named {name:?}"),
+            None => "no ESME sends".into(),
+        };
+        let text = format!("{asked}; there are: {}", names.join(", "));
+        Failure::new(Code::Usage, text)
+    })
+}
+
+impl Sender {
+    fn report(&mut self, line: Line<'_>, first: &Position) -> Report {
+        let mut report = Report {
+            line: line.number,
+            ..Report::default()
+        };
+        if let Err(problem) = self.encode(line, first, &mut report) {
+            report.errors.push(problem);
+        }
+        report.malformed = !report.errors.is_empty();
+        report
+    }
+
+    /// Does what the submit pipeline does with a record.
+    fn encode(
+        &mut self,
+        line: Line<'_>,
+        first: &Position,
+        report: &mut Report,
+    ) -> Result<(), Problem> {
+        if let Some(fault) = line.fault() {
+            return Err(Problem {
+                code: fault.code,
+                field: None,
+                text: fault.text,
+            });
+        }
+        let record = outbound(line.octets).inspect_err(|invalid| {
+            report.log_id.clone_from(&invalid.log_id);
+        })?;
+        report.operation = Some(Operation::name(record.operation));
+        report.log_id = record.sm.log_id.as_deref().map(str::to_owned);
+        let later = i64::try_from(line.number - 1).unwrap_or_default();
+        let position = Position {
+            offset: first.offset.saturating_add(later),
+            ..first.clone()
+        };
+        let message = prepare(&record, &self.defaults, &position, Timestamp::now())?;
+        report.truncated = message.truncated;
+        let mut rest = &message.pdu[..];
+        while let Ok(Some(frame)) = frame::split(rest, rest.len()) {
+            let (pdu, others) = rest.split_at(frame.header.length as usize);
+            report.pdus.push(self.sent(pdu));
+            rest = others;
+        }
+        Ok(())
+    }
+
+    fn sent(&mut self, pdu: &[u8]) -> Sent {
+        let mut octets = pdu.to_vec();
+        frame::set_sequence(&mut octets, self.sequence);
+        self.sequence = frame::next_sequence(self.sequence);
+        let anatomy = Anatomy::of(&octets);
+        let message = Message::of(&anatomy, &octets, self.alphabet);
+        Sent {
+            hex: to_hex(&octets),
+            pdu: Object::new(None, &anatomy, message, None),
+            octets,
+        }
+    }
+}
+
+impl Report {
+    fn print(&self, alphabet: Alphabet) -> Result<(), Failure> {
+        self.print_errors(&mut anstream::stdout().lock())?;
+        for Sent { octets, hex, .. } in &self.pdus {
+            output::line(hex)?;
+            let anatomy = Anatomy::of(octets);
+            let message = Message::of(&anatomy, octets, alphabet);
+            screen::print(&anatomy, message.as_ref(), None)?;
+        }
+        Ok(())
+    }
+
+    /// What goes to a program goes without what is wrong.
+    fn print_hex(&self) -> Result<(), Failure> {
+        self.print_errors(&mut anstream::stderr().lock())?;
+        for Sent { hex, .. } in &self.pdus {
+            output::line(hex)?;
+        }
+        Ok(())
+    }
+
+    fn print_errors(&self, out: &mut impl std::io::Write) -> std::io::Result<()> {
+        let style = anstyle::AnsiColor::Red.on_default().bold();
+        for Problem { code, text, .. } in &self.errors {
+            let line = self.line;
+            writeln!(out, "{style}error:{style:#} record {line}: {text} ({code})")?;
+        }
+        if self.truncated {
+            writeln!(out, "record {}: the end of its text is left out", self.line)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encode(record: &str) -> serde_json::Value {
+        let esme = Esme::default();
+        let mut sender = Sender {
+            defaults: connector::defaults(&esme),
+            alphabet: connector::alphabet(&esme),
+            sequence: MAX_SEQUENCE,
+        };
+        let first = position("sms.outbound:0:7").unwrap();
+        serde_json::to_value(sender.report(Line::of(1, record), &first)).unwrap()
+    }
+
+    #[test]
+    fn a_record_is_the_pdu_that_would_be_sent() {
+        let said = encode(
+            r#"{"log_id":"a","source":"ACME","destination":"+41791234567","short_message":"hi"}"#,
+        );
+        assert_eq!(
+            said["pdus"][0]["hex"],
+            "0000003200000004000000007fffffff00050041434d450001013431373931323334353637\
+             00000000000001000000026869"
+        );
+        assert_eq!(said["type"], "SubmitSm");
+        assert_eq!(said["log_id"], "a");
+        assert_eq!(said["pdus"][0]["fields"]["destination_addr"], "41791234567");
+        assert_eq!(said["malformed"], false);
+    }
+
+    #[test]
+    fn a_long_message_is_its_parts_one_after_another() {
+        let text = "x".repeat(161);
+        let said = encode(&format!(
+            r#"{{"destination":"1","short_message":"{text}"}}"#
+        ));
+        let pdus = said["pdus"].as_array().unwrap();
+        let part = |pdu: &serde_json::Value| pdu["message"]["concatenation"].clone();
+        assert_eq!(pdus.len(), 2);
+        assert_eq!(
+            (&part(&pdus[0])["part"], &part(&pdus[1])["part"]),
+            (&1.into(), &2.into())
+        );
+        assert_eq!(part(&pdus[0])["reference"], part(&pdus[1])["reference"]);
+        let sequences: Vec<_> = pdus.iter().map(|pdu| &pdu["sequence_number"]).collect();
+        assert_eq!(sequences, [MAX_SEQUENCE, 1], "it begins again at 1");
+    }
+
+    #[test]
+    fn what_cannot_be_sent_says_why() {
+        for (record, code, field) in [
+            (r#"{"short_message":"hi"}"#, "INVALID_RECORD", "destination"),
+            (
+                r#"{"destination":"1","short_message":"☎","encoding":"gsm"}"#,
+                "ENCODING",
+                "short_message",
+            ),
+            (
+                r#"{"destination":"1","short_message":"a","expires_at":"2020-01-01T00:00:00Z"}"#,
+                "EXPIRED",
+                "expires_at",
+            ),
+        ] {
+            let said = encode(record);
+            assert_eq!(said["errors"][0]["code"], code, "{said}");
+            assert_eq!(said["errors"][0]["field"], field, "{said}");
+            assert_eq!(said["pdus"], serde_json::json!([]));
+        }
+        assert_eq!(encode("{")["errors"][0]["code"], "INVALID_RECORD");
+    }
+
+    #[test]
+    fn a_position_is_read_as_logs_write_it() {
+        assert_eq!(position("a:b:3:4").unwrap().topic, "a:b");
+        for bad in ["", "a", "a:1", "a:1:x", "a:1:-1"] {
+            assert!(position(bad).is_err(), "{bad}");
+        }
+    }
+}
