@@ -333,3 +333,52 @@ fn a_record_is_encoded_as_its_esme_would_send_it() {
         .code(64)
         .stderr(contains("there are: acme"));
 }
+
+#[test]
+fn a_capture_is_decoded_from_a_file_and_from_standard_input() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut packet = Vec::new();
+    etherparse::PacketBuilder::ethernet2([2; 6], [4; 6])
+        .ipv4([127, 0, 0, 1], [127, 0, 0, 2], 64)
+        .tcp(40_000, 2775, 1, 8192)
+        .write(&mut packet, b"\0\0\0\x10\0\0\0\x15\0\0\0\0\0\0\0\x07")
+        .unwrap();
+    let length = packet.len() as u32;
+    let words = [
+        0xA1B2_C3D4,
+        0x0004_0002,
+        0,
+        0,
+        65_535,
+        1,
+        1_800_000_000,
+        0,
+        length,
+        length,
+    ];
+    let mut capture: Vec<u8> = words
+        .iter()
+        .flat_map(|word: &u32| word.to_le_bytes())
+        .collect();
+    capture.extend(packet);
+    std::fs::write(dir.path().join("smpp.pcap"), &capture).unwrap();
+    kafka_smpp(dir.path())
+        .args(["decode", "smpp.pcap"])
+        .assert()
+        .success()
+        .stdout(
+            contains("2027-01-15T08:00:00Z  127.0.0.1:40000 > 127.0.0.2:2775  packet 1")
+                .and(contains("enquire_link  sequence_number 7")),
+        )
+        .stderr("1 packets, 1 PDUs\n");
+    let piped = kafka_smpp(dir.path())
+        .args(["decode", "--json"])
+        .write_stdin(capture)
+        .assert()
+        .success()
+        .stderr("");
+    let object: serde_json::Value = serde_json::from_slice(&piped.get_output().stdout).unwrap();
+    assert_eq!(object["from"], "127.0.0.1:40000");
+    assert_eq!(object["at"], "2027-01-15T08:00:00Z");
+    assert_eq!(object["command"], "enquire_link");
+}

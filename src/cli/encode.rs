@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::decode::{message::Message, object::Object, screen};
+use super::decode::{Place, message::Message, object::Object, screen};
 use super::lines::{self, Line, Verdict, json};
 use super::octets::to_hex;
 use super::output;
@@ -229,7 +229,7 @@ impl Sender {
         let message = Message::of(&anatomy, &octets, self.alphabet);
         Sent {
             hex: to_hex(&octets),
-            pdu: Object::new(None, &anatomy, message, None),
+            pdu: Object::new(Place::Record, &anatomy, message, None),
             octets,
         }
     }

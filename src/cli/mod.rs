@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand.
 
 mod broker;
+mod capture;
 mod check;
 mod completions;
 mod config;

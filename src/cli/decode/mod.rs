@@ -6,13 +6,15 @@ pub(super) mod screen;
 mod words;
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use clap::ValueEnum;
 
+use super::capture::{self, Found, Origin, is_capture};
 use super::lines::{self, Fault, Line, Verdict, json};
 use super::octets::{from_base64, from_hex};
+use super::output;
 use super::receipt::encoding;
 use super::{Code, Failure};
 use crate::smpp::pdu::anatomy::Anatomy;
@@ -21,15 +23,18 @@ use crate::smpp::text::Encoding;
 /// Show what PDUs say, octet by octet
 #[derive(clap::Args)]
 #[command(after_help = "\
-Without arguments it reads standard input, one PDU a line. A PDU that is damaged is shown as far as
+Without arguments it reads standard input, one PDU a line. Captures (pcap, pcapng) may stand where
+files may: each PDU of their TCP streams is shown with its connection, direction and time. A PDU that is damaged is shown as far as
 it can be read, with the damage pointed at, and does not stop the others; the exit code is then 65.
 
 Examples:
   kafka-smpp decode 00000010000000150000000000000001
   kafka-smpp decode --json < pdus.hex | jq -r '.command + \" \" + .fields.destination_addr'
-  kafka-smpp decode AAAAEAAAABUAAAAAAAAAAQ==")]
+  kafka-smpp decode AAAAEAAAABUAAAAAAAAAAQ==
+  tcpdump -i any -w - port 2775 | kafka-smpp decode --json
+  kafka-smpp decode --json smpp.pcapng | jq -r '[.at, .from, .to, .command] | @tsv'")]
 pub(super) struct Args {
-    /// A PDU in hexadecimal or base64, or a file of them
+    /// A PDU in hexadecimal or base64, a file of them, or a capture of network traffic
     #[arg(value_name = "PDU|FILE")]
     inputs: Vec<String>,
     /// How PDUs are written
@@ -56,12 +61,18 @@ enum Format {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if args.inputs.is_empty() {
-        return lines_of(args, lines::stdin())?.end();
+        let mut stdin = lines::stdin();
+        if is_captured(args, &mut stdin)? {
+            // What was looked at stays in the buffer that all handles share.
+            drop(stdin);
+            return captured(args, io::stdin())?.end();
+        }
+        return lines_of(args, stdin)?.end();
     }
     let mut all = Verdict::Good;
     for (index, input) in args.inputs.iter().enumerate() {
         let verdict = match Path::new(input).is_file() {
-            true => lines_of(args, open(input)?)?,
+            true => file(args, open(input)?)?,
             false => one(args, Line::of(index + 1, input))?,
         };
         all = all.and(verdict);
@@ -72,6 +83,46 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 fn open(file: &str) -> Result<BufReader<File>, Failure> {
     let file = File::open(file).map_err(|e| Failure::new(Code::NoInput, format!("{file}: {e}")))?;
     Ok(BufReader::new(file))
+}
+
+fn file(args: &Args, mut file: BufReader<File>) -> Result<Verdict, Failure> {
+    match is_captured(args, &mut file)? {
+        true => captured(args, file),
+        false => lines_of(args, file),
+    }
+}
+
+fn is_captured(args: &Args, from: &mut impl BufRead) -> Result<bool, Failure> {
+    Ok(args.format == Format::Auto && is_capture(from.fill_buf()?))
+}
+
+/// Shows the PDUs of a capture, and to people how much of it they are.
+fn captured(args: &Args, from: impl Read + Send) -> Result<Verdict, Failure> {
+    let mut all = Verdict::Good;
+    let summary = capture::read(from, |found| {
+        let Found {
+            origin,
+            octets,
+            fault,
+        } = found;
+        all = all.and(show(args, Place::Captured(origin), octets, fault)?);
+        Ok(())
+    })?;
+    if !args.json {
+        anstream::eprintln!("{summary}");
+    }
+    Ok(all)
+}
+
+/// Where PDUs come from.
+#[derive(Clone, Copy)]
+pub(super) enum Place<'a> {
+    /// The line of this number.
+    Line(usize),
+    /// A capture.
+    Captured(&'a Origin),
+    /// A record.
+    Record,
 }
 
 fn lines_of(args: &Args, from: impl BufRead) -> Result<Verdict, Failure> {
@@ -89,21 +140,31 @@ fn one(args: &Args, line: Line<'_>) -> Result<Verdict, Failure> {
         Ok(octets) => (octets, None),
         Err(fault) => (Vec::new(), Some(fault)),
     };
-    show(args, line.number, &octets, fault)
+    show(args, Place::Line(line.number), &octets, fault)
 }
 
 /// Shows the octets of one input, or what kept them from being read.
-fn show(args: &Args, line: usize, octets: &[u8], fault: Option<Fault>) -> Result<Verdict, Failure> {
-    let anatomy = match &fault {
-        None => Anatomy::of(octets),
-        Some(_) => Anatomy::default(),
+fn show(
+    args: &Args,
+    place: Place<'_>,
+    octets: &[u8],
+    fault: Option<Fault>,
+) -> Result<Verdict, Failure> {
+    // Of a capture even what is no PDU is worth being seen.
+    let anatomy = match (&fault, place) {
+        (None, _) | (_, Place::Captured(_)) => Anatomy::of(octets),
+        _ => Anatomy::default(),
     };
     let message = message::Message::of(&anatomy, octets, args.alphabet.into());
     let malformed = fault.is_some() || anatomy.is_malformed();
-    match args.json {
-        true => json(&object::Object::new(Some(line), &anatomy, message, fault))?,
-        false => screen::print(&anatomy, message.as_ref(), fault)?,
+    if args.json {
+        json(&object::Object::new(place, &anatomy, message, fault))?;
+        return Ok(Verdict::of(malformed));
     }
+    if let Place::Captured(origin) = place {
+        output::line(origin)?;
+    }
+    screen::print(&anatomy, message.as_ref(), fault)?;
     Ok(Verdict::of(malformed))
 }
 

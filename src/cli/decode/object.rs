@@ -3,7 +3,9 @@
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 
+use super::Place;
 use super::message::Message;
+use crate::cli::capture::Origin;
 use crate::cli::lines::Fault;
 use crate::cli::octets::to_hex;
 use crate::smpp::pdu::anatomy::{Anatomy, Part, Value};
@@ -15,6 +17,8 @@ use crate::smpp::{Header, Tag, Tlv};
 pub(in crate::cli) struct Object {
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<usize>,
+    #[serde(flatten)]
+    origin: Option<Origin>,
     command: Option<&'static str>,
     command_id: Option<u32>,
     command_length: Option<u32>,
@@ -33,15 +37,21 @@ pub(in crate::cli) struct Object {
 impl Object {
     /// `fault` is what kept the octets from being read.
     pub fn new(
-        line: Option<usize>,
+        place: Place<'_>,
         anatomy: &Anatomy<'_>,
         message: Option<Message>,
         fault: Option<Fault>,
     ) -> Self {
         let header = |get: fn(&Header) -> u32| anatomy.header.as_ref().map(get);
         let (errors, warnings) = faults(anatomy, fault);
+        let (line, origin) = match place {
+            Place::Line(number) => (Some(number), None),
+            Place::Captured(origin) => (None, Some(origin.clone())),
+            Place::Record => (None, None),
+        };
         Object {
             line,
+            origin,
             command: anatomy.command().and_then(|command| command.name()),
             command_id: header(|header| header.command.0),
             command_length: anatomy.length,
