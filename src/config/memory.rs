@@ -20,6 +20,11 @@ impl Config {
                 3 * kafka.produce_buffer.get(),
             ),
         ];
+        bound.push((
+            "parts of inbound messages, for each partition of topics.deliveries (inbound.reassembly_memory)"
+                .to_owned(),
+            self.inbound.reassembly_memory.get(),
+        ));
         bound.extend(self.esme.iter().flat_map(|e| self.of_esme(e)));
         bound
     }

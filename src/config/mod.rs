@@ -50,6 +50,8 @@ pub struct Config {
     pub submit: submit::Settings,
     /// How receipts find the messages they belong to.
     pub correlate: correlate::Settings,
+    /// How messages from phones are put together.
+    pub inbound: correlate::Inbound,
     /// The log, on standard error. Passwords and texts of messages are never in it.
     pub log: Log,
     /// The ESMEs: accounts with SMSCs, each with its own outbound topics.
@@ -65,6 +67,7 @@ impl Default for Config {
             formats: Formats::default(),
             submit: submit::Settings::default(),
             correlate: correlate::Settings::default(),
+            inbound: correlate::Inbound::default(),
             log: Log::default(),
             esme: Vec::new(),
         }

@@ -18,7 +18,8 @@ pub struct Topics {
     pub inbound: String,
     /// Internal, compacted: what a later receipt needs to find its message.
     pub correlation: String,
-    /// Internal: receipts on their way to correlation. As many partitions as `correlation`.
+    /// Internal: receipts, and parts of messages from subscribers, on their way to
+    /// correlation. As many partitions as `correlation`.
     pub deliveries: String,
 }
 

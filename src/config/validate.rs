@@ -78,6 +78,7 @@ impl Config {
         within("kafka", &|c| kafka(c, &self.kafka));
         within("submit", &|c| submit(c, &self.submit, &self.kafka));
         within("correlate", &|c| correlate(c, &self.correlate, &self.kafka));
+        within("inbound", &|c| inbound(c, &self.inbound));
         within("log", &|c| log(c, &self.log));
         for (index, one) in self.esme.iter().enumerate() {
             within(&format!("esme[{index}]"), &|c| esme(c, one));
@@ -268,6 +269,17 @@ fn correlate(check: &mut Check<'_>, correlate: &correlate::Settings, kafka: &Kaf
         "receipt_ttl",
         ttl,
         "must be longer than early_receipt_grace",
+    );
+}
+
+fn inbound(check: &mut Check<'_>, inbound: &correlate::Inbound) {
+    check.positive("reassembly_ttl", inbound.reassembly_ttl);
+    let octets = inbound.reassembly_memory;
+    check.must(
+        (1 << 20..=1 << 30).contains(&octets.get()),
+        "reassembly_memory",
+        octets,
+        "from \"1MiB\" to \"1GiB\"",
     );
 }
 

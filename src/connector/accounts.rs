@@ -1,5 +1,6 @@
 //! ESMEs as configured become accounts of the submit pipeline.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::config::{BindMode, Binds, Config, Esme};
@@ -94,6 +95,12 @@ fn session(esme: &Esme, mode: Mode) -> esme::Options {
         reconnect: esme.reconnect.clone(),
         ..esme::Options::default()
     }
+}
+
+/// What data_coding 0 means to the SMSC of each ESME.
+pub fn alphabets(config: &Config) -> HashMap<String, Alphabet> {
+    let one = |esme: &Esme| (esme.name.clone(), alphabet(esme));
+    config.esme.iter().map(one).collect()
 }
 
 /// What data_coding 0 means to the SMSC: the ESME's encoding, if that one has no data_coding

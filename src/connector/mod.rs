@@ -226,7 +226,10 @@ fn correlate_options(config: &Config, process: &str) -> correlate::Options {
             correlation: config.topics.correlation.as_str().into(),
             receipts: config.topics.receipts.as_str().into(),
             codecs: config.formats.codecs(),
+            inbound: config.topics.inbound.as_str().into(),
         },
         settings: config.correlate.clone(),
+        inbound: config.inbound.clone(),
+        alphabets: accounts::alphabets(config),
     }
 }

@@ -7,16 +7,19 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use tracing::{debug, error, info, warn};
 
+use super::assembly::{self, Limits, Piece};
 use super::clock::Clock;
-use super::join::{Effect, Fate, Patience};
+use super::join::{Effect, Fate, Patience, Receipt};
 use super::owned::{Owned, Stage};
-use super::read::{self, Record};
+use super::read::{self, Delivered, Record, Said};
 use super::render::{self, Topics};
+use super::whole::{self, Alphabets};
 use super::{Counters, PartitionStatus, tail, takeover};
 use crate::kafka::poll::{self, Assignments, Flow};
 use crate::kafka::transactor::{self, Abort, Cycle, Ledger, Settled};
@@ -38,6 +41,14 @@ pub(super) struct Parts {
     pub(super) transactor: OnceLock<transactor::Handle>,
 }
 
+/// What the books go by.
+pub(super) struct Rules {
+    pub(super) topics: Topics,
+    pub(super) patience: Patience,
+    pub(super) limits: Limits,
+    pub(super) alphabets: Alphabets,
+}
+
 #[derive(Default)]
 struct State {
     owned: BTreeMap<i32, Owned>,
@@ -52,8 +63,7 @@ pub(super) struct Books {
     state: Mutex<State>,
     settled: Condvar,
     group: Arc<Group>,
-    topics: Topics,
-    patience: Patience,
+    rules: Rules,
     writer: String,
     clock: Clock,
     pub(super) parts: Parts,
@@ -61,19 +71,12 @@ pub(super) struct Books {
 }
 
 impl Books {
-    pub(super) fn new(
-        group: Arc<Group>,
-        topics: Topics,
-        patience: Patience,
-        writer: String,
-        parts: Parts,
-    ) -> Self {
+    pub(super) fn new(group: Arc<Group>, rules: Rules, writer: String, parts: Parts) -> Self {
         Books {
             state: Mutex::default(),
             settled: Condvar::new(),
             group,
-            topics,
-            patience,
+            rules,
             writer,
             clock: Clock::default(),
             parts,
@@ -88,14 +91,15 @@ impl Books {
             .owned
             .iter()
             .map(|(partition, owned)| {
-                let size = owned.join.size();
+                let (size, pieces) = (owned.join.size(), owned.assembly.size());
                 PartitionStatus {
                     partition: *partition,
                     live: owned.stage == Stage::Live,
                     next: owned.next,
                     entries: size.creations,
                     parked: size.parked,
-                    octets: size.octets,
+                    parts: pieces.parts,
+                    octets: size.octets + pieces.octets,
                     gathered: owned.gathered(),
                 }
             })
@@ -113,7 +117,13 @@ impl Books {
         state.takeovers += 1;
         let takeover = state.takeovers;
         let nonce = format!("{}.{takeover}", self.writer);
-        let owned = Owned::new(partition.clone(), takeover, nonce, self.patience);
+        let owned = Owned::new(
+            partition.clone(),
+            takeover,
+            nonce,
+            self.rules.patience,
+            self.rules.limits,
+        );
         state.owned.insert(partition.partition, owned);
         self.parts.tail.follow(partition.partition, takeover);
         self.parts.takeover.request([(partition.clone(), takeover)]);
@@ -142,7 +152,8 @@ impl Books {
         if let Some(owned) = find(&mut self.state.lock(), partition, takeover)
             && owned.stage == Stage::Positioning
         {
-            let barrier = render::barrier(&owned.nonce, &self.writer, &self.topics, partition);
+            let barrier =
+                render::barrier(&owned.nonce, &self.writer, &self.rules.topics, partition);
             owned.begin_at(offset, barrier);
             owned.predecessor = predecessor.filter(|writer| *writer != self.writer);
             debug!(partition, offset, "barrier written");
@@ -180,7 +191,7 @@ impl Books {
             );
             return Ok(());
         };
-        let record = read::record(&key, value, &self.topics.codecs.correlation);
+        let record = read::record(&key, value, &self.rules.topics.codecs.correlation);
         let mut state = self.state.lock();
         let Some(owned) = find(&mut state, partition, takeover) else {
             return Ok(());
@@ -189,11 +200,16 @@ impl Books {
         let now = self.clock.now();
         let mut effects = Vec::new();
         match record {
-            Ok(Record::Tombstone) => owned.join.tombstone(&key),
+            Ok(Record::Tombstone) => {
+                owned.join.tombstone(&key);
+                owned.assembly.tombstone(&key);
+            }
+            Ok(Record::Part(value)) => owned.assembly.record(&key, value, now),
             Ok(Record::Value(value)) => owned.join.record(&key, value, now, &mut effects),
             Ok(Record::Barrier(nonce)) => {
                 if owned.stage == Stage::Restoring && nonce == owned.nonce {
                     owned.join.live(now, &mut effects);
+                    owned.assembly.live(now);
                     self.restored(owned);
                 }
             }
@@ -206,6 +222,27 @@ impl Books {
         Ok(())
     }
 
+    fn receipt(&self, owned: &mut Owned, id: &str, offset: i64, raw: Bytes, receipt: Receipt) {
+        let mut effects = Vec::new();
+        let (join, now) = (&mut owned.join, self.clock.now());
+        match join.delivery(id, offset, raw, receipt, now, &mut effects) {
+            Fate::Joined => {}
+            Fate::Parked => self.counters.count_parked(),
+            Fate::Repeat => self.counters.count_repeated(),
+        }
+        self.gather(owned, &effects);
+    }
+
+    fn part(&self, owned: &mut Owned, id: &str, offset: i64, raw: Bytes, piece: Piece) {
+        let mut effects = Vec::new();
+        let (assembly, now) = (&mut owned.assembly, self.clock.now());
+        match assembly.delivery(id, offset, raw, piece, now, &mut effects) {
+            assembly::Fate::Held | assembly::Fate::Completed => {}
+            assembly::Fate::Repeat => self.counters.count_repeated(),
+        }
+        self.gather_parts(owned, &effects);
+    }
+
     fn restored(&self, owned: &mut Owned) {
         owned.stage = Stage::Live;
         let size = owned.join.size();
@@ -215,6 +252,7 @@ impl Books {
             entries = size.creations,
             parked = size.parked,
             octets = size.octets,
+            parts = owned.assembly.size().parts,
             "correlation restored"
         );
         self.parts.poller.start(owned.partition.clone(), owned.next);
@@ -232,7 +270,28 @@ impl Books {
                 _ => {}
             }
         }
-        owned.gather(effects, &self.topics);
+        let partition = owned.partition.partition;
+        let output = |effect| render::output(effect, &self.rules.topics, partition);
+        owned.gather(effects.iter().map(output));
+        self.wake();
+    }
+
+    fn gather_parts(&self, owned: &mut Owned, effects: &[assembly::Effect]) {
+        if effects.is_empty() {
+            return;
+        }
+        for effect in effects {
+            match effect {
+                assembly::Effect::Publish {
+                    incomplete: true, ..
+                } => self.counters.count_incomplete(),
+                assembly::Effect::Publish { .. } => self.counters.count_assembled(),
+                _ => {}
+            }
+        }
+        let (rules, partition) = (&self.rules, owned.partition.partition);
+        let output = |effect| whole::output(effect, &rules.topics, &rules.alphabets, partition);
+        owned.gather(effects.iter().filter_map(output));
         self.wake();
     }
 
@@ -321,7 +380,9 @@ impl Books {
             | Code::InvalidMessage => {
                 error!(partition = %owned.partition, ?code, "Kafka refuses a record for good");
                 self.counters.count_refused();
-                owned.replace(index, |output| render::reduced(output, code, &self.topics));
+                owned.replace(index, |output| {
+                    render::reduced(output, code, &self.rules.topics)
+                });
             }
             _ => error!(
                 partition = %owned.partition, ?code,
@@ -357,7 +418,9 @@ impl Assignments for Books {
 
     fn message(&self, partition: &Partition, message: &BorrowedMessage<'_>) -> Flow {
         let delivery = match (message.key(), message.payload()) {
-            (Some(key), Some(value)) => read::delivery(key, value, &self.topics.codecs.deliveries),
+            (Some(key), Some(value)) => {
+                read::delivery(key, value, &self.rules.topics.codecs.deliveries)
+            }
             _ => Err(Invalid::because("no key or no value").into()),
         };
         if let Err(Unread::Wait(why)) = delivery {
@@ -371,28 +434,21 @@ impl Assignments for Books {
         if owned.stage != Stage::Live || owned.leaving || offset < owned.next {
             return Flow::Continue;
         }
-        let mut effects = Vec::new();
         match delivery {
-            Ok(read::Delivered {
+            Ok(Delivered {
                 identity,
-                receipt,
+                said,
                 kept,
-            }) => {
-                let now = self.clock.now();
-                let join = &mut owned.join;
-                match join.delivery(identity, offset, kept, receipt, now, &mut effects) {
-                    Fate::Joined => {}
-                    Fate::Parked => self.counters.count_parked(),
-                    Fate::Repeat => self.counters.count_repeated(),
-                }
-            }
+            }) => match said {
+                Said::Receipt(receipt) => self.receipt(owned, identity, offset, kept, receipt),
+                Said::Part(piece) => self.part(owned, identity, offset, kept, piece),
+            },
             Err(error) => {
                 self.counters.count_unreadable();
                 error!(%partition, offset, %error, "a delivery that is not ours is skipped");
             }
         }
         owned.next = offset + 1;
-        self.gather(owned, &effects);
         self.wake();
         owned.paused = owned.is_full();
         match owned.paused {
@@ -436,7 +492,10 @@ impl Ledger for Books {
                 let mut effects = Vec::new();
                 let more = owned.join.tick(wall, owned.room(), &mut effects);
                 self.gather(owned, &effects);
-                if more {
+                let mut effects = Vec::new();
+                let still = owned.assembly.tick(wall, owned.room(), &mut effects);
+                self.gather_parts(owned, &effects);
+                if more || still {
                     self.wake();
                 }
             }

@@ -1,4 +1,5 @@
-//! Deliveries joined with what was submitted: receipts.
+//! Deliveries joined with what was submitted: receipts; and with each other: long messages
+//! from phones ([`assembly`]).
 //!
 //! Whoever owns partition *p* of the deliveries reads partition *p* of the correlation topic
 //! into memory, from its beginning and then on as it grows, and joins the two ([`join`]).
@@ -22,6 +23,7 @@
 //! transaction; a revoke removes the partition under it. A transaction that is aborted is
 //! written again with the same records, because the state in memory is the state after them.
 
+pub mod assembly;
 mod books;
 mod clock;
 pub mod join;
@@ -34,8 +36,9 @@ mod service;
 mod status;
 mod tail;
 mod takeover;
+mod whole;
 
-pub use options::Settings;
+pub use options::{Inbound, Settings};
 pub use render::Topics;
 pub use service::{Correlator, Error, Handle, Options};
 pub use status::{Counts, PartitionStatus, Status};

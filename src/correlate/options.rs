@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::settings::Time;
+use crate::settings::{Octets, Time};
 
 /// How receipts are joined with what was submitted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -28,6 +28,28 @@ impl Default for Settings {
             early_receipt_grace: Time::seconds(60),
             final_retention: Time::seconds(3600),
             receipt_ttl: Time::seconds(3 * 86_400),
+        }
+    }
+}
+
+/// How long messages from phones, which come in parts, are put together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Inbound {
+    /// How long the parts of a message wait for the others. Then what there is goes out with
+    /// `complete: false` and the numbers of the missing ones. A sender's reference that is
+    /// used again after this time is another message's.
+    pub reassembly_ttl: Time,
+    /// How much memory waiting parts may take for each partition of `topics.deliveries` that
+    /// a process has. Beyond that the oldest go out before their time.
+    pub reassembly_memory: Octets,
+}
+
+impl Default for Inbound {
+    fn default() -> Self {
+        Inbound {
+            reassembly_ttl: Time::seconds(1800),
+            reassembly_memory: Octets(16 << 20),
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::join::{Effect, Join, Patience};
-use super::render::{self, Topics};
+use super::assembly::{Assembly, Limits};
+use super::join::{Join, Patience};
 use crate::kafka::Partition;
 use crate::kafka::progress::{Identity, Progress, metadata};
 use crate::kafka::transactor::{Commit, Output};
@@ -35,6 +35,7 @@ pub(super) struct Owned {
     pub(super) nonce: String,
     pub(super) stage: Stage,
     pub(super) join: Join,
+    pub(super) assembly: Assembly,
     /// The deliveries below are consumed: the offset to commit.
     pub(super) next: i64,
     /// The offset committed last, and when.
@@ -59,6 +60,7 @@ impl Owned {
         takeover: u64,
         nonce: String,
         patience: Patience,
+        limits: Limits,
     ) -> Self {
         Owned {
             partition,
@@ -66,6 +68,7 @@ impl Owned {
             nonce,
             stage: Stage::Positioning,
             join: Join::new(patience),
+            assembly: Assembly::new(limits),
             next: 0,
             committed: None,
             gathered: Vec::new(),
@@ -86,10 +89,10 @@ impl Owned {
         self.add(barrier);
     }
 
-    /// Gathers what is to be written for `effects`.
-    pub(super) fn gather(&mut self, effects: &[Effect], topics: &Topics) {
-        for effect in effects {
-            self.add(render::output(effect, topics, self.partition.partition));
+    /// Gathers what is to be written; all of one call goes in one transaction.
+    pub(super) fn gather(&mut self, outputs: impl IntoIterator<Item = Output>) {
+        for output in outputs {
+            self.add(output);
         }
     }
 

@@ -3,12 +3,14 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use super::assembly::{self, Piece};
 use super::join::{Receipt, Value};
-use super::said::Said;
+use super::said;
 use crate::record::codec::{Codec, Unread};
-use crate::record::internal::{Correlation, Delivery, Owner, Parked, Seen};
+use crate::record::internal::{self, Correlation, Delivery, Owner, Parked, Print, Seen};
 use crate::record::json::Invalid;
-use crate::record::keys::Key;
+use crate::record::keys::{self, Key};
+use crate::record::message::Message;
 use crate::smpp::frame::HEADER;
 
 /// A record of the correlation topic.
@@ -17,6 +19,7 @@ pub(super) enum Record {
     /// An owner's barrier and its nonce.
     Barrier(String),
     Value(Value),
+    Part(assembly::Value),
 }
 
 /// Reads what stands under `key` in the correlation topic.
@@ -39,6 +42,7 @@ pub(super) fn record(
                 final_at: creation.final_at.map(Timestamp::as_millisecond),
             })
         }
+        Key::Part { .. } => Record::Part(held(codec.read(octets)?)?),
         Key::Parked { .. } => {
             let parked: Parked = codec.read(octets)?;
             Record::Value(Value::Parked {
@@ -50,11 +54,33 @@ pub(super) fn record(
     })
 }
 
+/// A part that waits, or what was published.
+fn held(piece: internal::Piece) -> Result<assembly::Value, Invalid> {
+    match (piece.delivery, piece.published_at) {
+        (Some(delivery), _) => Ok(assembly::Value::Held {
+            piece: part(&delivery)?,
+            delivery: Codec::default().must_write(&delivery).into(),
+        }),
+        (None, Some(at)) => Ok(assembly::Value::Published {
+            at: at.as_millisecond(),
+            parts: piece.parts,
+        }),
+        (None, None) => Err(Invalid::because("neither a part nor when it was published")),
+    }
+}
+
+/// What a delivery says.
+pub(super) enum Said {
+    /// About a message that was submitted.
+    Receipt(Receipt),
+    /// Some of a message from a phone.
+    Part(Piece),
+}
+
 /// A record of the deliveries.
 pub(super) struct Delivered<'a> {
     pub(super) identity: &'a str,
-    /// What it says.
-    pub(super) receipt: Receipt,
+    pub(super) said: Said,
     /// The whole, as it is kept.
     pub(super) kept: Bytes,
 }
@@ -70,15 +96,39 @@ pub(super) fn delivery<'a>(
         .filter(|key| key.contains('/'));
     let identity = identity.ok_or_else(|| Invalid::because("its key is not ESME/MESSAGE_ID"))?;
     let delivery: Delivery = codec.read(octets)?;
+    let said = match keys::is_parts(identity) {
+        true => Said::Part(part(&delivery)?),
+        false => Said::Receipt(receipt(&delivery)),
+    };
     Ok(Delivered {
         identity,
-        receipt: receipt(&delivery),
+        said,
         kept: codec.kept(octets, &delivery),
     })
 }
 
+fn part(delivery: &Delivery) -> Result<Piece, Invalid> {
+    let message = Message::read(&delivery.pdu).map_err(Invalid::because)?;
+    let part = message.part();
+    let part = part.ok_or_else(|| Invalid::because("it is not a part of a message"))?;
+    let text = message.user_data();
+    // Of a repeat other fields may differ.
+    let mut digest = crc32fast::Hasher::new();
+    digest.update(&[text.data_coding]);
+    digest.update(text.user_data);
+    Ok(Piece {
+        print: Print {
+            part: part.part,
+            digest: digest.finalize(),
+        },
+        total: part.total,
+        octets: text.user_data.len(),
+        received_at: delivery.received_at.as_millisecond(),
+    })
+}
+
 fn receipt(delivery: &Delivery) -> Receipt {
-    let state = Said::of(&delivery.pdu).state();
+    let state = said::Said::of(&delivery.pdu).state();
     // Without the header: a repeat has another sequence number.
     let body = delivery.pdu.get(HEADER..).unwrap_or_default();
     Receipt {

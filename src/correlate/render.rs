@@ -28,6 +28,8 @@ pub struct Topics {
     pub receipts: Arc<str>,
     /// How their values are written and read.
     pub codecs: Codecs,
+    /// Messages from phones.
+    pub inbound: Arc<str>,
 }
 
 /// The record that a takeover writes first.
@@ -75,14 +77,16 @@ pub(super) fn output(effect: &Effect, topics: &Topics, partition: i32) -> Output
 }
 
 /// A record that its topic refuses for good, made to fit: without the message's own extra
-/// data and headers, and with what happened; `None` if that was done already.
+/// data and headers, or the octets of its parts, and with what happened; `None` if that was
+/// done already.
 pub(super) fn reduced(output: &Output, code: RDKafkaErrorCode, topics: &Topics) -> Option<Output> {
-    let codec = match output.topic == topics.receipts {
-        true => &topics.codecs.receipts,
-        false => &topics.codecs.correlation,
+    let codecs = &topics.codecs;
+    let (codec, left_out) = match &output.topic {
+        topic if *topic == topics.receipts => (&codecs.receipts, "extra_data and headers"),
+        topic if *topic == topics.inbound => (&codecs.inbound, "octets and parts"),
+        _ => (&codecs.correlation, "extra_data and headers"),
     };
-    let said =
-        format!("extra_data and headers are left out: the topic does not take them ({code})");
+    let said = format!("{left_out} are left out: the topic does not take them ({code})");
     Some(Output {
         value: Some(codec.reduced(output.value.as_ref()?, &said)?),
         headers: None,
@@ -90,7 +94,12 @@ pub(super) fn reduced(output: &Output, code: RDKafkaErrorCode, topics: &Topics) 
     })
 }
 
-fn remembered(topics: &Topics, partition: i32, key: String, value: Option<Vec<u8>>) -> Output {
+pub(super) fn remembered(
+    topics: &Topics,
+    partition: i32,
+    key: String,
+    value: Option<Vec<u8>>,
+) -> Output {
     Output {
         topic: topics.correlation.clone(),
         partition: Some(partition),
@@ -258,6 +267,6 @@ fn kafka(headers: &[Header]) -> Option<OwnedHeaders> {
     Some(headers.iter().fold(OwnedHeaders::new(), add))
 }
 
-fn at(millis: Millis) -> Timestamp {
+pub(super) fn at(millis: Millis) -> Timestamp {
     Timestamp::from_millisecond(millis).unwrap_or_default()
 }

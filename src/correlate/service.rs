@@ -1,5 +1,6 @@
 //! The service: its threads, from start to end.
 
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -11,15 +12,17 @@ use rdkafka::error::KafkaError;
 use thiserror::Error;
 use tracing::{error, info};
 
-use super::books::{Books, Parts};
+use super::assembly::Limits;
+use super::books::{Books, Parts, Rules};
 use super::join::{Millis, Patience};
-use super::{Settings, Status, Topics, tail, takeover};
+use super::{Inbound, Settings, Status, Topics, tail, takeover};
 use crate::kafka::Group;
 use crate::kafka::group::partition_count;
 use crate::kafka::poll::{self, Poller};
 use crate::kafka::start::Reading;
 use crate::kafka::transactor::{self, Transactor};
 use crate::settings::Time;
+use crate::smpp::text::Alphabet;
 
 const METADATA: Duration = Duration::from_secs(10);
 /// How long a predecessor's open transaction may hold a takeover up before it is ended.
@@ -41,8 +44,12 @@ pub struct Options {
     pub transaction_timeout: Duration,
     /// The topics.
     pub topics: Topics,
-    /// What the user sets.
+    /// What the user sets about receipts.
     pub settings: Settings,
+    /// What the user sets about messages from phones.
+    pub inbound: Inbound,
+    /// What data_coding 0 means to the SMSC of each ESME; by default GSM 03.38.
+    pub alphabets: HashMap<String, Alphabet>,
 }
 
 /// Why the join does not run.
@@ -134,8 +141,12 @@ impl Correlator {
         };
         let books = Arc::new(Books::new(
             group.clone(),
-            options.topics.clone(),
-            patience(&options.settings),
+            Rules {
+                topics: options.topics.clone(),
+                patience: patience(&options.settings),
+                limits: limits(&options.inbound),
+                alphabets: options.alphabets.clone(),
+            },
             options.transactional_id.clone(),
             parts,
         ));
@@ -177,8 +188,18 @@ fn look(options: &Options) -> Result<String, Error> {
     Ok(cluster.unwrap_or_default())
 }
 
+fn millis(time: Time) -> Millis {
+    Millis::try_from(time.get().as_millis()).unwrap_or(Millis::MAX)
+}
+
+fn limits(inbound: &Inbound) -> Limits {
+    Limits {
+        ttl: millis(inbound.reassembly_ttl),
+        octets: usize::try_from(inbound.reassembly_memory.get()).unwrap_or(usize::MAX),
+    }
+}
+
 fn patience(settings: &Settings) -> Patience {
-    let millis = |time: Time| Millis::try_from(time.get().as_millis()).unwrap_or(Millis::MAX);
     Patience {
         grace: millis(settings.early_receipt_grace),
         retention: millis(settings.final_retention),

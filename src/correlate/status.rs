@@ -17,7 +17,9 @@ pub struct PartitionStatus {
     pub entries: usize,
     /// Receipts that wait for their message, or were published without.
     pub parked: usize,
-    /// About how many octets of memory both take.
+    /// Parts of messages from phones that wait for the others.
+    pub parts: usize,
+    /// About how many octets of memory all of them take.
     pub octets: usize,
     /// Records that wait for the next transactions.
     pub gathered: usize,
@@ -65,10 +67,14 @@ counters! {
     uncorrelated, count_uncorrelated;
     /// Receipts that came before their message.
     parked, count_parked;
-    /// Receipts that came again and were dropped.
+    /// Receipts and parts that came again and were dropped.
     repeated, count_repeated;
     /// Messages whose final receipt did not come.
     overdue, count_overdue;
+    /// Messages from phones that were put together.
+    assembled, count_assembled;
+    /// Messages from phones of which parts did not come in time.
+    incomplete, count_incomplete;
     /// Records on the deliveries topic that are not ours.
     unreadable, count_unreadable;
     /// Records that a topic refused for good.

@@ -5,16 +5,16 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 
 use crate::record::codec::{Codecs, Unwritable};
-use crate::record::inbound::{InboundSms, Part, Party, Tlv};
+use crate::record::inbound::InboundSms;
 use crate::record::internal::Delivery;
 use crate::record::keys;
+use crate::record::message::{self, Message};
 use crate::smpp::frame::HEADER;
 use crate::smpp::message_id::{self, Form};
-use crate::smpp::pdu::{DataSm, Sm};
+use crate::smpp::pdu::Sm;
 use crate::smpp::receipt::Receipt;
-use crate::smpp::text::{self, Alphabet, Encoding};
-use crate::smpp::udh::{Concatenation, Udh};
-use crate::smpp::{Address, Frame, Pdu, Tlvs};
+use crate::smpp::text::Alphabet;
+use crate::smpp::udh::Concatenation;
 
 /// What must be known of an ESME to read what it is sent.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +31,7 @@ pub struct Esme {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Receipt,
+    Part,
     Inbound,
     Unreadable,
 }
@@ -53,53 +54,35 @@ pub(super) struct Arrival<'a> {
     pub(super) possible_duplicate: bool,
 }
 
-/// The fields deliver_sm and data_sm have in common, by the names of the former.
-struct Fields<'a> {
-    command: &'static str,
-    sm: Sm<'a>,
-}
-
-impl<'a> Fields<'a> {
-    fn of_data(sm: &DataSm<'a>) -> Self {
-        Fields {
-            command: "data_sm",
-            sm: Sm {
-                service_type: sm.service_type,
-                source: sm.source,
-                destination: sm.destination,
-                esm_class: sm.esm_class,
-                registered_delivery: sm.registered_delivery,
-                data_coding: sm.data_coding,
-                tlvs: sm.tlvs,
-                ..Sm::default()
-            },
+impl<'a> Arrival<'a> {
+    fn plain(&self) -> message::Arrival<'a> {
+        message::Arrival {
+            esme: &self.esme.name,
+            bind: self.bind,
+            at: self.at,
+            possible_duplicate: self.possible_duplicate,
         }
     }
 }
 
 /// Makes the record of a whole PDU.
 pub(super) fn read(pdu: &[u8], arrival: &Arrival<'_>) -> Result<Incoming, Unwritable> {
-    let fields = match Frame::decode(pdu).and_then(Pdu::read) {
-        Ok(Pdu::DeliverSm(sm)) => Fields {
-            command: "deliver_sm",
-            sm,
-        },
-        Ok(Pdu::DataSm(sm)) => Fields::of_data(&sm),
-        Ok(other) => {
-            let wrong = format!("{} is not a message", other.command());
-            return unreadable(pdu, &wrong, arrival);
-        }
-        Err(error) => return unreadable(pdu, &error.to_string(), arrival),
+    let message = match Message::read(pdu) {
+        Ok(message) => message,
+        Err(error) => return unreadable(pdu, &error, arrival),
     };
-    match fields.sm.is_receipt() {
-        true => receipt(pdu, &fields, arrival),
-        false => inbound(&fields, arrival),
+    if message.sm.is_receipt() {
+        return receipt(pdu, &message.sm, arrival);
+    }
+    match message.part() {
+        Some(concatenation) => part(pdu, &message.sm, concatenation, arrival),
+        None => inbound(&message, arrival),
     }
 }
 
-fn receipt(pdu: &[u8], fields: &Fields<'_>, arrival: &Arrival<'_>) -> Result<Incoming, Unwritable> {
+fn receipt(pdu: &[u8], sm: &Sm<'_>, arrival: &Arrival<'_>) -> Result<Incoming, Unwritable> {
     let esme = arrival.esme;
-    let said = Receipt::of(&fields.sm, &esme.alphabet);
+    let said = Receipt::of(sm, &esme.alphabet);
     let id = match said.id.as_deref().filter(|id| !id.is_empty()) {
         Some(id) => message_id::borrow(id, esme.message_id),
         // It belongs to no message; a repeat of it still has the same key.
@@ -108,48 +91,46 @@ fn receipt(pdu: &[u8], fields: &Fields<'_>, arrival: &Arrival<'_>) -> Result<Inc
             Cow::Owned(format!("#{:08x}", crc32fast::hash(body)))
         }
     };
+    let key = keys::identity(&esme.name, &id);
+    delivery(Kind::Receipt, key, pdu, arrival)
+}
+
+fn part(
+    pdu: &[u8],
+    sm: &Sm<'_>,
+    concatenation: Concatenation,
+    arrival: &Arrival<'_>,
+) -> Result<Incoming, Unwritable> {
+    let (from, to) = (sm.source.number, sm.destination.number);
+    let key = keys::parts(&arrival.esme.name, from, to, concatenation);
+    delivery(Kind::Part, key, pdu, arrival)
+}
+
+/// What waits for others to be complete goes on as it came.
+fn delivery(
+    kind: Kind,
+    key: String,
+    pdu: &[u8],
+    arrival: &Arrival<'_>,
+) -> Result<Incoming, Unwritable> {
     let delivery = Delivery {
-        esme: esme.name.clone(),
+        esme: arrival.esme.name.clone(),
         bind: arrival.bind.to_owned(),
         received_at: arrival.at,
         pdu: pdu.to_vec(),
     };
     Ok(Incoming {
-        kind: Kind::Receipt,
-        key: keys::identity(&esme.name, &id).into_bytes(),
+        kind,
+        key: key.into_bytes(),
         value: arrival.codecs.deliveries.write(&delivery)?,
     })
 }
 
-fn inbound(fields: &Fields<'_>, arrival: &Arrival<'_>) -> Result<Incoming, Unwritable> {
-    let sm = &fields.sm;
-    let octets = sm.text_octets_without_udh();
-    let encoding = Encoding::of(sm.data_coding, arrival.esme.alphabet);
-    let text = match encoding {
-        Encoding::Binary => None,
-        _ => Some(text::decode_as(octets, encoding)),
-    };
-    let (source, destination) = (number(&sm.source), number(&sm.destination));
-    let service_type = String::from_utf8_lossy(sm.service_type);
-    let event = InboundSms {
-        command: fields.command,
-        source: party(&sm.source, &source),
-        destination: party(&sm.destination, &destination),
-        text: text.as_deref(),
-        octets,
-        udh: udh(sm),
-        data_coding: sm.data_coding,
-        esm_class: sm.esm_class,
-        protocol_id: sm.protocol_id,
-        priority_flag: sm.priority_flag,
-        service_type: &service_type,
-        tlvs: tlvs(sm.tlvs),
-        concatenation: sm.concatenation().map(part),
-        ..empty(arrival)
-    };
+fn inbound(message: &Message<'_>, arrival: &Arrival<'_>) -> Result<Incoming, Unwritable> {
+    let event = message.event(&arrival.esme.alphabet, &arrival.plain());
     Ok(Incoming {
         kind: Kind::Inbound,
-        key: sm.source.number.to_vec(),
+        key: message.sm.source.number.to_vec(),
         value: arrival.codecs.inbound.write(&event)?,
     })
 }
@@ -159,7 +140,7 @@ fn unreadable(pdu: &[u8], wrong: &str, arrival: &Arrival<'_>) -> Result<Incoming
     let event = InboundSms {
         error: Some(wrong),
         pdu: Some(pdu),
-        ..empty(arrival)
+        ..arrival.plain().nothing()
     };
     Ok(Incoming {
         kind: Kind::Unreadable,
@@ -168,77 +149,12 @@ fn unreadable(pdu: &[u8], wrong: &str, arrival: &Arrival<'_>) -> Result<Incoming
     })
 }
 
-fn empty<'a>(arrival: &Arrival<'a>) -> InboundSms<'a> {
-    InboundSms {
-        kind: "InboundSms",
-        esme: &arrival.esme.name,
-        bind: arrival.bind,
-        command: "",
-        source: Party::default(),
-        destination: Party::default(),
-        text: None,
-        octets: &[],
-        udh: None,
-        data_coding: 0,
-        esm_class: 0,
-        protocol_id: 0,
-        priority_flag: 0,
-        service_type: "",
-        tlvs: Vec::new(),
-        concatenation: None,
-        error: None,
-        pdu: None,
-        possible_duplicate: arrival.possible_duplicate,
-        received_at: arrival.at,
-    }
-}
-
-fn number<'a>(address: &Address<'a>) -> Cow<'a, str> {
-    String::from_utf8_lossy(address.number)
-}
-
-fn party<'a>(address: &Address<'_>, number: &'a str) -> Party<'a> {
-    Party {
-        number,
-        ton: address.ton.0,
-        npi: address.npi.0,
-    }
-}
-
-/// The user data header, its count included.
-fn udh<'a>(sm: &Sm<'a>) -> Option<&'a [u8]> {
-    let text = sm.text_octets();
-    if !sm.has_udh() {
-        return None;
-    }
-    let (_, rest) = Udh::split(text)?;
-    text.get(..text.len() - rest.len())
-}
-
-fn part(concatenation: Concatenation) -> Part {
-    Part {
-        reference: concatenation.reference,
-        total: concatenation.total,
-        part: concatenation.part,
-    }
-}
-
-fn tlvs(tlvs: Tlvs<'_>) -> Vec<Tlv<'_>> {
-    tlvs.iter()
-        .map(|tlv| Tlv {
-            tag: tlv.tag.0,
-            name: tlv.tag.name(),
-            value: tlv.value,
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::smpp::{Command, Status};
+    use crate::smpp::{Address, Command, Status};
 
     fn arrival<'a>(esme: &'a Esme, codecs: &'a Codecs) -> Arrival<'a> {
         Arrival {
@@ -322,22 +238,46 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_a_long_message_says_which() {
+    fn a_part_of_a_long_message_goes_where_the_others_go() {
+        let part = |text: &[u8]| {
+            deliver(&Sm {
+                source: Address::parse("+41791234567"),
+                destination: Address::parse("1234"),
+                esm_class: 0x40,
+                short_message: text,
+                ..Sm::default()
+            })
+        };
+        let pdu = part(b"\x05\x00\x03\x2a\x03\x02hello");
+        let (kind, key, value) = made(&pdu, &acme(Form::Text));
+        assert_eq!(
+            (kind, &*key),
+            (Kind::Part, "@part/acme/41791234567/1234/42.8.3")
+        );
+        let read: Delivery = serde_json::from_value(value).unwrap();
+        assert_eq!(read.pdu, pdu);
+        let other = part(b"\x05\x00\x03\x2a\x03\x01Oh, ");
+        assert_eq!(made(&other, &acme(Form::Text)).1, key);
+    }
+
+    #[test]
+    fn the_only_part_of_a_message_is_all_of_it() {
         let pdu = deliver(&Sm {
             esm_class: 0x40,
-            short_message: b"\x05\x00\x03\x2a\x03\x02hello",
+            short_message: b"\x05\x00\x03\x2a\x01\x01hello",
             ..Sm::default()
         });
         let (kind, _, value) = made(&pdu, &acme(Form::Text));
         assert_eq!(kind, Kind::Inbound);
         assert_eq!(
             value["concatenation"],
-            json!({"reference": 42, "total": 3, "part": 2})
+            json!({"reference": 42, "total": 1, "part": 1})
         );
         assert_eq!(
             (&value["text"], &value["udh_hex"]),
-            (&json!("hello"), &json!("0500032a0302"))
+            (&json!("hello"), &json!("0500032a0101"))
         );
+        assert_eq!(value["complete"], true);
     }
 
     #[test]

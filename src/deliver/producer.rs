@@ -29,7 +29,7 @@ use crate::smpp::frame::HEADER;
 pub struct Options {
     /// Properties of the producer.
     pub client: ClientConfig,
-    /// The topic of receipts.
+    /// The topic of receipts and of parts of messages.
     pub deliveries: Arc<str>,
     /// How many partitions it has.
     pub partitions: i32,
@@ -96,6 +96,7 @@ impl Reports {
     fn delivered(&self, waiting: Waiting) {
         match waiting.kind {
             Kind::Receipt => self.notes.counters.receipts.add(),
+            Kind::Part => self.notes.counters.parts.add(),
             Kind::Inbound => self.notes.counters.inbound.add(),
             Kind::Unreadable => self.notes.counters.unreadable.add(),
         }
@@ -299,7 +300,7 @@ impl Inbound for Bind {
             mark,
         });
         let (topic, partition) = match kind {
-            Kind::Receipt => {
+            Kind::Receipt | Kind::Part => {
                 let partition = keys::partition(&incoming.key, shared.partitions);
                 (&shared.deliveries, Some(partition))
             }

@@ -37,6 +37,8 @@ impl Counter {
 counters! {
     /// Receipts that Kafka has.
     receipts;
+    /// Parts of messages from phones that Kafka has.
+    parts;
     /// Messages from phones that Kafka has.
     inbound;
     /// PDUs that could not be read, which Kafka has as they came.

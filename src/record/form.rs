@@ -134,7 +134,8 @@ fn civil(days: i64) -> Option<(u64, u64, u64)> {
 }
 
 /// Octets as hexadecimal digits, two each.
-pub(super) fn hex<S: Serializer>(octets: &[u8], to: S) -> Result<S::Ok, S::Error> {
+pub(super) fn hex<S: Serializer>(octets: &impl AsRef<[u8]>, to: S) -> Result<S::Ok, S::Error> {
+    let octets = octets.as_ref();
     match to.is_human_readable() {
         true => to.collect_str(&Hex(octets)),
         false => to.serialize_bytes(octets),
@@ -142,10 +143,13 @@ pub(super) fn hex<S: Serializer>(octets: &[u8], to: S) -> Result<S::Ok, S::Error
 }
 
 /// Like [`hex`], for octets that may be missing.
-pub(super) fn hex_option<S: Serializer>(octets: &Option<&[u8]>, to: S) -> Result<S::Ok, S::Error> {
+pub(super) fn hex_option<S: Serializer>(
+    octets: &Option<impl AsRef<[u8]>>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
     match octets {
         Some(octets) if to.is_human_readable() => hex(octets, to),
-        Some(octets) => to.serialize_some(&Octets(octets)),
+        Some(octets) => to.serialize_some(&Octets(octets.as_ref())),
         None => to.serialize_none(),
     }
 }

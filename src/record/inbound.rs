@@ -1,6 +1,8 @@
 //! Events about what the SMSC delivered, as they are written to `sms.receipts` and
 //! `sms.inbound`.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -115,15 +117,16 @@ pub struct Part {
     pub reference: u16,
     /// How many parts there are.
     pub total: u8,
-    /// Which one this is, from 1.
-    pub part: u8,
+    /// Which one this is, from 1; none of a message that was put together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<u8>,
 }
 
 /// An address with all three of its fields.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Party<'a> {
     /// Digits or letters, as they came.
-    pub number: &'a str,
+    pub number: Cow<'a, str>,
     /// Type of number (SMPP 3.4, 5.2.5).
     pub ton: u8,
     /// Numbering plan indicator (SMPP 3.4, 5.2.6).
@@ -143,8 +146,9 @@ pub struct Tlv<'a> {
     pub value: &'a [u8],
 }
 
-/// A message from a phone, on `sms.inbound`.
-#[derive(Clone, Debug, Serialize)]
+/// A message from a phone, on `sms.inbound`. One that came in several parts is put together
+/// (3GPP TS 23.040, 9.2.3.24.1; SMPP 3.4, 5.3.2.22).
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct InboundSms<'a> {
     /// `InboundSms`.
     #[serde(rename = "type")]
@@ -161,17 +165,19 @@ pub struct InboundSms<'a> {
     pub destination: Party<'a>,
     /// Its text, if data_coding names an encoding and the octets are valid in it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub text: Option<&'a str>,
-    /// Its user data as they came, without the user data header, in hexadecimal.
+    pub text: Option<Cow<'a, str>>,
+    /// Its user data as they came, without the user data header, in hexadecimal; those of all
+    /// parts one after another.
     #[serde(rename = "octets_hex", serialize_with = "hex")]
-    pub octets: &'a [u8],
-    /// The user data header as it came, in hexadecimal (3GPP TS 23.040, 9.2.3.24).
+    pub octets: Cow<'a, [u8]>,
+    /// The user data header as it came, in hexadecimal (3GPP TS 23.040, 9.2.3.24); of a
+    /// message put together that of its first part, without the concatenation.
     #[serde(
         rename = "udh_hex",
         serialize_with = "hex_option",
         skip_serializing_if = "Option::is_none"
     )]
-    pub udh: Option<&'a [u8]>,
+    pub udh: Option<Cow<'a, [u8]>>,
     /// data_coding (SMPP 3.4, 5.2.19).
     pub data_coding: u8,
     /// esm_class (SMPP 3.4, 5.2.12).
@@ -182,13 +188,22 @@ pub struct InboundSms<'a> {
     pub priority_flag: u8,
     /// service_type (SMPP 3.4, 5.2.11).
     #[serde(skip_serializing_if = "str::is_empty")]
-    pub service_type: &'a str,
-    /// Its optional parameters as they came.
+    pub service_type: Cow<'a, str>,
+    /// Its optional parameters as they came; of a message put together those of its first
+    /// part, without those that carry or count parts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tlvs: Vec<Tlv<'a>>,
-    /// Which part of a longer message it is.
+    /// How it was divided, if it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concatenation: Option<Part>,
+    /// Whether all of it is here.
+    pub complete: bool,
+    /// The parts that did not come in time.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<u8>,
+    /// The parts it was put together of, in their order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<InboundPart<'a>>,
     /// What is wrong with it, if it could not be read; `pdu_hex` has all there is then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<&'a str>,
@@ -199,9 +214,37 @@ pub struct InboundSms<'a> {
         skip_serializing_if = "Option::is_none"
     )]
     pub pdu: Option<&'a [u8]>,
-    /// Whether it may have been published before, because an acknowledgement was lost.
+    /// Whether it may have been published before: an acknowledgement was lost, or every part
+    /// came a second time.
     #[serde(skip_serializing_if = "is_false")]
     pub possible_duplicate: bool,
+    /// When it came, or the last of its parts.
+    #[serde(serialize_with = "time")]
+    pub received_at: Timestamp,
+}
+
+/// One part of a message that was put together, as it came.
+#[derive(Clone, Debug, Serialize)]
+pub struct InboundPart<'a> {
+    /// Which part, from 1.
+    pub part: u8,
+    /// Its user data without the user data header, in hexadecimal.
+    #[serde(rename = "octets_hex", serialize_with = "hex")]
+    pub octets: &'a [u8],
+    /// Its user data header, in hexadecimal.
+    #[serde(
+        rename = "udh_hex",
+        serialize_with = "hex_option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub udh: Option<&'a [u8]>,
+    /// data_coding (SMPP 3.4, 5.2.19).
+    pub data_coding: u8,
+    /// Its optional parameters, without message_payload, which is in `octets_hex`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tlvs: Vec<Tlv<'a>>,
+    /// The bind it came on.
+    pub bind: &'a str,
     /// When it came.
     #[serde(serialize_with = "time")]
     pub received_at: Timestamp,
@@ -247,29 +290,15 @@ mod tests {
     fn an_inbound_message_carries_its_octets_beside_its_text() {
         let event = InboundSms {
             kind: "InboundSms",
-            esme: "acme",
-            bind: "acme-0.0",
-            command: "deliver_sm",
             source: Party {
-                number: "41791234567",
+                number: "41791234567".into(),
                 ton: 1,
                 npi: 1,
             },
-            destination: Party::default(),
-            text: Some("Ж"),
-            octets: &[0x04, 0x16],
-            udh: None,
+            text: Some("Ж".into()),
+            octets: [0x04, 0x16][..].into(),
             data_coding: 8,
-            esm_class: 0,
-            protocol_id: 0,
-            priority_flag: 0,
-            service_type: "",
-            tlvs: Vec::new(),
-            concatenation: None,
-            error: None,
-            pdu: None,
-            possible_duplicate: false,
-            received_at: Timestamp::UNIX_EPOCH,
+            ..InboundSms::default()
         };
         let read: serde_json::Value =
             serde_json::from_slice(&json::to_vec(&event).unwrap()).unwrap();

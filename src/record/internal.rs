@@ -117,8 +117,9 @@ pub struct Seen {
     pub digest: u32,
 }
 
-/// A receipt as it came: the value on `sms.deliveries`, under its
-/// [`identity`](super::keys::identity).
+/// A receipt or a part of a message as it came: the value on `sms.deliveries`, under its
+/// [`identity`](super::keys::identity) or under what its [`parts`](super::keys::parts) have
+/// in common.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
     /// The ESME that received it.
@@ -146,6 +147,35 @@ pub struct Parked {
         skip_serializing_if = "Option::is_none"
     )]
     pub published_at: Option<Timestamp>,
+}
+
+/// A part of a message from a phone that waits for the others, or, once they are published,
+/// what is remembered of them: the value beside [`part`](super::keys::part).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Piece {
+    /// The part that waits, as it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<Delivery>,
+    /// When parts were published; then there is no `delivery`, and their repeats are known
+    /// as such.
+    #[serde(
+        default,
+        serialize_with = "instant_option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub published_at: Option<Timestamp>,
+    /// Which.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Print>,
+}
+
+/// A part that was published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Print {
+    /// Which part, from 1.
+    pub part: u8,
+    /// CRC-32 of its data_coding and user data.
+    pub digest: u32,
 }
 
 /// What whoever takes over a partition writes to it first: when the nonce is read back,

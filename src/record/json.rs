@@ -146,16 +146,17 @@ pub fn read<T: DeserializeOwned>(octets: &[u8]) -> Result<T, Invalid> {
     serde_json::from_slice(octets).map_err(|error| Invalid::because(error.to_string()))
 }
 
-/// A record without what can be large, `extra_data` and `headers`, that says why; `None` if it
-/// said so already, or is no record.
+/// A record without what can be large, `extra_data` and `headers`, or the octets of a message
+/// and its parts, that says why; `None` if it said so already, or is no record.
 pub fn reduced(octets: &[u8], why: &str) -> Option<Vec<u8>> {
     let mut fields: serde_json::Map<String, serde_json::Value> =
         serde_json::from_slice(octets).ok()?;
     if fields.contains_key("error") {
         return None;
     }
-    fields.shift_remove("extra_data");
-    fields.shift_remove("headers");
+    for large in ["extra_data", "headers", "octets_hex", "parts"] {
+        fields.shift_remove(large);
+    }
     fields.insert("error".to_owned(), why.into());
     to_vec(&fields).ok()
 }

@@ -4,15 +4,20 @@
 //! |---|---|---|
 //! | `sms.correlation` | `esme/message_id/topic:partition:offset[.part]` | a submitted message, or a part of it |
 //! | `sms.correlation` | `esme/message_id/@offset` | a receipt without its message, parked; the offset is the delivery's |
+//! | `sms.correlation` | `@part/esme/source/destination/reference/@offset` | a part of a message from a phone that waits for the others, or what was published of them |
 //! | `sms.correlation` | `@owner/partition` | written by whoever takes a partition over |
 //! | `sms.deliveries` | `esme/message_id` | a receipt as it came |
+//! | `sms.deliveries` | `@part/esme/source/destination/reference` | a part of a message from a phone as it came |
 //!
-//! The message id may hold any character, a slash included; what follows the last slash
-//! never does, because Kafka allows none in a topic's name. So a key reads back one way only.
+//! No ESME's name begins with an at sign. The message id may hold any character, a slash
+//! included; what follows the last slash never does, because Kafka allows none in a topic's
+//! name. So a key reads back one way only.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+use crate::smpp::udh::Concatenation;
 
 /// Where a record stands: of which topic, partition and offset it is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -50,6 +55,29 @@ pub fn parked(identity: &str, offset: i64) -> String {
     format!("{identity}/@{offset}")
 }
 
+/// A message from a phone that comes in parts, as far as SMPP can tell it from others: what
+/// all its parts have in common. Addresses are escaped where they are not ASCII.
+pub fn parts(esme: &str, source: &[u8], destination: &[u8], message: Concatenation) -> String {
+    let width = if message.wide { 16 } else { 8 };
+    format!(
+        "{PART}{esme}/{}/{}/{}.{width}.{}",
+        source.escape_ascii(),
+        destination.escape_ascii(),
+        message.reference,
+        message.total
+    )
+}
+
+/// Whether an identity is one of [`parts`].
+pub fn is_parts(identity: &str) -> bool {
+    identity.starts_with(PART)
+}
+
+/// The key under which the part at `offset` of the deliveries waits for the others.
+pub fn part(identity: &str, offset: i64) -> String {
+    parked(identity, offset)
+}
+
 /// The key of the barrier that whoever takes over `partition` writes.
 pub fn owner(partition: i32) -> String {
     format!("{OWNER}/{partition}")
@@ -65,6 +93,7 @@ pub fn partition(identity: &[u8], partitions: i32) -> i32 {
 }
 
 const OWNER: &str = "@owner";
+const PART: &str = "@part/";
 
 /// What a key of `sms.correlation` stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +110,13 @@ pub enum Key<'a> {
         /// The identity it is joined on, `esme/message_id`.
         identity: &'a str,
         /// Its offset in the deliveries.
+        offset: i64,
+    },
+    /// A part of a message from a phone, or what was published of one.
+    Part {
+        /// What its parts have in common; see [`parts`].
+        identity: &'a str,
+        /// The part's offset in the deliveries.
         offset: i64,
     },
     /// An owner's barrier.
@@ -102,10 +138,13 @@ impl<'a> Key<'a> {
             return None;
         }
         match which.strip_prefix('@') {
-            Some(offset) => Some(Key::Parked {
-                identity,
-                offset: offset.parse().ok()?,
-            }),
+            Some(offset) => {
+                let offset = offset.parse().ok()?;
+                Some(match is_parts(identity) {
+                    true => Key::Part { identity, offset },
+                    false => Key::Parked { identity, offset },
+                })
+            }
             None if which.contains(':') => Some(Key::Creation { identity, which }),
             None => None,
         }
@@ -138,6 +177,26 @@ mod tests {
         );
         assert_eq!(parked(&identity("acme", "7F"), 9), "acme/7F/@9");
         assert_eq!(owner(4), "@owner/4");
+    }
+
+    #[test]
+    fn a_part_reads_back() {
+        let message = Concatenation {
+            reference: 42,
+            wide: false,
+            total: 3,
+            part: 2,
+        };
+        let identity = parts("acme", b"4179", b"A/\xFF", message);
+        assert_eq!(identity, "@part/acme/4179/A/\\xff/42.8.3");
+        assert!(is_parts(&identity) && !is_parts("acme/@part/"));
+        assert_eq!(
+            Key::parse(part(&identity, 7).as_bytes()),
+            Some(Key::Part {
+                identity: &identity,
+                offset: 7
+            })
+        );
     }
 
     #[test]

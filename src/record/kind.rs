@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::event::{SendError, SubmitSmResp};
 use super::inbound::{DeliveryReceipt, InboundSms};
-use super::internal::{Correlation, Creation, Delivery, Owner, Parked};
+use super::internal::{Correlation, Creation, Delivery, Owner, Parked, Piece};
 
 /// A kind of record: what its schema is named after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +23,8 @@ pub enum Kind {
     Correlation,
     /// A receipt that waits for its message.
     Parked,
+    /// A part of a message from a phone that waits for the others.
+    Piece,
     /// Who owns a partition of the correlation.
     Owner,
     /// A receipt as it came.
@@ -31,7 +33,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 9] = [
+    pub const ALL: [Kind; 10] = [
         Kind::SubmitSm,
         Kind::SubmitSmResp,
         Kind::SendError,
@@ -39,6 +41,7 @@ impl Kind {
         Kind::InboundSms,
         Kind::Correlation,
         Kind::Parked,
+        Kind::Piece,
         Kind::Owner,
         Kind::Delivery,
     ];
@@ -53,6 +56,7 @@ impl Kind {
             Kind::InboundSms => "InboundSms",
             Kind::Correlation => "Correlation",
             Kind::Parked => "Parked",
+            Kind::Piece => "Piece",
             Kind::Owner => "Owner",
             Kind::Delivery => "Delivery",
         }
@@ -81,6 +85,7 @@ records! {
     Correlation => Correlation,
     Creation<'_> => Correlation,
     Parked => Parked,
+    Piece => Piece,
     Owner => Owner,
     Delivery => Delivery,
 }

@@ -5,6 +5,7 @@
 //!   ways of sending;
 //! - [`event`]: what became of it, on `sms.responses` and `sms.errors`;
 //! - [`inbound`]: receipts and messages from phones, on `sms.receipts` and `sms.inbound`;
+//! - [`message`]: how a PDU becomes such a message;
 //! - [`internal`], [`keys`]: the two internal topics;
 //! - [`kind`]: the kinds of records there are;
 //! - [`codec`]: the seam to their [`format`]s, [`json`] and [`avro`];
@@ -21,6 +22,7 @@ pub mod internal;
 pub mod json;
 pub mod keys;
 pub mod kind;
+pub mod message;
 pub mod outbound;
 mod read;
 pub mod submit_sm;

@@ -2,7 +2,7 @@
 //!
 //! Creations and deliveries are written here as submit and deliver write them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::process::Command;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use kafka_smpp::correlate::{Correlator, Error, Handle, Options, Settings, Topics};
+use kafka_smpp::correlate::{Correlator, Error, Handle, Inbound, Options, Settings, Topics};
 use kafka_smpp::record::codec::Codecs;
 use kafka_smpp::record::keys::{self, Position};
 use kafka_smpp::settings::Time;
@@ -62,6 +62,7 @@ impl Rig {
             correlation: format!("{}.correlation", self.app).into(),
             receipts: format!("{}.receipts", self.app).into(),
             codecs: Codecs::default(),
+            inbound: format!("{}.inbound", self.app).into(),
         }
     }
 
@@ -80,6 +81,8 @@ impl Rig {
             transaction_timeout: Duration::from_secs(10),
             topics: self.topics(),
             settings: self.settings.clone(),
+            inbound: Inbound::default(),
+            alphabets: HashMap::new(),
         }
     }
 

@@ -233,7 +233,7 @@ impl Join {
             Key::Parked { identity, offset } => {
                 self.edit(identity, |k| k.waiting.retain(|w| w.offset != offset));
             }
-            Key::Owner { .. } => {}
+            Key::Part { .. } | Key::Owner { .. } => {}
         }
     }
 

@@ -103,8 +103,8 @@ pub fn shown(plan: &Plan, datum: &[u8]) -> Result<serde_json::Value, Error> {
     Datum::new(plan, datum, Octets::Hex).read(std::marker::PhantomData)
 }
 
-/// A datum of ours without `extra_data` and `headers` that says why; `None` if it says so
-/// already.
+/// A datum of ours without `extra_data` and `headers`, or the octets of a message and its parts,
+/// that says why; `None` if it says so already, or has no room to say it.
 pub fn reduced(kind: Kind, datum: &[u8], why: &str) -> Option<Vec<u8>> {
     use apache_avro::reader::datum::GenericDatumReader;
     use apache_avro::types::Value;
@@ -114,10 +114,14 @@ pub fn reduced(kind: Kind, datum: &[u8], why: &str) -> Option<Vec<u8>> {
         return None;
     };
     let null = || Value::Union(0, Box::new(Value::Null));
+    if fields.iter().all(|(name, _)| name != "error") {
+        return None;
+    }
     for (name, value) in &mut fields {
         match name.as_str() {
             "extra_data" => *value = null(),
-            "headers" => *value = Value::Array(Vec::new()),
+            "headers" | "parts" => *value = Value::Array(Vec::new()),
+            "octets" => *value = Value::Bytes(Vec::new()),
             "error" if *value != null() => return None,
             "error" => *value = Value::Union(1, Box::new(Value::String(why.to_owned()))),
             _ => {}

@@ -34,6 +34,7 @@ impl Kind {
             Kind::InboundSms => include_str!("../../../schemas/InboundSms.avsc"),
             Kind::Correlation => include_str!("../../../schemas/Correlation.avsc"),
             Kind::Parked => include_str!("../../../schemas/Parked.avsc"),
+            Kind::Piece => include_str!("../../../schemas/Piece.avsc"),
             Kind::Owner => include_str!("../../../schemas/Owner.avsc"),
             Kind::Delivery => include_str!("../../../schemas/Delivery.avsc"),
         }

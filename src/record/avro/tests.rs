@@ -12,8 +12,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::super::event::{self, About, PartOutcome, SendError, SendErrorKind, SubmitSmResp};
-use super::super::inbound::{DeliveryReceipt, InboundSms, NetworkError, Part, Party, Tlv};
-use super::super::internal::{Correlation, Delivery, Header, Owner, Parked, Seen};
+use super::super::inbound::{
+    DeliveryReceipt, InboundPart, InboundSms, NetworkError, Part, Party, Tlv,
+};
+use super::super::internal::{Correlation, Delivery, Header, Owner, Parked, Piece, Print, Seen};
 use super::super::keys::Position;
 use super::super::submit_sm::{Content, TagName, TlvValue, When};
 use super::*;
@@ -84,7 +86,10 @@ fn alike(name: &str, json: &Value, avro: &Value) {
     match (json, avro) {
         (Value::Object(json), Value::Object(avro)) => {
             for (name, value) in json {
-                let name = if name == "hex" { "value" } else { name };
+                let name = match &**name {
+                    "hex" => "value",
+                    name => name.trim_end_matches("_hex"),
+                };
                 alike(name, value, &avro[name]);
             }
         }
@@ -261,25 +266,36 @@ fn receipts_and_inbound_messages_are_the_same_in_both_forms() {
         bind: "acme-0.0",
         command: "deliver_sm",
         source: Party {
-            number: "4179",
+            number: "4179".into(),
             ton: 1,
             npi: 1,
         },
         destination: Party::default(),
-        text: Some("Ж"),
-        octets: &[4, 0x16],
-        udh: Some(&[5, 0, 3, 42, 3, 2]),
+        text: Some("Ж".into()),
+        octets: [4, 0x16][..].into(),
+        udh: Some([4, 9, 2, 42, 3][..].into()),
         data_coding: 8,
         esm_class: 0x40,
         protocol_id: 1,
         priority_flag: 2,
-        service_type: "CMT",
-        tlvs,
+        service_type: "CMT".into(),
+        tlvs: tlvs.clone(),
         concatenation: Some(Part {
             reference: 42,
             total: 3,
-            part: 2,
+            part: Some(2),
         }),
+        complete: false,
+        missing: vec![1, 3],
+        parts: vec![InboundPart {
+            part: 2,
+            octets: &[4, 0x16],
+            udh: Some(&[5, 0, 3, 42, 3, 2]),
+            data_coding: 8,
+            tlvs,
+            bind: "acme-0.1",
+            received_at: at(4),
+        }],
         error: Some("wrong"),
         pdu: Some(&[0, 0, 0, 16]),
         possible_duplicate: true,
@@ -289,9 +305,12 @@ fn receipts_and_inbound_messages_are_the_same_in_both_forms() {
     let least = InboundSms {
         text: None,
         udh: None,
-        service_type: "",
+        service_type: "".into(),
         tlvs: Vec::new(),
         concatenation: None,
+        complete: true,
+        missing: Vec::new(),
+        parts: Vec::new(),
         error: None,
         pdu: None,
         possible_duplicate: false,
@@ -355,6 +374,20 @@ fn internal_records_read_back() {
     }
     assert_eq!(back(&delivery), delivery);
     assert_eq!(back(&parked), parked);
+    let held = Piece {
+        delivery: Some(delivery.clone()),
+        ..Piece::default()
+    };
+    let published = Piece {
+        delivery: None,
+        published_at: Some(at(2)),
+        parts: vec![Print {
+            part: 255,
+            digest: u32::MAX,
+        }],
+    };
+    assert_eq!(back(&held), held);
+    assert_eq!(back(&published), published);
     assert_eq!(back(&owner), owner);
     let mut memory = correlation();
     let forms = |c: &Correlation| serde_json::to_string(c).unwrap();
@@ -388,6 +421,8 @@ fn what_is_too_large_goes_without_extra_data_and_says_so_once() {
     assert_eq!(fields["headers"], Avro::Array(Vec::new()));
     assert_eq!(fields["log_id"], Avro::String("a".into()));
     assert_eq!(reduced(Kind::Correlation, &less, "too large"), None);
+    let part = written(&Piece::default());
+    assert_eq!(reduced(Kind::Piece, &part, "too large"), None);
 }
 
 /// A message in which everything is set.

@@ -8,6 +8,7 @@ pub mod cost;
 mod east_asian;
 mod encoding;
 pub mod gsm;
+mod joined;
 pub mod national;
 pub mod packed;
 mod single;
@@ -16,6 +17,7 @@ pub mod table;
 
 pub use choose::{Chosen, Policy, Room, choose};
 pub use encoding::{Alphabet, Class, Encoding};
+pub use joined::{Part, decode_parts};
 
 use super::udh::Udh;
 

@@ -4,6 +4,7 @@ mod audit;
 mod doubt;
 mod field;
 mod happy;
+mod inbound;
 mod leases;
 mod life;
 mod modes;

@@ -1,0 +1,230 @@
+//! What becomes of parts, as transcripts.
+
+use super::*;
+
+const TTL: Millis = 600_000;
+const ID: &str = "@part/acme/4179/1000/42.8.3";
+
+struct Rig {
+    assembly: Assembly,
+    offset: i64,
+    now: Millis,
+}
+
+/// What was published: texts in the order of their parts, with `?` for what is missing.
+#[derive(Debug, PartialEq, Eq)]
+struct Told(String, bool);
+
+fn told(text: &str) -> Vec<Told> {
+    vec![Told(text.into(), false)]
+}
+
+impl Rig {
+    fn new() -> Rig {
+        Rig::with(1 << 20)
+    }
+
+    fn with(octets: usize) -> Rig {
+        let mut assembly = Assembly::new(Limits { ttl: TTL, octets });
+        assembly.live(0);
+        Rig {
+            assembly,
+            offset: 0,
+            now: 0,
+        }
+    }
+
+    fn part(&mut self, part: u8, text: &str) -> (Fate, Vec<Told>) {
+        self.part_of(ID, part, text)
+    }
+
+    fn part_of(&mut self, identity: &str, part: u8, text: &str) -> (Fate, Vec<Told>) {
+        self.offset += 1;
+        self.now += 1;
+        let piece = Piece {
+            print: Print {
+                part,
+                digest: crc32fast::hash(text.as_bytes()),
+            },
+            total: 3,
+            octets: text.len(),
+            received_at: self.now,
+        };
+        let mut out = Vec::new();
+        let delivery = Bytes::copy_from_slice(text.as_bytes());
+        let fate =
+            self.assembly
+                .delivery(identity, self.offset, delivery, piece, self.now, &mut out);
+        (fate, published(&out))
+    }
+
+    fn pass(&mut self, time: Millis) -> Vec<Told> {
+        self.now += time;
+        let mut out = Vec::new();
+        assert!(!self.assembly.tick(self.now, 1000, &mut out));
+        published(&out)
+    }
+}
+
+fn published(effects: &[Effect]) -> Vec<Told> {
+    let published = effects.iter().filter_map(|effect| match effect {
+        Effect::Publish {
+            parts,
+            incomplete,
+            again,
+        } => {
+            let mut text = String::from_utf8(parts.concat()).unwrap();
+            if *incomplete {
+                text.push('?');
+            }
+            Some(Told(text, *again))
+        }
+        _ => None,
+    });
+    published.collect()
+}
+
+#[test]
+fn a_message_is_published_with_its_last_part_in_any_order() {
+    let mut rig = Rig::new();
+    assert_eq!(rig.part(3, "c"), (Fate::Held, vec![]));
+    assert_eq!(rig.part(1, "a"), (Fate::Held, vec![]));
+    assert_eq!(rig.part(2, "b"), (Fate::Completed, told("abc")));
+    assert_eq!(rig.assembly.size().parts, 0);
+}
+
+#[test]
+fn a_part_that_comes_again_counts_once() {
+    let mut rig = Rig::new();
+    rig.part(1, "a");
+    assert_eq!(rig.part(1, "a"), (Fate::Repeat, vec![]));
+    rig.part(2, "b");
+    assert_eq!(rig.part(3, "c").1, told("abc"));
+    // Its acknowledgement was lost: it comes once more, alone.
+    assert_eq!(rig.part(3, "c"), (Fate::Held, vec![]));
+    assert_eq!(rig.pass(2 * TTL), vec![], "forgotten in silence");
+    assert_eq!(rig.pass(2 * TTL), vec![]);
+    assert_eq!(rig.assembly.size(), Size::default());
+}
+
+#[test]
+fn what_does_not_come_in_time_is_missing() {
+    let mut rig = Rig::new();
+    rig.part(1, "a");
+    assert_eq!(rig.pass(TTL - 1), vec![]);
+    rig.part(3, "c");
+    assert_eq!(rig.pass(2), told("ac?"));
+    assert_eq!(rig.part(2, "b").0, Fate::Held, "too late");
+    assert_eq!(rig.pass(TTL), told("b?"));
+}
+
+#[test]
+fn a_reference_used_again_does_not_mix_messages() {
+    let mut rig = Rig::new();
+    rig.part(1, "a");
+    rig.part(2, "b");
+    assert_eq!(rig.part(1, "A").1, told("ab?"), "another text under 1");
+    rig.part(3, "C");
+    assert_eq!(rig.part(2, "B").1, told("ABC"));
+}
+
+#[test]
+fn a_reference_used_again_long_after_is_another_message() {
+    let mut rig = Rig::new();
+    rig.part(1, "a");
+    rig.part(2, "b");
+    // The owner was behind, and reads all of it at once.
+    rig.now += TTL;
+    assert_eq!(rig.part(3, "C").1, told("ab?"));
+}
+
+#[test]
+fn a_message_sent_twice_is_published_twice_and_flagged() {
+    let mut rig = Rig::new();
+    for (n, text) in [(1, "a"), (2, "b")] {
+        rig.part(n, text);
+    }
+    assert_eq!(rig.part(3, "c").1, told("abc"));
+    for (n, text) in [(1, "a"), (2, "b")] {
+        assert_eq!(rig.part(n, text), (Fate::Held, vec![]));
+    }
+    assert_eq!(rig.part(3, "c").1, vec![Told("abc".into(), true)]);
+}
+
+#[test]
+fn a_repeat_is_not_mixed_with_the_next_message_of_its_reference() {
+    let mut rig = Rig::new();
+    for (n, text) in [(1, "a"), (2, "b"), (3, "c")] {
+        rig.part(n, text);
+    }
+    rig.part(1, "a"); // a repeat
+    rig.part(2, "B");
+    assert_eq!(rig.part(3, "C"), (Fate::Held, vec![]), "aBC would be wrong");
+    assert_eq!(rig.part(1, "A"), (Fate::Completed, told("ABC")));
+}
+
+#[test]
+fn a_message_that_begins_like_the_one_before_is_published_in_the_end() {
+    let mut rig = Rig::new();
+    for (n, text) in [(1, "a"), (2, "b"), (3, "c")] {
+        rig.part(n, text);
+    }
+    for (n, text) in [(1, "a"), (2, "B"), (3, "C")] {
+        assert_eq!(rig.part(n, text), (Fate::Held, vec![]));
+    }
+    assert_eq!(rig.pass(TTL), told("aBC"));
+}
+
+#[test]
+fn memory_is_bounded() {
+    let mut rig = Rig::with(4000);
+    let mut told = 0;
+    for n in 0..1000 {
+        told += rig
+            .part_of(&format!("@part/acme/{n}/1/1.8.3"), 1, "x")
+            .1
+            .len();
+        assert!(rig.assembly.size().octets <= 4000);
+    }
+    told += rig.pass(TTL).len();
+    assert_eq!(told, 1000, "nothing is lost");
+    assert_eq!(rig.pass(TTL), vec![]);
+    assert_eq!(rig.assembly.size(), Size::default());
+    assert!(rig.assembly.timers.is_empty() && rig.assembly.groups.is_empty());
+}
+
+#[test]
+fn a_message_too_large_for_an_event_goes_out_in_pieces() {
+    let mut rig = Rig::new();
+    let large = |c: &str| c.repeat(LARGEST / 2);
+    rig.part(1, &large("a"));
+    assert_eq!(rig.part(2, &large("b")).1, vec![]);
+    let pieces = rig.part(3, "c").1;
+    assert_eq!(pieces.len(), 1);
+    assert_eq!(rig.pass(TTL), told("c?"));
+}
+
+#[test]
+fn a_successor_waits_no_longer_than_its_predecessor_would_have() {
+    let mut out = Vec::new();
+    let mut second = Assembly::new(Limits {
+        ttl: TTL,
+        octets: 1 << 20,
+    });
+    let key = keys::part(ID, 1);
+    let value = Value::Held {
+        delivery: Bytes::from_static(b"a"),
+        piece: Piece {
+            print: Print { part: 1, digest: 1 },
+            total: 3,
+            octets: 1,
+            received_at: 1000,
+        },
+    };
+    second.record(&Key::parse(key.as_bytes()).unwrap(), value, 500_000);
+    second.live(500_000);
+    second.tick(1000 + TTL - 1, 1000, &mut out);
+    assert_eq!(published(&out), vec![]);
+    second.tick(1000 + TTL, 1000, &mut out);
+    assert_eq!(published(&out), told("a?"));
+}
