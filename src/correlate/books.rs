@@ -465,13 +465,13 @@ impl Assignments for Books {
         // A position fell out of its log; the client does not say which.
         error!(%error, "deliveries were deleted before they were consumed, or their topic recreated");
         let mut state = self.state.lock();
-        let live: Vec<Partition> = state
+        let ours: Vec<Partition> = state
             .owned
             .values()
-            .filter(|owned| owned.stage == Stage::Live && !owned.leaving)
+            .filter(|owned| !owned.leaving)
             .map(|owned| owned.partition.clone())
             .collect();
-        for partition in &live {
+        for partition in &ours {
             self.again(&mut state, partition);
         }
     }

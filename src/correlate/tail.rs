@@ -117,8 +117,10 @@ impl Tail {
         if let Some(takeover) = takeover {
             self.followed.insert(partition, takeover);
             done = done.and_then(|()| {
+                // A number: a question for the beginning that is answered too late would be
+                // asked again, and bring the tail back there in the middle of its reading.
                 self.consumer
-                    .incremental_assign(&list(&this, Offset::Beginning))
+                    .incremental_assign(&list(&this, Offset::Offset(0)))
             });
         }
         if let Err(error) = done {

@@ -6,11 +6,16 @@
 //! except inside [`Assignments::revoked`], where it must: a partition is given up only when
 //! its owner has finished with it.
 //!
-//! Start positions are not librdkafka's business. A new partition is assigned at the end of
-//! its log and paused; when its owner has decided where it starts, [`Handle::start`] seeks
-//! and resumes. A message that arrives before that is dropped: it comes from no position
-//! anyone asked for. The seek itself discards what was fetched earlier, so the first message
-//! after it is the first one at or above the position (offsets in between do not exist).
+//! Start positions are not librdkafka's business. A new partition is paused and assigned at
+//! offset 0; when its owner has decided where it starts, [`Handle::start`] seeks and resumes.
+//! A message that arrives before that is dropped: it comes from no position anyone asked for.
+//! The seek itself discards what was fetched earlier, so the first message after it is the
+//! first one at or above the position (offsets in between do not exist).
+//!
+//! The offset of an assignment must be a number. For "end" or "beginning" librdkafka asks the
+//! broker, and when a seek overtakes the answer it takes the answer for an outdated one and
+//! asks again half a second later: the partition then goes on from the end of its log, and
+//! what lies between is never seen.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -33,6 +38,9 @@ const POLL: Duration = Duration::from_millis(10);
 const SEEK: Duration = Duration::from_secs(5);
 /// Pause before a message is given again.
 const AGAIN: Duration = Duration::from_millis(100);
+/// Where a partition is assigned that nothing is fetched of yet: a number, see the
+/// [module](self).
+const NOWHERE: Offset = Offset::Offset(0);
 
 /// Whether more messages of a partition are wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,12 +152,8 @@ impl Context {
         }
         let mut started = self.started.lock();
         started.extend(all.iter().map(|p| (p.clone(), false)));
-        let at_end = list(&all, Offset::End);
-        if let Err(error) = consumer.incremental_assign(&at_end) {
+        if let Err(error) = assign_paused(consumer, &all) {
             error!(%error, "assignment refused by the client");
-        }
-        if let Err(error) = consumer.pause(&at_end) {
-            warn!(%error, "new partitions cannot be paused");
         }
     }
 
@@ -331,11 +335,10 @@ impl Poller {
             None => return,
         }
         consumer.context().waiting.lock().remove(&partition);
-        let at_end = list(std::slice::from_ref(&partition), Offset::End);
+        let this = std::slice::from_ref(&partition);
         let fresh = consumer
-            .incremental_unassign(&at_end)
-            .and_then(|()| consumer.incremental_assign(&at_end))
-            .and_then(|()| consumer.pause(&at_end));
+            .incremental_unassign(&list(this, Offset::Invalid))
+            .and_then(|()| assign_paused(consumer, this));
         if let Err(error) = fresh {
             warn!(%error, %partition, "cannot be held");
         }
@@ -388,6 +391,18 @@ impl Poller {
         drop(self.group.close());
         drop(consumer);
     }
+}
+
+/// Paused before it is assigned, so that nothing is fetched; and after it, for a partition the
+/// client knew nothing of until then.
+fn assign_paused(
+    consumer: &BaseConsumer<Context>,
+    partitions: &[Partition],
+) -> Result<(), KafkaError> {
+    let nowhere = list(partitions, NOWHERE);
+    consumer.pause(&nowhere)?;
+    consumer.incremental_assign(&nowhere)?;
+    consumer.pause(&nowhere)
 }
 
 fn pause(consumer: &BaseConsumer<Context>, partition: &Partition) {

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use rdkafka::config::ClientConfig;
 use serde_json::json;
 
+use super::proxy::Proxy;
 use super::{Member, Owner, PATIENCE, partition};
-use crate::harness::{Kafka, becomes, eventually, kafka, unique};
+use crate::harness::{Broker, Kafka, becomes, eventually, kafka, unique};
 
 fn filled(kafka: &Kafka, partitions: i32, each: i64) -> String {
     let topic = unique("source");
@@ -29,6 +30,28 @@ fn a_partition_waits_for_its_start_and_begins_there() {
     assert_eq!(member.offsets(&p), [0i64; 0], "nothing before the start");
     member.handle.start(p.clone(), 300);
     becomes((300..1000).collect::<Vec<_>>(), PATIENCE, || {
+        member.offsets(&p)
+    });
+}
+
+/// A client that asks the broker for a position and is then told another one may ask again,
+/// and go on from the end of the log.
+#[test]
+fn a_broker_slow_to_tell_offsets_does_not_move_a_partition() {
+    let proxy = Proxy::start();
+    let broker = Broker::start_behind(proxy.port());
+    proxy.connect(broker.port());
+    let kafka = broker.kafka();
+    let topic = filled(&kafka, 1, 100);
+    proxy.slow_offsets();
+    let member = Member::alone(&kafka, &unique("group"), &topic, 1);
+    let p = partition(&topic, 0);
+    member.handle.start(p.clone(), 30);
+    for n in 100..200 {
+        kafka.produce_json(&topic, 0, &[json!(n)]);
+        std::thread::sleep(Duration::from_millis(40));
+    }
+    becomes((30..200).collect::<Vec<_>>(), PATIENCE, || {
         member.offsets(&p)
     });
 }

@@ -1,16 +1,21 @@
-//! A TCP proxy before a broker that can keep the answers to commits from coming back.
+//! A TCP proxy before a broker that can keep the answers to commits from coming back, and those
+//! to questions for offsets waiting.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering::SeqCst};
+use std::time::Duration;
 
 /// EndTxn, the request that commits or aborts a transaction.
 const END_TXN: i16 = 26;
+/// ListOffsets, the request that asks where a partition begins or ends.
+const LIST_OFFSETS: i16 = 2;
 
 #[derive(Default)]
 struct State {
     broker: AtomicU16,
+    slow_offsets: AtomicBool,
     silencing: AtomicBool,
     arrives: AtomicBool,
     silenced: AtomicBool,
@@ -43,6 +48,12 @@ impl Proxy {
 
     pub fn connect(&self, port: u16) {
         self.state.broker.store(port, SeqCst);
+    }
+
+    /// From now on a question for the beginning or end of a partition takes a second, and
+    /// everything behind it on its connection.
+    pub fn slow_offsets(&self) {
+        self.state.slow_offsets.store(true, SeqCst);
     }
 
     /// From now on a connection that carries a commit goes silent: the commit still
@@ -88,11 +99,12 @@ fn requests(mut client: TcpStream, mut broker: &TcpStream, state: &State, mute: 
         if client.read_exact(&mut frame).is_err() {
             return;
         }
+        let api = i16::from_be_bytes([frame[0], frame[1]]);
+        if api == LIST_OFFSETS && state.slow_offsets.load(SeqCst) {
+            std::thread::sleep(Duration::from_secs(1));
+        }
         let mut passes = !mute.load(SeqCst);
-        if passes
-            && state.silencing.load(SeqCst)
-            && i16::from_be_bytes([frame[0], frame[1]]) == END_TXN
-        {
+        if passes && state.silencing.load(SeqCst) && api == END_TXN {
             mute.store(true, SeqCst);
             passes = state.arrives.load(SeqCst);
             state.silenced.store(true, SeqCst);
