@@ -47,9 +47,10 @@ fn a_broker_slow_to_tell_offsets_does_not_move_a_partition() {
     let member = Member::alone(&kafka, &unique("group"), &topic, 1);
     let p = partition(&topic, 0);
     member.handle.start(p.clone(), 30);
-    for n in 100..200 {
-        kafka.produce_json(&topic, 0, &[json!(n)]);
-        std::thread::sleep(Duration::from_millis(40));
+    for n in (100..200).step_by(5) {
+        let values: Vec<_> = (n..n + 5).map(|n| json!(n)).collect();
+        kafka.produce_json(&topic, 0, &values);
+        std::thread::sleep(Duration::from_millis(200));
     }
     becomes((30..200).collect::<Vec<_>>(), PATIENCE, || {
         member.offsets(&p)
