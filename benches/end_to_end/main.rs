@@ -118,7 +118,8 @@ fn main() {
     let before = bare_pipe(&scene, messages);
     let whole = whole_way(&scene, messages);
     let after = bare_pipe(&scene, messages);
-    let latency = latency(&scene, rate);
+    // Topics of its own: else it would begin with restoring what the messages above left.
+    let latency = latency(&Scene::new(partitions), rate);
 
     let pipe = (before + after) / 2.0;
     println!();

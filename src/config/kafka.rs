@@ -246,6 +246,11 @@ impl Kafka {
     /// still to be set.
     pub fn transactional(&self) -> ClientConfig {
         let mut client = self.client();
+        // The first request of a transaction is refused until the one before is written out,
+        // which takes a few milliseconds: a longer pause would be a slower cycle.
+        if !self.properties.contains_key("retry.backoff.ms") {
+            client.set("retry.backoff.ms", "2");
+        }
         let kib = (self.produce_buffer.get() >> 10).max(1).to_string();
         client.set("queue.buffering.max.kbytes", kib);
         client

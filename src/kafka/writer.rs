@@ -317,15 +317,18 @@ fn write(
     producer
         .begin_transaction()
         .map_err(|e| classify(&e, Abort::Trouble(e.to_string())))?;
-    produce(producer, &cycle.records, patience)?;
-    let produced = began.elapsed();
+    // Offsets first. Until the markers of the transaction before are written, the coordinator
+    // refuses the first request of this one; librdkafka asks again for offsets after
+    // `retry.backoff.ms`, but for partitions of records after 20 ms, whatever is configured.
     for call in offset_calls(&cycle.offsets) {
         retry(patience, || {
             producer.send_offsets_to_transaction(&call, &cycle.group, patience)
         })
         .map_err(|e| classify(&e, abort_cause(&e)))?;
     }
-    let offsets = began.elapsed() - produced;
+    let offsets = began.elapsed();
+    produce(producer, &cycle.records, patience)?;
+    let produced = began.elapsed() - offsets;
     let done = retry(patience, || producer.commit_transaction(patience)).map_err(|e| match &e {
         KafkaError::Transaction(t) if t.txn_requires_abort() && !t.is_fatal() => {
             Failure::Abort(abort_cause(&e))
@@ -335,8 +338,8 @@ fn write(
     trace!(
         cycle = cycle.number,
         records = cycle.records.len(),
-        ?produced,
         ?offsets,
+        ?produced,
         committed = ?(began.elapsed() - produced - offsets),
         "transaction"
     );
