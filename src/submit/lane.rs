@@ -95,6 +95,8 @@ pub struct Lane {
     delayed: BTreeMap<(Instant, i64), Box<Job>>,
     asides: BTreeMap<i64, Aside>,
     out: BTreeMap<i64, BindId>,
+    /// A record that is out and may have been the end of two sessions.
+    alone: Option<i64>,
     /// Unfinished records of which parts were taken since their last doubt was counted.
     partial: BTreeSet<i64>,
     octets: usize,
@@ -126,6 +128,7 @@ impl Lane {
             delayed: BTreeMap::new(),
             asides: BTreeMap::new(),
             out: BTreeMap::new(),
+            alone: None,
             partial: BTreeSet::new(),
             octets: 0,
             granted: base,
@@ -240,7 +243,7 @@ impl Lane {
 
     /// The next record to hand to `bind`, which must do so at once.
     pub fn pick(&mut self, bind: BindId, now: Instant) -> Option<Box<Job>> {
-        if self.phase != Phase::Open {
+        if self.phase != Phase::Open || self.alone.is_some() {
             return None;
         }
         self.promote(now);
@@ -252,6 +255,7 @@ impl Lane {
             return None;
         }
         let job = self.ready.remove(&offset)?;
+        self.alone = job.is_suspicious().then_some(offset);
         self.out.insert(offset, bind);
         self.sent += job.pieces() as u64;
         Some(job)
@@ -259,7 +263,7 @@ impl Lane {
 
     /// How many PDUs could be picked now, up to `most`.
     pub fn peek(&mut self, most: usize, now: Instant) -> usize {
-        if self.phase != Phase::Open {
+        if self.phase != Phase::Open || self.alone.is_some() {
             return 0;
         }
         self.promote(now);
@@ -294,6 +298,7 @@ impl Lane {
     /// A session gave the record back, whatever became of it.
     pub fn returned(&mut self, offset: i64) {
         self.out.remove(&offset);
+        self.alone.take_if(|alone| *alone == offset);
     }
 
     /// Sends a record again, at once or at `due`.
@@ -411,7 +416,11 @@ impl Lane {
         }
         self.expire(now);
         while let Some(first) = self.asides.first_entry() {
-            if !self.progress.admits(*first.key(), self.limits) {
+            let fits = match first.get() {
+                Aside::Gap(to) => self.progress.admits_gap(*first.key(), *to, self.limits),
+                Aside::Refused(_) => self.progress.admits(*first.key(), self.limits),
+            };
+            if !fits {
                 break;
             }
             let (offset, aside) = first.remove_entry();
@@ -464,6 +473,9 @@ impl Lane {
         let wanted = horizon.least.max(by_rate).min(horizon.most).max(1);
         let reserved = self.progress.reserved();
         let before = self.ready.range(..reserved);
+        if self.alone.is_some() || before.clone().any(|(_, job)| job.is_suspicious()) {
+            return;
+        }
         let have = before.map(|(_, job)| job.pieces()).sum::<usize>() + self.out.len();
         let mut room = wanted.saturating_sub(have);
         let mut until = reserved;

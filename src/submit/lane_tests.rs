@@ -279,6 +279,47 @@ fn a_record_that_ended_two_sessions_goes_alone() {
 }
 
 #[test]
+fn nothing_follows_a_record_that_ended_two_sessions_before_it_is_answered() {
+    let mut lane = lane();
+    assert!(lane.wants(0));
+    let mut poison = job(0);
+    poison.doubts = 2;
+    lane.take_in(poison, None);
+    take(&mut lane, 1..4);
+    cycle(&mut lane);
+    assert_eq!(picked(&mut lane, 1), [0]);
+    cycle(&mut lane);
+    assert_eq!(lane.progress().reserved(), 1, "nor is it reserved");
+    assert_eq!(lane.peek(10, Instant::now()), 0);
+    assert_eq!(picked(&mut lane, 2), NONE, "over no bind");
+    lane.returned(0);
+    lane.finish(0, 0);
+    cycle(&mut lane);
+    assert_eq!(picked(&mut lane, 1), [1, 2, 3]);
+}
+
+#[test]
+fn a_gap_that_the_metadata_has_no_room_for_waits() {
+    let mut lane = lane();
+    for offset in 0..1000 {
+        assert!(lane.wants(offset));
+        match offset % 2 {
+            0 => lane.take_in(job(offset), None),
+            _ => lane.refuse(offset, refusal(offset)),
+        }
+    }
+    assert!(lane.wants(1_000_000), "1000 to 999999 do not exist");
+    cycle(&mut lane);
+    assert!(!lane.progress().is_finished(1000), "500 are unfinished");
+    for offset in (0..400).step_by(2) {
+        lane.withdraw(offset);
+        lane.finish(offset, 0);
+    }
+    cycle(&mut lane);
+    assert!(lane.progress().is_finished(999_999));
+}
+
+#[test]
 fn gaps_and_refusals_finish_without_being_sent() {
     let mut lane = lane();
     assert!(lane.wants(5), "0 to 4 do not exist");

@@ -167,6 +167,13 @@ impl Progress {
         span <= limits.span() || span - self.finished.len_below(offset + 1) <= limits.unfinished()
     }
 
+    /// Whether the gap `from..to` may be noted as finished. It takes one run, but makes the span
+    /// as long as it likes: a bitmap that fits without it may not fit with it.
+    pub fn admits_gap(&self, from: i64, to: i64, limits: Limits) -> bool {
+        let unfinished = from - self.base - self.finished.len_below(from);
+        to - self.base <= limits.span() || unfinished <= limits.unfinished()
+    }
+
     /// Counts one more possible sending of the record at `offset`, whose outcome will not be
     /// learnt by this owner.
     pub fn doubt(&mut self, offset: i64) {
@@ -269,6 +276,33 @@ mod tests {
             p.finish(o);
         }
         assert_eq!(p.base(), 0);
+    }
+
+    #[test]
+    fn a_long_gap_waits_until_the_metadata_has_room_for_it() {
+        let limits = Limits::default();
+        let mut p = Progress::new(0);
+        for o in (1..2000).step_by(2) {
+            p.finish(o);
+        }
+        let here = Identity {
+            cluster: "c",
+            topic: "sms.outbound",
+            partition: 0,
+        };
+        let length = |p: &Progress| metadata::encode(p, &here, "w", 1).len();
+        let (from, to) = (2000, 1_000_000);
+        assert!(p.admits(from, limits) && p.admits_gap(from, 2500, limits));
+        let mut with_gap = p.clone();
+        with_gap.finish_range(from, to);
+        assert!(length(&with_gap) > limits.metadata, "what must not happen");
+        assert!(!p.admits_gap(from, to, limits));
+        for o in (0..1200).step_by(2) {
+            p.finish(o);
+        }
+        assert!(p.admits_gap(from, to, limits), "400 are unfinished now");
+        p.finish_range(from, to);
+        assert!(length(&p) <= limits.metadata);
     }
 
     #[test]
