@@ -99,6 +99,15 @@ impl Handle {
         self.0.lock().push(Command::Resume(partition));
     }
 
+    /// What was ordered for these partitions counts for nothing any more. If one of them came
+    /// back before it was carried out, it would begin where an earlier owner wanted to.
+    fn forget(&self, gone: &[Partition]) {
+        self.0.lock().retain(|command| match command {
+            Command::Start(p, _) | Command::Hold(p) | Command::Resume(p) => !gone.contains(p),
+            Command::Close => true,
+        });
+    }
+
     /// Leaves the group: revokes everything (with the usual callback), closes the consumer
     /// and ends the thread.
     pub fn close(&self) {
@@ -109,6 +118,7 @@ impl Handle {
 /// The consumer's callbacks.
 pub struct Context {
     owner: Arc<dyn Assignments>,
+    commands: Handle,
     started: Mutex<HashMap<Partition, bool>>,
     waiting: Mutex<HashMap<Partition, Waiting>>,
 }
@@ -166,6 +176,7 @@ impl Context {
         }
         self.started.lock().retain(|p, _| !all.contains(p));
         self.waiting.lock().retain(|p, _| !all.contains(p));
+        self.commands.forget(&all);
         if let Err(error) = consumer.incremental_unassign(&list(&all, Offset::Invalid)) {
             error!(%error, "revocation refused by the client");
         }
@@ -246,6 +257,7 @@ impl Poller {
     pub fn run(self) -> Result<(), KafkaError> {
         let context = Context {
             owner: self.owner.clone(),
+            commands: self.commands.clone(),
             started: Mutex::default(),
             waiting: Mutex::default(),
         };

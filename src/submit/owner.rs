@@ -114,21 +114,22 @@ impl Owner {
         Some((index, &self.parts.accounts[index]))
     }
 
-    fn take_over(&self, leases: Vec<Partition>) {
+    /// Takes leases over, each as it was assigned at an epoch.
+    fn take_over(&self, leases: Vec<(Partition, u64)>) {
         let Some(me) = self.me.upgrade() else { return };
         // One that cannot be read for long must not hold up the others.
-        for lease in leases {
+        for (lease, epoch) in leases {
             let me = me.clone();
             let spawned = std::thread::Builder::new()
                 .name("takeover".into())
-                .spawn(move || me.take_over_one(&lease));
+                .spawn(move || me.take_over_one(&lease, epoch));
             if let Err(error) = spawned {
                 error!(%error, "no thread for taking over a partition");
             }
         }
     }
 
-    fn take_over_one(&self, lease: &Partition) {
+    fn take_over_one(&self, lease: &Partition, epoch: u64) {
         let Some((index, account)) = self.account_of(&lease.topic) else {
             return;
         };
@@ -140,7 +141,6 @@ impl Owner {
             );
             return;
         }
-        let epoch = self.epoch.lock().get(lease).copied();
         let mut partitions = vec![lease.clone()];
         partitions.extend(account.companions(lease.partition));
         let takeover = Takeover {
@@ -150,7 +150,7 @@ impl Owner {
             results: &self.parts.results,
         };
         let (total, starts) = loop {
-            if self.epoch.lock().get(lease).copied() != epoch || epoch.is_none() {
+            if self.epoch.lock().get(lease) != Some(&epoch) {
                 return;
             }
             let deadline = Instant::now() + PATIENCE;
@@ -168,7 +168,7 @@ impl Owner {
         };
         // Under this lock no revocation comes in between.
         let current = self.epoch.lock();
-        if current.get(lease).copied() != epoch {
+        if current.get(lease) != Some(&epoch) {
             return;
         }
         account.gain(lease.partition, total);
@@ -178,7 +178,7 @@ impl Owner {
             let Ok(start) = start else { continue };
             // Under this lock no revocation comes in between.
             let current = self.epoch.lock();
-            if current.get(lease).copied() != epoch {
+            if current.get(lease) != Some(&epoch) {
                 return;
             }
             self.open(index, account, lease.partition, partition, start);
@@ -407,16 +407,18 @@ fn partitions_of(account: &Account, leases: &[i32]) -> Vec<Partition> {
 impl Assignments for Owner {
     fn assigned(&self, partitions: &[Partition]) -> Vec<Partition> {
         let mut companions = Vec::new();
+        let mut leases = Vec::with_capacity(partitions.len());
         let mut epochs = self.epoch.lock();
         for partition in partitions {
             let next = fastrand::u64(..);
             epochs.insert(partition.clone(), next);
+            leases.push((partition.clone(), next));
             if let Some((_, account)) = self.account_of(&partition.topic) {
                 companions.extend(account.companions(partition.partition));
             }
         }
         drop(epochs);
-        self.take_over(partitions.to_vec());
+        self.take_over(leases);
         companions
     }
 
