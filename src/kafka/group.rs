@@ -9,6 +9,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::foreign;
 use super::poll::Context;
 use super::transactor::Commit;
 
@@ -182,11 +183,8 @@ pub fn commits(found: &TopicPartitionList, known: &[Partition]) -> Result<Vec<Co
         else {
             continue;
         };
-        // rdkafka panics on metadata that is not UTF-8; anyone may have committed that.
-        let metadata = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            element.metadata().to_owned()
-        }))
-        .unwrap_or_else(|_| "\u{fffd} not UTF-8".to_owned());
+        let metadata = foreign::read(|| element.metadata().to_owned())
+            .unwrap_or_else(|| "\u{fffd} not UTF-8".to_owned());
         commits.push(Commit {
             topic: p.topic.clone(),
             partition: p.partition,

@@ -1,6 +1,7 @@
 //! Polling, partition progress, transactions and topics.
 
 pub mod cluster;
+pub mod foreign;
 pub mod group;
 pub mod poll;
 pub mod progress;

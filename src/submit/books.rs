@@ -511,12 +511,13 @@ fn admit(lane: &mut Lane, offset: i64, incoming: Incoming) {
     match incoming {
         Incoming::Refused(refusal) => lane.refuse(offset, *refusal),
         Incoming::Job(mut job, due) => {
-            job.doubts = doubts;
+            // Those from before it was put back onto its topic count on.
+            job.doubts = job.doubts.saturating_add(doubts);
             job.possible_duplicate |= suspected;
-            if let Some(parts) = job.parts.as_mut().filter(|_| doubts > 0) {
+            if let Some(parts) = job.parts.as_mut().filter(|_| job.doubts > 0) {
                 parts.doubt_all();
             }
-            if doubts > 0 && !verdict::resends(job.in_doubt, job.max_resends, doubts) {
+            if doubts > 0 && !verdict::resends(job.in_doubt, job.max_resends, job.doubts) {
                 job.doubts -= 1;
                 let text = "it may have been sent before the connector's last end, and no answer is known; in_doubt or max_resends forbids sending it again";
                 let refusal = Refusal::of(&job, SendErrorKind::OutcomeUnknown, text.into());

@@ -9,6 +9,7 @@ use super::*;
 use crate::kafka::Partition;
 use crate::kafka::poll;
 use crate::kafka::start::Start;
+use crate::record::event::SendErrorKind;
 use crate::record::keys::Position;
 use crate::settings::{IdForm, InDoubt, Time};
 use crate::smpp::frame::push_empty;
@@ -382,4 +383,78 @@ fn a_lane_that_is_gone_hears_of_its_parts_no_more() {
     assert_eq!((b, c), (Pace::Unknown, Pace::Unknown));
     let state = table.books.state.lock();
     assert!(state.gathered.is_empty() && state.flights.by_token.is_empty());
+}
+
+/// The fate of a message in one part that was gathered alone.
+fn only_fate(table: &Table) -> Fate {
+    let gathered = std::mem::take(&mut table.books.state.lock().gathered);
+    let [entry]: [Entry; 1] = gathered.try_into().unwrap();
+    entry.fate
+}
+
+#[test]
+fn an_answer_to_an_early_attempt_says_that_a_later_one_may_have_arrived_too() {
+    let table = table();
+    table.take(0, 1, InDoubt::Resend);
+    let first = table.pick(1)[0];
+    table.tell(first, Outcome::InDoubt(Doubt::Timeout));
+    table.cycle();
+    let second = table.pick(1)[0];
+    table.tell(second, Outcome::InDoubt(Doubt::Timeout));
+    table.tell(first, Outcome::Late(answer(Status::ROK, "A")));
+    let Fate::Answered(sent, _) = only_fate(&table) else {
+        panic!("no result");
+    };
+    assert_eq!((sent.attempt, sent.possible_duplicate), (1, true));
+}
+
+#[test]
+fn an_answer_that_settles_the_only_doubt_is_no_duplicate() {
+    let table = table();
+    table.take(0, 1, InDoubt::Resend);
+    let first = table.pick(1)[0];
+    table.tell(first, Outcome::InDoubt(Doubt::Timeout));
+    table.tell(first, Outcome::Late(answer(Status::ROK, "A")));
+    let Fate::Answered(sent, _) = only_fate(&table) else {
+        panic!("no result");
+    };
+    assert!(!sent.possible_duplicate);
+}
+
+#[test]
+fn a_record_that_was_put_back_is_not_resent_more_often_than_allowed() {
+    let table = Table::new(Settings {
+        max_hold: Time::millis(0),
+        ..Settings::default()
+    });
+    let mut resent_once = job(0, 1, InDoubt::Resend);
+    resent_once.max_resends = 1;
+    table
+        .books
+        .take(&source(), 0, Incoming::Job(resent_once, None));
+    table.cycle();
+    let first = table.pick(1)[0];
+    table.tell(first, Outcome::InDoubt(Doubt::Timeout));
+    table.cycle();
+    let second = table.pick(1)[0];
+    table.refuse(second, Status::RSYSERR);
+    let Fate::PutBack(_, returned) = only_fate(&table) else {
+        panic!("not put back");
+    };
+    assert_eq!((returned.earlier, returned.doubts), (1, 1));
+
+    let mut back = job(1, 1, InDoubt::Resend);
+    back.max_resends = 1;
+    (back.earlier, back.doubts) = (returned.earlier, returned.doubts);
+    table.books.take(&source(), 1, Incoming::Job(back, None));
+    table.cycle();
+    let third = table.pick(1)[0];
+    table.tell(third, Outcome::InDoubt(Doubt::Timeout));
+    let Fate::Refused(refusal) = only_fate(&table) else {
+        panic!("sent a third time into doubt");
+    };
+    assert_eq!(
+        (refusal.kind, refusal.attempt),
+        (SendErrorKind::OutcomeUnknown, 3)
+    );
 }

@@ -41,7 +41,9 @@ pub fn read(
     settings: &Settings,
     message: &BorrowedMessage<'_>,
 ) -> Result<Incoming, NotYet> {
-    let (returned, headers) = Returned::read(message.headers());
+    let headers = Returned::read(message.headers());
+    let readable = headers.is_some();
+    let (returned, headers) = headers.unwrap_or_default();
     let mut letter = Letter {
         account: account.reference.clone(),
         topic: account.topic(message.topic()),
@@ -82,6 +84,10 @@ pub fn read(
         let text = "this topic only leases binds to connectors; its records are not sent";
         return Ok(refused(letter, None, text.into()));
     }
+    if !readable {
+        let text = "the name of a header is not UTF-8: write it so, or leave the header out";
+        return Ok(refused(letter, Some("headers".into()), text.into()));
+    }
     let Some(payload) = message.payload() else {
         let text =
             "the record has no value (a tombstone); a SubmitSm or another operation is expected";
@@ -116,7 +122,7 @@ pub fn read(
             text: refused.text,
             status: None,
             parts: None,
-            attempt: returned.earlier,
+            attempt: returned.earlier + u32::from(returned.doubts),
             possible_duplicate: returned.possible_duplicate,
             with_original: false,
             held: 0,
@@ -166,13 +172,13 @@ fn job(
         deadline,
         in_doubt: prepared.in_doubt.unwrap_or(settings.in_doubt),
         max_resends: prepared.max_resends.unwrap_or(settings.max_resends),
-        doubts: 0,
+        doubts: returned.doubts,
         retries: 0,
         earlier: returned.earlier,
         held_since: None,
         requires: 0,
         // Parts that were taken and cannot be told apart from the others go out again.
-        possible_duplicate: returned.possible_duplicate || !known,
+        possible_duplicate: returned.possible_duplicate || returned.doubts > 0 || !known,
         submitted_at: wall,
     };
     Incoming::Job(Box::new(job), due)

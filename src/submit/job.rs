@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use rdkafka::message::{BorrowedHeaders, Headers, OwnedHeaders};
 use serde_json::value::RawValue;
 
+use crate::kafka::foreign;
 use crate::record::event::SendErrorKind;
 use crate::record::keys::Position;
 use crate::record::outbound::Operation;
@@ -115,7 +116,7 @@ pub struct Job {
     pub doubts: u8,
     /// How often the SMSC asked for another try.
     pub retries: u32,
-    /// Tries before the record was put back onto its topic.
+    /// Tries before the record was put back onto its topic, besides those in `doubts`.
     pub earlier: u32,
     /// When it was first held here for a retry.
     pub held_since: Option<Instant>,
@@ -258,6 +259,7 @@ impl Refusal {
 const OWN: &str = "kafka-smpp-";
 const ORIGIN: &str = "kafka-smpp-origin";
 const EARLIER: &str = "kafka-smpp-attempts";
+const DOUBTS: &str = "kafka-smpp-doubts";
 const NOT_BEFORE: &str = "kafka-smpp-not-before";
 const DEADLINE: &str = "kafka-smpp-deadline";
 const DUPLICATE: &str = "kafka-smpp-possible-duplicate";
@@ -274,6 +276,8 @@ pub struct Returned {
     pub not_before: Option<Timestamp>,
     /// Not to be tried after.
     pub deadline: Option<Timestamp>,
+    /// How many of them may have been taken, although no answer came.
+    pub doubts: u8,
     /// Whether an earlier attempt was in doubt.
     pub possible_duplicate: bool,
     /// Which of its parts the SMSC took: see [`Parts::to_header`].
@@ -281,12 +285,17 @@ pub struct Returned {
 }
 
 impl Returned {
-    /// Reads our headers and collects the others, which travel on.
-    pub fn read(headers: Option<&BorrowedHeaders>) -> (Self, Option<OwnedHeaders>) {
+    /// Reads our headers and collects the others, which travel on; `None` if the name of one
+    /// is not UTF-8.
+    pub fn read(headers: Option<&BorrowedHeaders>) -> Option<(Self, Option<OwnedHeaders>)> {
+        match headers {
+            Some(headers) => foreign::read(|| Returned::sort(headers)),
+            None => Some((Returned::default(), None)),
+        }
+    }
+
+    fn sort(headers: &BorrowedHeaders) -> (Self, Option<OwnedHeaders>) {
         let mut returned = Returned::default();
-        let Some(headers) = headers else {
-            return (returned, None);
-        };
         let mut others = OwnedHeaders::new_with_capacity(headers.count());
         for header in headers.iter() {
             if header.key.starts_with(OWN) {
@@ -309,6 +318,7 @@ impl Returned {
             ORIGIN => self.origin = position(value),
             // Anybody can write a header: no number of theirs may overflow ours.
             EARLIER => self.earlier = value.parse().unwrap_or(0).min(1_000_000),
+            DOUBTS => self.doubts = value.parse().unwrap_or(0),
             NOT_BEFORE => self.not_before = millis(),
             DEADLINE => self.deadline = millis(),
             DUPLICATE => self.possible_duplicate = true,
@@ -332,6 +342,9 @@ impl Returned {
             put(ORIGIN, origin.to_string());
         }
         put(EARLIER, self.earlier.to_string());
+        if self.doubts > 0 {
+            put(DOUBTS, self.doubts.to_string());
+        }
         for (key, at) in [(NOT_BEFORE, self.not_before), (DEADLINE, self.deadline)] {
             if let Some(at) = at {
                 put(key, at.as_millisecond().to_string());
@@ -386,6 +399,7 @@ mod tests {
         let before = Returned {
             origin: position("sms.outbound:3:1042"),
             earlier: 4,
+            doubts: 1,
             not_before: Timestamp::from_millisecond(1_700_000_000_123).ok(),
             deadline: Timestamp::from_millisecond(1_700_000_900_000).ok(),
             possible_duplicate: true,
@@ -396,7 +410,7 @@ mod tests {
             value: Some("00-ab"),
         });
         let headers = before.write(Some(&trace));
-        let (after, others) = Returned::read(Some(headers.as_borrowed()));
+        let (after, others) = Returned::read(Some(headers.as_borrowed())).unwrap();
         assert_eq!(after, before);
         let others = others.unwrap();
         assert_eq!(

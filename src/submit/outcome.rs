@@ -139,7 +139,8 @@ impl Books {
             Verdict::PutBack(delay) => {
                 let returned = Returned {
                     origin: Some(job.letter.position.clone()),
-                    earlier: job.attempt() - 1,
+                    earlier: job.earlier + job.retries,
+                    doubts: job.doubts,
                     not_before: Some(timestamp(now + delay, now, wall)),
                     deadline: Some(timestamp(case.deadline, now, wall)),
                     possible_duplicate: job.possible_duplicate,
@@ -202,7 +203,13 @@ impl Books {
         let is_final =
             accepted(&answer) || self.settings.status.get(answer.status.0) == OnStatus::Reject;
         if !held.lane.progress().is_finished(sent.offset) && held.lane.is_waiting(sent.offset) {
-            if is_final && held.lane.withdraw(sent.offset).is_some() {
+            if is_final && let Some(job) = held.lane.withdraw(sent.offset) {
+                // This answer settles one doubt; of later attempts nothing is known.
+                let possible_duplicate = sent.possible_duplicate || job.doubts > 1;
+                let sent = Sent {
+                    possible_duplicate,
+                    ..sent
+                };
                 let fate = Fate::Answered(Box::new(sent), answer);
                 state.gathered.push(Entry::new(id, fate));
             }

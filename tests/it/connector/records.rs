@@ -57,6 +57,42 @@ fn poison_and_tombstones_get_a_result_and_stop_nothing() {
 }
 
 #[test]
+fn a_header_whose_name_is_not_utf8_ends_its_record_and_not_the_process() {
+    let smsc = FakeSmsc::start();
+    let it = Deployment::new(smsc.port(), 1);
+    let mut connector = it.start();
+    let value = message("poison").to_string();
+    let headers: [(&[u8], Option<&[u8]>); 3] = [
+        (b"trace", Some(b"\xff")),
+        (b"caf\xe9", Some(b"1")),
+        (b"none", None),
+    ];
+    let topic = it.topic("outbound");
+    it.kafka
+        .produce_raw(&topic, 0, value.as_bytes(), &headers[1..]);
+    it.send(0, &[message("good")]);
+    let odd = message("odd").to_string();
+    it.kafka.produce_raw(
+        &topic,
+        0,
+        odd.as_bytes(),
+        &[headers[0], headers[2], headers[0]],
+    );
+
+    let results = it.results(3);
+    let refused = results.values().find(|r| r["record"]["offset"] == 0);
+    let refused = refused.unwrap();
+    assert_eq!(refused["kind"], "INVALID_RECORD");
+    assert_eq!(refused["field"], "headers");
+    assert_eq!(results["good"]["accepted"], true);
+    assert_eq!(
+        results["odd"]["accepted"], true,
+        "any octets may be a value"
+    );
+    assert!(connector.ended().is_none());
+}
+
+#[test]
 fn what_has_expired_is_not_sent() {
     let smsc = FakeSmsc::start();
     let it = Deployment::new(smsc.port(), 1);

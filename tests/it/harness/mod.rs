@@ -8,6 +8,7 @@ mod fetch;
 mod process;
 mod smsc;
 mod tls;
+mod wire;
 
 pub use broker::{Broker, kafka};
 pub use client::{Kafka, Record, Send, becomes, eventually, unique, wait};
