@@ -1,6 +1,7 @@
 //! How much memory the configuration allows.
 
 use super::{Binds, Config, Esme};
+use crate::correlate::join::PARKED_OCTETS;
 
 /// About what one unanswered PDU, with what is kept for its result, takes.
 const PDU_OCTETS: u64 = 2048;
@@ -24,6 +25,10 @@ impl Config {
             "parts of inbound messages, for each partition of topics.deliveries (inbound.reassembly_memory)"
                 .to_owned(),
             self.inbound.reassembly_memory.get(),
+        ));
+        bound.push((
+            "receipts without a message, for each partition of topics.deliveries".to_owned(),
+            PARKED_OCTETS as u64,
         ));
         bound.extend(self.esme.iter().flat_map(|e| self.of_esme(e)));
         bound
@@ -50,7 +55,7 @@ impl Config {
         };
         let binds = match esme.binds {
             Binds::PerPartition(_) => esme.max_binds,
-            Binds::PerInstance(n) => n * esme.sessions_per_bind(),
+            Binds::PerInstance(n) => n.saturating_mul(esme.sessions_per_bind()),
         };
         let window = u64::from(esme.window) + u64::from(esme.inbound_window);
         let windows = (

@@ -363,6 +363,12 @@ impl Books {
             }
             Abort::Fenced(reason) => info!(reason, "transaction aborted, its results go again"),
             Abort::Trouble(reason) => warn!(reason, "transaction aborted, its results go again"),
+            Abort::Gone(topics) => {
+                warn!(
+                    ?topics,
+                    "a topic is missing; correlation waits until it is back"
+                );
+            }
             Abort::Topic { code, .. } => {
                 warn!(%code, "a topic takes no records for now; the results go again");
             }

@@ -14,7 +14,7 @@ use tracing::{error, info};
 
 use super::assembly::Limits;
 use super::books::{Books, Parts, Rules};
-use super::join::{Millis, Patience};
+use super::join::{Millis, PARKED_OCTETS, Patience};
 use super::{Inbound, Settings, Status, Topics, tail, takeover};
 use crate::kafka::Group;
 use crate::kafka::group::partition_count;
@@ -204,6 +204,7 @@ fn patience(settings: &Settings) -> Patience {
         grace: millis(settings.early_receipt_grace),
         retention: millis(settings.final_retention),
         ttl: millis(settings.receipt_ttl),
+        parked: PARKED_OCTETS,
     }
 }
 

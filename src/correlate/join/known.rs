@@ -2,12 +2,19 @@
 
 use bytes::Bytes;
 
-use super::{Millis, Patience, Receipt};
+use std::sync::Arc;
+
+use super::{Effect, Millis, Patience, Receipt};
 use crate::record::internal::Seen;
+use crate::record::keys;
 
 /// So many published receipts are remembered of one message; of an SMSC that reports more
 /// intermediate states than this, a very old one that is repeated is published again.
 const SEEN: usize = 16;
+
+/// About what the identity of a parked receipt takes, in octets: its name, its place among
+/// the others, its timers.
+const IDENTITY: usize = size_of::<Known>() + 200;
 
 pub(super) struct Creation {
     pub(super) which: Box<str>,
@@ -49,6 +56,8 @@ pub struct Size {
     pub parked: usize,
     /// About how many octets both take.
     pub octets: usize,
+    /// About how many of them are those of receipts, with what each identity takes.
+    pub waiting: usize,
 }
 
 impl Creation {
@@ -65,6 +74,21 @@ impl Creation {
         first
     }
 
+    /// Whether any receipt of it was published.
+    pub(super) fn has_receipts(&self) -> bool {
+        !self.seen.is_empty() || self.final_at.is_some()
+    }
+
+    /// What was published of it, to be written.
+    pub(super) fn remembered(&self, identity: &str) -> Effect {
+        Effect::Remember {
+            key: self.key(identity),
+            creation: self.raw.clone(),
+            seen: self.seen.clone(),
+            final_at: self.final_at,
+        }
+    }
+
     pub(super) fn key(&self, identity: &str) -> String {
         format!("{identity}/{}", self.which)
     }
@@ -78,6 +102,28 @@ impl Creation {
 }
 
 impl Waiting {
+    /// Ends its wait: published alone, or forgotten if it was. `true` if it stays, as published.
+    pub(super) fn end(&mut self, identity: &Arc<str>, now: Millis, out: &mut Vec<Effect>) -> bool {
+        let key = keys::parked(identity, self.offset);
+        if matches!(self.wait, Wait::Published(_)) {
+            out.push(Effect::Forget { key });
+            return false;
+        }
+        let delivery = std::mem::take(&mut self.delivery);
+        out.push(Effect::Publish {
+            identity: identity.clone(),
+            delivery: delivery.clone(),
+            creation: None,
+        });
+        out.push(Effect::Park {
+            key,
+            delivery,
+            published_at: Some(now),
+        });
+        self.wait = Wait::Published(now);
+        true
+    }
+
     pub(super) fn deadline(&self, patience: &Patience) -> Millis {
         match self.wait {
             Wait::Unread => Millis::MAX,
@@ -88,8 +134,8 @@ impl Waiting {
 }
 
 impl Known {
-    pub(super) fn has(&self, which: &str) -> bool {
-        self.creations.iter().any(|c| &*c.which == which)
+    pub(super) fn find(&self, which: &str) -> Option<&Creation> {
+        self.creations.iter().find(|c| &*c.which == which)
     }
 
     /// Most identities have one creation: room for one is what they get.
@@ -133,13 +179,15 @@ impl Known {
 
     pub(super) fn size(&self) -> Size {
         let creations = self.creations.iter().map(|c| c.raw.len() + c.which.len());
-        let waiting = self.waiting.iter().map(|w| w.delivery.len());
+        let delivery = |w: &Waiting| w.delivery.len() + size_of::<Waiting>() + IDENTITY;
+        let waiting = self.waiting.iter().map(delivery).sum::<usize>();
         Size {
             creations: self.creations.len(),
             parked: self.waiting.len(),
-            octets: creations.chain(waiting).sum::<usize>()
+            octets: creations.sum::<usize>()
                 + self.creations.len() * size_of::<Creation>()
-                + self.waiting.len() * size_of::<Waiting>(),
+                + waiting,
+            waiting,
         }
     }
 }

@@ -23,11 +23,14 @@
 //! already. What was published is written back to the log in the transaction that publishes
 //! it. A receipt published alone is remembered in the same way.
 //!
+//! **Memory.** Receipts without a message are as many as the SMSC likes. Beyond a bound the
+//! oldest is published alone before its time, and forgotten before its time.
+//!
 //! **Grace.** It begins when the parked receipt is read back from the log: by then every
 //! creation committed before it has been read too.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -48,6 +51,9 @@ use known::{Creation, Known, Wait, Waiting};
 /// Milliseconds since 1970, UTC.
 pub type Millis = i64;
 
+/// How much receipts without a message may take in the memory of one partition, in octets.
+pub const PARKED_OCTETS: usize = 16 << 20;
+
 /// Lengths of time, in milliseconds; see [`Settings`](super::Settings).
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
@@ -57,6 +63,8 @@ pub struct Patience {
     pub retention: Millis,
     /// `receipt_ttl`.
     pub ttl: Millis,
+    /// How much receipts without a message may take, in octets: [`PARKED_OCTETS`].
+    pub parked: usize,
 }
 
 /// What the join needs to know of a receipt.
@@ -154,6 +162,10 @@ pub struct Join {
     live: bool,
     known: HashMap<Arc<str>, Known>,
     timers: BinaryHeap<Reverse<(Millis, Arc<str>)>>,
+    /// Parked receipts, the oldest first; may name some that are gone.
+    order: VecDeque<(Arc<str>, i64)>,
+    /// Creations whose last record in the log does not say what was published of them.
+    outdated: Vec<(Arc<str>, Box<str>)>,
     size: Size,
 }
 
@@ -165,6 +177,8 @@ impl Join {
             live: false,
             known: HashMap::new(),
             timers: BinaryHeap::new(),
+            order: VecDeque::new(),
+            outdated: Vec::new(),
             size: Size::default(),
         }
     }
@@ -245,7 +259,9 @@ impl Join {
         } = self;
         let mut timers = Vec::with_capacity(known.len());
         let mut reunited = Vec::new();
+        let mut parked = Vec::new();
         for (identity, known) in known {
+            parked.extend(known.waiting.iter().map(|w| (w.offset, identity.clone())));
             for waiting in &mut known.waiting {
                 if waiting.wait == Wait::Unread {
                     waiting.wait = Wait::Since(now);
@@ -261,9 +277,15 @@ impl Join {
             );
         }
         self.timers = timers.into();
+        parked.sort_unstable();
+        self.order = parked.into_iter().map(|(o, name)| (name, o)).collect();
+        for (identity, which) in std::mem::take(&mut self.outdated) {
+            self.remind(&identity, &which, out);
+        }
         for identity in reunited {
             self.reunite(&identity, now, out);
         }
+        self.shrink(now, out);
     }
 
     /// The delivery at `offset` says `receipt` about `identity`. Deliveries come in order,
@@ -291,7 +313,7 @@ impl Join {
             published_at: None,
         });
         let wait = Wait::Unread;
-        self.edit(identity, |k| {
+        let name = self.edit(identity, |k| {
             k.waiting.push(Waiting {
                 offset,
                 delivery,
@@ -299,6 +321,8 @@ impl Join {
                 wait,
             });
         });
+        self.order.push_back((name, offset));
+        self.shrink(now, out);
         Fate::Parked
     }
 
@@ -338,25 +362,11 @@ impl Join {
                 if waiting.deadline(&patience) > now {
                     return true;
                 }
-                let key = keys::parked(identity, waiting.offset);
-                if matches!(waiting.wait, Wait::Published(_)) {
-                    out.push(Effect::Forget { key });
-                    return false;
+                let stays = waiting.end(identity, now, out);
+                if stays {
+                    again = Some(waiting.deadline(&patience));
                 }
-                let delivery = std::mem::take(&mut waiting.delivery);
-                out.push(Effect::Publish {
-                    identity: identity.clone(),
-                    delivery: delivery.clone(),
-                    creation: None,
-                });
-                out.push(Effect::Park {
-                    key,
-                    delivery,
-                    published_at: Some(now),
-                });
-                waiting.wait = Wait::Published(now);
-                again = Some(waiting.deadline(&patience));
-                true
+                stays
             });
         });
         if let Some(at) = again {
@@ -364,10 +374,50 @@ impl Join {
         }
     }
 
+    /// Ends the wait of the oldest receipts without a message until the others fit.
+    fn shrink(&mut self, now: Millis, out: &mut Vec<Effect>) {
+        while self.size.waiting > self.patience.parked {
+            let Some((identity, offset)) = self.order.pop_front() else {
+                return;
+            };
+            let mut again = false;
+            self.edit(&identity, |known| {
+                known.waiting.retain_mut(|waiting| {
+                    if waiting.offset != offset {
+                        return true;
+                    }
+                    again = waiting.end(&identity, now, out);
+                    again
+                });
+            });
+            if again {
+                let at = now.saturating_add(self.patience.retention);
+                self.timers.push(Reverse((at, identity.clone())));
+                self.order.push_back((identity, offset));
+            }
+        }
+    }
+
+    /// Writes again what was published of a creation.
+    fn remind(&mut self, identity: &Arc<str>, which: &str, out: &mut Vec<Effect>) {
+        let known = self.known.get(identity);
+        let mut creations = known.iter().flat_map(|k| &k.creations);
+        if let Some(creation) = creations.find(|c| &*c.which == which) {
+            out.push(creation.remembered(identity));
+        }
+    }
+
     /// A creation was read while live.
     fn created(&mut self, identity: &str, new: Creation, now: Millis, out: &mut Vec<Effect>) {
-        let ours = !new.seen.is_empty() || new.final_at.is_some();
-        if ours || self.known.get(identity).is_some_and(|k| k.has(&new.which)) {
+        if new.has_receipts() {
+            return; // our own
+        }
+        let before = self.known.get(identity).and_then(|k| k.find(&new.which));
+        if let Some(before) = before {
+            // An SMSC that knows a message sent twice gives it the same id again.
+            if before.has_receipts() {
+                out.push(before.remembered(identity));
+            }
             return;
         }
         let at = new.deadline(&self.patience);
@@ -377,6 +427,13 @@ impl Join {
     }
 
     fn restore_creation(&mut self, identity: &str, new: Creation) {
+        let before = self.known.get(identity).and_then(|k| k.find(&new.which));
+        if before.is_some_and(Creation::has_receipts) && !new.has_receipts() {
+            let which = new.which;
+            let name = self.edit(identity, |_| {});
+            self.outdated.push((name, which));
+            return;
+        }
         self.edit(identity, |known| {
             known.creations.retain(|c| c.which != new.which);
             known.add(new);
@@ -467,12 +524,7 @@ impl Join {
                     creation: Some(creation.raw.clone()),
                 });
             }
-            out.push(Effect::Remember {
-                key: creation.key(&name),
-                creation: creation.raw.clone(),
-                seen: creation.seen.clone(),
-                final_at: creation.final_at,
-            });
+            out.push(creation.remembered(&name));
         });
         if let Some(at) = finished {
             self.timers.push(Reverse((at, name)));
@@ -490,6 +542,7 @@ impl Join {
         self.size.creations = self.size.creations + after.creations - before.creations;
         self.size.parked = self.size.parked + after.parked - before.parked;
         self.size.octets = self.size.octets + after.octets - before.octets;
+        self.size.waiting = self.size.waiting + after.waiting - before.waiting;
         let name = match self.known.get_key_value(identity) {
             Some((name, _)) => name.clone(),
             None => identity.into(),

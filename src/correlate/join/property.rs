@@ -11,6 +11,7 @@ const PATIENCE: Patience = Patience {
     grace: 50,
     retention: 1_000_000,
     ttl: 10_000_000,
+    parked: usize::MAX,
 };
 
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@ const PATIENCE: Patience = Patience {
     grace: 60,
     retention: 1000,
     ttl: 100_000,
+    parked: usize::MAX,
 };
 
 const ENROUTE: u8 = 1;
@@ -277,4 +278,67 @@ fn our_own_records_coming_back_change_nothing() {
     let key = Key::parse(b"a/1/t:0:7").unwrap();
     p.0.record(&key, late, 2001, &mut out);
     assert_eq!((out.len(), p.0.size()), (0, Size::default()));
+}
+
+#[test]
+fn receipts_without_a_message_take_no_more_memory_than_they_may() {
+    const MOST: usize = 2000;
+    let mut join = Join::new(Patience {
+        parked: MOST,
+        ..PATIENCE
+    });
+    join.live(0, &mut Vec::new());
+    let mut p = Partition(join);
+    let (mut alone, mut forgotten) = (0, 0);
+    for i in 0..100 {
+        let said = p.delivered(&format!("a/{i}"), i, receipt(DELIVERED, i as u32), 0);
+        alone += said.iter().filter(|l| l.ends_with("alone")).count();
+        forgotten += said.iter().filter(|l| l.ends_with("null")).count();
+        assert!(p.0.size().waiting <= MOST, "{:?}", p.0.size());
+    }
+    assert!(alone > 90 && forgotten > 90, "{alone}, {forgotten}");
+    assert_eq!(
+        p.delivered("a/99", 200, receipt(DELIVERED, 99), 1),
+        [""; 0],
+        "a repeat of the latest is known"
+    );
+    for i in 0..100 {
+        p.read_back(&format!("a/{i}"), i, 1);
+    }
+    let left: Vec<String> = p.tick(61).into_iter().chain(p.tick(2000)).collect();
+    alone += left.iter().filter(|l| l.ends_with("alone")).count();
+    forgotten += left.iter().filter(|l| l.ends_with("null")).count();
+    assert_eq!((alone, forgotten), (100, 100), "each once");
+    assert_eq!(p.0.size(), Size::default());
+}
+
+#[test]
+fn what_was_published_is_remembered_although_its_creation_is_written_again() {
+    let mut p = Partition::new();
+    p.created("a/1/t:0:7", "m", 0);
+    p.delivered("a/1", 0, receipt(DELIVERED, 1), 5);
+    assert_eq!(
+        p.created("a/1/t:0:7", "m", 10),
+        ["a/1/t:0:7 = [2] Some(5)"],
+        "the last of this key in the log says it again"
+    );
+
+    let mut join = Join::new(PATIENCE);
+    let key = Key::parse(b"a/1/t:0:7").unwrap();
+    let finished = Value::Creation {
+        raw: "m".into(),
+        submitted_at: 0,
+        seen: vec![receipt(DELIVERED, 1).seen],
+        final_at: Some(5),
+    };
+    let mut out = Vec::new();
+    for value in [creation("m", 0), finished, creation("m", 0)] {
+        join.record(&key, value, 0, &mut out);
+    }
+    join.live(20, &mut out);
+    assert_eq!(lines(&out), ["a/1/t:0:7 = [2] Some(5)"]);
+    let mut successor = Partition(join);
+    let repeat = successor.delivered("a/1", 1, receipt(DELIVERED, 1), 30);
+    assert_eq!(repeat, [""; 0]);
+    assert_eq!(successor.tick(1005), ["a/1/t:0:7 = null"], "never overdue");
 }
