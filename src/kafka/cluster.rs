@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::group::partition_count;
 
@@ -63,4 +64,30 @@ pub fn survey<'a>(
         cluster_id,
         partitions,
     })
+}
+
+/// Whether the brokers take an offset with metadata of so many characters
+/// (`offset.metadata.max.bytes`). Only a commit tells: one of offset 0 of a partition of
+/// `topic`, in the group that `client` names, which nobody else may use.
+///
+/// # Errors
+///
+/// When the brokers refuse the commit for another reason.
+pub fn takes_metadata(
+    client: &ClientConfig,
+    topic: &str,
+    characters: usize,
+) -> Result<bool, KafkaError> {
+    let consumer: BaseConsumer = client.create()?;
+    let mut offsets = TopicPartitionList::new();
+    let mut element = offsets.add_partition(topic, 0);
+    element.set_offset(Offset::Offset(0))?;
+    element.set_metadata("x".repeat(characters));
+    match consumer.commit(&offsets, CommitMode::Sync) {
+        Ok(()) => Ok(true),
+        Err(error) => match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::OffsetMetadataTooLarge) => Ok(false),
+            _ => Err(error),
+        },
+    }
 }

@@ -126,6 +126,34 @@ impl Group {
         consumer.fetch_watermarks(&p.topic, p.partition, patience)
     }
 
+    /// The topics among those of `offsets` that are not there, or not with that partition.
+    pub fn missing(&self, offsets: &[Commit], patience: Duration) -> Vec<Arc<str>> {
+        use RDKafkaErrorCode as Code;
+        let mut missing: Vec<Arc<str>> = Vec::new();
+        for Commit {
+            topic, partition, ..
+        } in offsets
+        {
+            let gone = match self.partitions(topic, patience) {
+                _ if missing.contains(topic) => false,
+                Ok(count) => *partition >= count,
+                Err(error) => matches!(
+                    error.rdkafka_error_code(),
+                    Some(
+                        Code::UnknownTopic
+                            | Code::UnknownTopicOrPartition
+                            | Code::UnknownPartition
+                            | Code::TopicAuthorizationFailed
+                    )
+                ),
+            };
+            if gone {
+                missing.push(topic.clone());
+            }
+        }
+        missing
+    }
+
     /// How many partitions `topic` has.
     pub fn partitions(&self, topic: &str, patience: Duration) -> Result<i32, KafkaError> {
         let consumer = self.consumer.read().clone().ok_or(closed())?;

@@ -120,6 +120,9 @@ pub enum Abort {
         /// What the broker or the client said.
         code: RDKafkaErrorCode,
     },
+    /// The offsets of these topics cannot be committed: they do not exist (any more), or are
+    /// closed to us. As long as a transaction carries them it fails.
+    Gone(Vec<Arc<str>>),
     /// Something that may pass.
     Trouble(String),
 }
@@ -231,7 +234,7 @@ impl<L: Ledger> Transactor<L> {
                 writer.transact(&cycle, &self.group, || self.signal.state.lock().stopping);
             let pause = match &settled {
                 Settled::Committed { .. } => Duration::ZERO,
-                Settled::Aborted(Abort::Trouble(_) | Abort::Topic { .. }) => {
+                Settled::Aborted(Abort::Trouble(_) | Abort::Topic { .. } | Abort::Gone(_)) => {
                     Duration::from_millis(250)
                 }
                 _ => Duration::from_millis(20),

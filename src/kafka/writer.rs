@@ -96,6 +96,8 @@ enum Failure {
         index: usize,
         code: RDKafkaErrorCode,
     },
+    /// Some partition does not take its offset, and the transaction can be aborted.
+    Offsets(String),
     /// The producer is lost before the commit was asked for: certainly not committed.
     Lost(Abort),
     /// The producer is lost and the transaction may have been committed.
@@ -172,6 +174,14 @@ impl Writer {
                 debug!(?abort, "transaction aborted");
                 self.abort();
                 Settled::Aborted(abort)
+            }
+            Err(Failure::Offsets(reason)) => {
+                self.abort();
+                let gone = group.missing(&cycle.offsets, self.patience);
+                Settled::Aborted(match gone.is_empty() {
+                    true => Abort::Trouble(reason),
+                    false => Abort::Gone(gone),
+                })
             }
             Err(Failure::Batch { index, code }) => {
                 debug!(index, ?code, "record refused");
@@ -324,7 +334,10 @@ fn write(
         retry(patience, || {
             producer.send_offsets_to_transaction(&call, &cycle.group, patience)
         })
-        .map_err(|e| classify(&e, abort_cause(&e)))?;
+        .map_err(|e| match classify(&e, abort_cause(&e)) {
+            Failure::Abort(Abort::Trouble(why)) if names_topic(&e) => Failure::Offsets(why),
+            failure => failure,
+        })?;
     }
     let offsets = began.elapsed();
     produce(producer, &cycle.records, patience)?;
@@ -483,6 +496,20 @@ fn abort_cause(error: &KafkaError) -> Abort {
         ) => Abort::Fenced(error.to_string()),
         _ => Abort::Trouble(error.to_string()),
     }
+}
+
+/// Whether it is about what the offsets belong to.
+fn names_topic(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::UnknownTopic
+                | Code::UnknownTopicOrPartition
+                | Code::UnknownPartition
+                | Code::TopicAuthorizationFailed
+        )
+    )
 }
 
 fn classify(error: &KafkaError, abort: Abort) -> Failure {

@@ -27,6 +27,7 @@ use super::entry::{Entry, Fate, LaneId};
 use super::events::Events;
 use super::job::Refusal;
 use super::lane::Snapshot;
+use super::owner::Owner;
 
 /// Reservations never reach further than this, however slow Kafka is.
 const LONGEST_HORIZON: Duration = Duration::from_secs(2);
@@ -57,6 +58,7 @@ struct UnderWay {
 /// See the [module](self).
 pub struct SubmitLedger {
     books: Arc<Books>,
+    owner: Arc<Owner>,
     events: Arc<Events>,
     group: Arc<Group>,
     lease: Lease,
@@ -65,9 +67,11 @@ pub struct SubmitLedger {
 }
 
 impl SubmitLedger {
-    /// The ledger of `books`, which extends `lease` with every commit.
+    /// The ledger of `books`, which extends `lease` with every commit, and tells `owner` of
+    /// topics that are gone.
     pub fn new(
         books: Arc<Books>,
+        owner: Arc<Owner>,
         events: Arc<Events>,
         group: Arc<Group>,
         lease: Lease,
@@ -75,6 +79,7 @@ impl SubmitLedger {
     ) -> Self {
         SubmitLedger {
             books,
+            owner,
             events,
             group,
             lease,
@@ -306,9 +311,16 @@ impl Ledger for SubmitLedger {
                         self.replace(&mut under_way, *index, *code);
                     }
                     Abort::Fenced(why) => warn!(why, "transaction refused; it is tried again"),
+                    Abort::Gone(topics) => error!(
+                        ?topics,
+                        "these topics are gone; their partitions are left out until they are back"
+                    ),
                     Abort::Trouble(why) => warn!(why, "transaction failed; it is tried again"),
                 }
                 self.put_back(under_way);
+                if let Abort::Gone(topics) = &abort {
+                    self.owner.topics_gone(topics);
+                }
             }
             Settled::Unknown => {
                 let mut state = self.books.state.lock();

@@ -193,6 +193,7 @@ impl Submit {
         };
         let ledger = SubmitLedger::new(
             self.books.clone(),
+            self.owner.clone(),
             self.events.clone(),
             self.group.clone(),
             self.lease.clone(),

@@ -24,7 +24,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::esme::Lease;
 use crate::kafka::poll::{self, Assignments, Flow};
-use crate::kafka::start::{Reading, Start};
+use crate::kafka::start::{Reading, Start, Stop};
 use crate::kafka::{Group, Partition};
 
 use super::account::{Account, Binds};
@@ -37,6 +37,9 @@ use super::takeover::Takeover;
 
 /// How long Kafka may take to say how many partitions a topic has.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Pause before a topic that is gone is looked for again.
+const ABSENT: Duration = Duration::from_secs(1);
 
 /// How long the last commit of a partition that goes may take.
 const LAST_COMMIT: Duration = Duration::from_secs(5);
@@ -143,12 +146,7 @@ impl Owner {
         }
         let mut partitions = vec![lease.clone()];
         partitions.extend(account.companions(lease.partition));
-        let takeover = Takeover {
-            group: &self.parts.group,
-            reading: &self.parts.reading,
-            consumed: &self.consumed,
-            results: &self.parts.results,
-        };
+        let takeover = self.takeover();
         let (total, starts) = loop {
             if self.epoch.lock().get(lease) != Some(&epoch) {
                 return;
@@ -330,6 +328,82 @@ impl Owner {
         }
     }
 
+    /// These topics do not exist any more. Their partitions leave the books, so that those of
+    /// other topics go on, and are taken over anew when they are back. The binds stay until
+    /// the group takes the leases away.
+    pub fn topics_gone(&self, topics: &[Arc<str>]) {
+        let mut gone = Vec::new();
+        // Under this lock the leases stay what they are.
+        let epochs = self.epoch.lock();
+        for (partition, _) in self.parts.books.positions() {
+            if topics.contains(&partition.topic)
+                && let Some((_, account)) = self.account_of(&partition.topic)
+                && let Some(epoch) = epochs.get(&lease_of(account, &partition))
+            {
+                gone.push((partition, *epoch));
+            }
+        }
+        let partitions: Vec<Partition> = gone.iter().map(|(p, _)| p.clone()).collect();
+        let lanes = self.parts.books.lanes_of(&partitions);
+        self.parts.books.lose(&lanes);
+        drop(epochs);
+        self.watch(partitions);
+        for (partition, epoch) in gone {
+            self.parts.poll.hold(partition.clone());
+            let Some(me) = self.me.upgrade() else { return };
+            std::thread::spawn(move || me.await_topic(partition, epoch));
+        }
+    }
+
+    /// Takes a partition over as soon as its topic is there, unless its lease goes first.
+    fn await_topic(&self, partition: Partition, epoch: u64) {
+        let Some((index, account)) = self.account_of(&partition.topic) else {
+            return;
+        };
+        let lease = lease_of(account, &partition);
+        let start = loop {
+            std::thread::sleep(ABSENT);
+            if self.epoch.lock().get(&lease) != Some(&epoch) {
+                return;
+            }
+            match self.start_anew(&partition) {
+                Ok(start) => break start,
+                Err(error) => debug!(%error, %partition, "still away"),
+            }
+        };
+        // Under this lock no revocation comes in between.
+        let current = self.epoch.lock();
+        if let Some(start) = start
+            && current.get(&lease) == Some(&epoch)
+        {
+            self.open(index, account, lease.partition, partition, start);
+        }
+    }
+
+    /// Where a partition starts whose topic was gone.
+    fn start_anew(&self, partition: &Partition) -> Result<Option<Start>, KafkaError> {
+        let starts = self.takeover().starts(std::slice::from_ref(partition))?;
+        Ok(match starts.into_iter().next() {
+            Some((_, Ok(start))) => Some(start),
+            // Its offsets went with it, and so did the records they stood for.
+            Some((_, Err(Stop::Expired { .. }))) => {
+                let (low, high) = self.parts.group.watermarks(partition, PATIENCE)?;
+                warn!(%partition, "the topic was created anew; its former state is dropped");
+                Some(Start::fresh(low, high))
+            }
+            _ => None,
+        })
+    }
+
+    fn takeover(&self) -> Takeover<'_> {
+        Takeover {
+            group: &self.parts.group,
+            reading: &self.parts.reading,
+            consumed: &self.consumed,
+            results: &self.parts.results,
+        }
+    }
+
     /// A position lies outside its log while we are at work: the topic was created anew, or
     /// its records were deleted before they were read. The client stops fetching such a
     /// partition for good, so each is started afresh.
@@ -339,10 +413,7 @@ impl Owner {
             let Some((index, account)) = self.account_of(&partition.topic) else {
                 continue;
             };
-            let lease = Partition {
-                topic: account.options.topics[0].clone(),
-                partition: partition.partition,
-            };
+            let lease = lease_of(account, &partition);
             let before = self.epoch.lock().get(&lease).copied();
             let patience = Duration::from_secs(5);
             let Ok((low, high)) = self.parts.group.watermarks(&partition, patience) else {
@@ -391,6 +462,15 @@ fn station_key(index: usize, account: &Account, lease: i32) -> StationKey {
     match account.options.binds {
         Binds::PerPartition(_) => (index, Some(lease)),
         Binds::PerInstance(_) => (index, None),
+    }
+}
+
+/// The partition that `partition` of any topic of the account goes with.
+fn lease_of(account: &Account, partition: &Partition) -> Partition {
+    let first = account.options.topics.first();
+    Partition {
+        topic: first.unwrap_or(&partition.topic).clone(),
+        partition: partition.partition,
     }
 }
 

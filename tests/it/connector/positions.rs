@@ -5,8 +5,9 @@ use std::time::Duration;
 use nix::sys::signal::Signal::SIGTERM;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use serde_json::json;
 
-use super::{Deployment, PATIENCE};
+use super::{Deployment, PATIENCE, message};
 use crate::harness::{Connector, FakeSmsc};
 
 fn stop(mut connector: Connector) {
@@ -95,4 +96,32 @@ fn a_recreated_topic_begins_anew() {
     it.send_numbered(0, 10..13);
     let _successor = it.start();
     assert_eq!(it.results(13).len(), 13);
+}
+
+#[test]
+fn a_topic_that_is_deleted_holds_up_no_other_and_is_served_again_when_it_is_back() {
+    let (smsc, other_smsc) = (FakeSmsc::start(), FakeSmsc::start());
+    let mut it = Deployment::new(smsc.port(), 1);
+    let other = it.topic("other");
+    it.kafka.topic(&other, 1, &[]);
+    let mut second = it.config["esme"][0].clone();
+    second["name"] = json!("second");
+    second["outbound"] = json!([other]);
+    second["hosts"] = json!([format!("127.0.0.1:{}", other_smsc.port())]);
+    it.config["esme"].as_array_mut().unwrap().push(second);
+    let mut connector = it.start();
+    it.send_numbered(0, 0..5);
+    it.kafka.produce_json(&other, 0, &[message("before")]);
+    it.results(6);
+
+    it.kafka.delete_topic(&other);
+    connector.wait_for_log("these topics are gone", PATIENCE);
+    it.send_numbered(0, 5..10);
+    it.results(11);
+
+    it.kafka.topic(&other, 1, &[]);
+    it.kafka.produce_json(&other, 0, &[message("after")]);
+    let results = it.results(12);
+    assert_eq!(results["after"]["accepted"], true);
+    assert_eq!(other_smsc.texts(), ["before", "after"]);
 }

@@ -86,6 +86,7 @@ impl Ledger for Books {
                 let end = match abort {
                     Abort::Fenced(_) => "fenced",
                     Abort::Topic { .. } => "topic",
+                    Abort::Gone(_) => "gone",
                     Abort::Trouble(_) => "trouble",
                     Abort::Record { index, code } => {
                         state.refused.push((index, code));
