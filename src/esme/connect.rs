@@ -120,8 +120,13 @@ async fn bind(options: &Options, io: &mut Box<dyn Io>, input: &mut Input) -> Res
     loop {
         while let Some((header, pdu)) = input.next()? {
             if header.command == command.response() || header.command == Command::GENERIC_NACK {
-                if header.status != Status::ROK {
-                    return Err(Failure::Refused(header.status));
+                match (header.command, header.status) {
+                    // It cannot mean yes.
+                    (Command::GENERIC_NACK, Status::ROK) => {
+                        return Err(Failure::Refused(Status::RUNKNOWNERR));
+                    }
+                    (_, Status::ROK) => {}
+                    (_, status) => return Err(Failure::Refused(status)),
                 }
                 input.put_back(&early);
                 return Ok(());

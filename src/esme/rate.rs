@@ -31,21 +31,24 @@ impl Rate {
         Self::new(f64::INFINITY, 1)
     }
 
-    /// Changes the rate from now on. What was saved up as burst shrinks or grows with it.
-    pub fn set(&mut self, per_second: f64, now: Instant) {
-        let new = interval(per_second);
-        if new == self.interval {
+    /// Changes rate and burst from now on. What was saved up shrinks or grows with the rate; a
+    /// larger burst is earned first.
+    pub fn set(&mut self, per_second: f64, burst: u32, now: Instant) {
+        let (new, burst) = (interval(per_second), burst.max(1));
+        if new == self.interval && burst == self.burst {
             return;
         }
         // The bucket's debt is a number of PDUs: at the new rate it takes another time to pay off.
         self.full_at = match (self.full_at, self.interval, new) {
             (Some(full_at), Some(old), Some(new)) if !old.is_zero() => {
                 let owed = full_at.saturating_duration_since(now).as_secs_f64() / old.as_secs_f64();
-                Some(now + new.mul_f64(owed))
+                let more = f64::from(burst.saturating_sub(self.burst));
+                Some(now + new.mul_f64(owed + more))
             }
             _ => None,
         };
         self.interval = new;
+        self.burst = burst;
     }
 
     /// How long until the next PDU may go; zero is now. Takes nothing.
@@ -125,13 +128,26 @@ mod tests {
         for _ in 0..10 {
             rate.reserve(start);
         }
-        rate.set(10.0, start);
+        rate.set(10.0, 1, start);
         assert_eq!(rate.delay(start), Duration::from_millis(1100));
-        rate.set(0.0, start);
+        rate.set(0.0, 1, start);
         assert_eq!(rate.delay(start), Duration::MAX);
         assert!(!rate.take(after(start, 3_600_000)));
-        rate.set(f64::INFINITY, start);
+        rate.set(f64::INFINITY, 1, start);
         assert!((0..1000).all(|_| rate.take(start)));
+    }
+
+    #[test]
+    fn a_larger_burst_is_earned_and_a_smaller_one_holds_at_once() {
+        let start = Instant::now();
+        let mut rate = Rate::new(10.0, 10);
+        assert!(!rate.take(start), "empty at first");
+        let later = after(start, 60_000);
+        assert_eq!(rate.delay(later), Duration::ZERO, "full");
+        rate.set(5.0, 5, later);
+        assert_eq!((0..10).filter(|_| rate.take(later)).count(), 5);
+        rate.set(10.0, 10, later);
+        assert_eq!((0..10).filter(|_| rate.take(later)).count(), 0);
     }
 
     proptest! {

@@ -134,7 +134,8 @@ impl Account {
             0.0 => 0.0,
             part => self.options.max_tps * part.min(1.0),
         };
-        self.rate.lock().set(rate, Instant::now());
+        // Bursts are shared like the rate: together they are what one process would have.
+        self.rate.lock().set(rate, burst(rate), Instant::now());
         rate
     }
 

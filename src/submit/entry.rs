@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::esme::Answer;
-use crate::smpp::Status;
+use crate::smpp::{Command, Status};
 
 use super::job::{Job, Letter, Refusal, Returned};
 use super::parts::End;
@@ -66,9 +66,9 @@ pub struct Sent {
     pub parts: Option<Box<[End]>>,
 }
 
-/// Whether the SMSC took the message.
+/// Whether the SMSC took the message: a generic_nack takes nothing, whatever it says.
 pub fn accepted(answer: &Answer) -> bool {
-    answer.status == Status::ROK
+    answer.status == Status::ROK && answer.command != Command::GENERIC_NACK
 }
 
 impl Sent {

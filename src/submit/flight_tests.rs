@@ -458,3 +458,25 @@ fn a_record_that_was_put_back_is_not_resent_more_often_than_allowed() {
         (SendErrorKind::OutcomeUnknown, 3)
     );
 }
+
+#[test]
+fn a_generic_nack_takes_nothing_whatever_its_status() {
+    let nack = || Answer {
+        command: Command::GENERIC_NACK,
+        ..answer(Status::ROK, "")
+    };
+    let table = table();
+    table.take(0, 1, InDoubt::Report);
+    let token = table.pick(1)[0];
+    table.tell(token, Outcome::Answered(nack()));
+    let Fate::Answered(_, answer) = only_fate(&table) else {
+        panic!("no result");
+    };
+    assert!(!accepted(&answer));
+
+    let (table, [a, b, c]) = all_out(InDoubt::Report);
+    table.accept(a, "A");
+    table.tell(b, Outcome::Answered(nack()));
+    table.accept(c, "C");
+    assert_eq!(table.fates()[2], "ESME_ROK  [A no C]");
+}

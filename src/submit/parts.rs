@@ -10,6 +10,8 @@ use crate::esme::{Answer, Doubt};
 use crate::smpp::Status;
 use crate::smpp::frame::Header;
 
+use super::entry::accepted;
+
 /// What is known of a part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
@@ -123,7 +125,7 @@ impl Parts {
     /// The SMSC answered a part.
     pub fn answered(&mut self, index: usize, answer: &Answer, rejects: bool) {
         let end = match answer.status {
-            Status::ROK => End::Taken(String::from_utf8_lossy(&answer.message_id).into()),
+            _ if accepted(answer) => End::Taken(String::from_utf8_lossy(&answer.message_id).into()),
             status if rejects => End::Rejected(status),
             status => End::Later(status),
         };

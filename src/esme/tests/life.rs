@@ -157,6 +157,20 @@ async fn a_wrong_password_is_an_error_and_tried_again_slowly() {
 }
 
 #[tokio::test]
+async fn a_generic_nack_is_no_bind_whatever_its_status() {
+    let listener = Listener::new().await;
+    let esme = Esme::running(towards(&[&listener]), Lease::unlimited());
+    let mut smsc = listener.accepts().await;
+    let bind = smsc.expects(Command::BIND_TRANSCEIVER).await;
+    smsc.sends(empty(Command::GENERIC_NACK, Status::ROK, bind.sequence))
+        .await;
+    let State::Backoff { reason, .. } = esme.becomes("backoff").await else {
+        panic!()
+    };
+    assert!(reason.contains("refused the bind"), "{reason}");
+}
+
+#[tokio::test]
 async fn a_password_too_long_for_smpp_is_never_sent() {
     let listener = Listener::new().await;
     let password = "ninechars".to_owned().into();
