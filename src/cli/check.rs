@@ -12,7 +12,8 @@ use super::topics::State as Topics;
 use super::{Code, Failure, Source, runtime};
 use crate::config::{Binds, Config, Esme};
 use crate::esme::{Bind, Client, Inbound, Lease, Mode, Outcome, Responder, State, Token};
-use crate::kafka::cluster::cluster_id;
+use crate::kafka::cluster::{cluster_id, takes_metadata};
+use crate::kafka::progress::Limits;
 use crate::settings::Octets;
 use crate::smpp::Status;
 
@@ -23,7 +24,8 @@ Examples:
   kafka-smpp check --config connector.toml
   kafka-smpp check --config connector.toml --connect
 
-With --connect it asks Kafka for the topics, and binds and unbinds each ESME once for each kind of
+With --connect it asks Kafka for the topics and commits an offset in a group of its own
+(APPLICATION_ID.check) to see how much metadata the brokers take, and binds and unbinds each ESME once for each kind of
 session it has: where the account's binds are all in use, the SMSC refuses that one.")]
 pub(super) struct Args {
     #[command(flatten)]
@@ -102,7 +104,27 @@ fn kafka(config: &Config) -> Result<(), Failure> {
     line(format_args!("Kafka at {servers}: cluster {id}"))?;
     let topics = Topics::of(config)?;
     topics.print()?;
-    topics.verdict(config)
+    topics.verdict(config)?;
+    metadata(config)
+}
+
+/// Progress is committed as metadata of up to a certain length, which a cluster may not take.
+fn metadata(config: &Config) -> Result<(), Failure> {
+    let longest = Limits::default().metadata;
+    let mut client = config.kafka.client();
+    client.set("group.id", config.kafka.check_group());
+    let taken = takes_metadata(&client, &config.topics.responses, longest);
+    match taken.map_err(failed("an offset with metadata cannot be committed"))? {
+        true => Ok(line(format_args!(
+            "metadata of commits: {longest} characters are taken"
+        ))?),
+        false => Err(Failure::new(
+            Code::Unavailable,
+            format!(
+                "Kafka takes less than {longest} characters of metadata with an offset, and progress could not be committed while many records are unfinished: set offset.metadata.max.bytes of the brokers to 4096 (Kafka's default) or more"
+            ),
+        )),
+    }
 }
 
 fn smsc(esme: &Esme, mode: Mode) -> Result<(), Failure> {

@@ -256,6 +256,11 @@ impl Kafka {
         client
     }
 
+    /// The group in which `check --connect` commits an offset, to see what the brokers take.
+    pub fn check_group(&self) -> String {
+        format!("{}.check", self.application_id)
+    }
+
     /// The consumer group of submitting.
     pub fn submit_group(&self) -> String {
         format!("{}.submit", self.application_id)

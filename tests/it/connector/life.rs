@@ -1,12 +1,13 @@
 //! Starting and stopping.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal::SIGTERM;
 use serde_json::json;
 
 use super::{Deployment, PATIENCE};
-use crate::harness::{FakeSmsc, Reply, eventually};
+use crate::harness::{Broker, FakeSmsc, Reply, eventually, scratch};
 
 #[test]
 fn sigterm_waits_for_answers_commits_and_unbinds() {
@@ -128,4 +129,32 @@ fn another_host_is_tried_when_the_first_is_gone() {
     eventually("it binds again", PATIENCE, || {
         smsc.connections() > 1 && smsc.bound() == 1
     });
+}
+
+/// What `check --connect` says, and whether it is content.
+fn check(it: &Deployment) -> (String, bool) {
+    let dir = scratch("check");
+    let file = dir.join("connector.toml");
+    std::fs::write(&file, toml::to_string(&it.config).expect("TOML")).expect("a file");
+    let output = Command::new(env!("CARGO_BIN_EXE_kafka-smpp"))
+        .args(["check", "--connect", "--config"])
+        .arg(&file)
+        .output()
+        .expect("the program");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    (said, output.status.success())
+}
+
+#[test]
+fn check_says_whether_the_brokers_take_the_metadata_of_commits() {
+    let smsc = FakeSmsc::start();
+    let (said, content) = check(&Deployment::new(smsc.port(), 1));
+    assert!(said.contains("4000 characters are taken"), "{said}");
+    assert!(content, "{said}");
+
+    let broker = Broker::start_with("offset.metadata.max.bytes=1000\n");
+    let (said, content) = check(&Deployment::on(broker.kafka(), smsc.port(), 1));
+    assert!(said.contains("set offset.metadata.max.bytes"), "{said}");
+    assert!(!content);
 }

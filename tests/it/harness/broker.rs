@@ -28,7 +28,7 @@ pub fn kafka() -> Kafka {
         Ok(bootstrap) => (None, Kafka::at(bootstrap)),
         Err(_) => {
             // Nobody kills it, and on a busy machine it must not seem dead.
-            let broker = Broker::start(None, 60_000);
+            let broker = Broker::start(None, 60_000, "");
             let kafka = broker.kafka();
             (Some(broker), kafka)
         }
@@ -39,23 +39,28 @@ pub fn kafka() -> Kafka {
 impl Broker {
     /// Starts a broker for one test: to be killed, frozen or restarted.
     pub fn start_private() -> Broker {
-        Broker::start(None, 3000)
+        Broker::start(None, 3000, "")
     }
 
     /// As [`start_private`](Self::start_private), but clients are told to come through a
     /// proxy on this port.
     pub fn start_behind(proxy: u16) -> Broker {
-        Broker::start(Some(proxy), 3000)
+        Broker::start(Some(proxy), 3000, "")
     }
 
-    fn start(proxy: Option<u16>, session_millis: u32) -> Broker {
+    /// A broker for one test, with these properties besides.
+    pub fn start_with(properties: &str) -> Broker {
+        Broker::start(None, 3000, properties)
+    }
+
+    fn start(proxy: Option<u16>, session_millis: u32, more: &str) -> Broker {
         let jars = jars("kafka", "4.1.1");
         progress("starting a Kafka broker");
         let begun = Instant::now();
         let (dir, port) = (scratch("kafka"), free_port());
         std::fs::write(
             dir.join("server.properties"),
-            properties(&dir, port, proxy.unwrap_or(port), session_millis),
+            properties(&dir, port, proxy.unwrap_or(port), session_millis) + more,
         )
         .expect("a file");
         run(
