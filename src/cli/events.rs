@@ -1,5 +1,6 @@
 //! Events on the result topics: reading them, and saying them in a line.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::broker::{failed, partitions, reader, watermarks};
 use super::{Code, Failure};
@@ -88,13 +90,22 @@ impl Reader {
     fn event(&self, topic: &str, octets: &[u8]) -> Event {
         let codec = self.codecs.iter().find(|(name, _)| name == topic);
         let shown = codec.and_then(|(_, codec)| codec.shown(octets).ok());
-        let value = shown.unwrap_or(Value::Null);
+        let value = shown.or_else(|| fields(octets)).unwrap_or(Value::Null);
         let text = match std::str::from_utf8(octets) {
             Ok(text) if text.starts_with('{') => text.to_owned(),
             _ => value.to_string(),
         };
         Event { text, value }
     }
+}
+
+/// What can be read of a JSON object, field by field: extra_data may be nested deeper, or hold
+/// larger numbers, than readers take.
+fn fields(octets: &[u8]) -> Option<Value> {
+    let fields: BTreeMap<String, &RawValue> = serde_json::from_slice(octets).ok()?;
+    let read =
+        |(name, raw): (String, &RawValue)| Some((name, serde_json::from_str(raw.get()).ok()?));
+    Some(Value::Object(fields.into_iter().filter_map(read).collect()))
 }
 
 /// Lets an error pass that librdkafka gets over by itself.
@@ -269,6 +280,20 @@ mod tests {
             "type": "DeliveryReceipt", "correlated": false, "esme": "acme", "state": "DELIVERED"
         });
         assert_eq!(line(receipt), "receipt   acme DELIVERED (nobody's)");
+    }
+
+    #[test]
+    fn an_event_is_said_whatever_its_extra_data_is() {
+        for extra in [&*"[".repeat(300), "1e999999", r#""\ud800""#] {
+            let closing = "]".repeat(extra.matches('[').count());
+            let text = format!(
+                r#"{{"type":"SubmitSmResp","accepted":true,"log_id":"a","extra_data":{extra}{closing}}}"#
+            );
+            assert!(serde_json::from_str::<Value>(&text).is_err(), "{text}");
+            let value = fields(text.as_bytes()).unwrap();
+            assert_eq!(line(value), "accepted  a");
+        }
+        assert!(fields(b"{").is_none());
     }
 
     #[test]

@@ -25,7 +25,6 @@ mod texts;
 mod topics;
 mod version;
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -84,8 +83,33 @@ enum Command {
 struct Source {
     /// The configuration's file. Without it connector.toml in the working directory, if there
     /// is one; variables KAFKA_SMPP__... override what the file says
-    #[arg(short, long, value_name = "FILE", env = "KAFKA_SMPP_CONFIG")]
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        env = "KAFKA_SMPP_CONFIG",
+        global = true
+    )]
     config: Option<PathBuf>,
+}
+
+/// The environment, as far as it is text. One of ours that is not is an error, not left out.
+fn variables() -> Result<Vec<(String, String)>, Failure> {
+    let mut variables = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        let Ok(name) = name.into_string() else {
+            continue;
+        };
+        match value.into_string() {
+            Ok(value) => variables.push((name, value)),
+            Err(_) if name.starts_with("KAFKA_SMPP_") => {
+                let text = format!("{name}: its value is not UTF-8");
+                return Err(Failure::new(Code::Config, text));
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(variables)
 }
 
 impl Source {
@@ -96,10 +120,7 @@ impl Source {
             Some(file) => Some(file.as_path()),
             None => usual.is_file().then_some(usual),
         };
-        let text = |(name, value): (OsString, OsString)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        };
-        crate::config::load(file, std::env::vars_os().filter_map(text)).map_err(|error| {
+        crate::config::load(file, variables()?).map_err(|error| {
             let mut failure = Failure::from(error);
             if file.is_none() {
                 failure.text.push_str("\nNo file was read: name one with --config. `kafka-smpp config example` prints one to begin with.");

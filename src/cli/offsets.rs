@@ -165,7 +165,10 @@ fn state(offset: i64, line: &str, identity: &Identity<'_>, topic: &str, config: 
     }
     match metadata::decode(offset, line, identity) {
         Ok(restored) => {
-            let open = restored.progress.unfinished().count();
+            // As whoever takes over would see it: what is reserved, and what was lost before.
+            let mut progress = restored.progress;
+            progress.take_over();
+            let open = progress.doubtful();
             format!("{open} may be in flight, by {}", restored.writer)
         }
         Err(error) => format!("unreadable: {error}"),

@@ -56,7 +56,7 @@ pub struct Esme {
     pub binds: Binds,
     /// How many binds the account may have in the whole deployment; a pair counts as two. A
     /// topic whose partitions need more is refused.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 100_000))]
     pub max_binds: u32,
     /// How many requests of one bind may be without their response.
     #[schemars(range(min = 1, max = 10_000))]
@@ -167,7 +167,9 @@ impl Esme {
     /// binds does not depend on partitions.
     pub fn max_partitions(&self) -> Option<u32> {
         match self.binds {
-            Binds::PerPartition(n) => Some(self.max_binds / (n * self.sessions_per_bind()).max(1)),
+            Binds::PerPartition(n) => {
+                Some(self.max_binds / n.saturating_mul(self.sessions_per_bind()).max(1))
+            }
             Binds::PerInstance(_) => None,
         }
     }

@@ -250,3 +250,18 @@ fn the_memory_bound_grows_with_what_may_be_held() {
     let wider = MINIMAL.to_owned() + "window = 200\n";
     assert_eq!(sum(&wider) - sum(MINIMAL), 10 * 100 * 2048);
 }
+
+#[test]
+fn a_number_of_binds_that_no_smsc_gives_is_refused_and_overflows_nothing() {
+    for binds in [
+        "{ per_instance = 2147483648 }",
+        "{ per_partition = 2147483648 }",
+    ] {
+        let text = format!("{MINIMAL}bind = \"pair\"\nmax_binds = 4294967295\nbinds = {binds}\n");
+        let error = told(&text, &[]).join("\n");
+        assert!(
+            error.contains("max_binds = 4294967295: from 1 to 100000"),
+            "{error}"
+        );
+    }
+}

@@ -413,12 +413,21 @@ fn identity(check: &mut Check<'_>, esme: &Esme) {
     check.octets("service_type", &esme.service_type, 5);
 }
 
+/// More sessions than any SMSC gives to one account.
+const MOST_BINDS: u32 = 100_000;
+
 fn binds(check: &mut Check<'_>, esme: &Esme) {
     let (key, n) = match esme.binds {
         Binds::PerPartition(n) => ("binds.per_partition", n),
         Binds::PerInstance(n) => ("binds.per_instance", n),
     };
     check.must(n > 0, key, n, "at least 1");
+    check.must(
+        (1..=MOST_BINDS).contains(&esme.max_binds),
+        "max_binds",
+        esme.max_binds,
+        "from 1 to 100000",
+    );
     let sessions = n.saturating_mul(esme.sessions_per_bind());
     check.must(
         sessions <= esme.max_binds,
@@ -447,12 +456,13 @@ fn rates(check: &mut Check<'_>, esme: &Esme) {
         ("max_tps", esme.max_tps),
         ("max_tps_per_bind", esme.max_tps_per_bind),
     ] {
-        let good = rate.is_finite() && (0.0..=1e6).contains(&rate);
+        // Less than that would be nothing at all, divided among a few processes.
+        let good = rate == 0.0 || (0.01..=1e6).contains(&rate);
         check.must(
             good,
             key,
             rate,
-            "PDUs per second, up to 1000000; 0 for no limit",
+            "PDUs per second, from 0.01 to 1000000; 0 for no limit",
         );
     }
 }

@@ -79,7 +79,7 @@ fn check_binds(esme: &Esme, survey: &Survey, wrong: &mut Vec<String>) {
                 return;
             };
             let partitions = u32::try_from(*partitions).unwrap_or(0);
-            let binds = partitions * per_partition * sessions;
+            let binds = partitions.saturating_mul(per_partition.saturating_mul(sessions));
             if binds > esme.max_binds {
                 wrong.push(format!(
                     "esme {:?}: topic {topic} has {partitions} partitions, which means {binds} binds ({per_partition} for each partition, {sessions} session each); max_binds is {}. Raise max_binds if the SMSC allows it, use a topic with fewer partitions, or set binds = {{ per_instance = N }}",
@@ -88,12 +88,11 @@ fn check_binds(esme: &Esme, survey: &Survey, wrong: &mut Vec<String>) {
             }
         }
         Binds::PerInstance(count) => {
-            if count * sessions > esme.max_binds {
+            let binds = count.saturating_mul(sessions);
+            if binds > esme.max_binds {
                 wrong.push(format!(
-                    "esme {:?}: binds.per_instance = {count} means {} sessions in each process; max_binds is {}. Lower one or raise the other",
-                    esme.name,
-                    count * sessions,
-                    esme.max_binds
+                    "esme {:?}: binds.per_instance = {count} means {binds} sessions in each process; max_binds is {}. Lower one or raise the other",
+                    esme.name, esme.max_binds
                 ));
             }
         }
