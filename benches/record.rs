@@ -6,14 +6,18 @@
 #![allow(missing_docs, reason = "criterion's macros document nothing")]
 
 use std::hint::black_box;
+use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use jiff::Timestamp;
-use kafka_smpp::record::codec::Codec;
+use kafka_smpp::record::avro;
+use kafka_smpp::record::codec::{Codec, Number};
 use kafka_smpp::record::event::{About, Details, SubmitSmResp};
 use kafka_smpp::record::format::Format;
 use kafka_smpp::record::json;
 use kafka_smpp::record::keys::Position;
+use kafka_smpp::record::kind::Kind;
+use kafka_smpp::record::writers::{Answer, Writer, Writers};
 use kafka_smpp::submit::message::{Defaults, prepare};
 
 /// 160 characters, with what a campaign usually says of a message.
@@ -24,6 +28,34 @@ const CYRILLIC: &str = r#"{"log_id":"campaign-17/000123457","source":"ACME","des
 
 /// What aiosmpplib writes: every field, most of them with their default.
 const AIOSMPPLIB: &str = include_str!("../examples/records/aiosmpplib.json");
+
+const FORMATS: [Format; 4] = [
+    Format::Json,
+    Format::JsonSchema,
+    Format::AvroSingleObject,
+    Format::Avro,
+];
+
+/// A codec; of a format with a registry, as it is when the schema of `kind` has come.
+fn codec(format: Format, kind: Kind) -> Codec {
+    if !format.is_registered() {
+        return Codec::new(format);
+    }
+    let (writers, text) = (Arc::new(Writers::default()), kind.schema_text());
+    let writer = match format {
+        Format::JsonSchema => Ok(Writer::Json),
+        _ => avro::writer(text, &[]),
+    };
+    if let Ok(writer) = writer {
+        writers.learn(1, Answer::Schema(writer, text.into()));
+    }
+    let number = Number {
+        kind,
+        id: 1,
+        branch: None,
+    };
+    Codec::registered(format, vec![number], writers)
+}
 
 fn records(criterion: &mut Criterion) {
     let now = Timestamp::now();
@@ -52,10 +84,13 @@ fn records(criterion: &mut Criterion) {
                 prepare(&record, &defaults, &position, now).ok()
             });
         });
-        let avro = Codec::new(Format::AvroSingleObject);
-        if let Ok(value) = avro.from_json(text.as_bytes()) {
-            group.bench_function("read from Avro", |bencher| {
-                bencher.iter(|| avro.submit_sm(black_box(&value)).is_ok());
+        for format in FORMATS {
+            let codec = codec(format, Kind::SubmitSm);
+            let Ok(value) = codec.from_json(text.as_bytes()) else {
+                continue;
+            };
+            group.bench_function(format!("read {}", format.name()), |bencher| {
+                bencher.iter(|| codec.outbound(black_box(&value)).is_ok());
             });
         }
         group.finish();
@@ -100,13 +135,12 @@ fn events(criterion: &mut Criterion) {
     };
     let mut group = criterion.benchmark_group("event");
     group.throughput(Throughput::Elements(1));
-    group.bench_function("response", |bencher| {
-        bencher.iter(|| json::to_vec(black_box(&event)));
-    });
-    let avro = Codec::new(Format::AvroSingleObject);
-    group.bench_function("response in Avro", |bencher| {
-        bencher.iter(|| avro.write(black_box(&event)));
-    });
+    for format in FORMATS {
+        let codec = codec(format, Kind::SubmitSmResp);
+        group.bench_function(format!("write {}", format.name()), |bencher| {
+            bencher.iter(|| codec.write(black_box(&event)));
+        });
+    }
     group.finish();
 }
 

@@ -12,7 +12,6 @@ use super::format::Format;
 use super::json::{self, Invalid};
 use super::kind::{Kind, Record};
 use super::outbound::Outbound;
-use super::submit_sm::SubmitSm;
 use super::writers::{Known, Writer, Writers};
 
 /// How the values of one topic are written and read. Cheap to clone.
@@ -24,9 +23,19 @@ pub struct Codec {
 
 #[derive(Default)]
 struct Shared {
-    /// The number of each kind's schema in the registry.
-    numbers: Vec<(Kind, u32)>,
+    numbers: Vec<Number>,
     writers: Arc<Writers>,
+}
+
+/// What a registry calls the schema of a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Number {
+    /// Which kind.
+    pub kind: Kind,
+    /// The schema's number.
+    pub id: u32,
+    /// The kind's place in it, if it is the Avro union of several.
+    pub branch: Option<u8>,
 }
 
 impl fmt::Debug for Codec {
@@ -88,14 +97,15 @@ enum Body<'a> {
 }
 
 enum PlanRef {
-    Registered(Arc<Plan>),
+    /// Of the schema with this number.
+    Registered(u32, Arc<Plan>),
     Published(&'static Plan),
 }
 
 impl PlanRef {
     fn get(&self) -> &Plan {
         match self {
-            PlanRef::Registered(plan) => plan,
+            PlanRef::Registered(_, plan) => plan,
             PlanRef::Published(plan) => plan,
         }
     }
@@ -111,7 +121,7 @@ impl Codec {
     }
 
     /// The codec of a format with a registry, which has these numbers for what is written.
-    pub fn registered(format: Format, numbers: Vec<(Kind, u32)>, writers: Arc<Writers>) -> Self {
+    pub fn registered(format: Format, numbers: Vec<Number>, writers: Arc<Writers>) -> Self {
         Codec {
             format,
             shared: Arc::new(Shared { numbers, writers }),
@@ -146,20 +156,23 @@ impl Codec {
         })
     }
 
-    /// A message to be sent, written in JSON, as the topic has it.
+    /// A record of an outbound topic, written in JSON, as the topic has it.
     ///
     /// # Errors
     ///
-    /// When it is no message in JSON.
+    /// When it is no such record in JSON.
     pub fn from_json(&self, text: &[u8]) -> Result<Vec<u8>, Invalid> {
         let wrong = |error: Unwritable| Invalid::because(error.to_string());
-        let mut octets = self.prefix(Kind::SubmitSm).map_err(wrong)?;
+        if self.format == Format::Json {
+            return Ok(text.to_vec());
+        }
+        let record = json::outbound(text)?;
+        let mut octets = self.prefix(record.operation.kind()).map_err(wrong)?;
         match self.format {
-            Format::Avro | Format::AvroSingleObject => {
-                let record = json::submit_sm(text)?;
-                octets.extend(avro::submit_sm_datum(&record).map_err(wrong)?);
-            }
             Format::Json | Format::JsonSchema => octets.extend(text),
+            Format::Avro | Format::AvroSingleObject => {
+                octets.extend(avro::outbound_datum(&record).map_err(wrong)?);
+            }
         }
         Ok(octets)
     }
@@ -179,10 +192,18 @@ impl Codec {
                 octets.extend(ours.fingerprint);
             }
             Format::Avro | Format::JsonSchema => {
-                let number = self.shared.numbers.iter().find(|(k, _)| *k == kind);
-                let number = number.ok_or_else(|| unwritable("its schema is not registered"))?;
+                let number = self.shared.numbers.iter().find(|n| n.kind == kind);
+                let number = number
+                    .ok_or_else(|| unwritable("no schema of it is registered for the topic"))?;
                 octets.push(0);
-                octets.extend(number.1.to_be_bytes());
+                octets.extend(number.id.to_be_bytes());
+                // A branch of a union is written like a long: zigzag.
+                octets.extend(
+                    number
+                        .branch
+                        .filter(|_| self.format == Format::Avro)
+                        .map(|b| b << 1),
+                );
             }
         }
         Ok(octets)
@@ -193,23 +214,20 @@ impl Codec {
     /// # Errors
     ///
     /// When it cannot be read, or not yet.
-    pub fn submit_sm<'a>(&self, octets: &'a [u8]) -> Result<SubmitSm<'a>, Unread> {
-        Ok(match self.body(octets)? {
-            Body::Json(text) => json::submit_sm(text)?,
-            Body::Avro(_, plan, datum) => avro::submit_sm(plan.get(), datum)?,
-        })
-    }
-
-    /// Reads a record of an outbound topic that may be any operation.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be read, or not yet.
     pub fn outbound<'a>(&self, octets: &'a [u8]) -> Result<Outbound<'a>, Unread> {
-        Ok(match self.body(octets)? {
-            Body::Json(text) => json::outbound(text)?,
-            Body::Avro(_, plan, datum) => avro::submit_sm(plan.get(), datum)?.into(),
-        })
+        match self.body(octets)? {
+            Body::Json(text) => Ok(json::outbound(text)?),
+            Body::Avro(kind, plan, datum) => {
+                let read = match kind.operation() {
+                    Some(operation) => avro::outbound(operation, plan.get(), datum),
+                    None => Err(Invalid::because(format!(
+                        "a {} is not what an outbound topic takes",
+                        kind.name()
+                    ))),
+                };
+                read.map_err(|invalid| self.blame(&plan, datum, invalid))
+            }
+        }
     }
 
     /// Reads a record of an internal topic.
@@ -221,14 +239,14 @@ impl Codec {
         match self.body(octets)? {
             Body::Json(text) => Ok(json::read(text)?),
             Body::Avro(kind, plan, datum) if kind == T::KIND => avro::record(plan.get(), datum)
-                .map_err(|error| Invalid::because(error.to_string()).into()),
-            Body::Avro(kind, ..) => {
+                .map_err(|error| self.blame(&plan, datum, Invalid::because(error.to_string()))),
+            Body::Avro(kind, plan, datum) => {
                 let text = format!(
                     "a {} stands where a {} belongs",
                     kind.name(),
                     T::KIND.name()
                 );
-                Err(Invalid::because(text).into())
+                Err(self.blame(&plan, datum, Invalid::because(text)))
             }
         }
     }
@@ -242,8 +260,22 @@ impl Codec {
         match self.body(octets)? {
             Body::Json(text) => Ok(json::read(text)?),
             Body::Avro(_, plan, datum) => avro::shown(plan.get(), datum)
-                .map_err(|error| Invalid::because(error.to_string()).into()),
+                .map_err(|error| self.blame(&plan, datum, Invalid::because(error.to_string()))),
         }
+    }
+
+    /// Whether a record that cannot be read is wrong, or the schema that the registry gave for
+    /// it: if its octets are not even what that schema says, it is asked for once more.
+    fn blame(&self, plan: &PlanRef, datum: &[u8], invalid: Invalid) -> Unread {
+        if let PlanRef::Registered(id, plan) = plan
+            && !avro::Datum::new(plan, datum, avro::Octets::Raw).fits()
+            && self.shared.writers.doubt(*id)
+        {
+            return Unread::Wait(format!(
+                "its octets are not what schema {id} says; the schema registry is asked for that once more"
+            ));
+        }
+        invalid.into()
     }
 
     /// Takes off what stands before a value, and looks up what it says.
@@ -280,6 +312,7 @@ impl Codec {
         };
         let id = u32::from_be_bytes(*id);
         match self.shared.writers.get(id) {
+            Known::Here(writer) => Codec::by(&writer, id, body),
             Known::Wanted => Err(Unread::Wait(format!(
                 "schema {id} is not known yet; the schema registry is asked for it"
             ))),
@@ -287,12 +320,30 @@ impl Codec {
                 let text = format!("the schema registry has no schema {id}");
                 Err(Invalid::because(text).into())
             }
-            Known::Here(Writer::Wrong(why)) => {
+        }
+    }
+
+    /// The body of a value that was written with schema `id`.
+    fn by<'a>(writer: &Writer, id: u32, body: &'a [u8]) -> Result<Body<'a>, Unread> {
+        match writer {
+            Writer::Json => Ok(Body::Json(body)),
+            Writer::Avro(kind, plan) => Ok(Body::Avro(
+                *kind,
+                PlanRef::Registered(id, plan.clone()),
+                body,
+            )),
+            Writer::Wrong(why) => {
                 Err(Invalid::because(format!("its schema, {id}, does not fit: {why}")).into())
             }
-            Known::Here(Writer::Json) => Ok(Body::Json(body)),
-            Known::Here(Writer::Avro(kind, plan)) => {
-                Ok(Body::Avro(kind, PlanRef::Registered(plan), body))
+            Writer::Union(branches) => {
+                let found = avro::branch(body);
+                let found = found.and_then(|(n, datum)| Some((branches.get(n)?, datum)));
+                let (writer, datum) = found.ok_or_else(|| {
+                    Invalid::because(format!(
+                        "its schema, {id}, is a union without such a branch"
+                    ))
+                })?;
+                Codec::by(writer, id, datum)
             }
         }
     }
@@ -319,87 +370,4 @@ impl Codec {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::internal::Owner;
-    use super::*;
-
-    fn owner() -> Owner {
-        Owner {
-            nonce: "n".into(),
-            writer: "w".into(),
-        }
-    }
-
-    fn registered() -> (Codec, Arc<Writers>) {
-        let writers = Arc::new(Writers::default());
-        let numbers = vec![(Kind::Owner, 7)];
-        let codec = Codec::registered(Format::Avro, numbers, writers.clone());
-        (codec, writers)
-    }
-
-    #[test]
-    fn every_format_reads_what_it_writes() {
-        let (avro, writers) = registered();
-        let schema = Kind::Owner.ours().unwrap().schema;
-        let plan = Arc::new(Plan::new(schema, schema).unwrap());
-        writers.learn(7, Some(Writer::Avro(Kind::Owner, plan)));
-        writers.learn(8, Some(Writer::Json));
-        let json = Codec::registered(Format::JsonSchema, vec![(Kind::Owner, 8)], writers);
-        for codec in [
-            Codec::default(),
-            Codec::new(Format::AvroSingleObject),
-            avro,
-            json,
-        ] {
-            let octets = codec.write(&owner()).unwrap();
-            assert_eq!(codec.read::<Owner>(&octets).unwrap(), owner(), "{codec:?}");
-            assert_eq!(codec.shown(&octets).unwrap()["nonce"], "n");
-            assert_eq!(
-                &*codec.kept(&octets, &owner()),
-                br#"{"nonce":"n","writer":"w"}"#
-            );
-        }
-    }
-
-    #[test]
-    fn a_schema_that_is_not_here_is_waited_for_and_an_unknown_one_is_not() {
-        let (codec, writers) = registered();
-        let octets = codec.write(&owner()).unwrap();
-        assert_eq!(octets[..5], [0, 0, 0, 0, 7]);
-        assert!(matches!(codec.read::<Owner>(&octets), Err(Unread::Wait(_))));
-        writers.learn(7, None);
-        assert!(matches!(
-            codec.read::<Owner>(&octets),
-            Err(Unread::Invalid(_))
-        ));
-    }
-
-    #[test]
-    fn what_is_no_record_of_its_format_says_what_it_lacks() {
-        let (avro, _) = registered();
-        let single = Codec::new(Format::AvroSingleObject);
-        for (codec, octets, said) in [
-            (&avro, &b"{}"[..], "octet 0"),
-            (&avro, &[0, 0, 0], "ends within"),
-            (&avro, &[], "octet 0"),
-            (&single, &[0xC3, 1, 2], "C3 01"),
-            (
-                &single,
-                &[0xC3, 1, 0, 0, 0, 0, 0, 0, 0, 0x2a],
-                "2a00000000000000",
-            ),
-        ] {
-            let error = codec.submit_sm(octets).unwrap_err().to_string();
-            assert!(error.contains(said), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_message_from_the_command_line_is_written_in_any_format() {
-        let json = br#"{"destination":"4179","short_message":"hi"}"#;
-        let codec = Codec::new(Format::AvroSingleObject);
-        let octets = codec.from_json(json).unwrap();
-        assert_eq!(codec.submit_sm(&octets).unwrap().destination.number, "4179");
-        assert_eq!(Codec::default().from_json(json).unwrap(), json);
-    }
-}
+mod tests;

@@ -10,11 +10,9 @@ pub enum Format {
     /// Plain JSON.
     #[default]
     Json,
-    /// JSON behind the number of its schema in a Schema Registry (Confluent's wire format).
-    #[serde(skip)]
+    /// JSON behind the number of its schema in a schema registry (Confluent's wire format).
     JsonSchema,
-    /// Avro behind the number of its schema in a Schema Registry (Confluent's wire format).
-    #[serde(skip)]
+    /// Avro behind the number of its schema in a schema registry (Confluent's wire format).
     Avro,
     /// Avro behind the fingerprint of its schema (Avro's single-object encoding): no registry,
     /// but only schemas of this connector, in any version up to this one.
@@ -22,7 +20,17 @@ pub enum Format {
 }
 
 impl Format {
-    /// Whether it needs a Schema Registry.
+    /// Its name in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Format::Json => "json",
+            Format::JsonSchema => "json_schema",
+            Format::Avro => "avro",
+            Format::AvroSingleObject => "avro_single_object",
+        }
+    }
+
+    /// Whether it needs a schema registry.
     pub const fn is_registered(self) -> bool {
         matches!(self, Format::Avro | Format::JsonSchema)
     }

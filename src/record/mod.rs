@@ -9,6 +9,7 @@
 //! - [`internal`], [`keys`]: the two internal topics;
 //! - [`kind`]: the kinds of records there are;
 //! - [`codec`]: the seam to their [`format`]s, [`json`] and [`avro`];
+//! - [`json_schema`]: what records look like in JSON, as schemas;
 //! - [`writers`]: the schemas of those who write with a registry.
 
 pub mod avro;
@@ -20,6 +21,7 @@ pub mod format;
 pub mod inbound;
 pub mod internal;
 pub mod json;
+pub mod json_schema;
 pub mod keys;
 pub mod kind;
 pub mod message;

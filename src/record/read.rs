@@ -193,7 +193,9 @@ impl<'de> Reading<'de> {
             Field::ShortMessage => record.short_message = map.next_value()?,
             Field::MessagePayload => record.message_payload = map.next_value()?,
             Field::Source => record.source = map.next_value()?,
-            Field::Destination => record.destination = map.next_value()?,
+            Field::Destination => {
+                record.destination = map.next_value::<Option<_>>()?.unwrap_or_default();
+            }
             Field::ServiceType => record.service_type = text(map)?,
             Field::EsmClass => record.esm_class = octet(map)?,
             Field::ProtocolId => record.protocol_id = octet(map)?,
@@ -280,9 +282,9 @@ fn exactly<'de, A: MapAccess<'de>>(map: &mut A, wanted: &str) -> Result<(), A::E
 
 #[cfg(test)]
 impl Reader<'_> {
-    /// Every name that a field of a SubmitSm may have.
-    pub fn names() -> Vec<&'static str> {
-        Field::names_of(Operation::SubmitSm)
+    /// Every name that a field of such a record may have.
+    pub fn names(operation: Operation) -> Vec<&'static str> {
+        Field::names_of(operation)
     }
 
     /// Every name that a field of any record may have.

@@ -3,18 +3,24 @@
 //! A reader asks here and never waits. What is not here yet is noted as wanted; whoever talks
 //! to the registry finds it there, and brings it. A registry's failure is never kept, only
 //! what it said.
+//!
+//! Bad news ends records, so it is not believed at once: that a number is unknown, that its
+//! schema fits nothing, or a schema by which a record cannot be read, is asked for a second
+//! time. Only if the registry says the same again it counts; and it counts for a while, because
+//! registries are repaired.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::Notify;
 
 use super::avro::Plan;
 use super::kind::Kind;
 
-/// For how long it is believed that the registry does not know a number.
-const UNKNOWN: Duration = Duration::from_secs(60);
+/// For how long bad news is believed.
+const BELIEVED: Duration = Duration::from_secs(60);
 
 /// How many schemas are kept; beyond that the registry is in the hands of somebody strange.
 const MOST: usize = 10_000;
@@ -24,10 +30,18 @@ const MOST: usize = 10_000;
 pub enum Writer {
     /// Avro, read as this kind by this plan.
     Avro(Kind, Arc<Plan>),
+    /// Avro that may be several kinds: the number of the branch stands before the datum.
+    Union(Arc<[Writer]>),
     /// JSON.
     Json,
     /// It cannot be read as anything of ours, and why.
     Wrong(Arc<str>),
+}
+
+impl Writer {
+    fn is_wrong(&self) -> bool {
+        matches!(self, Writer::Wrong(_))
+    }
 }
 
 /// What is known of a number.
@@ -41,10 +55,45 @@ pub enum Known {
     Unknown,
 }
 
+/// What the registry said of a number.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// A schema, and its text, by which two answers are compared.
+    Schema(Writer, Arc<str>),
+    /// There is none.
+    Nothing,
+}
+
+impl Answer {
+    fn is_bad(&self) -> bool {
+        match self {
+            Answer::Nothing => true,
+            Answer::Schema(writer, _) => writer.is_wrong(),
+        }
+    }
+
+    fn says_the_same(&self, other: &Answer) -> bool {
+        match (self, other) {
+            (Answer::Nothing, Answer::Nothing) => true,
+            (Answer::Schema(_, this), Answer::Schema(_, that)) => this == that,
+            _ => false,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Entry {
-    writer: Option<Writer>,
-    until: Option<Instant>,
+    answer: Answer,
+    /// When it was last given.
+    at: Instant,
+    /// Whether it was given twice.
+    confirmed: bool,
+}
+
+impl Entry {
+    fn is_known(&self) -> bool {
+        !self.answer.is_bad() || (self.confirmed && self.at.elapsed() < BELIEVED)
+    }
 }
 
 /// See the [module](self). Shared by all codecs of a process.
@@ -52,40 +101,68 @@ struct Entry {
 pub struct Writers {
     known: RwLock<HashMap<u32, Entry>>,
     wanted: Mutex<Vec<u32>>,
-    waker: Mutex<Option<std::thread::Thread>>,
+    news: Notify,
 }
 
 impl Writers {
     /// What is known of schema `id`; from now on it is wanted if that is nothing.
     pub fn get(&self, id: u32) -> Known {
         if let Some(entry) = self.known.read().get(&id)
-            && entry.until.is_none_or(|until| Instant::now() < until)
+            && entry.is_known()
         {
-            return match &entry.writer {
-                Some(writer) => Known::Here(writer.clone()),
-                None => Known::Unknown,
+            return match &entry.answer {
+                Answer::Schema(writer, _) => Known::Here(writer.clone()),
+                Answer::Nothing => Known::Unknown,
             };
         }
-        let mut wanted = self.wanted.lock();
-        if !wanted.contains(&id) && wanted.len() < MOST {
-            wanted.push(id);
-            if let Some(thread) = &*self.waker.lock() {
-                thread.unpark();
-            }
-        }
+        self.want(id);
         Known::Wanted
     }
 
-    /// Keeps what the registry said of a schema; `None`: that there is no such schema.
-    pub fn learn(&self, id: u32, writer: Option<Writer>) {
-        let until = writer.is_none().then(|| Instant::now() + UNKNOWN);
-        let mut known = self.known.write();
-        if known.len() >= MOST {
-            known.retain(|_, entry| entry.until.is_none());
+    /// Whether schema `id`, by which a record cannot be read, may not be what the registry has
+    /// for it: it was given only once. From now on it is wanted then.
+    pub fn doubt(&self, id: u32) -> bool {
+        let known = self.known.read().get(&id).is_some_and(|e| e.confirmed);
+        if !known {
+            self.want(id);
         }
-        known.insert(id, Entry { writer, until });
+        !known
+    }
+
+    fn want(&self, id: u32) {
+        let mut wanted = self.wanted.lock();
+        if !wanted.contains(&id) && wanted.len() < MOST {
+            wanted.push(id);
+            self.news.notify_one();
+        }
+    }
+
+    /// Keeps what the registry said of a schema. While that is bad news for the first time, it
+    /// stays wanted.
+    pub fn learn(&self, id: u32, answer: Answer) {
+        let mut known = self.known.write();
+        let before = known.get(&id);
+        let confirmed = before.is_some_and(|entry| entry.answer.says_the_same(&answer));
+        let entry = Entry {
+            answer,
+            at: Instant::now(),
+            confirmed,
+        };
+        let settled = entry.is_known();
+        if known.len() >= MOST {
+            known.retain(|_, entry| !entry.answer.is_bad());
+            let any = known.keys().next().copied();
+            if known.len() >= MOST
+                && let Some(any) = any
+            {
+                known.remove(&any);
+            }
+        }
+        known.insert(id, entry);
         drop(known);
-        self.wanted.lock().retain(|wanted| *wanted != id);
+        if settled {
+            self.wanted.lock().retain(|wanted| *wanted != id);
+        }
     }
 
     /// The numbers that are wanted now.
@@ -93,9 +170,9 @@ impl Writers {
         self.wanted.lock().clone()
     }
 
-    /// Wakes this thread whenever something is wanted.
-    pub fn wake_me(&self) {
-        *self.waker.lock() = Some(std::thread::current());
+    /// Returns when something else is wanted than before.
+    pub async fn changed(&self) {
+        self.news.notified().await;
     }
 }
 
@@ -103,25 +180,75 @@ impl Writers {
 mod tests {
     use super::*;
 
+    fn json(text: &str) -> Answer {
+        Answer::Schema(Writer::Json, text.into())
+    }
+
+    fn wrong(text: &str) -> Answer {
+        Answer::Schema(Writer::Wrong("no".into()), text.into())
+    }
+
     #[test]
     fn what_is_not_here_is_wanted_once_and_kept_when_it_comes() {
         let writers = Writers::default();
         assert!(matches!(writers.get(7), Known::Wanted));
         assert!(matches!(writers.get(7), Known::Wanted));
         assert_eq!(writers.wanted(), [7]);
-        writers.learn(7, Some(Writer::Json));
+        writers.learn(7, json("{}"));
         assert!(matches!(writers.get(7), Known::Here(Writer::Json)));
         assert_eq!(writers.wanted(), [0u32; 0]);
     }
 
     #[test]
-    fn that_a_schema_is_unknown_is_believed_for_a_while_only() {
-        let writers = Writers::default();
-        writers.learn(7, None);
-        assert!(matches!(writers.get(7), Known::Unknown));
-        if let Some(entry) = writers.known.write().get_mut(&7) {
-            entry.until = Some(Instant::now());
+    fn bad_news_is_believed_when_it_comes_twice_and_for_a_while() {
+        for bad in [Answer::Nothing, wrong("{}")] {
+            let writers = Writers::default();
+            assert!(matches!(writers.get(7), Known::Wanted));
+            writers.learn(7, bad.clone());
+            assert!(matches!(writers.get(7), Known::Wanted));
+            assert_eq!(writers.wanted(), [7], "it is asked for again");
+            writers.learn(7, bad);
+            assert!(!matches!(writers.get(7), Known::Wanted));
+            assert_eq!(writers.wanted(), [0u32; 0]);
+            let long_ago = Instant::now().checked_sub(BELIEVED).unwrap();
+            if let Some(entry) = writers.known.write().get_mut(&7) {
+                entry.at = long_ago;
+            }
+            assert!(matches!(writers.get(7), Known::Wanted));
         }
-        assert!(matches!(writers.get(7), Known::Wanted));
+    }
+
+    #[test]
+    fn a_registry_that_gave_a_wrong_schema_once_does_not_spoil_anything() {
+        let writers = Writers::default();
+        for mistake in [Answer::Nothing, wrong("a")] {
+            writers.learn(7, mistake);
+            assert!(matches!(writers.get(7), Known::Wanted));
+            writers.learn(7, json("b"));
+            assert!(matches!(writers.get(7), Known::Here(Writer::Json)));
+        }
+    }
+
+    #[test]
+    fn a_schema_that_reads_nothing_is_doubted_until_it_came_twice() {
+        let writers = Writers::default();
+        writers.learn(7, json("a"));
+        assert!(writers.doubt(7));
+        assert_eq!(writers.wanted(), [7]);
+        assert!(matches!(writers.get(7), Known::Here(_)), "for others");
+        writers.learn(7, json("b"));
+        assert!(writers.doubt(7), "it is another");
+        writers.learn(7, json("b"));
+        assert!(!writers.doubt(7));
+        assert_eq!(writers.wanted(), [0u32; 0]);
+    }
+
+    #[test]
+    fn strange_numbers_do_not_fill_the_memory() {
+        let writers = Writers::default();
+        for id in 0..=u32::try_from(MOST).unwrap() {
+            writers.learn(id, json("{}"));
+        }
+        assert_eq!(writers.known.read().len(), MOST);
     }
 }

@@ -2,27 +2,31 @@
 //! them and writes our structs. What others wrote is read by a [`Plan`], made once for each of
 //! their schemas.
 
+mod history;
 mod ours;
+mod outbound;
 mod plan;
 mod read;
-mod submit_sm;
 #[cfg(test)]
 mod tests;
+mod theirs;
 
 use std::cell::RefCell;
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-pub use ours::{HISTORY, MARKER, Ours, Published, fingerprint, published};
+pub use history::{HISTORY, Published, Version, published};
+pub use ours::{MARKER, Ours, fingerprint};
+pub use outbound::datum as outbound_datum;
 pub use plan::{Incompatible, Plan};
-pub use read::{Datum, Error, Octets};
-pub use submit_sm::datum as submit_sm_datum;
+pub use read::{Datum, Error, Octets, branch};
+pub use theirs::{NoSchema, writer};
 
 use super::codec::Unwritable;
 use super::json::Invalid;
 use super::kind::{Kind, Record};
-use super::submit_sm::SubmitSm;
+use super::outbound::{Operation, Outbound};
 
 /// Appends a record of ours.
 ///
@@ -40,24 +44,28 @@ pub fn write<T: Record>(record: &T, to: &mut Vec<u8>) -> Result<(), Unwritable> 
     written.map(drop).map_err(|e| unwritable(e.to_string()))
 }
 
-/// Reads a message to be sent.
+/// Reads a record of an outbound topic.
 ///
 /// # Errors
 ///
 /// When a field is not what SMPP or the plan says.
-pub fn submit_sm<'a>(plan: &Plan, datum: &'a [u8]) -> Result<SubmitSm<'a>, Invalid> {
+pub fn outbound<'a>(
+    operation: Operation,
+    plan: &Plan,
+    datum: &'a [u8],
+) -> Result<Outbound<'a>, Invalid> {
     let field = RefCell::new(None);
     let seed = super::read::Reader {
-        operation: super::outbound::Operation::SubmitSm,
+        operation,
         field: &field,
         avro: true,
     };
     let read = Datum::new(plan, datum, Octets::Raw).read(seed);
-    read.map(|record| record.sm).map_err(|error| {
+    read.map_err(|error| {
         let field = field.take();
         let text = match &field {
             Some(field) => format!("{field}: {error}"),
-            None => format!("not a SubmitSm in Avro: {error}"),
+            None => format!("not a {} in Avro: {error}", operation.name()),
         };
         let (log_id, extra_data) = identity(plan, datum);
         Invalid {

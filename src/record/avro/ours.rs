@@ -1,4 +1,4 @@
-//! Our own schemas, from `schemas/`: the newest of each kind, and all that were ever published.
+//! Our own schemas, from `schemas/`: the newest of each kind.
 
 use std::sync::LazyLock;
 
@@ -7,7 +7,6 @@ use apache_avro::rabin::Rabin;
 use apache_avro::writer::datum::GenericDatumWriter;
 
 use super::super::kind::Kind;
-use super::plan::Plan;
 
 /// The octets before every datum in the single-object encoding (Avro 1.12).
 pub const MARKER: [u8; 2] = [0xC3, 0x01];
@@ -28,6 +27,14 @@ impl Kind {
     pub const fn schema_text(self) -> &'static str {
         match self {
             Kind::SubmitSm => include_str!("../../../schemas/SubmitSm.avsc"),
+            Kind::SubmitMulti => include_str!("../../../schemas/SubmitMulti.avsc"),
+            Kind::DataSm => include_str!("../../../schemas/DataSm.avsc"),
+            Kind::QuerySm => include_str!("../../../schemas/QuerySm.avsc"),
+            Kind::CancelSm => include_str!("../../../schemas/CancelSm.avsc"),
+            Kind::ReplaceSm => include_str!("../../../schemas/ReplaceSm.avsc"),
+            Kind::BroadcastSm => include_str!("../../../schemas/BroadcastSm.avsc"),
+            Kind::QueryBroadcastSm => include_str!("../../../schemas/QueryBroadcastSm.avsc"),
+            Kind::CancelBroadcastSm => include_str!("../../../schemas/CancelBroadcastSm.avsc"),
             Kind::SubmitSmResp => include_str!("../../../schemas/SubmitSmResp.avsc"),
             Kind::SendError => include_str!("../../../schemas/SendError.avsc"),
             Kind::DeliveryReceipt => include_str!("../../../schemas/DeliveryReceipt.avsc"),
@@ -72,34 +79,3 @@ fn parse(kind: Kind) -> Option<Ours> {
 pub fn fingerprint(schema: &Schema) -> Option<[u8; 8]> {
     schema.fingerprint::<Rabin>().bytes.try_into().ok()
 }
-
-/// A schema that was published once, and how its data are read as what the kind is now.
-pub struct Published {
-    /// Which kind.
-    pub kind: Kind,
-    /// Its fingerprint.
-    pub fingerprint: [u8; 8],
-    /// How it is read.
-    pub plan: Plan,
-}
-
-/// Every schema that was published, by this version and those before it.
-pub fn published() -> &'static [Published] {
-    static ALL: LazyLock<Vec<Published>> = LazyLock::new(|| {
-        let newest = Kind::ALL.iter().map(|kind| (*kind, kind.schema_text()));
-        let all = newest.chain(HISTORY.iter().copied());
-        all.filter_map(|(kind, text)| {
-            let schema = Schema::parse_str(text).ok()?;
-            Some(Published {
-                kind,
-                fingerprint: fingerprint(&schema)?,
-                plan: Plan::new(&schema, kind.ours()?.schema).ok()?,
-            })
-        })
-        .collect()
-    });
-    &ALL
-}
-
-/// The schemas in `schemas/history/`.
-pub const HISTORY: &[(Kind, &str)] = &[];

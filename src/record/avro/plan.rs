@@ -61,7 +61,20 @@ impl Plan {
     ///
     /// When no datum of `writer` could ever be read so.
     pub fn new(writer: &Schema, reader: &Schema) -> Result<Plan, Incompatible> {
-        Compiler::run(writer, Some(reader))
+        Compiler::run(writer, &[], Some(reader))
+    }
+
+    /// As [`new`](Plan::new), where `writer` refers to types that `others` define.
+    ///
+    /// # Errors
+    ///
+    /// When no datum of `writer` could ever be read so.
+    pub fn with_others(
+        writer: &Schema,
+        others: &[Schema],
+        reader: &Schema,
+    ) -> Result<Plan, Incompatible> {
+        Compiler::run(writer, others, Some(reader))
     }
 
     /// Reads data of `writer` as they are.
@@ -70,7 +83,7 @@ impl Plan {
     ///
     /// When the schema is not whole.
     pub fn as_written(writer: &Schema) -> Result<Plan, Incompatible> {
-        Compiler::run(writer, None)
+        Compiler::run(writer, &[], None)
     }
 }
 
@@ -86,14 +99,20 @@ struct Compiler<'s> {
 }
 
 impl<'s> Compiler<'s> {
-    fn run(writer: &'s Schema, reader: Option<&'s Schema>) -> Result<Plan, Incompatible> {
+    fn run(
+        writer: &'s Schema,
+        others: &'s [Schema],
+        reader: Option<&'s Schema>,
+    ) -> Result<Plan, Incompatible> {
         let mut compiler = Compiler {
             writers: Names::new(),
             readers: Names::new(),
             nodes: Vec::new(),
             done: HashMap::new(),
         };
-        collect(writer, &mut compiler.writers);
+        for schema in others.iter().chain([writer]) {
+            collect(schema, &mut compiler.writers);
+        }
         if let Some(reader) = reader {
             collect(reader, &mut compiler.readers);
         }

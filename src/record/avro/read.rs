@@ -27,6 +27,13 @@ impl serde::de::Error for Error {
     }
 }
 
+/// The branch of a union that a datum begins with, and the rest.
+pub fn branch(datum: &[u8]) -> Option<(usize, &[u8])> {
+    // A union of as many records as an octet can count: there are no more kinds.
+    let (first, rest) = datum.split_first()?;
+    (first & 0x81 == 0).then_some((usize::from(first >> 1), rest))
+}
+
 fn ends() -> Error {
     Error("the datum ends too early".to_owned())
 }
@@ -71,6 +78,11 @@ impl<'de, 'p> Datum<'de, 'p> {
             0 => Ok(value),
             n => Err(Error(format!("{n} octets follow the datum"))),
         }
+    }
+
+    /// Whether it is what the plan says from its beginning to its end, whatever the values.
+    pub fn fits(mut self) -> bool {
+        self.skip(self.plan.root).is_ok() && self.rest.is_empty()
     }
 
     fn at<'d>(&'d mut self, node: usize) -> Value<'d, 'de, 'p> {

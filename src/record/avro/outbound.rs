@@ -1,38 +1,60 @@
-//! A message to be sent as a datum: what the command line writes onto outbound topics.
+//! An outbound record as a datum: what the command line writes onto outbound topics.
 
+use std::borrow::Cow;
+
+use apache_avro::Schema;
 use apache_avro::types::Value;
 
 use super::super::codec::Unwritable;
 use super::super::extra;
-use super::super::kind::Kind;
+use super::super::outbound::{Destination, Operation, Outbound};
 use super::super::submit_sm::{
-    Address, Content, ErrorHandling, Segmentation, SubmitSm, TagName, Tlv, TlvValue, When,
+    Address, Content, ErrorHandling, Segmentation, TagName, Tlv, TlvValue, When,
 };
 use crate::settings::{InDoubt, OnTooLong, SegmentMethod};
 
-/// The datum of a message.
+/// The datum of a record.
 ///
 /// # Errors
 ///
-/// When a number is larger than Avro's.
-pub fn datum(record: &SubmitSm<'_>) -> Result<Vec<u8>, Unwritable> {
+/// When a number is larger than Avro's, or a field that the operation needs is missing.
+pub fn datum(record: &Outbound<'_>) -> Result<Vec<u8>, Unwritable> {
+    let kind = record.operation.kind();
     let unwritable = |text: String| Unwritable {
-        kind: Kind::SubmitSm.name(),
+        kind: kind.name(),
         text,
     };
-    let ours = Kind::SubmitSm.ours();
+    let ours = kind.ours();
     let ours = ours.ok_or_else(|| unwritable("its schema is none".to_owned()))?;
     let fields = fields(record).map(|(name, value)| (name.to_owned(), value));
+    if let Some(missing) = missing(ours.schema, &fields) {
+        return Err(unwritable(format!("{missing} is missing")));
+    }
+    // What the operation has no field for is unset, and left out here.
     let value = Value::Record(fields.into());
     let resolved = value.resolve(ours.schema);
     let written = resolved.and_then(|value| ours.writer.write_value_to_vec(value));
     written.map_err(|error| unwritable(error.to_string()))
 }
 
-fn fields(record: &SubmitSm<'_>) -> [(&'static str, Value); 25] {
+/// A field that the schema needs and the record lacks.
+fn missing<'s>(schema: &'s Schema, fields: &[(String, Value)]) -> Option<&'s str> {
+    let Schema::Record(record) = schema else {
+        return None;
+    };
+    let unset = |name: &str| fields.iter().any(|(n, v)| n == name && *v == Value::Null);
+    let mut needed = record.fields.iter().filter(|field| field.default.is_none());
+    needed
+        .find(|field| unset(&field.name))
+        .map(|field| &*field.name)
+}
+
+fn fields(outbound: &Outbound<'_>) -> [(&'static str, Value); 27] {
+    let record = &outbound.sm;
     let octet = |value: Option<u8>| opt(value, |n| Value::Int(n.into()));
-    let text = |value: &Option<std::borrow::Cow<'_, str>>| {
-        opt(value.as_ref(), |text| Value::String(text.to_string()))
+    let text = |value: &Option<Cow<'_, str>>| match value {
+        None => Value::Null,
+        Some(text) => Value::String(text.to_string()),
     };
     [
         ("log_id", text(&record.log_id)),
@@ -45,7 +67,18 @@ fn fields(record: &SubmitSm<'_>) -> [(&'static str, Value); 25] {
         ("short_message", content(&record.short_message)),
         ("message_payload", content(&record.message_payload)),
         ("source", opt(record.source.as_ref(), address)),
-        ("destination", address(&record.destination)),
+        (
+            "destination",
+            match &*record.destination.number {
+                "" if outbound.operation == Operation::CancelSm => Value::Null,
+                _ => address(&record.destination),
+            },
+        ),
+        (
+            "destinations",
+            Value::Array(outbound.destinations.iter().map(destination).collect()),
+        ),
+        ("message_id", text(&outbound.message_id)),
         ("service_type", text(&record.service_type)),
         ("esm_class", octet(record.esm_class)),
         ("protocol_id", octet(record.protocol_id)),
@@ -121,6 +154,17 @@ fn address(address: &Address<'_>) -> Value {
         ("ton".to_owned(), octet(address.ton)),
         ("npi".to_owned(), octet(address.npi)),
     ])
+}
+
+/// A union of a number and a list.
+fn destination(destination: &Destination<'_>) -> Value {
+    match destination {
+        Destination::Number(number) => Value::Union(0, Box::new(address(number))),
+        Destination::List(name) => {
+            let list = vec![("list".to_owned(), Value::String(name.to_string()))];
+            Value::Union(1, Box::new(Value::Record(list)))
+        }
+    }
 }
 
 /// A union of null, a time and a duration.
