@@ -6,6 +6,7 @@
 //! - [`settings`]: durations and the like as people write them;
 //! - [`esme`]: one session with an SMSC and its life;
 //! - [`record`]: what travels on topics;
+//! - [`registry`]: the schema registry, where records are written by its schemas;
 //! - [`kafka`]: polling, partition progress, transactions, topics;
 //! - [`submit`]: an outbound record becomes a submit_sm and then a result;
 //! - [`deliver`]: a deliver_sm becomes a delivery or an inbound message;
@@ -25,6 +26,7 @@ pub mod esme;
 pub mod kafka;
 pub mod ops;
 pub mod record;
+pub mod registry;
 pub mod settings;
 pub mod simulator;
 pub mod smpp;

@@ -6,12 +6,21 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use secrecy::{ExposeSecret, SecretString};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 mod segmentation;
 
 pub use segmentation::{Method as SegmentMethod, OnTooLong, Segmentation};
+
+/// Writes a secret so that only its presence shows.
+pub(crate) fn masked<S: Serializer>(secret: &SecretString, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(match secret.expose_secret() {
+        "" => "",
+        _ => "***",
+    })
+}
 
 /// A length of time, written with its unit: `"500ms"`, `"30s"`, `"5m"`, `"12h"`, `"7d"`, or
 /// several together, `"1h30m"`. `"0s"` is allowed; what zero means stands at each setting.

@@ -14,6 +14,7 @@ use crate::config::{Binds, Config, Esme};
 use crate::esme::{Bind, Client, Inbound, Lease, Mode, Outcome, Responder, State, Token};
 use crate::kafka::cluster::{cluster_id, takes_metadata};
 use crate::kafka::progress::Limits;
+use crate::registry::{self, Error, Registry};
 use crate::settings::Octets;
 use crate::smpp::Status;
 
@@ -30,7 +31,7 @@ session it has: where the account's binds are all in use, the SMSC refuses that 
 pub(super) struct Args {
     #[command(flatten)]
     source: Source,
-    /// Also connect: Kafka, its topics, and a bind of each ESME
+    /// Also connect: Kafka, its topics, the schema registry, and a bind of each ESME
     #[arg(long)]
     connect: bool,
 }
@@ -86,6 +87,7 @@ fn connect(config: &Config) -> Result<(), Failure> {
     let mut note = |result: Result<(), Failure>| wrong.extend(result.err().map(|f| f.text));
     line("")?;
     note(kafka(config));
+    note(schemas(config));
     for esme in &config.esme {
         for mode in esme.bind.modes() {
             note(smsc(esme, *mode));
@@ -125,6 +127,42 @@ fn metadata(config: &Config) -> Result<(), Failure> {
             ),
         )),
     }
+}
+
+/// Asks the registry for what is written with it.
+fn schemas(config: &Config) -> Result<(), Failure> {
+    let contents = config.contents().into_iter();
+    let registered: Vec<_> = contents
+        .filter(|topic| topic.format.is_registered())
+        .collect();
+    if registered.is_empty() {
+        return Ok(());
+    }
+    // Whatever the connector may do, looking changes nothing.
+    let options = registry::Options {
+        auto_register: false,
+        ..config.schema_registry.clone()
+    };
+    let (_, handle) = Registry::new(&options)?;
+    let (runtime, outbound) = (
+        runtime()?,
+        config.esme.iter().flat_map(|esme| &esme.outbound),
+    );
+    let outbound: Vec<_> = outbound.collect();
+    for topic in registered {
+        // What others write there is their business.
+        if outbound.contains(&&topic.name) {
+            continue;
+        }
+        match runtime.block_on(handle.codec(&topic)) {
+            Err(Error::Unregistered { .. }) if config.schema_registry.auto_register => {}
+            asked => drop(asked?),
+        }
+    }
+    let urls = config.schema_registry.urls.join(", ");
+    Ok(line(format_args!(
+        "schema registry at {urls}: the schemas are there"
+    ))?)
 }
 
 fn smsc(esme: &Esme, mode: Mode) -> Result<(), Failure> {

@@ -14,9 +14,14 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::broker::{failed, partitions, reader, watermarks};
+use super::schemas::Schemas;
 use super::{Code, Failure};
 use crate::config::Config;
-use crate::record::codec::Codec;
+use crate::connector::reader as reader_of;
+use crate::record::codec::{Codec, Unread};
+
+/// Pause before an event is looked at again whose schema is not here yet.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// Where reading begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +36,9 @@ pub(super) enum From {
 pub(super) struct Reader {
     consumer: BaseConsumer,
     codecs: Vec<(String, Codec)>,
+    /// Topic and value of an event whose schema is not here yet.
+    waiting: Option<(String, Vec<u8>)>,
+    _schemas: Schemas,
 }
 
 /// One event.
@@ -62,40 +70,71 @@ impl Reader {
         consumer
             .assign(&list)
             .map_err(failed("the result topics cannot be read"))?;
-        let codec = |topic: &&str| ((*topic).to_owned(), config.codec(topic));
+        let schemas = Schemas::open(config)?;
+        let contents = config.contents();
+        let format = |topic: &str| contents.iter().find(|t| t.name == topic).map(|t| t.format);
+        let codec = |topic: &&str| {
+            let format = format(topic).unwrap_or_default();
+            ((*topic).to_owned(), reader_of(format, schemas.handle()))
+        };
         Ok(Reader {
             consumer,
             codecs: topics.iter().map(codec).collect(),
+            waiting: None,
+            _schemas: schemas,
         })
     }
 
-    /// The next event, or `None` if there is none within `patience`.
-    pub fn next(&self, patience: Duration) -> Result<Option<Event>, Failure> {
+    /// The next event, or `None` if there is none within `patience`, or none that could be read
+    /// yet.
+    pub fn next(&mut self, patience: Duration) -> Result<Option<Event>, Failure> {
         let deadline = Instant::now() + patience;
         loop {
+            if let Some((topic, octets)) = self.waiting.take() {
+                match self.event(&topic, &octets) {
+                    Ok(event) => return Ok(Some(event)),
+                    Err(_) => self.waiting = Some((topic, octets)),
+                }
+                if Instant::now() >= deadline {
+                    return Ok(None);
+                }
+                std::thread::sleep(AGAIN);
+                continue;
+            }
             let left = deadline.saturating_duration_since(Instant::now());
             match self.consumer.poll(left) {
                 None => return Ok(None),
                 Some(Ok(message)) => {
                     let octets = message.payload().unwrap_or_default();
-                    return Ok(Some(self.event(message.topic(), octets)));
+                    match self.event(message.topic(), octets) {
+                        Ok(event) => return Ok(Some(event)),
+                        Err(why) => {
+                            anstream::eprintln!("waiting: {why}");
+                            let topic = message.topic().to_owned();
+                            let octets = octets.to_vec();
+                            drop(message);
+                            self.waiting = Some((topic, octets));
+                        }
+                    }
                 }
                 Some(Err(error)) => passing(error)?,
             }
         }
     }
-}
 
-impl Reader {
-    fn event(&self, topic: &str, octets: &[u8]) -> Event {
+    /// An event, or why it cannot be read yet.
+    fn event(&self, topic: &str, octets: &[u8]) -> Result<Event, String> {
         let codec = self.codecs.iter().find(|(name, _)| name == topic);
-        let shown = codec.and_then(|(_, codec)| codec.shown(octets).ok());
-        let value = shown.or_else(|| fields(octets)).unwrap_or(Value::Null);
+        let value = match codec.map(|(_, codec)| codec.shown(octets)) {
+            Some(Ok(value)) => value,
+            Some(Err(Unread::Wait(why))) => return Err(why),
+            Some(Err(Unread::Invalid(_))) | None => fields(octets).unwrap_or(Value::Null),
+        };
         let text = match std::str::from_utf8(octets) {
             Ok(text) if text.starts_with('{') => text.to_owned(),
             _ => value.to_string(),
         };
-        Event { text, value }
+        Ok(Event { text, value })
     }
 }
 

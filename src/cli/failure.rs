@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use crate::{config, connector};
+use crate::{config, connector, registry};
 
 /// Exit codes, after sysexits.h.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub enum Code {
     Data = 65,
     /// A file that should be read is not there.
     NoInput = 66,
-    /// Kafka, a topic or an SMSC is not available.
+    /// Kafka, a topic, an SMSC or the schema registry is not available.
     Unavailable = 69,
     /// A fault of this program.
     Software = 70,
@@ -78,6 +78,17 @@ impl From<connector::Error> for Failure {
         let code = match error.is_configuration() {
             true => Code::Config,
             false => Code::Unavailable,
+        };
+        Failure::new(code, error.to_string())
+    }
+}
+
+impl From<registry::Error> for Failure {
+    fn from(error: registry::Error) -> Self {
+        let code = match &error {
+            registry::Error::Setup(_) => Code::Config,
+            registry::Error::Refused(_) => Code::Data,
+            _ => Code::Unavailable,
         };
         Failure::new(code, error.to_string())
     }

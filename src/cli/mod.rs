@@ -16,6 +16,7 @@ mod offsets;
 mod output;
 mod receipt;
 mod run;
+mod schemas;
 mod segments;
 mod send;
 mod smsc;
@@ -68,6 +69,7 @@ enum Command {
     Tail(tail::Args),
     Smsc(Box<smsc::Args>),
     Offsets(offsets::Args),
+    Schemas(schemas::Args),
     Decode(decode::Args),
     Encode(encode::Args),
     Receipt(receipt::Args),
@@ -169,6 +171,7 @@ impl Command {
             Command::Tail(args) => tail::run(&args),
             Command::Smsc(args) => smsc::run(*args),
             Command::Offsets(args) => offsets::run(&args),
+            Command::Schemas(args) => schemas::run(&args),
             Command::Decode(args) => decode::run(&args),
             Command::Encode(args) => encode::run(&args),
             Command::Receipt(args) => receipt::run(&args),

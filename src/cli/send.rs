@@ -14,6 +14,8 @@ use super::output::line;
 use super::{Code, Failure, Source};
 use crate::config::{Config, Esme};
 use crate::record::codec::Codec;
+use crate::record::json::{self as records, Invalid};
+use crate::registry::Registry;
 use crate::settings::Time;
 
 /// Put a message onto an outbound topic
@@ -59,7 +61,7 @@ pub(super) struct Args {
     /// registered_delivery: 0 asks for no receipt, 1 for one
     #[arg(long, value_name = "N")]
     registered_delivery: Option<u8>,
-    /// The whole SubmitSm as JSON, from a file or (-) standard input
+    /// The whole record as JSON, from a file or (-) standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["to", "text", "from", "log_id", "in_doubt", "expires_in", "registered_delivery"])]
     json: Option<PathBuf>,
     /// Wait for its events, one minute unless told otherwise
@@ -80,17 +82,15 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         .map(|_| Reader::open(&config, &topics(&config, &[])?, From::End))
         .transpose()?;
     let key = args.key.as_ref().or(args.to.as_ref());
-    let value = Codec::new(config.formats.outbound)
-        .from_json(&record)
-        .map_err(|wrong| Failure::new(Code::Data, wrong.to_string()))?;
+    let value = encoded(&config, topic, &record)?;
     let position = produce(&config, topic, key.map(String::as_str), &value)?;
     let log_id = log_id.unwrap_or(position.clone());
     line(format_args!("{topic} {position} log_id={log_id}"))?;
     match (reader, args.wait) {
-        (Some(reader), Some(patience)) => {
+        (Some(mut reader), Some(patience)) => {
             let asked = registered(&record).unwrap_or(esme.registered_delivery);
             wait(
-                &reader,
+                &mut reader,
                 &log_id,
                 patience,
                 asked & 3 != 0 && esme.bind.receives(),
@@ -123,6 +123,21 @@ fn target<'a>(args: &'a Args, config: &'a Config) -> Result<(&'a Esme, &'a str),
     let topic = args.topic.as_deref().or(first);
     let topic = topic.ok_or_else(|| usage(format!("{} sends nothing", esme.name)))?;
     Ok((esme, topic))
+}
+
+/// The record as the topic has it.
+fn encoded(config: &Config, topic: &str, record: &[u8]) -> Result<Vec<u8>, Failure> {
+    let wrong = |wrong: Invalid| Failure::new(Code::Data, wrong.to_string());
+    let contents = config.contents().into_iter().find(|t| t.name == topic);
+    let codec = match contents.filter(|topic| topic.format.is_registered()) {
+        None => Codec::new(config.formats.outbound),
+        Some(topic) => {
+            let kind = records::outbound(record).map_err(wrong)?.operation.kind();
+            let (_, handle) = Registry::new(&config.schema_registry)?;
+            super::runtime()?.block_on(handle.codec_for(&topic, &[kind]))?
+        }
+    };
+    codec.from_json(record).map_err(wrong)
 }
 
 fn compose(args: &Args) -> (Option<String>, Vec<u8>) {
@@ -191,7 +206,7 @@ fn produce(
     ))
 }
 
-fn wait(reader: &Reader, log_id: &str, patience: Time, receipt: bool) -> Result<(), Failure> {
+fn wait(reader: &mut Reader, log_id: &str, patience: Time, receipt: bool) -> Result<(), Failure> {
     let deadline = Instant::now() + patience.get();
     let mut awaited = "result";
     loop {

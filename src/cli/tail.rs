@@ -41,7 +41,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         true => From::Beginning,
         false => From::End,
     };
-    let reader = Reader::open(&config, &topics(&config, &args.topics)?, from)?;
+    let mut reader = Reader::open(&config, &topics(&config, &args.topics)?, from)?;
     let mut left = args.count.unwrap_or(u64::MAX);
     while left > 0 {
         let Some(event) = reader.next(Duration::from_secs(60))? else {

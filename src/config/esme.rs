@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use secrecy::SecretString;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::esme::options::{Reconnect, Timers, Tls};
-use crate::settings::{MessageIds, Segmentation};
+use crate::settings::{MessageIds, Segmentation, masked};
 
 /// An account with an SMSC, and the outbound topics whose messages go there.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -173,14 +173,6 @@ impl Esme {
             Binds::PerInstance(_) => None,
         }
     }
-}
-
-fn masked<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
-    use secrecy::ExposeSecret;
-    serializer.serialize_str(match secret.expose_secret() {
-        "" => "",
-        _ => "***",
-    })
 }
 
 /// How an ESME binds (SMPP 3.4 §2.2).

@@ -4,12 +4,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Config;
-use crate::record::codec::{Codec, Codecs};
 use crate::record::format::Format;
+use crate::record::kind::Kind;
+use crate::registry::Topic;
 
-/// How values are written on each topic: `json`, or `avro_single_object` (the schemas of
-/// `schemas/`, no registry). Values are read in the one format that stands here: to change it,
-/// drain the topic first, or use another topic.
+/// How values are written on each topic: `json`; `avro_single_object` (the schemas of
+/// `schemas/`, no registry); `avro` or `json_schema`, behind the number of their schema in the
+/// schema registry. Values are read in the one format that stands here: to change it, drain
+/// the topic first, or use another topic.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Formats {
@@ -30,31 +32,46 @@ pub struct Formats {
 }
 
 impl Formats {
-    /// The codecs of the topics that are not outbound.
-    pub fn codecs(&self) -> Codecs {
-        Codecs {
-            responses: Codec::new(self.responses),
-            errors: Codec::new(self.errors),
-            receipts: Codec::new(self.receipts),
-            inbound: Codec::new(self.inbound),
-            correlation: Codec::new(self.correlation),
-            deliveries: Codec::new(self.deliveries),
-        }
+    /// Each key of this table with its format.
+    pub fn named(&self) -> [(&'static str, Format); 7] {
+        [
+            ("outbound", self.outbound),
+            ("responses", self.responses),
+            ("errors", self.errors),
+            ("receipts", self.receipts),
+            ("inbound", self.inbound),
+            ("correlation", self.correlation),
+            ("deliveries", self.deliveries),
+        ]
     }
 }
 
 impl Config {
-    /// How the values of a topic of results are read.
-    pub fn codec(&self, topic: &str) -> Codec {
-        let codecs = self.formats.codecs();
-        let topics = &self.topics;
-        let all = [
-            (&topics.responses, codecs.responses),
-            (&topics.errors, codecs.errors),
-            (&topics.receipts, codecs.receipts),
-            (&topics.inbound, codecs.inbound),
+    /// Every topic with its format and what stands on it, the outbound ones first.
+    pub fn contents(&self) -> Vec<Topic> {
+        let (topics, formats) = (&self.topics, &self.formats);
+        let topic = |name: &String, format, kinds| Topic {
+            name: name.clone(),
+            format,
+            kinds,
+        };
+        let outbound = self.esme.iter().flat_map(|esme| &esme.outbound);
+        let outbound = outbound.map(|name| topic(name, formats.outbound, Kind::OUTBOUND));
+        let others = [
+            (
+                &topics.responses,
+                formats.responses,
+                &[Kind::SubmitSmResp][..],
+            ),
+            (&topics.errors, formats.errors, &[Kind::SendError]),
+            (&topics.receipts, formats.receipts, &[Kind::DeliveryReceipt]),
+            (&topics.inbound, formats.inbound, &[Kind::InboundSms]),
+            (&topics.correlation, formats.correlation, Kind::CORRELATION),
+            (&topics.deliveries, formats.deliveries, &[Kind::Delivery]),
         ];
-        let found = all.into_iter().find(|(name, _)| *name == topic);
-        found.map(|(_, codec)| codec).unwrap_or_default()
+        let others = others
+            .into_iter()
+            .map(|(name, format, kinds)| topic(name, format, kinds));
+        outbound.chain(others).collect()
     }
 }

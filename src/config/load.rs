@@ -6,9 +6,9 @@
 //! then the values themselves are checked. That is how all errors come at once.
 
 use std::collections::BTreeMap;
-use std::path::Path as FilePath;
+use std::path::{Path as FilePath, PathBuf};
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -211,24 +211,14 @@ impl Reading {
     /// Reads the secrets that stand in files.
     fn files(&mut self, config: &mut Config) {
         for (index, esme) in config.esme.iter_mut().enumerate() {
-            let Some(file) = &esme.password_file else {
-                continue;
-            };
-            let key = format!("esme[{index}].password_file");
-            if !esme.password.expose_secret().is_empty() {
-                self.problems.push(Problem {
-                    origin: self.tree.origin(&key),
-                    key,
-                    value: None,
-                    text: "set password or password_file, not both".into(),
-                });
-                continue;
-            }
-            match std::fs::read_to_string(file) {
-                Ok(text) => esme.password = first_line(&text).into(),
-                Err(error) => self.unreadable(key, file, &error),
-            }
+            let at = format!("esme[{index}].password");
+            self.secret(&at, &esme.password_file, &mut esme.password);
         }
+        let registry = &mut config.schema_registry;
+        let at = "schema_registry.password";
+        self.secret(at, &registry.password_file, &mut registry.password);
+        let at = "schema_registry.token";
+        self.secret(at, &registry.token_file, &mut registry.token);
         let files = std::mem::take(&mut config.kafka.property_files);
         for (name, file) in &files {
             let key = Path::default().key("kafka").key("property_files").key(name);
@@ -241,6 +231,26 @@ impl Reading {
             }
         }
         config.kafka.property_files = files;
+    }
+
+    /// Reads what stands in the file of a secret, if it has one.
+    fn secret(&mut self, at: &str, file: &Option<PathBuf>, secret: &mut SecretString) {
+        let Some(file) = file else { return };
+        let key = format!("{at}_file");
+        if !secret.expose_secret().is_empty() {
+            let name = at.rsplit('.').next().unwrap_or(at);
+            self.problems.push(Problem {
+                origin: self.tree.origin(&key),
+                key,
+                value: None,
+                text: format!("set {name} or {name}_file, not both"),
+            });
+            return;
+        }
+        match std::fs::read_to_string(file) {
+            Ok(text) => *secret = first_line(&text).into(),
+            Err(error) => self.unreadable(key, file, &error),
+        }
     }
 
     fn unreadable(&mut self, key: String, file: &FilePath, error: &std::io::Error) {

@@ -31,7 +31,7 @@ pub use problem::{Error, Origin, Problem};
 pub use topics::Topics;
 
 use crate::settings::Time;
-use crate::{correlate, submit};
+use crate::{correlate, registry, submit};
 
 /// All of the configuration.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -46,6 +46,8 @@ pub struct Config {
     pub topics: Topics,
     /// How values are written on each topic.
     pub formats: Formats,
+    /// The schema registry, for topics whose format is `avro` or `json_schema`.
+    pub schema_registry: registry::Options,
     /// How outbound records become submit_sm and results.
     pub submit: submit::Settings,
     /// How receipts find the messages they belong to.
@@ -65,6 +67,7 @@ impl Default for Config {
             kafka: Kafka::default(),
             topics: Topics::default(),
             formats: Formats::default(),
+            schema_registry: registry::Options::default(),
             submit: submit::Settings::default(),
             correlate: correlate::Settings::default(),
             inbound: correlate::Inbound::default(),

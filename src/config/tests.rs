@@ -265,3 +265,72 @@ fn a_number_of_binds_that_no_smsc_gives_is_refused_and_overflows_nothing() {
         );
     }
 }
+
+#[test]
+fn a_format_with_a_registry_needs_one() {
+    let with = |more: &str| format!("[formats]\noutbound = \"avro\"\n{more}\n{MINIMAL}");
+    assert_eq!(
+        told(&with(""), &[]),
+        [
+            "line 2: formats.outbound = \"avro\": needs a schema registry: set schema_registry.urls, or write \"avro_single_object\" or \"json\""
+        ]
+    );
+    let good = with("[schema_registry]\nurls = [\"http://localhost:8081\"]");
+    assert_eq!(read(&good, &[]).unwrap().formats.outbound.name(), "avro");
+    let misspelt = good.replace("\"avro\"", "\"avor\"");
+    assert_eq!(
+        told(&misspelt, &[]),
+        [
+            "line 2: formats.outbound = \"avor\": write one of: json, json_schema, avro, avro_single_object"
+        ]
+    );
+}
+
+#[test]
+fn what_is_wrong_with_a_registry_is_told_without_its_secrets() {
+    let text = format!(
+        "[schema_registry]
+urls = [\"localhost:8081\", \"https://me:hush-hush@registry\"]
+username = \"me\"
+token = \"hush-hush\"
+timeout = \"0s\"
+tls.key_file = \"/nowhere/key\"
+{MINIMAL}"
+    );
+    let told = told(&text, &[]);
+    let expected = [
+        "line 2: schema_registry.urls[0] = \"localhost:8081\": not an address: write such as \"https://registry.example.net\"",
+        "line 2: schema_registry.urls[1]: an address must not hold a password: set username and password_file instead",
+        "line 4: schema_registry.token: set a user name and a password, or a token, not both",
+        "line 5: schema_registry.timeout = 0s: must be longer than 0s",
+        "line 6: schema_registry.tls.key_file = \"/nowhere/key\": there is no such file",
+    ];
+    for line in expected {
+        assert!(told.iter().any(|told| told == line), "{line}: {told:#?}");
+    }
+    assert!(!told.join("\n").contains("hush"), "{told:#?}");
+}
+
+#[test]
+fn a_registrys_secrets_can_stand_in_files_and_in_the_environment() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("token");
+    std::fs::write(&file, "t0ken\n").unwrap();
+    let text = format!("[schema_registry]\ntoken_file = {file:?}\n{MINIMAL}");
+    let config = read(&text, &[]).unwrap();
+    assert_eq!(config.schema_registry.token.expose_secret(), "t0ken");
+    let printed = format!("{config:?}{}", serde_json::to_string(&config).unwrap());
+    assert!(!printed.contains("t0ken"));
+    let env = [
+        ("KAFKA_SMPP__SCHEMA_REGISTRY__USERNAME", "me"),
+        ("KAFKA_SMPP__SCHEMA_REGISTRY__PASSWORD", "hush"),
+        (
+            "KAFKA_SMPP__SCHEMA_REGISTRY__URLS",
+            "http://a:8081, http://b:8081",
+        ),
+        ("KAFKA_SMPP__FORMATS__RECEIPTS", "json_schema"),
+    ];
+    let registry = read(MINIMAL, &env).unwrap().schema_registry;
+    assert_eq!(registry.urls, ["http://a:8081", "http://b:8081"]);
+    assert_eq!(registry.password.expose_secret(), "hush");
+}

@@ -1,6 +1,9 @@
 //! What a value's type cannot say about it.
 
+mod registry;
+
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -80,10 +83,16 @@ impl Config {
         within("correlate", &|c| correlate(c, &self.correlate, &self.kafka));
         within("inbound", &|c| inbound(c, &self.inbound));
         within("log", &|c| log(c, &self.log));
+        within("schema_registry", &|c| {
+            registry::check(c, &self.schema_registry)
+        });
         for (index, one) in self.esme.iter().enumerate() {
             within(&format!("esme[{index}]"), &|c| esme(c, one));
         }
         within("", &|c| self.together(c));
+        within("formats", &|c| {
+            registry::formats(c, &self.formats, &self.schema_registry)
+        });
         problems
     }
 
@@ -323,17 +332,26 @@ fn esme(check: &mut Check<'_>, esme: &Esme) {
     defaults(check, esme);
     timers(check, esme);
     let tls = &esme.tls;
-    if tls.certificate_file.is_some() != tls.key_file.is_some() {
-        let key = match tls.key_file {
+    tls_files(check, &tls.ca_file, &tls.certificate_file, &tls.key_file);
+}
+
+fn tls_files(
+    check: &mut Check<'_>,
+    authorities: &Option<PathBuf>,
+    certificate: &Option<PathBuf>,
+    private_key: &Option<PathBuf>,
+) {
+    if certificate.is_some() != private_key.is_some() {
+        let key = match private_key {
             None => "tls.key_file",
             Some(_) => "tls.certificate_file",
         };
         check.missing(key, "a certificate and its key are set together");
     }
     for (key, file) in [
-        ("tls.ca_file", &tls.ca_file),
-        ("tls.certificate_file", &tls.certificate_file),
-        ("tls.key_file", &tls.key_file),
+        ("tls.ca_file", authorities),
+        ("tls.certificate_file", certificate),
+        ("tls.key_file", private_key),
     ] {
         if let Some(file) = file {
             check.must(

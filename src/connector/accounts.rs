@@ -8,7 +8,6 @@ use crate::deliver::{self, Deliver};
 use crate::esme::{self, Mode};
 use crate::kafka::cluster::Survey;
 use crate::record::codec::Codec;
-use crate::record::format::Format;
 use crate::record::submit_sm;
 use crate::smpp::text::national::Language;
 use crate::smpp::text::{Alphabet, Encoding};
@@ -16,21 +15,26 @@ use crate::submit::account::{self, Account};
 use crate::submit::message::{self, Defaults};
 
 /// All accounts.
-pub fn all(config: &Config, survey: &Survey, deliver: &Deliver) -> Vec<Arc<Account>> {
+pub fn all(
+    config: &Config,
+    survey: &Survey,
+    deliver: &Deliver,
+    outbound: &Codec,
+) -> Vec<Arc<Account>> {
     config
         .esme
         .iter()
         .map(|esme| {
             let total = esme.leases().and_then(|t| survey.partitions.get(t));
             Arc::new(Account::new(
-                options(esme, config.formats.outbound, deliver),
+                options(esme, outbound, deliver),
                 total.copied().unwrap_or(0),
             ))
         })
         .collect()
 }
 
-fn options(esme: &Esme, outbound: Format, deliver: &Deliver) -> account::Options {
+fn options(esme: &Esme, outbound: &Codec, deliver: &Deliver) -> account::Options {
     let topics = match &esme.lease_topic {
         Some(topic) if esme.outbound.is_empty() => std::slice::from_ref(topic),
         _ => &esme.outbound[..],
@@ -60,7 +64,7 @@ fn options(esme: &Esme, outbound: Format, deliver: &Deliver) -> account::Options
         max_tps_per_bind: limit(esme.max_tps_per_bind),
         response_ids: esme.message_id.response,
         max_partitions: esme.max_partitions(),
-        codec: Codec::new(outbound),
+        codec: outbound.clone(),
         defaults: defaults(esme),
         inbound: Arc::new(move |bind: &str| deliver.bind(receiver.clone(), bind)),
     }

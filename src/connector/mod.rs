@@ -5,6 +5,7 @@
 //! is not: it is waited for.
 
 mod accounts;
+mod formats;
 mod preflight;
 
 use std::sync::Arc;
@@ -18,11 +19,16 @@ use crate::config::Config;
 use crate::correlate::{self, Correlator};
 use crate::deliver::{self, Deliver};
 use crate::kafka::cluster::{Survey, survey};
+use crate::record::codec::Codecs;
+use crate::registry::{self, Registry};
 use crate::submit::account::Account;
 use crate::submit::events::Events;
 use crate::submit::{self, Submit};
 
 pub use accounts::{alphabet, defaults};
+pub use formats::reader;
+
+use formats::Opened;
 
 /// Why the connector does not run.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +42,9 @@ pub enum Error {
     /// The correlate pipeline ended.
     #[error("correlate: {0}")]
     Correlate(#[from] correlate::Error),
+    /// The schema registry cannot be used as configured.
+    #[error("{0}")]
+    Registry(#[from] registry::Error),
     /// The producer of deliveries could not be made.
     #[error("deliver: {0}")]
     Deliver(#[from] deliver::Error),
@@ -47,7 +56,7 @@ pub enum Error {
 impl Error {
     /// Whether the configuration is to blame.
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Error::Preflight(_))
+        matches!(self, Error::Preflight(_) | Error::Registry(_))
     }
 }
 
@@ -79,13 +88,28 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
         .get(&config.topics.correlation)
         .copied()
         .unwrap_or(1);
-    let deliver = Deliver::new(&deliver_options(&config, internal))?;
-    let accounts = accounts::all(&config, &survey, &deliver);
-    let (correlator, correlating) = Correlator::new(correlate_options(&config, &process));
+    let registered = match config.schema_registry.urls.is_empty() {
+        true => None,
+        false => Some(Registry::new(&config.schema_registry)?),
+    };
+    let (registry, handle) = registered.unzip();
+    let Some(opened) = formats::open(&config, handle.as_ref(), &shutdown).await else {
+        return Ok(());
+    };
+    let Opened { outbound, codecs } = opened;
+    let deliver = Deliver::new(&deliver_options(&config, internal, &codecs))?;
+    let accounts = accounts::all(&config, &survey, &deliver, &outbound);
+    let (correlator, correlating) = Correlator::new(correlate_options(&config, &process, &codecs));
     let (submit, _) = Submit::new(
-        submit_options(&config, &survey, &process, accounts, internal),
+        submit_options(&config, &survey, &process, accounts, internal, &codecs),
         Runtime::current(),
     )?;
+    // What still drains may still want a schema.
+    let stop_registry = CancellationToken::new();
+    let _stop_registry = stop_registry.clone().drop_guard();
+    if let Some(registry) = registry {
+        tokio::spawn(registry.run(stop_registry));
+    }
 
     let stop_submit = CancellationToken::new();
     let mut submitting = tokio::spawn(submit.run(stop_submit.clone()));
@@ -173,6 +197,7 @@ fn submit_options(
     process: &str,
     accounts: Vec<Arc<Account>>,
     correlation_partitions: i32,
+    codecs: &Codecs,
 ) -> submit::Options {
     submit::Options {
         consumer: config.kafka.submit_consumer(),
@@ -189,7 +214,7 @@ fn submit_options(
             errors: config.topics.errors.as_str().into(),
             correlation: config.topics.correlation.as_str().into(),
             correlation_partitions,
-            codecs: config.formats.codecs(),
+            codecs: codecs.clone(),
         },
         results: vec![
             config.topics.responses.clone(),
@@ -199,7 +224,7 @@ fn submit_options(
     }
 }
 
-fn deliver_options(config: &Config, partitions: i32) -> deliver::Options {
+fn deliver_options(config: &Config, partitions: i32, codecs: &Codecs) -> deliver::Options {
     // An SMSC gives up on an answer after about as long as we do.
     let shortest = config.esme.iter().map(|e| e.timers.response.get()).min();
     let patience = shortest.unwrap_or(PATIENCE).mul_f64(0.8);
@@ -208,13 +233,13 @@ fn deliver_options(config: &Config, partitions: i32) -> deliver::Options {
         deliveries: config.topics.deliveries.as_str().into(),
         partitions,
         inbound: config.topics.inbound.as_str().into(),
-        codecs: config.formats.codecs(),
+        codecs: codecs.clone(),
         waiting: WAITING,
         patience: patience.max(Duration::from_secs(1)),
     }
 }
 
-fn correlate_options(config: &Config, process: &str) -> correlate::Options {
+fn correlate_options(config: &Config, process: &str, codecs: &Codecs) -> correlate::Options {
     correlate::Options {
         consumer: config.kafka.correlate_consumer(),
         reader: config.kafka.reader(),
@@ -225,7 +250,7 @@ fn correlate_options(config: &Config, process: &str) -> correlate::Options {
             deliveries: config.topics.deliveries.as_str().into(),
             correlation: config.topics.correlation.as_str().into(),
             receipts: config.topics.receipts.as_str().into(),
-            codecs: config.formats.codecs(),
+            codecs: codecs.clone(),
             inbound: config.topics.inbound.as_str().into(),
         },
         settings: config.correlate.clone(),

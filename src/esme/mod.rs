@@ -55,3 +55,4 @@ pub use options::{Identity, Mode, Options, Reconnect, Timers, Tls};
 pub use rate::Rate;
 pub use throttle::Throttle;
 pub use tls::TlsError;
+pub(crate) use tls::client_config;

@@ -39,6 +39,11 @@ pub enum TlsError {
 
 /// A connector as configured; reads the files.
 pub(super) fn connector(tls: &Tls) -> Result<TlsConnector, TlsError> {
+    Ok(TlsConnector::from(Arc::new(client_config(tls)?)))
+}
+
+/// What `tls` says, for whoever connects; reads the files.
+pub(crate) fn client_config(tls: &Tls) -> Result<ClientConfig, TlsError> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()?;
@@ -55,17 +60,16 @@ pub(super) fn connector(tls: &Tls) -> Result<TlsConnector, TlsError> {
     } else {
         builder.with_platform_verifier()?
     };
-    let config = match (&tls.certificate_file, &tls.key_file) {
-        (None, None) => builder.with_no_client_auth(),
+    match (&tls.certificate_file, &tls.key_file) {
+        (None, None) => Ok(builder.with_no_client_auth()),
         (Some(chain), Some(key)) => {
             let chain = certificates("tls.certificate_file", chain)?;
             let key = PrivateKeyDer::from_pem_file(key)
                 .map_err(|source| file_error("tls.key_file", key, source))?;
-            builder.with_client_auth_cert(chain, key)?
+            Ok(builder.with_client_auth_cert(chain, key)?)
         }
-        _ => return Err(TlsError::HalfACertificate),
-    };
-    Ok(TlsConnector::from(Arc::new(config)))
+        _ => Err(TlsError::HalfACertificate),
+    }
 }
 
 /// The name that the certificate of `host` (`host:port`) must carry.

@@ -62,7 +62,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let stage = runtime.block_on(Stage::set(&args.log))?;
     ops::logging::start(&stage.config.log)
         .map_err(|error| Failure::new(Code::Software, error.to_string()))?;
-    let reader = Reader::open(&stage.config, &topics(&stage.config, &[])?, From::Beginning)?;
+    let mut reader = Reader::open(&stage.config, &topics(&stage.config, &[])?, From::Beginning)?;
     let shutdown = CancellationToken::new();
     let connector = runtime.spawn(connector::run(stage.config.clone(), shutdown.clone()));
     let interrupted = shutdown.clone();
@@ -78,7 +78,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         stage.kafka.bootstrap_servers(),
         stage.smsc.addr()
     ))?;
-    let shown = stage.play(args, &reader, &mut screen, &shutdown);
+    let shown = stage.play(args, &mut reader, &mut screen, &shutdown);
     shutdown.cancel();
     let stopped = runtime.block_on(async {
         let stopped = connector.await;
@@ -116,7 +116,7 @@ impl Stage {
     fn play(
         &self,
         args: &Args,
-        reader: &Reader,
+        reader: &mut Reader,
         screen: &mut Screen,
         shutdown: &CancellationToken,
     ) -> Result<(), Failure> {

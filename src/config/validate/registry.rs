@@ -1,0 +1,66 @@
+//! The schema registry, and the formats that need one.
+
+use reqwest::Url;
+use secrecy::ExposeSecret;
+
+use super::{Check, tls_files};
+use crate::config::Formats;
+use crate::registry::Options;
+
+pub(super) fn check(check: &mut Check<'_>, registry: &Options) {
+    for (n, url) in registry.urls.iter().enumerate() {
+        let key = format!("urls[{n}]");
+        match Url::parse(url) {
+            // It may hold a password, and is not repeated.
+            Ok(url) if !url.username().is_empty() || url.password().is_some() => check.missing(
+                &key,
+                "an address must not hold a password: set username and password_file instead",
+            ),
+            parsed => {
+                let good = parsed.is_ok_and(|url| {
+                    matches!(url.scheme(), "http" | "https")
+                        && url.host().is_some()
+                        && url.query().is_none()
+                        && url.fragment().is_none()
+                });
+                let text = "not an address: write such as \"https://registry.example.net\"";
+                check.must(good, &key, format_args!("{url:?}"), text);
+            }
+        }
+    }
+    let secret = |secret: &secrecy::SecretString| !secret.expose_secret().is_empty();
+    let (password, token) = (secret(&registry.password), secret(&registry.token));
+    if password && registry.username.is_empty() {
+        check.missing("username", "a password needs the user name it belongs to");
+    }
+    if token && !registry.username.is_empty() {
+        check.missing(
+            "token",
+            "set a user name and a password, or a token, not both",
+        );
+    }
+    if token && !(registry.token.expose_secret().bytes()).all(|b| b.is_ascii_graphic()) {
+        check.missing(
+            "token",
+            "it may consist of ASCII letters, digits and signs only",
+        );
+    }
+    check.positive("timeout", registry.timeout);
+    check.positive("retry_max", registry.retry_max);
+    let tls = &registry.tls;
+    tls_files(check, &tls.ca_file, &tls.certificate_file, &tls.key_file);
+}
+
+/// A format with numbers of schemas needs somebody who knows the numbers.
+pub(super) fn formats(check: &mut Check<'_>, formats: &Formats, registry: &Options) {
+    let there = !registry.urls.is_empty();
+    for (key, format) in formats.named() {
+        let value = format_args!("{:?}", format.name()).to_string();
+        check.must(
+            there || !format.is_registered(),
+            key,
+            value,
+            "needs a schema registry: set schema_registry.urls, or write \"avro_single_object\" or \"json\"",
+        );
+    }
+}
