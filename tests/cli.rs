@@ -41,6 +41,7 @@ fn help_names_every_command_and_wrong_usage_is_64() {
         "send",
         "tail",
         "offsets",
+        "schemas",
         "decode",
         "encode",
         "receipt",
@@ -381,4 +382,58 @@ fn a_capture_is_decoded_from_a_file_and_from_standard_input() {
     assert_eq!(object["from"], "127.0.0.1:40000");
     assert_eq!(object["at"], "2027-01-15T08:00:00Z");
     assert_eq!(object["command"], "enquire_link");
+}
+
+#[test]
+fn schemas_are_shown_whole_and_field_by_field() {
+    let dir = tempfile::tempdir().unwrap();
+    let schemas = |args: &[&str]| {
+        let mut command = kafka_smpp(dir.path());
+        command.arg("schemas").args(args).assert()
+    };
+    schemas(&["show"])
+        .success()
+        .stdout(contains("SubmitSm\t"))
+        .stdout(contains("BACKWARD_TRANSITIVE"))
+        .stdout(contains("Owner\t1\t"));
+    schemas(&["show", "SubmitSm"])
+        .success()
+        .stdout(contains("destination\tAddress\t\tWho gets it."))
+        .stdout(contains("expires_at\tnull or timestamp-micros\tnull\t"));
+    let text = std::fs::read_to_string("schemas/SubmitSm.avsc").unwrap();
+    schemas(&["show", "SubmitSm", "--json"])
+        .success()
+        .stdout(text);
+    schemas(&["show", "querysm", "--json", "--format", "json_schema"])
+        .success()
+        .stdout(contains("http://json-schema.org/draft-07/schema#"));
+    let all = schemas(&["show", "--json"]).success();
+    let text = String::from_utf8(all.get_output().stdout.clone()).unwrap();
+    for line in text.lines() {
+        let schema: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(schema["schema"]["fields"].is_array());
+    }
+    schemas(&["show", "Sms"])
+        .code(64)
+        .stderr(contains("there are: SubmitSm, "));
+}
+
+#[test]
+fn schemas_of_a_registry_need_a_topic_that_uses_it_and_an_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), GOOD);
+    kafka_smpp(dir.path())
+        .args(["schemas", "check"])
+        .assert()
+        .code(78)
+        .stderr(contains("no topic has the format avro or json_schema"));
+    let text = "[formats]\nerrors = \"avro\"\n[schema_registry]\nurls = [\"http://127.0.0.1:1\"]";
+    write(dir.path(), &format!("{text}{GOOD}"));
+    for command in [&["schemas", "check"][..], &["schemas", "register"]] {
+        kafka_smpp(dir.path())
+            .args(command)
+            .assert()
+            .code(69)
+            .stderr(contains("http://127.0.0.1:1"));
+    }
 }

@@ -5,7 +5,11 @@
 //! ```text
 //! cargo bench --bench end_to_end
 //! BENCH_MESSAGES=200000 BENCH_PARTITIONS=4 BENCH_RATE=1000 cargo bench --bench end_to_end
+//! BENCH_FORMAT=avro cargo bench --bench end_to_end
 //! ```
+//!
+//! `BENCH_FORMAT` is the format of all topics, `json` by default. With a registry that is one
+//! of a few lines: it is asked for each schema once.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -21,7 +25,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use harness::{Connector, Kafka, Process, free_port, kafka, scratch, unique};
+use harness::{Connector, FakeRegistry, Kafka, Process, free_port, kafka, scratch, unique};
+use kafka_smpp::record::codec::Codec;
+use kafka_smpp::record::format::Format;
+use kafka_smpp::record::kind::Kind;
+use kafka_smpp::registry::{Options, Registry, Topic};
 use outside::{Feed, Latencies, count, feed, latencies};
 
 /// Output records for each message: the response, its correlation entry, the delivery, the
@@ -39,6 +47,8 @@ fn setting(name: &str, default: u64) -> u64 {
 struct Scene {
     kafka: Kafka,
     name: String,
+    format: Format,
+    registry: FakeRegistry,
     partitions: i32,
     _smsc: Process,
     port: u16,
@@ -62,9 +72,15 @@ impl Scene {
             .args(["--receipt-delay", "100ms"])
             .args(["--deliver-window", "500"]);
         let smsc = Process::start("smsc", &mut command, scratch("smsc").join("log"));
+        let format = std::env::var("BENCH_FORMAT").unwrap_or("json".into());
+        let format = serde_json::from_value(format.into()).expect("a format");
+        let registry = FakeRegistry::start();
+        registry.number_from(1);
         Scene {
             kafka,
             name,
+            format,
+            registry,
             partitions,
             _smsc: smsc,
             port,
@@ -75,8 +91,53 @@ impl Scene {
         format!("{}.{stem}", self.name)
     }
 
+    /// How the topic of a kind of records is written and read, as the connector does it.
+    fn codec(&self, stem: &str, kinds: &'static [Kind]) -> Codec {
+        if !self.format.is_registered() {
+            return Codec::new(self.format);
+        }
+        let (_, handle) = Registry::new(&Options {
+            urls: vec![self.registry.url()],
+            auto_register: true,
+            ..Options::default()
+        })
+        .expect("a client");
+        let topic = Topic {
+            name: self.topic(stem),
+            format: self.format,
+            kinds,
+        };
+        harness::wait(handle.codec(&topic)).expect("numbers")
+    }
+
+    fn feed(&self, how: Feed) -> u64 {
+        let codec = self.codec("outbound", Kind::OUTBOUND);
+        feed(
+            &self.kafka,
+            &self.topic("outbound"),
+            self.partitions,
+            &codec,
+            how,
+        )
+    }
+
     fn connector(&self) -> Connector {
+        let stems = [
+            "outbound",
+            "responses",
+            "errors",
+            "receipts",
+            "inbound",
+            "correlation",
+            "deliveries",
+        ];
+        let formats: serde_json::Map<_, _> = stems
+            .iter()
+            .map(|stem| ((*stem).to_owned(), self.format.name().into()))
+            .collect();
         let config = json!({
+            "formats": formats,
+            "schema_registry": { "urls": [self.registry.url()], "auto_register": true },
             "kafka": {
                 "bootstrap_servers": self.kafka.bootstrap,
                 "application_id": self.name,
@@ -123,7 +184,10 @@ fn main() {
 
     let pipe = (before + after) / 2.0;
     println!();
-    println!("messages                          {messages}, over {partitions} partitions");
+    println!(
+        "messages                          {messages}, over {partitions} partitions, {}",
+        scene.format.name()
+    );
     println!("bare pipe, {OUTPUTS} outputs a message    {before:.0} and {after:.0} msg/s");
     println!(
         "whole way, results                {:.0} msg/s",
@@ -148,13 +212,7 @@ struct Whole {
 }
 
 fn whole_way(scene: &Scene, messages: usize) -> Whole {
-    let outbound = scene.topic("outbound");
-    feed(
-        &scene.kafka,
-        &outbound,
-        scene.partitions,
-        Feed::AtOnce(messages),
-    );
+    scene.feed(Feed::AtOnce(messages));
     let connector = scene.connector();
     // The clock runs from the first result on: binding and joining groups are no throughput.
     let (responses, receipts) = (scene.topic("responses"), scene.topic("receipts"));
@@ -179,12 +237,9 @@ fn bare_pipe(scene: &Scene, messages: usize) -> f64 {
     let (from, to) = (unique("pipe-in"), unique("pipe-out"));
     scene.kafka.topic(&from, scene.partitions, &[]);
     scene.kafka.topic(&to, scene.partitions, &[]);
-    feed(
-        &scene.kafka,
-        &from,
-        scene.partitions,
-        Feed::AtOnce(messages),
-    );
+    let codec = scene.codec("outbound", Kind::OUTBOUND);
+    let how = Feed::AtOnce(messages);
+    feed(&scene.kafka, &from, scene.partitions, &codec, how);
     let elapsed = pipe::run(&scene.kafka, &from, &to, messages, OUTPUTS);
     rate(messages, Some(elapsed))
 }
@@ -192,18 +247,17 @@ fn bare_pipe(scene: &Scene, messages: usize) -> f64 {
 fn latency(scene: &Scene, per_second: u64) -> Latencies {
     let seconds = 15;
     let mut connector = scene.connector();
-    let outbound = scene.topic("outbound");
+    let codec = scene.codec("responses", &[Kind::SubmitSmResp]);
+    let (kafka, responses) = (&scene.kafka, scene.topic("responses"));
     // A few first: binding and joining are over when they have come through.
     let done = Instant::now() + PATIENCE;
-    let warm = feed(&scene.kafka, &outbound, scene.partitions, Feed::AtOnce(10));
-    latencies(&scene.kafka, &scene.topic("responses"), warm, 10, done);
+    let warm = scene.feed(Feed::AtOnce(10));
+    latencies(kafka, &responses, &codec, warm, 10, done);
     let since = std::thread::scope(|scope| {
-        let (kafka, partitions) = (&scene.kafka, scene.partitions);
         let n = (per_second * seconds) as usize;
         let began = outside::now_micros();
-        let feeding =
-            scope.spawn(move || feed(kafka, &outbound, partitions, Feed::Paced { n, per_second }));
-        let latencies = latencies(&scene.kafka, &scene.topic("responses"), began, n, done);
+        let feeding = scope.spawn(move || scene.feed(Feed::Paced { n, per_second }));
+        let latencies = latencies(kafka, &responses, &codec, began, n, done);
         feeding.join().expect("all are produced");
         latencies
     });

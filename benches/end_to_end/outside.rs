@@ -8,6 +8,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use kafka_smpp::record::codec::Codec;
+
 use crate::harness::Kafka;
 
 /// How records are appended.
@@ -39,7 +41,7 @@ fn message() -> String {
 }
 
 /// Appends messages to all partitions in turn; returns when it began.
-pub fn feed(kafka: &Kafka, topic: &str, partitions: i32, how: Feed) -> u64 {
+pub fn feed(kafka: &Kafka, topic: &str, partitions: i32, codec: &Codec, how: Feed) -> u64 {
     let (n, per_second) = match how {
         Feed::AtOnce(n) => (n, None),
         Feed::Paced { n, per_second } => (n, Some(per_second)),
@@ -58,9 +60,9 @@ pub fn feed(kafka: &Kafka, topic: &str, partitions: i32, how: Feed) -> u64 {
                 producer.poll(Duration::from_millis(1));
             }
         }
-        let value = message();
+        let value = codec.from_json(message().as_bytes()).unwrap();
         let partition = i as i32 % partitions;
-        let mut record = BaseRecord::<(), str>::to(topic)
+        let mut record = BaseRecord::<(), [u8]>::to(topic)
             .payload(&value)
             .partition(partition);
         while let Err((_, back)) = producer.send(record) {
@@ -143,7 +145,14 @@ pub struct Latencies {
 }
 
 /// Reads the results of `n` messages appended since `since`.
-pub fn latencies(kafka: &Kafka, topic: &str, since: u64, n: usize, end: Instant) -> Latencies {
+pub fn latencies(
+    kafka: &Kafka,
+    topic: &str,
+    codec: &Codec,
+    since: u64,
+    n: usize,
+    end: Instant,
+) -> Latencies {
     let consumer = reader(kafka, topic, Offset::Beginning);
     let (mut socket, mut result) = (Vec::with_capacity(n), Vec::with_capacity(n));
     while result.len() < n {
@@ -152,8 +161,13 @@ pub fn latencies(kafka: &Kafka, topic: &str, since: u64, n: usize, end: Instant)
             continue;
         };
         let seen = now_micros();
-        let event: serde_json::Value = serde_json::from_slice(message.payload().unwrap()).unwrap();
-        let appended = event["extra_data"].as_u64().unwrap();
+        let event = codec.shown(message.payload().unwrap()).unwrap();
+        // In Avro it is text.
+        let appended = &event["extra_data"];
+        let appended = appended
+            .as_u64()
+            .or_else(|| appended.as_str()?.parse().ok());
+        let appended = appended.unwrap();
         if appended < since {
             continue;
         }

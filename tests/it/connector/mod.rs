@@ -14,6 +14,7 @@ mod positions;
 mod rates;
 mod receipts;
 mod records;
+mod registry;
 mod secure;
 
 use std::collections::BTreeMap;

@@ -217,6 +217,17 @@ impl Kafka {
 
     /// Every committed record of a topic up to its last stable offset now.
     pub fn records(&self, topic: &str) -> Vec<Record> {
+        self.read(topic, |message| Record::of(message))
+    }
+
+    /// The values of all of them, as they are.
+    pub fn octets(&self, topic: &str) -> Vec<Vec<u8>> {
+        self.read(topic, |message| {
+            message.payload().unwrap_or_default().to_vec()
+        })
+    }
+
+    fn read<T>(&self, topic: &str, take: impl Fn(&BorrowedMessage<'_>) -> T) -> Vec<T> {
         let reader = Reader::new(self, topic);
         let mut open: HashSet<i32> = (0..reader.partitions).collect();
         let mut records = Vec::new();
@@ -226,7 +237,7 @@ impl Kafka {
             assert!(Instant::now() < deadline, "{topic} is not read to its end");
             match reader.consumer.poll(Duration::from_millis(100)) {
                 Some(Ok(message)) => {
-                    records.push(Record::of(&message));
+                    records.push(take(&message));
                     deadline = Instant::now() + PATIENCE;
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => {

@@ -1,4 +1,4 @@
-//! TLS in front of an SMSC that speaks none.
+//! TLS in front of a server that speaks none.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::process::scratch;
 
-/// Takes TLS as `smsc.example`, certified by an authority of its own, and passes on what is
+/// Takes TLS as `smsc.example` and `127.0.0.1`, certified by an authority of its own, and passes on what is
 /// inside.
 pub struct TlsFront {
     port: u16,
@@ -33,7 +33,8 @@ impl TlsFront {
         std::fs::write(&ca_file, ca.pem()).expect("a file");
 
         let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new(["smsc.example".to_owned()]).expect("parameters");
+        let names = ["smsc.example".to_owned(), "127.0.0.1".to_owned()];
+        let params = CertificateParams::new(names).expect("parameters");
         let certificate = params.signed_by(&key, &ca).expect("a certificate");
         let chain = CertificateDer::from_pem_slice(certificate.pem().as_bytes());
         let key = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes());
