@@ -217,7 +217,7 @@ impl Kafka {
 
     /// Every committed record of a topic up to its last stable offset now.
     pub fn records(&self, topic: &str) -> Vec<Record> {
-        self.read(topic, |message| Record::of(message))
+        self.read(topic, Record::of)
     }
 
     /// The values of all of them, as they are.
