@@ -10,8 +10,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+mod dialect;
 mod segmentation;
 
+pub use dialect::{Digits, IdForm, MessageIds, Number, Receipts, Vendor};
 pub use segmentation::{Method as SegmentMethod, OnTooLong, Segmentation};
 
 /// Writes a secret so that only its presence shows.
@@ -246,44 +248,6 @@ pub enum InDoubt {
     /// For one-time passwords.
     #[default]
     Report,
-}
-
-/// How an SMSC writes its message ids.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum IdForm {
-    /// Opaque text: taken as it is, never as a number.
-    #[default]
-    Text,
-    /// A decimal number; leading zeros do not count.
-    Decimal,
-    /// A hexadecimal number; leading zeros and case do not count.
-    Hex,
-    /// Text in which upper and lower case are the same.
-    #[serde(rename = "case_insensitive")]
-    CaseInsensitive,
-}
-
-impl From<IdForm> for crate::smpp::message_id::Form {
-    fn from(form: IdForm) -> Self {
-        match form {
-            IdForm::Text => Self::Text,
-            IdForm::Decimal => Self::Decimal,
-            IdForm::Hex => Self::Hex,
-            IdForm::CaseInsensitive => Self::CaseInsensitive,
-        }
-    }
-}
-
-/// How an SMSC writes the same message id in two places. Many write it in hexadecimal in
-/// submit_sm_resp and in decimal in the receipt: name both, and ids are compared by value.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct MessageIds {
-    /// In `message_id` of submit_sm_resp.
-    pub response: IdForm,
-    /// In the receipt: `id:` of its text, or the `receipted_message_id` TLV.
-    pub receipt: IdForm,
 }
 
 #[cfg(test)]

@@ -135,7 +135,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let esme = esme(args)?;
     let mut sender = Sender {
         defaults: connector::defaults(&esme),
-        alphabet: connector::alphabet(&esme),
+        alphabet: connector::dialect(&esme).alphabet(),
         sequence: args.sequence,
     };
     lines::each(&args.records, |line| {
@@ -277,7 +277,7 @@ mod tests {
         let esme = Esme::default();
         let mut sender = Sender {
             defaults: connector::defaults(&esme),
-            alphabet: connector::alphabet(&esme),
+            alphabet: connector::dialect(&esme).alphabet(),
             sequence: MAX_SEQUENCE,
         };
         let first = position("sms.outbound:0:7").unwrap();

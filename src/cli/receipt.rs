@@ -6,8 +6,8 @@ use super::lines::{self, Fault, Line, Verdict, json};
 use super::octets::{from_hex, to_hex};
 use super::output;
 use super::{Code, Failure};
-use crate::smpp::receipt::NetworkError;
-use crate::smpp::text::{self, Encoding};
+use crate::smpp::receipt::{NetworkError, Pattern, Style};
+use crate::smpp::text::{self, Alphabet, Encoding};
 use crate::smpp::tlv::{Shape, push_tlv};
 use crate::smpp::{Receipt, Tag, Tlvs};
 
@@ -20,6 +20,7 @@ malformed; the others are read all the same.
 Examples:
   kafka-smpp receipt 'id:4F2A stat:DELIVRD err:000 text:hello'
   kafka-smpp receipt --hex --data-coding 8 00690064003a00310020...
+  kafka-smpp receipt --pattern '^MSG (?<id>\\S+) IS (?<stat>\\w+)' 'MSG 4711 IS DELIVERED'
   kafka-smpp receipt '' --tlv receipted_message_id=4F2A --tlv message_state=2
   grep -o 'id:.*' smsc.log | kafka-smpp receipt --json | jq -r 'select(.state != \"DELIVERED\").id'")]
 pub(super) struct Args {
@@ -38,9 +39,17 @@ pub(super) struct Args {
     /// A TLV beside the text: a number, a text, or octets as hex:...; may be repeated
     #[arg(long = "tlv", value_name = "NAME=VALUE", value_parser = tlv)]
     tlvs: Vec<(Tag, Vec<u8>)>,
+    /// The form of the texts: a regular expression with the groups id and stat, as receipt.pattern
+    /// of an ESME
+    #[arg(long, value_name = "REGEX", value_parser = pattern)]
+    pattern: Option<Pattern>,
     /// One JSON object a line
     #[arg(long)]
     json: bool,
+}
+
+fn pattern(text: &str) -> Result<Pattern, String> {
+    Pattern::new(text).map_err(|error| error.to_string())
 }
 
 /// The encoding of a name, as an argument.
@@ -81,11 +90,15 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         push_tlv(&mut region, *tag, value).map_err(|e| Failure::new(Code::Usage, e.to_string()))?;
     }
     let tlvs = Tlvs::new(&region);
+    let style = Style {
+        pattern: args.pattern.clone(),
+        ..Style::from(Alphabet::from(args.alphabet))
+    };
     lines::each(&args.texts, |line| {
         if line.is_blank() && args.texts.is_empty() {
             return Ok(Verdict::Good);
         }
-        let report = Report::new(args, line, tlvs);
+        let report = Report::new(args, &style, line, tlvs);
         match args.json {
             true => json(&report)?,
             false => {
@@ -160,7 +173,7 @@ struct Beside {
 }
 
 impl Report {
-    fn new(args: &Args, line: Line<'_>, tlvs: Tlvs<'_>) -> Self {
+    fn new(args: &Args, style: &Style, line: Line<'_>, tlvs: Tlvs<'_>) -> Self {
         let octets = match args.hex {
             true => from_hex(line.octets),
             false => Ok(line.octets.to_vec()),
@@ -172,10 +185,11 @@ impl Report {
         });
         unreadable.extend(line.fault());
         let (receipt, text) = match args.hex {
-            true => of_octets(&octets, args, tlvs),
+            true => of_octets(&octets, args, style, tlvs),
             false => {
                 let text = String::from_utf8_lossy(&octets).into_owned();
-                (Receipt::parse(&text).with_tlvs(tlvs).into_owned(), text)
+                let receipt = Receipt::parse_in(&text, style).with_tlvs(tlvs);
+                (receipt.into_owned(), text)
             }
         };
         let mut report = Self::of(&receipt, &text, tlvs);
@@ -288,12 +302,16 @@ impl Beside {
 }
 
 /// The receipt in octets, and the characters in which its labels are found.
-fn of_octets(octets: &[u8], args: &Args, tlvs: Tlvs<'_>) -> (Receipt<'static>, String) {
-    let default = args.alphabet.into();
-    let receipt = Receipt::read(octets, args.data_coding, tlvs, &default).into_owned();
+fn of_octets(
+    octets: &[u8],
+    args: &Args,
+    style: &Style,
+    tlvs: Tlvs<'_>,
+) -> (Receipt<'static>, String) {
+    let receipt = Receipt::read(octets, args.data_coding, tlvs, style).into_owned();
     let text = match str::from_utf8(octets) {
         Ok(ascii) if octets.is_ascii() => ascii.to_owned(),
-        _ => text::decode(octets, args.data_coding, &default),
+        _ => text::decode(octets, args.data_coding, &style.alphabet),
     };
     (receipt, text)
 }

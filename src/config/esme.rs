@@ -7,7 +7,8 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use crate::esme::options::{Reconnect, Timers, Tls};
-use crate::settings::{MessageIds, Segmentation, masked};
+use crate::settings::{MessageIds, Receipts, Segmentation, Vendor, masked};
+use crate::smpp::text::table::Table;
 
 /// An account with an SMSC, and the outbound topics whose messages go there.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -29,8 +30,8 @@ pub struct Esme {
     pub hosts: Vec<String>,
     /// The account's name with the SMSC, at most 15 octets (SMPP 3.4 §5.2.1).
     pub system_id: String,
-    /// The account's password, at most 8 octets (SMPP 3.4 §5.2.2). Better in the environment
-    /// or in `password_file`.
+    /// The account's password, at most 8 octets (SMPP 3.4 §5.2.2; see `long_password`). Better in
+    /// the environment or in `password_file`.
     #[schemars(with = "String")]
     #[serde(serialize_with = "masked")]
     pub password: SecretString,
@@ -38,6 +39,8 @@ pub struct Esme {
     /// count.
     #[schemars(example = "/run/secrets/acme-password")]
     pub password_file: Option<PathBuf>,
+    /// Whether the password may be longer than SMPP allows, up to 64 octets: some SMSCs take it.
+    pub long_password: bool,
     /// The system_type in bind, at most 12 octets (SMPP 3.4 §5.2.3).
     pub system_type: String,
     /// The version of SMPP named in bind: `3.3`, `3.4` or `5.0`.
@@ -73,6 +76,10 @@ pub struct Esme {
     /// `hex`, in responses and in receipts. Where one side is hexadecimal and the other
     /// decimal, name both: ids are then compared by value.
     pub message_id: MessageIds,
+    /// How this SMSC writes receipts, where that is unusual.
+    pub receipt: Receipts,
+    /// Names of the vendor's own parameters and codes.
+    pub vendor: Vendor,
     /// The sender of messages that name none.
     #[schemars(example = "12345")]
     pub source: Option<String>,
@@ -87,8 +94,17 @@ pub struct Esme {
     /// The registered_delivery of messages that name none (SMPP 3.4 §5.2.17): 0 asks for no
     /// receipt, 1 for one whatever the outcome, 2 for one on failure.
     pub registered_delivery: u8,
-    /// The encoding of messages that name none. By default GSM 03.38 if it can express the
-    /// text, else UCS-2.
+    /// The SMSC's default alphabet: what data_coding 0 means, in both directions (SMPP 3.4
+    /// §5.2.19). `gsm7`, `latin1`, `ascii`, `latin9`, `utf8`, ... By default `encoding`, if that
+    /// has no data_coding of its own, else GSM 03.38.
+    #[schemars(example = &"latin1")]
+    pub alphabet: Option<String>,
+    /// Instead of `alphabet`, a table of one octet a character in the form of Unicode's mapping
+    /// files: lines such as `0x80 U+20AC`.
+    #[schemars(example = "/etc/kafka-smpp/acme.txt")]
+    pub alphabet_file: Option<PathBuf>,
+    /// The encoding of messages that name none, where it has every character of the text; else
+    /// they are written in UCS-2. By default the SMSC's default alphabet.
     #[schemars(example = &"ucs2")]
     pub encoding: Option<String>,
     /// National languages whose tables the GSM alphabet may be shifted to where that makes fewer
@@ -105,6 +121,9 @@ pub struct Esme {
     pub reconnect: Reconnect,
     /// TLS towards the SMSC.
     pub tls: Tls,
+    /// What `alphabet_file` holds, as long as the process lives.
+    #[serde(skip)]
+    pub table: Option<&'static Table>,
 }
 
 impl Default for Esme {
@@ -117,6 +136,7 @@ impl Default for Esme {
             system_id: String::new(),
             password: SecretString::default(),
             password_file: None,
+            long_password: false,
             system_type: String::new(),
             interface_version: InterfaceVersion::default(),
             addr_ton: 0,
@@ -130,17 +150,22 @@ impl Default for Esme {
             max_tps: 0.0,
             max_tps_per_bind: 0.0,
             message_id: MessageIds::default(),
+            receipt: Receipts::default(),
+            vendor: Vendor::default(),
             source: None,
             source_ton: None,
             source_npi: None,
             service_type: String::new(),
             registered_delivery: 1,
+            alphabet: None,
+            alphabet_file: None,
             encoding: None,
             languages: Vec::new(),
             segmentation: Segmentation::default(),
             timers: Timers::default(),
             reconnect: Reconnect::default(),
             tls: Tls::default(),
+            table: None,
         }
     }
 }

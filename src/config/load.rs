@@ -10,11 +10,12 @@ use std::path::{Path as FilePath, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use toml::{Table, Value};
+use toml::Value;
 
 use super::problem::{Error, Origin, Problem, nearest};
 use super::tree::{Path, Step, Tree};
 use super::{Config, Property};
+use crate::smpp::text::table::Table;
 
 /// The beginning of the variables that override keys.
 pub const PREFIX: &str = "KAFKA_SMPP__";
@@ -208,8 +209,31 @@ impl Reading {
         self.wrong.push(key);
     }
 
-    /// Reads the secrets that stand in files.
+    /// Reads what stands in files of its own.
     fn files(&mut self, config: &mut Config) {
+        for (index, esme) in config.esme.iter_mut().enumerate() {
+            let Some(file) = &esme.alphabet_file else {
+                continue;
+            };
+            let key = format!("esme[{index}].alphabet_file");
+            match std::fs::read_to_string(file) {
+                Ok(text) => match Table::parse(&esme.name, &text) {
+                    // It is needed as long as the process lives.
+                    Ok(table) => esme.table = Some(Box::leak(Box::new(table))),
+                    Err(error) => self.problems.push(Problem {
+                        origin: self.tree.origin(&key),
+                        key,
+                        value: Some(format!("{:?}", file.display().to_string())),
+                        text: error.to_string(),
+                    }),
+                },
+                Err(error) => self.unreadable(key, file, &error),
+            }
+        }
+        self.secrets(config);
+    }
+
+    fn secrets(&mut self, config: &mut Config) {
         for (index, esme) in config.esme.iter_mut().enumerate() {
             let at = format!("esme[{index}].password");
             self.secret(&at, &esme.password_file, &mut esme.password);
@@ -268,7 +292,7 @@ fn first_line(text: &str) -> &str {
 }
 
 fn toml_value(text: &str) -> Option<Value> {
-    let table: Table = format!("value = {text}").parse().ok()?;
+    let table: toml::Table = format!("value = {text}").parse().ok()?;
     match table.len() {
         1 => table.get("value").cloned(),
         _ => None,

@@ -27,6 +27,7 @@ impl Esme {
             identity: Identity {
                 system_id: self.system_id.clone(),
                 password: self.password.clone(),
+                long_password: self.long_password,
                 system_type: self.system_type.clone(),
                 interface_version: self.interface_version.octet(),
                 addr_ton: self.addr_ton,

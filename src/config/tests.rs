@@ -334,3 +334,113 @@ fn a_registrys_secrets_can_stand_in_files_and_in_the_environment() {
     assert_eq!(registry.urls, ["http://a:8081", "http://b:8081"]);
     assert_eq!(registry.password.expose_secret(), "hush");
 }
+
+#[test]
+fn what_an_smsc_does_in_its_own_way_is_configured_for_each_esme() {
+    let text = format!(
+        r#"{MINIMAL}alphabet = "latin1"
+[esme.message_id]
+response = "hex"
+receipt = "decimal"
+receipted_message_id = "hex"
+prefixes = ["GW-"]
+until = "@"
+response_digits = "last 8"
+[esme.receipt]
+pattern = '^(?<id>\S+) is (?<stat>\w+)'
+states = {{ GONE = "delivered" }}
+[esme.vendor]
+tlvs = {{ operator_id = "0x1401", cost = 5122 }}
+command_status = {{ ESME_RBLOCKED = "0x0410" }}
+"#
+    );
+    let config = read(
+        &text,
+        &[(
+            "KAFKA_SMPP__ESME__ACME_1__MESSAGE_ID__RECEIPT_DIGITS",
+            "first 8",
+        )],
+    );
+    let dialect = crate::connector::dialect(&config.unwrap().esme[0]);
+    assert_eq!(
+        dialect.ids.of_response("GW-0000017FA1B2C3D4@1"),
+        "2712847316"
+    );
+    assert_eq!(dialect.ids.receipt.normalise("123456789"), "12345678");
+    assert_eq!(dialect.alphabet().encoding().name(), "latin1");
+    assert_eq!(dialect.names.tag_of("cost").map(|tag| tag.0), Some(0x1402));
+    let receipt = crate::smpp::Receipt::parse_in("7 is gone", &dialect.receipts);
+    assert_eq!(receipt.state, Some(crate::smpp::MessageState::Delivered));
+}
+
+#[test]
+fn what_is_wrong_with_a_dialect_is_said_of_each_key() {
+    let text = format!(
+        r#"{MINIMAL}alphabet = "ucs2"
+[esme.message_id]
+response_digits = "8"
+until = ""
+[esme.receipt]
+pattern = '(?<id>.'
+states = {{ OK = "FINE" }}
+[esme.vendor]
+tlvs = {{ source_port = "0x1401", a = "0x0204", b = "0x12345", 9lives = 5123, c = "0x1404", d = "0x1404" }}
+command_status = {{ ESME_ROK = "0x0410", X = 8 }}
+"#
+    );
+    let told = told(&text, &[]);
+    for (key, said) in [
+        ("alphabet", "not an alphabet of data_coding 0"),
+        ("message_id.response_digits", "last 8"),
+        ("message_id.until", "leave it out"),
+        ("receipt.pattern", "unclosed group"),
+        ("receipt.states.OK", "UNDELIVERABLE"),
+        ("vendor.tlvs.source_port", "SMPP calls 0x020A so"),
+        (
+            "vendor.tlvs.a",
+            "SMPP calls this tag user_message_reference",
+        ),
+        ("vendor.tlvs.b", "two octets"),
+        ("vendor.tlvs.9lives", "does not begin with a digit"),
+        ("vendor.tlvs.d", "c has the same number"),
+        ("vendor.command_status.ESME_ROK", "SMPP calls 0x0000 so"),
+        ("vendor.command_status.X", "ESME_RSYSERR"),
+    ] {
+        let found = told.iter().any(|line| {
+            line.contains(&format!("{key} ")) && line.contains(said)
+                || line.contains(&format!("{key}:")) && line.contains(said)
+        });
+        assert!(found, "{key}: {said}: {told:#?}");
+    }
+    let missing = MINIMAL.to_owned() + "[esme.receipt]\npattern = '(?<stat>.)'";
+    assert!(self::told(&missing, &[])[0].contains("no group id"));
+}
+
+#[test]
+fn an_alphabet_of_ones_own_is_read_from_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("acme.txt");
+    std::fs::write(&file, "0x41 U+0041\n0x80 U+20AC").unwrap();
+    let text = format!("{MINIMAL}alphabet_file = {:?}", file.display().to_string());
+    let config = read(&text, &[]).unwrap();
+    let alphabet = crate::connector::dialect(&config.esme[0]).alphabet();
+    assert_eq!(crate::smpp::text::decode(b"A\x80", 0, &alphabet), "A€");
+    let both = told(&format!("{text}\nalphabet = \"gsm\""), &[]);
+    assert!(both[0].contains("not both"), "{both:?}");
+    std::fs::write(&file, "0x41 A").unwrap();
+    let bad = told(&text, &[]);
+    assert!(
+        bad[0].contains("alphabet_file") && bad[0].contains("line 1"),
+        "{bad:?}"
+    );
+}
+
+#[test]
+fn a_long_password_is_taken_if_the_smsc_takes_it() {
+    let long = MINIMAL.replace("secret", "longer-than-8-octets");
+    let refused = told(&long, &[]);
+    assert!(refused[0].contains("long_password = true"), "{refused:?}");
+    assert!(!refused[0].contains("longer-than"), "{refused:?}");
+    let config = read(&format!("{long}long_password = true"), &[]).unwrap();
+    assert!(config.esme[0].long_password);
+}

@@ -1,5 +1,6 @@
 //! What a value's type cannot say about it.
 
+mod dialect;
 mod registry;
 
 use std::collections::HashMap;
@@ -8,15 +9,12 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
-use secrecy::ExposeSecret;
 
 use super::esme::{BindMode, Binds, Esme};
 use super::kafka::{Kafka, OWNED};
 use super::problem::{Problem, nearest};
 use super::{Config, Log};
 use crate::settings::Time;
-use crate::smpp::text::national::Language;
-use crate::submit::message;
 use crate::{correlate, submit};
 
 /// Collects what is wrong below one key.
@@ -326,10 +324,12 @@ fn esme(check: &mut Check<'_>, esme: &Esme) {
             text,
         );
     }
-    identity(check, esme);
+    dialect::identity(check, esme);
     binds(check, esme);
     rates(check, esme);
     defaults(check, esme);
+    dialect::texts(check, esme);
+    dialect::dialect(check, esme);
     timers(check, esme);
     let tls = &esme.tls;
     tls_files(check, &tls.ca_file, &tls.certificate_file, &tls.key_file);
@@ -409,28 +409,6 @@ fn is_host(host: &str) -> bool {
     (bare || v6) && port.parse::<u16>().is_ok_and(|p| p != 0)
 }
 
-fn identity(check: &mut Check<'_>, esme: &Esme) {
-    match esme.system_id.is_empty() {
-        true => check.missing("system_id", "the account's name with the SMSC is missing"),
-        false => check.octets("system_id", &esme.system_id, 15),
-    }
-    let password = esme.password.expose_secret();
-    if password.len() > 8 || !password.bytes().all(|b| (0x20..0x7f).contains(&b)) {
-        let text = format!(
-            "at most 8 ASCII characters (SMPP 3.4 §5.2.2); this one has {}",
-            password.chars().count()
-        );
-        let key = match esme.password_file {
-            Some(_) => "password_file",
-            None => "password",
-        };
-        check.missing(key, &text);
-    }
-    check.octets("system_type", &esme.system_type, 12);
-    check.octets("address_range", &esme.address_range, 40);
-    check.octets("service_type", &esme.service_type, 5);
-}
-
 /// More sessions than any SMSC gives to one account.
 const MOST_BINDS: u32 = 100_000;
 
@@ -491,18 +469,6 @@ fn defaults(check: &mut Check<'_>, esme: &Esme) {
         let text = "1 to 20 ASCII characters, or leave it out";
         check.must(good, "source", format_args!("{source:?}"), text);
     }
-    if let Some(encoding) = &esme.encoding
-        && let Err(text) = message::encoding(encoding)
-    {
-        check.must(false, "encoding", format_args!("{encoding:?}"), &text);
-    }
-    for language in &esme.languages {
-        let good = Language::from_name(language).is_some();
-        let text = "a language with tables in 3GPP TS 23.038, such as \"turkish\"";
-        check.must(good, "languages", format_args!("{language:?}"), text);
-    }
-    let parts = esme.segmentation.max_parts;
-    check.must(parts > 0, "segmentation.max_parts", parts, "from 1 to 255");
     let delivery = esme.registered_delivery;
     check.must(
         delivery < 32,

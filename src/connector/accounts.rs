@@ -1,16 +1,18 @@
 //! ESMEs as configured become accounts of the submit pipeline.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::config::{BindMode, Binds, Config, Esme};
+use crate::correlate::Dialects;
 use crate::deliver::{self, Deliver};
-use crate::esme::{self, Mode};
+use crate::esme::Mode;
 use crate::kafka::cluster::Survey;
 use crate::record::codec::Codec;
 use crate::record::submit_sm;
+use crate::smpp::receipt::{Pattern, Style};
 use crate::smpp::text::national::Language;
 use crate::smpp::text::{Alphabet, Encoding};
+use crate::smpp::{Dialect, MessageState};
 use crate::submit::account::{self, Account};
 use crate::submit::message::{self, Defaults};
 
@@ -46,10 +48,10 @@ fn options(esme: &Esme, outbound: &Codec, deliver: &Deliver) -> account::Options
         BindMode::Pair => &[Mode::Receiver, Mode::Transmitter],
     };
     let deliver = deliver.clone();
+    let dialect = Arc::new(dialect(esme));
     let receiver = Arc::new(deliver::Esme {
         name: esme.name.clone(),
-        message_id: esme.message_id.receipt.into(),
-        alphabet: alphabet(esme),
+        dialect: dialect.clone(),
     });
     account::Options {
         name: esme.name.as_str().into(),
@@ -59,10 +61,12 @@ fn options(esme: &Esme, outbound: &Codec, deliver: &Deliver) -> account::Options
             Binds::PerPartition(n) => account::Binds::PerPartition(n),
             Binds::PerInstance(n) => account::Binds::PerInstance(n),
         },
-        sessions: modes.iter().map(|mode| session(esme, *mode)).collect(),
+        sessions: (modes.iter())
+            .map(|mode| esme.session(esme.name.clone(), *mode))
+            .collect(),
         max_tps: limit(esme.max_tps),
         max_tps_per_bind: limit(esme.max_tps_per_bind),
-        response_ids: esme.message_id.response,
+        dialect,
         max_partitions: esme.max_partitions(),
         codec: outbound.clone(),
         defaults: defaults(esme),
@@ -78,54 +82,49 @@ fn limit(per_second: f64) -> f64 {
     }
 }
 
-fn session(esme: &Esme, mode: Mode) -> esme::Options {
-    esme::Options {
-        name: esme.name.clone(),
-        hosts: esme.hosts.clone(),
-        tls: esme.tls.clone(),
-        identity: esme::Identity {
-            system_id: esme.system_id.clone(),
-            password: esme.password.clone(),
-            system_type: esme.system_type.clone(),
-            interface_version: esme.interface_version.octet(),
-            addr_ton: esme.addr_ton,
-            addr_npi: esme.addr_npi,
-            address_range: esme.address_range.clone(),
-        },
-        mode,
-        window: esme.window as usize,
-        inbound_window: esme.inbound_window as usize,
-        timers: esme.timers.clone(),
-        reconnect: esme.reconnect.clone(),
-        ..esme::Options::default()
-    }
-}
-
-/// What data_coding 0 means to the SMSC of each ESME.
-pub fn alphabets(config: &Config) -> HashMap<String, Alphabet> {
-    let one = |esme: &Esme| (esme.name.clone(), alphabet(esme));
+/// What the SMSC of each ESME does in its own way.
+pub fn dialects(config: &Config) -> Dialects {
+    let one = |esme: &Esme| (esme.name.clone(), Arc::new(dialect(esme)));
     config.esme.iter().map(one).collect()
 }
 
-/// What data_coding 0 means to the SMSC: the ESME's encoding, if that one has no data_coding
-/// of its own.
-pub fn alphabet(esme: &Esme) -> Alphabet {
-    match encoding(esme) {
-        encoding if encoding.data_coding() == 0 => encoding.into(),
+/// What the ESME's SMSC does in its own way. The configuration was checked when it was loaded.
+pub fn dialect(esme: &Esme) -> Dialect {
+    let receipt = &esme.receipt;
+    let state = |(word, state): (&String, &String)| {
+        Some((word.as_str().into(), MessageState::from_name(state)?))
+    };
+    Dialect {
+        receipts: Style {
+            alphabet: alphabet(esme),
+            pattern: (receipt.pattern.as_deref()).and_then(|p| Pattern::new(p).ok()),
+            states: receipt.states.iter().filter_map(state).collect(),
+        },
+        ids: (&esme.message_id).into(),
+        names: (&esme.vendor).into(),
+    }
+}
+
+/// What data_coding 0 means to the SMSC: if the configuration does not say it, the ESME's
+/// encoding, if that one has no data_coding of its own.
+fn alphabet(esme: &Esme) -> Alphabet {
+    let named = esme.alphabet.as_deref().and_then(Encoding::from_name);
+    let named = esme.table.map(Encoding::Table).or(named);
+    match (named, named_encoding(esme)) {
+        (Some(named), _) => named.into(),
+        (None, Some(encoding)) if encoding.data_coding() == 0 => encoding.into(),
         _ => Alphabet::default(),
     }
 }
 
-/// The configuration was checked when it was loaded.
-fn encoding(esme: &Esme) -> Encoding {
+fn named_encoding(esme: &Esme) -> Option<Encoding> {
     let named = esme.encoding.as_deref();
-    named
-        .and_then(|name| message::encoding(name).ok())
-        .unwrap_or_default()
+    named.and_then(|name| message::encoding(name).ok())
 }
 
 /// What a record of the ESME need not say.
 pub fn defaults(esme: &Esme) -> Defaults {
+    let dialect = dialect(esme);
     Defaults {
         source: esme.source.as_ref().map(|number| submit_sm::Address {
             number: number.clone().into(),
@@ -134,7 +133,8 @@ pub fn defaults(esme: &Esme) -> Defaults {
         }),
         service_type: esme.service_type.clone(),
         registered_delivery: esme.registered_delivery,
-        encoding: encoding(esme),
+        encoding: named_encoding(esme).unwrap_or(dialect.alphabet().encoding()),
+        dialect: Arc::new(dialect),
         languages: (esme.languages.iter())
             .filter_map(|name| Language::from_name(name))
             .collect(),

@@ -25,7 +25,7 @@ use crate::submit::account::Account;
 use crate::submit::events::Events;
 use crate::submit::{self, Submit};
 
-pub use accounts::{alphabet, defaults};
+pub use accounts::{defaults, dialect};
 pub use formats::reader;
 
 use formats::Opened;
@@ -255,6 +255,6 @@ fn correlate_options(config: &Config, process: &str, codecs: &Codecs) -> correla
         },
         settings: config.correlate.clone(),
         inbound: config.inbound.clone(),
-        alphabets: accounts::alphabets(config),
+        dialects: accounts::dialects(config),
     }
 }

@@ -19,7 +19,7 @@ use super::join::{Effect, Fate, Patience, Receipt};
 use super::owned::{Owned, Stage};
 use super::read::{self, Delivered, Record, Said};
 use super::render::{self, Topics};
-use super::whole::{self, Alphabets};
+use super::whole::{self, Dialects};
 use super::{Counters, PartitionStatus, tail, takeover};
 use crate::kafka::poll::{self, Assignments, Flow};
 use crate::kafka::transactor::{self, Abort, Cycle, Ledger, Settled};
@@ -46,7 +46,7 @@ pub(super) struct Rules {
     pub(super) topics: Topics,
     pub(super) patience: Patience,
     pub(super) limits: Limits,
-    pub(super) alphabets: Alphabets,
+    pub(super) dialects: Dialects,
 }
 
 #[derive(Default)]
@@ -191,7 +191,12 @@ impl Books {
             );
             return Ok(());
         };
-        let record = read::record(&key, value, &self.rules.topics.codecs.correlation);
+        let record = read::record(
+            &key,
+            value,
+            &self.rules.topics.codecs.correlation,
+            &self.rules.dialects,
+        );
         let mut state = self.state.lock();
         let Some(owned) = find(&mut state, partition, takeover) else {
             return Ok(());
@@ -270,8 +275,8 @@ impl Books {
                 _ => {}
             }
         }
-        let partition = owned.partition.partition;
-        let output = |effect| render::output(effect, &self.rules.topics, partition);
+        let (rules, partition) = (&self.rules, owned.partition.partition);
+        let output = |effect| render::output(effect, &rules.topics, &rules.dialects, partition);
         owned.gather(effects.iter().map(output));
         self.wake();
     }
@@ -290,7 +295,7 @@ impl Books {
             }
         }
         let (rules, partition) = (&self.rules, owned.partition.partition);
-        let output = |effect| whole::output(effect, &rules.topics, &rules.alphabets, partition);
+        let output = |effect| whole::output(effect, &rules.topics, &rules.dialects, partition);
         owned.gather(effects.iter().filter_map(output));
         self.wake();
     }
@@ -424,9 +429,12 @@ impl Assignments for Books {
 
     fn message(&self, partition: &Partition, message: &BorrowedMessage<'_>) -> Flow {
         let delivery = match (message.key(), message.payload()) {
-            (Some(key), Some(value)) => {
-                read::delivery(key, value, &self.rules.topics.codecs.deliveries)
-            }
+            (Some(key), Some(value)) => read::delivery(
+                key,
+                value,
+                &self.rules.topics.codecs.deliveries,
+                &self.rules.dialects,
+            ),
             _ => Err(Invalid::because("no key or no value").into()),
         };
         if let Err(Unread::Wait(why)) = delivery {

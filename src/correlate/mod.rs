@@ -42,5 +42,6 @@ pub use options::{Inbound, Settings};
 pub use render::Topics;
 pub use service::{Correlator, Error, Handle, Options};
 pub use status::{Counts, PartitionStatus, Status};
+pub use whole::Dialects;
 
 use status::Counters;

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use super::assembly::{self, Piece};
 use super::join::{Receipt, Value};
 use super::said;
+use super::whole::Dialects;
 use crate::record::codec::{Codec, Unread};
 use crate::record::internal::{self, Correlation, Delivery, Owner, Parked, Print, Seen};
 use crate::record::json::Invalid;
@@ -27,6 +28,7 @@ pub(super) fn record(
     key: &Key<'_>,
     octets: Option<&[u8]>,
     codec: &Codec,
+    dialects: &Dialects,
 ) -> Result<Record, Unread> {
     let Some(octets) = octets else {
         return Ok(Record::Tombstone);
@@ -46,7 +48,7 @@ pub(super) fn record(
         Key::Parked { .. } => {
             let parked: Parked = codec.read(octets)?;
             Record::Value(Value::Parked {
-                receipt: receipt(&parked.delivery),
+                receipt: receipt(&parked.delivery, dialects),
                 delivery: Codec::default().must_write(&parked.delivery).into(),
                 published_at: parked.published_at.map(Timestamp::as_millisecond),
             })
@@ -90,6 +92,7 @@ pub(super) fn delivery<'a>(
     key: &'a [u8],
     octets: &[u8],
     codec: &Codec,
+    dialects: &Dialects,
 ) -> Result<Delivered<'a>, Unread> {
     let identity = std::str::from_utf8(key)
         .ok()
@@ -98,7 +101,7 @@ pub(super) fn delivery<'a>(
     let delivery: Delivery = codec.read(octets)?;
     let said = match keys::is_parts(identity) {
         true => Said::Part(part(&delivery)?),
-        false => Said::Receipt(receipt(&delivery)),
+        false => Said::Receipt(receipt(&delivery, dialects)),
     };
     Ok(Delivered {
         identity,
@@ -127,15 +130,15 @@ fn part(delivery: &Delivery) -> Result<Piece, Invalid> {
     })
 }
 
-fn receipt(delivery: &Delivery) -> Receipt {
-    let state = said::Said::of(&delivery.pdu).state();
+fn receipt(delivery: &Delivery, dialects: &Dialects) -> Receipt {
+    let said = said::Said::of(&delivery.pdu, dialects.of(&delivery.esme));
     // Without the header: a repeat has another sequence number.
     let body = delivery.pdu.get(HEADER..).unwrap_or_default();
     Receipt {
         seen: Seen {
-            state: state.value(),
+            state: said.state().value(),
             digest: crc32fast::hash(body),
         },
-        last: state.is_final(),
+        last: said.is_final(),
     }
 }

@@ -10,6 +10,7 @@ use tracing::error;
 
 use super::join::{Effect, Millis};
 use super::said::Said;
+use super::whole::Dialects;
 use crate::kafka::transactor::Output;
 use crate::record::codec::Codecs;
 use crate::record::inbound::{DeliveryReceipt, NetworkError, Tlv};
@@ -47,13 +48,18 @@ pub(super) fn barrier(nonce: &str, writer: &str, topics: &Topics, partition: i32
 }
 
 /// The record of an effect in `partition`.
-pub(super) fn output(effect: &Effect, topics: &Topics, partition: i32) -> Output {
+pub(super) fn output(
+    effect: &Effect,
+    topics: &Topics,
+    dialects: &Dialects,
+    partition: i32,
+) -> Output {
     match effect {
         Effect::Publish {
             identity,
             delivery,
             creation,
-        } => receipt(identity, delivery, creation.as_ref(), topics),
+        } => receipt(identity, delivery, creation.as_ref(), topics, dialects),
         Effect::Overdue { creation } => overdue(creation, topics),
         Effect::Remember {
             key,
@@ -142,13 +148,20 @@ fn parked(delivery: &Bytes, published_at: Option<Millis>, topics: &Topics) -> Ve
     }
 }
 
-fn receipt(identity: &str, delivery: &Bytes, creation: Option<&Bytes>, topics: &Topics) -> Output {
+fn receipt(
+    identity: &str,
+    delivery: &Bytes,
+    creation: Option<&Bytes>,
+    topics: &Topics,
+    dialects: &Dialects,
+) -> Output {
     let creation = creation.and_then(|c| serde_json::from_slice::<Correlation>(c).ok());
     let Ok(delivery) = serde_json::from_slice::<Delivery>(delivery) else {
         error!(identity, "a delivery does not read any more");
         return event(identity, delivery.to_vec(), None, topics);
     };
-    let said = Said::of(&delivery.pdu);
+    let dialect = dialects.of(&delivery.esme);
+    let said = Said::of(&delivery.pdu, dialect);
     let (from, to) = (
         String::from_utf8_lossy(said.source),
         String::from_utf8_lossy(said.destination),
@@ -162,7 +175,8 @@ fn receipt(identity: &str, delivery: &Bytes, creation: Option<&Bytes>, topics: &
         bind: Some(&delivery.bind),
         message_id: said.receipt.id.as_deref().unwrap_or(id),
         state: state.name(),
-        is_final: state.is_final(),
+        is_final: said.is_final(),
+        message_type: said.message_type().name(),
         stat: said.receipt.stat.as_deref(),
         err: said.receipt.err.as_deref(),
         network_error_code: said.receipt.network_error.map(|error| NetworkError {
@@ -177,7 +191,9 @@ fn receipt(identity: &str, delivery: &Bytes, creation: Option<&Bytes>, topics: &
         destination: Some(&*from).filter(|a| !a.is_empty()),
         received_at: Some(delivery.received_at),
         short_message_hex: Some(said.octets),
-        tlvs: tlvs(&said),
+        tlvs: (said.tlvs.iter())
+            .map(|tlv| Tlv::of(tlv, &dialect.names))
+            .collect(),
         ..DeliveryReceipt::default()
     };
     let (key, headers) = match &creation {
@@ -233,15 +249,6 @@ fn about<'a>(told: DeliveryReceipt<'a>, creation: Option<&'a Correlation>) -> De
         destination: told.destination.or(creation.destination.as_deref()),
         ..told
     }
-}
-
-fn tlvs<'a>(said: &Said<'a>) -> Vec<Tlv<'a>> {
-    let tlv = |tlv: crate::smpp::Tlv<'a>| Tlv {
-        tag: tlv.tag.0,
-        name: tlv.tag.name(),
-        value: tlv.value,
-    };
-    said.tlvs.iter().map(tlv).collect()
 }
 
 fn event(key: &str, value: Vec<u8>, headers: Option<OwnedHeaders>, topics: &Topics) -> Output {

@@ -1,14 +1,15 @@
 //! What a receipt says.
 
+use crate::smpp::pdu::MessageType;
 use crate::smpp::receipt::Receipt;
 use crate::smpp::state::MessageState;
-use crate::smpp::text::Alphabet;
-use crate::smpp::{Frame, Pdu, Tlvs};
+use crate::smpp::{Dialect, Frame, Pdu, Tlvs};
 
 /// A receipt's PDU, read.
 #[derive(Default)]
 pub(super) struct Said<'a> {
     pub(super) receipt: Receipt<'a>,
+    esm_class: u8,
     /// The text as it came.
     pub(super) octets: &'a [u8],
     /// From whom it came: the message's recipient.
@@ -20,19 +21,19 @@ pub(super) struct Said<'a> {
 
 impl<'a> Said<'a> {
     /// Reads a deliver_sm or data_sm; of anything else nothing is known.
-    pub(super) fn of(pdu: &'a [u8]) -> Said<'a> {
-        // Receipts are written in ASCII whatever the default alphabet is.
-        let alphabet = Alphabet::default();
+    pub(super) fn of(pdu: &'a [u8], dialect: &Dialect) -> Said<'a> {
         match Frame::decode(pdu).and_then(Pdu::read) {
             Ok(Pdu::DeliverSm(sm)) => Said {
-                receipt: Receipt::of(&sm, &alphabet),
+                receipt: dialect.receipt(&sm),
+                esm_class: sm.esm_class,
                 octets: sm.text_octets(),
                 source: sm.source.number,
                 destination: sm.destination.number,
                 tlvs: sm.tlvs,
             },
             Ok(Pdu::DataSm(sm)) => Said {
-                receipt: Receipt::of_data(&sm, &alphabet),
+                receipt: dialect.receipt_of_data(&sm),
+                esm_class: sm.esm_class,
                 octets: sm.text_octets(),
                 source: sm.source.number,
                 destination: sm.destination.number,
@@ -45,5 +46,15 @@ impl<'a> Said<'a> {
     /// What became of the message.
     pub(super) fn state(&self) -> MessageState {
         self.receipt.state.unwrap_or(MessageState::Unknown)
+    }
+
+    /// What it is by esm_class.
+    pub(super) fn message_type(&self) -> MessageType {
+        MessageType::of(self.esm_class)
+    }
+
+    /// Whether no other state follows.
+    pub(super) fn is_final(&self) -> bool {
+        self.state().is_final() && !self.message_type().is_preliminary()
     }
 }

@@ -1,6 +1,5 @@
 //! The service: its threads, from start to end.
 
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -15,14 +14,13 @@ use tracing::{error, info};
 use super::assembly::Limits;
 use super::books::{Books, Parts, Rules};
 use super::join::{Millis, PARKED_OCTETS, Patience};
-use super::{Inbound, Settings, Status, Topics, tail, takeover};
+use super::{Dialects, Inbound, Settings, Status, Topics, tail, takeover};
 use crate::kafka::Group;
 use crate::kafka::group::partition_count;
 use crate::kafka::poll::{self, Poller};
 use crate::kafka::start::Reading;
 use crate::kafka::transactor::{self, Transactor};
 use crate::settings::Time;
-use crate::smpp::text::Alphabet;
 
 const METADATA: Duration = Duration::from_secs(10);
 /// How long a predecessor's open transaction may hold a takeover up before it is ended.
@@ -48,8 +46,8 @@ pub struct Options {
     pub settings: Settings,
     /// What the user sets about messages from phones.
     pub inbound: Inbound,
-    /// What data_coding 0 means to the SMSC of each ESME; by default GSM 03.38.
-    pub alphabets: HashMap<String, Alphabet>,
+    /// What the SMSC of each ESME does in its own way.
+    pub dialects: Dialects,
 }
 
 /// Why the join does not run.
@@ -145,7 +143,7 @@ impl Correlator {
                 topics: options.topics.clone(),
                 patience: patience(&options.settings),
                 limits: limits(&options.inbound),
-                alphabets: options.alphabets.clone(),
+                dialects: options.dialects.clone(),
             },
             options.transactional_id.clone(),
             parts,

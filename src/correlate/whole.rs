@@ -1,6 +1,7 @@
 //! What the assembly decides, as records.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tracing::error;
@@ -10,21 +11,42 @@ use super::render::{Topics, at, remembered};
 use crate::kafka::transactor::Output;
 use crate::record::internal::{Delivery, Piece};
 use crate::record::message::{self, Message};
-use crate::smpp::text::Alphabet;
+use crate::smpp::Dialect;
 
-/// What data_coding 0 means to the SMSC of each ESME.
-pub(super) type Alphabets = HashMap<String, Alphabet>;
+/// What the SMSC of each ESME does in its own way.
+#[derive(Clone, Debug, Default)]
+pub struct Dialects {
+    known: HashMap<String, Arc<Dialect>>,
+    /// Of an ESME that is configured no more.
+    other: Dialect,
+}
+
+impl FromIterator<(String, Arc<Dialect>)> for Dialects {
+    fn from_iter<I: IntoIterator<Item = (String, Arc<Dialect>)>>(known: I) -> Self {
+        Dialects {
+            known: known.into_iter().collect(),
+            other: Dialect::default(),
+        }
+    }
+}
+
+impl Dialects {
+    /// That of the ESME's SMSC.
+    pub(super) fn of(&self, esme: &str) -> &Dialect {
+        self.known.get(esme).map_or(&self.other, |dialect| dialect)
+    }
+}
 
 /// The record of an effect in `partition`; `None` if it cannot be made.
 pub(super) fn output(
     effect: &Effect,
     topics: &Topics,
-    alphabets: &Alphabets,
+    dialects: &Dialects,
     partition: i32,
 ) -> Option<Output> {
     let remembered = |key: &String, value| remembered(topics, partition, key.clone(), value);
     Some(match effect {
-        Effect::Publish { parts, again, .. } => return event(parts, *again, topics, alphabets),
+        Effect::Publish { parts, again, .. } => return event(parts, *again, topics, dialects),
         Effect::Hold { key, delivery } => remembered(key, Some(held(delivery, topics))),
         Effect::Remember {
             key,
@@ -56,7 +78,7 @@ fn held(delivery: &Bytes, topics: &Topics) -> Vec<u8> {
     }
 }
 
-fn event(parts: &[Bytes], again: bool, topics: &Topics, alphabets: &Alphabets) -> Option<Output> {
+fn event(parts: &[Bytes], again: bool, topics: &Topics, dialects: &Dialects) -> Option<Output> {
     let deliveries: Vec<Delivery> = parts
         .iter()
         .filter_map(|part| serde_json::from_slice(part).ok())
@@ -66,8 +88,7 @@ fn event(parts: &[Bytes], again: bool, topics: &Topics, alphabets: &Alphabets) -
         .filter_map(|delivery| Some((Message::read(&delivery.pdu).ok()?, delivery)))
         .collect();
     let (first, delivery) = messages.first()?;
-    let alphabet = alphabets.get(&delivery.esme).copied().unwrap_or_default();
-    let event = message::whole(&messages, &alphabet, again)?;
+    let event = message::whole(&messages, dialects.of(&delivery.esme), again)?;
     Some(Output {
         topic: topics.inbound.clone(),
         partition: None,

@@ -1,6 +1,7 @@
 //! A deliver_sm or data_sm as a record.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -9,11 +10,10 @@ use crate::record::inbound::InboundSms;
 use crate::record::internal::Delivery;
 use crate::record::keys;
 use crate::record::message::{self, Message};
+use crate::smpp::Dialect;
 use crate::smpp::frame::HEADER;
-use crate::smpp::message_id::{self, Form};
 use crate::smpp::pdu::Sm;
 use crate::smpp::receipt::Receipt;
-use crate::smpp::text::Alphabet;
 use crate::smpp::udh::Concatenation;
 
 /// What must be known of an ESME to read what it is sent.
@@ -21,10 +21,8 @@ use crate::smpp::udh::Concatenation;
 pub struct Esme {
     /// Its name.
     pub name: String,
-    /// How the SMSC writes message ids in receipts.
-    pub message_id: Form,
-    /// The SMSC's default alphabet: what data_coding 0 means.
-    pub alphabet: Alphabet,
+    /// What its SMSC does in its own way.
+    pub dialect: Arc<Dialect>,
 }
 
 /// Which kind of record a PDU became.
@@ -71,8 +69,12 @@ pub(super) fn read(pdu: &[u8], arrival: &Arrival<'_>) -> Result<Incoming, Unwrit
         Ok(message) => message,
         Err(error) => return unreadable(pdu, &error, arrival),
     };
-    if message.sm.is_receipt() {
-        return receipt(pdu, &message.sm, arrival);
+    let sm = &message.sm;
+    let said = arrival.esme.dialect.receipt(sm);
+    // An acknowledgement that names its message belongs with that message's receipts.
+    let names = || said.id.as_deref().is_some_and(|id| !id.trim().is_empty());
+    if sm.is_receipt() || sm.message_type().is_acknowledgement() && names() {
+        return receipt(pdu, &said, arrival);
     }
     match message.part() {
         Some(concatenation) => part(pdu, &message.sm, concatenation, arrival),
@@ -80,11 +82,15 @@ pub(super) fn read(pdu: &[u8], arrival: &Arrival<'_>) -> Result<Incoming, Unwrit
     }
 }
 
-fn receipt(pdu: &[u8], sm: &Sm<'_>, arrival: &Arrival<'_>) -> Result<Incoming, Unwritable> {
+fn receipt(pdu: &[u8], said: &Receipt<'_>, arrival: &Arrival<'_>) -> Result<Incoming, Unwritable> {
     let esme = arrival.esme;
-    let said = Receipt::of(sm, &esme.alphabet);
-    let id = match said.id.as_deref().filter(|id| !id.is_empty()) {
-        Some(id) => message_id::borrow(id, esme.message_id),
+    let id = match esme
+        .dialect
+        .ids
+        .of_receipt(said)
+        .filter(|id| !id.is_empty())
+    {
+        Some(id) => id,
         // It belongs to no message; a repeat of it still has the same key.
         None => {
             let body = pdu.get(HEADER..).unwrap_or_default();
@@ -127,7 +133,7 @@ fn delivery(
 }
 
 fn inbound(message: &Message<'_>, arrival: &Arrival<'_>) -> Result<Incoming, Unwritable> {
-    let event = message.event(&arrival.esme.alphabet, &arrival.plain());
+    let event = message.event(&arrival.esme.dialect, &arrival.plain());
     Ok(Incoming {
         kind: Kind::Inbound,
         key: message.sm.source.number.to_vec(),
@@ -154,7 +160,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::smpp::{Address, Command, Status};
+    use crate::smpp::message_id::Form;
+    use crate::smpp::tlv::push_tlv;
+    use crate::smpp::{Address, Command, Status, Tag, Tlvs};
 
     fn arrival<'a>(esme: &'a Esme, codecs: &'a Codecs) -> Arrival<'a> {
         Arrival {
@@ -166,11 +174,12 @@ mod tests {
         }
     }
 
-    fn acme(message_id: Form) -> Esme {
+    fn acme(receipts: Form) -> Esme {
+        let mut dialect = Dialect::default();
+        dialect.ids.receipt = receipts.into();
         Esme {
             name: "acme".into(),
-            message_id,
-            ..Esme::default()
+            dialect: dialect.into(),
         }
     }
 
@@ -200,6 +209,28 @@ mod tests {
         let read: Delivery = serde_json::from_value(value).unwrap();
         assert_eq!(read.pdu, pdu);
         assert_eq!(made(&pdu, &acme(Form::Text)).1, "acme/0489708364");
+    }
+
+    #[test]
+    fn an_acknowledgement_goes_with_the_receipts_if_it_names_its_message() {
+        let ack = |text: &[u8], tlvs: &[u8]| {
+            deliver(&Sm {
+                esm_class: 0x10,
+                short_message: text,
+                tlvs: Tlvs::new(tlvs),
+                ..Sm::default()
+            })
+        };
+        let mut tlvs = Vec::new();
+        push_tlv(&mut tlvs, Tag::RECEIPTED_MESSAGE_ID, b"7F\0").unwrap();
+        for pdu in [ack(b"id:7F", b""), ack(b"yes", &tlvs)] {
+            let (kind, key, _) = made(&pdu, &acme(Form::Text));
+            assert_eq!((kind, &*key), (Kind::Receipt, "acme/7F"));
+        }
+        let (kind, _, value) = made(&ack(b"yes, I have it", b""), &acme(Form::Text));
+        assert_eq!(kind, Kind::Inbound);
+        assert_eq!(value["message_type"], "user_acknowledgement");
+        assert_eq!(value["text"], "yes, I have it");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::input::Input;
 use super::options::{Identity, Mode, Options};
 use super::tls::{self, TlsError};
 use crate::smpp::frame::push_empty;
-use crate::smpp::pdu::Bind;
+use crate::smpp::pdu::{Bind, LongBind};
 use crate::smpp::{Command, EncodeError, ImpossibleLength, Npi, Status, Ton};
 
 /// A connection, encrypted or not.
@@ -158,6 +158,9 @@ fn encode(command: Command, identity: &Identity) -> Result<Vec<u8>, EncodeError>
         address_range: identity.address_range.as_bytes(),
     };
     let mut pdu = Vec::new();
-    bind.encode(command, Status::ROK, 1, &mut pdu)?;
+    match identity.long_password {
+        true => LongBind(bind).encode(command, Status::ROK, 1, &mut pdu)?,
+        false => bind.encode(command, Status::ROK, 1, &mut pdu)?,
+    }
     Ok(pdu)
 }

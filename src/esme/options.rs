@@ -138,6 +138,8 @@ pub struct Identity {
     pub system_id: String,
     /// Its password, at most 8 octets.
     pub password: SecretString,
+    /// Whether the password may have up to 64 octets.
+    pub long_password: bool,
     /// system_type, at most 12 octets, often empty.
     pub system_type: String,
     /// interface_version: 0x34 for SMPP 3.4, 0x50 for 5.0.
@@ -155,6 +157,7 @@ impl Default for Identity {
         Identity {
             system_id: String::new(),
             password: SecretString::default(),
+            long_password: false,
             system_type: String::new(),
             interface_version: 0x34,
             addr_ton: 0,

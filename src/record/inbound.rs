@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::form::{extra, hex, hex_option, is_false, symbol, time, time_option};
 use super::keys::Position;
+use crate::smpp::{self, Names};
 
 /// What became of a message, as the SMSC reports it, on `sms.receipts`.
 ///
@@ -49,9 +50,15 @@ pub struct DeliveryReceipt<'a> {
     /// if no final receipt came in time.
     #[serde(serialize_with = "symbol")]
     pub state: &'static str,
-    /// Whether no other state follows.
+    /// Whether no other state follows. It never is the end when esm_class says that it is an
+    /// intermediate notification or an acknowledgement.
     #[serde(rename = "final")]
     pub is_final: bool,
+    /// What esm_class says it is (SMPP 3.4, 5.2.12): `delivery_receipt`,
+    /// `intermediate_notification`, `delivery_acknowledgement` (of the phone),
+    /// `user_acknowledgement`, `conversation_abort` or `reserved`; none if it says nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_type: Option<&'a str>,
     /// Whether it stands for a receipt that did not come in time.
     #[serde(skip_serializing_if = "is_false")]
     pub overdue: bool,
@@ -138,12 +145,23 @@ pub struct Party<'a> {
 pub struct Tlv<'a> {
     /// Its tag.
     pub tag: u16,
-    /// The tag's name, if the specification has one.
+    /// The tag's name, if the specification or `vendor.tlvs` has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<&'a str>,
     /// Its value, in hexadecimal.
     #[serde(rename = "hex", serialize_with = "hex")]
     pub value: &'a [u8],
+}
+
+impl<'a> Tlv<'a> {
+    /// A parameter as it came, by the specification's name or the vendor's.
+    pub fn of(tlv: smpp::Tlv<'a>, names: &'a Names) -> Self {
+        Tlv {
+            tag: tlv.tag.0,
+            name: names.tag(tlv.tag),
+            value: tlv.value,
+        }
+    }
 }
 
 /// A message from a phone, on `sms.inbound`. One that came in several parts is put together
@@ -182,6 +200,10 @@ pub struct InboundSms<'a> {
     pub data_coding: u8,
     /// esm_class (SMPP 3.4, 5.2.12).
     pub esm_class: u8,
+    /// What esm_class says it is, if not just a message: `user_acknowledgement`,
+    /// `delivery_acknowledgement`, `conversation_abort` or `reserved`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_type: Option<&'a str>,
     /// protocol_id (SMPP 3.4, 5.2.13).
     pub protocol_id: u8,
     /// priority_flag (SMPP 3.4, 5.2.14).

@@ -10,7 +10,7 @@ use super::internal::Delivery;
 use crate::smpp::pdu::{DataSm, Sm};
 use crate::smpp::text::{self, Alphabet, decode_parts};
 use crate::smpp::udh::{CONCATENATION, CONCATENATION_16, Concatenation, Udh};
-use crate::smpp::{Address, Frame, Pdu, Tag};
+use crate::smpp::{Address, Dialect, Frame, Names, Pdu, Tag};
 
 /// A deliver_sm or data_sm, its fields by the names of the former.
 #[derive(Clone, Copy, Debug)]
@@ -70,13 +70,13 @@ impl<'a> Message<'a> {
     }
 
     /// The event of a message that came in one PDU.
-    pub fn event(&self, alphabet: &Alphabet, arrival: &Arrival<'a>) -> InboundSms<'a> {
+    pub fn event(&self, dialect: &'a Dialect, arrival: &Arrival<'a>) -> InboundSms<'a> {
         let user_data = self.user_data();
         InboundSms {
-            text: decode_parts(&[user_data], alphabet).map(Cow::Owned),
+            text: decode_parts(&[user_data], &dialect.alphabet()).map(Cow::Owned),
             octets: Cow::Borrowed(user_data.octets()),
             udh: self.udh().map(Cow::Borrowed),
-            tlvs: self.tlvs(|_| true),
+            tlvs: self.tlvs(&dialect.names, |_| true),
             concatenation: self.sm.concatenation().map(|c| Part {
                 part: Some(c.part),
                 ..numbered(c)
@@ -94,6 +94,7 @@ impl<'a> Message<'a> {
             destination: party(&sm.destination),
             data_coding: sm.data_coding,
             esm_class: sm.esm_class,
+            message_type: sm.message_type().name(),
             protocol_id: sm.protocol_id,
             priority_flag: sm.priority_flag,
             service_type: String::from_utf8_lossy(sm.service_type),
@@ -125,14 +126,9 @@ impl<'a> Message<'a> {
         Some(other)
     }
 
-    fn tlvs(&self, wanted: impl Fn(Tag) -> bool) -> Vec<Tlv<'a>> {
-        let tlv = |tlv: crate::smpp::Tlv<'a>| Tlv {
-            tag: tlv.tag.0,
-            name: tlv.tag.name(),
-            value: tlv.value,
-        };
-        let tlvs = self.sm.tlvs.iter();
-        tlvs.filter(|tlv| wanted(tlv.tag)).map(tlv).collect()
+    fn tlvs(&self, names: &'a Names, wanted: impl Fn(Tag) -> bool) -> Vec<Tlv<'a>> {
+        let tlvs = self.sm.tlvs.iter().filter(|tlv| wanted(tlv.tag));
+        tlvs.map(|tlv| Tlv::of(tlv, names)).collect()
     }
 }
 
@@ -155,7 +151,7 @@ impl<'a> Arrival<'a> {
 /// order, and whether the whole may have been published before. `None` if there is none.
 pub fn whole<'a>(
     parts: &[(Message<'a>, &'a Delivery)],
-    alphabet: &Alphabet,
+    dialect: &'a Dialect,
     possible_duplicate: bool,
 ) -> Option<InboundSms<'a>> {
     let numbered_parts: Vec<(Concatenation, &Message<'a>, &'a Delivery)> = parts
@@ -179,14 +175,18 @@ pub fn whole<'a>(
         .map(|(_, message, _)| message.user_data().octets())
         .collect();
     Some(InboundSms {
-        text: joined(&numbered_parts, alphabet).map(Cow::Owned),
+        text: joined(&numbered_parts, &dialect.alphabet()).map(Cow::Owned),
         octets: Cow::Owned(octets.concat()),
         udh: first.other_udh().map(Cow::Owned),
-        tlvs: first.tlvs(|tag| !divides(tag) && tag != Tag::MESSAGE_PAYLOAD),
+        tlvs: first.tlvs(&dialect.names, |tag| {
+            !divides(tag) && tag != Tag::MESSAGE_PAYLOAD
+        }),
         concatenation: Some(numbered(*concatenation)),
         complete: missing.is_empty(),
         missing,
-        parts: numbered_parts.iter().map(described).collect(),
+        parts: (numbered_parts.iter())
+            .map(|part| described(part, &dialect.names))
+            .collect(),
         ..first.fields(&arrival)
     })
 }
@@ -208,13 +208,14 @@ fn joined(
 
 fn described<'a>(
     (concatenation, message, delivery): &(Concatenation, &Message<'a>, &'a Delivery),
+    names: &'a Names,
 ) -> InboundPart<'a> {
     InboundPart {
         part: concatenation.part,
         octets: message.user_data().octets(),
         udh: message.udh(),
         data_coding: message.sm.data_coding,
-        tlvs: message.tlvs(|tag| tag != Tag::MESSAGE_PAYLOAD),
+        tlvs: message.tlvs(names, |tag| tag != Tag::MESSAGE_PAYLOAD),
         bind: &delivery.bind,
         received_at: delivery.received_at,
     }
@@ -299,7 +300,8 @@ mod tests {
             .iter()
             .map(|d| (Message::read(&d.pdu).unwrap(), d))
             .collect();
-        let event = whole(&parts, &Alphabet::default(), false).unwrap();
+        let dialect = Dialect::default();
+        let event = whole(&parts, &dialect, false).unwrap();
         serde_json::from_slice(&json::to_vec(&event).unwrap()).unwrap()
     }
 
@@ -379,7 +381,8 @@ mod tests {
     fn of_nothing_there_is_no_event() {
         let alone = delivery(&Sm::default(), "05");
         let alone = (Message::read(&alone.pdu).unwrap(), &alone);
-        assert!(whole(&[alone], &Alphabet::default(), false).is_none());
-        assert!(whole(&[], &Alphabet::default(), false).is_none());
+        let dialect = Dialect::default();
+        assert!(whole(&[alone], &dialect, false).is_none());
+        assert!(whole(&[], &dialect, false).is_none());
     }
 }

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::extra;
 use super::outbound::{Operation, Outbound};
 use super::submit_sm::When;
-use super::value::{Octet, Str, Time, Tlvs, WhenSeed, twice, unknown};
+use super::value::{ClassName, Octet, Str, Time, Tlvs, WhenSeed, twice, unknown};
 
 macro_rules! fields {
     ($($field:ident = $name:literal in $of:expr,)*) => {
@@ -87,6 +87,7 @@ fields! {
     RegisteredDelivery = "registered_delivery" in TEXT & !BROADCAST,
     ReplaceIfPresentFlag = "replace_if_present_flag" in SUBMIT | MULTI | BROADCAST,
     DataCoding = "data_coding" in TEXT & !REPLACE,
+    MessageClass = "message_class" in SUBMIT | MULTI | DATA,
     Encoding = "encoding" in TEXT,
     SmDefaultMsgId = "sm_default_msg_id" in TEXT & !DATA,
     Tlvs = "tlvs" in TEXT | OF_BROADCASTS,
@@ -207,6 +208,9 @@ impl<'de> Reading<'de> {
             Field::RegisteredDelivery => record.registered_delivery = octet(map)?,
             Field::ReplaceIfPresentFlag => record.replace_if_present_flag = octet(map)?,
             Field::DataCoding => record.data_coding = octet(map)?,
+            Field::MessageClass => {
+                record.message_class = map.next_value::<Option<ClassName>>()?.map(|name| name.0);
+            }
             Field::Encoding => record.encoding = text(map)?,
             Field::SmDefaultMsgId => record.sm_default_msg_id = octet(map)?,
             Field::Tlvs | Field::OptionalParams => {

@@ -18,6 +18,7 @@ use super::submit_sm::{
     Address, Content, ErrorHandling, Segmentation, TagName, Tlv, TlvValue, When,
 };
 use crate::settings::{OnTooLong, SegmentMethod};
+use crate::smpp::text::Class;
 
 /// What a name should have been: the nearest of the names allowed, or all of them.
 pub(super) fn unknown(name: &str, allowed: &[&str]) -> String {
@@ -73,6 +74,31 @@ visitor!(Str<'de>, 'de, "a string", {
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Str<'de>, E> {
         Ok(Str(Cow::Owned(text.to_owned())))
+    }
+});
+
+/// A message class, by name or number.
+pub(super) struct ClassName(pub Class);
+
+visitor!(ClassName, 'de, "\"flash\", \"phone\", \"sim\" or \"equipment\", or 0 to 3", {
+    fn visit_str<E: Error>(self, text: &str) -> Result<ClassName, E> {
+        Class::from_name(text)
+            .map(ClassName)
+            .ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<ClassName, E> {
+        let class = u8::try_from(number).ok().and_then(Class::from_number);
+        class
+            .map(ClassName)
+            .ok_or_else(|| E::invalid_value(Unexpected::Unsigned(number), &self))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<ClassName, E> {
+        let class = u8::try_from(number).ok().and_then(Class::from_number);
+        class
+            .map(ClassName)
+            .ok_or_else(|| E::invalid_value(Unexpected::Signed(number), &self))
     }
 });
 

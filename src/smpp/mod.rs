@@ -6,6 +6,7 @@
 //!
 //! What the octet strings mean: [`text`] is encodings, [`udh`] the header before a text, [`segment`]
 //! long texts in parts, [`receipt`] what became of a message, [`time`] when, [`message_id`] which.
+//! What SMSCs do each in their own way is a [`dialect`].
 //!
 //! ```
 //! use kafka_smpp::smpp::{Command, Pdu, Status, frame, pdu::SmResp};
@@ -22,9 +23,11 @@
 
 pub mod address;
 pub mod command;
+pub mod dialect;
 mod error;
 pub mod frame;
 pub mod message_id;
+pub mod names;
 pub mod pdu;
 pub mod receipt;
 pub mod segment;
@@ -37,8 +40,10 @@ pub mod udh;
 
 pub use address::{Address, Npi, Ton};
 pub use command::Command;
+pub use dialect::Dialect;
 pub use error::{DecodeError, EncodeError, Problem};
 pub use frame::{Frame, Header, ImpossibleLength};
+pub use names::Names;
 pub use pdu::Pdu;
 pub use receipt::Receipt;
 pub use state::MessageState;

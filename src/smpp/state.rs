@@ -69,6 +69,12 @@ impl MessageState {
         }
     }
 
+    /// The state of a name in the specification, in any case.
+    pub fn from_name(name: &str) -> Option<MessageState> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|state| state.name().eq_ignore_ascii_case(name))
+    }
+
     /// The word for `stat:` in the text of a receipt (SMPP 3.4 Appendix B), seven letters.
     pub const fn stat(self) -> &'static str {
         match self {

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use crate::esme::{self, Rate};
 use crate::kafka::Partition;
 use crate::record::codec::Codec;
-use crate::settings::IdForm;
+use crate::smpp::Dialect;
 
 use super::events::AccountRef;
 use super::message::Defaults;
@@ -40,8 +40,8 @@ pub struct Options {
     pub max_tps: f64,
     /// Limit of each bind; infinite without one.
     pub max_tps_per_bind: f64,
-    /// How its SMSC writes message ids in submit_sm_resp.
-    pub response_ids: IdForm,
+    /// What its SMSC does in its own way.
+    pub dialect: Arc<Dialect>,
     /// The most partitions its first topic may have, because each brings binds.
     pub max_partitions: Option<u32>,
     /// How its records are read.
@@ -74,7 +74,7 @@ impl Account {
         let rate = Rate::new(0.0, burst(options.max_tps));
         let reference = AccountRef {
             esme: options.name.clone(),
-            response_ids: options.response_ids,
+            dialect: options.dialect.clone(),
         };
         Account {
             reference: Arc::new(reference),

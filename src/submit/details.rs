@@ -8,20 +8,20 @@ use crate::record::inbound::Tlv;
 use crate::record::outbound::Operation;
 use crate::smpp::pdu::{QuerySmResp, SubmitMultiResp};
 use crate::smpp::time::{self, Time};
-use crate::smpp::tlv;
-use crate::smpp::{Command, MessageState, Status, Tag, Tlvs};
+use crate::smpp::{Command, MessageState, Names, Status, Tag, Tlvs};
 
 /// A response, put together from its answer.
 pub(super) struct Response<'a> {
     operation: Operation,
     answer: &'a Answer,
+    names: &'a Names,
     /// The whole body, where more of it is to be read than message_id and parameters.
     body: Vec<u8>,
 }
 
 impl<'a> Response<'a> {
     /// The response to a request for `operation`.
-    pub fn of(operation: Operation, answer: &'a Answer) -> Self {
+    pub fn of(operation: Operation, answer: &'a Answer, names: &'a Names) -> Self {
         let structured = matches!(operation, Operation::QuerySm | Operation::SubmitMulti);
         let mut body = Vec::new();
         if structured && answer.command != Command::GENERIC_NACK {
@@ -32,6 +32,7 @@ impl<'a> Response<'a> {
         Response {
             operation,
             answer,
+            names,
             body,
         }
     }
@@ -42,25 +43,29 @@ impl<'a> Response<'a> {
             _ if self.answer.tlvs.is_empty() => Ok(Details::default()),
             // An error says nothing of the message.
             Operation::QuerySm if self.answer.status != Status::ROK => Ok(Details::default()),
-            Operation::QuerySm => QuerySmResp::decode(&self.body).map(query),
-            Operation::SubmitMulti => SubmitMultiResp::decode(&self.body).map(multi),
-            _ => Ok(other(Tlvs::new(&self.answer.tlvs))),
+            Operation::QuerySm => {
+                QuerySmResp::decode(&self.body).map(|response| query(response, self.names))
+            }
+            Operation::SubmitMulti => {
+                SubmitMultiResp::decode(&self.body).map(|response| multi(response, self.names))
+            }
+            _ => Ok(other(Tlvs::new(&self.answer.tlvs), self.names)),
         }
         .unwrap_or_default()
     }
 }
 
-fn query(response: QuerySmResp<'_>) -> Details<'_> {
+fn query<'a>(response: QuerySmResp<'a>, names: &'a Names) -> Details<'a> {
     Details {
         state: Some(state(response.message_state)),
         final_date: final_date(response.final_date),
         error_code: Some(response.error_code),
-        tlvs: tlvs(response.tlvs),
+        tlvs: tlvs(response.tlvs, names),
         ..Details::default()
     }
 }
 
-fn multi(response: SubmitMultiResp<'_>) -> Details<'_> {
+fn multi<'a>(response: SubmitMultiResp<'a>, names: &'a Names) -> Details<'a> {
     let unsuccess = response.unsuccess.iter().map(|one| Unsuccess {
         destination: Address {
             number: String::from_utf8_lossy(one.address.number),
@@ -68,22 +73,22 @@ fn multi(response: SubmitMultiResp<'_>) -> Details<'_> {
             npi: one.address.npi.0,
         },
         command_status: one.status.0,
-        command_status_name: one.status.to_string(),
+        command_status_name: names.status(one.status).into_owned(),
     });
     Details {
         unsuccess: unsuccess.collect(),
-        tlvs: tlvs(response.tlvs),
+        tlvs: tlvs(response.tlvs, names),
         ..Details::default()
     }
 }
 
 /// A query_broadcast_sm_resp has its state among the parameters (SMPP 5.0, 4.6.2).
-fn other(parameters: Tlvs<'_>) -> Details<'_> {
+fn other<'a>(parameters: Tlvs<'a>, names: &'a Names) -> Details<'a> {
     let told = parameters.find(Tag::MESSAGE_STATE);
     let told = told.and_then(|tlv| tlv.number()?.try_into().ok());
     Details {
         state: told.map(state),
-        tlvs: tlvs(parameters),
+        tlvs: tlvs(parameters, names),
         ..Details::default()
     }
 }
@@ -104,13 +109,8 @@ fn final_date(octets: &[u8]) -> Option<String> {
     }
 }
 
-fn tlvs<'a>(parameters: Tlvs<'a>) -> Vec<Tlv<'a>> {
-    let tlv = |tlv: tlv::Tlv<'a>| Tlv {
-        tag: tlv.tag.0,
-        name: tlv.tag.name(),
-        value: tlv.value,
-    };
-    parameters.iter().map(tlv).collect()
+fn tlvs<'a>(parameters: Tlvs<'a>, names: &'a Names) -> Vec<Tlv<'a>> {
+    parameters.iter().map(|tlv| Tlv::of(tlv, names)).collect()
 }
 
 #[cfg(test)]
@@ -131,7 +131,8 @@ mod tests {
     }
 
     fn said(operation: Operation, answer: &Answer) -> serde_json::Value {
-        let response = Response::of(operation, answer);
+        let names = Names::default();
+        let response = Response::of(operation, answer, &names);
         serde_json::to_value(response.details()).unwrap()
     }
 

@@ -11,8 +11,7 @@ use crate::record::codec::Codecs;
 use crate::record::event::{About, Part, PartOutcome, SendError, SubmitSmResp};
 use crate::record::internal::{Creation, Header};
 use crate::record::keys;
-use crate::settings::IdForm;
-use crate::smpp::{Command, Status, message_id};
+use crate::smpp::{Command, Dialect, Names, Status};
 
 use super::details::Response;
 use super::entry::{Entry, Fate, Sent, accepted};
@@ -55,8 +54,9 @@ impl Events {
     fn answer(&self, sent: &Sent, answer: &Answer, terminal: bool, to: &mut Vec<Output>) {
         let letter = &*sent.letter;
         let status = answer.status;
-        let name = status.to_string();
-        let response = Response::of(letter.operation, answer);
+        let names = &letter.account.dialect.names;
+        let name = names.status(status);
+        let response = Response::of(letter.operation, answer, names);
         // Responses about an earlier message may leave out which one.
         let message_id = match (&*answer.message_id, &letter.message_id) {
             (b"", Some(named)) => named.as_str().into(),
@@ -83,7 +83,7 @@ impl Events {
             responded_at: Timestamp::try_from(answer.received).unwrap_or(sent.submitted_at),
             truncated: letter.truncated,
             part: sent.part,
-            parts: parts(sent.parts.as_deref()),
+            parts: parts(sent.parts.as_deref(), names),
             details: response.details(),
         };
         to.push(output(
@@ -107,7 +107,7 @@ impl Events {
 
     fn correlation(&self, sent: &Sent, message_id: &str, whole: bool) -> Output {
         let letter = &*sent.letter;
-        let id = message_id::borrow(message_id, letter.account.response_ids.into());
+        let id = letter.account.dialect.ids.of_response(message_id);
         let esme = &*letter.account.esme;
         let identity = keys::identity(esme, &id);
         let creation = Creation {
@@ -140,7 +140,8 @@ impl Events {
     /// The event of a refusal, `whole` or without what can be large.
     fn error(&self, refusal: &Refusal, whole: bool) -> Output {
         let letter = &*refusal.letter;
-        let name = refusal.status.map(|s| s.to_string());
+        let names = &letter.account.dialect.names;
+        let name = refusal.status.map(|status| names.status(status));
         let original = letter.value.as_deref().filter(|_| refusal.with_original);
         let event = SendError {
             name: "SendError",
@@ -158,7 +159,7 @@ impl Events {
             command_status_name: name.as_deref(),
             original,
             at: Timestamp::now(),
-            parts: parts(refusal.parts.as_deref()),
+            parts: parts(refusal.parts.as_deref(), names),
         };
         // What could not be read has no log id of its own: its key finds it again.
         let key = match (&letter.key, refusal.with_original) {
@@ -172,12 +173,12 @@ impl Events {
 }
 
 /// What became of each part.
-fn parts(ends: Option<&[End]>) -> Vec<Part<'_>> {
+fn parts<'e>(ends: Option<&'e [End]>, names: &Names) -> Vec<Part<'e>> {
     let ends = (1..).zip(ends.unwrap_or_default());
-    ends.map(|(number, end)| part(number, end)).collect()
+    ends.map(|(number, end)| part(number, end, names)).collect()
 }
 
-fn part(part: u16, end: &End) -> Part<'_> {
+fn part<'e>(part: u16, end: &'e End, names: &Names) -> Part<'e> {
     let (outcome, message_id, status) = match end {
         End::Taken(id) => (PartOutcome::Accepted, Some(&**id), Some(Status::ROK)),
         End::Rejected(status) | End::Later(status) => (PartOutcome::Rejected, None, Some(*status)),
@@ -189,7 +190,7 @@ fn part(part: u16, end: &End) -> Part<'_> {
         outcome,
         message_id,
         command_status: status.map(|s| s.0),
-        command_status_name: status.map(|s| s.to_string()),
+        command_status_name: status.map(|status| names.status(status).into_owned()),
     }
 }
 
@@ -235,8 +236,8 @@ fn output(topic: &Arc<str>, key: Vec<u8>, value: Vec<u8>, headers: Option<OwnedH
 pub struct AccountRef {
     /// The ESME's name.
     pub esme: Arc<str>,
-    /// How its SMSC writes message ids in submit_sm_resp.
-    pub response_ids: IdForm,
+    /// What its SMSC does in its own way.
+    pub dialect: Arc<Dialect>,
 }
 
 fn travelling(headers: &OwnedHeaders) -> Vec<Header> {

@@ -11,7 +11,7 @@ use crate::kafka::poll;
 use crate::kafka::start::Start;
 use crate::record::event::SendErrorKind;
 use crate::record::keys::Position;
-use crate::settings::{IdForm, InDoubt, Time};
+use crate::settings::{InDoubt, Time};
 use crate::smpp::frame::push_empty;
 use crate::smpp::{Command, Status};
 use crate::submit::events::{AccountRef, Events};
@@ -151,7 +151,7 @@ fn job(offset: i64, parts: usize, in_doubt: InDoubt) -> Box<Job> {
         letter: Arc::new(Letter {
             account: Arc::new(AccountRef {
                 esme: "acme".into(),
-                response_ids: IdForm::Text,
+                dialect: Arc::default(),
             }),
             topic: "outbound".into(),
             partition: 0,

@@ -427,7 +427,7 @@ mod tests {
         let letter = Letter {
             account: Arc::new(AccountRef {
                 esme: "acme".into(),
-                response_ids: crate::settings::IdForm::Text,
+                dialect: Arc::default(),
             }),
             topic: "sms.outbound".into(),
             partition: 3,

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::*;
 use crate::record::event::SendErrorKind;
 use crate::record::keys::Position;
-use crate::settings::{IdForm, InDoubt};
+use crate::settings::InDoubt;
 use crate::submit::events::AccountRef;
 use crate::submit::job::Letter;
 
@@ -24,7 +24,7 @@ fn letter(offset: i64) -> Arc<Letter> {
     Arc::new(Letter {
         account: Arc::new(AccountRef {
             esme: "acme".into(),
-            response_ids: IdForm::Text,
+            dialect: Arc::default(),
         }),
         topic: "sms.outbound".into(),
         partition: 0,

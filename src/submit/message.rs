@@ -8,6 +8,7 @@ mod segments;
 mod text;
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -19,7 +20,9 @@ use crate::settings::{InDoubt, Segmentation};
 use crate::smpp::pdu::{Sm, UDH_INDICATOR};
 use crate::smpp::text::Encoding;
 use crate::smpp::text::national::Language;
-use crate::smpp::{self, Address, Command, EncodeError, Npi, Status, Tag, Tlvs, Ton, segment, tlv};
+use crate::smpp::{
+    self, Address, Command, Dialect, EncodeError, Npi, Status, Tag, Tlvs, Ton, segment, tlv,
+};
 
 pub use segments::reference;
 pub use text::encoding;
@@ -34,8 +37,10 @@ pub struct Defaults {
     /// registered_delivery (SMPP 3.4, 5.2.17).
     pub registered_delivery: u8,
     /// How text is written if that can express it, else it is written in UCS-2; by default
-    /// GSM 03.38. One without a data_coding of its own is taken for the SMSC's default alphabet.
+    /// GSM 03.38.
     pub encoding: Encoding,
+    /// What its SMSC does in its own way: its default alphabet, and names of parameters.
+    pub dialect: Arc<Dialect>,
     /// National languages whose tables the GSM alphabet may be shifted to (3GPP TS 23.038,
     /// 6.2.1.2).
     pub languages: Vec<Language>,
@@ -219,7 +224,8 @@ fn build(
     }
     let mut pdu = Vec::with_capacity(160 + scratch.text.len());
     if body.ends.len() > 1 {
-        parameters::push(&record.tlvs, false, &mut scratch.parameters)?;
+        let names = &defaults.dialect.names;
+        parameters::push(&record.tlvs, names, false, &mut scratch.parameters)?;
         let writing = segments::Writing {
             sm,
             method: body.method,
@@ -230,7 +236,7 @@ fn build(
         };
         writing.write(&scratch.text, &body.ends, &mut pdu)?;
     } else {
-        whole(record, &body, sm, scratch, &mut pdu)?;
+        whole(record, defaults, &body, sm, scratch, &mut pdu)?;
     }
     Ok(Message {
         pdu,
@@ -244,6 +250,7 @@ fn build(
 /// Writes the message as one PDU.
 fn whole(
     record: &SubmitSm<'_>,
+    defaults: &Defaults,
     body: &content::Body,
     sm: Sm<'_>,
     scratch: &mut Scratch,
@@ -264,7 +271,8 @@ fn whole(
         tlv::push_tlv(parameters, Tag::MESSAGE_PAYLOAD, user_data)
             .map_err(|e| Refused::not_smpp(&e))?;
     }
-    parameters::push(&record.tlvs, in_payload, parameters)?;
+    let names = &defaults.dialect.names;
+    parameters::push(&record.tlvs, names, in_payload, parameters)?;
     let header = if elements.is_empty() {
         0
     } else {

@@ -2,7 +2,7 @@
 //!
 //! Creations and deliveries are written here as submit and deliver write them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -10,7 +10,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use kafka_smpp::correlate::{Correlator, Error, Handle, Inbound, Options, Settings, Topics};
+use kafka_smpp::correlate::{
+    Correlator, Dialects, Error, Handle, Inbound, Options, Settings, Topics,
+};
 use kafka_smpp::record::codec::Codecs;
 use kafka_smpp::record::keys::{self, Position};
 use kafka_smpp::settings::Time;
@@ -82,7 +84,7 @@ impl Rig {
             topics: self.topics(),
             settings: self.settings.clone(),
             inbound: Inbound::default(),
-            alphabets: HashMap::new(),
+            dialects: Dialects::default(),
         }
     }
 

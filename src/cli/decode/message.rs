@@ -62,7 +62,7 @@ impl Message {
                 text: sm.text(&default),
                 concatenation: sm.concatenation(),
                 tlvs: sm.tlvs,
-                receipt: sm.is_receipt().then(|| Receipt::of(&sm, &default)),
+                receipt: sm.is_receipt().then(|| Receipt::of(&sm, &default.into())),
             }),
             Pdu::DataSm(sm) => Some(Carried {
                 esm_class: sm.esm_class,
@@ -71,7 +71,9 @@ impl Message {
                 text: sm.text(&default),
                 concatenation: sm.concatenation(),
                 tlvs: sm.tlvs,
-                receipt: sm.is_receipt().then(|| Receipt::of_data(&sm, &default)),
+                receipt: sm
+                    .is_receipt()
+                    .then(|| Receipt::of_data(&sm, &default.into())),
             }),
             _ => None,
         }
@@ -120,12 +122,7 @@ impl Carried<'_> {
 /// The type of a message in words.
 pub(super) fn kind(esm_class: u8) -> String {
     match MessageType::of(esm_class) {
-        MessageType::Default => "message".into(),
-        MessageType::DeliveryReceipt => "delivery_receipt".into(),
-        MessageType::DeliveryAcknowledgement => "delivery_acknowledgement".into(),
-        MessageType::UserAcknowledgement => "user_acknowledgement".into(),
-        MessageType::ConversationAbort => "conversation_abort".into(),
-        MessageType::IntermediateNotification => "intermediate_notification".into(),
         MessageType::Reserved(bits) => format!("reserved_{bits}"),
+        other => other.name().unwrap_or("message").into(),
     }
 }

@@ -49,7 +49,7 @@ fn missing<'s>(schema: &'s Schema, fields: &[(String, Value)]) -> Option<&'s str
         .map(|field| &*field.name)
 }
 
-fn fields(outbound: &Outbound<'_>) -> [(&'static str, Value); 27] {
+fn fields(outbound: &Outbound<'_>) -> [(&'static str, Value); 28] {
     let record = &outbound.sm;
     let octet = |value: Option<u8>| opt(value, |n| Value::Int(n.into()));
     let text = |value: &Option<Cow<'_, str>>| match value {
@@ -94,6 +94,10 @@ fn fields(outbound: &Outbound<'_>) -> [(&'static str, Value); 27] {
             octet(record.replace_if_present_flag),
         ),
         ("data_coding", octet(record.data_coding)),
+        (
+            "message_class",
+            opt(record.message_class, |class| Value::Int(class as i32)),
+        ),
         ("encoding", text(&record.encoding)),
         ("sm_default_msg_id", octet(record.sm_default_msg_id)),
         (

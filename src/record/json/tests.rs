@@ -5,6 +5,7 @@ use super::super::outbound::Destination;
 use super::super::submit_sm::{Address, Content, ErrorHandling, TagName, TlvValue, When};
 use super::*;
 use crate::settings::InDoubt;
+use crate::smpp::text::Class;
 
 fn read(text: &str) -> SubmitSm<'_> {
     submit_sm(text.as_bytes()).unwrap_or_else(|e| panic!("{text}: {e}"))
@@ -26,7 +27,7 @@ fn every_field_is_read() {
             "service_type": "CMT", "esm_class": 3, "protocol_id": 64, "priority_flag": 1,
             "schedule_delivery_time": "2026-03-01T09:00:00+01:00", "validity_period": "P1DT30M",
             "registered_delivery": 1, "replace_if_present_flag": 0, "data_coding": 8,
-            "encoding": "ucs2", "sm_default_msg_id": 0,
+            "message_class": "flash", "encoding": "ucs2", "sm_default_msg_id": 0,
             "tlvs": {"source_port": 5000, "0x1401": {"hex": "00fF"}, "5122": "abc"},
             "auto_message_payload": false, "error_handling": "replace",
             "in_doubt": "resend", "max_resends": 3, "expires_at": "2026-03-02T00:00:00Z"
@@ -60,6 +61,7 @@ fn every_field_is_read() {
         Some(When::After(SignedDuration::from_mins(24 * 60 + 30)))
     );
     assert_eq!(record.data_coding, Some(8));
+    assert_eq!(record.message_class, Some(Class::Flash));
     assert_eq!(record.encoding.as_deref(), Some("ucs2"));
     assert_eq!(
         record

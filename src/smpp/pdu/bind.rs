@@ -36,11 +36,38 @@ impl<'a> Fields<'a> for Bind<'a> {
     }
 
     fn write(&self, writer: &mut Writer<'_>) -> Result<(), EncodeError> {
+        self.write_with(PASSWORD, writer)
+    }
+}
+
+/// The longest password, in octets (SMPP 3.4 §5.2.2).
+pub const PASSWORD: usize = 8;
+
+/// The longest password that is sent to an SMSC known to take more than [`PASSWORD`] octets.
+pub const LONG_PASSWORD: usize = 64;
+
+impl Bind<'_> {
+    fn write_with(&self, password: usize, writer: &mut Writer<'_>) -> Result<(), EncodeError> {
         writer.c_string("system_id", self.system_id, 15)?;
-        writer.c_string("password", self.password, 8)?;
+        writer.c_string("password", self.password, password)?;
         writer.c_string("system_type", self.system_type, 12)?;
         writer.octets(&[self.interface_version, self.addr_ton.0, self.addr_npi.0]);
         writer.c_string("address_range", self.address_range, 40)
+    }
+}
+
+/// A bind with a password of up to [`LONG_PASSWORD`] octets, which SMPP does not allow and some
+/// SMSCs want.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LongBind<'a>(pub Bind<'a>);
+
+impl<'a> Fields<'a> for LongBind<'a> {
+    fn read(reader: &mut impl Source<'a>) -> Result<Self, DecodeError> {
+        Bind::read(reader).map(LongBind)
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) -> Result<(), EncodeError> {
+        self.0.write_with(LONG_PASSWORD, writer)
     }
 }
 
@@ -91,11 +118,11 @@ impl<'a> Fields<'a> for Outbind<'a> {
 
     fn write(&self, writer: &mut Writer<'_>) -> Result<(), EncodeError> {
         writer.c_string("system_id", self.system_id, 15)?;
-        writer.c_string("password", self.password, 8)
+        writer.c_string("password", self.password, PASSWORD)
     }
 }
 
-body!(Bind, BindResp, Outbind);
+body!(Bind, LongBind, BindResp, Outbind);
 
 #[cfg(test)]
 mod tests {
@@ -136,5 +163,21 @@ mod tests {
             "password has 9 octets, at most 8 are allowed"
         );
         assert_eq!(out, b"before");
+        out.clear();
+        let long = LongBind(bind);
+        let command = Command::BIND_RECEIVER;
+        long.encode(command, Status::ROK, 1, &mut out).unwrap();
+        assert_eq!(
+            Bind::decode(&out[16..]).unwrap(),
+            bind,
+            "unless it is wanted"
+        );
+        let password = [b'x'; LONG_PASSWORD + 1];
+        let longer = LongBind(Bind {
+            password: &password,
+            ..bind
+        });
+        let error = longer.encode(command, Status::ROK, 1, &mut out);
+        assert!(error.unwrap_err().to_string().contains("at most 64"));
     }
 }

@@ -47,6 +47,38 @@ impl MessageType {
         }
     }
 
+    /// Its name: `delivery_receipt`, `intermediate_notification`, ...; `None` of somebody's text.
+    pub const fn name(self) -> Option<&'static str> {
+        Some(match self {
+            MessageType::Default => return None,
+            MessageType::DeliveryReceipt => "delivery_receipt",
+            MessageType::DeliveryAcknowledgement => "delivery_acknowledgement",
+            MessageType::UserAcknowledgement => "user_acknowledgement",
+            MessageType::ConversationAbort => "conversation_abort",
+            MessageType::IntermediateNotification => "intermediate_notification",
+            MessageType::Reserved(_) => "reserved",
+        })
+    }
+
+    /// Whether the SMSC's word on a message's end cannot be in it: it tells how things stand
+    /// before the end, or what a phone or its user did.
+    pub const fn is_preliminary(self) -> bool {
+        matches!(
+            self,
+            MessageType::IntermediateNotification
+                | MessageType::DeliveryAcknowledgement
+                | MessageType::UserAcknowledgement
+        )
+    }
+
+    /// Whether a phone or its user acknowledges a message.
+    pub const fn is_acknowledgement(self) -> bool {
+        matches!(
+            self,
+            MessageType::DeliveryAcknowledgement | MessageType::UserAcknowledgement
+        )
+    }
+
     /// Whether the text speaks of another message's fate.
     const fn reports_on_a_message(self) -> bool {
         matches!(

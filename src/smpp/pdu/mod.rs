@@ -13,7 +13,7 @@ mod manage;
 mod message;
 mod multi;
 
-pub use bind::{Bind, BindResp, Outbind};
+pub use bind::{Bind, BindResp, LONG_PASSWORD, LongBind, Outbind, PASSWORD};
 pub use broadcast::{BroadcastSm, CancelBroadcastSm, QueryBroadcastSm};
 pub use manage::{AlertNotification, CancelSm, QuerySm, QuerySmResp, ReplaceSm};
 pub use message::{DataSm, MessageType, REPLY_PATH, Sm, SmResp, UDH_INDICATOR};

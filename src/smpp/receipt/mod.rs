@@ -2,12 +2,14 @@
 //! form of SMPP 3.4 Appendix B and in what the field has made of it.
 
 mod flaws;
+mod pattern;
 mod scan;
 mod when;
 
 use std::borrow::Cow;
 
 pub use flaws::{Flaw, FlawKind};
+pub use pattern::{BadPattern, GROUPS, Pattern};
 pub use when::When;
 
 use super::pdu::{DataSm, Sm};
@@ -20,6 +22,8 @@ use super::{Tag, Tlv, Tlvs};
 pub struct Receipt<'a> {
     /// The message's message_id: receipted_message_id, or else `id:` of the text.
     pub id: Option<Cow<'a, str>>,
+    /// receipted_message_id, if it says anything.
+    pub tlv_id: Option<Cow<'a, str>>,
     /// `id:` of the text, which may be another spelling of the same number.
     pub text_id: Option<Cow<'a, str>>,
     /// `sub:` as written, the number of messages submitted.
@@ -51,30 +55,61 @@ pub struct NetworkError {
     pub code: u16,
 }
 
+/// How an SMSC writes its receipts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Style {
+    /// Its default alphabet, data_coding 0.
+    pub alphabet: Alphabet,
+    /// The form of its texts, if that is none of Appendix B; texts that it does not fit are read
+    /// as usual.
+    pub pattern: Option<Pattern>,
+    /// What its words for states mean, in upper case, beside the usual ones.
+    pub states: Vec<(Box<str>, MessageState)>,
+}
+
+impl From<Alphabet> for Style {
+    fn from(alphabet: Alphabet) -> Self {
+        Style {
+            alphabet,
+            ..Style::default()
+        }
+    }
+}
+
+impl Style {
+    fn state(&self, stat: &str) -> Option<MessageState> {
+        let mut own = self.states.iter();
+        own.find(|(word, _)| word.eq_ignore_ascii_case(stat))
+            .map(|(_, state)| *state)
+    }
+}
+
 impl<'a> Receipt<'a> {
-    /// Reads a deliver_sm. `default` is the SMSC's default alphabet.
-    pub fn of(sm: &Sm<'a>, default: &Alphabet) -> Self {
-        Self::read(
-            sm.text_octets_without_udh(),
-            sm.data_coding,
-            sm.tlvs,
-            default,
-        )
+    /// Reads a deliver_sm.
+    pub fn of(sm: &Sm<'a>, style: &Style) -> Self {
+        Self::read(sm.text_octets_without_udh(), sm.data_coding, sm.tlvs, style)
     }
 
-    /// Reads a data_sm. `default` is the SMSC's default alphabet.
-    pub fn of_data(sm: &DataSm<'a>, default: &Alphabet) -> Self {
-        Self::read(
-            sm.text_octets_without_udh(),
-            sm.data_coding,
-            sm.tlvs,
-            default,
-        )
+    /// Reads a data_sm.
+    pub fn of_data(sm: &DataSm<'a>, style: &Style) -> Self {
+        Self::read(sm.text_octets_without_udh(), sm.data_coding, sm.tlvs, style)
     }
 
     /// Reads the parts of a PDU that tell of a message's fate.
-    pub fn read(text: &'a [u8], data_coding: u8, tlvs: Tlvs<'a>, default: &Alphabet) -> Self {
-        Self::of_octets(text, Encoding::of(data_coding, *default)).with_tlvs(tlvs)
+    pub fn read(text: &'a [u8], data_coding: u8, tlvs: Tlvs<'a>, style: &Style) -> Self {
+        let announced = Encoding::of(data_coding, style.alphabet);
+        let own = style.pattern.as_ref();
+        let own = own.and_then(|pattern| Self::of_own(text, announced, pattern));
+        own.unwrap_or_else(|| Self::of_octets(text, announced))
+            .with_states(style)
+            .with_tlvs(tlvs)
+    }
+
+    /// Reads the text of a receipt that an SMSC of this style wrote.
+    pub fn parse_in(text: &'a str, style: &Style) -> Self {
+        let own = style.pattern.as_ref();
+        let own = own.and_then(|pattern| pattern.read(text));
+        own.unwrap_or_else(|| Self::parse(text)).with_states(style)
     }
 
     /// Reads the text of a receipt. A text that is none gives a receipt without any part.
@@ -113,6 +148,7 @@ impl<'a> Receipt<'a> {
         let own = |part: Option<Cow<'a, str>>| part.map(|part| Cow::Owned(part.into_owned()));
         Receipt {
             id: own(self.id),
+            tlv_id: own(self.tlv_id),
             text_id: own(self.text_id),
             sub: own(self.sub),
             dlvrd: own(self.dlvrd),
@@ -124,6 +160,26 @@ impl<'a> Receipt<'a> {
             text: own(self.text),
             network_error: self.network_error,
         }
+    }
+
+    fn with_states(mut self, style: &Style) -> Self {
+        let own = self.stat.as_deref().and_then(|stat| style.state(stat));
+        self.state = own.or(self.state);
+        self
+    }
+
+    /// A text in the form that the pattern describes, as ASCII, as announced, or in UCS-2.
+    fn of_own(octets: &'a [u8], announced: Encoding, pattern: &Pattern) -> Option<Self> {
+        if octets.is_ascii()
+            && let Some(found) = str::from_utf8(octets).ok().and_then(|t| pattern.read(t))
+        {
+            return Some(found);
+        }
+        let mut encodings = [announced, Encoding::Ucs2].into_iter();
+        encodings.find_map(|encoding| {
+            let text = text::decode_as(octets, encoding);
+            pattern.read(&text).map(Receipt::into_owned)
+        })
     }
 
     /// Receipts are written by programs, whose labels and values are ASCII whatever data_coding
@@ -180,7 +236,8 @@ impl<'a> Receipt<'a> {
             .find(Tag::RECEIPTED_MESSAGE_ID)
             .map(|tlv| tlv.text().trim_ascii());
         if let Some(id) = id.filter(|id| !id.is_empty()) {
-            self.id = Some(String::from_utf8_lossy(id));
+            self.tlv_id = Some(String::from_utf8_lossy(id));
+            self.id.clone_from(&self.tlv_id);
         }
         if let Some([value]) = tlvs.get(Tag::MESSAGE_STATE) {
             self.state = MessageState::from_value(*value).or(self.state);

@@ -145,7 +145,7 @@ fn deliver(octets: &[u8], data_coding: u8, region: &[u8]) -> Receipt<'static> {
         esm_class: 4,
         ..Sm::default()
     };
-    Receipt::of(&sm, &Alphabet::default()).into_owned()
+    Receipt::of(&sm, &Style::default()).into_owned()
 }
 
 #[test]
@@ -222,6 +222,45 @@ fn values_are_ascii_whatever_follows() {
     assert_eq!(
         (padded.id.as_deref(), padded.text.as_deref()),
         (Some("my_1"), Some("hi"))
+    );
+}
+
+#[test]
+fn a_form_of_ones_own_is_read_and_what_it_does_not_fit_is_read_as_usual() {
+    let style = Style {
+        pattern: Some(
+            Pattern::new(r"^Message (?<id>\S+) (?<stat>\w+)( \((?<err>.*)\))?$").unwrap(),
+        ),
+        states: vec![("OK".into(), MessageState::Delivered)],
+        ..Style::default()
+    };
+    let read = |octets: &[u8], data_coding| {
+        Receipt::read(octets, data_coding, Tlvs::new(b""), &style).into_owned()
+    };
+    let own = read(b"Message A-7 ok", 0);
+    assert_eq!(own.id.as_deref(), Some("A-7"));
+    assert_eq!(
+        (own.stat.as_deref(), own.state),
+        (Some("ok"), Some(MessageState::Delivered))
+    );
+    let mut wide = Vec::new();
+    text::encode("Message 7 FAILED (é)", Encoding::Ucs2, &mut wide).unwrap();
+    let wide = read(&wide, 8);
+    assert_eq!(
+        (wide.err.as_deref(), wide.state),
+        (Some("é"), Some(MessageState::Undeliverable))
+    );
+    assert_eq!(
+        parts(&read(USUAL.as_bytes(), 0)),
+        parts(&Receipt::parse(USUAL))
+    );
+    assert_eq!(
+        read(b"id:1 stat:OK", 0).state,
+        Some(MessageState::Delivered)
+    );
+    assert_eq!(
+        Receipt::parse_in("Message 7 ok", &style).id.as_deref(),
+        Some("7")
     );
 }
 

@@ -1,6 +1,5 @@
 //! Which encoding a text is to be written in, and its parts.
 
-use super::encoding::Class;
 use super::national::{self, Language, Shift};
 use super::substitute::{self, Handling, Substituted};
 use super::{Encoding, Unencodable, east_asian, encode, gsm};
@@ -84,15 +83,6 @@ impl Chosen {
     /// How many units all parts have: septets, 16-bit units or octets.
     pub fn units(&self) -> usize {
         self.octets.len() / self.encoding.unit()
-    }
-
-    /// The data_coding with which to submit, if need be of a message class; `None` where the
-    /// class cannot be told.
-    pub const fn data_coding(&self, class: Option<Class>) -> Option<u8> {
-        match class {
-            None => Some(self.encoding.data_coding()),
-            Some(class) => self.encoding.data_coding_of_class(class),
-        }
     }
 
     /// Writes the text instead of what was here, strictly.

@@ -59,6 +59,29 @@ impl Alphabet {
     pub const fn encoding(self) -> Encoding {
         self.0
     }
+
+    /// The data_coding with which to submit text of an encoding: 0 if it is this alphabet, else
+    /// that of SMPP; `None` if that is 0, which the SMSC would take for its own alphabet.
+    pub fn data_coding(self, encoding: Encoding) -> Option<u8> {
+        match encoding.data_coding() {
+            _ if encoding == self.0 => Some(0),
+            0 if self.0.is_gsm() => Some(0),
+            0 => None,
+            other => Some(other),
+        }
+    }
+
+    /// The data_coding of a message of this class: the group 0xF0 for this alphabet and for
+    /// octets (SMPP 3.4 §5.2.19), the general group 0x10 for UCS-2, which the former does not
+    /// have (TS 23.038 §4); `None` where a class cannot be told.
+    pub fn data_coding_of_class(self, encoding: Encoding, class: Class) -> Option<u8> {
+        match encoding {
+            _ if self.data_coding(encoding) == Some(0) => Some(0xF0 | class as u8),
+            Encoding::Binary => Some(0xF4 | class as u8),
+            Encoding::Ucs2 | Encoding::Utf16Le => Some(0x18 | class as u8),
+            _ => None,
+        }
+    }
 }
 
 /// A message class (TS 23.038 §4): where a phone is to put the message.
@@ -76,6 +99,21 @@ pub enum Class {
 }
 
 impl Class {
+    /// Every class with the name by which records call it.
+    pub const ALL: [(Class, &'static str); 4] = [
+        (Class::Flash, "flash"),
+        (Class::Phone, "phone"),
+        (Class::Sim, "sim"),
+        (Class::Equipment, "equipment"),
+    ];
+
+    /// The class of a name.
+    pub fn from_name(name: &str) -> Option<Class> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|(_, known)| *known == name)
+            .map(|(class, _)| class)
+    }
+
     /// The class of a number from 0 to 3.
     pub const fn from_number(number: u8) -> Option<Class> {
         Some(match number {
@@ -193,18 +231,6 @@ impl Encoding {
             Encoding::Iso2022Jp => 10,
             Encoding::EucJp => 13,
             Encoding::EucKr => 14,
-        }
-    }
-
-    /// The data_coding of a message of this class: the group 0xF0 for the SMSC's default alphabet
-    /// and for octets (SMPP 3.4 §5.2.19), the general group 0x10 for UCS-2, which the former does
-    /// not have (TS 23.038 §4); `None` where a class cannot be told.
-    pub const fn data_coding_of_class(self, class: Class) -> Option<u8> {
-        match self {
-            Encoding::Binary => Some(0xF4 | class as u8),
-            Encoding::Ucs2 | Encoding::Utf16Le => Some(0x18 | class as u8),
-            _ if self.data_coding() == 0 => Some(0xF0 | class as u8),
-            _ => None,
         }
     }
 

@@ -163,3 +163,42 @@ proptest! {
         prop_assert_eq!(again, septets);
     }
 }
+
+#[test]
+fn a_message_class_has_its_data_coding() {
+    let alphabet = Alphabet::default();
+    let flash = |encoding| alphabet.data_coding_of_class(encoding, Class::Flash);
+    assert_eq!(flash(Encoding::Gsm), Some(0xF0));
+    assert_eq!(flash(Encoding::Ucs2), Some(0x18));
+    assert_eq!(flash(Encoding::Binary), Some(0xF4));
+    assert_eq!(flash(Encoding::Latin1), None);
+    for data_coding in [0x10, 0x18, 0xF0, 0xF4, 0x50] {
+        assert_eq!(Class::of(data_coding), Some(Class::Flash));
+    }
+    assert_eq!(Class::of(0x40), None);
+    for (class, name) in Class::ALL {
+        assert_eq!(Class::from_name(name), Some(class));
+        assert_eq!(Class::from_number(class as u8), Some(class));
+    }
+}
+
+#[test]
+fn what_an_smsc_takes_for_its_default_alphabet_goes_with_data_coding_0() {
+    let latin = Alphabet::from(Encoding::Latin1);
+    assert_eq!(latin.data_coding(Encoding::Latin1), Some(0));
+    assert_eq!(latin.data_coding(Encoding::Ucs2), Some(8));
+    assert_eq!(
+        latin.data_coding(Encoding::Gsm),
+        None,
+        "it would be read as Latin-1"
+    );
+    assert_eq!(
+        latin.data_coding_of_class(Encoding::Latin1, Class::Sim),
+        Some(0xF2)
+    );
+    assert_eq!(Alphabet::default().data_coding(Encoding::Latin1), Some(3));
+    assert_eq!(
+        Alphabet::default().data_coding(Encoding::GsmPacked),
+        Some(0)
+    );
+}

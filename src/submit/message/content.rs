@@ -4,7 +4,7 @@ use crate::record::submit_sm::{Content, ErrorHandling, SubmitSm};
 use crate::smpp::pdu::UDH_INDICATOR;
 use crate::smpp::segment::{self, Method};
 use crate::smpp::text::substitute::Handling;
-use crate::smpp::text::{self, Alphabet, Encoding, Policy};
+use crate::smpp::text::{self, Encoding, Policy};
 use crate::smpp::udh::Udh;
 
 use super::{Defaults, Refused, encoding, segments};
@@ -57,10 +57,9 @@ pub(super) fn body(
     };
     match content {
         Content::Octets(octets) => {
-            let named = named(record)?.map(Encoding::data_coding);
-            let data_coding = record.data_coding.or(named);
-            let data_coding = data_coding.unwrap_or(Encoding::Binary.data_coding());
-            let encoding = Encoding::of(data_coding, alphabet(defaults));
+            let encoding = named(record, defaults)?.unwrap_or(Encoding::Binary);
+            let data_coding = data_coding(record, encoding, defaults)?;
+            let encoding = Encoding::of(data_coding, defaults.dialect.alphabet());
             let inside =
                 Udh::split(octets).filter(|(udh, _)| announced && !udh.octets().is_empty());
             match inside {
@@ -172,7 +171,7 @@ fn write(
     out: &mut Vec<u8>,
     elements: &mut Vec<u8>,
 ) -> Result<Body, Refused> {
-    let fixed = match (named(record)?, record.data_coding) {
+    let fixed = match (named(record, defaults)?, record.data_coding) {
         (Some(encoding), _) => Some(encoding),
         (None, Some(data_coding)) => Some(announced(field, data_coding, defaults)?),
         (None, None) => None,
@@ -202,14 +201,43 @@ fn write(
     });
     let ends = ends.collect();
     out.extend_from_slice(&chosen.octets);
-    let data_coding = chosen.encoding.data_coding();
     Ok(Body {
         field,
-        data_coding: record.data_coding.unwrap_or(data_coding),
+        data_coding: data_coding(record, chosen.encoding, defaults)?,
         encoding: chosen.encoding,
         in_payload: false,
         method,
         ends,
+    })
+}
+
+/// What the PDU says of the encoding, and of where a phone is to put the message.
+fn data_coding(
+    record: &SubmitSm<'_>,
+    encoding: Encoding,
+    defaults: &Defaults,
+) -> Result<u8, Refused> {
+    let alphabet = defaults.dialect.alphabet();
+    let (known, field, what) = match (record.data_coding, record.message_class) {
+        (Some(_), Some(_)) => {
+            return Err(Refused::invalid(
+                "message_class",
+                "data_coding and message_class exclude each other: data_coding says the class too, remove one of them",
+            ));
+        }
+        (Some(data_coding), None) => return Ok(data_coding),
+        (None, Some(class)) => {
+            let known = alphabet.data_coding_of_class(encoding, class);
+            (known, "message_class", "together with a message_class")
+        }
+        (None, None) => (alphabet.data_coding(encoding), "encoding", "to this SMSC"),
+    };
+    known.ok_or_else(|| {
+        let default = alphabet.encoding();
+        let text = format!(
+            "{field}: no data_coding says {encoding} {what}, whose default alphabet is {default}: name another encoding, or the data_coding too"
+        );
+        Refused::encoding(field, text)
     })
 }
 
@@ -222,17 +250,9 @@ fn handling(handling: ErrorHandling) -> Handling {
     }
 }
 
-/// What data_coding 0 means to the SMSC.
-fn alphabet(defaults: &Defaults) -> Alphabet {
-    match defaults.encoding.data_coding() {
-        0 => Alphabet::from(defaults.encoding),
-        _ => Alphabet::default(),
-    }
-}
-
 /// The encoding of a data_coding that the record names alone.
 fn announced(field: &str, data_coding: u8, defaults: &Defaults) -> Result<Encoding, Refused> {
-    match Encoding::of(data_coding, alphabet(defaults)) {
+    match Encoding::of(data_coding, defaults.dialect.alphabet()) {
         Encoding::Binary => Err(Refused::encoding(
             "data_coding",
             format!(
@@ -243,11 +263,15 @@ fn announced(field: &str, data_coding: u8, defaults: &Defaults) -> Result<Encodi
     }
 }
 
-fn named(record: &SubmitSm<'_>) -> Result<Option<Encoding>, Refused> {
-    let Some(name) = record.encoding.as_deref() else {
-        return Ok(None);
-    };
-    encoding(name)
-        .map(Some)
-        .map_err(|text| Refused::encoding("encoding", text))
+/// What a record calls the SMSC's default alphabet, whichever that is.
+pub(super) const DEFAULT: &str = "default";
+
+fn named(record: &SubmitSm<'_>, defaults: &Defaults) -> Result<Option<Encoding>, Refused> {
+    match record.encoding.as_deref() {
+        None => Ok(None),
+        Some(DEFAULT) => Ok(Some(defaults.dialect.alphabet().encoding())),
+        Some(name) => encoding(name)
+            .map(Some)
+            .map_err(|text| Refused::encoding("encoding", text)),
+    }
 }

@@ -2,18 +2,19 @@
 
 use crate::record::submit_sm::{Content, TagName, Tlv, TlvValue};
 use crate::smpp::tlv::{self, Shape};
-use crate::smpp::{Tag, tlv::Tlv as Octets};
+use crate::smpp::{Names, Tag, tlv::Tlv as Octets};
 
 use super::Refused;
 
 /// Appends `parameters`. `payload`: whether message_payload is among them already.
 pub(super) fn push(
     parameters: &[Tlv<'_>],
+    names: &Names,
     payload: bool,
     out: &mut Vec<u8>,
 ) -> Result<(), Refused> {
     for parameter in parameters {
-        let tag = tag(&parameter.tag)?;
+        let tag = tag(&parameter.tag, names)?;
         if tag == Tag::MESSAGE_PAYLOAD {
             let text = match payload {
                 true => "tlvs holds message_payload, which carries the text already: remove it",
@@ -27,21 +28,23 @@ pub(super) fn push(
 }
 
 /// The tag that the record names.
-pub(super) fn tag(name: &TagName<'_>) -> Result<Tag, Refused> {
+pub(super) fn tag(name: &TagName<'_>, names: &Names) -> Result<Tag, Refused> {
     let name = match name {
         TagName::Number(number) => return Ok(Tag(*number)),
         // aiosmpplib's name for it.
         TagName::Name(name) if name == "destination_port" => return Ok(Tag::DEST_PORT),
         TagName::Name(name) => name,
     };
-    Tag::from_name(name).ok_or_else(|| {
+    names.tag_of(name).ok_or_else(|| {
+        let own = names.tags.iter().map(|(_, name)| &**name);
         let near = Tag::ALL
             .iter()
             .filter_map(|tag| tag.name())
+            .chain(own)
             .min_by_key(|known| strsim::damerau_levenshtein(name, known));
         let near = near.unwrap_or("source_port");
         let text =
-            format!("tlvs: no parameter is called {name:?}; did you mean {near:?}? A vendor's own goes by its number, such as \"0x1401\"");
+            format!("tlvs: no parameter is called {name:?}; did you mean {near:?}? A vendor's own goes by its number, such as \"0x1401\", or by its name under vendor.tlvs of the ESME");
         Refused::invalid("tlvs", text)
     })
 }

@@ -198,14 +198,19 @@ fn text(
         BroadcastSm, CancelBroadcastSm, CancelSm, DataSm, QueryBroadcastSm, QuerySm, ReplaceSm,
     };
     scratch.user_data.clear();
+    let names = &defaults.dialect.names;
     if let QuerySm | CancelSm | QueryBroadcastSm | CancelBroadcastSm = record.operation {
-        parameters::push(&record.sm.tlvs, false, &mut scratch.parameters)?;
+        parameters::push(&record.sm.tlvs, names, false, &mut scratch.parameters)?;
         return Ok(Text::default());
     }
     let mut sm = record.sm.clone();
     if record.operation == ReplaceSm && sm.encoding.is_none() {
         // The PDU has no data_coding: the text must be written as the one it replaces was.
-        sm.encoding = Some(defaults.encoding.name().into());
+        let alphabet = defaults.dialect.alphabet().encoding();
+        sm.encoding = Some(match defaults.encoding == alphabet {
+            true => content::DEFAULT.into(),
+            false => defaults.encoding.name().into(),
+        });
     }
     let body = content::body(
         &sm,
@@ -229,7 +234,7 @@ fn text(
         tlv::push_tlv(parameters, Tag::MESSAGE_PAYLOAD, user_data)
             .map_err(|e| Refused::not_smpp(&e))?;
     }
-    parameters::push(&record.sm.tlvs, in_payload, parameters)?;
+    parameters::push(&record.sm.tlvs, names, in_payload, parameters)?;
     if record.operation == BroadcastSm {
         check_broadcast(parameters)?;
     }

@@ -18,7 +18,7 @@ pub(super) fn method(
     defaults: &Defaults,
     elements: &[u8],
 ) -> Result<Method, Refused> {
-    if is_part(record, elements)? {
+    if is_part(record, defaults, elements)? {
         return Ok(Method::Payload);
     }
     let asked = record.segmentation.method;
@@ -79,7 +79,7 @@ fn replaces(record: &SubmitSm<'_>) -> bool {
 }
 
 /// Whether the producer cut the message and this is a part of it.
-fn is_part(record: &SubmitSm<'_>, elements: &[u8]) -> Result<bool, Refused> {
+fn is_part(record: &SubmitSm<'_>, defaults: &Defaults, elements: &[u8]) -> Result<bool, Refused> {
     let header = Udh::new(elements);
     if [CONCATENATION, CONCATENATION_16]
         .iter()
@@ -88,7 +88,7 @@ fn is_part(record: &SubmitSm<'_>, elements: &[u8]) -> Result<bool, Refused> {
         return Ok(true);
     }
     for parameter in &record.tlvs {
-        if parameters::tag(&parameter.tag)? == Tag::SAR_MSG_REF_NUM {
+        if parameters::tag(&parameter.tag, &defaults.dialect.names)? == Tag::SAR_MSG_REF_NUM {
             return Ok(true);
         }
     }

@@ -6,6 +6,8 @@ use crate::settings::{OnTooLong, SegmentMethod};
 use crate::smpp::Pdu;
 use crate::smpp::text::Alphabet;
 
+mod dialect;
+
 const NOW: &str = "2026-01-02T03:04:05Z";
 
 fn now() -> Timestamp {

@@ -53,7 +53,7 @@ const WHOLE: &str = r#"{"log_id":"a","extra_data":{"b" : 1.50},"short_message":{
     "service_type":"CMT","esm_class":1,"protocol_id":2,"priority_flag":3,
     "schedule_delivery_time":"2026-03-01T09:00:00Z","validity_period":"PT1H30M",
     "registered_delivery":1,"replace_if_present_flag":1,"data_coding":4,"encoding":"binary",
-    "sm_default_msg_id":9,"tlvs":[{"tag":522,"value":5000},{"tag":"0x1401","value":{"hex":"0a"}},
+    "message_class":"sim","sm_default_msg_id":9,"tlvs":[{"tag":522,"value":5000},{"tag":"0x1401","value":{"hex":"0a"}},
     {"tag":"source_port","value":"x"},{"tag":1,"value":true}],"auto_message_payload":false,
     "udh":{"hex":"0401020000"},"segmentation":{"method":"sar","max_parts":4,"on_too_long":"truncate"},
     "error_handling":"replace","in_doubt":"resend","max_resends":7,

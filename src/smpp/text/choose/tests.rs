@@ -123,23 +123,6 @@ fn every_part_of_a_shifting_text_can_be_read_alone() {
     assert_eq!(read(&chosen), "日本 go".repeat(20));
 }
 
-#[test]
-fn a_message_class_has_its_data_coding() {
-    let flash = Some(Class::Flash);
-    assert_eq!(default("hi").data_coding(flash), Some(0xF0));
-    assert_eq!(default("Ж").data_coding(flash), Some(0x18));
-    assert_eq!(default("Ж").data_coding(None), Some(8));
-    let policy = Policy {
-        encodings: &[Encoding::Latin1],
-        ..Policy::default()
-    };
-    assert_eq!(choose("hi", &policy).unwrap().data_coding(flash), None);
-    for data_coding in [0x10, 0x18, 0xF0, 0xF4, 0x50] {
-        assert_eq!(Class::of(data_coding), flash);
-    }
-    assert_eq!(Class::of(0x40), None);
-}
-
 /// Texts of the characters that make a difference.
 fn texts() -> impl Strategy<Value = String> {
     prop_oneof![

@@ -1,0 +1,180 @@
+//! What the account says to its SMSC, and what the SMSC does in its own way.
+
+use std::collections::{BTreeMap, HashMap};
+
+use secrecy::ExposeSecret;
+
+use super::Check;
+use crate::config::Esme;
+use crate::config::esme::InterfaceVersion;
+use crate::settings::{Number, SegmentMethod};
+use crate::smpp::pdu::{LONG_PASSWORD, PASSWORD};
+use crate::smpp::receipt::Pattern;
+use crate::smpp::text::Encoding;
+use crate::smpp::text::national::Language;
+use crate::smpp::{MessageState, Status, Tag};
+use crate::submit::message;
+
+pub(super) fn identity(check: &mut Check<'_>, esme: &Esme) {
+    match esme.system_id.is_empty() {
+        true => check.missing("system_id", "the account's name with the SMSC is missing"),
+        false => check.octets("system_id", &esme.system_id, 15),
+    }
+    password(check, esme);
+    check.octets("system_type", &esme.system_type, 12);
+    check.octets("address_range", &esme.address_range, 40);
+    check.octets("service_type", &esme.service_type, 5);
+}
+
+fn password(check: &mut Check<'_>, esme: &Esme) {
+    let password = esme.password.expose_secret();
+    let most = match esme.long_password {
+        true => LONG_PASSWORD,
+        false => PASSWORD,
+    };
+    if password.len() <= most && password.bytes().all(|b| (0x20..0x7f).contains(&b)) {
+        return;
+    }
+    let count = password.chars().count();
+    let text = match esme.long_password {
+        true => format!("at most {most} ASCII characters; this one has {count}"),
+        false => format!(
+            "at most {most} ASCII characters (SMPP 3.4 §5.2.2); this one has {count}. If the SMSC takes longer ones, set long_password = true"
+        ),
+    };
+    let key = match esme.password_file {
+        Some(_) => "password_file",
+        None => "password",
+    };
+    check.missing(key, &text);
+}
+
+pub(super) fn texts(check: &mut Check<'_>, esme: &Esme) {
+    if let Some(alphabet) = &esme.alphabet {
+        match Encoding::from_name(alphabet) {
+            Some(Encoding::Binary | Encoding::Ucs2 | Encoding::Utf16Le) | None => {
+                let names = [
+                    "gsm7",
+                    "gsm7_packed",
+                    "ascii",
+                    "latin1",
+                    "latin9",
+                    "cyrillic",
+                    "hebrew",
+                    "utf8",
+                ];
+                let text = format!(
+                    "not an alphabet of data_coding 0: write one of {}, or a table's alphabet_file",
+                    names.join(", ")
+                );
+                check.must(false, "alphabet", format_args!("{alphabet:?}"), &text);
+            }
+            Some(_) => {}
+        }
+        if esme.alphabet_file.is_some() {
+            check.missing("alphabet_file", "set alphabet or alphabet_file, not both");
+        }
+    }
+    if let Some(encoding) = &esme.encoding
+        && let Err(text) = message::encoding(encoding)
+    {
+        check.must(false, "encoding", format_args!("{encoding:?}"), &text);
+    }
+    for language in &esme.languages {
+        let good = Language::from_name(language).is_some();
+        let text = "a language with tables in 3GPP TS 23.038, such as \"turkish\"";
+        check.must(good, "languages", format_args!("{language:?}"), text);
+    }
+    let parts = esme.segmentation.max_parts;
+    check.must(parts > 0, "segmentation.max_parts", parts, "from 1 to 255");
+    if esme.interface_version == InterfaceVersion::V33 {
+        let good = !matches!(
+            esme.segmentation.method,
+            SegmentMethod::Sar | SegmentMethod::Payload
+        );
+        let text = "SMPP 3.3 has no optional parameters: use \"auto\", \"udh8\" or \"udh16\"";
+        let method = format!("{:?}", esme.segmentation.method).to_lowercase();
+        check.must(
+            good,
+            "segmentation.method",
+            format_args!("{method:?}"),
+            text,
+        );
+    }
+}
+
+pub(super) fn dialect(check: &mut Check<'_>, esme: &Esme) {
+    if let Some(pattern) = &esme.receipt.pattern
+        && let Err(error) = Pattern::new(pattern)
+    {
+        let text = error.to_string();
+        check.must(false, "receipt.pattern", format_args!("{pattern:?}"), &text);
+    }
+    for (word, state) in &esme.receipt.states {
+        let good = MessageState::from_name(state).is_some();
+        let names = MessageState::ALL.map(MessageState::name).join(", ");
+        let text = format!("no state of a message: write one of {names}");
+        let key = format!("receipt.states.{word}");
+        check.must(good, &key, format_args!("{state:?}"), &text);
+    }
+    for prefix in &esme.message_id.prefixes {
+        let text = "an empty prefix changes nothing: leave it out";
+        check.must(!prefix.is_empty(), "message_id.prefixes", "\"\"", text);
+    }
+    if esme.message_id.until.as_deref() == Some("") {
+        check.must(
+            false,
+            "message_id.until",
+            "\"\"",
+            "write the text before which ids end, or leave it out",
+        );
+    }
+    let vendor = &esme.vendor;
+    names(check, "vendor.tlvs", &vendor.tlvs, |name, number| {
+        let tag = u16::try_from(number.0).ok().map(Tag);
+        match tag {
+            None => Some("a tag has two octets: write a number up to 0xFFFF".into()),
+            Some(tag) if tag.name().is_some() => Some(format!("SMPP calls this tag {tag}")),
+            Some(_) => Tag::from_name(name).map(|tag| format!("SMPP calls 0x{:04X} so", tag.0)),
+        }
+    });
+    names(
+        check,
+        "vendor.command_status",
+        &vendor.command_status,
+        |name, number| {
+            let status = Status(number.0);
+            match Status::from_name(name) {
+                Some(known) => Some(format!("SMPP calls 0x{:04X} so", known.0)),
+                None => status
+                    .name()
+                    .map(|name| format!("SMPP calls this code {name}")),
+            }
+        },
+    );
+}
+
+/// Names that a vendor gives: each like an identifier, for one number, and none of SMPP's.
+fn names(
+    check: &mut Check<'_>,
+    table: &str,
+    names: &BTreeMap<String, Number>,
+    taken: impl Fn(&str, Number) -> Option<String>,
+) {
+    let mut seen = HashMap::new();
+    for (name, number) in names {
+        let key = format!("{table}.{name}");
+        let starts = |c: char| c.is_ascii_alphabetic() || c == '_';
+        let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let good = plain && name.starts_with(starts) && name.len() <= 64;
+        let text = "a name is 1 to 64 letters, digits and '_', and does not begin with a digit";
+        check.must(good, &key, number, text);
+        if let Some(text) = taken(name, *number) {
+            check.must(false, &key, number, &text);
+        }
+        if let Some(other) = seen.insert(number.0, name) {
+            let text = format!("{other} has the same number: one name is enough");
+            check.must(false, &key, number, &text);
+        }
+    }
+}
