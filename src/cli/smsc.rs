@@ -11,7 +11,8 @@ use super::output::line;
 use super::{Code, Failure, runtime};
 use crate::settings::Time;
 use crate::simulator::{
-    Account, Error, Fault, Form, Handle, Options, Outcomes, Simulator, Spread, Totals,
+    Account, Error, Fault, Form, Handle, Options, Outbind, Outcomes, Simulator, Spread, Totals,
+    Version,
 };
 
 /// Simulate an SMSC: accounts, limits, receipts, inbound messages, and faults on demand
@@ -28,7 +29,12 @@ Examples:
   kafka-smpp smsc --message-ids hex --receipt-ids decimal --receipt-delay 1s..30s
   kafka-smpp smsc --outcomes DELIVRD=95,UNDELIV=4,NONE=1 --inbound-rate 2
   kafka-smpp smsc --fault 'swallow p=0.001' --fault 'drop-accepted every=5000'
-  kafka-smpp smsc --journal accepted.jsonl --options smsc.toml")]
+  kafka-smpp smsc --smpp 3.3 --alert-rate 0.1
+  kafka-smpp smsc --outbind s3cret@127.0.0.1:2776        the ESME listens and is asked to bind
+  kafka-smpp smsc --journal accepted.jsonl --options smsc.toml
+
+It answers query_sm, cancel_sm, replace_sm, submit_multi, data_sm, broadcast_sm,
+query_broadcast_sm and cancel_broadcast_sm as well as submit_sm.")]
 pub(super) struct Args {
     /// Options as TOML; other arguments override what it says
     #[arg(long, value_name = "FILE")]
@@ -87,6 +93,20 @@ pub(super) struct Args {
     /// A text of inbound messages; again for more
     #[arg(long, value_name = "TEXT")]
     inbound_text: Vec<String>,
+    /// alert_notification a second to each account that can receive
+    #[arg(long, value_name = "N")]
+    alert_rate: Option<f64>,
+    /// Connect to an ESME and ask it to bind by outbind, until it does; again for more
+    #[arg(long, value_name = "[PASSWORD@]HOST:PORT")]
+    outbind: Vec<Outbind>,
+    /// The version of SMPP: 3.3 (no transceivers, no TLVs), 3.4, or 5.0 (broadcasts too)
+    /// [default: 5.0]
+    #[arg(long, value_name = "VERSION")]
+    smpp: Option<Version>,
+    /// How many accepted messages can be queried, cancelled and replaced: the newest
+    /// [default: 10000]
+    #[arg(long, value_name = "N")]
+    keep: Option<usize>,
     /// What goes wrong, and when; again for more
     #[arg(short, long, value_name = "FAULT")]
     fault: Vec<Fault>,
@@ -126,6 +146,10 @@ impl Args {
         set(&mut options.receipts.retry, self.receipt_retry);
         set(&mut options.inbound.rate, self.inbound_rate);
         set(&mut options.enquire_link, self.enquire_link);
+        set(&mut options.inbound.alert_rate, self.alert_rate);
+        set(&mut options.version, self.smpp);
+        set(&mut options.keep, self.keep);
+        options.outbind.extend(self.outbind);
         options.message_ids.receipt = self.receipt_ids.or(options.message_ids.receipt);
         options.receipts.always |= self.receipts_always;
         options.receipts.text &= !self.no_receipt_text;

@@ -228,6 +228,17 @@ impl Account {
         self.desk.lock().parked.push(delivery);
     }
 
+    /// Takes the receipts of a message that nobody has been sent back; whether there were any.
+    pub(super) fn revoke(&self, number: u64) -> bool {
+        let mut desk = self.desk.lock();
+        let before = desk.due.len() + desk.parked.len();
+        let other =
+            |what: &What| !matches!(what, What::Receipt { number: of, .. } if *of == number);
+        desk.due.retain(|due| other(&due.0.delivery.what));
+        desk.parked.retain(|delivery| other(&delivery.what));
+        desk.due.len() + desk.parked.len() < before
+    }
+
     /// A session says how many of its deliveries were answered and takes its next ones.
     pub(super) fn collect(&self, session: u64, answered: usize, into: &mut Vec<Delivery>) {
         let mut desk = self.desk.lock();

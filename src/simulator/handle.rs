@@ -66,6 +66,13 @@ impl Handle {
         Ok(number)
     }
 
+    /// Tells the account, by alert_notification, that a phone can be reached again; whether any
+    /// session of it is there to hear it.
+    pub fn alert(&self, account: Option<&str>, phone: &str) -> Result<bool, Error> {
+        let account = self.shared.recipient(account)?;
+        Ok(self.shared.alert(&account, phone)?)
+    }
+
     /// Delivers a PDU as it is, but for its sequence_number, which must be answered like a
     /// deliver_sm: for receipts of the stranger kind.
     pub fn deliver_pdu(&self, account: Option<&str>, pdu: Vec<u8>) -> Result<u64, Error> {

@@ -5,7 +5,8 @@
 //! remembers what it accepted: in memory for tests, in a [journal file](Options::journal) for
 //! those who count from outside. What an ESME has not acknowledged with ESME_ROK is kept and sent
 //! again, to another session of the account or on its next bind. Queues have no limit, so that
-//! tests can pile up what they like.
+//! tests can pile up what they like. The [newest messages](Options::keep) can be asked about,
+//! cancelled and replaced; messages to several recipients and broadcasts are taken too.
 //!
 //! ```no_run
 //! use kafka_smpp::simulator::{Options, Simulator};
@@ -27,8 +28,10 @@ mod id;
 mod journal;
 mod mo;
 mod options;
+mod outbind;
 mod receipt;
 mod session;
+mod store;
 #[cfg(test)]
 mod tests;
 mod totals;
@@ -55,10 +58,12 @@ pub use handle::Handle;
 pub use id::{Form, MessageIds};
 pub use journal::{Accepted, Entry};
 pub use mo::Mo;
-pub use options::{Account, Inbound, Options, Outcomes, Receipts, Spread};
+pub use options::{Account, Inbound, Options, Outbind, Outcomes, Receipts, Spread, Version};
 pub use totals::Totals;
 
-use crate::smpp::{EncodeError, Status};
+use crate::smpp::pdu::AlertNotification;
+use crate::smpp::tlv::push_tlv;
+use crate::smpp::{Address, Command, EncodeError, Status, Tag, Tlvs};
 
 /// What can go wrong with a simulator itself.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +118,9 @@ struct Shared {
     unbinds: AtomicU64,
     paused: AtomicBool,
     inbound: totals::Counter,
+    store: store::Store,
+    /// Numbers connections.
+    connections: totals::Counter,
     /// Wakes the clock when something is due before it would look again.
     clock: Arc<Notify>,
     stop: CancellationToken,
@@ -144,6 +152,8 @@ impl Simulator {
             unbinds: AtomicU64::new(0),
             paused: AtomicBool::new(false),
             inbound: totals::Counter::default(),
+            store: store::Store::new(options.keep),
+            connections: totals::Counter::default(),
             clock: Arc::default(),
             stop,
             tasks: TaskTracker::new(),
@@ -168,12 +178,13 @@ impl Simulator {
             () = shared.stop.cancelled() => {}
             () = accept(&listener, &shared) => {}
             () = shared.keep_time() => {}
+            () = outbind::keep_asking(&shared) => {}
         }
     }
 }
 
 async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
-    for id in 1.. {
+    loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -186,8 +197,38 @@ async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, %peer, "no TCP_NODELAY");
         }
+        let id = shared.connections.next();
         let session = session::Session::new(shared.clone(), id, peer);
         shared.tasks.spawn(session.run(stream));
+    }
+}
+
+/// Something that is made up so many times a second.
+struct Ticker {
+    gap: Duration,
+    next: Instant,
+    make_up: fn(&Shared),
+}
+
+impl Ticker {
+    fn new(rate: f64, make_up: fn(&Shared)) -> Option<Self> {
+        (rate > 0.0).then(|| Ticker {
+            gap: Duration::from_secs_f64(1.0 / rate.max(0.001)),
+            next: Instant::now(),
+            make_up,
+        })
+    }
+
+    /// How often it is due.
+    fn due(&mut self, now: Instant) -> usize {
+        // After a standstill: go on from here rather than make up for it.
+        self.next = self.next.max(now.checked_sub(self.gap).unwrap_or(now));
+        let mut due = 0;
+        while self.next <= now {
+            self.next += self.gap;
+            due += 1;
+        }
+        due
     }
 }
 
@@ -267,24 +308,20 @@ impl Shared {
 
     /// The clock: hands out what falls due and makes up inbound traffic.
     async fn keep_time(&self) {
-        let rate = self.options.inbound.rate;
-        let gap = (rate > 0.0).then(|| Duration::from_secs_f64(1.0 / rate.max(0.001)));
-        let mut next_inbound = Instant::now();
+        let mut inbound = Ticker::new(self.options.inbound.rate, Shared::make_up_inbound);
+        let mut alerts = Ticker::new(self.options.inbound.alert_rate, Shared::make_up_alert);
         loop {
             let mut next = self
                 .ledgers()
                 .iter()
                 .filter_map(|account| account.dispatch())
                 .min();
-            if let Some(gap) = gap {
-                let now = Instant::now();
-                // After a standstill: go on from here rather than make up for it.
-                next_inbound = next_inbound.max(now.checked_sub(gap).unwrap_or(now));
-                while next_inbound <= now {
-                    next_inbound += gap;
-                    self.make_up_inbound();
+            let now = Instant::now();
+            for ticker in [&mut inbound, &mut alerts].into_iter().flatten() {
+                for _ in 0..ticker.due(now) {
+                    (ticker.make_up)(self);
                 }
-                next = Some(next.map_or(next_inbound, |next| next.min(next_inbound)));
+                next = Some(next.map_or(ticker.next, |next| next.min(ticker.next)));
             }
             tokio::select! {
                 () = self.clock.notified() => {}
@@ -309,6 +346,41 @@ impl Shared {
                 tracing::warn!(%error, text, "cannot make up an inbound message");
             }
         }
+    }
+
+    fn make_up_alert(&self) {
+        for account in self.ledgers().iter().filter(|account| account.receives()) {
+            if let Err(error) = self.alert(account, &self.options.inbound.source) {
+                tracing::warn!(%error, "cannot make up an alert_notification");
+            }
+        }
+    }
+
+    /// Tells one session of the account that a phone can be reached; whether there was one.
+    fn alert(&self, account: &account::Account, phone: &str) -> Result<bool, EncodeError> {
+        let mut binds = account.binds().into_iter();
+        let Some(bound) = binds.find(|bound| bound.mode.receives()) else {
+            return Ok(false);
+        };
+        let mut tlvs = Vec::new();
+        push_tlv(&mut tlvs, Tag::MS_AVAILABILITY_STATUS, &[0])?;
+        let alert = AlertNotification {
+            source: Address::parse(phone),
+            esme: Address::parse(&self.options.inbound.destination),
+            tlvs: Tlvs::new(&tlvs),
+        };
+        let number = u32::try_from(self.connections.next()).unwrap_or(1);
+        let mut pdu = Vec::new();
+        alert.encode(Command::ALERT_NOTIFICATION, Status::ROK, number, &mut pdu)?;
+        self.raw
+            .lock()
+            .entry(bound.session)
+            .or_default()
+            .extend(pdu);
+        if let Some(wake) = self.sessions.lock().get(&bound.session) {
+            wake.notify_one();
+        }
+        Ok(true)
     }
 
     fn deliver(&self, account: &account::Account, mo: &Mo, number: u64) -> Result<(), EncodeError> {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use super::fault::Fault;
@@ -42,6 +43,12 @@ pub struct Options {
     pub receipts: Receipts,
     /// Messages of mobile subscribers to the ESME.
     pub inbound: Inbound,
+    /// ESMEs that are asked to bind, by outbind, until they do.
+    pub outbind: Vec<Outbind>,
+    /// The version of SMPP that is spoken.
+    pub version: Version,
+    /// How many accepted messages can be asked about, cancelled and replaced: the newest.
+    pub keep: usize,
     /// What goes wrong, and when.
     pub faults: Vec<Fault>,
     /// Sends enquire_link after this much silence; a peer silent for as long again is
@@ -70,6 +77,9 @@ impl Default for Options {
             message_ids: MessageIds::default(),
             receipts: Receipts::default(),
             inbound: Inbound::default(),
+            outbind: Vec::new(),
+            version: Version::default(),
+            keep: 10_000,
             faults: Vec::new(),
             enquire_link: Time::seconds(0),
             journal: None,
@@ -106,6 +116,66 @@ impl FromStr for Account {
             system_id: system_id.to_owned(),
             password,
         })
+    }
+}
+
+/// An ESME that is asked to bind. On the command line `HOST:PORT` or `PASSWORD@HOST:PORT`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outbind {
+    /// Where it listens, `host:port`.
+    pub address: String,
+    /// The password of the outbind, at most 8 octets; its system_id is that of bind responses.
+    #[serde(default)]
+    pub password: String,
+}
+
+impl FromStr for Outbind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (password, address) = text.rsplit_once('@').unwrap_or(("", text));
+        if password.len() > 8 {
+            return Err("the password of an outbind has at most 8 octets".into());
+        }
+        match address.rsplit_once(':') {
+            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(Outbind {
+                address: address.to_owned(),
+                password: password.to_owned(),
+            }),
+            _ => Err(format!(
+                "{address:?} is no address: write HOST:PORT or PASSWORD@HOST:PORT"
+            )),
+        }
+    }
+}
+
+/// A version of SMPP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+pub enum Version {
+    /// SMPP 3.3: no transceivers, no optional parameters.
+    #[serde(rename = "3.3")]
+    #[value(name = "3.3")]
+    V33,
+    /// SMPP 3.4.
+    #[serde(rename = "3.4")]
+    #[value(name = "3.4")]
+    V34,
+    /// SMPP 5.0: broadcasts too.
+    #[default]
+    #[serde(rename = "5.0")]
+    #[value(name = "5.0")]
+    V50,
+}
+
+impl Version {
+    /// As `sc_interface_version` (SMPP 3.4 §5.3.2.25).
+    pub const fn octet(self) -> u8 {
+        match self {
+            Version::V33 => 0x33,
+            Version::V34 => 0x34,
+            Version::V50 => 0x50,
+        }
     }
 }
 
@@ -148,6 +218,8 @@ impl Default for Receipts {
 pub struct Inbound {
     /// Messages a second to each account with a receiver or transceiver. 0: none.
     pub rate: f64,
+    /// alert_notification a second to each of them: the subscriber can be reached again. 0: none.
+    pub alert_rate: f64,
     /// Their texts, in turn.
     pub texts: Vec<String>,
     /// Who sends them.
@@ -160,6 +232,7 @@ impl Default for Inbound {
     fn default() -> Self {
         Inbound {
             rate: 0.0,
+            alert_rate: 0.0,
             texts: vec!["STOP".into(), "Ja, gerne".into(), "Спасибо!".into()],
             source: "447700900123".into(),
             destination: "80800".into(),

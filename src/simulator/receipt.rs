@@ -14,7 +14,7 @@ use crate::smpp::{Command, EncodeError, MessageState, Status, Tag, Tlvs};
 const RECEIPT: u8 = 0x04;
 
 /// Octets of the message that a receipt repeats.
-const EXCERPT: usize = 20;
+pub(super) const EXCERPT: usize = 20;
 
 /// Whether registered_delivery asks for a receipt of this outcome (SMPP 3.4 §5.2.17: 1 of any,
 /// 2 of failures; SMPP 5.0 §4.7.21: 3 of successes).
@@ -36,18 +36,20 @@ pub(super) struct Receipt<'a> {
     pub state: MessageState,
     pub submitted: Timestamp,
     pub done: Timestamp,
+    /// Without any TLV, as SMPP 3.3 has it.
+    pub plain: bool,
 }
 
 impl Receipt<'_> {
     /// The deliver_sm of it, with sequence_number 0.
     pub(super) fn encode(&self, as_told: &Receipts) -> Result<Vec<u8>, EncodeError> {
-        let text = if as_told.text {
+        let text = if as_told.text || self.plain {
             self.text()
         } else {
             Vec::new()
         };
         let mut tlvs = Vec::new();
-        if as_told.tlvs {
+        if as_told.tlvs && !self.plain {
             push_tlv(
                 &mut tlvs,
                 Tag::RECEIPTED_MESSAGE_ID,
@@ -55,7 +57,8 @@ impl Receipt<'_> {
             )?;
             push_tlv(&mut tlvs, Tag::MESSAGE_STATE, &[self.state.value()])?;
         }
-        if let Some(reference) = self.message.tlvs.get(Tag::USER_MESSAGE_REFERENCE) {
+        let reference = self.message.tlvs.get(Tag::USER_MESSAGE_REFERENCE);
+        if let Some(reference) = reference.filter(|_| !self.plain) {
             push_tlv(&mut tlvs, Tag::USER_MESSAGE_REFERENCE, reference)?;
         }
         let deliver = Sm {
@@ -125,6 +128,7 @@ mod tests {
             state,
             submitted: "2026-11-23T20:59:59Z".parse().unwrap(),
             done: "2026-11-23T21:00:00Z".parse().unwrap(),
+            plain: false,
         }
         .encode(as_told)
         .unwrap()

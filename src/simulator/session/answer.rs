@@ -6,7 +6,8 @@ use super::{End, Seat, Session};
 use crate::simulator::account::{Bound, Delivery, Mode, What};
 use crate::simulator::journal::Entry;
 use crate::smpp::pdu::{Bind, BindResp};
-use crate::smpp::{Command, Frame, Status, frame};
+use crate::smpp::tlv::push_tlv;
+use crate::smpp::{Command, Frame, Status, Tag, Tlvs, frame};
 
 impl Session {
     pub(super) fn answer(&mut self, frame: Frame<'_>) {
@@ -16,7 +17,19 @@ impl Session {
             frame.header.sequence,
         );
         match command {
-            Command::SUBMIT_SM | Command::DATA_SM => self.submit(frame),
+            Command::SUBMIT_SM => self.submit(frame),
+            command if !self.knows(command) => {
+                let nack = Command::GENERIC_NACK;
+                frame::push_empty(nack, Status::RINVCMDID, sequence, &mut self.out);
+            }
+            Command::DATA_SM => self.submit(frame),
+            Command::QUERY_SM
+            | Command::CANCEL_SM
+            | Command::REPLACE_SM
+            | Command::SUBMIT_MULTI
+            | Command::BROADCAST_SM
+            | Command::QUERY_BROADCAST_SM
+            | Command::CANCEL_BROADCAST_SM => self.manage(frame),
             Command::DELIVER_SM_RESP | Command::DATA_SM_RESP => self.delivered(sequence, status),
             Command::GENERIC_NACK => self.delivered(sequence, status.max(Status(1))),
             Command::ENQUIRE_LINK if self.deaf => {}
@@ -37,6 +50,24 @@ impl Session {
         }
     }
 
+    /// Whether this side's version of SMPP has the command: 3.3 has neither transceivers nor
+    /// data_sm, and only 5.0 has broadcasts.
+    fn knows(&self, command: Command) -> bool {
+        let since = match command {
+            Command::BIND_TRANSCEIVER | Command::DATA_SM => 0x34,
+            Command::BROADCAST_SM | Command::QUERY_BROADCAST_SM | Command::CANCEL_BROADCAST_SM => {
+                0x50
+            }
+            _ => 0,
+        };
+        self.shared.options.version.octet() >= since
+    }
+
+    /// Whether both sides know optional parameters.
+    pub(super) fn has_parameters(&self) -> bool {
+        self.version >= 0x34
+    }
+
     /// A response without body.
     pub(super) fn reply(&mut self, command: Command, status: Status, sequence: u32) {
         frame::push_empty(command.response(), status, sequence, &mut self.out);
@@ -52,9 +83,15 @@ impl Session {
             return self.reply(command, status, sequence);
         }
         let system_id = self.shared.options.system_id.as_bytes();
+        let mut tlvs = Vec::new();
+        if self.has_parameters() {
+            let version = [self.shared.options.version.octet()];
+            // One octet always fits.
+            let _ = push_tlv(&mut tlvs, Tag::SC_INTERFACE_VERSION, &version);
+        }
         let response = BindResp {
             system_id,
-            ..BindResp::default()
+            tlvs: Tlvs::new(&tlvs),
         };
         let response = response.encode(command.response(), status, sequence, &mut self.out);
         if response.is_err() {
@@ -87,6 +124,7 @@ impl Session {
             options.max_binds,
             self.wake.clone(),
         )?;
+        self.version = bind.interface_version.min(shared.options.version.octet());
         shared.counters.binds.add(1);
         let entry = Entry::Bound {
             at: self.clock,

@@ -1,6 +1,7 @@
 //! One connection: a task that reads, answers and delivers in batches.
 
 mod answer;
+mod manage;
 mod submit;
 
 use std::collections::BTreeMap;
@@ -38,6 +39,8 @@ pub(super) struct Session {
     id: u64,
     peer: SocketAddr,
     seat: Option<Seat>,
+    /// The lower of both sides' versions of SMPP.
+    version: u8,
     wake: Arc<Notify>,
     rng: fastrand::Rng,
     faults: Arc<Faults>,
@@ -97,6 +100,7 @@ impl Session {
             id,
             peer,
             seat: None,
+            version: 0x34,
             rng,
             now,
             clock: Timestamp::now(),
@@ -120,6 +124,12 @@ impl Session {
         }
     }
 
+    /// Writes this before anything else.
+    pub(super) fn greets_with(mut self, octets: &[u8]) -> Self {
+        self.out.extend_from_slice(octets);
+        self
+    }
+
     /// Serves the connection until it ends or is dropped from this side.
     pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(mut self, mut stream: S) {
         let cut = self.shared.cut.lock().clone();
@@ -134,6 +144,7 @@ impl Session {
 
     async fn serve<S: AsyncRead + AsyncWrite + Unpin>(&mut self, stream: &mut S) -> io::Result<()> {
         let mut input = BytesMut::with_capacity(READ);
+        self.write(stream).await?;
         let wake = self.wake.clone();
         while self.end.is_none() {
             let timer = self.timer();

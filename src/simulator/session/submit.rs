@@ -1,14 +1,26 @@
 //! submit_sm: limits, faults, acceptance, response and receipt.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{End, Session};
 use crate::simulator::account::{Delivery, What};
 use crate::simulator::fault::{Ending, Plan, Subject};
 use crate::simulator::journal::{Accepted, readable};
-use crate::simulator::receipt::{Receipt, wanted};
+use crate::simulator::receipt::{EXCERPT, Receipt, wanted};
+use crate::simulator::store::{Party, Stored};
 use crate::smpp::pdu::{DataSm, Sm, SmResp};
-use crate::smpp::{Command, Frame, Status, Tag, frame};
+use crate::smpp::{Command, Frame, MessageState, Status, Tag, frame};
+
+/// How a message ends.
+pub(super) struct Fate {
+    /// In no state if nobody ever hears of it.
+    pub end: Option<MessageState>,
+    pub delay: Duration,
+    pub done: Timestamp,
+}
 
 impl Session {
     pub(super) fn submit(&mut self, frame: Frame<'_>) {
@@ -18,6 +30,10 @@ impl Session {
             _ => Sm::decode(frame.body),
         };
         let message = match message {
+            // SMPP 3.3 knows no parameters: they are octets too many.
+            Ok(message) if !message.tlvs.is_empty() && !self.has_parameters() => {
+                return self.refuse(command, Status::RINVCMDLEN, sequence);
+            }
             Ok(message) => message,
             Err(error) => return self.refuse(command, error.status(), sequence),
         };
@@ -64,7 +80,7 @@ impl Session {
         Ok(())
     }
 
-    fn plan(&mut self, message: &Sm<'_>) -> Plan {
+    pub(super) fn plan(&mut self, message: &Sm<'_>) -> Plan {
         let account = self.seat.as_ref().map_or("", |seat| &seat.account.name);
         let (source, destination) = (message.source.number, message.destination.number);
         self.faults.submit(
@@ -79,19 +95,64 @@ impl Session {
 
     /// Gives it its message_id, writes it down, and plans its receipt.
     fn accept(&mut self, message: &Sm<'_>, sequence: u32, plan: &Plan) {
+        let number = self.number();
+        self.take_in(message, sequence, number, plan);
+    }
+
+    /// The number of a new message, whose message_id is at hand then.
+    pub(super) fn number(&mut self) -> u64 {
         let number = self.shared.numbers.next();
-        self.shared
-            .options
-            .message_ids
-            .form
-            .write(number, &mut self.message_id);
+        let ids = &self.shared.options.message_ids;
+        ids.form.write(number, &mut self.message_id);
+        number
+    }
+
+    /// How a message will end.
+    pub(super) fn fate(&mut self) -> Fate {
+        let told = &self.shared.options.receipts;
+        let end = told.outcomes.draw(&mut self.rng);
+        let delay = told.delay.draw(&mut self.rng);
+        let done = jiff::SignedDuration::try_from(delay).unwrap_or_default();
+        let done = self.clock.saturating_add(done);
+        Fate {
+            end,
+            delay,
+            done: done.unwrap_or(self.clock),
+        }
+    }
+
+    /// Writes down a message of this number, and plans its receipt.
+    pub(super) fn take_in(&mut self, message: &Sm<'_>, sequence: u32, number: u64, plan: &Plan) {
         self.shared.counters.accepted.add(1);
         let octets = message.text_octets();
         if self.shared.journal.listens() {
             let accepted = self.accepted(message, octets, sequence);
             self.shared.journal.accept(&mut self.page, accepted);
         }
-        self.expect_receipt(message, octets, number, plan);
+        let fate = self.fate();
+        self.remember(message, octets, number, &fate);
+        self.expect_receipt(message, octets, number, plan, &fate);
+    }
+
+    fn remember(&self, message: &Sm<'_>, octets: &[u8], number: u64, fate: &Fate) {
+        let Some(seat) = self.seat.as_ref().filter(|_| self.shared.store.keeps()) else {
+            return;
+        };
+        let stored = Stored {
+            number,
+            account: seat.account.name.as_str().into(),
+            broadcast: false,
+            service_type: message.service_type.into(),
+            source: Party::of(&message.source),
+            destination: Party::of(&message.destination),
+            octets: octets.iter().copied().take(EXCERPT).collect(),
+            registered_delivery: message.registered_delivery,
+            tlvs: Vec::new(),
+            submitted: self.clock,
+            done: fate.done,
+            end: fate.end,
+        };
+        self.shared.store.keep(&self.message_id, stored);
     }
 
     fn accepted(&self, message: &Sm<'_>, octets: &[u8], sequence: u32) -> Accepted {
@@ -119,11 +180,16 @@ impl Session {
         }
     }
 
-    fn expect_receipt(&mut self, message: &Sm<'_>, octets: &[u8], number: u64, plan: &Plan) {
+    fn expect_receipt(
+        &mut self,
+        message: &Sm<'_>,
+        octets: &[u8],
+        number: u64,
+        plan: &Plan,
+        fate: &Fate,
+    ) {
         let told = &self.shared.options.receipts;
-        let Some(state) = told.outcomes.draw(&mut self.rng) else {
-            return;
-        };
+        let Some(state) = fate.end else { return };
         if !told.always && !wanted(state, message.registered_delivery) {
             return;
         }
@@ -132,33 +198,14 @@ impl Session {
         } else {
             number
         };
-        let ids = &self.shared.options.message_ids;
-        ids.receipt
-            .unwrap_or(ids.form)
-            .write(number, &mut self.receipt_id);
-        let delay = told.delay.draw(&mut self.rng);
-        let done = self
-            .clock
-            .saturating_add(jiff::SignedDuration::try_from(delay).unwrap_or_default());
-        let receipt = Receipt {
-            id: &self.receipt_id,
-            message,
-            octets,
-            state,
-            submitted: self.clock,
-            done: done.unwrap_or(self.clock),
-        };
-        let pdu = match receipt.encode(told) {
-            Ok(pdu) => pdu,
-            Err(error) => {
-                tracing::warn!(%error, id = self.receipt_id, "cannot write a receipt");
-                return;
-            }
+        let times = (self.clock, fate.done);
+        let Some(pdu) = self.receipt(message, octets, number, state, times) else {
+            return;
         };
         let due: Instant = if plan.early {
             self.now
         } else {
-            self.now + delay
+            self.now + fate.delay
         };
         let what = || What::Receipt { number, state };
         if plan.twice {
@@ -179,6 +226,34 @@ impl Session {
                 tries: 0,
             },
         ));
+    }
+
+    /// The receipt of a message that was submitted and is done at these times.
+    pub(super) fn receipt(
+        &mut self,
+        message: &Sm<'_>,
+        octets: &[u8],
+        number: u64,
+        state: MessageState,
+        (submitted, done): (Timestamp, Timestamp),
+    ) -> Option<Vec<u8>> {
+        let ids = &self.shared.options.message_ids;
+        let form = ids.receipt.unwrap_or(ids.form);
+        form.write(number, &mut self.receipt_id);
+        let receipt = Receipt {
+            id: &self.receipt_id,
+            message,
+            octets,
+            state,
+            submitted,
+            done,
+            plain: !self.has_parameters(),
+        };
+        let pdu = receipt.encode(&self.shared.options.receipts);
+        pdu.inspect_err(|error| {
+            tracing::warn!(%error, id = self.receipt_id, "cannot write a receipt");
+        })
+        .ok()
     }
 
     fn respond(&mut self, command: Command, sequence: u32, plan: &Plan) {

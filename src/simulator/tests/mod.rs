@@ -1,6 +1,7 @@
 //! Transcripts of ESMEs written out by hand over TCP.
 
 mod faults;
+mod manage;
 mod peer;
 
 use std::time::Duration;
