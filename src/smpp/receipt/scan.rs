@@ -69,7 +69,10 @@ pub(super) fn scan(text: &str) -> Receipt<'_> {
             continue;
         }
         let value;
-        (value, rest) = take_value(after);
+        (value, rest) = match label {
+            Label::SubmitDate | Label::DoneDate => take_date(after),
+            _ => take_value(after),
+        };
         at_boundary = true;
         if let Some(slot) = slot(&mut receipt, label) {
             slot.get_or_insert(Cow::Borrowed(value));
@@ -121,6 +124,43 @@ fn label(text: &str) -> Option<(Label, &str)> {
         let rest = rest.trim_start_matches([' ', '\t', '"']);
         rest.strip_prefix([':', '=']).map(|value| (*label, value))
     })
+}
+
+/// A date, and what follows it. A time or a zone may stand apart from it, and the next label may
+/// stand right behind it.
+fn take_date(text: &str) -> (&str, &str) {
+    let (value, rest) = take_value(text);
+    let glued = value
+        .char_indices()
+        .find(|(at, c)| c.is_ascii_alphabetic() && *at > 0 && label(&value[*at..]).is_some());
+    // What is quoted does not lie at the end of what was taken.
+    let taken = text.len() - rest.len();
+    let Some(start) = taken
+        .checked_sub(value.len())
+        .filter(|at| text.get(*at..).is_some_and(|rest| rest.starts_with(value)))
+    else {
+        return (value, rest);
+    };
+    if let Some((at, _)) = glued {
+        return (&value[..at], &text[start + at..]);
+    }
+    let apart = rest.strip_prefix(' ').unwrap_or_default();
+    let next = apart.split(char::is_whitespace).next().unwrap_or_default();
+    let belongs = match value.contains(['-', '/', '.']) {
+        true => next.contains(':') && next.starts_with(|c: char| c.is_ascii_digit()),
+        false => !value.is_empty() && is_zone(next),
+    };
+    let next = next.trim_end_matches([',', ';', '|']);
+    match belongs {
+        true => text[start..].split_at(value.len() + 1 + next.len()),
+        false => (value, rest),
+    }
+}
+
+/// `+hh`, `+hhmm` or `+hh:mm`.
+fn is_zone(text: &str) -> bool {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or_default();
+    matches!(digits.len(), 2 | 4 | 5) && digits.bytes().all(|c| c.is_ascii_digit() || c == b':')
 }
 
 /// A value, and what follows it. It ends at a space, or where a separator and a label stand; in

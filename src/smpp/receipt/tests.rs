@@ -120,6 +120,11 @@ fn dates_come_in_many_lengths() {
         ("20260131120345+0200", "2026-01-31T12:03:45+02:00"),
         ("2601311203Z", "2026-01-31T12:03:00+00:00"),
         ("260131120345012-", "2026-01-31T12:03:45-03:00"),
+        ("2601311203 +0200", "2026-01-31T12:03:00+02:00"),
+        ("2026-01-31 12:03:45", "2026-01-31T12:03:45"),
+        ("2026-01-31T12:03:45+02:00", "2026-01-31T12:03:45+02:00"),
+        ("26/01/31 12:03", "2026-01-31T12:03:00"),
+        ("31.01.2026 12:03", "2026-01-31T12:03:00"),
     ] {
         assert_eq!(when(raw).as_deref(), Some(expected), "{raw}");
     }
@@ -130,9 +135,60 @@ fn dates_come_in_many_lengths() {
         "26013112",
         "2613311203",
         "null",
+        "2026-01-31",
+        "2026-01-31 12",
+        "2026-01-31 12:03:04:05",
+        "26-1-31-7 12:03",
         "2601é",
     ] {
         assert_eq!(when(raw), None, "{raw}");
+    }
+}
+
+#[test]
+fn a_date_may_be_written_in_two_words_or_run_into_the_next_label() {
+    for (text, submitted, done, stat) in [
+        (
+            "id:1 submit date:2026-01-31 12:03:45 done date:2026-01-31 12:04:00 stat:DELIVRD",
+            Some("2026-01-31 12:03:45"),
+            Some("2026-01-31 12:04:00"),
+            "DELIVRD",
+        ),
+        (
+            "id:1 submitdate:2601311203donedate:2601311204 stat:DELIVRD",
+            Some("2601311203"),
+            Some("2601311204"),
+            "DELIVRD",
+        ),
+        (
+            "id:1 submit date:2601311203 +0200 done date:2601311204 +0200 stat:DELIVRD",
+            Some("2601311203 +0200"),
+            Some("2601311204 +0200"),
+            "DELIVRD",
+        ),
+        (
+            "id:1 submit date:\"2601311203\" done date:'2601311204' stat:DELIVRD",
+            Some("2601311203"),
+            Some("2601311204"),
+            "DELIVRD",
+        ),
+        (
+            "id:1 submit date: done date:never stat:DELIVRD",
+            Some(""),
+            Some("never"),
+            "DELIVRD",
+        ),
+        (
+            "id:1 done date:2601311204 12:30 stat:DELIVRD",
+            None,
+            Some("2601311204"),
+            "DELIVRD",
+        ),
+    ] {
+        let receipt = Receipt::parse(text);
+        assert_eq!(receipt.submit_date.as_deref(), submitted, "{text}");
+        assert_eq!(receipt.done_date.as_deref(), done, "{text}");
+        assert_eq!(receipt.stat.as_deref(), Some(stat), "{text}");
     }
 }
 

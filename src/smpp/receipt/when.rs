@@ -16,7 +16,8 @@ pub struct When {
 
 impl When {
     /// Reads `YYMMDDhhmm`, `YYMMDDhhmmss`, `YYYYMMDDhhmm`, `YYYYMMDDhhmmss` and SMPP absolute
-    /// times; `Z`, `+hh`, `+hhmm` or `+hh:mm` may follow the digits. All zeros mean no date.
+    /// times; `Z`, `+hh`, `+hhmm` or `+hh:mm` may follow the digits, also after a space. With
+    /// separators, `YYYY-MM-DD hh:mm:ss` and what is like it. All zeros mean no date.
     pub fn parse(raw: &str) -> Option<When> {
         let raw = raw.trim();
         if raw.len() == 16
@@ -32,6 +33,10 @@ impl When {
             .position(|octet| !octet.is_ascii_digit())
             .unwrap_or(raw.len());
         let (digits, zone) = raw.split_at(end);
+        if digits.len() <= 4 && zone.starts_with(['-', '/', '.']) {
+            return separated(raw);
+        }
+        let zone = zone.trim_start();
         let civil = match digits.len() {
             10 | 12 => short(digits).or_else(|| long(digits)),
             14 => long(digits),
@@ -42,6 +47,35 @@ impl When {
             offset: offset(zone),
         })
     }
+}
+
+/// Year, month and day with separators between them, then the time with colons; seconds may be
+/// missing. The day comes first where only the last of the three has four digits.
+fn separated(raw: &str) -> Option<When> {
+    let (date, time) = raw.split_once([' ', 'T'])?;
+    let mut parts = date.split(['-', '/', '.']);
+    let [first, month, last] = [parts.next()?, parts.next()?, parts.next()?];
+    let (year, day) = match last.len() {
+        4 => (last, first),
+        _ => (first, last),
+    };
+    let year: i16 = match year.len() {
+        2 => crate::smpp::time::century(year.parse().ok()?),
+        4 => year.parse().ok()?,
+        _ => return None,
+    };
+    let end = time.find(|c: char| !c.is_ascii_digit() && c != ':');
+    let (time, zone) = time.split_at(end.unwrap_or(time.len()));
+    let mut clock = time.split(':').map(|part| part.parse::<i8>().ok());
+    let (hour, minute) = (clock.next()??, clock.next()??);
+    let second = clock.next().unwrap_or(Some(0))?;
+    let day = day.parse().ok()?;
+    let civil = DateTime::new(year, month.parse().ok()?, day, hour, minute, second, 0).ok()?;
+    let ended = parts.next().is_none() && clock.next().is_none();
+    ended.then(|| When {
+        civil,
+        offset: offset(zone.trim_start()),
+    })
 }
 
 /// Two digits of the year first.
