@@ -10,15 +10,15 @@ use super::lines::{self, Line, Verdict, json};
 use super::octets::to_hex;
 use super::output;
 use super::{Code, Failure, Source};
-use crate::config::{Config, Esme};
+use crate::config::Esme;
 use crate::connector;
 use crate::record::event::SendErrorKind;
 use crate::record::json::{Invalid, outbound};
 use crate::record::keys::Position;
 use crate::record::outbound::Operation;
+use crate::smpp::Dialect;
 use crate::smpp::frame::{self, MAX_SEQUENCE};
 use crate::smpp::pdu::anatomy::Anatomy;
-use crate::smpp::text::Alphabet;
 use crate::submit::message::{Defaults, Refused, prepare};
 
 /// Show the PDUs that a record becomes
@@ -74,7 +74,6 @@ fn position(text: &str) -> Result<Position, String> {
 struct Sender {
     defaults: Defaults,
     /// What data_coding 0 means to its SMSC.
-    alphabet: Alphabet,
     /// Of the next PDU.
     sequence: u32,
 }
@@ -135,7 +134,6 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let esme = esme(args)?;
     let mut sender = Sender {
         defaults: connector::defaults(&esme),
-        alphabet: connector::dialect(&esme).alphabet(),
         sequence: args.sequence,
     };
     lines::each(&args.records, |line| {
@@ -146,7 +144,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         match args {
             Args { json: true, .. } => json(&report)?,
             Args { hex: true, .. } => report.print_hex()?,
-            _ => report.print(sender.alphabet)?,
+            _ => report.print(&sender.defaults.dialect)?,
         }
         Ok(Verdict::of(report.malformed))
     })
@@ -157,20 +155,12 @@ fn esme(args: &Args) -> Result<Esme, Failure> {
     if args.esme.is_none() && args.source.config.is_none() {
         return Ok(Esme::default());
     }
-    let Config { esme: all, .. } = args.source.load()?;
-    let names: Vec<_> = all.iter().map(|esme| esme.name.clone()).collect();
-    let wanted = |esme: &Esme| match &args.esme {
-        Some(name) => esme.name == *name,
-        None => !esme.outbound.is_empty(),
-    };
-    all.into_iter().find(wanted).ok_or_else(|| {
-        let asked = match &args.esme {
-            Some(name) => format!("no ESME is named {name:?}"),
-            None => "no ESME sends".into(),
-        };
-        let text = format!("{asked}; there are: {}", names.join(", "));
-        Failure::new(Code::Usage, text)
-    })
+    if let Some(name) = &args.esme {
+        return args.source.esme(name);
+    }
+    let mut all = args.source.load()?.esme.into_iter();
+    all.find(|esme| !esme.outbound.is_empty())
+        .ok_or_else(|| Failure::new(Code::Usage, "no ESME sends".to_owned()))
 }
 
 impl Sender {
@@ -226,23 +216,29 @@ impl Sender {
         frame::set_sequence(&mut octets, self.sequence);
         self.sequence = frame::next_sequence(self.sequence);
         let anatomy = Anatomy::of(&octets);
-        let message = Message::of(&anatomy, &octets, self.alphabet);
+        let message = Message::of(&anatomy, &octets, &self.defaults.dialect);
         Sent {
             hex: to_hex(&octets),
-            pdu: Object::new(Place::Record, &anatomy, message, None),
+            pdu: Object::new(
+                Place::Record,
+                &anatomy,
+                message,
+                None,
+                &self.defaults.dialect.names,
+            ),
             octets,
         }
     }
 }
 
 impl Report {
-    fn print(&self, alphabet: Alphabet) -> Result<(), Failure> {
+    fn print(&self, dialect: &Dialect) -> Result<(), Failure> {
         self.print_errors(&mut anstream::stdout().lock())?;
         for Sent { octets, hex, .. } in &self.pdus {
             output::line(hex)?;
             let anatomy = Anatomy::of(octets);
-            let message = Message::of(&anatomy, octets, alphabet);
-            screen::print(&anatomy, message.as_ref(), None)?;
+            let message = Message::of(&anatomy, octets, dialect);
+            screen::print(&anatomy, message.as_ref(), None, &dialect.names)?;
         }
         Ok(())
     }
@@ -277,7 +273,6 @@ mod tests {
         let esme = Esme::default();
         let mut sender = Sender {
             defaults: connector::defaults(&esme),
-            alphabet: connector::dialect(&esme).alphabet(),
             sequence: MAX_SEQUENCE,
         };
         let first = position("sms.outbound:0:7").unwrap();

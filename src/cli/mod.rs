@@ -33,7 +33,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 pub use failure::{Code, Failure};
 
-use crate::config::Config;
+use crate::config::{Config, Esme};
+use crate::smpp::Dialect;
 
 /// Connects Kafka with SMS centres over SMPP: every outbound record gets exactly one result,
 /// and every receipt finds its message.
@@ -115,6 +116,25 @@ fn variables() -> Result<Vec<(String, String)>, Failure> {
 }
 
 impl Source {
+    /// The ESME of this name.
+    fn esme(&self, name: &str) -> Result<Esme, Failure> {
+        let all = self.load()?.esme;
+        let names: Vec<_> = all.iter().map(|esme| esme.name.clone()).collect();
+        let found = all.into_iter().find(|esme| esme.name == name);
+        found.ok_or_else(|| {
+            let names = names.join(", ");
+            Failure::new(
+                Code::Usage,
+                format!("no ESME is named {name:?}; there are: {names}"),
+            )
+        })
+    }
+
+    /// What the SMSC of the ESME of this name does in its own way.
+    fn dialect(&self, esme: &str) -> Result<Dialect, Failure> {
+        self.esme(esme).map(|esme| crate::connector::dialect(&esme))
+    }
+
     /// Reads the configuration, or says all that is wrong with it.
     fn load(&self) -> Result<Config, Failure> {
         let usual = Path::new("connector.toml");

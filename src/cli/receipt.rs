@@ -5,9 +5,9 @@ use serde::Serialize;
 use super::lines::{self, Fault, Line, Verdict, json};
 use super::octets::{from_hex, to_hex};
 use super::output;
-use super::{Code, Failure};
+use super::{Code, Failure, Source};
 use crate::smpp::receipt::{NetworkError, Pattern, Style};
-use crate::smpp::text::{self, Alphabet, Encoding};
+use crate::smpp::text::{self, Encoding};
 use crate::smpp::tlv::{Shape, push_tlv};
 use crate::smpp::{Receipt, Tag, Tlvs};
 
@@ -33,9 +33,14 @@ pub(super) struct Args {
     /// data_coding of the octets
     #[arg(long, value_name = "N", requires = "hex", default_value_t = 0)]
     data_coding: u8,
-    /// The SMSC's default alphabet, data_coding 0
-    #[arg(long, value_name = "NAME", requires = "hex", default_value = "gsm", value_parser = encoding)]
-    alphabet: Encoding,
+    #[command(flatten)]
+    source: Source,
+    /// An ESME of the configuration, whose SMSC wrote them
+    #[arg(long, value_name = "NAME")]
+    esme: Option<String>,
+    /// The SMSC's default alphabet, data_coding 0 [default: gsm, or the ESME's]
+    #[arg(long, value_name = "NAME", requires = "hex", value_parser = encoding)]
+    alphabet: Option<Encoding>,
     /// A TLV beside the text: a number, a text, or octets as hex:...; may be repeated
     #[arg(long = "tlv", value_name = "NAME=VALUE", value_parser = tlv)]
     tlvs: Vec<(Tag, Vec<u8>)>,
@@ -90,10 +95,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         push_tlv(&mut region, *tag, value).map_err(|e| Failure::new(Code::Usage, e.to_string()))?;
     }
     let tlvs = Tlvs::new(&region);
-    let style = Style {
-        pattern: args.pattern.clone(),
-        ..Style::from(Alphabet::from(args.alphabet))
+    let mut style = match &args.esme {
+        Some(name) => args.source.dialect(name)?.receipts,
+        None => Style::default(),
     };
+    style.alphabet = args.alphabet.map_or(style.alphabet, Into::into);
+    style.pattern = args.pattern.clone().or(style.pattern);
     lines::each(&args.texts, |line| {
         if line.is_blank() && args.texts.is_empty() {
             return Ok(Verdict::Good);

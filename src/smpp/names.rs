@@ -30,14 +30,16 @@ impl Names {
 
     /// The name of a command_status, or its number in hexadecimal.
     pub fn status(&self, status: Status) -> Cow<'_, str> {
-        let own = || self.statuses.iter().find(|(known, _)| *known == status);
-        match status.name() {
+        match self.known_status(status) {
             Some(name) => Cow::Borrowed(name),
-            None => own().map_or_else(
-                || Cow::Owned(status.to_string()),
-                |(_, name)| Cow::Borrowed(&**name),
-            ),
+            None => Cow::Owned(status.to_string()),
         }
+    }
+
+    /// The name of a command_status, if it has one.
+    pub fn known_status(&self, status: Status) -> Option<&str> {
+        let own = || self.statuses.iter().find(|(known, _)| *known == status);
+        status.name().or_else(|| own().map(|(_, name)| &**name))
     }
 }
 

@@ -7,7 +7,7 @@ use crate::cli::receipt::Report;
 use crate::smpp::pdu::MessageType;
 use crate::smpp::pdu::anatomy::Anatomy;
 use crate::smpp::text::{Alphabet, Encoding};
-use crate::smpp::{Concatenation, Pdu, Receipt, Tlvs, Udh};
+use crate::smpp::{Concatenation, Dialect, Pdu, Receipt, Tlvs, Udh};
 
 /// The text of a submit_sm, deliver_sm or data_sm and what belongs to it.
 #[derive(Serialize)]
@@ -52,7 +52,8 @@ pub(in crate::cli) struct Part {
 
 impl Message {
     /// The message that a PDU carries, if it does and can be read.
-    pub fn of(anatomy: &Anatomy<'_>, octets: &[u8], default: Alphabet) -> Option<Self> {
+    pub fn of(anatomy: &Anatomy<'_>, octets: &[u8], dialect: &Dialect) -> Option<Self> {
+        let default = dialect.alphabet();
         let length = anatomy.header?.length as usize;
         match Pdu::decode(octets.get(..length)?).ok()? {
             Pdu::SubmitSm(sm) | Pdu::DeliverSm(sm) => Some(Carried {
@@ -62,7 +63,7 @@ impl Message {
                 text: sm.text(&default),
                 concatenation: sm.concatenation(),
                 tlvs: sm.tlvs,
-                receipt: sm.is_receipt().then(|| Receipt::of(&sm, &default.into())),
+                receipt: sm.is_receipt().then(|| dialect.receipt(&sm)),
             }),
             Pdu::DataSm(sm) => Some(Carried {
                 esm_class: sm.esm_class,
@@ -71,9 +72,7 @@ impl Message {
                 text: sm.text(&default),
                 concatenation: sm.concatenation(),
                 tlvs: sm.tlvs,
-                receipt: sm
-                    .is_receipt()
-                    .then(|| Receipt::of_data(&sm, &default.into())),
+                receipt: sm.is_receipt().then(|| dialect.receipt_of_data(&sm)),
             }),
             _ => None,
         }

@@ -16,7 +16,8 @@ use super::lines::{self, Fault, Line, Verdict, json};
 use super::octets::{from_base64, from_hex};
 use super::output;
 use super::receipt::encoding;
-use super::{Code, Failure};
+use super::{Code, Failure, Source};
+use crate::smpp::Dialect;
 use crate::smpp::pdu::anatomy::Anatomy;
 use crate::smpp::text::Encoding;
 
@@ -40,9 +41,15 @@ pub(super) struct Args {
     /// How PDUs are written
     #[arg(long, value_enum, default_value_t = Format::Auto)]
     format: Format,
-    /// The SMSC's default alphabet, data_coding 0
-    #[arg(long, value_name = "NAME", default_value = "gsm", value_parser = encoding)]
-    alphabet: Encoding,
+    #[command(flatten)]
+    source: Source,
+    /// An ESME of the configuration, whose SMSC speaks: its alphabet, its receipts, the names of
+    /// its vendor's TLVs and codes
+    #[arg(long, value_name = "NAME")]
+    esme: Option<String>,
+    /// The SMSC's default alphabet, data_coding 0 [default: gsm, or the ESME's]
+    #[arg(long, value_name = "NAME", value_parser = encoding)]
+    alphabet: Option<Encoding>,
     /// One JSON object a line
     #[arg(long)]
     json: bool,
@@ -59,25 +66,48 @@ enum Format {
     Base64,
 }
 
+/// How PDUs are read and shown.
+struct How {
+    format: Format,
+    json: bool,
+    dialect: Dialect,
+}
+
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let how = how(args)?;
     if args.inputs.is_empty() {
         let mut stdin = lines::stdin();
-        if is_captured(args, &mut stdin)? {
+        if is_captured(&how, &mut stdin)? {
             // What was looked at stays in the buffer that all handles share.
             drop(stdin);
-            return captured(args, io::stdin())?.end();
+            return captured(&how, io::stdin())?.end();
         }
-        return lines_of(args, stdin)?.end();
+        return lines_of(&how, stdin)?.end();
     }
     let mut all = Verdict::Good;
     for (index, input) in args.inputs.iter().enumerate() {
         let verdict = match Path::new(input).is_file() {
-            true => file(args, open(input)?)?,
-            false => one(args, Line::of(index + 1, input))?,
+            true => file(&how, open(input)?)?,
+            false => one(&how, Line::of(index + 1, input))?,
         };
         all = all.and(verdict);
     }
     all.end()
+}
+
+fn how(args: &Args) -> Result<How, Failure> {
+    let mut dialect = match &args.esme {
+        Some(name) => args.source.dialect(name)?,
+        None => Dialect::default(),
+    };
+    if let Some(alphabet) = args.alphabet {
+        dialect.receipts.alphabet = alphabet.into();
+    }
+    Ok(How {
+        format: args.format,
+        json: args.json,
+        dialect,
+    })
 }
 
 fn open(file: &str) -> Result<BufReader<File>, Failure> {
@@ -85,19 +115,19 @@ fn open(file: &str) -> Result<BufReader<File>, Failure> {
     Ok(BufReader::new(file))
 }
 
-fn file(args: &Args, mut file: BufReader<File>) -> Result<Verdict, Failure> {
-    match is_captured(args, &mut file)? {
-        true => captured(args, file),
-        false => lines_of(args, file),
+fn file(how: &How, mut file: BufReader<File>) -> Result<Verdict, Failure> {
+    match is_captured(how, &mut file)? {
+        true => captured(how, file),
+        false => lines_of(how, file),
     }
 }
 
-fn is_captured(args: &Args, from: &mut impl BufRead) -> Result<bool, Failure> {
-    Ok(args.format == Format::Auto && is_capture(from.fill_buf()?))
+fn is_captured(how: &How, from: &mut impl BufRead) -> Result<bool, Failure> {
+    Ok(how.format == Format::Auto && is_capture(from.fill_buf()?))
 }
 
 /// Shows the PDUs of a capture, and to people how much of it they are.
-fn captured(args: &Args, from: impl Read + Send) -> Result<Verdict, Failure> {
+fn captured(how: &How, from: impl Read + Send) -> Result<Verdict, Failure> {
     let mut all = Verdict::Good;
     let summary = capture::read(from, |found| {
         let Found {
@@ -105,10 +135,10 @@ fn captured(args: &Args, from: impl Read + Send) -> Result<Verdict, Failure> {
             octets,
             fault,
         } = found;
-        all = all.and(show(args, Place::Captured(origin), octets, fault)?);
+        all = all.and(show(how, Place::Captured(origin), octets, fault)?);
         Ok(())
     })?;
-    if !args.json {
+    if !how.json {
         anstream::eprintln!("{summary}");
     }
     Ok(all)
@@ -125,27 +155,27 @@ pub(super) enum Place<'a> {
     Record,
 }
 
-fn lines_of(args: &Args, from: impl BufRead) -> Result<Verdict, Failure> {
+fn lines_of(how: &How, from: impl BufRead) -> Result<Verdict, Failure> {
     lines::each_of(from, |line| match line.is_blank() {
         true => Ok(Verdict::Good),
-        false => one(args, line),
+        false => one(how, line),
     })
 }
 
-fn one(args: &Args, line: Line<'_>) -> Result<Verdict, Failure> {
+fn one(how: &How, line: Line<'_>) -> Result<Verdict, Failure> {
     let (octets, fault) = match line
         .fault()
-        .map_or_else(|| octets(args.format, line.octets), Err)
+        .map_or_else(|| octets(how.format, line.octets), Err)
     {
         Ok(octets) => (octets, None),
         Err(fault) => (Vec::new(), Some(fault)),
     };
-    show(args, Place::Line(line.number), &octets, fault)
+    show(how, Place::Line(line.number), &octets, fault)
 }
 
 /// Shows the octets of one input, or what kept them from being read.
 fn show(
-    args: &Args,
+    how: &How,
     place: Place<'_>,
     octets: &[u8],
     fault: Option<Fault>,
@@ -155,16 +185,22 @@ fn show(
         (None, _) | (_, Place::Captured(_)) => Anatomy::of(octets),
         _ => Anatomy::default(),
     };
-    let message = message::Message::of(&anatomy, octets, args.alphabet.into());
+    let message = message::Message::of(&anatomy, octets, &how.dialect);
     let malformed = fault.is_some() || anatomy.is_malformed();
-    if args.json {
-        json(&object::Object::new(place, &anatomy, message, fault))?;
+    if how.json {
+        json(&object::Object::new(
+            place,
+            &anatomy,
+            message,
+            fault,
+            &how.dialect.names,
+        ))?;
         return Ok(Verdict::of(malformed));
     }
     if let Place::Captured(origin) = place {
         output::line(origin)?;
     }
-    screen::print(&anatomy, message.as_ref(), fault)?;
+    screen::print(&anatomy, message.as_ref(), fault, &how.dialect.names)?;
     Ok(Verdict::of(malformed))
 }
 

@@ -10,7 +10,7 @@ use crate::cli::lines::Fault;
 use crate::cli::octets::to_hex;
 use crate::smpp::pdu::anatomy::{Anatomy, Part, Value};
 use crate::smpp::tlv::Shape;
-use crate::smpp::{Header, Tag, Tlv};
+use crate::smpp::{Header, Names, Tag, Tlv};
 
 /// A PDU as a JSON object; what could not be read of the header is null.
 #[derive(Serialize)]
@@ -23,7 +23,7 @@ pub(in crate::cli) struct Object {
     command_id: Option<u32>,
     command_length: Option<u32>,
     command_status: Option<u32>,
-    command_status_name: Option<&'static str>,
+    command_status_name: Option<String>,
     sequence_number: Option<u32>,
     fields: Map<String, Json>,
     tlvs: Vec<Json>,
@@ -41,6 +41,7 @@ impl Object {
         anatomy: &Anatomy<'_>,
         message: Option<Message>,
         fault: Option<Fault>,
+        names: &Names,
     ) -> Self {
         let header = |get: fn(&Header) -> u32| anatomy.header.as_ref().map(get);
         let (errors, warnings) = faults(anatomy, fault);
@@ -56,10 +57,14 @@ impl Object {
             command_id: header(|header| header.command.0),
             command_length: anatomy.length,
             command_status: header(|header| header.status.0),
-            command_status_name: anatomy.header.and_then(|header| header.status.name()),
+            command_status_name: (anatomy.header)
+                .and_then(|header| names.known_status(header.status))
+                .map(str::to_owned),
             sequence_number: header(|header| header.sequence),
             fields: fields(anatomy),
-            tlvs: anatomy.parts.iter().filter_map(tlv).collect(),
+            tlvs: (anatomy.parts.iter())
+                .filter_map(|part| tlv(part, names))
+                .collect(),
             message,
             malformed: !errors.is_empty(),
             errors,
@@ -131,13 +136,13 @@ fn field(part: &Part<'_>) -> Option<(String, Json)> {
 }
 
 /// A TLV: its value as it is and, where SMPP gives it a type, as what it means.
-fn tlv(part: &Part<'_>) -> Option<Json> {
+fn tlv(part: &Part<'_>, names: &Names) -> Option<Json> {
     let Value::Tlv(tlv) = part.value else {
         return None;
     };
     Some(json!({
         "tag": tlv.tag.0,
-        "name": tlv.tag.name(),
+        "name": names.tag(tlv.tag),
         "length": tlv.value.len(),
         "hex": to_hex(tlv.value),
         "value": meaning(&tlv),

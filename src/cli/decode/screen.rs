@@ -10,6 +10,7 @@ use super::message::Message;
 use super::object::{faults, latin1};
 use super::words;
 use crate::cli::lines::{Fault, print_faults};
+use crate::smpp::Names;
 use crate::smpp::pdu::anatomy::{Anatomy, Flaw, Part, Value};
 
 /// Octets in a row.
@@ -26,6 +27,7 @@ pub(in crate::cli) fn print(
     anatomy: &Anatomy<'_>,
     message: Option<&Message>,
     fault: Option<Fault>,
+    names: &Names,
 ) -> io::Result<()> {
     let mut out = anstream::stdout().lock();
     if fault.is_some() {
@@ -36,7 +38,7 @@ pub(in crate::cli) fn print(
     }
     writeln!(out, "{TITLE}{}{TITLE:#}", title(anatomy))?;
     for part in &anatomy.parts {
-        part_rows(&mut out, part, &anatomy.flaws)?;
+        part_rows(&mut out, part, &anatomy.flaws, names)?;
     }
     let end = anatomy.parts.last().map_or(0, |part| part.range.end);
     for flaw in anatomy.flaws.iter().filter(|flaw| is_at_end(flaw, end)) {
@@ -67,7 +69,12 @@ fn is_at_end(flaw: &Flaw, end: usize) -> bool {
     flaw.range.start >= end
 }
 
-fn part_rows(out: &mut impl Write, part: &Part<'_>, flaws: &[Flaw]) -> io::Result<()> {
+fn part_rows(
+    out: &mut impl Write,
+    part: &Part<'_>,
+    flaws: &[Flaw],
+    names: &Names,
+) -> io::Result<()> {
     let name = match part.entry {
         Some((list, index)) => format!("{list}[{index}].{}", part.name),
         None => part.name.to_owned(),
@@ -81,7 +88,7 @@ fn part_rows(out: &mut impl Write, part: &Part<'_>, flaws: &[Flaw]) -> io::Resul
         });
         write!(out, "{FAINT}{start:5}{FAINT:#}  {hex:24} ")?;
         match (index, &part.value) {
-            (0, _) => writeln!(out, "{NAME}{name:24}{NAME:#} {}", words::of(part))?,
+            (0, _) => writeln!(out, "{NAME}{name:24}{NAME:#} {}", words::of(part, names))?,
             (_, Value::Number(_)) => writeln!(out)?,
             _ => writeln!(out, "{:24} {}", "", printable(row))?,
         }
@@ -154,7 +161,7 @@ mod tests {
         let anatomy = Anatomy::of(octets);
         let mut out = Vec::new();
         for part in &anatomy.parts {
-            part_rows(&mut out, part, &anatomy.flaws).unwrap();
+            part_rows(&mut out, part, &anatomy.flaws, &Names::default()).unwrap();
         }
         anstream::adapter::strip_str(str::from_utf8(&out).unwrap()).to_string()
     }

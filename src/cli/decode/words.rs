@@ -6,19 +6,19 @@ use crate::smpp::pdu::anatomy::{Part, Value};
 use crate::smpp::pdu::{REPLY_PATH, UDH_INDICATOR};
 use crate::smpp::text::{Alphabet, Encoding};
 use crate::smpp::tlv::Shape;
-use crate::smpp::{Command, MessageState, Npi, Status, Tag, Tlv, Ton, time};
+use crate::smpp::{Command, MessageState, Names, Npi, Status, Tag, Tlv, Ton, time};
 
 /// What a part holds, in words.
-pub(super) fn of(part: &Part<'_>) -> String {
+pub(super) fn of(part: &Part<'_>, names: &Names) -> String {
     match part.value {
-        Value::Number(number) if is_code(part.name) => number_of(part.name, number),
+        Value::Number(number) if is_code(part.name) => number_of(part.name, number, names),
         Value::Number(number) => with_words(number, field(part.name, number)),
         Value::Text(text) if !text.is_empty() && is_time(part.name) => {
             with_words(quoted(text), date(text))
         }
         Value::Text(text) => quoted(text),
         Value::Octets(octets) => quoted(octets),
-        Value::Tlv(tlv) => self::tlv(&tlv),
+        Value::Tlv(tlv) => self::tlv(&tlv, names),
         Value::Unread => String::new(),
     }
 }
@@ -70,10 +70,10 @@ fn field(name: &str, number: u32) -> String {
     }
 }
 
-fn number_of(name: &str, number: u32) -> String {
+fn number_of(name: &str, number: u32, names: &Names) -> String {
     match name {
         "command_id" => Command(number).to_string(),
-        "command_status" | "error_status_code" => Status(number).to_string(),
+        "command_status" | "error_status_code" => names.status(Status(number)).into_owned(),
         _ => number.to_string(),
     }
 }
@@ -115,10 +115,11 @@ fn registered_delivery(bits: u8) -> String {
     format!("{receipt}{acknowledged}{notified}")
 }
 
-fn tlv(tlv: &Tlv<'_>) -> String {
-    let tag = match tlv.tag.name() {
-        Some(_) => String::new(),
-        None => format!("{}: ", tlv.tag),
+fn tlv(tlv: &Tlv<'_>, names: &Names) -> String {
+    let tag = match (tlv.tag.name(), names.tag(tlv.tag)) {
+        (Some(_), _) => String::new(),
+        (None, Some(own)) => format!("{own} ({}): ", tlv.tag),
+        (None, None) => format!("{}: ", tlv.tag),
     };
     let value = match (tlv.tag.shape(), tlv.number()) {
         (Some(Shape::Integer(_)), Some(number)) if tlv.tag == Tag::MESSAGE_STATE => {
