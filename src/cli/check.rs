@@ -89,6 +89,13 @@ fn connect(config: &Config) -> Result<(), Failure> {
     note(kafka(config));
     note(schemas(config));
     for esme in &config.esme {
+        if let Some(listen) = &esme.outbind.listen {
+            line(format_args!(
+                "{}: waits at {listen} for outbind, which is not tried",
+                esme.name
+            ))?;
+            continue;
+        }
         for mode in esme.bind.modes() {
             note(smsc(esme, *mode));
         }

@@ -203,6 +203,8 @@ impl Event {
             }
             "DeliveryReceipt" => (GOOD, "receipt"),
             "InboundSms" => (GOOD, "inbound"),
+            "AlertNotification" => (GOOD, "alert"),
+            "Outbind" => (GOOD, "outbind"),
             other => (Style::new(), other),
         };
         let mut line = format!("{style}{what:9}{style:#}");
@@ -241,6 +243,8 @@ impl Event {
                 "err",
                 "message_id",
             ],
+            "AlertNotification" => &["esme", "source", "availability"],
+            "Outbind" => &["esme", "system_id", "peer"],
             _ => &["esme", "source", "destination", "text"],
         }
     }
@@ -272,7 +276,7 @@ fn shown(name: &str, value: &str) -> String {
 
 /// The result topics by the names of their keys in `[topics]`.
 pub(super) fn topics<'a>(config: &'a Config, keys: &[String]) -> Result<Vec<&'a str>, Failure> {
-    let known = &config.topics.named()[..4];
+    let known = &config.topics.named()[..5];
     if keys.is_empty() {
         return Ok(known.iter().map(|(_, topic)| *topic).collect());
     }

@@ -16,7 +16,7 @@ Examples:
 pub(super) struct Args {
     #[command(flatten)]
     source: Source,
-    /// Which: responses, errors, receipts, inbound; without any, all of them
+    /// Which: responses, errors, receipts, inbound, notifications; without any, all of them
     topics: Vec<String>,
     /// Begin with the oldest event instead of the next one
     #[arg(long)]

@@ -1,5 +1,6 @@
 //! Settings of an ESME: an account with an SMSC.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -28,6 +29,8 @@ pub struct Esme {
     pub lease_topic: Option<String>,
     /// The SMSC's addresses, `host:port`, in the order in which they are tried.
     pub hosts: Vec<String>,
+    /// Instead of `hosts`: the SMSC connects here and asks for the bind by outbind.
+    pub outbind: Outbind,
     /// The account's name with the SMSC, at most 15 octets (SMPP 3.4 §5.2.1).
     pub system_id: String,
     /// The account's password, at most 8 octets (SMPP 3.4 §5.2.2; see `long_password`). Better in
@@ -43,7 +46,9 @@ pub struct Esme {
     pub long_password: bool,
     /// The system_type in bind, at most 12 octets (SMPP 3.4 §5.2.3).
     pub system_type: String,
-    /// The version of SMPP named in bind: `3.3`, `3.4` or `5.0`.
+    /// The version of SMPP named in bind: `3.3`, `3.4` or `5.0`. With 3.3 no optional parameters are
+    /// sent: long messages become parts with a user data header, and records that need parameters
+    /// are refused. 3.3 knows no transceiver: use `bind = "pair"` if the SMSC minds.
     pub interface_version: InterfaceVersion,
     /// The type of number in bind (SMPP 3.4 §5.2.5).
     pub addr_ton: u8,
@@ -133,6 +138,7 @@ impl Default for Esme {
             outbound: Vec::new(),
             lease_topic: None,
             hosts: Vec::new(),
+            outbind: Outbind::default(),
             system_id: String::new(),
             password: SecretString::default(),
             password_file: None,
@@ -198,6 +204,39 @@ impl Esme {
             Binds::PerInstance(_) => None,
         }
     }
+}
+
+/// Sessions that the SMSC begins (SMPP 3.4 §2.2.1): it connects to us and sends outbind, and we
+/// bind over that connection, as a receiver or transceiver. Only processes that hold a partition
+/// and have a bind free listen.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Outbind {
+    /// The address to listen on, `host:port`.
+    #[schemars(example = "127.0.0.1:2776")]
+    pub listen: Option<String>,
+    /// The system_id that the outbind must have, at most 15 octets; any by default.
+    pub system_id: String,
+    /// The password that the outbind must have, at most 8 octets; any by default.
+    #[schemars(with = "String")]
+    #[serde(serialize_with = "masked")]
+    pub password: SecretString,
+    /// File that holds the password, instead of `password`.
+    #[schemars(example = "/run/secrets/outbind-password")]
+    pub password_file: Option<PathBuf>,
+    /// IP addresses from which connections are taken; from any by default.
+    #[schemars(example = &["192.0.2.7"])]
+    pub from: Vec<IpAddr>,
+    /// PEM file of the certificate chain to show; with it connections are encrypted.
+    #[schemars(example = "/etc/kafka-smpp/tls.crt")]
+    pub certificate_file: Option<PathBuf>,
+    /// PEM file of the certificate's private key.
+    #[schemars(example = "/etc/kafka-smpp/tls.key")]
+    pub key_file: Option<PathBuf>,
+    /// PEM file of authorities one of which must have signed the SMSC's certificate; by default
+    /// the SMSC shows none.
+    #[schemars(example = "/etc/kafka-smpp/ca.pem")]
+    pub client_ca_file: Option<PathBuf>,
 }
 
 /// How an ESME binds (SMPP 3.4 §2.2).

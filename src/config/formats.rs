@@ -25,6 +25,8 @@ pub struct Formats {
     pub receipts: Format,
     /// Of `topics.inbound`.
     pub inbound: Format,
+    /// Of `topics.notifications`.
+    pub notifications: Format,
     /// Of `topics.correlation`, which nobody else reads.
     pub correlation: Format,
     /// Of `topics.deliveries`, which nobody else reads.
@@ -33,13 +35,14 @@ pub struct Formats {
 
 impl Formats {
     /// Each key of this table with its format.
-    pub fn named(&self) -> [(&'static str, Format); 7] {
+    pub fn named(&self) -> [(&'static str, Format); 8] {
         [
             ("outbound", self.outbound),
             ("responses", self.responses),
             ("errors", self.errors),
             ("receipts", self.receipts),
             ("inbound", self.inbound),
+            ("notifications", self.notifications),
             ("correlation", self.correlation),
             ("deliveries", self.deliveries),
         ]
@@ -68,6 +71,11 @@ impl Config {
             (&topics.inbound, formats.inbound, &[Kind::InboundSms]),
             (&topics.correlation, formats.correlation, Kind::CORRELATION),
             (&topics.deliveries, formats.deliveries, &[Kind::Delivery]),
+            (
+                &topics.notifications,
+                formats.notifications,
+                &[Kind::Notification],
+            ),
         ];
         let others = others
             .into_iter()

@@ -237,6 +237,9 @@ impl Reading {
         for (index, esme) in config.esme.iter_mut().enumerate() {
             let at = format!("esme[{index}].password");
             self.secret(&at, &esme.password_file, &mut esme.password);
+            let at = format!("esme[{index}].outbind.password");
+            let outbind = &mut esme.outbind;
+            self.secret(&at, &outbind.password_file, &mut outbind.password);
         }
         let registry = &mut config.schema_registry;
         let at = "schema_registry.password";

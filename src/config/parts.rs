@@ -1,8 +1,10 @@
 //! What the parts take from an ESME's settings.
 
+use std::sync::Arc;
+
 use super::{BindMode, Config, Esme};
 use crate::esme;
-use crate::esme::{Identity, Mode};
+use crate::esme::{Door, Identity, Mode, OutbindTls, Welcome};
 use crate::kafka::topics::{Cleanup, Topic};
 
 impl BindMode {
@@ -18,6 +20,22 @@ impl BindMode {
 }
 
 impl Esme {
+    /// Where the SMSC asks for binds, if it does.
+    pub fn door(&self) -> Option<Arc<Door>> {
+        let outbind = &self.outbind;
+        Some(Door::new(Welcome {
+            listen: outbind.listen.clone()?,
+            system_id: outbind.system_id.clone(),
+            password: outbind.password.clone(),
+            from: outbind.from.clone(),
+            tls: OutbindTls {
+                certificate_file: outbind.certificate_file.clone(),
+                key_file: outbind.key_file.clone(),
+                client_ca_file: outbind.client_ca_file.clone(),
+            },
+        }))
+    }
+
     /// A session of this ESME, called `name` in logs.
     pub fn session(&self, name: String, mode: Mode) -> esme::Options {
         esme::Options {

@@ -16,6 +16,8 @@ pub struct Topics {
     pub receipts: String,
     /// Messages from subscribers (`InboundSms`), by the sender's number.
     pub inbound: String,
+    /// What SMSCs say beside messages (`AlertNotification`, `Outbind`), by the phone's number.
+    pub notifications: String,
     /// Internal, compacted: what a later receipt needs to find its message.
     pub correlation: String,
     /// Internal: receipts, and parts of messages from subscribers, on their way to
@@ -30,6 +32,7 @@ impl Default for Topics {
             errors: "sms.errors".into(),
             receipts: "sms.receipts".into(),
             inbound: "sms.inbound".into(),
+            notifications: "sms.notifications".into(),
             correlation: "sms.correlation".into(),
             deliveries: "sms.deliveries".into(),
         }
@@ -38,12 +41,13 @@ impl Default for Topics {
 
 impl Topics {
     /// Each key of this table with its topic.
-    pub fn named(&self) -> [(&'static str, &str); 6] {
+    pub fn named(&self) -> [(&'static str, &str); 7] {
         [
             ("responses", &self.responses),
             ("errors", &self.errors),
             ("receipts", &self.receipts),
             ("inbound", &self.inbound),
+            ("notifications", &self.notifications),
             ("correlation", &self.correlation),
             ("deliveries", &self.deliveries),
         ]

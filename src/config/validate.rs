@@ -309,10 +309,11 @@ fn esme(check: &mut Check<'_>, esme: &Esme) {
         check.must(good, "name", format_args!("{:?}", esme.name), text);
     }
     leases(check, esme);
-    if esme.hosts.is_empty() {
+    dialect::outbind(check, esme);
+    if esme.hosts.is_empty() && esme.outbind.listen.is_none() {
         check.missing(
             "hosts",
-            "name the SMSC, such as [\"smsc.example.net:2775\"]",
+            "name the SMSC, such as [\"smsc.example.net:2775\"], or outbind.listen if it connects to us",
         );
     }
     for (n, host) in esme.hosts.iter().enumerate() {
@@ -397,7 +398,7 @@ fn leases(check: &mut Check<'_>, esme: &Esme) {
     }
 }
 
-fn is_host(host: &str) -> bool {
+pub(super) fn is_host(host: &str) -> bool {
     let Some((name, port)) = host.rsplit_once(':') else {
         return false;
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::config::{BindMode, Binds, Config, Esme};
 use crate::correlate::Dialects;
 use crate::deliver::{self, Deliver};
-use crate::esme::Mode;
+use crate::esme::{self, Mode};
 use crate::kafka::cluster::Survey;
 use crate::record::codec::Codec;
 use crate::record::submit_sm;
@@ -14,7 +14,7 @@ use crate::smpp::text::national::Language;
 use crate::smpp::text::{Alphabet, Encoding};
 use crate::smpp::{Dialect, MessageState};
 use crate::submit::account::{self, Account};
-use crate::submit::message::{self, Defaults};
+use crate::submit::message::{self, Defaults, Version};
 
 /// All accounts.
 pub fn all(
@@ -47,6 +47,7 @@ fn options(esme: &Esme, outbound: &Codec, deliver: &Deliver) -> account::Options
         BindMode::Receiver => &[Mode::Receiver],
         BindMode::Pair => &[Mode::Receiver, Mode::Transmitter],
     };
+    let door = esme.door();
     let deliver = deliver.clone();
     let dialect = Arc::new(dialect(esme));
     let receiver = Arc::new(deliver::Esme {
@@ -62,7 +63,10 @@ fn options(esme: &Esme, outbound: &Codec, deliver: &Deliver) -> account::Options
             Binds::PerInstance(n) => account::Binds::PerInstance(n),
         },
         sessions: (modes.iter())
-            .map(|mode| esme.session(esme.name.clone(), *mode))
+            .map(|mode| esme::Options {
+                outbind: door.clone(),
+                ..esme.session(esme.name.clone(), *mode)
+            })
             .collect(),
         max_tps: limit(esme.max_tps),
         max_tps_per_bind: limit(esme.max_tps_per_bind),
@@ -139,5 +143,6 @@ pub fn defaults(esme: &Esme) -> Defaults {
             .filter_map(|name| Language::from_name(name))
             .collect(),
         segmentation: esme.segmentation,
+        version: Version::new(esme.interface_version.octet()),
     }
 }

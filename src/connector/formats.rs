@@ -31,6 +31,7 @@ pub async fn open(
             name if *name == topics.errors => &mut codecs.errors,
             name if *name == topics.receipts => &mut codecs.receipts,
             name if *name == topics.inbound => &mut codecs.inbound,
+            name if *name == topics.notifications => &mut codecs.notifications,
             name if *name == topics.correlation => &mut codecs.correlation,
             name if *name == topics.deliveries => &mut codecs.deliveries,
             _ => continue,

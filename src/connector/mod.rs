@@ -233,6 +233,7 @@ fn deliver_options(config: &Config, partitions: i32, codecs: &Codecs) -> deliver
         deliveries: config.topics.deliveries.as_str().into(),
         partitions,
         inbound: config.topics.inbound.as_str().into(),
+        notifications: config.topics.notifications.as_str().into(),
         codecs: codecs.clone(),
         waiting: WAITING,
         patience: patience.max(Duration::from_secs(1)),

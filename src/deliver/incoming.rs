@@ -32,6 +32,7 @@ pub(super) enum Kind {
     Part,
     Inbound,
     Unreadable,
+    Notification,
 }
 
 /// A record to be produced.
@@ -334,5 +335,53 @@ mod tests {
         assert_eq!((kind, &*key), (Kind::Unreadable, "acme"));
         assert!(value["error"].as_str().unwrap().contains("dest_addr"));
         assert!(value["pdu_hex"].as_str().unwrap().starts_with("00000014"));
+    }
+
+    #[test]
+    fn whatever_an_smsc_delivers_becomes_a_record() {
+        const HEAD: &[u8] = b"\0\x01\x01491\0\x01\x01123\0\0\0\0\0\0\0\0";
+        let odd = |rest: &[u8]| {
+            let body = [HEAD, rest].concat();
+            let mut pdu = Vec::new();
+            crate::smpp::Header {
+                length: 16 + body.len() as u32,
+                command: Command::DELIVER_SM,
+                status: Status::ROK,
+                sequence: 1,
+            }
+            .encode(&mut pdu);
+            pdu.extend_from_slice(&body);
+            pdu
+        };
+        for (rest, text, why) in [
+            (&b"\0\0\x02hi"[..], Some("hi"), "nothing is odd"),
+            (
+                b"\0\0\x02hi\x04\x24\0",
+                Some("hi"),
+                "a parameter that is cut off",
+            ),
+            (
+                b"\0\0\x02hi\x14\x01\0\x02zz",
+                Some("hi"),
+                "a vendor's parameter",
+            ),
+            (b"\xC8\0\x02hi", Some("hi"), "message waiting"),
+            (b"\xF0\0\x02hi", Some("hi"), "a flash message"),
+            (b"\x09\0\x02hi", None, "a reserved data_coding"),
+            (
+                b"\x08\0\x03\x04\x16\x04",
+                Some("Ж\u{FFFD}"),
+                "half a character",
+            ),
+        ] {
+            let (kind, _, value) = made(&odd(rest), &acme(Form::Text));
+            assert_eq!(kind, Kind::Inbound, "{why}");
+            assert_eq!(value.get("text").and_then(Value::as_str), text, "{why}");
+        }
+        for rest in [&b"\0\0\xFFhi"[..], b"", b"\0"] {
+            let (kind, _, value) = made(&odd(rest), &acme(Form::Text));
+            assert_eq!(kind, Kind::Unreadable);
+            assert!(value["error"].is_string() && value["pdu_hex"].is_string());
+        }
     }
 }

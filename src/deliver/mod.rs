@@ -16,6 +16,10 @@
 //! phones have no identity in SMPP, and a repeat is flagged `possible_duplicate` where this
 //! process remembers that the first one was not acknowledged.
 //!
+//! What wants no answer (alert_notification, and outbind) goes to `sms.notifications`. The SMSC
+//! does not say it again, so a producer of its own keeps it while Kafka is away, for an hour and
+//! within its buffer.
+//!
 //! A PDU that cannot be read goes to `sms.inbound` as it came, with what is wrong: it would
 //! come again for days otherwise. The session goes on in every case.
 

@@ -18,9 +18,11 @@ use super::Counts;
 use super::incoming::{self, Arrival, Esme, Kind};
 use super::repeats::Repeats;
 use super::status::Counters;
-use crate::esme::{Inbound, Responder};
+use crate::esme::{Inbound, Notice, Responder};
 use crate::record::codec::Codecs;
 use crate::record::keys;
+use crate::record::message;
+use crate::record::notification::Notification;
 use crate::smpp::Status;
 use crate::smpp::frame::HEADER;
 
@@ -35,6 +37,8 @@ pub struct Options {
     pub partitions: i32,
     /// The topic of messages from phones.
     pub inbound: Arc<str>,
+    /// The topic of what else SMSCs say.
+    pub notifications: Arc<str>,
     /// How many PDUs may wait for Kafka; beyond it they are answered with ESME_RX_T_APPN at
     /// once.
     pub waiting: usize,
@@ -44,6 +48,9 @@ pub struct Options {
     /// SMSC's own patience with a response.
     pub patience: Duration,
 }
+
+/// How long Kafka may be away until what the SMSC says only once is given up.
+const PATIENT: Duration = Duration::from_secs(3600);
 
 /// Why there are no deliveries.
 #[derive(Debug, Error)]
@@ -55,7 +62,8 @@ pub enum Error {
 
 /// What waits for a delivery report.
 struct Waiting {
-    responder: Responder,
+    /// What wants no answer has none.
+    responder: Option<Responder>,
     kind: Kind,
     mark: u64,
 }
@@ -99,8 +107,10 @@ impl Reports {
             Kind::Part => self.notes.counters.parts.add(),
             Kind::Inbound => self.notes.counters.inbound.add(),
             Kind::Unreadable => self.notes.counters.unreadable.add(),
+            Kind::Notification => self.notes.counters.notifications.add(),
         }
-        if !waiting.responder.respond(Status::ROK) {
+        let answer = waiting.responder.map(|r| r.respond(Status::ROK));
+        if answer == Some(false) {
             self.notes.repeats.lock().remember(waiting.mark);
         }
     }
@@ -111,6 +121,9 @@ impl Reports {
             Some(alone) if is_final(code) => return self.again(alone, waiting, record),
             None if is_final(code) => return self.refused(*waiting, error, topic),
             _ => {}
+        }
+        if waiting.responder.is_none() {
+            return self.lost(error, topic);
         }
         // Kafka may have it all the same.
         self.notes.repeats.lock().remember(waiting.mark);
@@ -145,19 +158,33 @@ impl Reports {
         if is_final(error.rdkafka_error_code()) {
             return self.refused(waiting, error, topic);
         }
+        if waiting.responder.is_none() {
+            return self.lost(error, topic);
+        }
         debug!(%error, topic, "no room for a deliver_sm; the SMSC will deliver it again");
         self.postponed(waiting);
     }
 
+    /// What wants no answer is not delivered again.
+    fn lost(&self, error: &KafkaError, topic: &str) {
+        self.notes.counters.notifications_lost.add();
+        error!(%error, topic, "Kafka does not take a notification of the SMSC: it is lost");
+    }
+
     fn refused(&self, waiting: Waiting, error: &KafkaError, topic: &str) {
+        let Some(responder) = waiting.responder else {
+            return self.lost(error, topic);
+        };
         self.notes.counters.refused.add();
         error!(%error, topic, "Kafka refuses a deliver_sm for good; the SMSC is told so");
-        waiting.responder.respond(Status::RX_P_APPN);
+        responder.respond(Status::RX_P_APPN);
     }
 
     fn postponed(&self, waiting: Waiting) {
         self.notes.counters.postponed.add();
-        waiting.responder.respond(Status::RX_T_APPN);
+        if let Some(responder) = waiting.responder {
+            responder.respond(Status::RX_T_APPN);
+        }
     }
 }
 
@@ -192,8 +219,11 @@ fn needs_somebody(code: Option<RDKafkaErrorCode>) -> bool {
 
 struct Shared {
     producer: ThreadedProducer<Reports>,
+    /// Keeps what the SMSC will not say again for as long as Kafka is away.
+    patient: ThreadedProducer<Reports>,
     deliveries: Arc<str>,
     inbound: Arc<str>,
+    notifications: Arc<str>,
     partitions: i32,
     codecs: Codecs,
 }
@@ -226,14 +256,23 @@ impl Deliver {
                 notes: notes.clone(),
                 alone: None,
             })?;
+        let patient = client
+            .clone()
+            .set("message.timeout.ms", PATIENT.as_millis().to_string())
+            .create_with_context(Reports {
+                notes: notes.clone(),
+                alone: None,
+            })?;
         let reports = Reports {
             notes,
             alone: Some(alone),
         };
         Ok(Deliver(Arc::new(Shared {
             producer: client.create_with_context(reports)?,
+            patient,
             deliveries: options.deliveries.clone(),
             inbound: options.inbound.clone(),
+            notifications: options.notifications.clone(),
             partitions: options.partitions,
             codecs: options.codecs.clone(),
         })))
@@ -257,11 +296,10 @@ impl Deliver {
     pub fn flush(&self, patience: Duration) -> bool {
         let begun = Instant::now();
         let alone = self.0.producer.context().alone.as_ref();
-        self.0.producer.flush(patience).is_ok()
-            && alone.is_none_or(|alone| {
-                let left = patience.saturating_sub(begun.elapsed());
-                alone.flush(left).is_ok()
-            })
+        let left = || patience.saturating_sub(begun.elapsed());
+        let flushed = self.0.producer.flush(patience).is_ok()
+            && alone.is_none_or(|alone| alone.flush(left()).is_ok());
+        self.0.patient.flush(left()).is_ok() && flushed
     }
 }
 
@@ -295,7 +333,7 @@ impl Inbound for Bind {
         };
         let kind = incoming.kind;
         let waiting = Box::new(Waiting {
-            responder,
+            responder: Some(responder),
             kind,
             mark,
         });
@@ -311,6 +349,40 @@ impl Inbound for Bind {
             .payload(&incoming.value);
         record.partition = partition;
         if let Err((error, record)) = shared.producer.send(record) {
+            reports.not_taken(*record.delivery_opaque, &error, topic);
+        }
+    }
+
+    fn notice(&self, notice: Notice) {
+        let shared = &*self.deliver.0;
+        let arrival = message::Arrival {
+            esme: &self.esme.name,
+            bind: &self.bind,
+            at: Timestamp::now(),
+            possible_duplicate: false,
+        };
+        let event = match &notice {
+            Notice::Alert(pdu) => Notification::alert(pdu, &self.esme.dialect, &arrival),
+            Notice::Outbind { system_id, peer } => {
+                Notification::outbind(system_id, peer.to_string(), &arrival)
+            }
+        };
+        let key = match &event.source {
+            Some(phone) => phone.number.as_bytes().to_vec(),
+            None => self.esme.name.clone().into_bytes(),
+        };
+        let value = shared.codecs.notifications.must_write(&event);
+        let waiting = Box::new(Waiting {
+            responder: None,
+            kind: Kind::Notification,
+            mark: 0,
+        });
+        let topic = &shared.notifications;
+        let record = BaseRecord::with_opaque_to(topic, waiting)
+            .key(&key)
+            .payload(&value);
+        if let Err((error, record)) = shared.patient.send(record) {
+            let reports = shared.patient.context();
             reports.not_taken(*record.delivery_opaque, &error, topic);
         }
     }

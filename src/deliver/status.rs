@@ -43,6 +43,10 @@ counters! {
     inbound;
     /// PDUs that could not be read, which Kafka has as they came.
     unreadable;
+    /// Notifications that Kafka has.
+    notifications;
+    /// Notifications that Kafka did not take.
+    notifications_lost;
     /// Answered with a temporary error: they come again.
     postponed;
     /// Answered with a permanent error: Kafka does not take them.

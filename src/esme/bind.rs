@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{debug, error, info, warn};
 
 use super::backoff::{Backoff, jitter};
-use super::client::{Client, Inbound};
+use super::client::{Client, Inbound, Notice};
 use super::connect::{self, Failure, Opened};
 use super::handle::{Handle, Order, Shared, Source, State};
 use super::lease::Lease;
@@ -77,7 +77,7 @@ impl Bind {
                 biased;
                 () = stopped(&mut orders) => return,
                 () = self.lease.wait_over() => continue,
-                opened = connect::open(&self.options, &host) => opened,
+                opened = self.open(&host) => opened,
             };
             let until = match opened {
                 Ok(opened) => self.live(opened, host).await,
@@ -93,7 +93,23 @@ impl Bind {
         }
     }
 
+    /// Connects and binds, or waits until the SMSC connects and asks for it.
+    async fn open(&self, host: &str) -> Result<Opened, Failure> {
+        let Some(door) = &self.options.outbind else {
+            return connect::open(&self.options, host).await;
+        };
+        let guest = door.admit(&self.options).await?;
+        self.inbound.notice(Notice::Outbind {
+            system_id: guest.system_id.clone(),
+            peer: guest.peer,
+        });
+        connect::return_visit(&self.options, guest).await
+    }
+
     fn host(&self) -> Arc<str> {
+        if let Some(door) = &self.options.outbind {
+            return format!("outbind at {}", door.listen()).into();
+        }
         let index = self.host % self.options.hosts.len().max(1);
         self.options
             .hosts
@@ -105,6 +121,7 @@ impl Bind {
     /// Serves one session to its end: until when to wait before the next.
     pub(super) async fn live(&mut self, opened: Opened, host: Arc<str>) -> Option<Instant> {
         let (began, since, peer) = (Instant::now(), SystemTime::now(), opened.peer);
+        let version = opened.version;
         self.generation += 1;
         let generation = self.generation;
         self.shared.counters.sessions.add(1);
@@ -117,6 +134,7 @@ impl Bind {
             Arc::clone(&self.shared),
             generation,
         );
+        self.client.speaks(version);
         self.shared
             .source
             .send_replace(Source::Session(session.channel()));
@@ -172,6 +190,11 @@ impl Bind {
         let bind = &self.options.name;
         let stopping = *self.shared.orders.borrow() != Order::Run;
         if end.is_ours() || stopping {
+            info!(bind, "session ended: {end}");
+            return None;
+        }
+        if self.options.outbind.is_some() {
+            // The SMSC begins the next one: nobody is pressed by listening at once.
             info!(bind, "session ended: {end}");
             return None;
         }

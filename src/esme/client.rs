@@ -1,5 +1,6 @@
 //! What a session tells those who use it.
 
+use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -58,6 +59,12 @@ pub trait Client: Send + Sync + 'static {
         let _ = generation;
     }
 
+    /// The SMSC says which version of SMPP it speaks, in sc_interface_version of its answer to
+    /// the bind (SMPP 3.4 §5.3.2.25); `None` if it does not say. Called before anybody gets a slot.
+    fn speaks(&self, version: Option<u8>) {
+        let _ = version;
+    }
+
     /// The session is over and all its outcomes are told. Called before the state changes and
     /// before the next session begins, so that the two can never be mixed up; who only watches
     /// the state may see the next session without having seen the end of this one.
@@ -82,4 +89,24 @@ pub trait Inbound: Send + Sync + 'static {
     /// A whole PDU, its header included, has arrived. Called on the session's task: it must be
     /// quick and must not block. The responder may be used later, on any thread.
     fn receive(&self, frame: Bytes, responder: Responder);
+
+    /// The SMSC has said something that wants no answer. Called on the session's task, or on that
+    /// of a bind: it must be quick and must not block.
+    fn notice(&self, notice: Notice) {
+        let _ = notice;
+    }
+}
+
+/// What an SMSC says without waiting for an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A whole alert_notification, its header included (SMPP 3.4 §4.12).
+    Alert(Bytes),
+    /// An outbind (SMPP 3.4 §4.1.7), without its password.
+    Outbind {
+        /// The SMSC's system_id as it came.
+        system_id: Vec<u8>,
+        /// Where it came from.
+        peer: SocketAddr,
+    },
 }

@@ -12,10 +12,11 @@ use tokio::time::timeout;
 
 use super::input::Input;
 use super::options::{Identity, Mode, Options};
+use super::outbind::Guest;
 use super::tls::{self, TlsError};
-use crate::smpp::frame::push_empty;
-use crate::smpp::pdu::{Bind, LongBind};
-use crate::smpp::{Command, EncodeError, ImpossibleLength, Npi, Status, Ton};
+use crate::smpp::frame::{HEADER, push_empty};
+use crate::smpp::pdu::{Bind, BindResp, LongBind};
+use crate::smpp::{Command, EncodeError, ImpossibleLength, Npi, Status, Tag, Ton};
 
 /// A connection, encrypted or not.
 pub(super) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -27,6 +28,10 @@ pub(super) struct Opened {
     /// What came together with the answer to the bind, or before it, is still in there.
     pub input: Input,
     pub peer: SocketAddr,
+    /// A failed write took nothing. Not so with TLS, which may have sent a part.
+    pub exact: bool,
+    /// The SMSC's version of SMPP, if it says one.
+    pub version: Option<u8>,
 }
 
 /// Why there is no session.
@@ -34,6 +39,8 @@ pub(super) struct Opened {
 pub(super) enum Failure {
     #[error("cannot connect to {host}: {source}")]
     Connect { host: String, source: io::Error },
+    #[error("cannot listen on {listen} for outbind: {source}")]
+    Listen { listen: String, source: io::Error },
     #[error("no connection to {host} within session_init ({} ms)", .after.as_millis())]
     ConnectTimeout { host: String, after: Duration },
     #[error(transparent)]
@@ -77,10 +84,38 @@ pub(super) async fn open(options: &Options, host: &str) -> Result<Opened, Failur
             })??;
     let limit = options.timers.response.get();
     let mut input = Input::new(options.max_frame);
-    timeout(limit, bind(options, &mut io, &mut input))
+    let version = timeout(limit, bind(options, &mut io, &mut input))
         .await
         .map_err(|_| Failure::NoAnswer(limit))??;
-    Ok(Opened { io, input, peer })
+    Ok(Opened {
+        io,
+        input,
+        peer,
+        exact: !options.tls.enabled,
+        version,
+    })
+}
+
+/// Binds over a connection on which the SMSC has asked for it.
+pub(super) async fn return_visit(options: &Options, guest: Guest) -> Result<Opened, Failure> {
+    let Guest {
+        mut io,
+        mut input,
+        peer,
+        exact,
+        ..
+    } = guest;
+    let limit = options.timers.response.get();
+    let version = timeout(limit, bind(options, &mut io, &mut input))
+        .await
+        .map_err(|_| Failure::NoAnswer(limit))??;
+    Ok(Opened {
+        io,
+        input,
+        peer,
+        exact,
+        version,
+    })
 }
 
 async fn connect(options: &Options, host: &str) -> Result<(Box<dyn Io>, SocketAddr), Failure> {
@@ -107,8 +142,13 @@ async fn connect(options: &Options, host: &str) -> Result<(Box<dyn Io>, SocketAd
     }
 }
 
-/// Sends the bind and waits for its answer. Requests that come before it are kept for the session.
-async fn bind(options: &Options, io: &mut Box<dyn Io>, input: &mut Input) -> Result<(), Failure> {
+/// Sends the bind and waits for its answer: the SMSC's version, if it says one. Requests that
+/// come before it are kept for the session.
+async fn bind(
+    options: &Options,
+    io: &mut Box<dyn Io>,
+    input: &mut Input,
+) -> Result<Option<u8>, Failure> {
     let command = match options.mode {
         Mode::Transmitter => Command::BIND_TRANSMITTER,
         Mode::Receiver => Command::BIND_RECEIVER,
@@ -128,8 +168,9 @@ async fn bind(options: &Options, io: &mut Box<dyn Io>, input: &mut Input) -> Res
                     (_, Status::ROK) => {}
                     (_, status) => return Err(Failure::Refused(status)),
                 }
+                let version = version(pdu);
                 input.put_back(&early);
-                return Ok(());
+                return Ok(version);
             }
             if header.command == Command::ENQUIRE_LINK {
                 let mut answer = Vec::new();
@@ -144,6 +185,15 @@ async fn bind(options: &Options, io: &mut Box<dyn Io>, input: &mut Input) -> Res
         if poll_fn(|cx| input.poll_read(io, cx)).await? == 0 {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
+    }
+}
+
+/// sc_interface_version of the answer, which 3.3 and many others leave out.
+fn version(pdu: &[u8]) -> Option<u8> {
+    let answer = BindResp::decode(pdu.get(HEADER..)?).ok()?;
+    match answer.tlvs.get(Tag::SC_INTERFACE_VERSION)? {
+        [version] => Some(*version),
+        _ => None,
     }
 }
 

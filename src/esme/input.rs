@@ -67,15 +67,20 @@ impl Input {
         Ok(Some((frame.header, &octets[..length])))
     }
 
-    /// Puts whole PDUs back in front of all that was read since.
-    pub fn put_back(&mut self, pdus: &[u8]) {
-        if !pdus.is_empty() {
-            self.octets.splice(..self.start, pdus.iter().copied());
-            self.end = self.end - self.start + pdus.len();
+    /// Puts octets back in front of all that was read since.
+    pub fn put_back(&mut self, octets: &[u8]) {
+        if !octets.is_empty() {
+            self.octets.splice(..self.start, octets.iter().copied());
+            self.end = self.end - self.start + octets.len();
             self.start = 0;
             self.octets
                 .resize(self.octets.len().max(BATCH.max(self.max_frame)), 0);
         }
+    }
+
+    /// What was read and not yet looked at.
+    pub fn rest(&self) -> &[u8] {
+        &self.octets[self.start..self.end]
     }
 
     /// Whether the beginning of a PDU is there without its end.

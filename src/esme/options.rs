@@ -1,11 +1,13 @@
 //! How a bind is configured.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use super::outbind::Door;
 use crate::settings::Time;
 
 /// What a bind may do (SMPP 3.4 §2.2.1).
@@ -131,6 +133,19 @@ impl Default for Tls {
     }
 }
 
+/// TLS of connections that the SMSC opens for outbind. Files are read anew whenever a bind begins
+/// to wait.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OutbindTls {
+    /// PEM file of the certificate chain to show; with it connections are encrypted.
+    pub certificate_file: Option<PathBuf>,
+    /// PEM file of the certificate's private key.
+    pub key_file: Option<PathBuf>,
+    /// PEM file of the authorities one of which must have signed the SMSC's certificate; without
+    /// it the SMSC shows none.
+    pub client_ca_file: Option<PathBuf>,
+}
+
 /// Who binds (SMPP 3.4 §4.1).
 #[derive(Clone, Debug)]
 pub struct Identity {
@@ -174,6 +189,8 @@ pub struct Options {
     pub name: String,
     /// `host:port` of the SMSC, in the order in which they are tried.
     pub hosts: Vec<String>,
+    /// Instead of `hosts`: where the SMSC asks to bind.
+    pub outbind: Option<Arc<Door>>,
     /// TLS.
     pub tls: Tls,
     /// Who binds.
@@ -198,6 +215,7 @@ impl Default for Options {
         Options {
             name: String::new(),
             hosts: Vec::new(),
+            outbind: None,
             tls: Tls::default(),
             identity: Identity::default(),
             mode: Mode::Transceiver,

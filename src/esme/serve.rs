@@ -7,10 +7,11 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::channel::{Responder, Response};
-use super::client::{Answer, Outcome};
+use super::client::{Answer, Notice, Outcome};
 use super::session::{End, Phase, Session};
 use super::window::Matched;
 use crate::smpp::frame::{HEADER, Header};
+use crate::smpp::pdu::Outbind;
 use crate::smpp::{Command, Status};
 
 impl Session {
@@ -70,9 +71,23 @@ impl Session {
             | Command::UNBIND_RESP
             | Command::BIND_TRANSMITTER_RESP
             | Command::BIND_RECEIVER_RESP
-            | Command::BIND_TRANSCEIVER_RESP
-            | Command::ALERT_NOTIFICATION
-            | Command::OUTBIND => {}
+            | Command::BIND_TRANSCEIVER_RESP => {}
+            Command::ALERT_NOTIFICATION => {
+                self.clock.traffic = now;
+                self.shared.counters.inbound.add(1);
+                let alert = Notice::Alert(Bytes::copy_from_slice(pdu));
+                self.inbound.notice(alert);
+            }
+            // Within a session it asks for what there is already.
+            Command::OUTBIND => {
+                let body = pdu.get(HEADER..).unwrap_or_default();
+                if let Ok(outbind) = Outbind::decode(body) {
+                    self.inbound.notice(Notice::Outbind {
+                        system_id: outbind.system_id.to_vec(),
+                        peer: self.peer,
+                    });
+                }
+            }
             command if command.is_response() => return Ok(self.answer(header, pdu, received, now)),
             Command::ENQUIRE_LINK => {
                 self.outbox

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -90,6 +91,7 @@ pub(super) enum Phase {
 /// A bound session. Dropping it delivers the outcomes that are missing.
 pub(super) struct Session {
     io: Box<dyn Io>,
+    pub(super) peer: SocketAddr,
     /// A failed write took nothing. Not so with TLS, which may have sent a part.
     exact: bool,
     unflushed: bool,
@@ -136,7 +138,8 @@ impl Session {
         client.bound(generation);
         Session {
             io: opened.io,
-            exact: !options.tls.enabled,
+            peer: opened.peer,
+            exact: opened.exact,
             unflushed: false,
             input: opened.input,
             outbox: Outbox::default(),

@@ -7,11 +7,12 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 use rustls_platform_verifier::BuilderVerifierExt;
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use super::options::Tls;
+use super::options::{OutbindTls, Tls};
 
 /// TLS cannot be set up as configured.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +71,36 @@ pub(crate) fn client_config(tls: &Tls) -> Result<ClientConfig, TlsError> {
         }
         _ => Err(TlsError::HalfACertificate),
     }
+}
+
+/// What takes TLS connections, if a certificate is configured; reads the files.
+pub(super) fn acceptor(tls: &OutbindTls) -> Result<Option<TlsAcceptor>, TlsError> {
+    let (chain, key) = match (&tls.certificate_file, &tls.key_file) {
+        (None, None) => return Ok(None),
+        (Some(chain), Some(key)) => (chain, key),
+        _ => return Err(TlsError::HalfACertificate),
+    };
+    let provider = Arc::new(ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()?;
+    let builder = match &tls.client_ca_file {
+        None => builder.with_no_client_auth(),
+        Some(path) => {
+            let mut roots = RootCertStore::empty();
+            for certificate in certificates("outbind.client_ca_file", path)? {
+                roots.add(certificate)?;
+            }
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+            let verifier = verifier.map_err(|error| rustls::Error::General(error.to_string()))?;
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    let chain = certificates("outbind.certificate_file", chain)?;
+    let key = PrivateKeyDer::from_pem_file(key)
+        .map_err(|source| file_error("outbind.key_file", key, source))?;
+    let config = builder.with_single_cert(chain, key)?;
+    Ok(Some(TlsAcceptor::from(Arc::new(config))))
 }
 
 /// The name that the certificate of `host` (`host:port`) must carry.

@@ -55,6 +55,8 @@ pub struct Codecs {
     pub receipts: Codec,
     /// Of `sms.inbound`.
     pub inbound: Codec,
+    /// Of `sms.notifications`.
+    pub notifications: Codec,
     /// Of `sms.correlation`.
     pub correlation: Codec,
     /// Of `sms.deliveries`.

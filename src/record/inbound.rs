@@ -140,6 +140,17 @@ pub struct Party<'a> {
     pub npi: u8,
 }
 
+impl<'a> Party<'a> {
+    /// An address as it came.
+    pub fn of(address: &smpp::Address<'a>) -> Self {
+        Party {
+            number: String::from_utf8_lossy(address.number),
+            ton: address.ton.0,
+            npi: address.npi.0,
+        }
+    }
+}
+
 /// An optional parameter as it came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Tlv<'a> {

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::event::{SendError, SubmitSmResp};
 use super::inbound::{DeliveryReceipt, InboundSms};
 use super::internal::{Correlation, Creation, Delivery, Owner, Parked, Piece};
+use super::notification::Notification;
 use super::outbound::Operation;
 
 macro_rules! kinds {
@@ -56,6 +57,8 @@ kinds! {
     DeliveryReceipt,
     /// A message from a phone.
     InboundSms,
+    /// What the SMSC says beside messages.
+    Notification,
     /// What is remembered of a message until its receipt.
     Correlation,
     /// A receipt that waits for its message.
@@ -169,6 +172,7 @@ records! {
     SendError<'_> => SendError,
     DeliveryReceipt<'_> => DeliveryReceipt,
     InboundSms<'_> => InboundSms,
+    Notification<'_> => Notification,
     Correlation => Correlation,
     Creation<'_> => Correlation,
     Parked => Parked,

@@ -10,7 +10,7 @@ use super::internal::Delivery;
 use crate::smpp::pdu::{DataSm, Sm};
 use crate::smpp::text::{self, Alphabet, decode_parts};
 use crate::smpp::udh::{CONCATENATION, CONCATENATION_16, Concatenation, Udh};
-use crate::smpp::{Address, Dialect, Frame, Names, Pdu, Tag};
+use crate::smpp::{Dialect, Frame, Names, Pdu, Tag};
 
 /// A deliver_sm or data_sm, its fields by the names of the former.
 #[derive(Clone, Copy, Debug)]
@@ -90,8 +90,8 @@ impl<'a> Message<'a> {
         let sm = &self.sm;
         InboundSms {
             command: self.command,
-            source: party(&sm.source),
-            destination: party(&sm.destination),
+            source: Party::of(&sm.source),
+            destination: Party::of(&sm.destination),
             data_coding: sm.data_coding,
             esm_class: sm.esm_class,
             message_type: sm.message_type().name(),
@@ -239,14 +239,6 @@ fn numbered(concatenation: Concatenation) -> Part {
     }
 }
 
-fn party<'a>(address: &Address<'a>) -> Party<'a> {
-    Party {
-        number: String::from_utf8_lossy(address.number),
-        ton: address.ton.0,
-        npi: address.npi.0,
-    }
-}
-
 fn of_data<'a>(sm: &DataSm<'a>) -> Sm<'a> {
     Sm {
         service_type: sm.service_type,
@@ -267,7 +259,7 @@ mod tests {
     use super::super::json;
     use super::*;
     use crate::smpp::tlv::push_tlv;
-    use crate::smpp::{Command, Status, Tlvs};
+    use crate::smpp::{Address, Command, Status, Tlvs};
 
     /// A part with these information elements, as it is delivered.
     fn part(elements: &[u8], data_coding: u8, octets: &[u8], at: &str) -> Delivery {

@@ -6,6 +6,7 @@
 //! - [`event`]: what became of it, on `sms.responses` and `sms.errors`;
 //! - [`inbound`]: receipts and messages from phones, on `sms.receipts` and `sms.inbound`;
 //! - [`message`]: how a PDU becomes such a message;
+//! - [`notification`]: what else an SMSC says, on `sms.notifications`;
 //! - [`internal`], [`keys`]: the two internal topics;
 //! - [`kind`]: the kinds of records there are;
 //! - [`codec`]: the seam to their [`format`]s, [`json`] and [`avro`];
@@ -25,6 +26,7 @@ pub mod json_schema;
 pub mod keys;
 pub mod kind;
 pub mod message;
+pub mod notification;
 pub mod outbound;
 mod read;
 pub mod submit_sm;

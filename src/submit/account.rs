@@ -171,6 +171,7 @@ impl Account {
         }
         let first = options.sessions.first();
         Plan {
+            version: options.defaults.version.clone(),
             inbound: options.inbound.clone(),
             account: self.rate.clone(),
             per_bind: options.max_tps_per_bind,

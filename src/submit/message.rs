@@ -6,6 +6,7 @@ mod parameters;
 mod requests;
 mod segments;
 mod text;
+mod version;
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::smpp::{
 
 pub use segments::reference;
 pub use text::encoding;
+pub use version::Version;
 
 /// What a record need not say, because its ESME says it for all.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +48,8 @@ pub struct Defaults {
     pub languages: Vec<Language>,
     /// How long texts become parts.
     pub segmentation: Segmentation,
+    /// Which version of SMPP goes to the SMSC.
+    pub version: Version,
 }
 
 /// A message ready to be sent.
@@ -159,6 +163,7 @@ pub fn prepare(
             )
         });
     }
+    defaults.version.check(record)?;
     SCRATCH.with_borrow_mut(|scratch| {
         scratch.text.clear();
         scratch.elements.clear();
@@ -265,7 +270,7 @@ fn whole(
     user_data.clear();
     segment::push_user_data(elements, text, body.encoding, user_data)
         .map_err(|e| Refused::not_smpp(&e))?;
-    let in_payload = segments::needs_payload(record, body, user_data.len());
+    let in_payload = segments::needs_payload(record, defaults, body, user_data.len());
     content::check_length(body.field, user_data.len(), in_payload)?;
     if in_payload {
         tlv::push_tlv(parameters, Tag::MESSAGE_PAYLOAD, user_data)

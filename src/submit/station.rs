@@ -16,6 +16,7 @@ use tracing::debug;
 use crate::esme::{self, Client, Inbound, Lease, Outcome, Rate, State, Throttle, Token};
 
 use super::books::{BindRef, Books, StationId};
+use super::message::Version;
 use super::outcome::Pace;
 
 /// Records taken from the books at once.
@@ -28,6 +29,8 @@ pub type InboundOf = Arc<dyn Fn(&str) -> Arc<dyn Inbound> + Send + Sync>;
 pub struct Plan {
     /// Its binds.
     pub binds: Vec<esme::Options>,
+    /// Which version of SMPP goes to the SMSC: it may name a lower one than configured.
+    pub version: Version,
     /// Who takes what the SMSC delivers, one for each bind.
     pub inbound: InboundOf,
     /// The account's rate, shared with its other stations.
@@ -106,6 +109,7 @@ async fn serve(
             books: books.clone(),
             bind,
             throttle: Mutex::new(Throttle::new()),
+            version: plan.version.clone(),
         });
         let inbound = (plan.inbound)(&options.name);
         let (service, handle) =
@@ -149,11 +153,16 @@ struct Desk {
     books: Arc<Books>,
     bind: BindRef,
     throttle: Mutex<Throttle>,
+    version: Version,
 }
 
 impl Client for Desk {
     fn bound(&self, _generation: u64) {
         self.books.bound(&self.bind);
+    }
+
+    fn speaks(&self, version: Option<u8>) {
+        self.version.told(&self.bind.name, version);
     }
 
     fn unbound(&self, _generation: u64) {

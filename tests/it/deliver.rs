@@ -9,8 +9,8 @@ use kafka_smpp::record::codec::Codecs;
 use kafka_smpp::record::keys;
 use kafka_smpp::settings::Time;
 use kafka_smpp::simulator::{self, Mo, Receipts, Simulator};
-use kafka_smpp::smpp::pdu::Sm;
-use kafka_smpp::smpp::{Command, Status};
+use kafka_smpp::smpp::pdu::{AlertNotification, Sm};
+use kafka_smpp::smpp::{Address, Command, Status};
 use tokio::runtime::Runtime;
 
 use crate::harness::{Broker, Kafka, eventually, kafka, unique};
@@ -33,6 +33,7 @@ struct Rig {
     deliver: Deliver,
     deliveries: String,
     inbound: String,
+    notifications: String,
 }
 
 /// What tests change.
@@ -49,6 +50,8 @@ const NO_LIMITS: Limits<'_> = Limits {
 impl Rig {
     fn new(kafka: Kafka, limits: &Limits<'_>) -> Rig {
         let (deliveries, inbound) = (unique("deliveries"), unique("inbound"));
+        let notifications = unique("notifications");
+        kafka.topic(&notifications, 1, &[]);
         kafka.topic(&deliveries, PARTITIONS, &[]);
         kafka.topic(&inbound, 1, limits.inbound);
         let deliver = Deliver::new(&Options {
@@ -56,6 +59,7 @@ impl Rig {
             deliveries: deliveries.as_str().into(),
             partitions: PARTITIONS,
             inbound: inbound.as_str().into(),
+            notifications: notifications.as_str().into(),
             codecs: Codecs::default(),
             waiting: limits.waiting,
             patience: Duration::from_secs(1),
@@ -98,6 +102,7 @@ impl Rig {
             deliver,
             deliveries,
             inbound,
+            notifications,
         }
     }
 
@@ -269,4 +274,31 @@ fn what_cannot_be_read_is_kept_as_it_came() {
             .starts_with("00000014")
     );
     assert_eq!(rig.deliver.counts().unreadable, 1);
+}
+
+#[test]
+fn an_alert_notification_reaches_kafka_although_nobody_waits_for_an_answer() {
+    let rig = Rig::new(kafka(), &NO_LIMITS);
+    let mut pdu = Vec::new();
+    AlertNotification {
+        source: Address::parse("+41791234567"),
+        ..AlertNotification::default()
+    }
+    .encode(Command::ALERT_NOTIFICATION, Status::ROK, 9, &mut pdu)
+    .unwrap();
+    rig.smsc.write_raw(&pdu);
+    rig.text("the session goes on");
+    rig.acknowledged(1);
+    eventually("the alert is in Kafka", SOON, || {
+        rig.deliver.counts().notifications == 1
+    });
+    let events = rig.kafka.records(&rig.notifications);
+    let event = &events[0].value;
+    assert_eq!(events[0].key.as_deref(), Some("41791234567"));
+    assert_eq!(event["type"], "AlertNotification");
+    assert_eq!(event["availability"], "available");
+    assert_eq!(
+        (event["esme"].as_str(), event["bind"].as_str()),
+        (Some("acme"), Some("acme-0"))
+    );
 }

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use secrecy::ExposeSecret;
 
-use super::Check;
+use super::{Check, is_host};
 use crate::config::Esme;
+use crate::config::esme::BindMode;
 use crate::config::esme::InterfaceVersion;
 use crate::settings::{Number, SegmentMethod};
 use crate::smpp::pdu::{LONG_PASSWORD, PASSWORD};
@@ -47,6 +48,71 @@ fn password(check: &mut Check<'_>, esme: &Esme) {
         None => "password",
     };
     check.missing(key, &text);
+}
+
+pub(super) fn outbind(check: &mut Check<'_>, esme: &Esme) {
+    let outbind = &esme.outbind;
+    let Some(listen) = &outbind.listen else {
+        let unused = !outbind.system_id.is_empty()
+            || !outbind.password.expose_secret().is_empty()
+            || outbind.certificate_file.is_some();
+        if unused {
+            check.missing(
+                "outbind.listen",
+                "name the address to listen on, such as \"0.0.0.0:2776\"",
+            );
+        }
+        return;
+    };
+    let text = "not an address: write host:port, such as \"0.0.0.0:2776\"";
+    check.must(
+        is_host(listen),
+        "outbind.listen",
+        format_args!("{listen:?}"),
+        text,
+    );
+    if !esme.hosts.is_empty() {
+        let text = "either we connect to hosts, or the SMSC to outbind.listen: remove one of them, or make two ESMEs";
+        check.must(false, "hosts", format_args!("{:?}", esme.hosts), text);
+    }
+    if !matches!(esme.bind, BindMode::Receiver | BindMode::Transceiver) {
+        let bind = format!("{:?}", esme.bind).to_lowercase();
+        let text = "an outbind is answered by a receiver or a transceiver (SMPP 3.4 §2.2.1)";
+        check.must(false, "bind", format_args!("{bind:?}"), text);
+    }
+    if esme.tls.enabled {
+        let text = "TLS of connections that the SMSC opens is outbind.certificate_file and outbind.key_file";
+        check.must(false, "tls.enabled", true, text);
+    }
+    check.octets("outbind.system_id", &outbind.system_id, 15);
+    let password = outbind.password.expose_secret();
+    if password.len() > PASSWORD || !password.is_ascii() {
+        let key = match outbind.password_file {
+            Some(_) => "outbind.password_file",
+            None => "outbind.password",
+        };
+        check.missing(key, "at most 8 ASCII characters (SMPP 3.4 §4.1.7.1)");
+    }
+    if outbind.certificate_file.is_some() != outbind.key_file.is_some() {
+        check.missing(
+            "outbind.key_file",
+            "a certificate and its key are set together",
+        );
+    }
+    for (key, file) in [
+        ("outbind.certificate_file", &outbind.certificate_file),
+        ("outbind.key_file", &outbind.key_file),
+        ("outbind.client_ca_file", &outbind.client_ca_file),
+    ] {
+        if let Some(file) = file {
+            check.must(
+                file.is_file(),
+                key,
+                format_args!("{file:?}"),
+                "there is no such file",
+            );
+        }
+    }
 }
 
 pub(super) fn texts(check: &mut Check<'_>, esme: &Esme) {

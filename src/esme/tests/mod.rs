@@ -1,6 +1,8 @@
 //! Transcripts between a bind and a scripted SMSC.
 
+mod field;
 mod life;
+mod outbind;
 mod outcomes;
 mod peer;
 mod pipes;

@@ -13,7 +13,8 @@ use tokio::task::JoinHandle;
 use crate::esme::connect::{Io, Opened};
 use crate::esme::input::Input;
 use crate::esme::{
-    Bind, Client, Handle, Inbound, Lease, Options, Outcome, Reconnect, Responder, State, Token,
+    Bind, Client, Handle, Inbound, Lease, Notice, Options, Outcome, Reconnect, Responder, State,
+    Token,
 };
 use crate::settings::Time;
 use crate::smpp::frame::{HEADER, Header, push_empty};
@@ -55,6 +56,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Smsc<S> {
     pub async fn expects_end(&mut self) {
         let pdu = self.next().await;
         assert!(pdu.is_none(), "{pdu:?} instead of the end");
+    }
+
+    /// The connection must end, whatever comes before that.
+    pub async fn expects_end_of_anything(&mut self) {
+        let mut rest = Vec::new();
+        let read = tokio::time::timeout(PATIENCE, self.io.read_to_end(&mut rest)).await;
+        let _ = read.expect("the end in time");
     }
 
     pub async fn sends(&mut self, octets: impl AsRef<[u8]>) {
@@ -137,6 +145,8 @@ struct Recorder {
     told: mpsc::UnboundedSender<Told>,
     received: mpsc::UnboundedSender<(Bytes, Responder)>,
     sessions: mpsc::UnboundedSender<Session>,
+    notices: mpsc::UnboundedSender<Notice>,
+    versions: mpsc::UnboundedSender<Option<u8>>,
     handle: std::sync::OnceLock<Handle>,
 }
 
@@ -150,6 +160,10 @@ pub enum Session {
 impl Client for Recorder {
     fn bound(&self, generation: u64) {
         let _ = self.sessions.send(Session::Bound(generation));
+    }
+
+    fn speaks(&self, version: Option<u8>) {
+        let _ = self.versions.send(version);
     }
 
     fn unbound(&self, generation: u64) {
@@ -173,6 +187,10 @@ impl Inbound for Recorder {
     fn receive(&self, frame: Bytes, responder: Responder) {
         let _ = self.received.send((frame, responder));
     }
+
+    fn notice(&self, notice: Notice) {
+        let _ = self.notices.send(notice);
+    }
 }
 
 /// A running bind and all that it tells.
@@ -182,6 +200,8 @@ pub struct Esme {
     pub told: mpsc::UnboundedReceiver<Told>,
     pub received: mpsc::UnboundedReceiver<(Bytes, Responder)>,
     pub sessions: mpsc::UnboundedReceiver<Session>,
+    pub notices: mpsc::UnboundedReceiver<Notice>,
+    pub versions: mpsc::UnboundedReceiver<Option<u8>>,
     pub task: JoinHandle<()>,
 }
 
@@ -194,11 +214,15 @@ impl Esme {
         let (told, told_to) = mpsc::unbounded_channel();
         let (received, received_by) = mpsc::unbounded_channel();
         let (sessions, sessions_of) = mpsc::unbounded_channel();
+        let (notices, notices_of) = mpsc::unbounded_channel();
+        let (versions, versions_of) = mpsc::unbounded_channel();
         let handle = std::sync::OnceLock::new();
         let recorder = Arc::new(Recorder {
             told,
             received,
             sessions,
+            notices,
+            versions,
             handle,
         });
         let client: Arc<dyn Client> = recorder.clone();
@@ -211,6 +235,8 @@ impl Esme {
             told: told_to,
             received: received_by,
             sessions: sessions_of,
+            notices: notices_of,
+            versions: versions_of,
             task,
         }
     }
@@ -284,6 +310,8 @@ pub async fn session_on<S>(
         io,
         input,
         peer: SocketAddr::from(([127, 0, 0, 1], 2775)),
+        exact: !options.tls.enabled,
+        version: None,
     };
     let esme = Esme::with(options, lease, |mut bind| async move {
         let _ = bind.live(opened, "smsc:2775".into()).await;

@@ -7,21 +7,21 @@ use std::time::Duration;
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig, crypto::ring};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, crypto::ring};
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_rustls::{TlsAcceptor, TlsConnector, server::TlsStream};
 
 use super::peer::*;
 use crate::esme::{Doubt, Lease, Options, Outcome, State, Tls};
 use crate::smpp::Command;
 
 /// An authority with certificates for the SMSC and the ESME, as files.
-struct Pki {
+pub(super) struct Pki {
     directory: tempfile::TempDir,
 }
 
 impl Pki {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let pki = Pki {
             directory: tempfile::tempdir().unwrap(),
         };
@@ -46,8 +46,28 @@ impl Pki {
         std::fs::write(self.path(file), text).unwrap();
     }
 
-    fn path(&self, file: &str) -> PathBuf {
+    pub(super) fn path(&self, file: &str) -> PathBuf {
         self.directory.path().join(file)
+    }
+
+    /// What an SMSC that connects to us trusts and shows.
+    pub(super) fn connector(&self, file: &str) -> TlsConnector {
+        let certificates = |file: &str| {
+            CertificateDer::pem_file_iter(self.path(file))
+                .unwrap()
+                .map(Result::unwrap)
+                .collect::<Vec<_>>()
+        };
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(certificates("ca.pem"));
+        let key = PrivateKeyDer::from_pem_file(self.path(&format!("{file}.key"))).unwrap();
+        let config = ClientConfig::builder_with_provider(ring::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_client_auth_cert(certificates(&format!("{file}.pem")), key)
+            .unwrap();
+        TlsConnector::from(Arc::new(config))
     }
 
     /// The SMSC's side; it asks for the ESME's certificate if `mutual`.

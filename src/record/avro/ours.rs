@@ -39,6 +39,7 @@ impl Kind {
             Kind::SendError => include_str!("../../../schemas/SendError.avsc"),
             Kind::DeliveryReceipt => include_str!("../../../schemas/DeliveryReceipt.avsc"),
             Kind::InboundSms => include_str!("../../../schemas/InboundSms.avsc"),
+            Kind::Notification => include_str!("../../../schemas/Notification.avsc"),
             Kind::Correlation => include_str!("../../../schemas/Correlation.avsc"),
             Kind::Parked => include_str!("../../../schemas/Parked.avsc"),
             Kind::Piece => include_str!("../../../schemas/Piece.avsc"),

@@ -41,7 +41,8 @@ pub(super) fn body(
     elements: &mut Vec<u8>,
 ) -> Result<Body, Refused> {
     let (field, content) = content(record)?;
-    let in_payload = field == "message_payload";
+    // Without optional parameters it becomes parts.
+    let in_payload = field == "message_payload" && defaults.version.has_parameters();
     let whole = whole || in_payload;
     // Beside `udh`, the octets are text alone.
     let announced = record.udh.is_none()

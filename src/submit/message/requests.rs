@@ -228,7 +228,8 @@ fn text(
     segment::push_user_data(elements, text, body.encoding, user_data)
         .map_err(|e| Refused::not_smpp(&e))?;
     let always = matches!(record.operation, DataSm | BroadcastSm);
-    let in_payload = always || body.in_payload || user_data.len() > content::SHORT_MESSAGE;
+    let too_long = user_data.len() > content::SHORT_MESSAGE && defaults.version.has_parameters();
+    let in_payload = always || body.in_payload || too_long;
     content::check_length(body.field, user_data.len(), in_payload)?;
     if in_payload {
         tlv::push_tlv(parameters, Tag::MESSAGE_PAYLOAD, user_data)

@@ -69,9 +69,14 @@ pub(super) fn limit(
 }
 
 /// Whether one PDU carries it in message_payload because short_message is too short for it.
-pub(super) fn needs_payload(record: &SubmitSm<'_>, body: &Body, user_data: usize) -> bool {
+pub(super) fn needs_payload(
+    record: &SubmitSm<'_>,
+    defaults: &Defaults,
+    body: &Body,
+    user_data: usize,
+) -> bool {
     let too_long = user_data > SHORT_MESSAGE && record.auto_message_payload != Some(false);
-    body.in_payload || too_long
+    body.in_payload || too_long && defaults.version.has_parameters()
 }
 
 fn replaces(record: &SubmitSm<'_>) -> bool {

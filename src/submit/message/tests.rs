@@ -7,6 +7,7 @@ use crate::smpp::Pdu;
 use crate::smpp::text::Alphabet;
 
 mod dialect;
+mod version;
 
 const NOW: &str = "2026-01-02T03:04:05Z";
 

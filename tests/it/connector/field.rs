@@ -95,3 +95,129 @@ fn message_ids_are_paired_as_each_smsc_spells_them() {
         }
     }
 }
+
+#[test]
+fn receipts_of_a_form_of_ones_own_find_their_messages() {
+    let smsc = FakeSmsc::start();
+    smsc.script(|_| Reply::As("GW1-0000017FA1B2C3D4".into()));
+    let mut it = Deployment::new(smsc.port(), 1);
+    it.esme()["message_id"] = json!({
+        "response": "hex", "receipt": "decimal", "prefixes": ["GW1-"], "response_digits": "last 8",
+    });
+    it.esme()["receipt"] = json!({
+        "pattern": r"^MSG (?<id>\d+) IS (?<stat>\w+)$", "states": { "GONE": "DELIVERED" },
+    });
+    it.esme()["vendor"] = json!({ "tlvs": { "operator_id": "0x1401" } });
+    let _connector = it.start();
+    let mut record = message("m");
+    record["tlvs"] = json!({ "operator_id": "7" });
+    it.send(0, &[record]);
+    it.results(1);
+    assert_eq!(smsc.submits()[0].tlvs, [(0x1401, b"7".to_vec())]);
+    assert_eq!(
+        smsc.deliver(0x04, "41791234567", "1000", b"MSG 2712847316 IS GONE"),
+        0
+    );
+    let receipt = &it.receipts(1)[0];
+    assert_eq!(
+        (&receipt["log_id"], &receipt["state"], &receipt["stat"]),
+        (&json!("m"), &json!("DELIVERED"), &json!("GONE"))
+    );
+    assert_eq!(receipt["message_type"], "delivery_receipt");
+}
+
+#[test]
+fn an_intermediate_notification_is_not_the_end() {
+    let smsc = FakeSmsc::start();
+    smsc.script(|_| Reply::As("ID".into()));
+    let it = Deployment::new(smsc.port(), 1);
+    let _connector = it.start();
+    it.send(0, &[message("m")]);
+    it.results(1);
+    let said = [
+        (0x20, "intermediate_notification", "UNDELIV", false),
+        (0x08, "delivery_acknowledgement", "DELIVRD", false),
+        (0x10, "user_acknowledgement", "ACCEPTD", false),
+        (0x04, "delivery_receipt", "DELIVRD", true),
+    ];
+    for (esm_class, _, stat, _) in said {
+        let text = format!("id:ID sub:001 dlvrd:000 stat:{stat} err:000 text:");
+        assert_eq!(
+            smsc.deliver(esm_class, "41791234567", "1000", text.as_bytes()),
+            0
+        );
+    }
+    for (receipt, (_, kind, stat, last)) in it.receipts(4).iter().zip(said) {
+        assert_eq!(receipt["log_id"], "m");
+        assert_eq!(
+            (
+                &receipt["message_type"],
+                &receipt["stat"],
+                &receipt["final"]
+            ),
+            (&json!(kind), &json!(stat), &json!(last)),
+            "{receipt:#}"
+        );
+    }
+}
+
+#[test]
+fn an_smsc_of_smpp_3_3_gets_no_parameters_and_is_understood() {
+    let smsc = FakeSmsc::start();
+    smsc.script(|_| Reply::As("0000AB12".into()));
+    let mut it = Deployment::new(smsc.port(), 1);
+    it.esme()["interface_version"] = json!("3.3");
+    it.esme()["bind"] = json!("pair");
+    let _connector = it.start();
+    let mut long = message("long");
+    long["short_message"] = json!("x".repeat(300));
+    let mut modern = message("modern");
+    modern["tlvs"] = json!({ "source_port": 1 });
+    it.send(0, &[message("short"), long, modern]);
+    let results = it.results(3);
+    assert_eq!(results["short"]["accepted"], true);
+    assert_eq!(results["long"]["parts"].as_array().map(Vec::len), Some(2));
+    assert_eq!(results["modern"]["kind"], "INVALID_RECORD");
+    assert_eq!(results["modern"]["field"], "tlvs");
+    for submit in smsc.submits() {
+        assert!(submit.tlvs.is_empty(), "{submit:?}");
+    }
+}
+
+#[test]
+fn an_smsc_that_connects_itself_is_served_by_whoever_holds_a_partition() {
+    let smsc = kafka_smpp::simulator::Options {
+        receipts: kafka_smpp::simulator::Receipts {
+            delay: "0s".parse().unwrap(),
+            ..Default::default()
+        },
+        ..Default::default()
+    };
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap().to_string();
+    drop(free);
+    let mut it = Deployment::new(1, 1);
+    it.esme().as_object_mut().unwrap().remove("hosts");
+    it.esme()["outbind"] = json!({
+        "listen": address, "system_id": "smsc", "password": "s3cret",
+    });
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let outbind = vec![format!("s3cret@{address}").parse().unwrap()];
+    let smsc = kafka_smpp::simulator::Options { outbind, ..smsc };
+    let smsc = runtime
+        .block_on(kafka_smpp::simulator::Simulator::start(smsc))
+        .unwrap();
+    let _connector = it.start();
+    it.send(0, &[message("m")]);
+    assert_eq!(it.results(1)["m"]["accepted"], true);
+    assert_eq!(it.receipts(1)[0]["log_id"], "m");
+    let told = it
+        .kafka
+        .wait_records(&it.topic("notifications"), 1, PATIENCE);
+    assert_eq!(
+        (&told[0].value["type"], &told[0].value["system_id"]),
+        (&json!("Outbind"), &json!("smsc"))
+    );
+    assert!(!told[0].value.to_string().contains("s3cret"));
+    runtime.block_on(smsc.stop());
+}

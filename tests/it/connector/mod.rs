@@ -42,7 +42,14 @@ impl Deployment {
     fn on(kafka: Kafka, smsc: u16, partitions: i32) -> Deployment {
         let name = unique("sms");
         let topic = |stem: &str| format!("{name}.{stem}");
-        for stem in ["responses", "errors", "receipts", "inbound", "deliveries"] {
+        for stem in [
+            "responses",
+            "errors",
+            "receipts",
+            "inbound",
+            "notifications",
+            "deliveries",
+        ] {
             kafka.topic(&topic(stem), 2, &[]);
         }
         kafka.topic(&topic("outbound"), partitions, &[]);
@@ -61,6 +68,7 @@ impl Deployment {
                 "errors": topic("errors"),
                 "receipts": topic("receipts"),
                 "inbound": topic("inbound"),
+                "notifications": topic("notifications"),
                 "deliveries": topic("deliveries"),
                 "correlation": topic("correlation"),
             },

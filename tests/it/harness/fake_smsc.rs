@@ -38,6 +38,8 @@ pub struct Submit {
     pub data_coding: u8,
     /// short_message, or message_payload if there is one.
     pub octets: Vec<u8>,
+    /// Its optional parameters as they came: tags and values.
+    pub tlvs: Vec<(u16, Vec<u8>)>,
     /// When it was read.
     pub at: Instant,
 }
@@ -521,6 +523,7 @@ fn parse(session: u32, sequence: u32, body: &[u8]) -> Submit {
     text(&mut rest); // validity_period
     let flags = take(&mut rest, 5);
     let mut octets = take(&mut rest, flags[4] as usize);
+    let mut tlvs = Vec::new();
     while rest.len() >= 4 {
         let head = take(&mut rest, 4);
         let (tag, length) = (
@@ -528,6 +531,7 @@ fn parse(session: u32, sequence: u32, body: &[u8]) -> Submit {
             u16::from_be_bytes([head[2], head[3]]),
         );
         let value = take(&mut rest, length as usize);
+        tlvs.push((tag, value.clone()));
         if tag == MESSAGE_PAYLOAD {
             octets = value;
         }
@@ -540,6 +544,7 @@ fn parse(session: u32, sequence: u32, body: &[u8]) -> Submit {
         esm_class,
         data_coding: flags[2],
         octets,
+        tlvs,
         at: Instant::now(),
     }
 }

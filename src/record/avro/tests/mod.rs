@@ -17,6 +17,7 @@ use super::super::inbound::{
 };
 use super::super::internal::{Correlation, Delivery, Header, Owner, Parked, Piece, Print, Seen};
 use super::super::keys::Position;
+use super::super::notification::Notification;
 use super::*;
 
 fn at(micros: i64) -> Timestamp {
@@ -317,6 +318,34 @@ fn receipts_and_inbound_messages_are_the_same_in_both_forms() {
         pdu: None,
         possible_duplicate: false,
         ..whole
+    };
+    same(&least, &written(&least));
+}
+
+#[test]
+fn notifications_are_the_same_in_both_forms() {
+    let whole = Notification {
+        kind: "AlertNotification",
+        esme: "acme",
+        bind: "acme-0.0",
+        source: Some(Party::default()),
+        destination: Some(Party::default()),
+        availability: Some("denied"),
+        system_id: Some("SMSC".into()),
+        peer: Some("127.0.0.1:1".into()),
+        tlvs: vec![Tlv {
+            tag: 0x0422,
+            name: Some("ms_availability_status"),
+            value: &[1],
+        }],
+        error: Some("wrong".into()),
+        pdu: Some(&[0, 0, 0, 16]),
+        received_at: at(5),
+    };
+    everything(&whole);
+    let least = Notification {
+        kind: "Outbind",
+        ..Notification::default()
     };
     same(&least, &written(&least));
 }

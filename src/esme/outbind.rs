@@ -1,0 +1,295 @@
+//! Sessions that the SMSC begins: it connects, sends outbind, and the ESME binds over that
+//! connection (SMPP 3.4 §2.2.1, §4.1.7).
+//!
+//! A [`Door`] belongs to an account in one process; its binds share it. It is open, which means
+//! that the address is listened on, only while a bind that holds a valid lease waits for a
+//! session. So everything that holds for binds that connect by themselves holds here:
+//!
+//! - A process without a partition does not listen: the SMSC's connection is refused there, and
+//!   it tries the next address that it knows. A partition that moves takes the listening with it.
+//! - Several partitions in one process are several binds at one door. Each connection becomes the
+//!   session of the bind that has waited longest; when all have one, the door is closed. So there
+//!   are never more sessions than `max_binds` allows, whatever the SMSC opens.
+//! - Processes on different machines listen each on its own address, of which the SMSC needs a
+//!   list; behind one address, a load balancer must find out by connecting who listens.
+//!
+//! Whoever connects proves nothing before its outbind: at most [`GUESTS`] connections are heard
+//! at once, each for `timers.session_init` and for no more octets than an outbind has. Others are
+//! dropped, and nothing of what they sent is logged.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{info, warn};
+
+use super::connect::{Failure, Io};
+use super::input::Input;
+use super::options::{Options, OutbindTls};
+use super::tls;
+use crate::smpp::frame::HEADER;
+use crate::smpp::pdu::Outbind;
+use crate::smpp::{Command, ImpossibleLength};
+
+/// How many connections may be heard at once.
+pub const GUESTS: usize = 16;
+
+/// The longest outbind: header, system_id and a password that may be longer than SMPP's, with
+/// some room for what does not belong there.
+const LONGEST: usize = HEADER + 256;
+
+/// Warnings about those who were turned away come this far apart.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// Who may ask us to bind, and where.
+#[derive(Clone, Debug, Default)]
+pub struct Welcome {
+    /// `host:port` to listen on.
+    pub listen: String,
+    /// The system_id that an outbind must have; any if empty.
+    pub system_id: String,
+    /// The password that it must have; any if empty.
+    pub password: SecretString,
+    /// From where connections may come; from anywhere if empty.
+    pub from: Vec<IpAddr>,
+    /// TLS, if it has a certificate.
+    pub tls: OutbindTls,
+}
+
+/// Where the binds of an account wait for the SMSC. See the [module](self).
+#[derive(Debug)]
+pub struct Door {
+    welcome: Welcome,
+    state: Mutex<State>,
+    /// Held by the bind whose turn it is: connections that are being heard.
+    guests: tokio::sync::Mutex<JoinSet<Result<Guest, Turned>>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: usize,
+    listener: Option<Arc<TcpListener>>,
+    warned: Option<Instant>,
+    /// Turned away since the last warning.
+    turned: u64,
+}
+
+/// An SMSC that has shown a valid outbind.
+pub(super) struct Guest {
+    pub io: Box<dyn Io>,
+    pub input: Input,
+    pub peer: SocketAddr,
+    pub system_id: Vec<u8>,
+    /// See [`Opened`](super::connect::Opened).
+    pub exact: bool,
+}
+
+/// Why a connection was dropped.
+#[derive(Debug, thiserror::Error)]
+enum Turned {
+    #[error("connections from {0} are not wanted")]
+    Address(IpAddr),
+    #[error("{GUESTS} connections have not sent their outbind yet")]
+    Crowd,
+    #[error("no outbind within session_init")]
+    Slow,
+    #[error("it broke before its outbind: {0}")]
+    Broken(#[from] io::Error),
+    #[error("what it sent is not SMPP: {0}")]
+    NotSmpp(#[from] ImpossibleLength),
+    #[error("it sent {0} instead of outbind")]
+    NotOutbind(Command),
+    #[error("its outbind cannot be read: {0}")]
+    Damaged(#[from] crate::smpp::DecodeError),
+    #[error("its outbind has another system_id")]
+    SystemId,
+    #[error("its outbind has another password")]
+    Password,
+}
+
+impl Door {
+    /// A door that is closed until a bind waits at it.
+    pub fn new(welcome: Welcome) -> Arc<Self> {
+        Arc::new(Door {
+            welcome,
+            state: Mutex::default(),
+            guests: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// Where it listens.
+    pub fn listen(&self) -> &str {
+        &self.welcome.listen
+    }
+
+    /// Waits for an SMSC that may ask us to bind. Given up, it listens no longer for this bind.
+    pub(super) async fn admit(self: &Arc<Self>, options: &Options) -> Result<Guest, Failure> {
+        let _waiting = Waiting::at(self);
+        let mut guests = self.guests.lock().await;
+        let listener = self.open().await?;
+        let acceptor = tls::acceptor(&self.welcome.tls)?;
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => {
+                        if let Err(turned) = self.let_in(peer.ip(), guests.len()) {
+                            self.turn_away(&options.name, peer, &turned);
+                            continue;
+                        }
+                        let (door, acceptor) = (Arc::clone(self), acceptor.clone());
+                        let (name, limit) = (options.name.clone(), options.timers.session_init.get());
+                        let max_frame = options.max_frame;
+                        guests.spawn(async move {
+                            let heard = door.hear(stream, peer, acceptor, max_frame);
+                            let heard = timeout(limit, heard).await;
+                            let heard = heard.unwrap_or(Err(Turned::Slow));
+                            heard.inspect_err(|turned| door.turn_away(&name, peer, turned))
+                        });
+                    }
+                    // Out of file descriptors, most likely: others will end.
+                    Err(_) => sleep(Duration::from_millis(50)).await,
+                },
+                Some(heard) = guests.join_next() => {
+                    if let Ok(Ok(guest)) = heard {
+                        info!(bind = options.name, peer = %guest.peer, "outbind");
+                        return Ok(guest);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The listener, which is made if there is none.
+    async fn open(&self) -> Result<Arc<TcpListener>, Failure> {
+        if let Some(listener) = &self.state.lock().listener {
+            return Ok(Arc::clone(listener));
+        }
+        let listen = &self.welcome.listen;
+        let listener = TcpListener::bind(listen).await;
+        let listener = listener.map_err(|source| Failure::Listen {
+            listen: listen.clone(),
+            source,
+        })?;
+        let listener = Arc::new(listener);
+        self.state.lock().listener = Some(Arc::clone(&listener));
+        Ok(listener)
+    }
+
+    fn let_in(&self, from: IpAddr, guests: usize) -> Result<(), Turned> {
+        let wanted = &self.welcome.from;
+        if !wanted.is_empty() && !wanted.contains(&from.to_canonical()) {
+            return Err(Turned::Address(from));
+        }
+        match guests < GUESTS {
+            true => Ok(()),
+            false => Err(Turned::Crowd),
+        }
+    }
+
+    /// Reads one PDU, which must be an outbind of whom we know.
+    async fn hear(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        acceptor: Option<tokio_rustls::TlsAcceptor>,
+        max_frame: usize,
+    ) -> Result<Guest, Turned> {
+        stream.set_nodelay(true)?;
+        let exact = acceptor.is_none();
+        let mut io: Box<dyn Io> = match acceptor {
+            None => Box::new(stream),
+            Some(acceptor) => Box::new(acceptor.accept(stream).await?),
+        };
+        let mut first = Input::new(LONGEST);
+        let system_id = loop {
+            if let Some((header, pdu)) = first.next()? {
+                if header.command != Command::OUTBIND {
+                    return Err(Turned::NotOutbind(header.command));
+                }
+                let outbind = Outbind::decode(pdu.get(HEADER..).unwrap_or_default())?;
+                break self.know(&outbind)?;
+            }
+            if poll_fn(|cx| first.poll_read(&mut io, cx)).await? == 0 {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            }
+        };
+        // What came with the outbind belongs to the session, whose PDUs may be longer.
+        let mut input = Input::new(max_frame);
+        input.put_back(first.rest());
+        Ok(Guest {
+            io,
+            input,
+            peer,
+            system_id,
+            exact,
+        })
+    }
+
+    /// The system_id of an outbind, if it has the right one and the right password.
+    fn know(&self, outbind: &Outbind<'_>) -> Result<Vec<u8>, Turned> {
+        let wanted = self.welcome.system_id.as_bytes();
+        if !wanted.is_empty() && wanted != outbind.system_id {
+            return Err(Turned::SystemId);
+        }
+        let wanted = self.welcome.password.expose_secret().as_bytes();
+        match wanted.is_empty() || same(wanted, outbind.password) {
+            true => Ok(outbind.system_id.to_vec()),
+            false => Err(Turned::Password),
+        }
+    }
+
+    /// Says it, but not more often than anybody wants to read it.
+    fn turn_away(&self, bind: &str, peer: SocketAddr, turned: &Turned) {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        state.turned += 1;
+        if state.warned.is_some_and(|before| now - before < QUIET) {
+            return;
+        }
+        state.warned = Some(now);
+        let connections = std::mem::take(&mut state.turned);
+        drop(state);
+        warn!(bind, %peer, connections, "an outbind connection was dropped: {turned}");
+    }
+}
+
+/// Compares in a time that does not tell how much of it is right.
+fn same(wanted: &[u8], given: &[u8]) -> bool {
+    let differs = wanted
+        .iter()
+        .zip(given)
+        .fold(0, |all, (a, b)| all | (a ^ b));
+    wanted.len() == given.len() && differs == 0
+}
+
+/// A bind that waits. When the last one leaves, the door closes.
+struct Waiting<'d>(&'d Door);
+
+impl<'d> Waiting<'d> {
+    fn at(door: &'d Door) -> Self {
+        door.state.lock().waiting += 1;
+        Waiting(door)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock();
+        state.waiting -= 1;
+        if state.waiting > 0 {
+            return;
+        }
+        state.listener = None;
+        // Nobody holds it: whose turn it was has left before.
+        if let Ok(mut guests) = self.0.guests.try_lock() {
+            *guests = JoinSet::new();
+        }
+    }
+}
