@@ -57,7 +57,10 @@ fn esmes(config: &Config) -> Result<(), Failure> {
         [
             esme.name.clone(),
             esme.leases().unwrap_or_default().to_owned(),
-            esme.hosts.join(", "),
+            match &esme.outbind.listen {
+                Some(listen) => format!("outbind at {listen}"),
+                None => esme.hosts.join(", "),
+            },
             format!("{binds}, at most {}", esme.max_binds),
             esme.window.to_string(),
         ]

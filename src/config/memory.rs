@@ -22,6 +22,10 @@ impl Config {
             ),
         ];
         bound.push((
+            "notifications of SMSCs while Kafka is away".to_owned(),
+            crate::deliver::NOTIFICATIONS,
+        ));
+        bound.push((
             "parts of inbound messages, for each partition of topics.deliveries (inbound.reassembly_memory)"
                 .to_owned(),
             self.inbound.reassembly_memory.get(),

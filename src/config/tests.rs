@@ -444,3 +444,74 @@ fn a_long_password_is_taken_if_the_smsc_takes_it() {
     let config = read(&format!("{long}long_password = true"), &[]).unwrap();
     assert!(config.esme[0].long_password);
 }
+
+const OUTBIND: &str = r#"
+[[esme]]
+name = "acme"
+bind = "receiver"
+lease_topic = "sms.acme.lease"
+system_id = "acme"
+[esme.outbind]
+listen = "127.0.0.1:2776"
+system_id = "SMSC1"
+from = ["192.0.2.7", "2001:db8::7"]
+"#;
+
+#[test]
+fn an_smsc_may_connect_to_us_instead() {
+    let env = ("KAFKA_SMPP__ESME__ACME__OUTBIND__PASSWORD", "s3cret");
+    let config = read(OUTBIND, &[env]).unwrap();
+    let outbind = &config.esme[0].outbind;
+    assert_eq!(outbind.password.expose_secret(), "s3cret");
+    assert_eq!(outbind.from.len(), 2);
+    assert!(config.esme[0].door().is_some());
+    assert!(!serde_json::to_string(&config).unwrap().contains("s3cret"));
+}
+
+#[test]
+fn what_does_not_go_with_outbind_is_said() {
+    for (from, to, key, said) in [
+        (
+            "system_id = \"acme\"",
+            "system_id = \"acme\"\nhosts = [\"smsc:2775\"]",
+            "hosts",
+            "remove one of them",
+        ),
+        (
+            "bind = \"receiver\"\nlease_topic = \"sms.acme.lease\"",
+            "bind = \"transmitter\"\noutbound = [\"o\"]",
+            "bind",
+            "a receiver or a transceiver",
+        ),
+        ("127.0.0.1:2776", "2776", "outbind.listen", "host:port"),
+        (
+            "system_id = \"SMSC1\"",
+            "password = \"longer-than-8\"",
+            "outbind.password",
+            "at most 8",
+        ),
+        (
+            "system_id = \"SMSC1\"",
+            "certificate_file = \"none.pem\"",
+            "outbind.key_file",
+            "together",
+        ),
+        (
+            "listen = \"127.0.0.1:2776\"",
+            "",
+            "outbind.listen",
+            "name the address",
+        ),
+    ] {
+        let text = OUTBIND.replace(from, to);
+        let told = told(&text, &[]);
+        let found = told
+            .iter()
+            .any(|line| line.contains(key) && line.contains(said));
+        assert!(found, "{key}: {told:#?}");
+        assert!(
+            !told.iter().any(|line| line.contains("longer-than")),
+            "{told:#?}"
+        );
+    }
+}

@@ -103,6 +103,7 @@ pub fn dialect(esme: &Esme) -> Dialect {
             alphabet: alphabet(esme),
             pattern: (receipt.pattern.as_deref()).and_then(|p| Pattern::new(p).ok()),
             states: receipt.states.iter().filter_map(state).collect(),
+            unmarked: receipt.unmarked,
         },
         ids: (&esme.message_id).into(),
         names: (&esme.vendor).into(),

@@ -130,13 +130,20 @@ fn part(delivery: &Delivery) -> Result<Piece, Invalid> {
     })
 }
 
+/// Set beside the state of what was said before a message's end.
+const PRELIMINARY: u8 = 0x80;
+
 fn receipt(delivery: &Delivery, dialects: &Dialects) -> Receipt {
     let said = said::Said::of(&delivery.pdu, dialects.of(&delivery.esme));
     // Without the header: a repeat has another sequence number.
     let body = delivery.pdu.get(HEADER..).unwrap_or_default();
     Receipt {
         seen: Seen {
-            state: said.state().value(),
+            state: match said.message_type().is_preliminary() {
+                // What is said before the end is no repeat of the end, nor the end of it.
+                true => said.state().value() | PRELIMINARY,
+                false => said.state().value(),
+            },
             digest: crc32fast::hash(body),
         },
         last: said.is_final(),

@@ -71,11 +71,16 @@ pub(super) fn read(pdu: &[u8], arrival: &Arrival<'_>) -> Result<Incoming, Unwrit
         Err(error) => return unreadable(pdu, &error, arrival),
     };
     let sm = &message.sm;
-    let said = arrival.esme.dialect.receipt(sm);
-    // An acknowledgement that names its message belongs with that message's receipts.
-    let names = || said.id.as_deref().is_some_and(|id| !id.trim().is_empty());
-    if sm.is_receipt() || sm.message_type().is_acknowledgement() && names() {
-        return receipt(pdu, &said, arrival);
+    let dialect = &arrival.esme.dialect;
+    let marked = sm.is_receipt();
+    let acknowledges = sm.message_type().is_acknowledgement();
+    if marked || acknowledges || dialect.receipts.unmarked {
+        let said = dialect.receipt(sm);
+        let named = said.id.as_deref().is_some_and(|id| !id.trim().is_empty());
+        // An acknowledgement that names its message belongs with that message's receipts.
+        if marked || named && (acknowledges || said.state.is_some()) {
+            return receipt(pdu, &said, arrival);
+        }
     }
     match message.part() {
         Some(concatenation) => part(pdu, &message.sm, concatenation, arrival),
@@ -162,6 +167,7 @@ mod tests {
 
     use super::*;
     use crate::smpp::message_id::Form;
+    use crate::smpp::text::{Alphabet, Encoding};
     use crate::smpp::tlv::push_tlv;
     use crate::smpp::{Address, Command, Status, Tag, Tlvs};
 
@@ -335,6 +341,44 @@ mod tests {
         assert_eq!((kind, &*key), (Kind::Unreadable, "acme"));
         assert!(value["error"].as_str().unwrap().contains("dest_addr"));
         assert!(value["pdu_hex"].as_str().unwrap().starts_with("00000014"));
+    }
+
+    #[test]
+    fn a_receipt_that_only_its_text_marks_is_one_if_the_smsc_is_known_for_it() {
+        let text = |text: &'static [u8]| {
+            deliver(&Sm {
+                short_message: text,
+                ..Sm::default()
+            })
+        };
+        let pdu = text(b"id:7F stat:DELIVRD err:000");
+        let mut esme = acme(Form::Text);
+        assert_eq!(made(&pdu, &esme).0, Kind::Inbound);
+        let mut dialect = Dialect::default();
+        dialect.receipts.unmarked = true;
+        esme.dialect = dialect.into();
+        assert_eq!(made(&pdu, &esme).1, "acme/7F");
+        for other in [&b"my id: 7F"[..], b"stat:DELIVRD", b"hello"] {
+            assert_eq!(made(&text(other), &esme).0, Kind::Inbound);
+        }
+    }
+
+    #[test]
+    fn data_coding_0_is_the_smscs_own_alphabet() {
+        let pdu = deliver(&Sm {
+            short_message: b"caf\xE9",
+            tlvs: Tlvs::new(b"\x14\x01\0\x01\x07"),
+            ..Sm::default()
+        });
+        let mut dialect = Dialect::from(Alphabet::from(Encoding::Latin1));
+        dialect.names.tags.push((Tag(0x1401), "operator_id".into()));
+        let esme = Esme {
+            name: "acme".into(),
+            dialect: dialect.into(),
+        };
+        let (_, _, value) = made(&pdu, &esme);
+        assert_eq!(value["text"], "café");
+        assert_eq!(value["tlvs"][0]["name"], "operator_id");
     }
 
     #[test]

@@ -29,5 +29,5 @@ mod repeats;
 mod status;
 
 pub use incoming::Esme;
-pub use producer::{Deliver, Error, Options};
+pub use producer::{Deliver, Error, NOTIFICATIONS, Options};
 pub use status::Counts;

@@ -52,6 +52,9 @@ pub struct Options {
 /// How long Kafka may be away until what the SMSC says only once is given up.
 const PATIENT: Duration = Duration::from_secs(3600);
 
+/// How many octets of that are kept.
+pub const NOTIFICATIONS: u64 = 4 << 20;
+
 /// Why there are no deliveries.
 #[derive(Debug, Error)]
 pub enum Error {
@@ -259,6 +262,10 @@ impl Deliver {
         let patient = client
             .clone()
             .set("message.timeout.ms", PATIENT.as_millis().to_string())
+            .set(
+                "queue.buffering.max.kbytes",
+                (NOTIFICATIONS >> 10).to_string(),
+            )
             .create_with_context(Reports {
                 notes: notes.clone(),
                 alone: None,

@@ -3,7 +3,8 @@
 //! A [`Bind`] connects, binds, serves the session and connects again, for as long as its
 //! [`Lease`] and its [`Handle`] let it. One task owns a session: it numbers the requests, writes
 //! and reads in batches, keeps the timers, and tells the [`Client`] what became of each request
-//! and [`Inbound`] what the SMSC wants to deliver.
+//! and [`Inbound`] what the SMSC wants to deliver. An SMSC may also begin the session itself:
+//! then binds wait for it at a [`Door`].
 //!
 //! ```no_run
 //! use std::{sync::Arc, time::Duration};

@@ -111,7 +111,7 @@ pub struct Header {
 /// A receipt that was published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
-    /// Its message_state (SMPP 5.0, 4.8.4.41).
+    /// Its message_state (SMPP 5.0, 4.8.4.41), with 0x80 if it was said before the end.
     pub state: u8,
     /// CRC-32 of the body of its PDU.
     pub digest: u32,

@@ -159,6 +159,9 @@ pub struct Receipts {
     /// `DELETED`, `UNDELIVERABLE`, `ACCEPTED`, `UNKNOWN`, `REJECTED` or `SKIPPED`.
     #[schemars(example = states_example())]
     pub states: BTreeMap<String, String>,
+    /// Whether the SMSC sends receipts that nothing but their text marks as such: then a message
+    /// with an id and a known state in its text is a receipt, whoever wrote it. Default false.
+    pub unmarked: bool,
 }
 
 fn states_example() -> serde_json::Value {

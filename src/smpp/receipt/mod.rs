@@ -65,6 +65,8 @@ pub struct Style {
     pub pattern: Option<Pattern>,
     /// What its words for states mean, in upper case, beside the usual ones.
     pub states: Vec<(Box<str>, MessageState)>,
+    /// Whether a text that reads as a receipt is one although esm_class does not say so.
+    pub unmarked: bool,
 }
 
 impl From<Alphabet> for Style {
