@@ -51,8 +51,8 @@ pub struct SubmitSm<'a> {
     pub replace_if_present_flag: Option<u8>,
     /// data_coding as it shall stand in the PDU (SMPP 3.4, 5.2.19).
     pub data_coding: Option<u8>,
-    /// Where a phone is to put it (3GPP TS 23.038, 4): `flash` (0), `phone` (1), `sim` (2) or
-    /// `equipment` (3). data_coding follows from it.
+    /// Where a phone is to put it (3GPP TS 23.038, 4): `flash`, `phone`, `sim` or
+    /// `equipment`. data_coding follows from it.
     pub message_class: Option<Class>,
     /// How the text is written: `gsm0338`, `ucs2`, `latin_1`, ... By default GSM 03.38 if it can
     /// express the text, else UCS-2.

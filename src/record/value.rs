@@ -77,28 +77,14 @@ visitor!(Str<'de>, 'de, "a string", {
     }
 });
 
-/// A message class, by name or number.
+/// A message class, by its name.
 pub(super) struct ClassName(pub Class);
 
-visitor!(ClassName, 'de, "\"flash\", \"phone\", \"sim\" or \"equipment\", or 0 to 3", {
+visitor!(ClassName, 'de, "\"flash\", \"phone\", \"sim\" or \"equipment\"", {
     fn visit_str<E: Error>(self, text: &str) -> Result<ClassName, E> {
         Class::from_name(text)
             .map(ClassName)
             .ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
-    }
-
-    fn visit_u64<E: Error>(self, number: u64) -> Result<ClassName, E> {
-        let class = u8::try_from(number).ok().and_then(Class::from_number);
-        class
-            .map(ClassName)
-            .ok_or_else(|| E::invalid_value(Unexpected::Unsigned(number), &self))
-    }
-
-    fn visit_i64<E: Error>(self, number: i64) -> Result<ClassName, E> {
-        let class = u8::try_from(number).ok().and_then(Class::from_number);
-        class
-            .map(ClassName)
-            .ok_or_else(|| E::invalid_value(Unexpected::Signed(number), &self))
     }
 });
 

@@ -12,6 +12,7 @@ use super::super::submit_sm::{
     Address, Content, ErrorHandling, Segmentation, TagName, Tlv, TlvValue, When,
 };
 use crate::settings::{InDoubt, OnTooLong, SegmentMethod};
+use crate::smpp::text::Class;
 
 /// The datum of a record.
 ///
@@ -94,10 +95,7 @@ fn fields(outbound: &Outbound<'_>) -> [(&'static str, Value); 28] {
             octet(record.replace_if_present_flag),
         ),
         ("data_coding", octet(record.data_coding)),
-        (
-            "message_class",
-            opt(record.message_class, |class| Value::Int(class as i32)),
-        ),
+        ("message_class", opt(record.message_class, message_class)),
         ("encoding", text(&record.encoding)),
         ("sm_default_msg_id", octet(record.sm_default_msg_id)),
         (
@@ -238,6 +236,11 @@ fn handling(handling: ErrorHandling) -> Value {
         ErrorHandling::Replace => Value::Enum(2, "replace".to_owned()),
         ErrorHandling::Transliterate => Value::Enum(3, "transliterate".to_owned()),
     }
+}
+
+fn message_class(class: Class) -> Value {
+    let name = Class::ALL.into_iter().find(|(known, _)| *known == class);
+    Value::Enum(class as u32, name.map_or("", |(_, name)| name).to_owned())
 }
 
 fn in_doubt(in_doubt: InDoubt) -> Value {

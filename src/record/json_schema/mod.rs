@@ -25,6 +25,7 @@ impl Kind {
             Kind::SendError => include_str!("../../../schemas/json/SendError.json"),
             Kind::DeliveryReceipt => include_str!("../../../schemas/json/DeliveryReceipt.json"),
             Kind::InboundSms => include_str!("../../../schemas/json/InboundSms.json"),
+            Kind::Notification => include_str!("../../../schemas/json/Notification.json"),
             Kind::Correlation => include_str!("../../../schemas/json/Correlation.json"),
             Kind::Parked => include_str!("../../../schemas/json/Parked.json"),
             Kind::Piece => include_str!("../../../schemas/json/Piece.json"),

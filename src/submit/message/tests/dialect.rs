@@ -66,7 +66,7 @@ fn text_in_the_smscs_own_alphabet_goes_with_data_coding_0() {
 fn a_message_class_says_where_the_phone_puts_it() {
     for (fields, data_coding) in [
         (r#""short_message":"hi","message_class":"flash""#, 0xF0),
-        (r#""short_message":"Ж","message_class":0"#, 0x18),
+        (r#""short_message":"Ж","message_class":"flash""#, 0x18),
         (r#""short_message":"hi","message_class":"sim""#, 0xF2),
         (
             r#""short_message":{"hex":"00"},"message_class":"phone""#,
@@ -78,11 +78,11 @@ fn a_message_class_says_where_the_phone_puts_it() {
     }
     for (fields, said) in [
         (
-            r#""short_message":"hi","message_class":0,"data_coding":0"#,
+            r#""short_message":"hi","message_class":"flash","data_coding":0"#,
             "exclude each other",
         ),
         (
-            r#""short_message":"hi","message_class":0,"encoding":"latin1""#,
+            r#""short_message":"hi","message_class":"flash","encoding":"latin1""#,
             "no data_coding says latin1",
         ),
     ] {
