@@ -71,7 +71,15 @@ fn make(config: &Config, partitions: i32, replication: Option<i32>) -> Result<()
         match created {
             Created::Created => line(format_args!("{name}\tcreated"))?,
             Created::Exists => line(format_args!("{name}\texists"))?,
-            Created::Refused(why) => refused.push(format!("topic {name}: {why}")),
+            Created::Refused(why) => {
+                let hint = match why.contains("ReplicationFactor") {
+                    true => {
+                        ": there are fewer brokers than --replication says; lower it, or leave it out for the brokers' default"
+                    }
+                    false => "",
+                };
+                refused.push(format!("topic {name}: {why}{hint}"));
+            }
         }
     }
     if !refused.is_empty() {

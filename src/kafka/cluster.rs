@@ -3,12 +3,26 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use rdkafka::ClientContext;
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use tracing::debug;
+
 use super::group::partition_count;
+
+/// What a client says of brokers that are away: whoever asks is told in the answer.
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn error(&self, error: KafkaError, reason: &str) {
+        debug!(%error, reason, "looking at the cluster");
+    }
+}
+
+impl ConsumerContext for Quiet {}
 
 /// The cluster's id as its brokers give it. Blocks for up to `patience`.
 pub fn cluster_id(client: &ClientConfig, patience: Duration) -> Result<String, KafkaError> {
@@ -42,7 +56,7 @@ pub fn survey<'a>(
     topics: impl IntoIterator<Item = &'a str>,
     patience: Duration,
 ) -> Result<Survey, KafkaError> {
-    let consumer: BaseConsumer = client.create()?;
+    let consumer: BaseConsumer<Quiet> = client.create_with_context(Quiet)?;
     let mut partitions = HashMap::new();
     for topic in topics {
         match partition_count(&consumer, topic, patience) {
