@@ -8,7 +8,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde_json::json;
 
 use super::{Deployment, PATIENCE, message};
-use crate::harness::{Connector, FakeSmsc};
+use crate::harness::{Connector, FakeSmsc, Reply};
 
 fn stop(mut connector: Connector) {
     connector.signal(SIGTERM);
@@ -124,4 +124,32 @@ fn a_topic_that_is_deleted_holds_up_no_other_and_is_served_again_when_it_is_back
     let results = it.results(12);
     assert_eq!(results["after"]["accepted"], true);
     assert_eq!(other_smsc.texts(), ["before", "after"]);
+}
+
+#[test]
+fn records_deleted_before_they_were_read_stop_their_partition_and_no_other() {
+    let smsc = FakeSmsc::start();
+    smsc.script(|_| Reply::Silence);
+    let mut it = Deployment::new(smsc.port(), 2);
+    it.config["submit"]["fetch_records"] = json!(5);
+    let mut connector = it.start();
+    it.send_numbered(0, 0..20);
+    smsc.wait_submits(5);
+    it.kafka.delete_records(&it.topic("outbound"), 0, 20);
+    // Those out time out, and there is room for more.
+    it.results(5);
+    connector.wait_for_log("records were deleted before they were sent", PATIENCE);
+    connector.wait_for_log("--partition 0 --to earliest", PATIENCE);
+
+    smsc.script(|_| Reply::Accept);
+    it.send_numbered(0, 20..21);
+    it.send_numbered(1, 21..23);
+    let results = it.results(7);
+    assert!(results.contains_key("m21") && results.contains_key("m22"));
+
+    // Neither goes a successor on by itself.
+    stop(connector);
+    let mut successor = it.start();
+    successor.wait_for_log("lies below the beginning of the log", PATIENCE);
+    assert_eq!(smsc.submits().len(), 7);
 }

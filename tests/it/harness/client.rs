@@ -158,6 +158,16 @@ impl Kafka {
         eventually("the topic is known", PATIENCE, known);
     }
 
+    /// Deletes the records of a partition below an offset, as retention would.
+    pub fn delete_records(&self, topic: &str, partition: i32, before: i64) {
+        let mut offsets = TopicPartitionList::new();
+        let mut element = offsets.add_partition(topic, partition);
+        element
+            .set_offset(Offset::Offset(before))
+            .expect("an offset");
+        wait(self.admin().delete_records(&offsets, &options())).expect("records can be deleted");
+    }
+
     /// Deletes a topic.
     pub fn delete_topic(&self, name: &str) {
         wait(self.admin().delete_topics(&[name], &options())).expect("topics can be deleted");
