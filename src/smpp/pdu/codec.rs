@@ -16,6 +16,7 @@ macro_rules! body {
     ($($type:ident),*) => {$(
         impl<'a> $type<'a> {
             /// Reads the body of a PDU, borrowing its octet strings.
+            #[inline(always)]
             pub fn decode(body: &'a [u8]) -> Result<Self, $crate::smpp::DecodeError> {
                 $crate::smpp::pdu::codec::decode(body)
             }
@@ -36,7 +37,7 @@ macro_rules! body {
 }
 pub(super) use body;
 
-#[inline]
+#[inline(always)]
 pub(super) fn decode<'a, F: Fields<'a>>(body: &'a [u8]) -> Result<F, DecodeError> {
     F::read(&mut Reader { body, rest: body })
 }
@@ -77,6 +78,18 @@ pub(super) fn encode<'a>(
 pub(super) trait Source<'a> {
     /// One octet.
     fn u8(&mut self, field: &'static str) -> Result<u8, DecodeError>;
+    /// One octet for each field.
+    #[inline(always)]
+    fn octets<const N: usize>(
+        &mut self,
+        fields: &'static [&'static str; N],
+    ) -> Result<[u8; N], DecodeError> {
+        let mut octets = [0; N];
+        for (octet, field) in octets.iter_mut().zip(fields) {
+            *octet = self.u8(field)?;
+        }
+        Ok(octets)
+    }
     /// Four octets, the highest first.
     fn u32(&mut self, field: &'static str) -> Result<u32, DecodeError>;
     /// Text up to a NUL, which is not part of it. Its length is not judged.
@@ -100,16 +113,22 @@ pub(super) trait Source<'a> {
     fn end_list(&mut self) {}
 
     /// TON, NPI and number.
-    #[inline]
+    #[inline(always)]
     fn address(&mut self, names: &'static AddressNames) -> Result<Address<'a>, DecodeError> {
-        let ton = Ton(self.u8(names.ton)?);
-        let npi = Npi(self.u8(names.npi)?);
+        let [ton, npi] = self.octets(&names.kind)?;
         Ok(Address {
-            ton,
-            npi,
+            ton: Ton(ton),
+            npi: Npi(npi),
             number: self.c_string(names.number)?,
         })
     }
+}
+
+/// Where the first NUL is. Texts in PDUs are so short that looking at one octet after another is
+/// fastest.
+#[inline]
+fn nul(octets: &[u8]) -> Option<usize> {
+    octets.iter().position(|octet| *octet == 0)
 }
 
 /// Walks through a body.
@@ -132,12 +151,32 @@ impl<'a> Reader<'a> {
         field: &'static str,
         length: usize,
     ) -> Result<&'a [u8], DecodeError> {
-        let (octets, rest) = self
-            .rest
-            .split_at_checked(length)
-            .ok_or_else(|| self.truncated(field, length))?;
+        let Some((octets, rest)) = self.rest.split_at_checked(length) else {
+            return Err(self.truncated(field, length));
+        };
         self.rest = rest;
         Ok(octets)
+    }
+
+    /// The first of fields of one octet each that has none.
+    #[cold]
+    fn too_few(&mut self, fields: &[&'static str]) -> DecodeError {
+        let field = fields.get(self.rest.len()).copied().unwrap_or_default();
+        self.rest = &[];
+        self.truncated(field, 1)
+    }
+
+    #[cold]
+    fn unterminated(&self, field: &'static str) -> DecodeError {
+        let problem = match self.rest.len() {
+            0 => Problem::Truncated { wanted: 1, left: 0 },
+            _ => Problem::Unterminated,
+        };
+        DecodeError {
+            field,
+            position: self.position(),
+            problem,
+        }
     }
 
     #[cold]
@@ -157,50 +196,47 @@ impl<'a> Reader<'a> {
 impl<'a> Source<'a> for Reader<'a> {
     #[inline]
     fn u8(&mut self, field: &'static str) -> Result<u8, DecodeError> {
-        let (octet, rest) = self
-            .rest
-            .split_first()
-            .ok_or_else(|| self.truncated(field, 1))?;
+        let Some((octet, rest)) = self.rest.split_first() else {
+            return Err(self.truncated(field, 1));
+        };
         self.rest = rest;
         Ok(*octet)
     }
 
+    #[inline(always)]
+    fn octets<const N: usize>(
+        &mut self,
+        fields: &'static [&'static str; N],
+    ) -> Result<[u8; N], DecodeError> {
+        let Some((octets, rest)) = self.rest.split_first_chunk::<N>() else {
+            return Err(self.too_few(fields));
+        };
+        self.rest = rest;
+        Ok(*octets)
+    }
+
     fn u32(&mut self, field: &'static str) -> Result<u32, DecodeError> {
-        let (word, rest) = self
-            .rest
-            .split_first_chunk()
-            .ok_or_else(|| self.truncated(field, 4))?;
+        let Some((word, rest)) = self.rest.split_first_chunk() else {
+            return Err(self.truncated(field, 4));
+        };
         self.rest = rest;
         Ok(u32::from_be_bytes(*word))
     }
 
     #[inline]
     fn c_string(&mut self, field: &'static str) -> Result<&'a [u8], DecodeError> {
-        let Some(end) = self.rest.iter().position(|octet| *octet == 0) else {
-            let problem = match self.rest.len() {
-                0 => Problem::Truncated { wanted: 1, left: 0 },
-                _ => Problem::Unterminated,
-            };
-            return Err(DecodeError {
-                field,
-                position: self.position(),
-                problem,
-            });
+        let Some((text, [_, rest @ ..])) = nul(self.rest).map(|end| self.rest.split_at(end)) else {
+            return Err(self.unterminated(field));
         };
-        let text = &self.rest[..end];
-        self.rest = &self.rest[end + 1..];
+        self.rest = rest;
         Ok(text)
     }
 
     #[inline]
     fn loose_c_string(&mut self, _: &'static str) -> Result<&'a [u8], DecodeError> {
-        let end = self
-            .rest
-            .iter()
-            .position(|octet| *octet == 0)
-            .unwrap_or(self.rest.len());
-        let text = &self.rest[..end];
-        self.rest = self.rest.get(end + 1..).unwrap_or_default();
+        let end = nul(self.rest).unwrap_or(self.rest.len());
+        let (text, rest) = self.rest.split_at(end);
+        self.rest = rest.get(1..).unwrap_or_default();
         Ok(text)
     }
 
@@ -241,8 +277,8 @@ impl<'a> Source<'a> for Reader<'a> {
 
 /// What an address's three fields are called.
 pub(super) struct AddressNames {
-    ton: &'static str,
-    npi: &'static str,
+    /// Of its TON and its NPI.
+    kind: [&'static str; 2],
     number: &'static str,
     /// The longest number, without its NUL.
     limit: usize,
@@ -250,16 +286,14 @@ pub(super) struct AddressNames {
 
 /// The sender of most PDUs.
 pub(super) const SOURCE: AddressNames = AddressNames {
-    ton: "source_addr_ton",
-    npi: "source_addr_npi",
+    kind: ["source_addr_ton", "source_addr_npi"],
     number: "source_addr",
     limit: 20,
 };
 
 /// The recipient of most PDUs.
 pub(super) const DESTINATION: AddressNames = AddressNames {
-    ton: "dest_addr_ton",
-    npi: "dest_addr_npi",
+    kind: ["dest_addr_ton", "dest_addr_npi"],
     number: "destination_addr",
     limit: 20,
 };
@@ -278,8 +312,7 @@ pub(super) const LONG_DESTINATION: AddressNames = AddressNames {
 
 /// Whom an alert_notification is for.
 pub(super) const ESME: AddressNames = AddressNames {
-    ton: "esme_addr_ton",
-    npi: "esme_addr_npi",
+    kind: ["esme_addr_ton", "esme_addr_npi"],
     number: "esme_addr",
     limit: 64,
 };

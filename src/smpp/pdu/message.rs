@@ -186,21 +186,39 @@ impl<'a> Sm<'a> {
 }
 
 impl<'a> Fields<'a> for Sm<'a> {
-    #[inline]
+    #[inline(always)]
     fn read(reader: &mut impl Source<'a>) -> Result<Self, DecodeError> {
+        let service_type = reader.c_string("service_type")?;
+        let source = reader.address(&SOURCE)?;
+        let destination = reader.address(&DESTINATION)?;
+        let [esm_class, protocol_id, priority_flag] =
+            reader.octets(&["esm_class", "protocol_id", "priority_flag"])?;
+        let schedule_delivery_time = reader.c_string("schedule_delivery_time")?;
+        let validity_period = reader.c_string("validity_period")?;
+        let [
+            registered_delivery,
+            replace_if_present_flag,
+            data_coding,
+            sm_default_msg_id,
+        ] = reader.octets(&[
+            "registered_delivery",
+            "replace_if_present_flag",
+            "data_coding",
+            "sm_default_msg_id",
+        ])?;
         Ok(Sm {
-            service_type: reader.c_string("service_type")?,
-            source: reader.address(&SOURCE)?,
-            destination: reader.address(&DESTINATION)?,
-            esm_class: reader.u8("esm_class")?,
-            protocol_id: reader.u8("protocol_id")?,
-            priority_flag: reader.u8("priority_flag")?,
-            schedule_delivery_time: reader.c_string("schedule_delivery_time")?,
-            validity_period: reader.c_string("validity_period")?,
-            registered_delivery: reader.u8("registered_delivery")?,
-            replace_if_present_flag: reader.u8("replace_if_present_flag")?,
-            data_coding: reader.u8("data_coding")?,
-            sm_default_msg_id: reader.u8("sm_default_msg_id")?,
+            service_type,
+            source,
+            destination,
+            esm_class,
+            protocol_id,
+            priority_flag,
+            schedule_delivery_time,
+            validity_period,
+            registered_delivery,
+            replace_if_present_flag,
+            data_coding,
+            sm_default_msg_id,
             short_message: reader.counted("short_message")?,
             tlvs: reader.tlvs(),
         })
