@@ -83,6 +83,11 @@ async fn a_session_with_jsmpp() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_session_with_cloudhopper() {
+    session(Smsc::cloudhopper()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_session_with_node_smpp() {
     session(Smsc::node()).await;
 }

@@ -49,6 +49,11 @@ fn jsmpp_is_an_smsc() {
 }
 
 #[test]
+fn cloudhopper_is_an_smsc() {
+    behaves(&Smsc::cloudhopper());
+}
+
+#[test]
 fn node_smpp_is_an_smsc() {
     behaves(&Smsc::node());
 }

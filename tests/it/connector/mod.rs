@@ -1,6 +1,7 @@
 //! The real program between real Kafka and an SMSC.
 
 mod audit;
+mod conversation;
 mod doubt;
 mod field;
 mod happy;

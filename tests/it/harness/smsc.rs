@@ -20,14 +20,23 @@ pub struct Smsc {
 impl Smsc {
     /// One on jSMPP: hexadecimal message ids, receipts as text with decimal ids.
     pub fn jsmpp() -> Smsc {
-        let jars = jars("jsmpp", "3.0.1");
+        Smsc::java("jSMPP", "jsmpp", "3.0.1")
+    }
+
+    /// One on Cloudhopper SMPP: decimal message ids with leading zeros, receipts without them.
+    pub fn cloudhopper() -> Smsc {
+        Smsc::java("Cloudhopper", "cloudhopper", "5.0.9")
+    }
+
+    fn java(name: &str, peer: &str, version: &str) -> Smsc {
+        let jars = jars(peer, version);
         let mut java = Command::new("java");
         java.args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
             .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=error")
             .arg("-cp")
             .arg(jars.join("*"))
-            .arg(source("jsmpp").join("Smsc.java"));
-        Smsc::start("jSMPP", java)
+            .arg(source(peer).join("Smsc.java"));
+        Smsc::start(name, java)
     }
 
     /// One on node-smpp: message ids are UUIDs, receipts carry them in TLVs only.

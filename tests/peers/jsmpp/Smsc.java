@@ -5,6 +5,8 @@ import java.nio.charset.StandardCharsets;
 import java.util.Date;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
@@ -20,6 +22,7 @@ import org.jsmpp.bean.DataCodings;
 import org.jsmpp.bean.DataSm;
 import org.jsmpp.bean.DeliveryReceipt;
 import org.jsmpp.bean.ESMClass;
+import org.jsmpp.bean.MessageState;
 import org.jsmpp.bean.MessageType;
 import org.jsmpp.bean.NumberingPlanIndicator;
 import org.jsmpp.bean.OptionalParameter;
@@ -54,18 +57,23 @@ import org.jsmpp.util.MessageId;
  * An SMSC on jSMPP's server side, on a loopback port it prints first. Prints what happens as
  * lines of JSON. Account: esme / secret. Some destinations have a meaning: 1000 answers with
  * an inbound message, 2000 is throttled three times, 3000 is rejected, 5000 drops the
- * connection instead of answering.
+ * connection instead of answering, 6000 is out of reach: its messages wait until they are
+ * cancelled, and can be queried and replaced like all others.
  */
 public class Smsc implements ServerMessageReceiverListener, ServerConnectionFactory {
     private static final int ESME_RTHROTTLED = 0x58;
     private static final int ESME_RINVDSTADR = 0x0B;
     private static final int ESME_RINVPASWD = 0x0E;
     private static final int ESME_RINVCMDID = 0x03;
+    private static final int ESME_RCANCELFAIL = 0x11;
+    private static final int ESME_RREPLACEFAIL = 0x13;
+    private static final int ESME_RQUERYFAIL = 0x67;
 
     private final ScheduledExecutorService later = Executors.newScheduledThreadPool(8);
     private final List<SMPPServerSession> receivers = new CopyOnWriteArrayList<>();
     private final AtomicLong messageIds = new AtomicLong(0xA0000000L + System.nanoTime() % 0xFFFFFFL);
     private final AtomicInteger throttled = new AtomicInteger();
+    private final Map<String, MessageState> states = new ConcurrentHashMap<>();
 
     public static void main(String[] args) throws Exception {
         new Smsc().serve();
@@ -124,7 +132,9 @@ public class Smsc implements ServerMessageReceiverListener, ServerConnectionFact
         if (status != 0) {
             throw new ProcessRequestException("as the destination says", status);
         }
-        if (SMSCDeliveryReceipt.SUCCESS_FAILURE.containedIn(sm.getRegisteredDelivery())) {
+        boolean waits = to.equals("6000");
+        states.put(id, waits ? MessageState.ENROUTE : MessageState.DELIVERED);
+        if (!waits && SMSCDeliveryReceipt.SUCCESS_FAILURE.containedIn(sm.getRegisteredDelivery())) {
             later.schedule(() -> receipt(sm, session, id), 100, TimeUnit.MILLISECONDS);
         }
         if (to.equals("1000")) {
@@ -147,7 +157,7 @@ public class Smsc implements ServerMessageReceiverListener, ServerConnectionFact
     }
 
     private void inbound(SubmitSm sm, SMPPServerSession session) {
-        deliver("inbound", sm, session, new ESMClass(), sm.getDataCoding(), sm.getShortMessage(), "");
+        deliver("inbound", sm, session, new ESMClass(sm.getEsmClass()), sm.getDataCoding(), sm.getShortMessage(), "");
     }
 
     private void deliver(String what, SubmitSm sm, SMPPServerSession from, ESMClass esmClass, byte coding,
@@ -210,17 +220,29 @@ public class Smsc implements ServerMessageReceiverListener, ServerConnectionFact
 
     @Override
     public QuerySmResult onAcceptQuerySm(QuerySm sm, SMPPServerSession s) throws ProcessRequestException {
-        throw unsupported();
+        MessageState state = states.get(sm.getMessageId());
+        say("query", "message_id", sm.getMessageId(), "source", sm.getSourceAddr());
+        if (state == null) {
+            throw new ProcessRequestException("no such message", ESME_RQUERYFAIL);
+        }
+        return new QuerySmResult(state == MessageState.ENROUTE ? "" : "260102030405000+", state, (byte) 0);
     }
 
     @Override
     public void onAcceptReplaceSm(ReplaceSm sm, SMPPServerSession s) throws ProcessRequestException {
-        throw unsupported();
+        say("replace", "message_id", sm.getMessageId(), "source", sm.getSourceAddr(),
+                "octets", HexFormat.of().formatHex(sm.getShortMessage()));
+        if (states.get(sm.getMessageId()) != MessageState.ENROUTE) {
+            throw new ProcessRequestException("nothing to replace", ESME_RREPLACEFAIL);
+        }
     }
 
     @Override
     public void onAcceptCancelSm(CancelSm sm, SMPPServerSession s) throws ProcessRequestException {
-        throw unsupported();
+        say("cancel", "message_id", sm.getMessageId(), "source", sm.getSourceAddr());
+        if (!states.replace(sm.getMessageId(), MessageState.ENROUTE, MessageState.DELETED)) {
+            throw new ProcessRequestException("nothing to cancel", ESME_RCANCELFAIL);
+        }
     }
 
     @Override

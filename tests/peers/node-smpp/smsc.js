@@ -1,13 +1,17 @@
 // An SMSC on node-smpp, on a loopback port it prints first. Prints what happens as lines of
 // JSON. Account: esme / secret. Message ids are UUIDs and receipts carry them in TLVs only.
 // Some destinations have a meaning: 1000 answers with an inbound message, 2000 is throttled
-// three times, 3000 is rejected, 5000 drops the connection instead of answering.
+// three times, 3000 is rejected, 5000 drops the connection instead of answering, 6000 is out of
+// reach: its messages wait until they are cancelled, and can be queried and replaced like all
+// others.
 'use strict';
 const { randomUUID } = require('crypto');
 const smpp = require('smpp');
 
 const say = (event, fields) => console.log(JSON.stringify({ event, ...fields }));
 const receivers = new Set();
+const ENROUTE = 1, DELIVERED = 2, DELETED = 4;
+const states = new Map();
 let sessions = 0;
 let throttled = 0;
 
@@ -30,7 +34,37 @@ const server = smpp.createServer((session) => {
     });
   }
   session.on('submit_sm', (pdu) => submit(session, id, pdu));
+  session.on('query_sm', (pdu) => query(session, pdu));
+  session.on('replace_sm', (pdu) => replace(session, pdu));
+  session.on('cancel_sm', (pdu) => cancel(session, pdu));
 });
+
+function query(session, pdu) {
+  const { message_id } = pdu;
+  say('query', { message_id, source: pdu.source_addr });
+  const message_state = states.get(message_id);
+  if (!message_state) return refuse(session, pdu, smpp.ESME_RQUERYFAIL);
+  const final_date = message_state === ENROUTE ? '' : new Date(Date.UTC(2026, 0, 2, 3, 4, 5));
+  session.send(pdu.response({ message_id, message_state, final_date }));
+}
+
+function replace(session, pdu) {
+  const octets = pdu.short_message.toString('hex');
+  say('replace', { message_id: pdu.message_id, source: pdu.source_addr, octets });
+  if (states.get(pdu.message_id) !== ENROUTE) return refuse(session, pdu, smpp.ESME_RREPLACEFAIL);
+  session.send(pdu.response());
+}
+
+function cancel(session, pdu) {
+  say('cancel', { message_id: pdu.message_id, source: pdu.source_addr });
+  if (states.get(pdu.message_id) !== ENROUTE) return refuse(session, pdu, smpp.ESME_RCANCELFAIL);
+  states.set(pdu.message_id, DELETED);
+  session.send(pdu.response());
+}
+
+function refuse(session, pdu, command_status) {
+  session.send(pdu.response({ command_status }));
+}
 
 function submit(session, id, pdu) {
   const to = pdu.destination_addr;
@@ -53,14 +87,20 @@ function submit(session, id, pdu) {
   if (to === '5000') return session.destroy();
   session.send(pdu.response({ command_status: status, message_id }));
   if (status !== smpp.ESME_ROK) return;
+  states.set(message_id, to === '6000' ? ENROUTE : DELIVERED);
   const back = { source_addr: to, destination_addr: pdu.source_addr };
-  if (pdu.registered_delivery & 1) {
+  if (pdu.registered_delivery & 1 && to !== '6000') {
     const tlvs = { receipted_message_id: message_id, message_state: 2 };
     const receipt = { ...back, ...tlvs, esm_class: smpp.ESM_CLASS.MC_DELIVERY_RECEIPT, short_message: '' };
     setTimeout(() => deliver('receipt', session, receipt, message_id), 100);
   }
   if (to === '1000') {
-    setTimeout(() => deliver('inbound', session, { ...back, short_message: body }, ''), 50);
+    const { udh = [], message } = pdu.short_message;
+    // A user data header comes as a list of its elements and goes as a whole.
+    const elements = Buffer.concat(udh);
+    const whole = Buffer.concat([Buffer.from([elements.length]), elements]);
+    const short_message = udh.length ? { udh: whole, message } : message;
+    setTimeout(() => deliver('inbound', session, { ...back, short_message }, ''), 50);
   }
 }
 
