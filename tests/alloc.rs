@@ -4,7 +4,12 @@
 
 use allocation_counter::measure;
 use kafka_smpp::smpp::pdu::{Sm, SmResp};
-use kafka_smpp::smpp::{Address, Command, Pdu, Receipt, Status, Tag, Tlvs, frame, tlv};
+use kafka_smpp::smpp::text::{self, Encoding};
+use kafka_smpp::smpp::{
+    Address, Command, Frame, Header, Pdu, Receipt, Status, Tag, Tlvs, frame, tlv,
+};
+use proptest::collection::vec;
+use proptest::prelude::*;
 
 const RECEIPT: &[u8] = b"id:4F2A01 sub:001 dlvrd:001 submit date:2601311200 \
                          done date:2601311203 stat:DELIVRD err:000 text:Hello";
@@ -64,4 +69,31 @@ fn writing_into_a_buffer_with_room_allocates_nothing() {
     });
     assert_eq!(counted.count_total, 0);
     assert_eq!(out[..wire.len()], wire);
+}
+
+proptest! {
+    #[test]
+    fn whatever_octets_a_pdu_has_reading_it_allocates_nothing(
+        command in prop::sample::select(Command::ALL),
+        body in vec(prop_oneof![2 => 0u8..8, 1 => any::<u8>()], 0..300),
+    ) {
+        let length = (frame::HEADER + body.len()) as u32;
+        let header = Header { length, command, status: Status::ROK, sequence: 1 };
+        let counted = measure(|| {
+            if let Ok(Pdu::SubmitMulti(multi)) = Pdu::read(Frame { header, body: &body }) {
+                assert!(multi.destinations.iter().count() < 256);
+            }
+        });
+        prop_assert_eq!(counted.count_total, 0);
+    }
+
+    /// A text is not larger in memory than the longest character makes it.
+    #[test]
+    fn reading_a_text_allocates_in_proportion_to_it(
+        encoding in prop::sample::select(Encoding::ALL),
+        octets in vec(any::<u8>(), 0..300),
+    ) {
+        let counted = measure(|| drop(text::decode_as(&octets, encoding)));
+        prop_assert!(counted.bytes_max <= 64 + 16 * octets.len() as u64, "{counted:?}");
+    }
 }

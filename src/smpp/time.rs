@@ -232,6 +232,19 @@ mod tests {
         }
 
         #[test]
+        fn whatever_is_read_is_written_as_the_same_instant_in_the_same_zone(
+            text in "[0-9]{2}(0[1-9]|1[0-2])([01][0-9]|2[0-8])([01][0-9]|2[0-3])[0-5][0-9][0-5][0-9][0-9]([0-3][0-9]|4[0-9])[-+]"
+        ) {
+            if let Ok(Time::Absolute(read)) = parse(&text) {
+                let written = absolute(&read).unwrap();
+                // Only the sign of no offset is lost.
+                prop_assert_eq!(&written[..15], &text[..15]);
+                let Time::Absolute(again) = parse(&written).unwrap() else { panic!("relative") };
+                prop_assert_eq!((again.timestamp(), again.offset()), (read.timestamp(), read.offset()));
+            }
+        }
+
+        #[test]
         fn durations_up_to_99_days_come_back(seconds in 0i64..100 * 86_400) {
             let duration = SignedDuration::from_secs(seconds);
             let Time::Relative(span) = parse(&relative(duration).unwrap()).unwrap() else {

@@ -328,6 +328,9 @@ pub fn push_tlv(out: &mut Vec<u8>, tag: Tag, value: &[u8]) -> Result<(), EncodeE
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn two() -> Vec<u8> {
@@ -384,6 +387,36 @@ mod tests {
             "message_payload has 65536 octets, at most 65535 are allowed"
         );
         assert!(out.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_in_its_order(
+            parameters in vec((any::<u16>(), vec(any::<u8>(), 0..300)), 0..8)
+        ) {
+            let mut region = Vec::new();
+            for (tag, value) in &parameters {
+                push_tlv(&mut region, Tag(*tag), value).unwrap();
+            }
+            let tlvs = Tlvs::new(&region);
+            prop_assert_eq!(tlvs.check(), Ok(()));
+            let read: Vec<_> = tlvs.iter().map(|tlv| (tlv.tag.0, tlv.value.to_vec())).collect();
+            prop_assert_eq!(&read, &parameters);
+            for (tag, _) in &parameters {
+                let first = parameters.iter().find(|(other, _)| other == tag).map(|(_, v)| &v[..]);
+                prop_assert_eq!(tlvs.get(Tag(*tag)), first);
+            }
+        }
+
+        #[test]
+        fn any_octets_are_whole_parameters_and_at_most_one_damaged(region: Vec<u8>) {
+            let tlvs = Tlvs::new(&region);
+            let whole: usize = tlvs.iter().map(|tlv| 4 + tlv.value.len()).sum();
+            match tlvs.check() {
+                Ok(()) => prop_assert_eq!(whole, region.len()),
+                Err(error) => prop_assert_eq!(error.position, HEADER + whole),
+            }
+        }
     }
 
     #[test]

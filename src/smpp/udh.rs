@@ -247,6 +247,31 @@ mod tests {
         }
 
         #[test]
+        fn elements_come_back_and_of_repeated_ones_the_last_counts(
+            elements in prop::collection::vec((any::<u8>(), prop::collection::vec(any::<u8>(), 0..12)), 0..8)
+        ) {
+            let mut octets = Vec::new();
+            for (id, data) in &elements {
+                octets.extend([*id, data.len() as u8]);
+                octets.extend_from_slice(data);
+            }
+            let mut text = Vec::new();
+            push(&octets, &mut text).unwrap();
+            text.extend_from_slice(b"text");
+            let (udh, rest) = match octets.is_empty() {
+                true => (Udh::default(), &text[..]),
+                false => Udh::split(&text).unwrap(),
+            };
+            prop_assert_eq!((udh.octets(), rest), (&octets[..], &b"text"[..]));
+            let read: Vec<_> = udh.elements().map(|e| (e.id, e.data.to_vec())).collect();
+            prop_assert_eq!(&read, &elements);
+            for (id, _) in &elements {
+                let last = elements.iter().rfind(|(other, _)| other == id).map(|(_, d)| &d[..]);
+                prop_assert_eq!(udh.get(*id), last);
+            }
+        }
+
+        #[test]
         fn any_octets_have_elements(octets: Vec<u8>) {
             let length: usize = Udh::new(&octets).elements().map(|e| 2 + e.data.len()).sum();
             prop_assert!(length <= octets.len());

@@ -49,8 +49,27 @@ fn parts() -> impl Strategy<Value = Parts> {
         )
 }
 
-/// One of every PDU that has fields.
-fn every(parts: &Parts) -> Vec<Pdu<'_>> {
+/// The lists in a submit_multi and its response.
+type Lists<'a> = ([Destination<'a>; 2], [Unsuccess<'a>; 2]);
+
+fn lists(parts: &Parts) -> Lists<'_> {
+    let address = Address {
+        ton: Ton(parts.octets[0]),
+        npi: Npi(parts.octets[1]),
+        number: &parts.number,
+    };
+    let status = |n| Status(n * u32::from(parts.octets[2]));
+    (
+        [Destination::Sme(address), Destination::List(&parts.number)],
+        [1, 0xFFFF].map(|n| Unsuccess {
+            address,
+            status: status(n),
+        }),
+    )
+}
+
+/// One of every PDU.
+fn every<'a>(parts: &'a Parts, lists: &'a Lists<'a>) -> Vec<Pdu<'a>> {
     let Parts {
         short,
         long,
@@ -155,6 +174,7 @@ fn every(parts: &Parts) -> Vec<Pdu<'_>> {
         service_type: short,
         source,
         esm_class,
+        destinations: Destinations::Slice(&lists.0),
         schedule_delivery_time: time,
         data_coding,
         short_message: text,
@@ -212,7 +232,8 @@ fn every(parts: &Parts) -> Vec<Pdu<'_>> {
         Pdu::SubmitMulti(multi),
         Pdu::SubmitMultiResp(SubmitMultiResp {
             message_id: long,
-            ..Default::default()
+            unsuccess: Unsuccesses::Slice(&lists.1),
+            tlvs,
         }),
         Pdu::BroadcastSm(broadcast),
         Pdu::BroadcastSmResp(answer),
@@ -224,22 +245,43 @@ fn every(parts: &Parts) -> Vec<Pdu<'_>> {
         Pdu::QueryBroadcastSmResp(answer),
         Pdu::CancelBroadcastSm(cancel),
         Pdu::CancelBroadcastSmResp,
+        Pdu::CancelSmResp,
+        Pdu::ReplaceSmResp,
         Pdu::EnquireLink,
+        Pdu::EnquireLinkResp,
+        Pdu::Unbind,
+        Pdu::UnbindResp,
         Pdu::GenericNack,
     ]
+}
+
+/// A PDU as octets.
+fn wire(pdu: &Pdu<'_>, sequence: u32) -> Vec<u8> {
+    let mut wire = Vec::new();
+    pdu.encode(Status::ROK, sequence, &mut wire).unwrap();
+    wire
 }
 
 proptest! {
     #[test]
     fn what_is_encoded_decodes_to_the_same(parts in parts(), sequence in 1..=frame::MAX_SEQUENCE) {
-        for pdu in every(&parts) {
-            let mut wire = Vec::new();
-            pdu.encode(Status::ROK, sequence, &mut wire).unwrap();
+        for pdu in every(&parts, &lists(&parts)) {
+            let wire = wire(&pdu, sequence);
             let header = Header::decode(&wire).unwrap();
             prop_assert_eq!(header.length as usize, wire.len());
             prop_assert_eq!((header.command, header.sequence), (pdu.command(), sequence));
             prop_assert_eq!(Pdu::decode(&wire).unwrap(), pdu);
         }
+    }
+
+    #[test]
+    fn no_pdu_is_left_out(parts in parts()) {
+        let lists = lists(&parts);
+        let mut commands: Vec<_> = every(&parts, &lists).iter().map(Pdu::command).collect();
+        commands.sort_unstable_by_key(|command| command.0);
+        let mut all = Command::ALL.to_vec();
+        all.sort_unstable_by_key(|command| command.0);
+        prop_assert_eq!(commands, all);
     }
 
     #[test]
@@ -258,12 +300,31 @@ proptest! {
 
     #[test]
     fn a_pdu_cut_short_is_an_error_or_an_honest_part(parts in parts(), cut in any::<prop::sample::Index>()) {
-        for pdu in every(&parts) {
-            let mut wire = Vec::new();
-            pdu.encode(Status::ROK, 1, &mut wire).unwrap();
+        for pdu in every(&parts, &lists(&parts)) {
+            let wire = wire(&pdu, 1);
             let cut = cut.index(wire.len());
             prop_assert!(Pdu::decode(&wire[..cut]).is_err(), "command_length promises more");
             prop_assert_eq!(frame::split(&wire[..cut], 65_536), Ok(None));
+        }
+    }
+
+    /// A body that ends early, and so runs into the next PDU if it is read beyond its end.
+    #[test]
+    fn what_follows_a_pdu_is_never_read(
+        parts in parts(),
+        cut in any::<prop::sample::Index>(),
+        after in vec(any::<u8>(), 1..40),
+    ) {
+        for pdu in every(&parts, &lists(&parts)) {
+            let whole = wire(&pdu, 1);
+            let length = frame::HEADER + cut.index(whole.len() - frame::HEADER + 1);
+            let mut alone = whole[..length].to_vec();
+            alone[..4].copy_from_slice(&(length as u32).to_be_bytes());
+            let followed = [&alone[..], &after].concat();
+            let (first, second) = (Pdu::decode(&alone), Pdu::decode(&followed));
+            prop_assert_eq!(format!("{first:?}"), format!("{second:?}"));
+            let split = frame::split(&followed, 65_536).unwrap().unwrap();
+            prop_assert_eq!(split.body, &alone[frame::HEADER..]);
         }
     }
 }
