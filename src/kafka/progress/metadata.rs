@@ -179,16 +179,15 @@ fn encode_attempts(progress: &Progress, line: &mut String) {
 
 fn decode_attempts(value: &str) -> Result<Vec<(u64, u8)>, MetadataError> {
     let bad = MetadataError::Malformed("attempts");
+    // Runs are over single records: more than any metadata could stand for is damage, and must
+    // not become a loop.
+    let mut most = 1_000_000u64;
     value
         .split('.')
         .map(|run| {
             let (len, n) = run.split_once('x').ok_or(bad.clone())?;
             let len: u64 = len.parse().map_err(|_| bad.clone())?;
-            // A run is over single records: one longer than any metadata could stand for
-            // is damage, and must not become a loop.
-            if len > 1_000_000 {
-                return Err(bad.clone());
-            }
+            most = most.checked_sub(len).ok_or(bad.clone())?;
             Ok((len, n.parse().map_err(|_| bad.clone())?))
         })
         .collect()
@@ -268,14 +267,15 @@ fn decode_runs(value: &str, base: i64) -> Result<Runs, MetadataError> {
 }
 
 fn decode_bitmap(value: &str, base: i64) -> Result<Runs, MetadataError> {
-    let bits = BASE64
-        .decode(value)
-        .map_err(|_| MetadataError::Malformed("finished bitmap"))?;
+    let bad = MetadataError::Malformed("finished bitmap");
+    let bits = BASE64.decode(value).map_err(|_| bad.clone())?;
     let mut runs = Runs::default();
     for bit in 0..bits.len() * 8 {
         if bits[bit / 8] & (0x80 >> (bit % 8)) != 0 {
-            let offset = base + bit as i64;
-            runs.insert(offset, offset + 1);
+            let offset = base.checked_add(bit as i64);
+            let next = offset.and_then(|offset| offset.checked_add(1));
+            let (offset, next) = offset.zip(next).ok_or(bad.clone())?;
+            runs.insert(offset, next);
         }
     }
     Ok(runs)
@@ -352,6 +352,28 @@ mod tests {
         let body = line.rsplit_once(" c").unwrap().0.to_owned() + " zsomething";
         let line = format!("{body} c{:08x}", HERE.checksum(5, &body));
         assert_eq!(decode(5, &line, &HERE).unwrap().progress, p);
+    }
+
+    /// A checksum is no promise: what fits it is read or refused like anything else.
+    #[test]
+    fn what_no_log_can_hold_is_refused() {
+        let sealed = |offset: i64, body: &str| {
+            let line = format!("{body} c{:08x}", HERE.checksum(offset, body));
+            decode(offset, &line, &HERE)
+        };
+        let many = vec!["1000000x1"; 400].join(".");
+        for (offset, body, field) in [
+            (i64::MAX, "1 ww n1 r0 F/w", "finished bitmap"),
+            (i64::MAX - 1, "1 ww n1 r0 f1.5", "finished runs"),
+            (7, &*format!("1 ww n1 r0 a{many}"), "attempts"),
+            (i64::MAX, "1 ww n1 r1", "reservation"),
+        ] {
+            assert_eq!(
+                sealed(offset, body),
+                Err(MetadataError::Malformed(field)),
+                "{body}"
+            );
+        }
     }
 
     fn progress() -> impl Strategy<Value = Progress> {
