@@ -8,10 +8,11 @@ use crate::record::format::Format;
 use crate::record::kind::Kind;
 use crate::registry::Topic;
 
-/// How values are written on each topic: `json`; `avro_single_object` (the schemas of
-/// `schemas/`, no registry); `avro` or `json_schema`, behind the number of their schema in the
-/// schema registry. Values are read in the one format that stands here: to change it, drain
-/// the topic first, or use another topic.
+/// How values are written on each topic: `json`; `aiosmpplib` (JSON for aiosmpplib's
+/// `json_decode`; not on internal topics); `avro_single_object` (the schemas of `schemas/`, no
+/// registry); `avro` or `json_schema`, behind the number of their schema in the schema registry.
+/// Values are read in the one format that stands here: to change it, drain the topic first, or
+/// use another topic.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Formats {

@@ -3,6 +3,7 @@
 //! [`load`] reads a TOML file and the environment; [`Config`] and what it holds are the
 //! final values. The same types make the JSON Schema and the commented example.
 
+mod cloud_events;
 mod esme;
 mod example;
 mod formats;
@@ -21,6 +22,7 @@ mod validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use cloud_events::CloudEvents;
 pub use esme::{BindMode, Binds, Esme, InterfaceVersion};
 pub use example::{example, schema};
 pub use formats::Formats;
@@ -48,6 +50,8 @@ pub struct Config {
     pub formats: Formats,
     /// The schema registry, for topics whose format is `avro` or `json_schema`.
     pub schema_registry: registry::Options,
+    /// Whether events say in headers what they are, as CloudEvents.
+    pub cloud_events: CloudEvents,
     /// How outbound records become submit_sm and results.
     pub submit: submit::Settings,
     /// How receipts find the messages they belong to.
@@ -68,6 +72,7 @@ impl Default for Config {
             topics: Topics::default(),
             formats: Formats::default(),
             schema_registry: registry::Options::default(),
+            cloud_events: CloudEvents::default(),
             submit: submit::Settings::default(),
             correlate: correlate::Settings::default(),
             inbound: correlate::Inbound::default(),

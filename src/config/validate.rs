@@ -14,6 +14,7 @@ use super::esme::{BindMode, Binds, Esme};
 use super::kafka::{Kafka, OWNED};
 use super::problem::{Problem, nearest};
 use super::{Config, Log};
+use crate::record::format::Format;
 use crate::settings::Time;
 use crate::{correlate, submit};
 
@@ -97,6 +98,23 @@ impl Config {
     /// What must hold between the parts.
     fn together(&self, check: &mut Check<'_>) {
         check.positive("shutdown_timeout", self.shutdown_timeout);
+        if let Some(source) = &self.cloud_events.source {
+            let good = !source.is_empty() && source.bytes().all(|b| (0x21..0x7f).contains(&b));
+            let text = "a URI reference such as /sms/gateway: printable ASCII without spaces";
+            check.must(
+                good,
+                "cloud_events.source",
+                format_args!("{source:?}"),
+                text,
+            );
+        }
+        for (key, format) in [
+            ("formats.correlation", self.formats.correlation),
+            ("formats.deliveries", self.formats.deliveries),
+        ] {
+            let text = "aiosmpplib has nothing of the kind: write json, or leave it out";
+            check.must(format != Format::Aiosmpplib, key, "\"aiosmpplib\"", text);
+        }
         if self.esme.is_empty() {
             check.missing("esme", "no ESME is configured: add an [[esme]] table");
         }

@@ -215,6 +215,7 @@ fn submit_options(
             correlation: config.topics.correlation.as_str().into(),
             correlation_partitions,
             codecs: codecs.clone(),
+            cloud_events: config.cloud_events(),
         },
         results: vec![
             config.topics.responses.clone(),
@@ -235,6 +236,7 @@ fn deliver_options(config: &Config, partitions: i32, codecs: &Codecs) -> deliver
         inbound: config.topics.inbound.as_str().into(),
         notifications: config.topics.notifications.as_str().into(),
         codecs: codecs.clone(),
+        cloud_events: config.cloud_events(),
         waiting: WAITING,
         patience: patience.max(Duration::from_secs(1)),
     }
@@ -253,6 +255,7 @@ fn correlate_options(config: &Config, process: &str, codecs: &Codecs) -> correla
             receipts: config.topics.receipts.as_str().into(),
             codecs: codecs.clone(),
             inbound: config.topics.inbound.as_str().into(),
+            cloud_events: config.cloud_events(),
         },
         settings: config.correlate.clone(),
         inbound: config.inbound.clone(),

@@ -11,6 +11,7 @@ use tracing::error;
 use super::join::{Effect, Millis};
 use super::said::Said;
 use super::whole::Dialects;
+use crate::kafka::cloud_events::{self, CloudEvents};
 use crate::kafka::transactor::Output;
 use crate::record::codec::Codecs;
 use crate::record::inbound::{DeliveryReceipt, NetworkError, Tlv};
@@ -31,6 +32,8 @@ pub struct Topics {
     pub codecs: Codecs,
     /// Messages from phones.
     pub inbound: Arc<str>,
+    /// How events say what they are.
+    pub cloud_events: CloudEvents,
 }
 
 /// The record that a takeover writes first.
@@ -95,7 +98,7 @@ pub(super) fn reduced(output: &Output, code: RDKafkaErrorCode, topics: &Topics) 
     let said = format!("{left_out} are left out: the topic does not take them ({code})");
     Some(Output {
         value: Some(codec.reduced(output.value.as_ref()?, &said)?),
-        headers: None,
+        headers: output.headers.as_ref().and_then(cloud_events::only),
         ..output.clone()
     })
 }
@@ -160,6 +163,7 @@ fn receipt(
         error!(identity, "a delivery does not read any more");
         return event(identity, delivery.to_vec(), None, topics);
     };
+    let received_at = delivery.received_at;
     let dialect = dialects.of(&delivery.esme);
     let said = Said::of(&delivery.pdu, dialect);
     let (from, to) = (
@@ -200,13 +204,13 @@ fn receipt(
         Some(creation) => (&*creation.log_id, creation.headers.as_slice()),
         None => (identity, &[][..]),
     };
+    let told = about(told, creation.as_ref());
+    let id = format!("{identity}/{}/{}", told.state, received_at.as_microsecond());
+    let headers = says(&told, id, received_at, key, kafka(headers), topics);
     event(
         key,
-        topics
-            .codecs
-            .receipts
-            .must_write(&about(told, creation.as_ref())),
-        kafka(headers),
+        topics.codecs.receipts.must_write(&told),
+        headers,
         topics,
     )
 }
@@ -226,8 +230,42 @@ fn overdue(creation: &Bytes, topics: &Topics) -> Output {
         overdue: true,
         ..DeliveryReceipt::default()
     };
-    let value = (topics.codecs.receipts).must_write(&about(told, Some(&creation)));
-    event(&creation.log_id, value, kafka(&creation.headers), topics)
+    let told = about(told, Some(&creation));
+    let at = Timestamp::now();
+    let part = creation
+        .part
+        .map_or(String::new(), |part| format!(".{part}"));
+    let id = format!(
+        "{}{part}/{}/{}",
+        creation.record, told.state, told.message_id
+    );
+    let subject = &creation.log_id;
+    let headers = says(&told, id, at, subject, kafka(&creation.headers), topics);
+    event(
+        subject,
+        topics.codecs.receipts.must_write(&told),
+        headers,
+        topics,
+    )
+}
+
+/// Its headers, if it is to say in them what it is.
+fn says(
+    told: &DeliveryReceipt<'_>,
+    id: String,
+    time: Timestamp,
+    subject: &str,
+    headers: Option<OwnedHeaders>,
+    topics: &Topics,
+) -> Option<OwnedHeaders> {
+    let format = topics.codecs.receipts.format();
+    let said = || cloud_events::About {
+        name: told.kind,
+        id,
+        time,
+        subject,
+    };
+    topics.cloud_events.headers(headers, format, said)
 }
 
 /// Adds what the message itself says.

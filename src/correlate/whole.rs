@@ -8,6 +8,7 @@ use tracing::error;
 
 use super::assembly::Effect;
 use super::render::{Topics, at, remembered};
+use crate::kafka::cloud_events;
 use crate::kafka::transactor::Output;
 use crate::record::internal::{Delivery, Piece};
 use crate::record::message::{self, Message};
@@ -89,11 +90,18 @@ fn event(parts: &[Bytes], again: bool, topics: &Topics, dialects: &Dialects) -> 
         .collect();
     let (first, delivery) = messages.first()?;
     let event = message::whole(&messages, dialects.of(&delivery.esme), again)?;
+    let codec = &topics.codecs.inbound;
+    let said = || cloud_events::About {
+        name: event.kind,
+        id: event.id(),
+        time: event.received_at,
+        subject: &event.source.number,
+    };
     Some(Output {
         topic: topics.inbound.clone(),
         partition: None,
         key: Some(first.sm.source.number.to_vec()),
-        value: Some(topics.codecs.inbound.must_write(&event)),
-        headers: None,
+        value: Some(codec.must_write(&event)),
+        headers: topics.cloud_events.headers(None, codec.format(), said),
     })
 }

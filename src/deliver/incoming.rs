@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use rdkafka::message::OwnedHeaders;
 
+use crate::kafka::cloud_events::{self, CloudEvents};
 use crate::record::codec::{Codecs, Unwritable};
 use crate::record::inbound::InboundSms;
 use crate::record::internal::Delivery;
@@ -41,6 +43,7 @@ pub(super) struct Incoming {
     pub(super) kind: Kind,
     pub(super) key: Vec<u8>,
     pub(super) value: Vec<u8>,
+    pub(super) headers: Option<OwnedHeaders>,
 }
 
 /// How a PDU came.
@@ -48,6 +51,7 @@ pub(super) struct Incoming {
 pub(super) struct Arrival<'a> {
     pub(super) esme: &'a Esme,
     pub(super) codecs: &'a Codecs,
+    pub(super) cloud_events: &'a CloudEvents,
     pub(super) bind: &'a str,
     pub(super) at: Timestamp,
     pub(super) possible_duplicate: bool,
@@ -135,6 +139,7 @@ fn delivery(
         kind,
         key: key.into_bytes(),
         value: arrival.codecs.deliveries.write(&delivery)?,
+        headers: None,
     })
 }
 
@@ -144,7 +149,20 @@ fn inbound(message: &Message<'_>, arrival: &Arrival<'_>) -> Result<Incoming, Unw
         kind: Kind::Inbound,
         key: message.sm.source.number.to_vec(),
         value: arrival.codecs.inbound.write(&event)?,
+        headers: says(&event, arrival),
     })
+}
+
+/// The headers in which it says what it is, if it does.
+fn says(event: &InboundSms<'_>, arrival: &Arrival<'_>) -> Option<OwnedHeaders> {
+    let said = || cloud_events::About {
+        name: event.kind,
+        id: event.id(),
+        time: event.received_at,
+        subject: &event.source.number,
+    };
+    let format = arrival.codecs.inbound.format();
+    arrival.cloud_events.headers(None, format, said)
 }
 
 /// What cannot be read goes on as it came: nobody else will see it.
@@ -158,6 +176,7 @@ fn unreadable(pdu: &[u8], wrong: &str, arrival: &Arrival<'_>) -> Result<Incoming
         kind: Kind::Unreadable,
         key: arrival.esme.name.clone().into_bytes(),
         value: arrival.codecs.inbound.write(&event)?,
+        headers: says(&event, arrival),
     })
 }
 
@@ -175,6 +194,7 @@ mod tests {
         Arrival {
             esme,
             codecs,
+            cloud_events: &CloudEvents::OFF,
             bind: "acme-0",
             at: Timestamp::UNIX_EPOCH,
             possible_duplicate: false,

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use rdkafka::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Message};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 use thiserror::Error;
 use tracing::{debug, error, warn};
@@ -19,6 +19,7 @@ use super::incoming::{self, Arrival, Esme, Kind};
 use super::repeats::Repeats;
 use super::status::Counters;
 use crate::esme::{Inbound, Notice, Responder};
+use crate::kafka::cloud_events::CloudEvents;
 use crate::record::codec::Codecs;
 use crate::record::keys;
 use crate::record::message;
@@ -44,6 +45,8 @@ pub struct Options {
     pub waiting: usize,
     /// How their values are written.
     pub codecs: Codecs,
+    /// How events say what they are.
+    pub cloud_events: CloudEvents,
     /// How long Kafka may take until a PDU is answered with ESME_RX_T_APPN. Shorter than the
     /// SMSC's own patience with a response.
     pub patience: Duration,
@@ -151,6 +154,7 @@ impl Reports {
             .partition(record.partition())
             .key(record.key().unwrap_or_default());
         again.payload = record.payload();
+        again.headers = record.headers().map(BorrowedHeaders::detach);
         if let Err((error, back)) = alone.send(again) {
             self.not_taken(*back.delivery_opaque, &error, record.topic());
         }
@@ -229,6 +233,7 @@ struct Shared {
     notifications: Arc<str>,
     partitions: i32,
     codecs: Codecs,
+    cloud_events: CloudEvents,
 }
 
 /// The way of deliver_sm and data_sm into Kafka. Cheap to clone: all clones share one
@@ -282,6 +287,7 @@ impl Deliver {
             notifications: options.notifications.clone(),
             partitions: options.partitions,
             codecs: options.codecs.clone(),
+            cloud_events: options.cloud_events.clone(),
         })))
     }
 
@@ -326,6 +332,7 @@ impl Inbound for Bind {
         let arrival = Arrival {
             esme: &self.esme,
             codecs: &shared.codecs,
+            cloud_events: &shared.cloud_events,
             bind: &self.bind,
             at: Timestamp::now(),
             possible_duplicate: reports.notes.repeats.lock().knows(mark),
@@ -355,6 +362,7 @@ impl Inbound for Bind {
             .key(&incoming.key)
             .payload(&incoming.value);
         record.partition = partition;
+        record.headers = incoming.headers;
         if let Err((error, record)) = shared.producer.send(record) {
             reports.not_taken(*record.delivery_opaque, &error, topic);
         }

@@ -1,5 +1,6 @@
 //! Polling, partition progress, transactions and topics.
 
+pub mod cloud_events;
 pub mod cluster;
 pub mod foreign;
 pub mod group;

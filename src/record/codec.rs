@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
+use super::aiosmpplib;
 use super::avro::{self, Plan};
 use super::format::Format;
 use super::json::{self, Invalid};
@@ -130,6 +131,11 @@ impl Codec {
         }
     }
 
+    /// In which format it writes.
+    pub const fn format(&self) -> Format {
+        self.format
+    }
+
     /// The octets of a record.
     ///
     /// # Errors
@@ -137,13 +143,18 @@ impl Codec {
     /// None that our own records could cause.
     pub fn write<T: Record>(&self, record: &T) -> Result<Vec<u8>, Unwritable> {
         let mut octets = self.prefix(T::KIND)?;
+        let unwritable = |error: serde_json::Error| Unwritable {
+            kind: T::KIND.name(),
+            text: error.to_string(),
+        };
         match self.format {
             Format::Avro | Format::AvroSingleObject => avro::write(record, &mut octets)?,
             Format::Json | Format::JsonSchema => {
-                json::write(record, &mut octets).map_err(|error| Unwritable {
-                    kind: T::KIND.name(),
-                    text: error.to_string(),
-                })?;
+                json::write(record, &mut octets).map_err(unwritable)?;
+            }
+            Format::Aiosmpplib => {
+                let event = json::to_vec(record).map_err(unwritable)?;
+                aiosmpplib::write(&event, &mut octets).map_err(unwritable)?;
             }
         }
         Ok(octets)
@@ -171,7 +182,7 @@ impl Codec {
         let record = json::outbound(text)?;
         let mut octets = self.prefix(record.operation.kind()).map_err(wrong)?;
         match self.format {
-            Format::Json | Format::JsonSchema => octets.extend(text),
+            Format::Json | Format::JsonSchema | Format::Aiosmpplib => octets.extend(text),
             Format::Avro | Format::AvroSingleObject => {
                 octets.extend(avro::outbound_datum(&record).map_err(wrong)?);
             }
@@ -187,7 +198,7 @@ impl Codec {
             text: text.to_owned(),
         };
         match self.format {
-            Format::Json => {}
+            Format::Json | Format::Aiosmpplib => {}
             Format::AvroSingleObject => {
                 let ours = kind.ours().ok_or_else(|| unwritable("it has no schema"))?;
                 octets.extend(avro::MARKER);
@@ -217,7 +228,7 @@ impl Codec {
     ///
     /// When it cannot be read, or not yet.
     pub fn outbound<'a>(&self, octets: &'a [u8]) -> Result<Outbound<'a>, Unread> {
-        match self.body(octets)? {
+        match self.message(octets)? {
             Body::Json(text) => Ok(json::outbound(text)?),
             Body::Avro(kind, plan, datum) => {
                 let read = match kind.operation() {
@@ -280,10 +291,19 @@ impl Codec {
         invalid.into()
     }
 
-    /// Takes off what stands before a value, and looks up what it says.
+    /// What stands in a value of an outbound topic, which is never an event.
+    fn message<'a>(&self, octets: &'a [u8]) -> Result<Body<'a>, Unread> {
+        match self.format {
+            Format::Aiosmpplib => Ok(Body::Json(octets)),
+            _ => self.body(octets),
+        }
+    }
+
+    /// Takes off what stands around a value, and looks up what it says.
     fn body<'a>(&self, octets: &'a [u8]) -> Result<Body<'a>, Unread> {
         match self.format {
             Format::Json => Ok(Body::Json(octets)),
+            Format::Aiosmpplib => Ok(Body::Json(aiosmpplib::event(octets).unwrap_or(octets))),
             Format::AvroSingleObject => {
                 let (print, datum) = avro::single_object(octets).ok_or_else(|| {
                     Invalid::because(
@@ -366,6 +386,11 @@ impl Codec {
             Body::Json(text) => (text, json::reduced(text, why)?),
             Body::Avro(kind, _, datum) => (datum, avro::reduced(kind, datum, why)?),
         };
+        if self.format == Format::Aiosmpplib {
+            let mut octets = Vec::with_capacity(reduced.len());
+            aiosmpplib::write(&reduced, &mut octets).ok()?;
+            return Some(octets);
+        }
         let prefix = &octets[..octets.len() - body.len()];
         Some([prefix, &reduced].concat())
     }

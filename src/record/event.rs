@@ -211,6 +211,9 @@ pub enum SendErrorKind {
     RejectedLocally,
     /// Its event was larger than its topic takes.
     EventTooLarge,
+    /// It ended as an error, and `kafka-smpp replay` has put it back onto its topic: not a
+    /// result.
+    Replayed,
 }
 
 impl SendErrorKind {
@@ -223,6 +226,7 @@ impl SendErrorKind {
             SendErrorKind::OutcomeUnknown => "OUTCOME_UNKNOWN",
             SendErrorKind::RejectedLocally => "REJECTED_LOCALLY",
             SendErrorKind::EventTooLarge => "EVENT_TOO_LARGE",
+            SendErrorKind::Replayed => "REPLAYED",
         }
     }
 }
@@ -309,6 +313,7 @@ mod tests {
             OutcomeUnknown,
             RejectedLocally,
             EventTooLarge,
+            Replayed,
         ] {
             let event = SendError {
                 name: "SendError",

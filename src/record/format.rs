@@ -17,6 +17,9 @@ pub enum Format {
     /// Avro behind the fingerprint of its schema (Avro's single-object encoding): no registry,
     /// but only schemas of this connector, in any version up to this one.
     AvroSingleObject,
+    /// JSON that aiosmpplib's `json_decode` reads. On outbound topics the same as `json`, which
+    /// reads what its `json_encode` writes.
+    Aiosmpplib,
 }
 
 impl Format {
@@ -24,6 +27,7 @@ impl Format {
     pub const fn name(self) -> &'static str {
         match self {
             Format::Json => "json",
+            Format::Aiosmpplib => "aiosmpplib",
             Format::JsonSchema => "json_schema",
             Format::Avro => "avro",
             Format::AvroSingleObject => "avro_single_object",

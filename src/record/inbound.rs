@@ -256,6 +256,15 @@ pub struct InboundSms<'a> {
     pub received_at: Timestamp,
 }
 
+impl InboundSms<'_> {
+    /// What tells it from others: where and when it came, and a digest of what it holds.
+    pub fn id(&self) -> String {
+        let digest = crc32fast::hash(self.pdu.unwrap_or(&self.octets));
+        let at = self.received_at.as_microsecond();
+        format!("{}/{at}/{digest:08x}", self.bind)
+    }
+}
+
 /// One part of a message that was put together, as it came.
 #[derive(Clone, Debug, Serialize)]
 pub struct InboundPart<'a> {

@@ -239,7 +239,7 @@ mod base64 {
 }
 
 /// Octets that may be missing.
-mod base64_option {
+pub(super) mod base64_option {
     use serde::de::{Deserialize, Deserializer};
     use serde::ser::{Serialize, Serializer};
 

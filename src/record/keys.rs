@@ -30,6 +30,19 @@ pub struct Position {
     pub offset: i64,
 }
 
+impl Position {
+    /// What [`Display`](fmt::Display) writes, `topic:partition:offset`; a topic has no colon.
+    pub fn parse(text: &str) -> Option<Position> {
+        let mut parts = text.split(':');
+        let position = Position {
+            topic: parts.next()?.to_owned(),
+            partition: parts.next()?.parse().ok()?,
+            offset: parts.next()?.parse().ok()?,
+        };
+        parts.next().is_none().then_some(position)
+    }
+}
+
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.topic, self.partition, self.offset)
@@ -162,6 +175,13 @@ mod tests {
             topic: "sms.outbound".into(),
             partition: 3,
             offset: 1042,
+        }
+    }
+
+    #[test]
+    fn a_position_that_is_none_is_not_believed() {
+        for text in ["", "a", "a:b:c", "a:1", "a:1:2:3"] {
+            assert_eq!(Position::parse(text), None, "{text}");
         }
     }
 

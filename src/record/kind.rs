@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::event::{SendError, SubmitSmResp};
+use super::failed::Failed;
 use super::inbound::{DeliveryReceipt, InboundSms};
 use super::internal::{Correlation, Creation, Delivery, Owner, Parked, Piece};
 use super::notification::Notification;
@@ -170,6 +171,7 @@ macro_rules! records {
 records! {
     SubmitSmResp<'_> => SubmitSmResp,
     SendError<'_> => SendError,
+    Failed => SendError,
     DeliveryReceipt<'_> => DeliveryReceipt,
     InboundSms<'_> => InboundSms,
     Notification<'_> => Notification,

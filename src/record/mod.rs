@@ -4,21 +4,26 @@
 //! - [`outbound`]: what else they may write: questions and orders about earlier messages, other
 //!   ways of sending;
 //! - [`event`]: what became of it, on `sms.responses` and `sms.errors`;
+//! - [`failed`]: the same read back;
+//! - [`headers`]: what Kafka headers mean to us;
 //! - [`inbound`]: receipts and messages from phones, on `sms.receipts` and `sms.inbound`;
 //! - [`message`]: how a PDU becomes such a message;
 //! - [`notification`]: what else an SMSC says, on `sms.notifications`;
 //! - [`internal`], [`keys`]: the two internal topics;
 //! - [`kind`]: the kinds of records there are;
-//! - [`codec`]: the seam to their [`format`]s, [`json`] and [`avro`];
+//! - [`codec`]: the seam to their [`format`]s, [`json`], [`avro`] and [`aiosmpplib`];
 //! - [`json_schema`]: what records look like in JSON, as schemas;
 //! - [`writers`]: the schemas of those who write with a registry.
 
+pub mod aiosmpplib;
 pub mod avro;
 pub mod codec;
 pub mod event;
 mod extra;
+pub mod failed;
 mod form;
 pub mod format;
+pub mod headers;
 pub mod inbound;
 pub mod internal;
 pub mod json;

@@ -157,8 +157,23 @@ impl<'de> Visitor<'de> for Reader<'_> {
                 self.field.replace(Some(field.name().to_owned()));
             })?;
         }
+        if reading.aiosmpplib {
+            let sm = &mut reading.record.sm;
+            let named = sm.encoding.as_deref().and_then(aiosmpplib_data_coding);
+            sm.data_coding = sm.data_coding.or(named);
+        }
         Ok(reading.record)
     }
+}
+
+/// The data_coding of aiosmpplib's `SmppDataCoding` where it is not the encoding's own with us.
+fn aiosmpplib_data_coding(encoding: &str) -> Option<u8> {
+    Some(match encoding {
+        "octet_unspecified_I" => 2,
+        "iso2022_jp" => 5,
+        "shift_jis" => 9,
+        _ => return None,
+    })
 }
 
 #[derive(Default)]

@@ -140,7 +140,8 @@ visitor!(Content<'de>, 'de, "a string, {\"hex\": \"...\"} or {\"base64\": \"...\
     }
 });
 
-fn hex(text: &str) -> Result<Vec<u8>, String> {
+/// The octets of hexadecimal digits.
+pub(super) fn hex(text: &str) -> Result<Vec<u8>, String> {
     let digits = text.as_bytes();
     if !digits.len().is_multiple_of(2) {
         return Err(format!(

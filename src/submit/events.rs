@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rdkafka::message::{Headers, OwnedHeaders};
+use rdkafka::message::{Header as KafkaHeader, Headers, OwnedHeaders};
 
 use crate::esme::Answer;
+use crate::kafka::cloud_events::{self, CloudEvents};
 use crate::kafka::transactor::Output;
 use crate::record::codec::Codecs;
 use crate::record::event::{About, Part, PartOutcome, SendError, SubmitSmResp};
 use crate::record::internal::{Creation, Header};
-use crate::record::keys;
+use crate::record::{headers, keys};
 use crate::smpp::{Command, Dialect, Names, Status};
 
 use super::details::Response;
@@ -31,6 +32,8 @@ pub struct Events {
     pub correlation_partitions: i32,
     /// How they are written.
     pub codecs: Codecs,
+    /// How they say what they are.
+    pub cloud_events: CloudEvents,
 }
 
 impl Events {
@@ -86,11 +89,22 @@ impl Events {
             parts: parts(sent.parts.as_deref(), names),
             details: response.details(),
         };
+        let codec = &self.codecs.responses;
+        let said = || {
+            let part = event.part.map_or(String::new(), |part| format!(".{part}"));
+            let (record, at) = (&letter.position, event.responded_at.as_microsecond());
+            cloud_events::About {
+                name: event.kind,
+                id: format!("{record}{part}/{}/{}/{at}", event.kind, sent.attempt),
+                time: event.responded_at,
+                subject: &letter.log_id,
+            }
+        };
         to.push(output(
             &self.responses,
             letter.log_id.as_bytes().to_vec(),
-            self.codecs.responses.must_write(&event),
-            letter.headers.clone(),
+            codec.must_write(&event),
+            (self.cloud_events).headers(letter.headers.clone(), codec.format(), said),
         ));
         self.remember(sent, answer, true, to);
     }
@@ -167,9 +181,32 @@ impl Events {
             _ => letter.log_id.as_bytes().to_vec(),
         };
         let headers = letter.headers.clone().filter(|_| whole);
-        let value = self.codecs.errors.must_write(&event);
-        output(&self.errors, key, value, headers)
+        // The key of its event must not be taken for its own.
+        let headers = match (&letter.key, original) {
+            (None, Some(_)) => Some(keyless(headers.unwrap_or_default())),
+            _ => headers,
+        };
+        let codec = &self.codecs.errors;
+        let said = || {
+            let (record, at) = (&letter.position, event.at.as_microsecond());
+            cloud_events::About {
+                name: event.name,
+                id: format!("{record}/{}/{}/{at}", event.name, refusal.attempt),
+                time: event.at,
+                subject: &letter.log_id,
+            }
+        };
+        let headers = self.cloud_events.headers(headers, codec.format(), said);
+        output(&self.errors, key, codec.must_write(&event), headers)
     }
+}
+
+/// Headers that say that the record had no key.
+fn keyless(all: OwnedHeaders) -> OwnedHeaders {
+    all.insert(KafkaHeader {
+        key: headers::WITHOUT,
+        value: Some(headers::KEY),
+    })
 }
 
 /// What became of each part.

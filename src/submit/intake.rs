@@ -74,8 +74,8 @@ pub fn read(
             text,
             status: None,
             parts: None,
-            attempt: 0,
-            possible_duplicate: false,
+            attempt: returned.earlier,
+            possible_duplicate: returned.possible_duplicate,
             with_original: true,
             held: 0,
         }))

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::kafka::foreign;
 use crate::record::event::SendErrorKind;
+use crate::record::headers;
 use crate::record::keys::Position;
 use crate::record::outbound::Operation;
 use crate::record::submit_sm::derived_log_id;
@@ -255,16 +256,6 @@ impl Refusal {
     }
 }
 
-/// Our own headers, on records put back onto their topic.
-const OWN: &str = "kafka-smpp-";
-const ORIGIN: &str = "kafka-smpp-origin";
-const EARLIER: &str = "kafka-smpp-attempts";
-const DOUBTS: &str = "kafka-smpp-doubts";
-const NOT_BEFORE: &str = "kafka-smpp-not-before";
-const DEADLINE: &str = "kafka-smpp-deadline";
-const DUPLICATE: &str = "kafka-smpp-possible-duplicate";
-const TAKEN: &str = "kafka-smpp-parts";
-
 /// What the headers of a record that was put back say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Returned {
@@ -298,7 +289,7 @@ impl Returned {
         let mut returned = Returned::default();
         let mut others = OwnedHeaders::new_with_capacity(headers.count());
         for header in headers.iter() {
-            if header.key.starts_with(OWN) {
+            if headers::is_ours(header.key) {
                 let value = header.value.and_then(|v| std::str::from_utf8(v).ok());
                 returned.note(header.key, value.unwrap_or_default());
             } else {
@@ -315,14 +306,16 @@ impl Returned {
             Timestamp::from_millisecond(ms).ok()
         };
         match key {
-            ORIGIN => self.origin = position(value),
+            headers::ORIGIN => self.origin = Position::parse(value),
             // Anybody can write a header: no number of theirs may overflow ours.
-            EARLIER => self.earlier = value.parse().unwrap_or(0).min(1_000_000),
-            DOUBTS => self.doubts = value.parse().unwrap_or(0),
-            NOT_BEFORE => self.not_before = millis(),
-            DEADLINE => self.deadline = millis(),
-            DUPLICATE => self.possible_duplicate = true,
-            TAKEN => self.taken = Some(value.to_owned()),
+            headers::ATTEMPTS => self.earlier = value.parse().unwrap_or(0).min(1_000_000),
+            headers::DOUBTS => self.doubts = value.parse().unwrap_or(0),
+            headers::NOT_BEFORE => self.not_before = millis(),
+            headers::DEADLINE => self.deadline = millis(),
+            headers::POSSIBLE_DUPLICATE => self.possible_duplicate = true,
+            headers::PARTS => self.taken = Some(value.to_owned()),
+            // What a later version says besides is not understood: it may be that.
+            headers::VERSION if value != headers::VERSION_1 => self.possible_duplicate = true,
             _ => {}
         }
     }
@@ -338,37 +331,30 @@ impl Returned {
                 },
             );
         };
+        put(headers::VERSION, headers::VERSION_1.into());
         if let Some(origin) = &self.origin {
-            put(ORIGIN, origin.to_string());
+            put(headers::ORIGIN, origin.to_string());
         }
-        put(EARLIER, self.earlier.to_string());
+        put(headers::ATTEMPTS, self.earlier.to_string());
         if self.doubts > 0 {
-            put(DOUBTS, self.doubts.to_string());
+            put(headers::DOUBTS, self.doubts.to_string());
         }
-        for (key, at) in [(NOT_BEFORE, self.not_before), (DEADLINE, self.deadline)] {
+        for (key, at) in [
+            (headers::NOT_BEFORE, self.not_before),
+            (headers::DEADLINE, self.deadline),
+        ] {
             if let Some(at) = at {
                 put(key, at.as_millisecond().to_string());
             }
         }
         if self.possible_duplicate {
-            put(DUPLICATE, "1".into());
+            put(headers::POSSIBLE_DUPLICATE, "1".into());
         }
         if let Some(taken) = &self.taken {
-            put(TAKEN, taken.clone());
+            put(headers::PARTS, taken.clone());
         }
         headers
     }
-}
-
-/// `topic:partition:offset`; a topic has no colon.
-fn position(text: &str) -> Option<Position> {
-    let mut parts = text.split(':');
-    let position = Position {
-        topic: parts.next()?.to_owned(),
-        partition: parts.next()?.parse().ok()?,
-        offset: parts.next()?.parse().ok()?,
-    };
-    parts.next().is_none().then_some(position)
 }
 
 /// The instant of a wall-clock time, as near as the clocks agree. `None` if it is too far in
@@ -397,7 +383,7 @@ mod tests {
     #[test]
     fn what_is_written_on_a_returned_record_reads_back() {
         let before = Returned {
-            origin: position("sms.outbound:3:1042"),
+            origin: Position::parse("sms.outbound:3:1042"),
             earlier: 4,
             doubts: 1,
             not_before: Timestamp::from_millisecond(1_700_000_000_123).ok(),
@@ -431,7 +417,7 @@ mod tests {
             }),
             topic: "sms.outbound".into(),
             partition: 3,
-            position: position("sms.outbound:3:1042").unwrap(),
+            position: Position::parse("sms.outbound:3:1042").unwrap(),
             log_id: large.clone(),
             extra_data: RawValue::from_string(json).ok(),
             source: Some(large.clone()),
@@ -477,9 +463,12 @@ mod tests {
     }
 
     #[test]
-    fn a_position_that_is_none_is_not_believed() {
-        for text in ["", "a", "a:b:c", "a:1", "a:1:2:3"] {
-            assert_eq!(position(text), None, "{text}");
-        }
+    fn headers_of_a_later_version_may_say_that_it_was_sent() {
+        let headers = OwnedHeaders::new().insert(rdkafka::message::Header {
+            key: headers::VERSION,
+            value: Some("2"),
+        });
+        let (read, _) = Returned::read(Some(headers.as_borrowed())).unwrap();
+        assert!(read.possible_duplicate);
     }
 }

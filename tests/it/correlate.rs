@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use kafka_smpp::correlate::{
     Correlator, Dialects, Error, Handle, Inbound, Options, Settings, Topics,
 };
+use kafka_smpp::kafka::cloud_events::CloudEvents;
 use kafka_smpp::record::codec::Codecs;
 use kafka_smpp::record::keys::{self, Position};
 use kafka_smpp::settings::Time;
@@ -65,6 +66,7 @@ impl Rig {
             receipts: format!("{}.receipts", self.app).into(),
             codecs: Codecs::default(),
             inbound: format!("{}.inbound", self.app).into(),
+            cloud_events: CloudEvents::OFF,
         }
     }
 

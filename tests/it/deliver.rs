@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kafka_smpp::deliver::{Deliver, Esme, Options};
 use kafka_smpp::esme::{self, Bind, Client, Identity, Lease, Outcome, State, Token};
+use kafka_smpp::kafka::cloud_events::CloudEvents;
 use kafka_smpp::record::codec::Codecs;
 use kafka_smpp::record::keys;
 use kafka_smpp::settings::Time;
@@ -61,6 +62,7 @@ impl Rig {
             inbound: inbound.as_str().into(),
             notifications: notifications.as_str().into(),
             codecs: Codecs::default(),
+            cloud_events: CloudEvents::OFF,
             waiting: limits.waiting,
             patience: Duration::from_secs(1),
         })

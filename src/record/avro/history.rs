@@ -55,6 +55,7 @@ pub const HISTORY: &[Version] = &[
     published!(SubmitSmResp, 2),
     published!(SubmitSmResp, 3),
     published!(SendError, 1),
+    published!(SendError, 2),
     published!(DeliveryReceipt, 1),
     published!(DeliveryReceipt, 2),
     published!(InboundSms, 1),

@@ -400,3 +400,22 @@ proptest! {
         prop_assert_eq!(event, format!(r#"{{"extra_data":{extra}}}"#).into_bytes());
     }
 }
+
+#[test]
+fn an_encoding_of_aiosmpplib_has_the_data_coding_it_has_there() {
+    for (name, data_coding) in [
+        ("octet_unspecified_I", Some(2)),
+        ("octet_unspecified_II", None),
+        ("iso2022_jp", Some(5)),
+        ("iso2022jp", None),
+        ("shift_jis", Some(9)),
+        ("latin_1", None),
+    ] {
+        let text = format!(
+            r#"{{"encoding":"{name}","__smpp_command__":"SUBMIT_SM","destination":"4179"}}"#
+        );
+        assert_eq!(submit_sm(text.as_bytes()).unwrap().data_coding, data_coding);
+        let ours = text.replace(r#""__smpp_command__":"SUBMIT_SM","#, "");
+        assert_eq!(submit_sm(ours.as_bytes()).unwrap().data_coding, None);
+    }
+}

@@ -1,6 +1,8 @@
 //! The real program between real Kafka and an SMSC.
 
+mod aiosmpplib;
 mod audit;
+mod cloud_events;
 mod conversation;
 mod doubt;
 mod field;
@@ -105,7 +107,12 @@ impl Deployment {
 
     /// Starts a process.
     fn start(&self) -> Connector {
-        Connector::start(&toml::to_string(&self.config).expect("TOML"))
+        Connector::start(&self.toml())
+    }
+
+    /// Its configuration file.
+    fn toml(&self) -> String {
+        toml::to_string(&self.config).expect("TOML")
     }
 
     /// Appends records to a partition of the outbound topic.

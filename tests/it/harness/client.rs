@@ -49,8 +49,20 @@ pub struct Record {
     pub key: Option<String>,
     /// Its value as JSON; a text if it is not JSON, null if it is a tombstone.
     pub value: Value,
+    /// Its value as it is; empty if it is a tombstone.
+    pub octets: Vec<u8>,
     /// Its headers, as text.
     pub headers: Vec<(String, String)>,
+}
+
+impl Record {
+    /// The value of the only header with this name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut of = self.headers.iter().filter(|(key, _)| key == name);
+        let (_, value) = of.next()?;
+        assert_eq!(of.next(), None, "{name} stands twice");
+        Some(value)
+    }
 }
 
 impl Record {
@@ -67,6 +79,7 @@ impl Record {
             partition: message.partition(),
             offset: message.offset(),
             key: message.key().map(text),
+            octets: message.payload().unwrap_or_default().to_vec(),
             value,
             headers,
         }

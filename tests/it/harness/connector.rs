@@ -1,7 +1,7 @@
 //! The real `kafka-smpp` program as a child process.
 
 use std::ops::{Deref, DerefMut};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use super::process::{Process, scratch};
 
@@ -28,6 +28,25 @@ impl Connector {
         command.envs(env.iter().copied());
         Connector(Process::start("kafka-smpp", &mut command, dir.join("log")))
     }
+}
+
+/// Runs another command of the program to its end with this configuration.
+pub fn command(toml: &str, args: &[&str]) -> Output {
+    prepared(toml, args).output().expect("it starts")
+}
+
+/// Starts another command of the program with this configuration.
+pub fn started(toml: &str, args: &[&str]) -> Process {
+    let log = scratch("command").join("log");
+    Process::start("kafka-smpp", &mut prepared(toml, args), log)
+}
+
+fn prepared(toml: &str, args: &[&str]) -> Command {
+    let dir = scratch("command");
+    std::fs::write(dir.join("connector.toml"), toml).expect("a file");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kafka-smpp"));
+    command.current_dir(&dir).args(args);
+    command
 }
 
 impl Deref for Connector {

@@ -40,6 +40,8 @@ pub struct Submit {
     pub octets: Vec<u8>,
     /// Its optional parameters as they came: tags and values.
     pub tlvs: Vec<(u16, Vec<u8>)>,
+    /// Its whole body.
+    pub body: Vec<u8>,
     /// When it was read.
     pub at: Instant,
 }
@@ -545,6 +547,7 @@ fn parse(session: u32, sequence: u32, body: &[u8]) -> Submit {
         data_coding: flags[2],
         octets,
         tlvs,
+        body: body.to_vec(),
         at: Instant::now(),
     }
 }

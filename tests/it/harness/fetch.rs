@@ -60,6 +60,22 @@ pub fn jars(peer: &str, version: &str) -> PathBuf {
     })
 }
 
+/// The modules that the `package.json` in `from` asks for, through npm; `name` says what they
+/// are and changes with it.
+pub fn modules(from: &Path, name: &str) -> PathBuf {
+    let modules = cached(name, |into| {
+        progress(&format!("fetching {name} through npm"));
+        for file in ["package.json", "package-lock.json"] {
+            std::fs::copy(from.join(file), into.join(file)).expect("copied");
+        }
+        run(
+            Command::new("npm").arg("ci").current_dir(into),
+            "the tests need Node.js and npm",
+        );
+    });
+    modules.join("node_modules")
+}
+
 /// Runs a command to its end; panics with its output and `hint` if it fails.
 pub fn run(command: &mut Command, hint: &str) {
     let done = command.stdin(Stdio::null()).output();

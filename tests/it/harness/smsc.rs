@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::client::eventually;
-use super::fetch::{cached, jars, progress, run, source};
+use super::fetch::{jars, modules, source};
 use super::process::{Process, scratch};
 
 /// A running SMSC. Account: esme / secret. What it saw is in [`events`](Self::events); what
@@ -41,18 +41,9 @@ impl Smsc {
 
     /// One on node-smpp: message ids are UUIDs, receipts carry them in TLVs only.
     pub fn node() -> Smsc {
-        let modules = cached("node-smpp-0.5.1", |into| {
-            progress("fetching node-smpp 0.5.1 through npm");
-            for file in ["package.json", "package-lock.json"] {
-                std::fs::copy(source("node-smpp").join(file), into.join(file)).expect("copied");
-            }
-            run(
-                Command::new("npm").arg("ci").current_dir(into),
-                "the tests need Node.js and npm",
-            );
-        });
+        let modules = modules(&source("node-smpp"), "node-smpp-0.5.1");
         let mut node = Command::new("node");
-        node.env("NODE_PATH", modules.join("node_modules"));
+        node.env("NODE_PATH", modules);
         node.arg(source("node-smpp").join("smsc.js"));
         Smsc::start("node-smpp", node)
     }

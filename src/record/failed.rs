@@ -1,0 +1,100 @@
+//! A [`SendError`](super::event::SendError) as it is read back.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::internal::base64_option;
+use super::keys::Position;
+
+/// What an event on `sms.errors` says of its record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failed {
+    /// The record's log id, given or derived from its position.
+    pub log_id: String,
+    /// The record.
+    pub record: Position,
+    /// The ESME.
+    pub esme: String,
+    /// Why it ended; a kind of a later version is kept as it stands.
+    pub kind: String,
+    /// What was wrong.
+    pub error: String,
+    /// Attempts made.
+    pub attempt: u32,
+    /// Whether it may have been sent.
+    #[serde(default)]
+    pub possible_duplicate: bool,
+    /// The record's value, if it could not be read.
+    #[serde(default, with = "base64_option")]
+    pub original: Option<Vec<u8>>,
+    /// When it ended.
+    pub at: Timestamp,
+    /// What became of its parts.
+    #[serde(default)]
+    pub parts: Vec<Part>,
+}
+
+/// A part of a long message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// What became of it.
+    pub outcome: String,
+}
+
+impl Failed {
+    /// Whether the SMSC may have the message, or a part of it.
+    pub fn may_have_been_sent(&self) -> bool {
+        let sent = |part: &Part| matches!(part.outcome.as_str(), "accepted" | "unknown");
+        self.kind == "OUTCOME_UNKNOWN" || self.possible_duplicate || self.parts.iter().any(sent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::codec::Codec;
+    use super::super::event::{About, SendError, SendErrorKind};
+    use super::super::format::Format;
+    use super::*;
+
+    #[test]
+    fn an_error_reads_back_from_every_format() {
+        let record = Position {
+            topic: "sms.outbound".into(),
+            partition: 3,
+            offset: 1042,
+        };
+        let event = SendError {
+            name: "SendError",
+            about: About {
+                log_id: "a",
+                extra_data: None,
+                terminal: true,
+                attempt: 2,
+                possible_duplicate: true,
+                late: false,
+                record: &record,
+                esme: "acme",
+                bind: None,
+                source: None,
+                destination: None,
+            },
+            kind: SendErrorKind::InvalidRecord,
+            error: "why",
+            field: None,
+            command_status: None,
+            command_status_name: None,
+            original: Some(b"\xff\x00"),
+            at: "2026-01-02T03:04:05.000006Z".parse().unwrap(),
+            parts: Vec::new(),
+        };
+        for format in [Format::Json, Format::AvroSingleObject, Format::Aiosmpplib] {
+            let codec = Codec::new(format);
+            let read: Failed = codec.read(&codec.write(&event).unwrap()).unwrap();
+            assert_eq!(read.record, record, "{format:?}");
+            assert_eq!(read.kind, "INVALID_RECORD");
+            assert_eq!(read.original.as_deref(), Some(b"\xff\x00".as_slice()));
+            assert_eq!(read.at, event.at);
+            assert!(read.may_have_been_sent(), "it says so itself");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Programs in Python and Node, each with the packages it asks for.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use super::fetch::{cached, modules, progress, run};
+
+const HINT: &str = "the tests need Python 3.10 or newer with venv, and Node.js with npm";
+
+/// What runs programs.
+#[derive(Clone, Debug)]
+pub struct Program {
+    runner: PathBuf,
+    env: Vec<(&'static str, OsString)>,
+}
+
+impl Program {
+    /// A Python with these packages, each with its version, such as `aiosmpplib==0.7.4`.
+    pub fn python(packages: &[&str]) -> Program {
+        let name = packages.join("-").replace("==", "-");
+        let venv = cached(&format!("python-{name}"), |into| {
+            progress(&format!("fetching {} through pip", packages.join(", ")));
+            let mut venv = Command::new("python3");
+            run(venv.args(["-m", "venv"]).arg(into), HINT);
+            let mut pip = Command::new(into.join("bin/python"));
+            pip.args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+            ]);
+            run(pip.args(packages), HINT);
+        });
+        Program {
+            runner: venv.join("bin/python"),
+            env: vec![("PYTHONIOENCODING", "utf-8".into())],
+        }
+    }
+
+    /// A Node with the modules that the `package.json` in `folder` asks for.
+    pub fn node(folder: &Path, name: &str) -> Program {
+        let modules = modules(folder, name);
+        Program {
+            runner: "node".into(),
+            env: vec![("NODE_PATH", modules.into())],
+        }
+    }
+
+    /// Runs a program to its end with lines of JSON in and out; panics if it fails.
+    pub fn run(&self, program: &Path, args: &[&str], lines: &[String]) -> Vec<Value> {
+        let mut child = Command::new(&self.runner)
+            .arg(program)
+            .args(args)
+            .envs(self.env.iter().cloned())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|e| panic!("{}: {e} ({HINT})", self.runner.display()));
+        let mut stdin = child.stdin.take().expect("a pipe");
+        let input = lines
+            .iter()
+            .map(|line| format!("{line}\n"))
+            .collect::<String>();
+        // A program that fails early reads nothing more: what it printed says why.
+        let writing = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
+        let done = child.wait_with_output().expect("it ends");
+        let _ = writing.join();
+        let (out, err) = (
+            String::from_utf8_lossy(&done.stdout),
+            String::from_utf8_lossy(&done.stderr),
+        );
+        assert!(
+            done.status.success(),
+            "{}: {}\n{out}{err}",
+            program.display(),
+            done.status
+        );
+        out.lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}")))
+            .collect()
+    }
+}
