@@ -11,6 +11,7 @@
 //! - [`submit`]: an outbound record becomes a submit_sm and then a result;
 //! - [`deliver`]: a deliver_sm becomes a delivery or an inbound message;
 //! - [`correlate`]: deliveries joined with what was submitted;
+//! - [`replay`]: records that ended as errors put back onto their topic;
 //! - [`connector`]: configuration to running parts to a drained stop;
 //! - [`config`], [`ops`], [`simulator`], [`cli`]: the rest of the tool.
 
@@ -27,6 +28,7 @@ pub mod kafka;
 pub mod ops;
 pub mod record;
 pub mod registry;
+pub mod replay;
 pub mod settings;
 pub mod simulator;
 pub mod smpp;

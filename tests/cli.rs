@@ -41,6 +41,7 @@ fn help_names_every_command_and_wrong_usage_is_64() {
         "send",
         "tail",
         "offsets",
+        "replay",
         "schemas",
         "decode",
         "encode",

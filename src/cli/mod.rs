@@ -15,6 +15,7 @@ mod octets;
 mod offsets;
 mod output;
 mod receipt;
+mod replay;
 mod run;
 mod schemas;
 mod segments;
@@ -70,6 +71,7 @@ enum Command {
     Tail(tail::Args),
     Smsc(Box<smsc::Args>),
     Offsets(offsets::Args),
+    Replay(replay::Args),
     Schemas(schemas::Args),
     Decode(decode::Args),
     Encode(encode::Args),
@@ -191,6 +193,7 @@ impl Command {
             Command::Tail(args) => tail::run(&args),
             Command::Smsc(args) => smsc::run(*args),
             Command::Offsets(args) => offsets::run(&args),
+            Command::Replay(args) => replay::run(&args),
             Command::Schemas(args) => schemas::run(&args),
             Command::Decode(args) => decode::run(&args),
             Command::Encode(args) => encode::run(&args),

@@ -18,6 +18,7 @@ mod rates;
 mod receipts;
 mod records;
 mod registry;
+mod replay;
 mod secure;
 
 use std::collections::BTreeMap;

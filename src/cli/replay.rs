@@ -1,0 +1,375 @@
+//! `kafka-smpp replay`: records that ended as errors go back onto their topic.
+
+use std::cell::RefCell;
+use std::io::{IsTerminal, Write};
+use std::str::FromStr;
+
+use anstyle::{AnsiColor, Style};
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::output::{line, table};
+use super::schemas::Schemas;
+use super::{Code, Failure, Source};
+use crate::config::Config;
+use crate::connector::reader;
+use crate::record::codec::Codec;
+use crate::replay::{Error, Fate, Found, Options, Replay, Wish};
+use crate::settings::Time;
+
+/// Put records that ended as errors back onto their topic
+#[derive(clap::Args)]
+#[command(after_help = "\
+Without --send it only shows what would be sent. What was put back is marked on the topic of
+errors in the same transaction, so a second run, or one after a crash, sends nothing twice; of
+two at a time the later goes on alone.
+
+Each record keeps its key, value, headers and log id, and gets another result. One that may have
+been sent (OUTCOME_UNKNOWN, or flagged possible_duplicate) is left out without --may-duplicate;
+its new result is flagged. One that a late response says was sent is left out in any case.
+
+It ends with 0 when all that was selected is sent (or would be), 65 when a record is lost, 75
+when another replay has begun or transactions do not end.
+
+Examples:
+  kafka-smpp replay                                        what could be put back
+  kafka-smpp replay --kind EXPIRED --since 2h              only some of it
+  kafka-smpp replay --kind EXPIRED --since 2h --send
+  kafka-smpp replay --log-id order-17 --may-duplicate --send
+  kafka-smpp replay --json | jq -r .log_id")]
+pub(super) struct Args {
+    #[command(flatten)]
+    source: Source,
+    /// Only errors of this kind, such as EXPIRED; several are possible
+    #[arg(long = "kind", value_name = "KIND", value_parser = KINDS)]
+    kinds: Vec<String>,
+    /// Only errors since: a time such as 2026-01-02T03:04:05Z, or so long ago, such as 2h
+    #[arg(long, value_name = "WHEN")]
+    since: Option<When>,
+    /// Only errors before
+    #[arg(long, value_name = "WHEN")]
+    until: Option<When>,
+    /// Only records with this key
+    #[arg(long)]
+    key: Option<String>,
+    /// Only the message with this log id
+    #[arg(long, value_name = "ID")]
+    log_id: Option<String>,
+    /// Only records of this outbound topic
+    #[arg(long)]
+    topic: Option<String>,
+    /// Only records of this ESME
+    #[arg(long, value_name = "NAME")]
+    esme: Option<String>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    limit: usize,
+    /// Only show what would be sent: so it is without --send
+    #[arg(long, conflicts_with = "send")]
+    dry_run: bool,
+    /// Send
+    #[arg(long)]
+    send: bool,
+    /// Also those that may have been sent: they may arrive twice
+    #[arg(long)]
+    may_duplicate: bool,
+    /// Also those that were put back before: they may arrive twice
+    #[arg(long)]
+    again: bool,
+    /// Print one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+const KINDS: [&str; 6] = [
+    "INVALID_RECORD",
+    "ENCODING",
+    "EXPIRED",
+    "OUTCOME_UNKNOWN",
+    "REJECTED_LOCALLY",
+    "EVENT_TOO_LARGE",
+];
+
+/// A point in time, as people name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct When(Timestamp);
+
+impl FromStr for When {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(at) = text.parse() {
+            return Ok(When(at));
+        }
+        let ago: Time = text.parse().map_err(|_| {
+            "write a time such as 2026-01-02T03:04:05Z, or how long ago, such as 2h".to_owned()
+        })?;
+        let at = Timestamp::now().checked_sub(ago.get());
+        at.map(When).map_err(|error| error.to_string())
+    }
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let config = args.source.load()?;
+    let schemas = Schemas::open(&config)?;
+    let (options, wish) = (options(&config, &schemas, args.send)?, args.wish());
+    let replay = match args.send {
+        true => Replay::begin(options, wish),
+        false => Ok(Replay::look(options, wish)),
+    }
+    .map_err(failure)?;
+    let bar = Bar::new();
+    let progress = |what, done, all| bar.show(what, done, all);
+    let (found, more) = replay.find(&progress).map_err(failure)?;
+    let report = RefCell::new(Report::default());
+    let done = replay.settle(
+        found,
+        |one| report.borrow_mut().note(one, args, &bar),
+        &progress,
+    );
+    bar.end();
+    let report = report.into_inner();
+    report.show(args, more)?;
+    done.map_err(failure)?;
+    match report.lost {
+        0 => Ok(()),
+        n => Err(Failure::new(
+            Code::Data,
+            format!("{n} of the selected records are lost to a replay: see above"),
+        )),
+    }
+}
+
+impl Args {
+    fn wish(&self) -> Wish {
+        Wish {
+            kinds: self.kinds.clone(),
+            since: self.since.map(|when| when.0),
+            until: self.until.map(|when| when.0),
+            key: self.key.clone(),
+            log_id: self.log_id.clone(),
+            topic: self.topic.clone(),
+            esme: self.esme.clone(),
+            may_duplicate: self.may_duplicate,
+            again: self.again,
+            limit: self.limit,
+        }
+    }
+}
+
+fn options(config: &Config, schemas: &Schemas, sends: bool) -> Result<Options, Failure> {
+    let outbound = config.esme.iter().flat_map(|esme| &esme.outbound);
+    let codec = |format| reader(format, schemas.handle());
+    let formats = &config.formats;
+    Ok(Options {
+        reader: config.kafka.reader(),
+        producer: config.kafka.transactional(),
+        transactional_id: format!("{}.replay", config.kafka.application_id),
+        transaction_timeout: config.kafka.transaction_timeout.get(),
+        errors: config.topics.errors.as_str().into(),
+        responses: config.topics.responses.as_str().into(),
+        codec: match sends {
+            true => written(config, schemas)?,
+            false => codec(formats.errors),
+        },
+        responses_codec: codec(formats.responses),
+        outbound_codec: codec(formats.outbound),
+        outbound: outbound.map(|topic| topic.as_str().into()).collect(),
+    })
+}
+
+/// The codec of the topic of errors, on which markers are written.
+fn written(config: &Config, schemas: &Schemas) -> Result<Codec, Failure> {
+    let contents = config.contents();
+    let errors = contents.iter().find(|t| t.name == config.topics.errors);
+    match (errors, schemas.handle()) {
+        (Some(errors), Some(handle)) if errors.format.is_registered() => {
+            Ok(super::runtime()?.block_on(handle.codec(errors))?)
+        }
+        _ => Ok(Codec::new(config.formats.errors)),
+    }
+}
+
+fn failure(error: Error) -> Failure {
+    let code = match &error {
+        _ if error.may_pass() => Code::TempFail,
+        Error::Unwritable(_) => Code::Software,
+        _ => Code::Unavailable,
+    };
+    let hint = match code {
+        Code::Unavailable => " (nothing is lost: run it again, it knows what was put back)",
+        _ => "",
+    };
+    Failure::new(code, format!("{error}{hint}"))
+}
+
+/// How far it has come; on a terminal only.
+struct Bar(Option<ProgressBar>);
+
+impl Bar {
+    fn new() -> Bar {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(0);
+            if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos} of {len} {msg}") {
+                bar.set_style(style);
+            }
+            bar
+        });
+        Bar(bar)
+    }
+
+    fn show(&self, what: &'static str, done: u64, all: u64) {
+        if let Some(bar) = &self.0 {
+            bar.set_length(all);
+            bar.set_position(done);
+            bar.set_message(what);
+        }
+    }
+
+    fn end(&self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Runs what writes to the terminal.
+    fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+        match &self.0 {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+}
+
+/// What became of all.
+#[derive(Default)]
+struct Report {
+    rows: Vec<[String; 6]>,
+    sent: usize,
+    doubtful: usize,
+    lost: usize,
+    other: usize,
+    broken: Option<std::io::Error>,
+}
+
+impl Report {
+    fn note(&mut self, one: &Found, args: &Args, bar: &Bar) {
+        match &one.fate {
+            Fate::Send => self.sent += 1,
+            Fate::Doubtful => self.doubtful += 1,
+            fate if fate.is_lost() => self.lost += 1,
+            _ => self.other += 1,
+        }
+        let (what, style) = match (&one.fate, args.send) {
+            (Fate::Send, true) => ("sent", GOOD),
+            (Fate::Send, false) => ("would be sent", GOOD),
+            (fate, _) if fate.is_lost() => (fate.words(), BAD),
+            (fate, _) => (fate.words(), Style::new()),
+        };
+        // A terminal gets them as a table; whoever reads a pipe, or is told that much by the
+        // table of a dry run, gets each when it has happened.
+        let as_table = !args.json && std::io::stdout().is_terminal();
+        if as_table {
+            self.rows.push(row(one, format!("{style}{what}{style:#}")));
+            return;
+        }
+        let text = match args.json {
+            true => object(one, what, args.send).to_string(),
+            false => row(one, what.to_owned()).join("\t"),
+        };
+        if let Err(error) = bar.aside(|| line(text)) {
+            self.broken.get_or_insert(error);
+        }
+    }
+
+    fn show(&self, args: &Args, more: bool) -> Result<(), Failure> {
+        if let Some(error) = &self.broken {
+            return Err(std::io::Error::from(error.kind()).into());
+        }
+        if !self.rows.is_empty() {
+            let headings = ["error", "at", "kind", "log_id", "record", ""];
+            table(headings, &self.rows)?;
+        }
+        let mut said = Vec::new();
+        match args.send {
+            true => said.push(format!("{} sent", self.sent)),
+            false => said.push(format!("{} would be sent with --send", self.sent)),
+        }
+        for (n, text) in [
+            (
+                self.doubtful,
+                "may have been sent (--may-duplicate sends them too)",
+            ),
+            (self.other, "left out"),
+            (self.lost, "lost"),
+        ] {
+            if n > 0 {
+                said.push(format!("{n} {text}"));
+            }
+        }
+        if more {
+            said.push(format!("there are more than the limit of {}", args.limit));
+        }
+        writeln!(anstream::stderr().lock(), "{}", said.join(", "))?;
+        Ok(())
+    }
+}
+
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default();
+
+fn row(one: &Found, what: String) -> [String; 6] {
+    let failed = &one.failed;
+    [
+        format!("{}:{}", one.partition, one.offset),
+        failed.at.to_string(),
+        plain(&failed.kind),
+        plain(&failed.log_id),
+        failed.record.to_string(),
+        what,
+    ]
+}
+
+fn object(one: &Found, what: &str, sent: bool) -> serde_json::Value {
+    let failed = &one.failed;
+    json!({
+        "partition": one.partition,
+        "offset": one.offset,
+        "at": failed.at.to_string(),
+        "kind": failed.kind,
+        "log_id": failed.log_id,
+        "esme": failed.esme,
+        "record": failed.record,
+        "error": failed.error,
+        "outcome": what,
+        "sent": sent && one.fate == Fate::Send,
+        "possible_duplicate": failed.may_have_been_sent() || one.before,
+    })
+}
+
+/// Foreign text must not steer the terminal, nor end the line.
+fn plain(text: &str) -> String {
+    let steers = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    text.chars().map(steers).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_named_or_so_long_ago() {
+        let at: When = "2026-01-02T03:04:05Z".parse().unwrap();
+        assert_eq!(at.0.to_string(), "2026-01-02T03:04:05Z");
+        let ago: When = "2h".parse().unwrap();
+        let seconds = Timestamp::now().duration_since(ago.0).as_secs();
+        assert!((7199..7205).contains(&seconds), "{seconds}");
+        assert!("yesterday".parse::<When>().is_err());
+    }
+
+    #[test]
+    fn a_log_id_cannot_steer_the_terminal() {
+        assert_eq!(plain("a\u{1b}[2J\tb"), "a\u{fffd}[2J\u{fffd}b");
+    }
+}

@@ -1,0 +1,315 @@
+//! Records that ended as errors go back onto their topic: each once, unless somebody asks for
+//! more.
+//!
+//! What was put back is remembered where the error stands. The record, again at the end of the
+//! partition it came from, and a marker, an event of kind `REPLAYED` behind the error in its
+//! partition, are one transaction. So nothing else keeps books, whoever is killed leaves both or
+//! neither, and a marker outlives its error, because Kafka deletes from the oldest on.
+//!
+//! Two at a time would both see what neither has marked yet. All use one transactional.id, and
+//! each initialises it before it reads: whoever began earlier cannot commit any more, and what it
+//! had committed is read by the later one, which waits until every transaction that began before
+//! has ended.
+//!
+//! An error holds the record's value only if that could not be read. So the record is read again
+//! from where it stood; if it is there no more, the error's copy has to do, and if there is none,
+//! it is said.
+
+mod originals;
+mod scan;
+mod send;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rdkafka::config::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use crate::kafka::Partition;
+use crate::record::codec::{Codec, Unread};
+use crate::record::failed::Failed;
+use crate::record::json::Invalid;
+
+pub use originals::Original;
+
+/// What replaying works with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Properties of a consumer of committed records.
+    pub reader: ClientConfig,
+    /// Properties of the transactional producer.
+    pub producer: ClientConfig,
+    /// Its transactional.id, the same wherever it runs.
+    pub transactional_id: String,
+    /// When Kafka ends a transaction that its process left open.
+    pub transaction_timeout: Duration,
+    /// The topic of errors.
+    pub errors: Arc<str>,
+    /// The topic of responses.
+    pub responses: Arc<str>,
+    /// How errors are written.
+    pub codec: Codec,
+    /// How responses are written.
+    pub responses_codec: Codec,
+    /// How outbound records are written.
+    pub outbound_codec: Codec,
+    /// The outbound topics.
+    pub outbound: Vec<Arc<str>>,
+}
+
+/// Which errors are meant. What is not given does not matter.
+#[derive(Clone, Debug, Default)]
+pub struct Wish {
+    /// Their kinds.
+    pub kinds: Vec<String>,
+    /// Not before.
+    pub since: Option<Timestamp>,
+    /// Before.
+    pub until: Option<Timestamp>,
+    /// The record's key.
+    pub key: Option<String>,
+    /// The message's log id.
+    pub log_id: Option<String>,
+    /// The record's topic.
+    pub topic: Option<String>,
+    /// The ESME.
+    pub esme: Option<String>,
+    /// Also what may have been sent.
+    pub may_duplicate: bool,
+    /// Also what was put back before.
+    pub again: bool,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// An error that was wished for.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Its partition on the topic of errors.
+    pub partition: i32,
+    /// Its offset.
+    pub offset: i64,
+    /// Its key: the record's, if that could not be read.
+    key: Option<Vec<u8>>,
+    /// Its headers.
+    headers: Option<rdkafka::message::OwnedHeaders>,
+    /// What it says.
+    pub failed: Failed,
+    /// Whether its record was put back before.
+    pub before: bool,
+    /// What becomes of it.
+    pub fate: Fate,
+}
+
+/// What becomes of an error that was wished for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Its record is put back.
+    Send,
+    /// It was put back before.
+    Before,
+    /// A later error is about the same record.
+    Superseded,
+    /// It may have been sent, and nobody consented to a duplicate.
+    Doubtful,
+    /// A late response says that the SMSC took it.
+    Taken,
+    /// No ESME sends from its topic.
+    Foreign,
+    /// The record is there no more, or what stands there is another.
+    Gone(&'static str),
+    /// The record had no value.
+    Tombstone,
+}
+
+impl Fate {
+    /// In a few words.
+    pub const fn words(&self) -> &'static str {
+        match self {
+            Fate::Send => "send",
+            Fate::Before => "was put back before",
+            Fate::Superseded => "a later error is about the same record",
+            Fate::Doubtful => "may have been sent",
+            Fate::Taken => "a late response says it was sent",
+            Fate::Foreign => "no ESME sends from its topic",
+            Fate::Gone(why) => why,
+            Fate::Tombstone => "had no value",
+        }
+    }
+
+    /// Whether the record is lost to a replay.
+    pub const fn is_lost(&self) -> bool {
+        matches!(self, Fate::Gone(_) | Fate::Tombstone | Fate::Foreign)
+    }
+}
+
+/// Why replaying ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Kafka failed.
+    #[error("{what}: {error}")]
+    Kafka {
+        /// What was tried.
+        what: String,
+        /// What Kafka said.
+        error: KafkaError,
+    },
+    /// Somebody else began after us.
+    #[error("another replay has begun: it goes on where this one ends")]
+    Fenced,
+    /// Transactions do not end.
+    #[error("transactions on {0} do not end: try again when their processes have")]
+    Open(Partition),
+    /// A schema is not here.
+    #[error("{0}")]
+    Schema(String),
+    /// A record of ours that its format cannot express.
+    #[error(transparent)]
+    Unwritable(#[from] crate::record::codec::Unwritable),
+}
+
+impl Error {
+    /// Whether trying again helps.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Error::Fenced | Error::Open(_) | Error::Schema(_))
+    }
+
+    fn at(what: impl std::fmt::Display) -> impl FnOnce(KafkaError) -> Error {
+        move |error| match error.rdkafka_error_code() {
+            Some(
+                RDKafkaErrorCode::Fenced
+                | RDKafkaErrorCode::ProducerFenced
+                | RDKafkaErrorCode::InvalidProducerEpoch,
+            ) => Error::Fenced,
+            _ => Error::Kafka {
+                what: what.to_string(),
+                error,
+            },
+        }
+    }
+}
+
+/// What is told while it goes on: how far it has come, and of how many.
+pub type Progress<'a> = &'a dyn Fn(&'static str, u64, u64);
+
+/// A replay under way.
+pub struct Replay {
+    options: Options,
+    wish: Wish,
+    /// None if it only looks.
+    sender: Option<send::Sender>,
+}
+
+impl Replay {
+    /// One that only looks.
+    pub fn look(options: Options, wish: Wish) -> Self {
+        Replay {
+            options,
+            wish,
+            sender: None,
+        }
+    }
+
+    /// One that sends. Whoever replays already is stopped.
+    ///
+    /// # Errors
+    ///
+    /// When Kafka does not let it.
+    pub fn begin(options: Options, wish: Wish) -> Result<Self, Error> {
+        let sender = Some(send::Sender::new(&options)?);
+        Ok(Replay {
+            options,
+            wish,
+            sender,
+        })
+    }
+
+    /// Finds what was wished for, in the order in which the records stood. The flag says whether
+    /// there is more than the wish's limit.
+    ///
+    /// # Errors
+    ///
+    /// When Kafka fails.
+    pub fn find(&self, progress: Progress<'_>) -> Result<(Vec<Found>, bool), Error> {
+        let (mut found, more) = scan::find(&self.options, &self.wish, progress)?;
+        found.sort_by(|a, b| place(a).cmp(&place(b)));
+        Ok((found, more))
+    }
+
+    /// Reads the record of each of `found` that is to be sent, and sends them if this replay
+    /// does. `told` gets each of them with its fate, after that is settled.
+    ///
+    /// # Errors
+    ///
+    /// When Kafka fails. What was told before has happened; of the rest, nothing or what another
+    /// run will find.
+    pub fn settle(
+        &self,
+        found: Vec<Found>,
+        mut told: impl FnMut(&Found),
+        progress: Progress<'_>,
+    ) -> Result<(), Error> {
+        let mut originals = originals::Originals::new(&self.options)?;
+        let all = found.len() as u64;
+        let mut batch = send::Batch::default();
+        for (n, mut one) in (0u64..).zip(found) {
+            progress("records read", n, all);
+            let original = match one.fate {
+                Fate::Send => originals.read(&one),
+                ref fate => Err(fate.clone()),
+            };
+            match original {
+                Ok(original) if !self.has_key(&original) => continue,
+                Ok(original) => batch.add(one, original),
+                Err(Fate::Gone(_)) if self.wish.key.is_some() => continue,
+                Err(fate) => {
+                    one.fate = fate;
+                    told(&one);
+                }
+            }
+            if batch.is_full() {
+                self.finish(&mut batch, &mut told)?;
+            }
+        }
+        self.finish(&mut batch, &mut told)
+    }
+
+    fn finish(&self, batch: &mut send::Batch, told: &mut impl FnMut(&Found)) -> Result<(), Error> {
+        if let Some(sender) = &self.sender
+            && !batch.is_empty()
+        {
+            sender.send(batch)?;
+        }
+        batch.drain().for_each(|one| told(&one));
+        Ok(())
+    }
+
+    fn has_key(&self, original: &Original) -> bool {
+        let wanted = self.wish.key.as_ref().map(String::as_bytes);
+        wanted.is_none() || wanted == original.key.as_deref()
+    }
+}
+
+/// What `read` reads, when what it needs for that is here.
+fn patiently<T>(
+    mut read: impl FnMut() -> Result<T, Unread>,
+) -> Result<Result<T, Box<Invalid>>, Error> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match read() {
+            Ok(value) => return Ok(Ok(value)),
+            Err(Unread::Invalid(invalid)) => return Ok(Err(invalid)),
+            Err(Unread::Wait(why)) if Instant::now() >= deadline => return Err(Error::Schema(why)),
+            Err(Unread::Wait(_)) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+/// How long Kafka, or the schema registry, may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn place(found: &Found) -> (&str, i32, i64) {
+    let record = &found.failed.record;
+    (&record.topic, record.partition, record.offset)
+}

@@ -1,0 +1,352 @@
+//! What stands on the topic of errors.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers, Message};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use serde_json::Value;
+
+use super::{Error, Fate, Found, Options, PATIENCE, Progress, Wish, patiently};
+use crate::kafka::Partition;
+use crate::kafka::foreign;
+use crate::kafka::group::partition_count;
+use crate::record::failed::Failed;
+use crate::record::headers;
+use crate::record::keys::Position;
+
+/// A late response is written after the error it corrects, by clocks that differ.
+const SLACK: i64 = 600_000;
+
+/// What was put back before.
+#[derive(Default)]
+struct Marks {
+    /// The errors.
+    errors: HashSet<(i32, i64)>,
+    /// The records, and when last.
+    records: HashMap<Position, i64>,
+}
+
+impl Marks {
+    fn note(&mut self, message: &BorrowedMessage<'_>, of: &str) {
+        if let Some(error) = Position::parse(of) {
+            self.errors.insert((error.partition, error.offset));
+        }
+        if let Some(record) = header(message, headers::ORIGIN).and_then(Position::parse) {
+            let at = message.timestamp().to_millis().unwrap_or_default();
+            let last = self.records.entry(record).or_insert(at);
+            *last = at.max(*last);
+        }
+    }
+
+    /// Whether an error, or its record after it, was put back.
+    fn has(&self, found: &Found) -> bool {
+        let ended = found.failed.at.as_millisecond();
+        self.errors.contains(&(found.partition, found.offset))
+            || self
+                .records
+                .get(&found.failed.record)
+                .is_some_and(|at| *at >= ended)
+    }
+}
+
+/// The errors that `wish` is about, and whether there are more than it wants.
+pub(super) fn find(
+    options: &Options,
+    wish: &Wish,
+    progress: Progress<'_>,
+) -> Result<(Vec<Found>, bool), Error> {
+    // Markers stand behind their errors.
+    let since = wish.since.map(Timestamp::as_millisecond);
+    let errors = Log {
+        topic: &options.errors,
+        since,
+    };
+    let mut marks = Marks::default();
+    errors.read(options, "errors looked at", progress, |message| {
+        if let Some(of) = header(message, headers::REPLAYED) {
+            marks.note(message, of);
+        }
+        Ok(true)
+    })?;
+    let (mut found, mut chosen, mut more) = (Vec::new(), 0, false);
+    errors.read(options, "errors read", progress, |message| {
+        if header(message, headers::REPLAYED).is_some() {
+            return Ok(true);
+        }
+        let one = error(message, options)?.filter(|one| wish.has(&one.failed));
+        let Some(mut one) = one else {
+            return Ok(true);
+        };
+        one.before = marks.has(&one);
+        let topic = &one.failed.record.topic;
+        one.fate = match one.before && !wish.again {
+            true => Fate::Before,
+            false if !options.outbound.iter().any(|t| **t == *topic) => Fate::Foreign,
+            false => Fate::Send,
+        };
+        // What was put back before must not keep the others from being found.
+        let counted = one.fate != Fate::Before;
+        more = counted && chosen >= wish.limit;
+        if !more && (counted || found.len() < chosen + wish.limit) {
+            chosen += usize::from(counted);
+            found.push(one);
+        }
+        Ok(!more)
+    })?;
+    supersede(&mut found);
+    doubt(&mut found, options, wish, progress)?;
+    Ok((found, more))
+}
+
+impl Wish {
+    fn has(&self, failed: &Failed) -> bool {
+        let is = |wanted: &Option<String>, value: &str| {
+            wanted.as_ref().is_none_or(|wanted| wanted == value)
+        };
+        (self.kinds.is_empty() || self.kinds.contains(&failed.kind))
+            && is(&self.log_id, &failed.log_id)
+            && is(&self.topic, &failed.record.topic)
+            && is(&self.esme, &failed.esme)
+            && self.since.is_none_or(|since| failed.at >= since)
+            && self.until.is_none_or(|until| failed.at < until)
+    }
+}
+
+/// Of several errors of one record, the last stands for all.
+fn supersede(found: &mut [Found]) {
+    let mut last: HashMap<Position, (Timestamp, usize)> = HashMap::new();
+    for index in 0..found.len() {
+        if found[index].fate != Fate::Send {
+            continue;
+        }
+        let (record, at) = (found[index].failed.record.clone(), found[index].failed.at);
+        match last.get(&record) {
+            Some((other, _)) if *other > at => found[index].fate = Fate::Superseded,
+            Some((_, earlier)) => {
+                found[*earlier].fate = Fate::Superseded;
+                last.insert(record, (at, index));
+            }
+            None => {
+                last.insert(record, (at, index));
+            }
+        }
+    }
+}
+
+/// What may have been sent goes only with consent, and not at all if it is known to have been.
+fn doubt(
+    found: &mut [Found],
+    options: &Options,
+    wish: &Wish,
+    progress: Progress<'_>,
+) -> Result<(), Error> {
+    let doubtful = |one: &&Found| one.fate == Fate::Send && one.failed.may_have_been_sent();
+    let first = found.iter().filter(doubtful).map(|one| one.failed.at).min();
+    let Some(first) = first else { return Ok(()) };
+    let wanted: HashSet<Position> = found
+        .iter()
+        .filter(doubtful)
+        .map(|one| one.failed.record.clone())
+        .collect();
+    let mut taken = HashSet::new();
+    let responses = Log {
+        topic: &options.responses,
+        since: Some(first.as_millisecond() - SLACK),
+    };
+    responses.read(options, "responses looked at", progress, |message| {
+        let Some(octets) = message.payload() else {
+            return Ok(true);
+        };
+        if let Ok(event) = patiently(|| options.responses_codec.shown(octets))?
+            && event["accepted"] == true
+            && let Some(record) = record(&event).filter(|record| wanted.contains(record))
+        {
+            taken.insert(record);
+        }
+        Ok(true)
+    })?;
+    for one in found.iter_mut() {
+        if one.fate == Fate::Send && one.failed.may_have_been_sent() {
+            one.fate = match taken.contains(&one.failed.record) {
+                true => Fate::Taken,
+                false if wish.may_duplicate => Fate::Send,
+                false => Fate::Doubtful,
+            };
+        }
+    }
+    Ok(())
+}
+
+fn record(event: &Value) -> Option<Position> {
+    serde_json::from_value(event["record"].clone()).ok()
+}
+
+/// An error, if that is what stands there.
+fn error(message: &BorrowedMessage<'_>, options: &Options) -> Result<Option<Found>, Error> {
+    let Some(octets) = message.payload() else {
+        return Ok(None);
+    };
+    let failed: Failed = match patiently(|| options.codec.read(octets))? {
+        Ok(failed) => failed,
+        Err(error) => {
+            let (partition, offset) = (message.partition(), message.offset());
+            tracing::warn!(%error, partition, offset, "an event on the topic of errors cannot be read");
+            return Ok(None);
+        }
+    };
+    Ok(Some(Found {
+        partition: message.partition(),
+        offset: message.offset(),
+        key: message.key().map(<[u8]>::to_vec),
+        headers: message.headers().map(BorrowedHeaders::detach),
+        failed,
+        before: false,
+        fate: Fate::Send,
+    }))
+}
+
+/// The value of a header; none if there is none, or if none can be read.
+fn header<'m>(message: &'m BorrowedMessage<'_>, name: &str) -> Option<&'m str> {
+    let headers = message.headers()?;
+    let found = foreign::read(|| headers.iter().find(|h| h.key == name).and_then(|h| h.value));
+    std::str::from_utf8(found??).ok()
+}
+
+/// A client that reads what is committed, from where it is told to.
+pub(super) fn reader(options: &Options) -> Result<BaseConsumer, Error> {
+    let mut client = options.reader.clone();
+    client
+        .set("isolation.level", "read_committed")
+        .set("enable.partition.eof", "true");
+    client
+        .create()
+        .map_err(Error::at("no Kafka client can be made"))
+}
+
+/// A topic, from a time on if one is given.
+struct Log<'a> {
+    topic: &'a Arc<str>,
+    since: Option<i64>,
+}
+
+impl Log<'_> {
+    /// Shows every committed record to `see`, up to those that are there now; `see` ends it by
+    /// saying no.
+    fn read(
+        &self,
+        options: &Options,
+        what: &'static str,
+        progress: Progress<'_>,
+        mut see: impl FnMut(&BorrowedMessage<'_>) -> Result<bool, Error>,
+    ) -> Result<(), Error> {
+        let failed = || Error::at(format!("{} cannot be read", self.topic));
+        let consumer = reader(options)?;
+        let (mut open, all) = self.begin(options, &consumer)?;
+        let mut seen = 0;
+        let mut last = Instant::now();
+        while !open.is_empty() {
+            match consumer.poll(Duration::from_millis(200)) {
+                Some(Ok(message)) => {
+                    seen += 1;
+                    progress(what, seen, all);
+                    if !see(&message)? {
+                        break;
+                    }
+                    last = Instant::now();
+                }
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    open.remove(&partition);
+                    last = Instant::now();
+                }
+                Some(Err(error)) if last.elapsed() > PATIENCE => return Err(failed()(error)),
+                // It may pass.
+                Some(Err(error)) => tracing::debug!(%error, "reading goes on"),
+                None if last.elapsed() > 3 * PATIENCE => {
+                    return Err(failed()(KafkaError::Canceled));
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets `consumer` begin. The partitions in which there is something, and how much.
+    fn begin(
+        &self,
+        options: &Options,
+        consumer: &BaseConsumer,
+    ) -> Result<(HashSet<i32>, u64), Error> {
+        let topic = self.topic;
+        let failed = || Error::at(format!("{topic} cannot be read"));
+        let count = partition_count(consumer, topic, PATIENCE).map_err(failed())?;
+        let mut list = TopicPartitionList::new();
+        for partition in 0..count {
+            let offset = self.since.map_or(Offset::Beginning, Offset::Offset);
+            list.add_partition_offset(topic, partition, offset)
+                .map_err(failed())?;
+        }
+        if self.since.is_some() {
+            list = consumer
+                .offsets_for_times(list, PATIENCE)
+                .map_err(failed())?;
+        }
+        let mut uncommitted = options.reader.clone();
+        uncommitted.set("isolation.level", "read_uncommitted");
+        let uncommitted: BaseConsumer = uncommitted.create().map_err(failed())?;
+        let (mut open, mut all) = (HashSet::new(), 0);
+        let mut starts = TopicPartitionList::new();
+        for element in list.elements() {
+            let partition = Partition {
+                topic: topic.clone(),
+                partition: element.partition(),
+            };
+            let (low, end) = settled(options, consumer, &uncommitted, &partition)?;
+            let start = match element.offset() {
+                Offset::Offset(offset) => offset.max(low),
+                Offset::End => end,
+                _ => low,
+            };
+            if start < end {
+                all += u64::try_from(end - start).unwrap_or_default();
+                open.insert(partition.partition);
+                starts
+                    .add_partition_offset(topic, partition.partition, Offset::Offset(start))
+                    .map_err(failed())?;
+            }
+        }
+        consumer.assign(&starts).map_err(failed())?;
+        Ok((open, all))
+    }
+}
+
+/// First offset and end of a partition, when everything that stands before its end now is
+/// decided: no marker hides behind a transaction that began before it.
+fn settled(
+    options: &Options,
+    consumer: &BaseConsumer,
+    uncommitted: &BaseConsumer,
+    p: &Partition,
+) -> Result<(i64, i64), Error> {
+    let failed = || Error::at(format!("offsets of {p}"));
+    let (_, end) = uncommitted
+        .fetch_watermarks(&p.topic, p.partition, PATIENCE)
+        .map_err(failed())?;
+    let deadline = Instant::now() + options.transaction_timeout + PATIENCE;
+    loop {
+        let (low, stable) = consumer
+            .fetch_watermarks(&p.topic, p.partition, PATIENCE)
+            .map_err(failed())?;
+        if stable >= end {
+            return Ok((low, stable));
+        }
+        if Instant::now() >= deadline {
+            return Err(Error::Open(p.clone()));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
