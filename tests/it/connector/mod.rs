@@ -5,6 +5,7 @@ mod audit;
 mod cloud_events;
 mod conversation;
 mod doubt;
+mod examples;
 mod field;
 mod happy;
 mod inbound;
