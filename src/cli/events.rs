@@ -194,8 +194,8 @@ impl Event {
     /// The event in one line for people, coloured by how good the news are.
     pub fn line(&self) -> String {
         let (style, what) = match self.kind() {
-            "SubmitSmResp" if self.is("accepted") => (GOOD, "accepted"),
-            "SubmitSmResp" | "GenericNack" => (BAD, "rejected"),
+            kind if kind.ends_with("Resp") && self.is("accepted") => (GOOD, "accepted"),
+            kind if kind.ends_with("Resp") || kind == "GenericNack" => (BAD, "rejected"),
             "SendError" => (BAD, "error"),
             "DeliveryReceipt" if self.is("overdue") => (BAD, "overdue"),
             "DeliveryReceipt" if self.is("final") && self.value["state"] != "DELIVERED" => {
@@ -227,12 +227,13 @@ impl Event {
 
     fn telling(&self) -> &'static [&'static str] {
         match self.kind() {
-            "SubmitSmResp" | "GenericNack" => &[
+            kind if kind.ends_with("Resp") || kind == "GenericNack" => &[
                 "esme",
                 "log_id",
                 "destination",
                 "command_status_name",
                 "message_id",
+                "state",
             ],
             "SendError" => &["esme", "log_id", "destination", "kind", "error"],
             "DeliveryReceipt" => &[

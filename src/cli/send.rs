@@ -178,9 +178,15 @@ fn from_json(file: &PathBuf) -> Result<(Option<String>, Vec<u8>), Failure> {
     Ok((value["log_id"].as_str().map(str::to_owned), octets))
 }
 
+/// registered_delivery as the record says it; 0 for what has no receipt.
 fn registered(record: &[u8]) -> Option<u8> {
     let value: Value = serde_json::from_slice(record).ok()?;
-    u8::try_from(value["registered_delivery"].as_u64()?).ok()
+    match value["type"].as_str() {
+        None | Some("SubmitSm" | "SubmitMulti" | "DataSm") => {
+            u8::try_from(value["registered_delivery"].as_u64()?).ok()
+        }
+        Some(_) => Some(0),
+    }
 }
 
 /// Produces the record; its position as its derived log id has it.

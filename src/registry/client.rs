@@ -173,17 +173,17 @@ impl Client {
     ///
     /// When there is no answer.
     pub async fn versions(&self, subject: &str) -> Result<Vec<u32>, Error> {
-        let mut last = no_server();
+        let mut failed = Vec::new();
         for (index, server) in self.servers() {
             match get_all_versions(&server.settings, subject.to_owned()).await {
                 Ok(versions) => return Ok(versions),
                 Err(error) => match classified(&server.url, &error) {
                     Error::Missing(_) => return Ok(Vec::new()),
-                    error => last = self.note(index, error)?,
+                    error => failed.push(self.note(index, error)?),
                 },
             }
         }
-        Err(last)
+        Err(nobody(&failed))
     }
 
     /// What the registry's rule says of a schema that would be added to a subject.
@@ -226,21 +226,21 @@ impl Client {
     }
 
     async fn call(&self, call: SrCall<'_>) -> Result<RawRegisteredSchema, Error> {
-        let mut last = no_server();
+        let mut failed = Vec::new();
         for (index, server) in self.servers() {
             match perform_sr_call(&server.settings, call).await {
                 Ok(answer) => {
                     self.first.store(index, Ordering::Relaxed);
                     return Ok(answer);
                 }
-                Err(error) => last = self.note(index, classified(&server.url, &error))?,
+                Err(error) => failed.push(self.note(index, classified(&server.url, &error))?),
             }
         }
-        Err(last)
+        Err(nobody(&failed))
     }
 
     async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, Error> {
-        let mut last = no_server();
+        let mut failed = Vec::new();
         for (index, server) in self.servers() {
             let request = server
                 .http
@@ -251,10 +251,10 @@ impl Client {
             };
             match answer(self.authorized(request), &server.url).await {
                 Ok(answer) => return Ok(answer),
-                Err(error) => last = self.note(index, error)?,
+                Err(error) => failed.push(self.note(index, error)?),
             }
         }
-        Err(last)
+        Err(nobody(&failed))
     }
 
     fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
@@ -277,10 +277,10 @@ impl Client {
         after.chain(before.iter().enumerate())
     }
 
-    /// Whether another server is worth a question: a server that answers speaks for all.
-    fn note(&self, index: usize, error: Error) -> Result<Error, Error> {
+    /// What was wrong, if another server is worth a question: one that answers speaks for all.
+    fn note(&self, index: usize, error: Error) -> Result<String, Error> {
         match error {
-            Error::Unavailable(_) => Ok(error),
+            Error::Unavailable(text) => Ok(text),
             answered => {
                 self.first.store(index, Ordering::Relaxed);
                 Err(answered)
@@ -289,8 +289,12 @@ impl Client {
     }
 }
 
-fn no_server() -> Error {
-    Error::Unavailable("schema_registry.urls names none".into())
+/// None of the servers answered.
+fn nobody(failed: &[String]) -> Error {
+    Error::Unavailable(match failed {
+        [] => "schema_registry.urls names none".into(),
+        failed => failed.join("; "),
+    })
 }
 
 /// Both clients' beginning.

@@ -25,18 +25,19 @@ struct State {
     newest: Option<(u32, String)>,
     /// Why ours and theirs do not fit.
     misfits: Vec<String>,
-    /// Its rule, if that allows what ours does not.
-    lenient: Option<String>,
+    /// Its rule in the registry.
+    rule: String,
 }
 
 pub(super) fn check(config: &Config) -> Result<(), Failure> {
     let states = states(config)?;
     let row = |state: &State| {
         let (id, version) = state.numbers();
-        [state.subject.name.clone(), state.word().into(), id, version]
+        let Subject { name, .. } = &state.subject;
+        [name.clone(), state.word().into(), id, version, state.rule()]
     };
     let rows: Vec<_> = states.iter().map(row).collect();
-    table(["subject", "state", "number", "version"], &rows)?;
+    table(["subject", "state", "number", "version", "rule"], &rows)?;
     states.iter().try_for_each(State::explain)?;
     let count = |word| states.iter().filter(|state| state.word() == word).count();
     match (count("does not fit"), count("missing")) {
@@ -141,14 +142,12 @@ impl State {
             }
         }
         let rule = client.rule(name).await?;
-        let wanted = subject.rule();
-        let strict = rule == wanted.name() || rule == Rule::Full.name();
         Ok(State {
             subject,
             registered,
             newest,
             misfits,
-            lenient: (!strict).then_some(rule),
+            rule,
         })
     }
 
@@ -157,6 +156,15 @@ impl State {
             _ if !self.misfits.is_empty() => "does not fit",
             Some(_) => "registered",
             None => "missing",
+        }
+    }
+
+    /// Its rule in the registry, and what it should be if that is weaker.
+    fn rule(&self) -> String {
+        let (rule, wanted) = (&self.rule, self.subject.rule().name());
+        match rule == wanted || rule == Rule::Full.name() {
+            true => rule.clone(),
+            false => format!("{rule}, weaker than {wanted}"),
         }
     }
 
@@ -180,12 +188,6 @@ impl State {
                 "{name}: what version {version} has (-) and this version of kafka-smpp (+):"
             ))?;
             line(difference(*format, theirs, text).trim_end())?;
-        }
-        if let Some(rule) = &self.lenient {
-            let wanted = self.subject.rule().name();
-            line(format_args!(
-                "{name}: its rule in the registry is {rule}; {wanted} is what keeps earlier records readable"
-            ))?;
         }
         Ok(())
     }

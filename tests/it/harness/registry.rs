@@ -126,12 +126,15 @@ fn app(version: &str) -> PathBuf {
         ));
         let mut output = OsString::from("-DoutputDirectory=");
         output.push(into);
+        // Beside what is unpacked, so that both are there or neither.
+        let mut markers = OsString::from("-DmarkersDirectory=");
+        markers.push(into.join("markers"));
         let mut mvn = Command::new("mvn");
         mvn.args(["-q", "-B", "-f"])
             .arg(source("apicurio").join("pom.xml"))
             .arg("dependency:unpack-dependencies")
             .arg(format!("-Dapicurio.version={version}"))
-            .arg(output);
+            .args([output, markers]);
         run(&mut mvn, "the tests need Java 17 or newer and Maven");
     })
 }
