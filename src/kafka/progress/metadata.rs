@@ -179,9 +179,9 @@ fn encode_attempts(progress: &Progress, line: &mut String) {
 
 fn decode_attempts(value: &str) -> Result<Vec<(u64, u8)>, MetadataError> {
     let bad = MetadataError::Malformed("attempts");
-    // Runs are over single records: more than any metadata could stand for is damage, and must
-    // not become a loop.
-    let mut most = 1_000_000u64;
+    // Runs are over single records: more than any metadata could stand for, which is some 20,000,
+    // is damage, and must not become a loop.
+    let mut most = 100_000u64;
     value
         .split('.')
         .map(|run| {
