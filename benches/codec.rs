@@ -1,4 +1,5 @@
-//! How fast PDUs and texts are read and written: a submit_sm of 160 octets with three TLVs.
+//! How fast PDUs and texts are read and written: a submit_sm of 160 octets with three TLVs, beside
+//! two codecs that others wrote.
 
 #![allow(missing_docs, reason = "criterion_group! makes a public function")]
 
@@ -50,7 +51,18 @@ fn pdus(criterion: &mut Criterion) {
     group.bench_function("decode", |bencher| {
         bencher.iter(|| {
             let frame = frame::split(black_box(&wire), 65_536).ok().flatten()?;
-            Pdu::read(frame).ok()
+            Some(Pdu::read(frame))
+        });
+    });
+    group.bench_function("decode by rusmpp-core, borrowing", |bencher| {
+        use rusmpp_core::command::borrowed::Command;
+        use rusmpp_core::decode::borrowed::DecodeWithLength;
+        bencher.iter(|| Command::<'_, 4>::decode(&black_box(&wire)[4..], wire.len() - 4));
+    });
+    group.bench_function("decode by smpp34", |bencher| {
+        bencher.iter(|| {
+            let header = smpp34::CommandHeader::decode(black_box(&wire)).ok()?;
+            Some(smpp34::submit_sm::decode(header, &wire))
         });
     });
     group.bench_function("decode, every TLV visited", |bencher| {
