@@ -37,6 +37,12 @@ pub use failure::{Code, Failure};
 use crate::config::{Config, Esme};
 use crate::smpp::Dialect;
 
+/// Reads a capture and looks at no PDU of it: the rest of the tool cannot be fuzzed alone.
+#[cfg(fuzzing)]
+pub fn read_capture(octets: &[u8]) {
+    let _ = capture::read(octets, |_| Ok(()));
+}
+
 /// Connects Kafka with SMS centres over SMPP: every outbound record gets exactly one result,
 /// and every receipt finds its message.
 #[derive(Parser)]

@@ -1,0 +1,31 @@
+//! SMPP times, dates of receipts and message ids.
+
+#![no_main]
+
+use kafka_smpp::smpp::message_id::{Form, normalise};
+use kafka_smpp::smpp::receipt::When;
+use kafka_smpp::smpp::time::{self, Time};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    if let Ok(Time::Absolute(zoned)) = time::parse(text) {
+        let written = time::absolute(&zoned).expect("it was one before");
+        assert_eq!(written.len(), 16);
+        let Ok(Time::Absolute(read)) = time::parse(&written) else {
+            panic!("{written} was written for {text}");
+        };
+        assert_eq!(read.timestamp(), zoned.timestamp());
+        assert_eq!(read.offset(), zoned.offset());
+    }
+    let _ = When::parse(text);
+    for form in Form::ALL {
+        let once = normalise(text, *form);
+        // Numbers have become decimal; everything else stays as it is.
+        let again = if *form == Form::Hex {
+            Form::Text
+        } else {
+            *form
+        };
+        assert_eq!(normalise(&once, again), once);
+    }
+});
