@@ -253,6 +253,17 @@ fn a_link_that_is_not_read_is_named_as_the_reason() {
     assert!(error.text.contains("Ethernet"), "{}", error.text);
 }
 
+#[test]
+fn a_block_shorter_than_its_own_lengths_is_survived() {
+    let section = b"\x0A\x0D\x0D\x0A\x1C\0\0\0\x4D\x3C\x2B\x1A\x01\0\0\0\
+        \xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x1C\0\0\0";
+    let process_information = b"\x01\0\0\x80\x08\0\0\0\0\0\0\0";
+    let _ = read(
+        &[&section[..], process_information].concat()[..],
+        |_| Ok(()),
+    );
+}
+
 proptest! {
     #[test]
     fn any_cut_any_order_and_any_repeats_give_the_same_pdus(
