@@ -1,5 +1,6 @@
 //! PDUs in captures of network traffic, pcap and pcapng.
 
+mod blocks;
 mod packets;
 mod streams;
 #[cfg(test)]

@@ -9,6 +9,7 @@ use pcap_parser::pcapng::Block;
 use pcap_parser::traits::PcapNGPacketBlock;
 use pcap_parser::{Linktype, PcapBlockOwned, PcapError, create_reader};
 
+use super::blocks::Blocks;
 use super::{Origin, Summary};
 use crate::cli::{Code, Failure};
 
@@ -65,7 +66,7 @@ pub(super) fn each(
         };
         Failure::new(Code::Data, text)
     };
-    let mut reader = create_reader(ROOM, Patient(from)).map_err(broken)?;
+    let mut reader = create_reader(ROOM, Patient(from, Blocks::default())).map_err(broken)?;
     let mut room = ROOM;
     let mut interfaces = Vec::new();
     let mut summary = Summary::default();
@@ -111,8 +112,9 @@ pub(super) fn each(
     Ok(summary)
 }
 
-/// A reader whose reads are not ended by a signal, nor short before the end.
-struct Patient<R>(R);
+/// A reader whose reads are not ended by a signal, nor short before the end, and which refuses
+/// blocks that the parser does not expect.
+struct Patient<R>(R, Blocks);
 
 impl<R: Read> Read for Patient<R> {
     fn read(&mut self, room: &mut [u8]) -> std::io::Result<usize> {
@@ -125,6 +127,7 @@ impl<R: Read> Read for Patient<R> {
                 Err(error) => return Err(error),
             }
         }
+        self.1.follow(room.get(..full).unwrap_or_default())?;
         Ok(full)
     }
 }

@@ -254,14 +254,16 @@ fn a_link_that_is_not_read_is_named_as_the_reason() {
 }
 
 #[test]
-fn a_block_shorter_than_its_own_lengths_is_survived() {
+fn a_block_shorter_than_its_own_lengths_is_damage() {
     let section = b"\x0A\x0D\x0D\x0A\x1C\0\0\0\x4D\x3C\x2B\x1A\x01\0\0\0\
         \xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x1C\0\0\0";
-    let process_information = b"\x01\0\0\x80\x08\0\0\0\0\0\0\0";
-    let _ = read(
-        &[&section[..], process_information].concat()[..],
-        |_| Ok(()),
-    );
+    for length in [8, 11] {
+        let process_information = [1, 0, 0, 0x80, length, 0, 0, 0, 0, 0, 0, 0];
+        for cut in [8, 11, 12] {
+            let file = [&section[..], &process_information[..cut]].concat();
+            assert!(read(&file[..], |_| Ok(())).is_err(), "{length}, {cut}");
+        }
+    }
 }
 
 proptest! {
