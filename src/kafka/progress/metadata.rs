@@ -269,6 +269,10 @@ fn decode_runs(value: &str, base: i64) -> Result<Runs, MetadataError> {
 fn decode_bitmap(value: &str, base: i64) -> Result<Runs, MetadataError> {
     let bad = MetadataError::Malformed("finished bitmap");
     let bits = BASE64.decode(value).map_err(|_| bad.clone())?;
+    // What is committed is the lowest unfinished record.
+    if bits.first().is_some_and(|octet| octet & 0x80 != 0) {
+        return Err(bad);
+    }
     let mut runs = Runs::default();
     for bit in 0..bits.len() * 8 {
         if bits[bit / 8] & (0x80 >> (bit % 8)) != 0 {
@@ -363,7 +367,8 @@ mod tests {
         };
         let many = vec!["1000000x1"; 400].join(".");
         for (offset, body, field) in [
-            (i64::MAX, "1 ww n1 r0 F/w", "finished bitmap"),
+            (i64::MAX, "1 ww n1 r0 FQA", "finished bitmap"),
+            (7, "1 ww n1 r0 FgA", "finished bitmap"),
             (i64::MAX - 1, "1 ww n1 r0 f1.5", "finished runs"),
             (7, &*format!("1 ww n1 r0 a{many}"), "attempts"),
             (i64::MAX, "1 ww n1 r1", "reservation"),
