@@ -72,7 +72,7 @@ fn message(sm: &Sm<'_>, length: usize) {
     let alphabet = Alphabet::default();
     let _ = sm.text(&alphabet);
     let _ = sm.concatenation();
-    let receipt = Receipt::of(sm, &alphabet);
+    let receipt = Receipt::of(sm, &alphabet.into());
     let _ = (receipt.submitted(), receipt.done());
 }
 
@@ -80,5 +80,5 @@ fn data(sm: &DataSm<'_>, length: usize) {
     assert!(sm.text_octets().len() <= length);
     let alphabet = Alphabet::default();
     let _ = sm.text(&alphabet);
-    let _ = Receipt::of_data(sm, &alphabet);
+    let _ = Receipt::of_data(sm, &alphabet.into());
 }

@@ -12,7 +12,7 @@ fuzz_target!(|input: (u8, u8, u8, &[u8])| {
     let encodings = Encoding::ALL;
     let alphabet = Alphabet::from(encodings[usize::from(alphabet) % encodings.len()]);
     let (region, text) = octets.split_at(usize::from(tlvs).min(octets.len()));
-    let receipt = Receipt::read(text, data_coding, Tlvs::new(region), &alphabet);
+    let receipt = Receipt::read(text, data_coding, Tlvs::new(region), &alphabet.into());
     look(&receipt);
     assert_eq!(receipt.clone().into_owned(), receipt);
     if let Ok(text) = str::from_utf8(text) {

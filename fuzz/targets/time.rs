@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use kafka_smpp::smpp::message_id::{Form, normalise};
+use kafka_smpp::smpp::message_id::{Form, Rule};
 use kafka_smpp::smpp::receipt::When;
 use kafka_smpp::smpp::time::{self, Time};
 use libfuzzer_sys::fuzz_target;
@@ -19,13 +19,13 @@ fuzz_target!(|text: &str| {
     }
     let _ = When::parse(text);
     for form in Form::ALL {
-        let once = normalise(text, *form);
+        let once = Rule::from(*form).normalise(text);
         // Numbers have become decimal; everything else stays as it is.
         let again = if *form == Form::Hex {
             Form::Text
         } else {
             *form
         };
-        assert_eq!(normalise(&once, again), once);
+        assert_eq!(Rule::from(again).normalise(&once), once);
     }
 });
