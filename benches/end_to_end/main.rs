@@ -58,7 +58,8 @@ impl Scene {
     fn new(partitions: i32) -> Scene {
         let kafka = kafka();
         let name = unique("bench");
-        for stem in ["responses", "errors", "receipts", "inbound", "deliveries"] {
+        let stems = ["responses", "errors", "receipts", "inbound"];
+        for stem in stems.into_iter().chain(["notifications", "deliveries"]) {
             kafka.topic(&format!("{name}.{stem}"), partitions, &[]);
         }
         let compact = [("cleanup.policy", "compact")];
@@ -128,6 +129,7 @@ impl Scene {
             "errors",
             "receipts",
             "inbound",
+            "notifications",
             "correlation",
             "deliveries",
         ];
@@ -147,6 +149,7 @@ impl Scene {
                 "errors": self.topic("errors"),
                 "receipts": self.topic("receipts"),
                 "inbound": self.topic("inbound"),
+                "notifications": self.topic("notifications"),
                 "deliveries": self.topic("deliveries"),
                 "correlation": self.topic("correlation"),
             },
@@ -213,10 +216,15 @@ struct Whole {
 
 fn whole_way(scene: &Scene, messages: usize) -> Whole {
     scene.feed(Feed::AtOnce(messages));
-    let connector = scene.connector();
+    let mut connector = scene.connector();
     // The clock runs from the first result on: binding and joining groups are no throughput.
     let (responses, receipts) = (scene.topic("responses"), scene.topic("receipts"));
-    let first = count(&scene.kafka, &responses, 1, PATIENCE).expect("a first result");
+    let first = loop {
+        match count(&scene.kafka, &responses, 1, Duration::from_secs(5)) {
+            Some(first) => break first,
+            None => assert!(connector.ended().is_none(), "{}", connector.log()),
+        }
+    };
     let results = count(&scene.kafka, &responses, messages, PATIENCE);
     let results = rate(messages, results.map(|at| at - first));
     let all = count(&scene.kafka, &receipts, messages, PATIENCE);
