@@ -21,6 +21,9 @@ use super::transactor::{Abort, Commit, Cycle, Options, Output, Settled};
 /// One offsets call carries at most this much metadata: a TxnOffsetCommit of 1 MB fails.
 const OFFSETS_CALL_OCTETS: usize = 200_000;
 
+/// Pause before delivery reports are looked for again.
+const PAUSE: Duration = Duration::from_micros(500);
+
 /// Collects the delivery reports of the transaction under way.
 #[derive(Default)]
 struct Reports(Mutex<ReportState>);
@@ -408,14 +411,26 @@ fn await_reports(
     enough: impl Fn(&ReportState) -> bool,
 ) -> bool {
     let deadline = Instant::now() + patience;
-    while !enough(&producer.context().0.lock()) {
+    let mut before = usize::MAX;
+    loop {
+        let outstanding = {
+            let state = producer.context().0.lock();
+            if enough(&state) {
+                return true;
+            }
+            state.outstanding
+        };
         if Instant::now() >= deadline {
             return false;
         }
-        // A poll always lasts as long as it may: a longer one would be a slower cycle.
-        producer.poll(Duration::from_millis(1));
+        // Nothing came: a pause of our own. A poll with a time always lasts that long, and
+        // spends the last millisecond of it asking again and again.
+        if outstanding == before {
+            std::thread::sleep(PAUSE);
+        }
+        before = outstanding;
+        producer.poll(Duration::ZERO);
     }
-    true
 }
 
 /// What the client itself refuses, it refuses record by record.
