@@ -128,7 +128,6 @@ impl Group {
 
     /// The topics among those of `offsets` that are not there, or not with that partition.
     pub fn missing(&self, offsets: &[Commit], patience: Duration) -> Vec<Arc<str>> {
-        use RDKafkaErrorCode as Code;
         let mut missing: Vec<Arc<str>> = Vec::new();
         for Commit {
             topic, partition, ..
@@ -137,15 +136,7 @@ impl Group {
             let gone = match self.partitions(topic, patience) {
                 _ if missing.contains(topic) => false,
                 Ok(count) => *partition >= count,
-                Err(error) => matches!(
-                    error.rdkafka_error_code(),
-                    Some(
-                        Code::UnknownTopic
-                            | Code::UnknownTopicOrPartition
-                            | Code::UnknownPartition
-                            | Code::TopicAuthorizationFailed
-                    )
-                ),
+                Err(error) => is_about_topic(&error),
             };
             if gone {
                 missing.push(topic.clone());
@@ -221,4 +212,17 @@ pub fn commits(found: &TopicPartitionList, known: &[Partition]) -> Result<Vec<Co
         });
     }
     Ok(commits)
+}
+/// Whether it says that a topic or partition is not there, or closed to us.
+pub(super) fn is_about_topic(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::UnknownTopic
+                | Code::UnknownTopicOrPartition
+                | Code::UnknownPartition
+                | Code::TopicAuthorizationFailed
+        )
+    )
 }

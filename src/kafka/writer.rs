@@ -14,7 +14,7 @@ use rdkafka::topic_partition_list::Offset;
 use rdkafka::{ClientContext, Message};
 use tracing::{debug, error, info, trace, warn};
 
-use super::group::Group;
+use super::group::{Group, is_about_topic};
 use super::progress::{Identity, metadata};
 use super::transactor::{Abort, Commit, Cycle, Options, Output, Settled};
 
@@ -338,7 +338,7 @@ fn write(
             producer.send_offsets_to_transaction(&call, &cycle.group, patience)
         })
         .map_err(|e| match classify(&e, abort_cause(&e)) {
-            Failure::Abort(Abort::Trouble(why)) if names_topic(&e) => Failure::Offsets(why),
+            Failure::Abort(Abort::Trouble(why)) if is_about_topic(&e) => Failure::Offsets(why),
             failure => failure,
         })?;
     }
@@ -511,20 +511,6 @@ fn abort_cause(error: &KafkaError) -> Abort {
         ) => Abort::Fenced(error.to_string()),
         _ => Abort::Trouble(error.to_string()),
     }
-}
-
-/// Whether it is about what the offsets belong to.
-fn names_topic(error: &KafkaError) -> bool {
-    use RDKafkaErrorCode as Code;
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            Code::UnknownTopic
-                | Code::UnknownTopicOrPartition
-                | Code::UnknownPartition
-                | Code::TopicAuthorizationFailed
-        )
-    )
 }
 
 fn classify(error: &KafkaError, abort: Abort) -> Failure {
