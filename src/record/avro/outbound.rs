@@ -70,8 +70,8 @@ fn fields(outbound: &Outbound<'_>) -> [(&'static str, Value); 28] {
         ("source", opt(record.source.as_ref(), address)),
         (
             "destination",
-            match &*record.destination.number {
-                "" if outbound.operation == Operation::CancelSm => Value::Null,
+            match outbound.operation {
+                Operation::CancelSm if record.destination == Address::default() => Value::Null,
                 _ => address(&record.destination),
             },
         ),

@@ -257,6 +257,21 @@ fn times_and_durations_of_a_message() {
 }
 
 #[test]
+fn an_address_without_a_number_keeps_the_rest() {
+    let mut record = Outbound {
+        operation: Operation::CancelSm,
+        message_id: Some("7F".into()),
+        ..Outbound::default()
+    };
+    record.sm.destination.npi = Some(0);
+    let datum = outbound_datum(&record).unwrap();
+    let ours = Kind::CancelSm.ours().unwrap();
+    let plan = Plan::new(ours.schema, ours.schema).unwrap();
+    let read = outbound(Operation::CancelSm, &plan, &datum).unwrap();
+    assert_eq!(read.sm.destination, record.sm.destination);
+}
+
+#[test]
 fn fingerprints_are_those_of_the_specification() {
     // Avro 1.12, "Schema Fingerprints": CRC-64-AVRO of "int" is 0x7275d51a3f395c8f.
     let int = Schema::parse_str(r#""int""#).unwrap();
