@@ -291,6 +291,45 @@ fn pdus_are_decoded_one_a_line_whatever_is_wrong_with_some() {
 }
 
 #[test]
+fn times_of_a_pdu_are_told_as_instants_and_durations() {
+    let dir = tempfile::tempdir().unwrap();
+    let decoded = |record: &str| -> serde_json::Value {
+        let encoded = kafka_smpp(dir.path())
+            .args(["encode", "--hex", record])
+            .output()
+            .unwrap();
+        let hex = String::from_utf8(encoded.stdout).unwrap();
+        // "00+" is written, "08+" two hours before it at the same clock.
+        let decoded = kafka_smpp(dir.path())
+            .args(["decode", "--json"])
+            .write_stdin(hex.replacen("30302b", "30382b", 1))
+            .output()
+            .unwrap();
+        serde_json::from_slice(&decoded.stdout).unwrap()
+    };
+    let at_one_place = decoded(
+        r#"{"destination":"1","short_message":"","schedule_delivery_time":"2026-07-01T01:00:00.5+02:00","validity_period":"P1DT2H"}"#,
+    );
+    assert_eq!(
+        at_one_place["times"],
+        serde_json::json!({
+            "schedule_delivery_time":
+                { "kind": "absolute", "utc": "2026-06-30T21:00:00.5Z", "offset_minutes": 120 },
+            "validity_period": { "kind": "relative", "duration": "P1DT2H", "seconds": 93_600 },
+        })
+    );
+    let months = decoded(r#"{"destination":"1","short_message":"","validity_period":"P120D"}"#);
+    assert_eq!(
+        months["times"]["validity_period"],
+        serde_json::json!({ "kind": "relative", "duration": "P4M", "seconds": null })
+    );
+    assert_eq!(
+        decoded(r#"{"type":"QuerySm","message_id":"7F"}"#).get("times"),
+        None
+    );
+}
+
+#[test]
 fn a_record_is_encoded_as_its_esme_would_send_it() {
     let dir = tempfile::tempdir().unwrap();
     let config = format!("{GOOD}service_type = \"CMT\"\nregistered_delivery = 0\n");

@@ -1,5 +1,6 @@
 //! A PDU as a JSON object, with the names of the specification.
 
+use jiff::SpanRelativeTo;
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 
@@ -9,6 +10,7 @@ use crate::cli::capture::Origin;
 use crate::cli::lines::Fault;
 use crate::cli::octets::to_hex;
 use crate::smpp::pdu::anatomy::{Anatomy, Part, Value};
+use crate::smpp::time::Time;
 use crate::smpp::tlv::Shape;
 use crate::smpp::{Header, Names, Tag, Tlv};
 
@@ -27,6 +29,8 @@ pub(in crate::cli) struct Object {
     sequence_number: Option<u32>,
     fields: Map<String, Json>,
     tlvs: Vec<Json>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    times: Map<String, Json>,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<Message>,
     malformed: bool,
@@ -65,6 +69,7 @@ impl Object {
             tlvs: (anatomy.parts.iter())
                 .filter_map(|part| tlv(part, names))
                 .collect(),
+            times: (anatomy.parts.iter()).filter_map(time_of).collect(),
             message,
             malformed: !errors.is_empty(),
             errors,
@@ -133,6 +138,27 @@ fn field(part: &Part<'_>) -> Option<(String, Json)> {
         Value::Octets(octets) => Some((format!("{}_hex", part.name), json!(to_hex(octets)))),
         Value::Tlv(_) | Value::Unread => None,
     }
+}
+
+/// What the time in a field means; nothing if there is none or it cannot be read.
+fn time_of(part: &Part<'_>) -> Option<(String, Json)> {
+    let meaning = match part.time()?.ok()? {
+        Time::Absolute(zoned) => json!({
+            "kind": "absolute",
+            "utc": zoned.timestamp(),
+            "offset_minutes": zoned.offset().seconds() / 60,
+        }),
+        Time::Relative(span) => json!({
+            "kind": "relative",
+            "duration": span,
+            // Months and years have a length only from a point in time on.
+            "seconds": (span.get_years() == 0 && span.get_months() == 0)
+                .then(|| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok())
+                .flatten()
+                .map(|duration| duration.as_secs()),
+        }),
+    };
+    Some((part.name.to_owned(), meaning))
 }
 
 /// A TLV: its value as it is and, where SMPP gives it a type, as what it means.

@@ -5,18 +5,19 @@ use super::screen::quoted;
 use crate::smpp::pdu::anatomy::{Part, Value};
 use crate::smpp::pdu::{REPLY_PATH, UDH_INDICATOR};
 use crate::smpp::text::{Alphabet, Encoding};
+use crate::smpp::time::Time;
 use crate::smpp::tlv::Shape;
-use crate::smpp::{Command, MessageState, Names, Npi, Status, Tag, Tlv, Ton, time};
+use crate::smpp::{Command, MessageState, Names, Npi, Status, Tag, Tlv, Ton};
 
 /// What a part holds, in words.
 pub(super) fn of(part: &Part<'_>, names: &Names) -> String {
     match part.value {
         Value::Number(number) if is_code(part.name) => number_of(part.name, number, names),
         Value::Number(number) => with_words(number, field(part.name, number)),
-        Value::Text(text) if !text.is_empty() && is_time(part.name) => {
-            with_words(quoted(text), date(text))
-        }
-        Value::Text(text) => quoted(text),
+        Value::Text(text) => match part.time() {
+            Some(Ok(time)) => with_words(quoted(text), date(&time)),
+            _ => quoted(text),
+        },
         Value::Octets(octets) => quoted(octets),
         Value::Tlv(tlv) => self::tlv(&tlv, names),
         Value::Unread => String::new(),
@@ -35,21 +36,10 @@ fn is_code(name: &str) -> bool {
     matches!(name, "command_id" | "command_status" | "error_status_code")
 }
 
-fn is_time(name: &str) -> bool {
-    matches!(
-        name,
-        "schedule_delivery_time" | "validity_period" | "final_date"
-    )
-}
-
-fn date(text: &[u8]) -> String {
-    match str::from_utf8(text)
-        .ok()
-        .and_then(|text| time::parse(text).ok())
-    {
-        Some(time::Time::Absolute(zoned)) => zoned.strftime("%Y-%m-%dT%H:%M:%S%.f%:z").to_string(),
-        Some(time::Time::Relative(span)) => span.to_string(),
-        None => "no SMPP time".into(),
+fn date(time: &Time) -> String {
+    match time {
+        Time::Absolute(zoned) => zoned.strftime("%Y-%m-%dT%H:%M:%S%.f%:z").to_string(),
+        Time::Relative(span) => span.to_string(),
     }
 }
 

@@ -63,6 +63,26 @@ fn every_octet_has_its_name() {
 }
 
 #[test]
+fn a_time_of_16_characters_must_be_one() {
+    let flaws = |time: &'static [u8]| {
+        let sm = Sm {
+            validity_period: time,
+            ..Sm::default()
+        };
+        let mut wire = Vec::new();
+        sm.encode(Command::SUBMIT_SM, Status::ROK, 1, &mut wire)
+            .unwrap();
+        let anatomy = Anatomy::of(&wire);
+        assert!(!anatomy.is_malformed(), "an SMSC may take it");
+        codes(&wire)
+    };
+    assert!(flaws(b"").is_empty());
+    assert!(flaws(b"000001000000000R").is_empty());
+    assert_eq!(flaws(b"991231235959949+"), ["not_a_time"]);
+    assert_eq!(flaws(b"26013112000000\xE9+"), ["not_a_time"]);
+}
+
+#[test]
 fn entries_of_a_list_are_numbered() {
     let to = [
         Destination::Sme(Address::parse("12345")),

@@ -1,0 +1,174 @@
+//! What can be wrong with a PDU, or odd about it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+
+use crate::smpp::frame::HEADER;
+use crate::smpp::{Command, EncodeError, Problem, Status};
+
+/// Something wrong with a PDU, or odd about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flaw {
+    /// What.
+    pub kind: FlawKind,
+    /// The field or TLV that is concerned.
+    pub field: &'static str,
+    /// Octets of the PDU; empty where octets are missing.
+    pub range: Range<usize>,
+}
+
+/// What can be wrong with a PDU, or odd about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FlawKind {
+    /// Fewer than 16 octets.
+    TruncatedHeader,
+    /// A command_length no PDU can have: nothing of the PDU can be trusted.
+    LengthBelowHeader(u32),
+    /// Octets are missing that command_length counts.
+    LengthBeyondOctets(u32),
+    /// Octets follow that command_length does not count.
+    TrailingOctets(usize),
+    /// A command_id of neither SMPP 3.4 nor 5.0.
+    UnknownCommand(Command),
+    /// A response that reports success lacks its body.
+    BodyOmitted,
+    /// A field that cannot be read.
+    Field(Problem),
+    /// Fewer octets than a tag and a length take.
+    TruncatedTlvHeader,
+    /// Fewer octets than the TLV's length says.
+    TruncatedTlvValue {
+        /// What the length says.
+        wanted: usize,
+        /// What is there.
+        left: usize,
+    },
+    /// A field that must not be sent so.
+    NotAllowed(EncodeError),
+    /// TLVs in a PDU that has none in SMPP 3.4.
+    UnexpectedTlvs,
+    /// The value has a length that the tag does not have.
+    TlvLength(usize),
+    /// 16 characters, but no SMPP time.
+    Time,
+    /// The text should begin with a user data header, but does not.
+    DamagedUdh,
+    /// A sequence_number of 0 or above 0x7FFFFFFF.
+    SequenceNumber(u32),
+    /// A request with a command_status.
+    StatusInRequest(Status),
+}
+
+impl FlawKind {
+    /// Whether a strict reader refuses the PDU.
+    pub const fn is_error(self) -> bool {
+        !matches!(
+            self,
+            FlawKind::NotAllowed(_)
+                | FlawKind::UnexpectedTlvs
+                | FlawKind::TlvLength(_)
+                | FlawKind::Time
+                | FlawKind::DamagedUdh
+                | FlawKind::SequenceNumber(_)
+                | FlawKind::StatusInRequest(_)
+        )
+    }
+}
+
+impl Flaw {
+    /// The name by which programs know it.
+    pub fn code(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self.kind {
+            FlawKind::TruncatedHeader => "truncated_header",
+            FlawKind::LengthBelowHeader(_) => "command_length_below_16",
+            FlawKind::LengthBeyondOctets(_) => "command_length_exceeds_data",
+            FlawKind::TrailingOctets(_) => "trailing_bytes_after_pdu",
+            FlawKind::UnknownCommand(_) => "unknown_command_id",
+            FlawKind::BodyOmitted => "body_omitted_status_0",
+            FlawKind::Field(Problem::Truncated { .. }) => {
+                return Cow::Owned(format!("truncated_{}", self.field));
+            }
+            FlawKind::Field(Problem::Unterminated) => "unterminated_c_octet_string",
+            FlawKind::Field(Problem::Undefined(_)) => {
+                return Cow::Owned(format!("undefined_{}", self.field));
+            }
+            FlawKind::TruncatedTlvHeader => "truncated_tlv_header",
+            FlawKind::TruncatedTlvValue { .. } => "truncated_tlv_value",
+            FlawKind::NotAllowed(EncodeError::TooLong { .. }) => "over_length",
+            FlawKind::NotAllowed(EncodeError::NotATime { .. }) | FlawKind::Time => "not_a_time",
+            FlawKind::NotAllowed(_) => "not_allowed",
+            FlawKind::UnexpectedTlvs => "unexpected_tlvs",
+            FlawKind::TlvLength(_) => "tlv_length",
+            FlawKind::DamagedUdh => "damaged_udh",
+            FlawKind::SequenceNumber(_) => "sequence_number_range",
+            FlawKind::StatusInRequest(_) => "command_status_in_request",
+        })
+    }
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let field = self.field;
+        match self.kind {
+            FlawKind::TruncatedHeader => write!(f, "a PDU has at least {HEADER} octets"),
+            FlawKind::LengthBelowHeader(length) => write!(
+                f,
+                "command_length {length} is less than the {HEADER} octets of a header: the stream \
+                 is out of step"
+            ),
+            FlawKind::LengthBeyondOctets(length) => write!(
+                f,
+                "command_length {length} is more than the {} octets there are",
+                self.range.end
+            ),
+            FlawKind::TrailingOctets(octets) => {
+                write!(
+                    f,
+                    "{octets} octets follow that command_length does not count"
+                )
+            }
+            FlawKind::UnknownCommand(command) => {
+                write!(
+                    f,
+                    "command_id {command} is defined by neither SMPP 3.4 nor 5.0"
+                )
+            }
+            FlawKind::BodyOmitted => write!(f, "the request succeeded, but its answer has no body"),
+            FlawKind::Field(problem) => write!(f, "{field}: {problem}"),
+            FlawKind::TruncatedTlvHeader => {
+                write!(
+                    f,
+                    "{} octets are left, a TLV has at least 4",
+                    self.range.len()
+                )
+            }
+            FlawKind::TruncatedTlvValue { wanted, left } => {
+                write!(
+                    f,
+                    "{field}: its length says {wanted} octets, {left} are left"
+                )
+            }
+            FlawKind::NotAllowed(error) => write!(f, "{error}"),
+            FlawKind::UnexpectedTlvs => write!(f, "SMPP 3.4 has no TLVs in this PDU"),
+            FlawKind::TlvLength(length) => write!(f, "{field} does not have {length} octets"),
+            FlawKind::Time => write!(
+                f,
+                "{field} is no SMPP time: YYMMDDhhmmsstnnp with nn up to 48 and p of +, - or R"
+            ),
+            FlawKind::DamagedUdh => {
+                write!(
+                    f,
+                    "esm_class announces a user data header, {field} begins with none"
+                )
+            }
+            FlawKind::SequenceNumber(number) => {
+                write!(
+                    f,
+                    "sequence_number 0x{number:08X} is outside 1 to 0x7FFFFFFF"
+                )
+            }
+            FlawKind::StatusInRequest(status) => write!(f, "{status} in a request, which has none"),
+        }
+    }
+}
