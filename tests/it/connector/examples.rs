@@ -29,6 +29,20 @@ fn node(file: &str, args: &[&str]) -> Vec<Value> {
     node.run(&example("node").join(file).with_extension("js"), args, &[])
 }
 
+fn java(file: &str, args: &[&str]) -> Vec<Value> {
+    let java = Program::java(&example("java"), "examples-java-1");
+    let file = if file == "produce" {
+        "Produce"
+    } else {
+        "Consume"
+    };
+    java.run(
+        &example("java").join(file).with_extension("java"),
+        args,
+        &[],
+    )
+}
+
 #[test]
 fn python_sends_and_reads_json() {
     sends_and_reads(python, "json", "json");
@@ -47,6 +61,16 @@ fn node_sends_and_reads_json() {
 #[test]
 fn node_sends_and_reads_avro_without_a_registry() {
     sends_and_reads(node, "avro", AVRO);
+}
+
+#[test]
+fn java_sends_and_reads_json() {
+    sends_and_reads(java, "json", "json");
+}
+
+#[test]
+fn java_sends_and_reads_avro_without_a_registry() {
+    sends_and_reads(java, "avro", AVRO);
 }
 
 fn sends_and_reads(run: fn(&str, &[&str]) -> Vec<Value>, format: &str, formats: &str) {

@@ -42,11 +42,16 @@ pub fn cached(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
 
 /// The jars of the peer's `pom.xml`; `version` changes when the pom does.
 pub fn jars(peer: &str, version: &str) -> PathBuf {
-    cached(&format!("{peer}-{version}"), |into| {
-        progress(&format!("fetching {peer} {version} through Maven"));
+    jars_of(&source(peer), &format!("{peer}-{version}"))
+}
+
+/// The jars that the `pom.xml` in `from` asks for; `name` says what they are and changes with it.
+pub fn jars_of(from: &Path, name: &str) -> PathBuf {
+    cached(name, |into| {
+        progress(&format!("fetching {name} through Maven"));
         let mut output = std::ffi::OsString::from("-DoutputDirectory=");
         output.push(into);
-        let pom = source(peer).join("pom.xml");
+        let pom = from.join("pom.xml");
         let args = ["-q", "-B", "-f"].map(OsStr::new);
         let mut mvn = Command::new("mvn");
         mvn.args(args)

@@ -1,4 +1,4 @@
-//! Programs in Python and Node, each with the packages it asks for.
+//! Programs in Python, Node and Java, each with the packages it asks for.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -7,14 +7,16 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::fetch::{cached, modules, progress, run};
+use super::fetch::{cached, jars_of, modules, progress, run};
 
-const HINT: &str = "the tests need Python 3.10 or newer with venv, and Node.js with npm";
+const HINT: &str = "the tests need Python 3.10 or newer with venv, Node.js with npm, and Java 17 \
+                    or newer with Maven";
 
 /// What runs programs.
 #[derive(Clone, Debug)]
 pub struct Program {
     runner: PathBuf,
+    options: Vec<OsString>,
     env: Vec<(&'static str, OsString)>,
 }
 
@@ -38,6 +40,7 @@ impl Program {
         });
         Program {
             runner: venv.join("bin/python"),
+            options: Vec::new(),
             env: vec![("PYTHONIOENCODING", "utf-8".into())],
         }
     }
@@ -47,15 +50,29 @@ impl Program {
         let modules = modules(folder, name);
         Program {
             runner: "node".into(),
+            options: Vec::new(),
             env: vec![("NODE_PATH", modules.into())],
         }
     }
 
-    /// Runs a program to its end with lines of JSON in and out; panics if it fails.
+    /// A Java that runs sources, with the jars that the `pom.xml` in `folder` asks for.
+    pub fn java(folder: &Path, name: &str) -> Program {
+        let jars = jars_of(folder, name).join("*");
+        Program {
+            runner: "java".into(),
+            options: vec!["-cp".into(), jars.into()],
+            // What is on its command line and its output are written in the locale's encoding.
+            env: vec![("LC_ALL", "C.UTF-8".into())],
+        }
+    }
+
+    /// Runs a program, in its folder, to its end with lines of JSON in and out; panics if it fails.
     pub fn run(&self, program: &Path, args: &[&str], lines: &[String]) -> Vec<Value> {
         let mut child = Command::new(&self.runner)
+            .args(&self.options)
             .arg(program)
             .args(args)
+            .current_dir(program.parent().expect("a folder"))
             .envs(self.env.iter().cloned())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
