@@ -145,6 +145,14 @@ fn errors_in_the_environment_name_the_variable() {
 }
 
 #[test]
+fn a_variable_in_place_of_a_whole_list_is_to_blame_for_what_is_in_it() {
+    assert_eq!(
+        told(MINIMAL, &[("KAFKA_SMPP__ESME", "acme")]),
+        ["KAFKA_SMPP__ESME: esme[0] = \"acme\": write a table"]
+    );
+}
+
+#[test]
 fn secrets_are_never_shown() {
     let text = MINIMAL.replace("\"secret\"", "12345678901")
         + "[kafka.properties]\n\"sasl.password\" = [\"hush\"]\n\"ssl.key.password\" = \"hush\"\n\"message.max.bytes\" = \"hush\"\n";

@@ -97,9 +97,19 @@ impl Tree {
         Ok(tree)
     }
 
-    /// Where the value at `key` (as displayed), or the nearest table around it, came from.
+    /// Where the value at `key` (as displayed) came from; a variable may have set all around it.
     pub fn origin(&self, key: &str) -> Origin {
-        self.origins.get(key).cloned().unwrap_or(Origin::Absent)
+        if let Some(origin) = self.origins.get(key) {
+            return origin.clone();
+        }
+        let mut around = key;
+        while let Some(end) = around.rfind(['.', '[']) {
+            around = &key[..end];
+            if let Some(origin @ Origin::Variable(_)) = self.origins.get(around) {
+                return origin.clone();
+            }
+        }
+        Origin::Absent
     }
 
     pub fn get(&self, path: &Path) -> Option<&Value> {
@@ -116,8 +126,14 @@ impl Tree {
             self.root = table;
         }
         done?;
+        let set = path.to_string();
+        // What stood below it in the file is gone.
+        self.origins.retain(|key, _| {
+            let below = key.strip_prefix(&set);
+            !below.is_some_and(|rest| rest.starts_with(['.', '[']))
+        });
         self.origins
-            .insert(path.to_string(), Origin::Variable(variable.to_owned()));
+            .insert(set, Origin::Variable(variable.to_owned()));
         Ok(())
     }
 
