@@ -1,5 +1,6 @@
 //! Records by the schemas of a registry.
 
+mod replay;
 mod troubles;
 
 use std::process::{Command, Output};
