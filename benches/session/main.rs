@@ -16,12 +16,15 @@ mod harness;
 mod ours;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use harness::{Process, cached, free_port, jars, run, scratch};
 
 const OURS: &str = "kafka-smpp";
+
+/// How long a client may take for its messages.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name)
@@ -48,15 +51,20 @@ fn main() {
     let mut clients = clients();
     for round in 1..=setting("BENCH_ROUNDS", 7) {
         for client in &mut clients {
-            let rate = client.measure(port, messages, window);
-            println!("round {round}  {:12} {rate:9.0} msg/s", client.name);
+            match client.measure(port, messages, window) {
+                Some(rate) => println!("round {round}  {:12} {rate:9.0} msg/s", client.name),
+                None => println!("round {round}  {:12} did not end", client.name),
+            }
         }
     }
-    let ours = clients.remove(0).median();
+    let ours = clients.remove(0).median().expect("ours ended");
     println!("\n{messages} messages of 160 octets, window {window}, medians:");
     println!("{OURS:12} {ours:9.0} msg/s");
     for mut client in clients {
-        let theirs = client.median();
+        let Some(theirs) = client.median() else {
+            println!("{:12} never ended", client.name);
+            continue;
+        };
         let ratio = ours / theirs;
         println!(
             "{:12} {theirs:9.0} msg/s, ours is {ratio:.2} times that",
@@ -114,13 +122,30 @@ fn clients() -> Vec<Client> {
 }
 
 impl Client {
-    fn measure(&mut self, port: u16, messages: u64, window: u64) -> f64 {
+    /// Messages a second; nothing if it does not end: some clients lose an answer now and then,
+    /// and wait for it for ever.
+    fn measure(&mut self, port: u16, messages: u64, window: u64) -> Option<f64> {
         let [program, args @ ..] = &self.command[..] else {
             unreachable!("a program")
         };
         let numbers = [port.into(), messages, window].map(|n| n.to_string());
-        let said = Command::new(program).args(args).args(numbers).output();
-        let said = said.unwrap_or_else(|e| panic!("{}: {e}", self.name));
+        let mut command = Command::new(program);
+        command.args(args).args(numbers);
+        let mut running = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|e| panic!("{}: {e}", self.name));
+        let began = Instant::now();
+        while running.try_wait().expect("its state").is_none() {
+            if began.elapsed() > PATIENCE {
+                running.kill().expect("it runs");
+                running.wait().expect("it ends");
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let said = running.wait_with_output().expect("what it said");
         let error = String::from_utf8_lossy(&said.stderr);
         let rate = String::from_utf8_lossy(&said.stdout);
         let rate = rate
@@ -128,12 +153,12 @@ impl Client {
             .parse()
             .unwrap_or_else(|_| panic!("{}: {rate}{error}", self.name));
         self.rates.push(rate);
-        rate
+        Some(rate)
     }
 
-    fn median(&mut self) -> f64 {
+    fn median(&mut self) -> Option<f64> {
         self.rates.sort_by(f64::total_cmp);
-        self.rates[self.rates.len() / 2]
+        self.rates.get(self.rates.len() / 2).copied()
     }
 }
 

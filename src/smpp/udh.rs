@@ -60,6 +60,12 @@ impl<'a> Udh<'a> {
         })
     }
 
+    /// Whether it consists of whole information elements.
+    pub fn is_whole(&self) -> bool {
+        let octets: usize = self.elements().map(|e| e.data.len() + 2).sum();
+        octets == self.octets().len()
+    }
+
     /// The data of the last element of this kind: of a repeated element the last one counts
     /// (§9.2.3.24).
     pub fn get(&self, id: u8) -> Option<&'a [u8]> {

@@ -115,7 +115,13 @@ impl Refused {
             "destination_addr" => "destination",
             other => other,
         };
-        Refused::invalid(field, error.to_string())
+        let text = match error {
+            EncodeError::TooLong { length, limit, .. } => {
+                format!("{field} has {length} octets, SMPP has room for {limit}: shorten it")
+            }
+            other => other.to_string(),
+        };
+        Refused::invalid(field, text)
     }
 }
 
@@ -188,6 +194,7 @@ fn build(
     position: &Position,
     scratch: &mut Scratch,
 ) -> Result<Message, Refused> {
+    check_defined(record)?;
     let source = record.source.as_ref().filter(|a| !a.number.is_empty());
     let source = address("source", source.or(defaults.source.as_ref()))?;
     if record.destination.number.is_empty() {
@@ -223,7 +230,8 @@ fn build(
         sm_default_msg_id: record.sm_default_msg_id.unwrap_or(0),
         ..Sm::default()
     };
-    let truncated = segments::limit(record, defaults, &mut body)?;
+    let (text, elements) = (&scratch.text[..], scratch.elements.len());
+    let truncated = segments::limit(record, defaults, text, elements, &mut body)?;
     if let (true, Some(end)) = (truncated, body.ends.last()) {
         scratch.text.truncate(*end);
     }
@@ -270,7 +278,9 @@ fn whole(
     user_data.clear();
     segment::push_user_data(elements, text, body.encoding, user_data)
         .map_err(|e| Refused::not_smpp(&e))?;
-    let in_payload = segments::needs_payload(record, defaults, body, user_data.len());
+    let (length, header) = (text.len(), elements.len());
+    let in_payload =
+        segments::needs_payload(record, defaults, body, length, header, user_data.len());
     content::check_length(body.field, user_data.len(), in_payload)?;
     if in_payload {
         tlv::push_tlv(parameters, Tag::MESSAGE_PAYLOAD, user_data)
@@ -291,6 +301,26 @@ fn whole(
     };
     sm.encode(Command::SUBMIT_SM, Status::ROK, 0, pdu)
         .map_err(|e| Refused::not_smpp(&e))
+}
+
+/// Values to which SMPP gives no meaning are not sent: priority_flag (SMPP 3.4, 5.2.14; 5.0 has
+/// one more), registered_delivery (5.2.17), replace_if_present_flag (5.2.18), sm_default_msg_id
+/// (5.2.20).
+fn check_defined(record: &SubmitSm<'_>) -> Result<(), Refused> {
+    for (field, given, most) in [
+        ("priority_flag", record.priority_flag, 4),
+        ("registered_delivery", record.registered_delivery, RECEIPTS),
+        ("replace_if_present_flag", record.replace_if_present_flag, 1),
+        ("sm_default_msg_id", record.sm_default_msg_id, 254),
+    ] {
+        if let Some(value) = given.filter(|value| *value > most) {
+            return Err(Refused::invalid(
+                field,
+                format!("{field}: SMPP has no meaning for {value}: use 0 to {most}"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The bits of registered_delivery that ask for anything to come back (SMPP 3.4, 5.2.17): a

@@ -6,10 +6,10 @@ use crate::cli::octets::to_hex;
 use crate::cli::receipt::Report;
 use crate::smpp::pdu::MessageType;
 use crate::smpp::pdu::anatomy::Anatomy;
-use crate::smpp::text::{Alphabet, Encoding};
-use crate::smpp::{Concatenation, Dialect, Pdu, Receipt, Tlvs, Udh};
+use crate::smpp::text::Encoding;
+use crate::smpp::{Dialect, Pdu, Udh};
 
-/// The text of a submit_sm, deliver_sm or data_sm and what belongs to it.
+/// The text of a PDU that carries a message, and what belongs to it.
 #[derive(Serialize)]
 pub(in crate::cli) struct Message {
     /// What esm_class says it is.
@@ -55,66 +55,28 @@ impl Message {
     pub fn of(anatomy: &Anatomy<'_>, octets: &[u8], dialect: &Dialect) -> Option<Self> {
         let default = dialect.alphabet();
         let length = anatomy.header?.length as usize;
-        match Pdu::decode(octets.get(..length)?).ok()? {
-            Pdu::SubmitSm(sm) | Pdu::DeliverSm(sm) => Some(Carried {
-                esm_class: sm.esm_class,
-                data_coding: sm.data_coding,
-                octets: sm.text_octets(),
-                text: sm.text(&default),
-                concatenation: sm.concatenation(),
-                tlvs: sm.tlvs,
-                receipt: sm.is_receipt().then(|| dialect.receipt(&sm)),
-            }),
-            Pdu::DataSm(sm) => Some(Carried {
-                esm_class: sm.esm_class,
-                data_coding: sm.data_coding,
-                octets: sm.text_octets(),
-                text: sm.text(&default),
-                concatenation: sm.concatenation(),
-                tlvs: sm.tlvs,
-                receipt: sm.is_receipt().then(|| dialect.receipt_of_data(&sm)),
-            }),
-            _ => None,
-        }
-        .map(|carried| carried.message(default))
-    }
-}
-
-/// What the PDUs that carry a message have in common.
-struct Carried<'a> {
-    esm_class: u8,
-    data_coding: u8,
-    octets: &'a [u8],
-    text: String,
-    concatenation: Option<Concatenation>,
-    tlvs: Tlvs<'a>,
-    receipt: Option<Receipt<'a>>,
-}
-
-impl Carried<'_> {
-    fn message(self, default: Alphabet) -> Message {
-        let header = Udh::split(self.octets)
-            .filter(|_| self.esm_class & crate::smpp::pdu::UDH_INDICATOR != 0)
-            .map(|(header, _)| header);
+        let sm = Pdu::decode(octets.get(..length)?).ok()?.message()?;
+        let header = Udh::split(sm.text_octets()).filter(|_| sm.has_udh());
         let element = |element: crate::smpp::udh::Element<'_>| Element {
             id: element.id,
             hex: to_hex(element.data),
         };
-        let receipt = self.receipt.as_ref();
-        Message {
-            kind: kind(self.esm_class),
-            encoding: Encoding::of(self.data_coding, default).name(),
-            receipt: receipt.map(|receipt| Report::of(receipt, &self.text, self.tlvs)),
-            text: self.text,
+        let text = sm.text(&default);
+        let receipt = sm.is_receipt().then(|| dialect.receipt(&sm));
+        Some(Message {
+            kind: kind(sm.esm_class),
+            encoding: Encoding::of(sm.data_coding, default).name(),
+            receipt: receipt.map(|receipt| Report::of(&receipt, &text, sm.tlvs)),
+            text,
             udh: header
-                .map(|header| header.elements().map(element).collect())
+                .map(|(header, _)| header.elements().map(element).collect())
                 .unwrap_or_default(),
-            concatenation: self.concatenation.map(|of| Part {
+            concatenation: sm.concatenation().map(|of| Part {
                 reference: of.reference,
                 total: of.total,
                 part: of.part,
             }),
-        }
+        })
     }
 }
 

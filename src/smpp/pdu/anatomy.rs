@@ -11,10 +11,17 @@ use std::ops::Range;
 pub use flaw::{Flaw, FlawKind};
 
 use super::codec::{Reader, Source};
-use super::{Pdu, walk};
+use super::{Pdu, Sm, walk};
 use crate::smpp::frame::{HEADER, MAX_SEQUENCE};
 use crate::smpp::time::{self, Time, TimeError};
-use crate::smpp::{Command, DecodeError, EncodeError, Header, Problem, Status, Tlv, Tlvs, Udh};
+use crate::smpp::udh::{CONCATENATION, CONCATENATION_16};
+use crate::smpp::{
+    Command, Concatenation, DecodeError, EncodeError, Header, MessageState, Problem, Status, Tag,
+    Tlv, Tlvs, Udh,
+};
+
+/// Octets of a TLV's tag and length.
+const TLV_HEADER: usize = 4;
 
 /// A PDU taken apart.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -166,7 +173,14 @@ impl<'a> Anatomy<'a> {
         match read {
             Ok(()) if !tracer.reader.rest.is_empty() => {
                 tracer.tlvs();
-                self.flaw(FlawKind::UnexpectedTlvs, "tlv", at..pdu.len());
+                let mut tlvs = self.parts.iter().filter(|part| part.range.start >= at);
+                // 5.0 lets every response say how busy the SMSC is, §4.8.4.18.
+                let may = |part: &Part<'_>| {
+                    part.name == "congestion_state" && header.command.is_response()
+                };
+                if !tlvs.all(may) {
+                    self.flaw(FlawKind::UnexpectedTlvs, "tlv", at..pdu.len());
+                }
             }
             Ok(()) => {}
             Err(_) if body.is_empty() && header.command.is_response() => {
@@ -203,6 +217,8 @@ impl<'a> Anatomy<'a> {
         self.flaws.extend(lengths);
         let times: Vec<_> = self.parts.iter().filter_map(Part::odd_time).collect();
         self.flaws.extend(times);
+        let reserved: Vec<_> = self.parts.iter().filter_map(Part::reserved).collect();
+        self.flaws.extend(reserved);
         if let (false, Ok(read)) = (self.is_malformed(), Pdu::decode(pdu)) {
             self.judge_fields(&read, header);
         }
@@ -219,18 +235,47 @@ impl<'a> Anatomy<'a> {
             };
             self.flaw(FlawKind::NotAllowed(error), field, self.range_of(field));
         }
-        let (text, has_udh) = match read {
-            Pdu::SubmitSm(sm) | Pdu::DeliverSm(sm) => (sm.text_octets(), sm.has_udh()),
-            Pdu::DataSm(sm) => (sm.text_octets(), sm.has_udh()),
-            _ => (&[][..], false),
+        if let Some(sm) = read.message() {
+            self.judge_message(&sm);
+        }
+    }
+
+    /// What is odd about a message and what ties it to others.
+    fn judge_message(&mut self, sm: &Sm<'a>) {
+        let short = self.range_of("short_message");
+        let payload = self.range_of("message_payload");
+        if !short.is_empty() && payload.len() > TLV_HEADER {
+            self.flaw(FlawKind::TwoTexts, "message_payload", payload.clone());
+        }
+        let sar = [
+            "sar_msg_ref_num",
+            "sar_total_segments",
+            "sar_segment_seqnum",
+        ];
+        let ranges = sar.map(|name| (name, self.range_of(name)));
+        let given = ranges.into_iter().find(|(_, range)| !range.is_empty());
+        if let Some((name, range)) = given
+            && Concatenation::of_sar(&sm.tlvs).is_none()
+        {
+            self.flaw(FlawKind::Concatenation, name, range);
+        }
+        if !sm.has_udh() {
+            return;
+        }
+        let (field, range) = match (short.is_empty(), payload.is_empty()) {
+            (false, _) => ("short_message", short),
+            (true, false) => ("message_payload", payload),
+            (true, true) => ("esm_class", self.range_of("esm_class")),
         };
-        if has_udh && Udh::split(text).is_none() {
-            let short = self.range_of("short_message");
-            let (field, range) = match short.is_empty() {
-                true => ("message_payload", self.range_of("message_payload")),
-                false => ("short_message", short),
-            };
-            self.flaw(FlawKind::DamagedUdh, field, range);
+        match Udh::split(sm.text_octets()) {
+            Some((udh, _)) if udh.is_whole() => {
+                let is_tie = |id| matches!(id, CONCATENATION | CONCATENATION_16);
+                let ties = udh.elements().any(|element| is_tie(element.id));
+                if ties && udh.concatenation().is_none() {
+                    self.flaw(FlawKind::Concatenation, field, range);
+                }
+            }
+            _ => self.flaw(FlawKind::DamagedUdh, field, range),
         }
     }
 
@@ -258,6 +303,32 @@ impl Part<'_> {
         let is_odd = self.octets.len() == 17 && matches!(self.time(), Some(Err(_)));
         is_odd.then(|| Flaw {
             kind: FlawKind::Time,
+            field: self.name,
+            range: self.range.clone(),
+        })
+    }
+
+    /// Values of which SMPP says nothing, but that they are reserved.
+    fn reserved(&self) -> Option<Flaw> {
+        let value = match self.value {
+            Value::Number(value) => value,
+            Value::Tlv(tlv) if tlv.tag == Tag::MESSAGE_STATE => tlv.number()?,
+            _ => return None,
+        };
+        let is_reserved = match self.name {
+            // 5.0 has one priority more than 3.4, §5.2.14.
+            "priority_flag" => value > 4,
+            "registered_delivery" => value > 0x1F,
+            "replace_if_present_flag" => value > 1,
+            "number_of_dests" => value == 0,
+            "message_state" => {
+                let state = u8::try_from(value).ok();
+                state.and_then(MessageState::from_value).is_none()
+            }
+            _ => false,
+        };
+        is_reserved.then(|| Flaw {
+            kind: FlawKind::Reserved(value),
             field: self.name,
             range: self.range.clone(),
         })
@@ -349,14 +420,17 @@ impl<'a> Source<'a> for Tracer<'a, '_> {
         }
         let end = at + damaged.len();
         if !damaged.is_empty() {
-            let kind = match damaged {
-                [_, _, high, low, value @ ..] => FlawKind::TruncatedTlvValue {
-                    wanted: u16::from_be_bytes([*high, *low]).into(),
-                    left: value.len(),
-                },
-                _ => FlawKind::TruncatedTlvHeader,
+            let (kind, name) = match damaged {
+                [tag, tag_low, high, low, value @ ..] => (
+                    FlawKind::TruncatedTlvValue {
+                        wanted: u16::from_be_bytes([*high, *low]).into(),
+                        left: value.len(),
+                    },
+                    Tag(u16::from_be_bytes([*tag, *tag_low])).name(),
+                ),
+                _ => (FlawKind::TruncatedTlvHeader, None),
             };
-            self.anatomy.flaw(kind, "tlv", at..end);
+            self.anatomy.flaw(kind, name.unwrap_or("tlv"), at..end);
             self.anatomy.parts.push(Part {
                 name: "unread",
                 entry: None,

@@ -171,6 +171,32 @@ impl<'a> Pdu<'a> {
     pub fn decode(pdu: &'a [u8]) -> Result<Self, DecodeError> {
         Pdu::read(Frame::decode(pdu)?)
     }
+
+    /// The message that it carries, with the fields of a submit_sm: what it has none of is empty.
+    pub fn message(&self) -> Option<Sm<'a>> {
+        match self {
+            Pdu::SubmitSm(sm) | Pdu::DeliverSm(sm) => Some(*sm),
+            Pdu::DataSm(sm) => Some(Sm {
+                esm_class: sm.esm_class,
+                data_coding: sm.data_coding,
+                tlvs: sm.tlvs,
+                ..Sm::default()
+            }),
+            Pdu::SubmitMulti(sm) => Some(Sm {
+                esm_class: sm.esm_class,
+                data_coding: sm.data_coding,
+                short_message: sm.short_message,
+                tlvs: sm.tlvs,
+                ..Sm::default()
+            }),
+            Pdu::BroadcastSm(sm) => Some(Sm {
+                data_coding: sm.data_coding,
+                tlvs: sm.tlvs,
+                ..Sm::default()
+            }),
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -29,6 +29,8 @@ pub enum FlawKind {
     MissingId,
     /// No state, neither in the text nor in message_state, and words that are no label's.
     MissingStat,
+    /// No state, neither in the text nor in message_state.
+    MissingState,
     /// A submit date without a done date.
     MissingDoneDate,
     /// A date that cannot be read. All zeros and nothing at all mean no date and are none.
@@ -47,6 +49,7 @@ impl FlawKind {
             FlawKind::MisspeltLabel => "misspelt_label",
             FlawKind::MissingId => "missing_id",
             FlawKind::MissingStat => "missing_stat",
+            FlawKind::MissingState => "missing_state",
             FlawKind::MissingDoneDate => "missing_done_date",
             FlawKind::UnreadableDate => "unreadable_date",
             FlawKind::UnknownStat => "unknown_stat",
@@ -73,7 +76,9 @@ impl fmt::Display for Flaw<'_> {
             FlawKind::NotAReceipt => write!(f, "nothing in it tells of a message's fate"),
             FlawKind::MisspeltLabel => write!(f, "{what}: is no label of Appendix B, but almost"),
             FlawKind::MissingId => write!(f, "it does not say of which message it is"),
-            FlawKind::MissingStat => write!(f, "it does not say what became of the message"),
+            FlawKind::MissingStat | FlawKind::MissingState => {
+                write!(f, "it does not say what became of the message")
+            }
             FlawKind::MissingDoneDate => write!(f, "submit date is there, done date is not"),
             FlawKind::UnreadableDate => write!(f, "{what:?} is no date"),
             FlawKind::UnknownStat => write!(f, "{what:?} is no state of Appendix B"),
@@ -103,8 +108,12 @@ pub(super) fn flaws<'r>(receipt: &'r Receipt<'_>, text: &'r str) -> Vec<Flaw<'r>
     let stray = text
         .split_whitespace()
         .any(|word| !word.contains([':', '=']));
-    if said.is_none() && receipt.state.is_none() && stray && receipt.text_id.is_some() {
-        note(FlawKind::MissingStat, None, "");
+    if said.is_none() && receipt.state.is_none() {
+        let kind = match stray && receipt.text_id.is_some() {
+            true => FlawKind::MissingStat,
+            false => FlawKind::MissingState,
+        };
+        note(kind, None, "");
     }
     if receipt.submit_date.is_some() && receipt.done_date.is_none() {
         note(FlawKind::MissingDoneDate, None, "");
@@ -130,26 +139,69 @@ pub(super) fn flaws<'r>(receipt: &'r Receipt<'_>, text: &'r str) -> Vec<Flaw<'r>
     found
 }
 
-/// Labels before `text:` that are one letter away from a label that is missing.
+/// Labels before `text:` that look like a label that is missing.
 fn misspelt<'t>(
     receipt: &Receipt<'_>,
     text: &'t str,
 ) -> impl Iterator<Item = (usize, &'t str)> + use<'t> {
-    let missing: Vec<&str> = LABELS
+    let missing: Vec<&[&str]> = LABELS
         .iter()
-        .filter(|(label, words)| words.len() == 1 && !label.is_in(receipt))
-        .filter_map(|(_, words)| words.first().copied())
+        .filter(|(label, _)| !label.is_in(receipt))
+        .map(|(_, words)| *words)
         .collect();
     let end = receipt.text.as_ref().map_or(text.len(), |message| {
         text.len().saturating_sub(message.len())
     });
     let before = text.get(..end).unwrap_or(text);
-    before.split_whitespace().filter_map(move |word| {
+    let mut previous = None;
+    let words = before.split_whitespace().map(move |word| {
+        let at = word.as_ptr().addr() - text.as_ptr().addr();
+        (previous.replace((at, word)), at, word)
+    });
+    words.filter_map(move |(previous, at, word)| {
         let (label, _) = word.split_once([':', '='])?;
-        let near = |known: &&str| strsim::levenshtein(&label.to_ascii_lowercase(), known) == 1;
-        let found = missing.iter().any(near).then_some(label)?;
-        Some((text.find(word)?, found))
+        let is_label = LABELS.iter().any(|(_, words)| is_one_word(words, label));
+        // The first word of a label of two stands before it, behind no colon.
+        let first = previous.filter(|(_, word)| !word.contains([':', '=']));
+        missing.iter().find_map(|words| match (*words, first) {
+            ([known], _) => (!is_label && is_like(label, known)).then_some((at, label)),
+            (_, Some((start, _))) if is_like_both(text.get(start..at + label.len())?, words) => {
+                Some((start, text.get(start..at + label.len())?))
+            }
+            ([first, _], _) => {
+                (!is_label && label.eq_ignore_ascii_case(first)).then_some((at, label))
+            }
+            _ => None,
+        })
     })
+}
+
+fn is_one_word(words: &[&str], label: &str) -> bool {
+    matches!(words, [word] if word.eq_ignore_ascii_case(label))
+}
+
+/// One letter wrong, missing, too much or out of place, of long words two; or a longer word, as
+/// `status` is for `stat`.
+fn is_like(label: &str, known: &str) -> bool {
+    let label = label.to_ascii_lowercase();
+    let apart = strsim::osa_distance(&label, known);
+    let may = if known.len() > 4 { 2 } else { 1 };
+    (1..=may).contains(&apart)
+        || known.len() > 2 && label.len() > known.len() && label.starts_with(known)
+}
+
+/// A label of two words: one letter apart in all, or with another first word.
+fn is_like_both(label: &str, words: &[&str]) -> bool {
+    let mut own = label.split_whitespace();
+    let (Some(first), Some(second), [known, date]) = (own.next(), own.next(), words) else {
+        return false;
+    };
+    let both = format!("{first} {second}").to_ascii_lowercase();
+    let apart = strsim::osa_distance(&both, &format!("{known} {date}"));
+    let begins = first
+        .to_ascii_lowercase()
+        .starts_with(known.get(..1).unwrap_or_default());
+    apart == 1 || second.eq_ignore_ascii_case(date) && begins && apart > 1
 }
 
 /// Where the value first stands in the text.

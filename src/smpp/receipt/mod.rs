@@ -206,7 +206,9 @@ impl<'a> Receipt<'a> {
             let text = text::decode_as(octets, encoding);
             Receipt::parse(&text).into_owned()
         };
-        let mut otherwise = [announced, Encoding::Ucs2].into_iter().map(decoded);
+        let mut otherwise = [announced, Encoding::Ucs2, Encoding::Utf16Le]
+            .into_iter()
+            .map(decoded);
         match receipt.is_empty() {
             true => otherwise
                 .find(|receipt| !receipt.is_empty())

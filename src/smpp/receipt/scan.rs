@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::Receipt;
+use super::when::UTC;
 use crate::smpp::state::MessageState;
 
 /// The labels of SMPP 3.4 Appendix B, each as its words.
@@ -101,7 +102,9 @@ fn slot<'r, 'a>(
 
 /// What may stand before a label.
 fn is_boundary(character: char) -> bool {
-    character.is_whitespace() || matches!(character, ',' | ';' | '|' | '&' | '"' | '\'' | '\0')
+    let mark = matches!(character, ',' | ';' | '|' | '&' | '"' | '\'' | '\0');
+    // The byte order mark of a text in UCS-2.
+    mark || character.is_whitespace() || character == '\u{FEFF}'
 }
 
 fn is_gap(character: char) -> bool {
@@ -144,21 +147,34 @@ fn take_date(text: &str) -> (&str, &str) {
     if let Some((at, _)) = glued {
         return (&value[..at], &text[start + at..]);
     }
-    let apart = rest.strip_prefix(' ').unwrap_or_default();
-    let next = apart.split(char::is_whitespace).next().unwrap_or_default();
-    let belongs = match value.contains(['-', '/', '.']) {
-        true => next.contains(':') && next.starts_with(|c: char| c.is_ascii_digit()),
-        false => !value.is_empty() && is_zone(next),
-    };
-    let next = next.trim_end_matches([',', ';', '|']);
-    match belongs {
-        true => text[start..].split_at(value.len() + 1 + next.len()),
+    let mut end = start + value.len();
+    if value.contains(['-', '/', '.']) {
+        end += apart(&text[end..], |next| {
+            next.contains(':') && next.starts_with(|c: char| c.is_ascii_digit())
+        });
+    }
+    if !value.is_empty() {
+        end += apart(&text[end..], is_zone);
+    }
+    match end > start + value.len() {
+        true => (&text[start..end], &text[end..]),
         false => (value, rest),
     }
 }
 
-/// `+hh`, `+hhmm` or `+hh:mm`.
+/// How many octets a space and the word behind it take, if that is such a word.
+fn apart(rest: &str, is_such: fn(&str) -> bool) -> usize {
+    let next = rest.strip_prefix(' ').unwrap_or_default();
+    let next = next.split(char::is_whitespace).next().unwrap_or_default();
+    let next = next.trim_end_matches([',', ';', '|']);
+    if is_such(next) { 1 + next.len() } else { 0 }
+}
+
+/// `+hh`, `+hhmm`, `+hh:mm`, or a name of UTC.
 fn is_zone(text: &str) -> bool {
+    if UTC.iter().any(|name| text.eq_ignore_ascii_case(name)) {
+        return true;
+    }
     let digits = text.strip_prefix(['+', '-']).unwrap_or_default();
     matches!(digits.len(), 2 | 4 | 5) && digits.bytes().all(|c| c.is_ascii_digit() || c == b':')
 }

@@ -125,6 +125,12 @@ fn dates_come_in_many_lengths() {
         ("2026-01-31T12:03:45+02:00", "2026-01-31T12:03:45+02:00"),
         ("26/01/31 12:03", "2026-01-31T12:03:00"),
         ("31.01.2026 12:03", "2026-01-31T12:03:00"),
+        ("2601311203 UTC", "2026-01-31T12:03:00+00:00"),
+        ("2601311203gmt", "2026-01-31T12:03:00+00:00"),
+        ("20260131T120345Z", "2026-01-31T12:03:45+00:00"),
+        ("20260131T1203", "2026-01-31T12:03:00"),
+        ("2026-01-31T12:03:45.678+02:00", "2026-01-31T12:03:45+02:00"),
+        ("2026-01-31 12:03:45,6 -03", "2026-01-31T12:03:45-03:00"),
     ] {
         assert_eq!(when(raw).as_deref(), Some(expected), "{raw}");
     }
@@ -136,6 +142,8 @@ fn dates_come_in_many_lengths() {
         "2613311203",
         "null",
         "2026-01-31",
+        "20260131T12",
+        "20260131Z120345",
         "2026-01-31 12",
         "2026-01-31 12:03:04:05",
         "26-1-31-7 12:03",
@@ -242,11 +250,15 @@ fn tlvs_that_say_nothing_leave_the_text_alone() {
 fn text_is_read_whatever_data_coding_says() {
     let mut wide = Vec::new();
     text::encode(USUAL, Encoding::Ucs2, &mut wide).unwrap();
+    let mut little = Vec::new();
+    text::encode(USUAL, Encoding::Utf16Le, &mut little).unwrap();
     for (octets, data_coding) in [
         (&wide[..], 8),
         (&wide, 0),
         (USUAL.as_bytes(), 8),
         (USUAL.as_bytes(), 3),
+        (&[b"\xFE\xFF", &wide[..]].concat(), 8),
+        (&little, 8),
     ] {
         assert_eq!(
             parts(&deliver(octets, data_coding, b"")),
@@ -352,6 +364,7 @@ fn what_is_odd_about_a_receipt_is_said() {
         ("Hello there", FlawKind::NotAReceipt),
         ("i:7 stat:DELIVRD err:000", FlawKind::MisspeltLabel),
         ("id:7 of the list", FlawKind::MissingStat),
+        ("id:7 stat: err:000", FlawKind::MissingState),
         ("stat:DELIVRD err:000", FlawKind::MissingId),
         (
             "id:7 submit date:2601311203 stat:DELIVRD",
@@ -364,6 +377,44 @@ fn what_is_odd_about_a_receipt_is_said() {
         ("id:7 stat:BADSTAT", FlawKind::UnknownStat),
     ] {
         assert!(kinds(text).contains(&kind), "{text}: {:?}", kinds(text));
+    }
+}
+
+#[test]
+fn labels_that_are_almost_right_are_pointed_at() {
+    let found = |text: &str| {
+        let receipt = Receipt::parse(text);
+        let flaws = receipt.flaws(text).into_iter();
+        let misspelt = flaws.filter(|flaw| flaw.kind == FlawKind::MisspeltLabel);
+        let found: Vec<String> = misspelt
+            .map(|flaw| format!("{} {}", flaw.offset.unwrap(), flaw.what))
+            .collect();
+        found.join(",")
+    };
+    for (text, label) in [
+        ("id:7 sbu:1 stat:DELIVRD", "5 sbu"),
+        ("id:7 delivrd:001 stat:DELIVRD", "5 delivrd"),
+        ("id:7 status:DELIVRD error:0", "5 status,20 error"),
+        (
+            "id:7 sub:1 submti date:2601311203 done date:2601311203 stat:DELIVRD",
+            "11 submti date",
+        ),
+        (
+            "id:7 sub:1 sub date:2601311203 done date:2601311203 stat:DELIVRD",
+            "11 sub date",
+        ),
+        (
+            "id:7 submit dat:2601311203 done date:2601311203 stat:DELIVRD",
+            "5 submit dat",
+        ),
+        (
+            "id:7 submit date:2601311203 done:2601311203 stat:DELIVRD",
+            "28 done",
+        ),
+        ("id:7 stat:DELIVRD err:000 text:sbu:1", ""),
+        ("id:7 date:2601311203 stat:DELIVRD", ""),
+    ] {
+        assert_eq!(found(text), label, "{text}");
     }
 }
 

@@ -5,6 +5,9 @@ use std::fmt;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 
+/// Names of the zone whose offset is none.
+pub(super) const UTC: [&str; 3] = ["Z", "UTC", "GMT"];
+
 /// A date and time by the SMSC's clock, whose zone mostly stays unsaid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct When {
@@ -16,8 +19,9 @@ pub struct When {
 
 impl When {
     /// Reads `YYMMDDhhmm`, `YYMMDDhhmmss`, `YYYYMMDDhhmm`, `YYYYMMDDhhmmss` and SMPP absolute
-    /// times; `Z`, `+hh`, `+hhmm` or `+hh:mm` may follow the digits, also after a space. With
-    /// separators, `YYYY-MM-DD hh:mm:ss` and what is like it. All zeros mean no date.
+    /// times; `Z`, `UTC`, `GMT`, `+hh`, `+hhmm` or `+hh:mm` may follow the digits, also after a
+    /// space. With separators, `YYYY-MM-DD hh:mm:ss` and what is like it, and ISO 8601's
+    /// `YYYYMMDDThhmmss`. Fractions of a second are left out. All zeros mean no date.
     pub fn parse(raw: &str) -> Option<When> {
         let raw = raw.trim();
         if raw.len() == 16
@@ -36,7 +40,20 @@ impl When {
         if digits.len() <= 4 && zone.starts_with(['-', '/', '.']) {
             return separated(raw);
         }
-        let zone = zone.trim_start();
+        if digits.len() == 8
+            && let Some(time) = zone.strip_prefix('T')
+        {
+            let end = time.find(|c: char| !c.is_ascii_digit());
+            let (time, zone) = time.split_at(end.unwrap_or(time.len()));
+            let (year, day) = digits.split_at(4);
+            let civil = datetime(year.parse().ok()?, &[day, time].concat());
+            return civil
+                .filter(|_| matches!(time.len(), 4 | 6))
+                .map(|civil| When {
+                    civil,
+                    offset: offset(zone),
+                });
+        }
         let civil = match digits.len() {
             10 | 12 => short(digits).or_else(|| long(digits)),
             14 => long(digits),
@@ -74,7 +91,7 @@ fn separated(raw: &str) -> Option<When> {
     let ended = parts.next().is_none() && clock.next().is_none();
     ended.then(|| When {
         civil,
-        offset: offset(zone.trim_start()),
+        offset: offset(zone),
     })
 }
 
@@ -107,8 +124,14 @@ fn datetime(year: i16, rest: &str) -> Option<DateTime> {
     .ok()
 }
 
-fn offset(zone: &str) -> Option<Offset> {
-    if zone.eq_ignore_ascii_case("Z") {
+/// What follows the seconds: perhaps a fraction of them, perhaps a zone.
+fn offset(rest: &str) -> Option<Offset> {
+    let fraction = rest.strip_prefix(['.', ',']);
+    let zone = fraction.map_or(rest, |digits| {
+        digits.trim_start_matches(|c: char| c.is_ascii_digit())
+    });
+    let zone = zone.trim_start();
+    if UTC.iter().any(|name| zone.eq_ignore_ascii_case(name)) {
         return Some(Offset::UTC);
     }
     let sign = match zone.as_bytes().first()? {

@@ -138,8 +138,7 @@ fn header(udh: &Content<'_>, elements: &mut Vec<u8>) -> Result<(), Refused> {
     let Some((udh, [])) = Udh::split(octets) else {
         return wrong("is longer or shorter than its first octet says");
     };
-    let count: usize = udh.elements().map(|e| e.data.len() + 2).sum();
-    if count != udh.octets().len() || count == 0 {
+    if !udh.is_whole() || udh.octets().is_empty() {
         return wrong("does not consist of whole information elements");
     }
     elements.extend_from_slice(udh.octets());

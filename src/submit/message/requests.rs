@@ -9,7 +9,8 @@ use crate::smpp::pdu::{
 use crate::smpp::{Address, Status, Tag, Tlvs, segment, tlv};
 
 use super::{
-    Defaults, Message, RECEIPTS, Refused, Scratch, address, ascii, content, parameters, time,
+    Defaults, Message, RECEIPTS, Refused, Scratch, address, ascii, check_defined, content,
+    parameters, time,
 };
 
 /// The most destinations of a submit_multi (SMPP 3.4, 5.2.24).
@@ -22,6 +23,7 @@ pub(super) fn build(
     scratch: &mut Scratch,
 ) -> Result<Message, Refused> {
     let sm = &record.sm;
+    check_defined(sm)?;
     let source = sm.source.as_ref().filter(|a| !a.number.is_empty());
     let source = address("source", source.or(defaults.source.as_ref()))?;
     let service_type = sm.service_type.as_deref();

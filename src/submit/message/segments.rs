@@ -4,7 +4,7 @@ use crate::record::keys::Position;
 use crate::record::submit_sm::SubmitSm;
 use crate::settings::{OnTooLong, SegmentMethod};
 use crate::smpp::pdu::{Sm, UDH_INDICATOR};
-use crate::smpp::segment::{self, Method};
+use crate::smpp::segment::{self, Method, Room};
 use crate::smpp::text::Encoding;
 use crate::smpp::udh::{CONCATENATION, CONCATENATION_16, Concatenation, Udh};
 use crate::smpp::{Command, Status, Tag, Tlvs};
@@ -37,6 +37,8 @@ pub(super) fn method(
 pub(super) fn limit(
     record: &SubmitSm<'_>,
     defaults: &Defaults,
+    text: &[u8],
+    elements: usize,
     body: &mut Body,
 ) -> Result<bool, Refused> {
     let (field, count) = (body.field, body.ends.len());
@@ -57,26 +59,58 @@ pub(super) fn limit(
     match too_long.unwrap_or(defaults.segmentation.on_too_long) {
         OnTooLong::Truncate => {
             body.ends.truncate(usize::from(most));
+            if most == 1 {
+                body.ends = vec![alone(text, elements, body)];
+            }
             Ok(true)
         }
-        OnTooLong::Reject => Err(Refused::invalid(
-            field,
-            format!(
-                "{field} needs {count} parts, at most {most} are allowed: shorten it, or raise segmentation.max_parts"
-            ),
-        )),
+        OnTooLong::Reject => {
+            let or = match usize::from(most) {
+                segment::MAX_PARTS => "set segmentation to \"payload\"",
+                _ => "raise segmentation.max_parts",
+            };
+            Err(Refused::invalid(
+                field,
+                format!(
+                    "{field} needs {count} parts, at most {most} are allowed: shorten it, or {or}"
+                ),
+            ))
+        }
     }
 }
 
-/// Whether one PDU carries it in message_payload because short_message is too short for it.
+/// How much of the text fits into one part that has no others beside it.
+fn alone(text: &[u8], elements: usize, body: &Body) -> usize {
+    let first = body.ends.first().copied().unwrap_or_default();
+    if body.encoding == Encoding::Iso2022Jp {
+        // Only the parts that were made of it end where its escape sequences do.
+        return first;
+    }
+    let room = Room::of(body.encoding, body.method, elements).single;
+    let mut pieces = segment::split(text, body.encoding, room);
+    pieces.next().map_or(first, <[u8]>::len)
+}
+
+/// Whether one PDU carries it in message_payload: what is more than one short message if the SMSC
+/// is to cut it, else what is too long for short_message.
 pub(super) fn needs_payload(
     record: &SubmitSm<'_>,
     defaults: &Defaults,
     body: &Body,
+    text: usize,
+    elements: usize,
     user_data: usize,
 ) -> bool {
-    let too_long = user_data > SHORT_MESSAGE && record.auto_message_payload != Some(false);
-    body.in_payload || too_long && defaults.version.has_parameters()
+    let asked = record.segmentation.method;
+    let too_long = match asked.unwrap_or(defaults.segmentation.method) {
+        SegmentMethod::Payload => text > segment::capacity(body.encoding, elements),
+        SegmentMethod::Auto if replaces(record) => {
+            text > segment::capacity(body.encoding, elements)
+        }
+        _ => user_data > SHORT_MESSAGE,
+    };
+    let may = record.auto_message_payload != Some(false) && defaults.version.has_parameters();
+    body.in_payload || too_long && may
 }
 
 fn replaces(record: &SubmitSm<'_>) -> bool {

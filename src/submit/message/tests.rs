@@ -225,7 +225,7 @@ fn what_smpp_cannot_carry_is_refused_in_the_records_words() {
         (
             r#""short_message":"a","source":"012345678901234567890""#,
             "source",
-            "21 octets, at most 20",
+            "21 octets, SMPP has room for 20: shorten it",
         ),
         (
             r#""short_message":"a","source":"Zürich""#,
@@ -240,12 +240,27 @@ fn what_smpp_cannot_carry_is_refused_in_the_records_words() {
         (
             r#""short_message":"a","service_type":"TOOLONG""#,
             "service_type",
-            "at most 5",
+            "room for 5",
         ),
         (
             r#""short_message":"a","esm_class":64"#,
             "short_message",
             "{\"hex\"",
+        ),
+        (
+            r#""short_message":"a","priority_flag":5"#,
+            "priority_flag",
+            "no meaning for 5: use 0 to 4",
+        ),
+        (
+            r#""short_message":"a","registered_delivery":32"#,
+            "registered_delivery",
+            "use 0 to 31",
+        ),
+        (
+            r#""short_message":"a","replace_if_present_flag":2"#,
+            "replace_if_present_flag",
+            "use 0 to 1",
         ),
         (
             r#""short_message":"a","validity_period":"P100Y""#,
@@ -358,6 +373,14 @@ fn a_text_with_too_many_parts_is_refused_or_cut_off() {
     let message = try_with(&record, &defaults).unwrap();
     assert!(message.truncated);
     assert_eq!(text_of(&message), long[..306]);
+    // A single part has no header to leave room for.
+    defaults.segmentation.max_parts = 1;
+    for (text, left) in [(&*long, 160), (&"Ы".repeat(71), 70)] {
+        let message = try_with(&to(&format!(r#""short_message":"{text}""#)), &defaults).unwrap();
+        assert_eq!((message.parts, message.truncated), (1, true));
+        assert_eq!(text_of(&message).chars().count(), left);
+    }
+    defaults.segmentation.max_parts = 2;
     let record = to(&format!(
         r#""short_message":"{long}","segmentation":{{"max_parts":3}}"#
     ));
@@ -479,8 +502,20 @@ fn references_of_a_partition_differ_for_256_records_and_stay_the_same() {
 
 #[test]
 fn message_payload_is_not_cut() {
-    let long = "x".repeat(255);
     let message_of = |fields: &str| message(fields);
+    for (length, in_payload) in [(160, false), (161, true), (254, true)] {
+        let text = "x".repeat(length);
+        let message = message_of(&format!(
+            r#""short_message":"{text}","segmentation":"payload""#
+        ));
+        assert_eq!(
+            sm(&message).short_message.is_empty(),
+            in_payload,
+            "{length}"
+        );
+        assert_eq!(text_of(&message), text);
+    }
+    let long = "x".repeat(255);
     let message = message_of(&format!(
         r#""short_message":"{long}","segmentation":"payload""#
     ));

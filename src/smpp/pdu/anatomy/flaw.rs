@@ -52,6 +52,12 @@ pub enum FlawKind {
     TlvLength(usize),
     /// 16 characters, but no SMPP time.
     Time,
+    /// A value to which SMPP gives no meaning.
+    Reserved(u32),
+    /// Both short_message and message_payload.
+    TwoTexts,
+    /// What should tie parts together does not: there is no such part, or something is missing.
+    Concatenation,
     /// The text should begin with a user data header, but does not.
     DamagedUdh,
     /// A sequence_number of 0 or above 0x7FFFFFFF.
@@ -69,6 +75,9 @@ impl FlawKind {
                 | FlawKind::UnexpectedTlvs
                 | FlawKind::TlvLength(_)
                 | FlawKind::Time
+                | FlawKind::Reserved(_)
+                | FlawKind::TwoTexts
+                | FlawKind::Concatenation
                 | FlawKind::DamagedUdh
                 | FlawKind::SequenceNumber(_)
                 | FlawKind::StatusInRequest(_)
@@ -100,6 +109,9 @@ impl Flaw {
             FlawKind::NotAllowed(_) => "not_allowed",
             FlawKind::UnexpectedTlvs => "unexpected_tlvs",
             FlawKind::TlvLength(_) => "tlv_length",
+            FlawKind::Reserved(_) => "reserved_value",
+            FlawKind::TwoTexts => "short_message_and_payload",
+            FlawKind::Concatenation => "concatenation",
             FlawKind::DamagedUdh => "damaged_udh",
             FlawKind::SequenceNumber(_) => "sequence_number_range",
             FlawKind::StatusInRequest(_) => "command_status_in_request",
@@ -156,12 +168,26 @@ impl fmt::Display for Flaw {
                 f,
                 "{field} is no SMPP time: YYMMDDhhmmsstnnp with nn up to 48 and p of +, - or R"
             ),
-            FlawKind::DamagedUdh => {
+            FlawKind::Reserved(value) => write!(f, "{field}: SMPP has no meaning for {value}"),
+            FlawKind::TwoTexts => write!(
+                f,
+                "short_message and message_payload exclude each other; short_message is read"
+            ),
+            FlawKind::Concatenation => write!(
+                f,
+                "{field} names no part of a longer message: it is beyond the last, or incomplete"
+            ),
+            FlawKind::DamagedUdh if field == "esm_class" => {
                 write!(
                     f,
-                    "esm_class announces a user data header, {field} begins with none"
+                    "esm_class announces a user data header, but there is no text"
                 )
             }
+            FlawKind::DamagedUdh => write!(
+                f,
+                "esm_class announces a user data header, but {field} does not begin with a whole \
+                 one"
+            ),
             FlawKind::SequenceNumber(number) => {
                 write!(
                     f,

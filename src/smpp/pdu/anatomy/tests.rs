@@ -235,6 +235,73 @@ fn a_user_data_header_longer_than_the_text_is_noticed() {
     );
 }
 
+#[test]
+fn what_ties_parts_together_must_name_one() {
+    let told = |esm_class, text: &'static [u8], parameters: &[(Tag, &[u8])]| {
+        let mut region = Vec::new();
+        for (tag, value) in parameters {
+            tlv::push_tlv(&mut region, *tag, value).unwrap();
+        }
+        let sm = Sm {
+            esm_class,
+            short_message: text,
+            tlvs: Tlvs::new(&region),
+            ..Sm::default()
+        };
+        let mut wire = Vec::new();
+        sm.encode(Command::SUBMIT_SM, Status::ROK, 1, &mut wire)
+            .unwrap();
+        codes(&wire)
+    };
+    assert_eq!(told(0x40, b"\x05\0\x03\x01\x02\x02a", &[]), [""; 0]);
+    assert_eq!(
+        told(0x40, b"\x05\0\x03\x01\x02\x03a", &[]),
+        ["concatenation"]
+    );
+    assert_eq!(told(0x40, b"\x03\x05\x04\x0Ba", &[]), ["damaged_udh"]);
+    assert_eq!(told(0x40, b"", &[]), ["damaged_udh"]);
+    let [reference, total, part] = [
+        (Tag::SAR_MSG_REF_NUM, &b"\0\x07"[..]),
+        (Tag::SAR_TOTAL_SEGMENTS, b"\x02"),
+        (Tag::SAR_SEGMENT_SEQNUM, b"\x01"),
+    ];
+    assert_eq!(told(0, b"a", &[reference, total, part]), [""; 0]);
+    assert_eq!(told(0, b"a", &[reference, part]), ["concatenation"]);
+    let payload = (Tag::MESSAGE_PAYLOAD, &b"b"[..]);
+    assert_eq!(told(0, b"a", &[payload]), ["short_message_and_payload"]);
+    assert_eq!(told(0, b"", &[payload]), [""; 0]);
+}
+
+#[test]
+fn values_without_a_meaning_are_pointed_at() {
+    let sm = Sm {
+        priority_flag: 5,
+        registered_delivery: 0x20,
+        replace_if_present_flag: 2,
+        ..Sm::default()
+    };
+    let mut wire = Vec::new();
+    sm.encode(Command::SUBMIT_SM, Status::ROK, 1, &mut wire)
+        .unwrap();
+    let anatomy = Anatomy::of(&wire);
+    let told: Vec<_> = anatomy.flaws.iter().map(Flaw::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "priority_flag: SMPP has no meaning for 5",
+            "registered_delivery: SMPP has no meaning for 32",
+            "replace_if_present_flag: SMPP has no meaning for 2",
+        ]
+    );
+    assert!(!anatomy.is_malformed());
+}
+
+#[test]
+fn any_response_may_say_how_busy_the_smsc_is() {
+    let busy = b"\0\0\0\x15\x80\0\0\x15\0\0\0\0\0\0\0\x01\x04\x28\0\x01\x50";
+    assert_eq!(codes(busy), [""; 0]);
+}
+
 fn is_whole(octets: &[u8]) -> bool {
     let anatomy = Anatomy::of(octets);
     let mut at = 0;
