@@ -15,7 +15,7 @@ use super::{Code, Failure, Source};
 use crate::config::Config;
 use crate::connector::reader;
 use crate::record::codec::Codec;
-use crate::replay::{Error, Fate, Found, Options, Replay, Wish};
+use crate::replay::{Error, Fate, Found, Options, Replay, Settled, Wish};
 use crate::settings::Time;
 
 /// Put records that ended as errors back onto their topic
@@ -130,7 +130,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     );
     bar.end();
     let report = report.into_inner();
-    report.show(args, more)?;
+    let settled = done.as_ref().map_or_else(|_| Settled::default(), |s| *s);
+    report.show(args, more, settled)?;
     done.map_err(failure)?;
     match report.lost {
         0 => Ok(()),
@@ -283,7 +284,7 @@ impl Report {
         }
     }
 
-    fn show(&self, args: &Args, more: bool) -> Result<(), Failure> {
+    fn show(&self, args: &Args, more: bool, settled: Settled) -> Result<(), Failure> {
         if let Some(error) = &self.broken {
             return Err(std::io::Error::from(error.kind()).into());
         }
@@ -308,8 +309,17 @@ impl Report {
                 said.push(format!("{n} {text}"));
             }
         }
-        if more {
-            said.push(format!("there are more than the limit of {}", args.limit));
+        if settled.nameless > 0 {
+            let n = settled.nameless;
+            said.push(format!("{n} records are gone, whatever their keys were"));
+        }
+        if settled.more || more && args.key.is_none() {
+            said.push(format!(
+                "there are more than the limit of {} (--limit)",
+                args.limit
+            ));
+        } else if more {
+            said.push("there are more errors than were searched (--since, --until)".into());
         }
         writeln!(anstream::stderr().lock(), "{}", said.join(", "))?;
         Ok(())

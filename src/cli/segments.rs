@@ -1,19 +1,21 @@
 //! `kafka-smpp segments`: what a text costs, and why.
 
+mod asked;
+
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use asked::{Asked, handling, method, name};
+use serde::Serialize;
 
 use super::Failure;
-use super::lines::{self, Fault, Line, Verdict, json};
+use super::lines::{self, Fault, Verdict, json};
 use super::octets::to_hex;
 use super::output;
 use super::texts::{self, Languages, Named, encoding, language};
 use crate::smpp::segment::{self, Method};
 use crate::smpp::text::cost::{self, Cost, Culprit, describe};
-use crate::smpp::text::national::Language;
 use crate::smpp::text::substitute::{Handling, Substituted};
-use crate::smpp::text::{Chosen, Encoding, Policy, Room, choose};
+use crate::smpp::text::{Chosen, Policy, choose};
 use crate::smpp::udh::Concatenation;
 
 /// How many culprits are told.
@@ -69,48 +71,6 @@ pub(super) struct Args {
     json: bool,
 }
 
-fn method(name: &str) -> Result<Method, String> {
-    match name {
-        "udh8" => Ok(Method::Udh8),
-        "udh16" => Ok(Method::Udh16),
-        "sar" => Ok(Method::Sar),
-        "payload" => Ok(Method::Payload),
-        _ => Err("there are udh8, udh16, sar and payload".into()),
-    }
-}
-
-fn handling(name: &str) -> Result<Handling, String> {
-    Handling::from_name(name)
-        .ok_or_else(|| "there are strict, ignore, replace and transliterate".into())
-}
-
-/// A text and what is asked of it.
-#[derive(Clone, Default)]
-struct Asked {
-    text: String,
-    /// As it was named, if only one was.
-    name: Option<String>,
-    encodings: Vec<Encoding>,
-    languages: Vec<Language>,
-    method: Method,
-    handling: Handling,
-    single_limit: Option<usize>,
-    part_limit: Option<usize>,
-}
-
-/// A line of `--json-input`.
-#[derive(Deserialize)]
-struct Object {
-    text: String,
-    encoding: Option<String>,
-    method: Option<String>,
-    ref_bits: Option<u8>,
-    national: Option<Vec<String>>,
-    policy: Option<String>,
-    single_limit: Option<usize>,
-    part_limit: Option<usize>,
-}
-
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let table = args.table.as_deref().map(texts::table).transpose()?;
     let named: Vec<_> = table.into_iter().chain(args.encoding.clone()).collect();
@@ -147,67 +107,6 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         }
         Ok(Verdict::of(!report.errors.is_empty()))
     })
-}
-
-impl Asked {
-    fn with(&self, line: Line<'_>, json_input: bool) -> Result<Asked, Fault> {
-        let mut asked = self.clone();
-        let text = texts::utf8(line)?;
-        if !json_input {
-            asked.text = text.to_owned();
-            return Ok(asked);
-        }
-        let object: Object = serde_json::from_str(text).map_err(|e| texts::bad_json(&e))?;
-        let wrong = |text: String| texts::fault("wrong_value", text);
-        asked.text = object.text;
-        if let Some(name) = object.encoding {
-            asked.encodings = vec![encoding(&name).map_err(wrong)?.encoding];
-            asked.name = Some(name);
-        }
-        if let Some(bits) = object.ref_bits {
-            asked.method = if bits == 16 {
-                Method::Udh16
-            } else {
-                Method::Udh8
-            };
-        }
-        if let Some(name) = object.method {
-            asked.method = method(&name).map_err(wrong)?;
-        }
-        if let Some(names) = object.national {
-            let all: Result<Vec<_>, _> = names.iter().map(|name| language(name)).collect();
-            asked.languages = all.map_err(wrong)?.into_iter().flat_map(|l| l.0).collect();
-        }
-        if let Some(name) = object.policy {
-            asked.handling = handling(&name).map_err(wrong)?;
-        }
-        asked.single_limit = object.single_limit.or(asked.single_limit);
-        asked.part_limit = object.part_limit.or(asked.part_limit);
-        Ok(asked)
-    }
-
-    fn policy(&self, elements: usize) -> Policy<'_> {
-        let policy = Policy {
-            encodings: &self.encodings,
-            languages: &self.languages,
-            method: self.method,
-            elements,
-            handling: self.handling,
-            room: None,
-        };
-        let first = self.encodings.first().copied().unwrap_or_default();
-        let usual = policy.room(first, Default::default());
-        let octets = |units: Option<usize>| units.map(|units| units.saturating_mul(first.unit()));
-        let room = Room {
-            single: octets(self.single_limit).unwrap_or(usual.single),
-            part: octets(self.part_limit).unwrap_or(usual.part),
-        };
-        Policy {
-            // A limit in units fits one encoding only.
-            room: (room != usual && self.encodings.len() == 1).then_some(room),
-            ..policy
-        }
-    }
 }
 
 /// What a text costs, in the order in which it is shown.
@@ -310,6 +209,7 @@ impl Report {
             let text = format!("{} parts, a message has at most 255", chosen.count());
             errors.push(texts::fault("too_many_parts", text));
         }
+        errors.extend(misfit(&policy, &chosen));
         let written = Written::new(asked, &policy, &chosen, args.reference, &mut errors);
         Report {
             line,
@@ -322,7 +222,7 @@ impl Report {
                 outcome: cost.into(),
             }),
             errors,
-            warnings: Vec::new(),
+            warnings: asked.ignored(),
         }
     }
 
@@ -374,6 +274,33 @@ impl Report {
         }
         lines::print_faults(&self.errors, &self.warnings)
     }
+}
+
+/// The longest message_payload, in octets: its length has two octets (SMPP 3.4 §5.3.2.32).
+const PAYLOAD: usize = u16::MAX as usize;
+
+/// What keeps parts from being sent as they are.
+fn misfit(policy: &Policy<'_>, chosen: &Chosen) -> Option<Fault> {
+    let (unit, room) = (
+        chosen.encoding.unit(),
+        policy.room(chosen.encoding, chosen.shift),
+    );
+    let longest = chosen.parts().map(<[u8]>::len).max()?;
+    if policy.method == Method::Payload {
+        let text = format!("{longest} octets, message_payload takes {PAYLOAD}: shorten it");
+        return (longest > PAYLOAD).then(|| texts::fault("too_long", text));
+    }
+    let most = if chosen.count() > 1 {
+        room.part
+    } else {
+        room.single
+    };
+    let text = format!(
+        "a character takes {}, a part has room for {}: raise the limits, or lower --elements",
+        longest / unit,
+        most / unit
+    );
+    (longest > most).then(|| texts::fault("no_room", text))
 }
 
 impl Written {
@@ -437,15 +364,6 @@ impl Written {
             text_hex,
             substituted: chosen.substituted.iter().map(Stand::from).collect(),
         }
-    }
-}
-
-fn name(method: Method) -> &'static str {
-    match method {
-        Method::Udh8 => "udh8",
-        Method::Udh16 => "udh16",
-        Method::Sar => "sar",
-        Method::Payload => "payload",
     }
 }
 

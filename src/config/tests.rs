@@ -317,6 +317,16 @@ tls.key_file = \"/nowhere/key\"
         assert!(told.iter().any(|told| told == line), "{line}: {told:#?}");
     }
     assert!(!told.join("\n").contains("hush"), "{told:#?}");
+    for unreadable in [
+        "me:hush@registry:8081",
+        "https://me:hush@registry:99999",
+        "http://me:hush@[bad",
+    ] {
+        let text = format!("[schema_registry]\nurls = [\"{unreadable}\"]\n{MINIMAL}");
+        let told = self::told(&text, &[]);
+        assert!(told[0].contains("must not hold a password"), "{told:#?}");
+        assert!(!told.join("\n").contains("hush"), "{told:#?}");
+    }
 }
 
 #[test]

@@ -9,8 +9,10 @@ use serde_json::value::RawValue;
 
 use super::extra;
 use super::outbound::{Operation, Outbound};
-use super::submit_sm::When;
+use super::submit_sm::{SubmitSm, When};
 use super::value::{ClassName, Octet, Str, Time, Tlvs, WhenSeed, twice, unknown};
+use crate::settings::SegmentMethod;
+use crate::smpp::pdu::UDH_INDICATOR;
 
 macro_rules! fields {
     ($($field:ident = $name:literal in $of:expr,)*) => {
@@ -161,9 +163,24 @@ impl<'de> Visitor<'de> for Reader<'_> {
             let sm = &mut reading.record.sm;
             let named = sm.encoding.as_deref().and_then(aiosmpplib_data_coding);
             sm.data_coding = sm.data_coding.or(named);
+            aiosmpplib_segments(sm);
         }
         Ok(reading.record)
     }
+}
+
+/// Without automatic message_payload, aiosmpplib makes parts: with user data headers if esm_class
+/// asks for them, else with sar_* parameters. The bit is set in PDUs that have a header.
+fn aiosmpplib_segments(sm: &mut SubmitSm<'_>) {
+    if sm.auto_message_payload != Some(false) || sm.segmentation.method.is_some() {
+        return;
+    }
+    let esm_class = sm.esm_class.unwrap_or_default();
+    sm.segmentation.method = Some(match esm_class & UDH_INDICATOR {
+        0 => SegmentMethod::Sar,
+        _ => SegmentMethod::Udh8,
+    });
+    sm.esm_class = sm.esm_class.map(|class| class & !UDH_INDICATOR);
 }
 
 /// The data_coding of aiosmpplib's `SmppDataCoding` where it is not the encoding's own with us.
@@ -226,7 +243,7 @@ impl<'de> Reading<'de> {
             Field::MessageClass => {
                 record.message_class = map.next_value::<Option<ClassName>>()?.map(|name| name.0);
             }
-            Field::Encoding => record.encoding = text(map)?,
+            Field::Encoding => record.encoding = text(map)?.filter(|name| !name.is_empty()),
             Field::SmDefaultMsgId => record.sm_default_msg_id = octet(map)?,
             Field::Tlvs | Field::OptionalParams => {
                 let tlvs = map.next_value::<Option<Tlvs<'_>>>()?;

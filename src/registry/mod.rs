@@ -228,7 +228,14 @@ async fn fetch(client: &Client, id: u32) -> Result<Answer, Error> {
     let writer = match &*schema.kind {
         "AVRO" => {
             let references = references(client, &schema).await?;
-            avro::writer(&schema.text, &references).map_err(|error| nonsense(&error))?
+            let text = schema.text.clone();
+            let read = move || avro::writer_apart(text, references);
+            let read = tokio::task::spawn_blocking(read).await;
+            // It is what the registry has: to wait for another would be to wait for ever.
+            match read.map_err(|error| nonsense(&error))? {
+                Ok(writer) => writer,
+                Err(error) => Writer::Wrong(error.to_string().into()),
+            }
         }
         "JSON" => {
             let parsed = serde_json::from_str::<serde_json::Value>(&schema.text);

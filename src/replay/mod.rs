@@ -102,6 +102,13 @@ pub struct Found {
     pub fate: Fate,
 }
 
+impl Found {
+    /// Whether its record had that key, as far as the error knows it.
+    fn has_key(&self, key: &str) -> bool {
+        self.key.as_deref() == Some(key.as_bytes())
+    }
+}
+
 /// What becomes of an error that was wished for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
@@ -190,6 +197,15 @@ impl Error {
     }
 }
 
+/// What else there is to say when a replay is over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Errors whose records are gone, so that nobody knows whether they had the wish's key.
+    pub nameless: usize,
+    /// Whether more records have the wish's key than its limit allows.
+    pub more: bool,
+}
+
 /// What is told while it goes on: how far it has come, and of how many.
 pub type Progress<'a> = &'a dyn Fn(&'static str, u64, u64);
 
@@ -238,7 +254,8 @@ impl Replay {
     }
 
     /// Reads the record of each of `found` that is to be sent, and sends them if this replay
-    /// does. `told` gets each of them with its fate, after that is settled.
+    /// does. `told` gets each of them with its fate, after that is settled. With a key in the wish
+    /// all records are read, and only those that have it matter.
     ///
     /// # Errors
     ///
@@ -249,21 +266,33 @@ impl Replay {
         found: Vec<Found>,
         mut told: impl FnMut(&Found),
         progress: Progress<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<Settled, Error> {
         let mut originals = originals::Originals::new(&self.options)?;
         let all = found.len() as u64;
         let mut batch = send::Batch::default();
+        let (mut settled, mut chosen) = (Settled::default(), 0);
         for (n, mut one) in (0u64..).zip(found) {
             progress("records read", n, all);
-            let original = match one.fate {
-                Fate::Send => originals.read(&one),
-                ref fate => Err(fate.clone()),
+            let original = match (&one.fate, &self.wish.key) {
+                (Fate::Send, _) | (_, Some(_)) => originals.read(&one),
+                (fate, None) => Err(fate.clone()),
             };
-            match original {
-                Ok(original) if !self.has_key(&original) => continue,
-                Ok(original) => batch.add(one, original),
-                Err(Fate::Gone(_)) if self.wish.key.is_some() => continue,
-                Err(fate) => {
+            match (original, &self.wish.key) {
+                (Ok(original), Some(key)) if !original.has_key(key) => continue,
+                (Err(Fate::Gone(_) | Fate::Tombstone), Some(key)) if !one.has_key(key) => {
+                    settled.nameless += 1;
+                    continue;
+                }
+                (Ok(original), _) if one.fate == Fate::Send => {
+                    if chosen == self.wish.limit {
+                        settled.more = true;
+                        break;
+                    }
+                    chosen += 1;
+                    batch.add(one, original);
+                }
+                (Ok(_), _) => told(&one),
+                (Err(fate), _) => {
                     one.fate = fate;
                     told(&one);
                 }
@@ -272,7 +301,8 @@ impl Replay {
                 self.finish(&mut batch, &mut told)?;
             }
         }
-        self.finish(&mut batch, &mut told)
+        self.finish(&mut batch, &mut told)?;
+        Ok(settled)
     }
 
     fn finish(&self, batch: &mut send::Batch, told: &mut impl FnMut(&Found)) -> Result<(), Error> {
@@ -283,11 +313,6 @@ impl Replay {
         }
         batch.drain().for_each(|one| told(&one));
         Ok(())
-    }
-
-    fn has_key(&self, original: &Original) -> bool {
-        let wanted = self.wish.key.as_ref().map(String::as_bytes);
-        wanted.is_none() || wanted == original.key.as_deref()
     }
 }
 

@@ -22,6 +22,9 @@ use crate::record::keys::Position;
 /// A late response is written after the error it corrects, by clocks that differ.
 const SLACK: i64 = 600_000;
 
+/// How many errors are searched for a key, whatever the limit.
+const SEARCHED: usize = 200_000;
+
 /// What was put back before.
 #[derive(Default)]
 struct Marks {
@@ -74,6 +77,11 @@ pub(super) fn find(
         Ok(true)
     })?;
     let (mut found, mut chosen, mut more) = (Vec::new(), 0, false);
+    // Errors do not tell the keys of their records: whose they are shows later.
+    let limit = match wish.key {
+        Some(_) => wish.limit.max(SEARCHED),
+        None => wish.limit,
+    };
     errors.read(options, "errors read", progress, |message| {
         if header(message, headers::REPLAYED).is_some() {
             return Ok(true);
@@ -91,8 +99,8 @@ pub(super) fn find(
         };
         // What was put back before must not keep the others from being found.
         let counted = one.fate != Fate::Before;
-        more = counted && chosen >= wish.limit;
-        if !more && (counted || found.len() < chosen + wish.limit) {
+        more = counted && chosen >= limit;
+        if !more && (counted || found.len() < chosen + limit) {
             chosen += usize::from(counted);
             found.push(one);
         }

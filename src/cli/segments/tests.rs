@@ -4,6 +4,8 @@ use clap::Parser;
 use serde_json::{Value, from_str, to_value};
 
 use super::*;
+use crate::cli::lines::Line;
+use crate::smpp::text::Encoding;
 
 #[derive(Parser)]
 struct Cli {

@@ -10,23 +10,22 @@ use crate::registry::Options;
 pub(super) fn check(check: &mut Check<'_>, registry: &Options) {
     for (n, url) in registry.urls.iter().enumerate() {
         let key = format!("urls[{n}]");
-        match Url::parse(url) {
-            // It may hold a password, and is not repeated.
-            Ok(url) if !url.username().is_empty() || url.password().is_some() => check.missing(
+        if url.contains('@') {
+            // It may hold a password, readable or not, and is not repeated.
+            check.missing(
                 &key,
                 "an address must not hold a password: set username and password_file instead",
-            ),
-            parsed => {
-                let good = parsed.is_ok_and(|url| {
-                    matches!(url.scheme(), "http" | "https")
-                        && url.host().is_some()
-                        && url.query().is_none()
-                        && url.fragment().is_none()
-                });
-                let text = "not an address: write such as \"https://registry.example.net\"";
-                check.must(good, &key, format_args!("{url:?}"), text);
-            }
+            );
+            continue;
         }
+        let good = Url::parse(url).is_ok_and(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.host().is_some()
+                && url.query().is_none()
+                && url.fragment().is_none()
+        });
+        let text = "not an address: write such as \"https://registry.example.net\"";
+        check.must(good, &key, format_args!("{url:?}"), text);
     }
     let secret = |secret: &secrecy::SecretString| !secret.expose_secret().is_empty();
     let (password, token) = (secret(&registry.password), secret(&registry.token));

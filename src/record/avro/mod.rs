@@ -21,7 +21,7 @@ pub use ours::{MARKER, Ours, fingerprint};
 pub use outbound::datum as outbound_datum;
 pub use plan::{Incompatible, Plan};
 pub use read::{Datum, Error, Octets, branch};
-pub use theirs::{NoSchema, writer};
+pub use theirs::{NoSchema, writer, writer_apart};
 
 use super::codec::Unwritable;
 use super::json::Invalid;

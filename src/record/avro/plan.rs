@@ -14,6 +14,9 @@ use apache_avro::schema::{EnumSchema, Name, RecordSchema, UuidSchema};
 /// How deeply values may be nested, so that no datum can exhaust the stack.
 pub(super) const DEEPEST: usize = 32;
 
+/// How deeply types may be nested, by references too, so that no schema can exhaust the stack.
+const LEVELS: usize = 64;
+
 /// A schema with the names in it. A plan's parts are found by number: schemas may be recursive.
 #[derive(Debug)]
 pub struct Plan {
@@ -94,6 +97,8 @@ struct Compiler<'s> {
     writers: Names<'s>,
     readers: Names<'s>,
     nodes: Vec<Node>,
+    /// How deep it is now.
+    depth: usize,
     /// Records under way or done, by their names on both sides.
     done: HashMap<(&'s Name, Option<&'s Name>), usize>,
 }
@@ -108,6 +113,7 @@ impl<'s> Compiler<'s> {
             writers: Names::new(),
             readers: Names::new(),
             nodes: Vec::new(),
+            depth: 0,
             done: HashMap::new(),
         };
         for schema in others.iter().chain([writer]) {
@@ -129,6 +135,17 @@ impl<'s> Compiler<'s> {
     }
 
     fn value(&mut self, w: &'s Schema, r: Option<&'s Schema>) -> Result<usize, Incompatible> {
+        if self.depth == LEVELS {
+            let text = format!("its types are nested more than {LEVELS} levels deep");
+            return Err(Incompatible(text));
+        }
+        self.depth += 1;
+        let node = self.value_here(w, r);
+        self.depth -= 1;
+        node
+    }
+
+    fn value_here(&mut self, w: &'s Schema, r: Option<&'s Schema>) -> Result<usize, Incompatible> {
         let w = resolve(w, &self.writers)?;
         let r = r.map(|r| resolve(r, &self.readers)).transpose()?;
         match (w, r) {

@@ -50,6 +50,8 @@ fn both_sides(version: &str) {
         .iter()
         .map(|t| (t.to_string(), json!("aiosmpplib")))
         .collect();
+    // As the guide to migrating has it.
+    it.esme()["segmentation"] = json!({ "method": "payload" });
     let _connector = it.start();
 
     let made = aiosmpplib.run("encode", &[]);
@@ -75,6 +77,19 @@ fn both_sides(version: &str) {
         (errors.len(), responses.len()),
         (2, made.len() - 2),
         "{said:?}"
+    );
+
+    // Long texts go as the messages ask for it.
+    let submits = smsc.submits();
+    let parts = |is: fn(&[u8]) -> bool| submits.iter().filter(|s| is(&s.octets)).count();
+    assert_eq!(
+        parts(|o| o.len() > 100 && o.iter().all(|c| *c == b'y')),
+        2,
+        "sar_*"
+    );
+    assert_eq!(
+        parts(|o| o.starts_with(b"\x05\0\x03") && o.ends_with(b"zz")),
+        2
     );
 
     // Each went out as aiosmpplib would have sent it.

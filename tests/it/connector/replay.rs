@@ -286,6 +286,11 @@ fn errors_are_chosen_by_what_they_say() {
     assert_eq!(would(&["--log-id", "m1"]), 1);
     assert_eq!(would(&["--esme", "acme"]), 4);
     assert_eq!(would(&["--key", "k6"]), 1);
+    assert_eq!(
+        would(&["--key", "k6", "--limit", "1"]),
+        1,
+        "others do not count"
+    );
     assert_eq!(would(&["--topic", &it.topic("outbound")]), 5);
     assert_eq!(would(&["--topic", "other"]), 0);
     assert_eq!(would(&["--since", "1h"]), 5);

@@ -103,6 +103,9 @@ def messages():
     # aiosmpplib puts up to 254 octets into short_message, the connector makes parts.
     yield made('long', False, short_message='x' * 300, auto_message_payload=True)
     yield made('long-in-parts', False, short_message='y' * 300, auto_message_payload=False)
+    yield made('long-with-headers', False, short_message='z' * 300, esm_class=64,
+               auto_message_payload=False)
+    yield made('no-encoding', encoding='')
 
 
 def encode():
