@@ -3,8 +3,9 @@
 //!
 //! Resolution follows the specification (Avro 1.12, "Schema Resolution"): fields by name or
 //! alias, numbers promoted, text and octets exchanged, unknown symbols replaced by the enum's
-//! default, what we do not know skipped. Two things differ: names of records do not have to be
-//! ours, because producers have packages of their own; and times are read by the writer's unit.
+//! default, what we do not know skipped. Three things differ: names of records do not have to be
+//! ours, because producers have packages of their own; times are read by the writer's unit; and
+//! text is taken where JSON takes it, for enums, times and addresses.
 
 use std::collections::HashMap;
 
@@ -161,7 +162,11 @@ impl<'s> Compiler<'s> {
             (Schema::Map(w), Some(Schema::Map(r))) => {
                 self.items(&w.types, Some(&r.types), Node::Map)
             }
-            (Schema::Enum(w), None) => Ok(self.add(Node::Enum(symbols(w)))),
+            (Schema::Enum(w), None | Some(Schema::String)) => Ok(self.add(Node::Enum(symbols(w)))),
+            // As in JSON, a number alone is an address.
+            (Schema::String, Some(Schema::Record(r))) if r.name.name() == "Address" => {
+                Ok(self.add(Node::Text))
+            }
             (Schema::Enum(w), Some(Schema::Enum(r))) => {
                 let node = Node::Enum(translated(w, r)?);
                 Ok(self.add(node))
@@ -362,6 +367,8 @@ fn plain(w: &Schema, r: Option<&Schema>) -> Option<Node> {
         (Node::Time(_), Schema::Long) => Node::Integer,
         (Node::Float | Node::Double, Schema::Float | Schema::Double) => node,
         (Node::Text | Node::Bytes, Schema::String) => Node::Text,
+        // As in JSON: whether it is one of the words, or a time, shows at the field.
+        (Node::Text, Schema::Enum(_) | Schema::TimestampMicros) => node,
         (Node::Bytes | Node::Text, Schema::Bytes) => Node::Bytes,
         (Node::Fixed(_), Schema::Bytes) => node,
         _ => return None,

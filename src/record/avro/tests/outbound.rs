@@ -192,6 +192,43 @@ fn producers_with_schemas_of_their_own_are_read() {
 }
 
 #[test]
+fn text_is_taken_where_json_takes_it() {
+    let schema = writers(
+        r#"{"name":"destination","type":"string"},{"name":"source","type":["null","string"]},
+           {"name":"in_doubt","type":"string"},{"name":"expires_at","type":"string"},
+           {"name":"encoding","type":{"type":"enum","name":"E","symbols":["gsm7","ucs2"]}}"#,
+    );
+    let plan = Plan::new(&schema, Kind::SubmitSm.ours().unwrap().schema).unwrap();
+    let datum = |doubt: &str| {
+        let text = |text: &str| Avro::String(text.into());
+        let source = Avro::Union(1, Box::new(text("ACME")));
+        foreign_datum(
+            &schema,
+            &[
+                ("destination", text("+4179")),
+                ("source", source),
+                ("in_doubt", text(doubt)),
+                ("expires_at", text("2026-03-01T10:00:00Z")),
+                ("encoding", Avro::Enum(1, "ucs2".into())),
+            ],
+        )
+    };
+    let octets = datum("resend");
+    let record = submit_sm(&plan, &octets).unwrap();
+    assert_eq!(record.destination.number, "+4179");
+    assert_eq!(record.source.unwrap().number, "ACME");
+    assert_eq!(record.in_doubt, Some(crate::settings::InDoubt::Resend));
+    assert_eq!(
+        record.expires_at.unwrap().to_string(),
+        "2026-03-01T10:00:00Z"
+    );
+    assert_eq!(record.encoding.as_deref(), Some("ucs2"));
+    let octets = datum("ask");
+    let error = submit_sm(&plan, &octets).unwrap_err();
+    assert_eq!(error.field.as_deref(), Some("in_doubt"));
+}
+
+#[test]
 fn schemas_that_could_never_be_read_say_why() {
     let ours = Kind::SubmitSm.ours().unwrap().schema;
     let error = |fields: &str| Plan::new(&writers(fields), ours).unwrap_err().0;
@@ -200,8 +237,8 @@ fn schemas_that_could_never_be_read_say_why() {
         "field destination is missing"
     );
     assert_eq!(
-        error(r#"{"name":"destination","type":"string"}"#),
-        "destination: string is not record"
+        error(r#"{"name":"destination","type":"int"}"#),
+        "destination: int is not record"
     );
     assert_eq!(
         error(r#"{"name":"esm_class","type":"boolean"}"#),
