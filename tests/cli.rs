@@ -477,3 +477,46 @@ fn schemas_of_a_registry_need_a_topic_that_uses_it_and_an_answer() {
             .stderr(contains("http://127.0.0.1:1"));
     }
 }
+
+#[test]
+fn parameters_of_several_parts_are_taken_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let record = r#"{"destination":"1","short_message":"","tlvs":{
+        "callback_num":{"hex":"010101353535"},"broadcast_end_time":{"hex":"3236303133313132303030303030302b00"},
+        "network_error_code":{"hex":"030008"}}}"#
+        .replace('\n', " ");
+    let encoded = kafka_smpp(dir.path())
+        .args(["encode", "--hex", &record])
+        .output()
+        .unwrap();
+    let decoded = kafka_smpp(dir.path())
+        .args(["decode", "--json"])
+        .write_stdin(encoded.stdout.clone())
+        .output()
+        .unwrap();
+    let decoded: serde_json::Value = serde_json::from_slice(&decoded.stdout).unwrap();
+    let value = |name: &str| {
+        let tlvs = decoded["tlvs"].as_array().unwrap();
+        tlvs.iter().find(|tlv| tlv["name"] == name).unwrap()["value"].clone()
+    };
+    assert_eq!(
+        value("callback_num"),
+        serde_json::json!({ "digit_mode_indicator": 1, "addr_ton": 1, "addr_npi": 1, "address": "555" })
+    );
+    assert_eq!(value("broadcast_end_time"), "260131120000000+");
+    assert_eq!(
+        decoded["times"]["broadcast_end_time"]["utc"],
+        "2026-01-31T12:00:00Z"
+    );
+    assert_eq!(
+        value("network_error_code"),
+        serde_json::json!({ "network_type": 3, "error_code": 8 })
+    );
+    kafka_smpp(dir.path())
+        .arg("decode")
+        .write_stdin(encoded.stdout)
+        .assert()
+        .success()
+        .stdout(contains("addr_ton 1, addr_npi 1, address \"555\""))
+        .stdout(contains("network_type 3, error_code 8"));
+}

@@ -1,5 +1,9 @@
 //! Optional parameters: tag, length, value (SMPP 3.4 §5.3, SMPP 5.0 §4.8.4).
 
+mod details;
+
+pub use details::Detail;
+
 use std::fmt;
 
 use super::frame::HEADER;

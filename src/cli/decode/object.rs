@@ -11,7 +11,7 @@ use crate::cli::lines::Fault;
 use crate::cli::octets::to_hex;
 use crate::smpp::pdu::anatomy::{Anatomy, Part, Value};
 use crate::smpp::time::Time;
-use crate::smpp::tlv::Shape;
+use crate::smpp::tlv::{Detail, Shape};
 use crate::smpp::{Header, Names, Tag, Tlv};
 
 /// A PDU as a JSON object; what could not be read of the header is null.
@@ -176,16 +176,31 @@ fn tlv(part: &Part<'_>, names: &Names) -> Option<Json> {
     }))
 }
 
-/// The value of a TLV by its type; octets, and values of a wrong length, are hexadecimal.
+/// The value of a TLV by its type, an object if it has parts; octets, and values of a wrong length,
+/// are hexadecimal.
 fn meaning(tlv: &Tlv<'_>) -> Json {
     match (tlv.tag.shape(), tlv.value) {
         (Some(Shape::Integer(_)), _) if tlv.has_valid_length() => json!(tlv.number()),
         (Some(Shape::CString(_)), _) => json!(latin1(tlv.text())),
-        (_, [network, high, low]) if tlv.tag == Tag::NETWORK_ERROR_CODE => json!({
-            "network_type": network,
-            "error_code": u16::from_be_bytes([*high, *low]),
-        }),
-        _ => json!(to_hex(tlv.value)),
+        (_, [octet]) if tlv.tag == Tag::USSD_SERVICE_OP => json!(octet),
+        _ => match (tlv.details(), tlv.characters()) {
+            (Some(details), _) => details
+                .into_iter()
+                .map(detail)
+                .collect::<Map<_, _>>()
+                .into(),
+            (None, Some(text)) => json!(latin1(text)),
+            (None, None) => json!(to_hex(tlv.value)),
+        },
+    }
+}
+
+/// A part of a value.
+fn detail((name, value): (&'static str, Detail<'_>)) -> (String, Json) {
+    match value {
+        Detail::Number(number) => (name.to_owned(), json!(number)),
+        Detail::Text(text) => (name.to_owned(), json!(latin1(text))),
+        Detail::Octets(octets) => (format!("{name}_hex"), json!(to_hex(octets))),
     }
 }
 

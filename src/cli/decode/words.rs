@@ -6,7 +6,7 @@ use crate::smpp::pdu::anatomy::{Part, Value};
 use crate::smpp::pdu::{REPLY_PATH, UDH_INDICATOR};
 use crate::smpp::text::{Alphabet, Encoding};
 use crate::smpp::time::Time;
-use crate::smpp::tlv::Shape;
+use crate::smpp::tlv::{Detail, Shape};
 use crate::smpp::{Command, MessageState, Names, Npi, Status, Tag, Tlv, Ton};
 
 /// What a part holds, in words.
@@ -118,7 +118,22 @@ fn tlv(tlv: &Tlv<'_>, names: &Names) -> String {
         (Some(Shape::Integer(_)), Some(number)) => number.to_string(),
         (Some(Shape::CString(_)), _) => quoted(tlv.text()),
         _ if tlv.tag == Tag::MESSAGE_PAYLOAD => quoted(tlv.value),
-        _ => format!("{} octets", tlv.value.len()),
+        _ => match (tlv.details(), tlv.characters()) {
+            (Some(details), _) => {
+                let told: Vec<_> = details.into_iter().map(detail).collect();
+                told.join(", ")
+            }
+            (None, Some(text)) => quoted(text),
+            (None, None) => format!("{} octets", tlv.value.len()),
+        },
     };
     tag + &value
+}
+
+fn detail((name, value): (&'static str, Detail<'_>)) -> String {
+    match value {
+        Detail::Number(number) => format!("{name} {number}"),
+        Detail::Text(text) => format!("{name} {}", quoted(text)),
+        Detail::Octets(octets) => format!("{name} of {} octets", octets.len()),
+    }
 }

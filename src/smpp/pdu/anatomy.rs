@@ -294,13 +294,20 @@ impl Part<'_> {
             ("schedule_delivery_time" | "validity_period" | "final_date", Value::Text(text)) => {
                 Some(time::parse(&String::from_utf8_lossy(text)))
             }
+            ("broadcast_end_time", Value::Tlv(tlv)) => {
+                Some(time::parse(&String::from_utf8_lossy(tlv.characters()?)))
+            }
             _ => None,
         }
     }
 
     /// Times of another length are found when the PDU is written.
     fn odd_time(&self) -> Option<Flaw> {
-        let is_odd = self.octets.len() == 17 && matches!(self.time(), Some(Err(_)));
+        let is_judged = match self.value {
+            Value::Text(text) => text.len() == 16,
+            _ => true,
+        };
+        let is_odd = is_judged && matches!(self.time(), Some(Err(_)));
         is_odd.then(|| Flaw {
             kind: FlawKind::Time,
             field: self.name,
