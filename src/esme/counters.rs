@@ -32,7 +32,7 @@ counters! {
     timeouts: "Requests whose response timer ran out.";
     late: "Answers that came after the response timer.";
     in_doubt: "Requests without answer when their session ended.";
-    unmatched: "Answers to nothing that was asked, which were ignored.";
+    unmatched: "Answers to nothing that was asked, or of another kind, which were ignored.";
     inbound: "deliver_sm and data_sm that were let in.";
     inbound_refused: "deliver_sm and data_sm answered ESME_RX_T_APPN because too many were unanswered.";
     refused_commands: "Requests of the SMSC answered with generic_nack.";

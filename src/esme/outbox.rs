@@ -35,6 +35,7 @@ struct Mark {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unsent {
     pub sequence: u32,
+    pub command: Command,
     pub token: Token,
     pub timeout: std::time::Duration,
 }
@@ -63,6 +64,7 @@ impl Outbox {
         self.unsent += request.pdu.len();
         let unsent = Unsent {
             sequence,
+            command: Header::decode(&request.pdu).map_or(Command(0), |header| header.command),
             token: request.token,
             timeout: request.timeout,
         };

@@ -109,7 +109,7 @@ impl Session {
     }
 
     fn answer(&mut self, header: Header, pdu: &[u8], received: SystemTime, now: Instant) -> bool {
-        match self.window.answered(header.sequence) {
+        match self.window.answered(header.sequence, header.command) {
             Matched::Open(token) => {
                 self.clock.traffic = now;
                 self.client

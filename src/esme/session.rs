@@ -328,7 +328,7 @@ impl Session {
         } = self;
         let mut sent = 0;
         outbox.advance(count, |unsent| {
-            window.insert(unsent.sequence, unsent.token, now, unsent.timeout);
+            window.insert(&unsent, now);
             client.sent(unsent.token);
             sent += 1;
         });

@@ -4,9 +4,12 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use tokio::time::Instant;
 
 use super::client::Token;
+use super::outbox::Unsent;
+use crate::smpp::Command;
 use crate::smpp::frame::next_sequence;
 
 /// Tombstones kept per place in the window.
@@ -18,7 +21,7 @@ const TOMBSTONES_PER_PLACE: usize = 10;
 pub(super) struct Window {
     open: HashMap<u32, Open>,
     /// Requests given up after the response timer, so that a late answer finds its token.
-    tombstones: HashMap<u32, Token>,
+    tombstones: HashMap<u32, (Token, Command)>,
     /// Tombstones by age; may name some that an answer has removed already.
     oldest: VecDeque<u32>,
     tombstone_limit: usize,
@@ -30,6 +33,8 @@ pub(super) struct Window {
 #[derive(Debug)]
 struct Open {
     token: Token,
+    /// What was asked.
+    command: Command,
     expires: Instant,
 }
 
@@ -40,7 +45,7 @@ pub(super) enum Matched {
     Open(Token),
     /// A request that was given up.
     Late(Token),
-    /// Nothing of ours, or answered before.
+    /// Nothing of ours, answered before, or no answer to what was asked.
     Unknown,
 }
 
@@ -70,20 +75,31 @@ impl Window {
     }
 
     /// The first octet of a request went to the kernel.
-    pub fn insert(&mut self, sequence: u32, token: Token, now: Instant, timeout: Duration) {
-        let expires = now + timeout.min(Duration::from_secs(86_400 * 365));
-        self.open.insert(sequence, Open { token, expires });
+    pub fn insert(&mut self, sent: &Unsent, now: Instant) {
+        let expires = now + sent.timeout.min(Duration::from_secs(86_400 * 365));
+        let open = Open {
+            token: sent.token,
+            command: sent.command,
+            expires,
+        };
+        self.open.insert(sent.sequence, open);
         self.next_expiry = Some(self.next_expiry.map_or(expires, |next| next.min(expires)));
     }
 
-    /// An answer came.
-    pub fn answered(&mut self, sequence: u32) -> Matched {
-        if let Some(open) = self.open.remove(&sequence) {
-            Matched::Open(open.token)
-        } else if let Some(token) = self.tombstones.remove(&sequence) {
-            Matched::Late(token)
-        } else {
-            Matched::Unknown
+    /// An answer came. One of another kind than what was asked says nothing of it: the request
+    /// goes on waiting, and is in doubt in the end.
+    pub fn answered(&mut self, sequence: u32, command: Command) -> Matched {
+        if let Entry::Occupied(open) = self.open.entry(sequence) {
+            return match answers(open.get().command, command) {
+                true => Matched::Open(open.remove().token),
+                false => Matched::Unknown,
+            };
+        }
+        match self.tombstones.entry(sequence) {
+            Entry::Occupied(entry) if answers(entry.get().1, command) => {
+                Matched::Late(entry.remove().0)
+            }
+            _ => Matched::Unknown,
         }
     }
 
@@ -99,28 +115,28 @@ impl Window {
         let mut gone = Vec::new();
         for (sequence, open) in &self.open {
             if open.expires <= now {
-                gone.push((open.expires, *sequence, open.token));
+                gone.push((open.expires, *sequence, open.token, open.command.0));
             } else {
                 next = Some(next.map_or(open.expires, |next| next.min(open.expires)));
             }
         }
         self.next_expiry = next;
         gone.sort_unstable();
-        for (_, sequence, token) in gone {
+        for (_, sequence, token, command) in gone {
             self.open.remove(&sequence);
-            self.bury(sequence, token);
+            self.bury(sequence, token, Command(command));
             expired(token);
         }
     }
 
-    fn bury(&mut self, sequence: u32, token: Token) {
+    fn bury(&mut self, sequence: u32, token: Token, command: Command) {
         if self.oldest.len() >= self.tombstone_limit
             && let Some(oldest) = self.oldest.pop_front()
         {
             self.tombstones.remove(&oldest);
         }
         self.oldest.push_back(sequence);
-        self.tombstones.insert(sequence, token);
+        self.tombstones.insert(sequence, (token, command));
     }
 
     /// How many requests wait.
@@ -140,6 +156,22 @@ impl Window {
     }
 }
 
+/// Whether a response of this kind answers the request: its own, a generic_nack, one that SMPP does
+/// not know, and among those that name a message any, because SMSCs mix them up. What is left is
+/// known to answer something else.
+fn answers(request: Command, response: Command) -> bool {
+    let names_a_message = |response| {
+        matches!(
+            response,
+            Command::SUBMIT_SM_RESP | Command::DATA_SM_RESP | Command::SUBMIT_MULTI_RESP
+        )
+    };
+    response == request.response()
+        || response == Command::GENERIC_NACK
+        || response.name().is_none()
+        || names_a_message(response) && names_a_message(request.response())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,11 +179,44 @@ mod tests {
 
     const TIMEOUT: Duration = Duration::from_secs(10);
 
+    const RESP: Command = Command::SUBMIT_SM_RESP;
+
+    fn sent(sequence: u32, token: Token, timeout: Duration) -> Unsent {
+        Unsent {
+            sequence,
+            command: Command::SUBMIT_SM,
+            token,
+            timeout,
+        }
+    }
+
+    #[test]
+    fn an_answer_of_another_kind_is_none() {
+        let start = Instant::now();
+        let mut window = window_of(100..102, start);
+        for command in [Command::QUERY_SM_RESP, Command::ENQUIRE_LINK_RESP] {
+            assert_eq!(window.answered(1, command), Matched::Unknown);
+        }
+        assert_eq!(
+            window.answered(1, Command::DATA_SM_RESP),
+            Matched::Open(100)
+        );
+        assert_eq!(expire(&mut window, start + TIMEOUT), [101]);
+        assert_eq!(
+            window.answered(2, Command::CANCEL_SM_RESP),
+            Matched::Unknown
+        );
+        assert_eq!(
+            window.answered(2, Command::GENERIC_NACK),
+            Matched::Late(101)
+        );
+    }
+
     fn window_of(tokens: std::ops::Range<Token>, now: Instant) -> Window {
         let mut window = Window::new(4);
         for token in tokens {
             let sequence = window.next_sequence();
-            window.insert(sequence, token, now, TIMEOUT);
+            window.insert(&sent(sequence, token, TIMEOUT), now);
         }
         window
     }
@@ -165,9 +230,13 @@ mod tests {
     #[test]
     fn answers_find_their_request_once() {
         let mut window = window_of(100..103, Instant::now());
-        assert_eq!(window.answered(2), Matched::Open(101));
-        assert_eq!(window.answered(2), Matched::Unknown, "a second answer");
-        assert_eq!(window.answered(9), Matched::Unknown, "never asked");
+        assert_eq!(window.answered(2, RESP), Matched::Open(101));
+        assert_eq!(
+            window.answered(2, RESP),
+            Matched::Unknown,
+            "a second answer"
+        );
+        assert_eq!(window.answered(9, RESP), Matched::Unknown, "never asked");
         assert_eq!(window.drain(), [100, 102]);
     }
 
@@ -176,14 +245,14 @@ mod tests {
         let start = Instant::now();
         let mut window = window_of(100..102, start);
         let sequence = window.next_sequence();
-        window.insert(sequence, 102, start, TIMEOUT / 2);
+        window.insert(&sent(sequence, 102, TIMEOUT / 2), start);
         assert_eq!(window.next_expiry(), Some(start + TIMEOUT / 2));
         assert_eq!(expire(&mut window, start + TIMEOUT / 2), [102]);
         assert_eq!(window.next_expiry(), Some(start + TIMEOUT));
-        assert_eq!(window.answered(1), Matched::Open(100));
+        assert_eq!(window.answered(1, RESP), Matched::Open(100));
         assert_eq!(expire(&mut window, start + TIMEOUT), [101]);
-        assert_eq!(window.answered(3), Matched::Late(102));
-        assert_eq!(window.answered(3), Matched::Unknown);
+        assert_eq!(window.answered(3, RESP), Matched::Late(102));
+        assert_eq!(window.answered(3, RESP), Matched::Unknown);
         assert_eq!((window.len(), window.next_expiry()), (0, None));
     }
 
@@ -193,11 +262,11 @@ mod tests {
         let mut window = window_of(0..100, start);
         assert_eq!(expire(&mut window, start + TIMEOUT).len(), 100);
         assert_eq!(
-            window.answered(60),
+            window.answered(60, RESP),
             Matched::Unknown,
             "one of the 60 oldest"
         );
-        assert_eq!(window.answered(61), Matched::Late(60));
+        assert_eq!(window.answered(61, RESP), Matched::Late(60));
         assert_eq!(window.tombstones.len(), 39);
     }
 
@@ -206,7 +275,7 @@ mod tests {
         let start = Instant::now();
         let mut window = window_of(0..2, start);
         expire(&mut window, start + TIMEOUT);
-        window.insert(3, 7, start, TIMEOUT);
+        window.insert(&sent(3, 7, TIMEOUT), start);
         window.last_sequence = MAX_SEQUENCE - 1;
         assert_eq!(window.next_sequence(), MAX_SEQUENCE);
         assert_eq!(window.next_sequence(), 4);
