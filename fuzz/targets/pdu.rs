@@ -4,7 +4,7 @@
 #![no_main]
 
 use kafka_smpp::smpp::pdu::anatomy::Anatomy;
-use kafka_smpp::smpp::pdu::{DataSm, Sm};
+use kafka_smpp::smpp::pdu::Sm;
 use kafka_smpp::smpp::text::Alphabet;
 use kafka_smpp::smpp::{Frame, Pdu, Receipt, frame};
 use libfuzzer_sys::fuzz_target;
@@ -32,7 +32,7 @@ fn one(whole: &[u8], frame: Frame<'_>) {
     };
     match pdu {
         Pdu::SubmitSm(sm) | Pdu::DeliverSm(sm) => message(&sm, whole.len()),
-        Pdu::DataSm(sm) => data(&sm, whole.len()),
+        Pdu::DataSm(sm) => message(&sm.into(), whole.len()),
         _ => {}
     }
     let mut again = Vec::new();
@@ -76,9 +76,3 @@ fn message(sm: &Sm<'_>, length: usize) {
     let _ = (receipt.submitted(), receipt.done());
 }
 
-fn data(sm: &DataSm<'_>, length: usize) {
-    assert!(sm.text_octets().len() <= length);
-    let alphabet = Alphabet::default();
-    let _ = sm.text(&alphabet);
-    let _ = Receipt::of_data(sm, &alphabet.into());
-}

@@ -16,6 +16,7 @@ use crate::smpp::segment::{self, Method};
 use crate::smpp::text::cost::{self, Cost, Culprit, describe};
 use crate::smpp::text::substitute::{Handling, Substituted};
 use crate::smpp::text::{Chosen, Policy, choose};
+use crate::smpp::tlv;
 use crate::smpp::udh::Concatenation;
 
 /// How many culprits are told.
@@ -276,9 +277,6 @@ impl Report {
     }
 }
 
-/// The longest message_payload, in octets: its length has two octets (SMPP 3.4 §5.3.2.32).
-const PAYLOAD: usize = u16::MAX as usize;
-
 /// What keeps parts from being sent as they are.
 fn misfit(policy: &Policy<'_>, chosen: &Chosen) -> Option<Fault> {
     let (unit, room) = (
@@ -287,8 +285,9 @@ fn misfit(policy: &Policy<'_>, chosen: &Chosen) -> Option<Fault> {
     );
     let longest = chosen.parts().map(<[u8]>::len).max()?;
     if policy.method == Method::Payload {
-        let text = format!("{longest} octets, message_payload takes {PAYLOAD}: shorten it");
-        return (longest > PAYLOAD).then(|| texts::fault("too_long", text));
+        let most = tlv::LONGEST;
+        let text = format!("{longest} octets, message_payload takes {most}: shorten it");
+        return (longest > most).then(|| texts::fault("too_long", text));
     }
     let most = if chosen.count() > 1 {
         room.part

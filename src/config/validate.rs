@@ -16,6 +16,7 @@ use super::problem::{Problem, nearest};
 use super::{Config, Log};
 use crate::record::format::Format;
 use crate::settings::Time;
+use crate::smpp::pdu::REGISTERED_DELIVERY;
 use crate::{correlate, submit};
 
 /// Collects what is wrong below one key.
@@ -490,7 +491,7 @@ fn defaults(check: &mut Check<'_>, esme: &Esme) {
     }
     let delivery = esme.registered_delivery;
     check.must(
-        delivery < 32,
+        delivery <= REGISTERED_DELIVERY,
         "registered_delivery",
         delivery,
         "from 0 to 31",

@@ -1,6 +1,6 @@
 //! What a receipt says.
 
-use crate::smpp::pdu::MessageType;
+use crate::smpp::pdu::{MessageType, Sm};
 use crate::smpp::receipt::Receipt;
 use crate::smpp::state::MessageState;
 use crate::smpp::{Dialect, Frame, Pdu, Tlvs};
@@ -22,24 +22,18 @@ pub(super) struct Said<'a> {
 impl<'a> Said<'a> {
     /// Reads a deliver_sm or data_sm; of anything else nothing is known.
     pub(super) fn of(pdu: &'a [u8], dialect: &Dialect) -> Said<'a> {
-        match Frame::decode(pdu).and_then(Pdu::read) {
-            Ok(Pdu::DeliverSm(sm)) => Said {
-                receipt: dialect.receipt(&sm),
-                esm_class: sm.esm_class,
-                octets: sm.text_octets(),
-                source: sm.source.number,
-                destination: sm.destination.number,
-                tlvs: sm.tlvs,
-            },
-            Ok(Pdu::DataSm(sm)) => Said {
-                receipt: dialect.receipt_of_data(&sm),
-                esm_class: sm.esm_class,
-                octets: sm.text_octets(),
-                source: sm.source.number,
-                destination: sm.destination.number,
-                tlvs: sm.tlvs,
-            },
-            _ => Said::default(),
+        let sm: Sm<'_> = match Frame::decode(pdu).and_then(Pdu::read) {
+            Ok(Pdu::DeliverSm(sm)) => sm,
+            Ok(Pdu::DataSm(sm)) => sm.into(),
+            _ => return Said::default(),
+        };
+        Said {
+            receipt: dialect.receipt(&sm),
+            esm_class: sm.esm_class,
+            octets: sm.text_octets(),
+            source: sm.source.number,
+            destination: sm.destination.number,
+            tlvs: sm.tlvs,
         }
     }
 

@@ -115,17 +115,18 @@ impl Window {
         let mut gone = Vec::new();
         for (sequence, open) in &self.open {
             if open.expires <= now {
-                gone.push((open.expires, *sequence, open.token, open.command.0));
+                gone.push((open.expires, *sequence));
             } else {
                 next = Some(next.map_or(open.expires, |next| next.min(open.expires)));
             }
         }
         self.next_expiry = next;
         gone.sort_unstable();
-        for (_, sequence, token, command) in gone {
-            self.open.remove(&sequence);
-            self.bury(sequence, token, Command(command));
-            expired(token);
+        for (_, sequence) in gone {
+            if let Some(Open { token, command, .. }) = self.open.remove(&sequence) {
+                self.bury(sequence, token, command);
+                expired(token);
+            }
         }
     }
 

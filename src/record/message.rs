@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::inbound::{InboundPart, InboundSms, Part, Party, Tlv};
 use super::internal::Delivery;
-use crate::smpp::pdu::{DataSm, Sm};
+use crate::smpp::pdu::Sm;
 use crate::smpp::text::{self, Alphabet, decode_parts};
 use crate::smpp::udh::{CONCATENATION, CONCATENATION_16, Concatenation, Udh};
 use crate::smpp::{Dialect, Frame, Names, Pdu, Tag};
@@ -48,7 +48,7 @@ impl<'a> Message<'a> {
             }),
             Ok(Pdu::DataSm(sm)) => Ok(Message {
                 command: "data_sm",
-                sm: of_data(&sm),
+                sm: sm.into(),
             }),
             Ok(other) => Err(format!("{} is not a message", other.command())),
             Err(error) => Err(error.to_string()),
@@ -236,19 +236,6 @@ fn numbered(concatenation: Concatenation) -> Part {
         reference: concatenation.reference,
         total: concatenation.total,
         part: None,
-    }
-}
-
-fn of_data<'a>(sm: &DataSm<'a>) -> Sm<'a> {
-    Sm {
-        service_type: sm.service_type,
-        source: sm.source,
-        destination: sm.destination,
-        esm_class: sm.esm_class,
-        registered_delivery: sm.registered_delivery,
-        data_coding: sm.data_coding,
-        tlvs: sm.tlvs,
-        ..Sm::default()
     }
 }
 

@@ -102,13 +102,6 @@ pub struct Found {
     pub fate: Fate,
 }
 
-impl Found {
-    /// Whether its record had that key, as far as the error knows it.
-    fn has_key(&self, key: &str) -> bool {
-        self.key.as_deref() == Some(key.as_bytes())
-    }
-}
-
 /// What becomes of an error that was wished for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
@@ -278,8 +271,9 @@ impl Replay {
                 (fate, None) => Err(fate.clone()),
             };
             match (original, &self.wish.key) {
-                (Ok(original), Some(key)) if !original.has_key(key) => continue,
-                (Err(Fate::Gone(_) | Fate::Tombstone), Some(key)) if !one.has_key(key) => {
+                (Ok(original), Some(key)) if !is_key(&original.key, key) => continue,
+                // The error of a record that could not be read has its key.
+                (Err(Fate::Gone(_) | Fate::Tombstone), Some(key)) if !is_key(&one.key, key) => {
                     settled.nameless += 1;
                     continue;
                 }
@@ -314,6 +308,10 @@ impl Replay {
         batch.drain().for_each(|one| told(&one));
         Ok(())
     }
+}
+
+fn is_key(key: &Option<Vec<u8>>, wanted: &str) -> bool {
+    key.as_deref() == Some(wanted.as_bytes())
 }
 
 /// What `read` reads, when what it needs for that is here.

@@ -37,12 +37,6 @@ pub struct Original {
     pub headers: OwnedHeaders,
 }
 
-impl Original {
-    pub(super) fn has_key(&self, key: &str) -> bool {
-        self.key.as_deref() == Some(key.as_bytes())
-    }
-}
-
 /// Reads records by their position; fastest in the order of their positions.
 pub(super) struct Originals {
     consumer: BaseConsumer,

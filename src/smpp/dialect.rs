@@ -3,7 +3,7 @@
 
 use super::message_id::Pairing;
 use super::names::Names;
-use super::pdu::{DataSm, Sm};
+use super::pdu::Sm;
 use super::receipt::{Receipt, Style};
 use super::text::Alphabet;
 
@@ -24,14 +24,9 @@ impl Dialect {
         self.receipts.alphabet
     }
 
-    /// Reads the receipt in a deliver_sm.
+    /// Reads the receipt in a deliver_sm or data_sm.
     pub fn receipt<'a>(&self, sm: &Sm<'a>) -> Receipt<'a> {
         Receipt::of(sm, &self.receipts)
-    }
-
-    /// Reads the receipt in a data_sm.
-    pub fn receipt_of_data<'a>(&self, sm: &DataSm<'a>) -> Receipt<'a> {
-        Receipt::of_data(sm, &self.receipts)
     }
 }
 

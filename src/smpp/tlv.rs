@@ -9,6 +9,9 @@ use std::fmt;
 use super::frame::HEADER;
 use super::{DecodeError, EncodeError, Problem};
 
+/// The longest value, in octets: its length has two octets.
+pub const LONGEST: usize = u16::MAX as usize;
+
 /// The tag of an optional parameter. Any value is kept; the known ones are constants.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tag(pub u16);

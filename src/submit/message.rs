@@ -18,7 +18,7 @@ use crate::record::keys::Position;
 use crate::record::outbound::{Operation, Outbound};
 use crate::record::submit_sm::{self, SubmitSm, When};
 use crate::settings::{InDoubt, Segmentation};
-use crate::smpp::pdu::{Sm, UDH_INDICATOR};
+use crate::smpp::pdu::{HIGHEST_PRIORITY, REGISTERED_DELIVERY, Sm, UDH_INDICATOR};
 use crate::smpp::text::Encoding;
 use crate::smpp::text::national::Language;
 use crate::smpp::{
@@ -255,7 +255,7 @@ fn build(
         pdu,
         parts: body.ends.len(),
         truncated,
-        registered: registered & RECEIPTS != 0,
+        registered: registered & REGISTERED_DELIVERY != 0,
         ..Message::default()
     })
 }
@@ -308,8 +308,12 @@ fn whole(
 /// (5.2.20).
 fn check_defined(record: &SubmitSm<'_>) -> Result<(), Refused> {
     for (field, given, most) in [
-        ("priority_flag", record.priority_flag, 4),
-        ("registered_delivery", record.registered_delivery, RECEIPTS),
+        ("priority_flag", record.priority_flag, HIGHEST_PRIORITY),
+        (
+            "registered_delivery",
+            record.registered_delivery,
+            REGISTERED_DELIVERY,
+        ),
         ("replace_if_present_flag", record.replace_if_present_flag, 1),
         ("sm_default_msg_id", record.sm_default_msg_id, 254),
     ] {
@@ -322,11 +326,6 @@ fn check_defined(record: &SubmitSm<'_>) -> Result<(), Refused> {
     }
     Ok(())
 }
-
-/// The bits of registered_delivery that ask for anything to come back (SMPP 3.4, 5.2.17): a
-/// receipt of the SMSC, an acknowledgement of the phone or its user, an intermediate
-/// notification.
-const RECEIPTS: u8 = 0b0001_1111;
 
 /// The end of a message's life: that of its validity, or `expires_at` if it is earlier.
 fn deadline(record: &SubmitSm<'_>, now: Timestamp) -> Option<Timestamp> {

@@ -26,7 +26,7 @@ impl Session {
     pub(super) fn submit(&mut self, frame: Frame<'_>) {
         let (command, sequence) = (frame.header.command, frame.header.sequence);
         let message = match command {
-            Command::DATA_SM => DataSm::decode(frame.body).map(as_sm),
+            Command::DATA_SM => DataSm::decode(frame.body).map(Sm::from),
             _ => Sm::decode(frame.body),
         };
         let message = match message {
@@ -291,19 +291,5 @@ impl Session {
         } else if plan.split {
             self.split = Some(start + (self.out.len() - start) / 2);
         }
-    }
-}
-
-/// The fields that data_sm shares with submit_sm, which are all of its own.
-fn as_sm(data: DataSm<'_>) -> Sm<'_> {
-    Sm {
-        service_type: data.service_type,
-        source: data.source,
-        destination: data.destination,
-        esm_class: data.esm_class,
-        registered_delivery: data.registered_delivery,
-        data_coding: data.data_coding,
-        tlvs: data.tlvs,
-        ..Sm::default()
     }
 }

@@ -11,7 +11,7 @@ use std::ops::Range;
 pub use flaw::{Flaw, FlawKind};
 
 use super::codec::{Reader, Source};
-use super::{Pdu, Sm, walk};
+use super::{HIGHEST_PRIORITY, Pdu, REGISTERED_DELIVERY, Sm, walk};
 use crate::smpp::frame::{HEADER, MAX_SEQUENCE};
 use crate::smpp::time::{self, Time, TimeError};
 use crate::smpp::udh::{CONCATENATION, CONCATENATION_16};
@@ -213,12 +213,9 @@ impl<'a> Anatomy<'a> {
             let kind = FlawKind::StatusInRequest(header.status);
             self.flaw(kind, "command_status", 8..12);
         }
-        let lengths: Vec<_> = self.parts.iter().filter_map(Part::odd_length).collect();
-        self.flaws.extend(lengths);
-        let times: Vec<_> = self.parts.iter().filter_map(Part::odd_time).collect();
-        self.flaws.extend(times);
-        let reserved: Vec<_> = self.parts.iter().filter_map(Part::reserved).collect();
-        self.flaws.extend(reserved);
+        for odd in [Part::odd_length, Part::odd_time, Part::reserved] {
+            self.flaws.extend(self.parts.iter().filter_map(odd));
+        }
         if let (false, Ok(read)) = (self.is_malformed(), Pdu::decode(pdu)) {
             self.judge_fields(&read, header);
         }
@@ -323,9 +320,8 @@ impl Part<'_> {
             _ => return None,
         };
         let is_reserved = match self.name {
-            // 5.0 has one priority more than 3.4, §5.2.14.
-            "priority_flag" => value > 4,
-            "registered_delivery" => value > 0x1F,
+            "priority_flag" => value > HIGHEST_PRIORITY.into(),
+            "registered_delivery" => value > REGISTERED_DELIVERY.into(),
             "replace_if_present_flag" => value > 1,
             "number_of_dests" => value == 0,
             "message_state" => {

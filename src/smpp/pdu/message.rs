@@ -11,6 +11,14 @@ use crate::smpp::{
 /// Set in esm_class when the text begins with a user data header (SMPP 3.4 §5.2.12).
 pub const UDH_INDICATOR: u8 = 0x40;
 
+/// The bits of registered_delivery that ask for anything to come back (SMPP 3.4 §5.2.17): a
+/// receipt of the SMSC, an acknowledgement of the phone or its user, an intermediate
+/// notification. The others are reserved.
+pub const REGISTERED_DELIVERY: u8 = 0b0001_1111;
+
+/// The highest priority_flag: 5.0 has one more than 3.4 (§5.2.14).
+pub const HIGHEST_PRIORITY: u8 = 4;
+
 /// Set in esm_class when a reply path is asked for (SMPP 3.4 §5.2.12).
 pub const REPLY_PATH: u8 = 0x80;
 
@@ -261,46 +269,19 @@ pub struct DataSm<'a> {
     pub tlvs: Tlvs<'a>,
 }
 
-impl<'a> DataSm<'a> {
-    /// The text with its user data header, if any.
-    pub fn text_octets(&self) -> &'a [u8] {
-        self.tlvs.get(Tag::MESSAGE_PAYLOAD).unwrap_or_default()
-    }
-
-    /// The text after its user data header, if any.
-    pub fn text_octets_without_udh(&self) -> &'a [u8] {
-        without_udh(self.text_octets(), self.esm_class)
-    }
-
-    /// Which part of a longer message this is, by user data header or by TLVs.
-    pub fn concatenation(&self) -> Option<Concatenation> {
-        concatenation(self.text_octets(), self.esm_class, &self.tlvs)
-    }
-
-    /// The text in characters, as far as it can be read; `default` is the SMSC's default alphabet.
-    pub fn text(&self, default: &Alphabet) -> String {
-        text::decode_user_data(
-            self.text_octets(),
-            self.has_udh(),
-            self.data_coding,
-            default,
-        )
-    }
-
-    /// What esm_class says the message is.
-    pub const fn message_type(&self) -> MessageType {
-        MessageType::of(self.esm_class)
-    }
-
-    /// Whether the text begins with a user data header.
-    pub const fn has_udh(&self) -> bool {
-        self.esm_class & UDH_INDICATOR != 0
-    }
-
-    /// Whether this tells of another message's fate; see [`Sm::is_receipt`].
-    pub fn is_receipt(&self) -> bool {
-        self.message_type().reports_on_a_message()
-            || self.tlvs.get(Tag::RECEIPTED_MESSAGE_ID).is_some()
+/// The fields that data_sm shares with submit_sm, which are all of its own.
+impl<'a> From<DataSm<'a>> for Sm<'a> {
+    fn from(data: DataSm<'a>) -> Self {
+        Sm {
+            service_type: data.service_type,
+            source: data.source,
+            destination: data.destination,
+            esm_class: data.esm_class,
+            registered_delivery: data.registered_delivery,
+            data_coding: data.data_coding,
+            tlvs: data.tlvs,
+            ..Sm::default()
+        }
     }
 }
 

@@ -16,7 +16,10 @@ mod multi;
 pub use bind::{Bind, BindResp, LONG_PASSWORD, LongBind, Outbind, PASSWORD};
 pub use broadcast::{BroadcastSm, CancelBroadcastSm, QueryBroadcastSm};
 pub use manage::{AlertNotification, CancelSm, QuerySm, QuerySmResp, ReplaceSm};
-pub use message::{DataSm, MessageType, REPLY_PATH, Sm, SmResp, UDH_INDICATOR};
+pub use message::{
+    DataSm, HIGHEST_PRIORITY, MessageType, REGISTERED_DELIVERY, REPLY_PATH, Sm, SmResp,
+    UDH_INDICATOR,
+};
 pub use multi::{Destination, Destinations, SubmitMulti, SubmitMultiResp, Unsuccess, Unsuccesses};
 
 use super::{Command, DecodeError, EncodeError, Frame, Header, Status, frame};
@@ -176,12 +179,7 @@ impl<'a> Pdu<'a> {
     pub fn message(&self) -> Option<Sm<'a>> {
         match self {
             Pdu::SubmitSm(sm) | Pdu::DeliverSm(sm) => Some(*sm),
-            Pdu::DataSm(sm) => Some(Sm {
-                esm_class: sm.esm_class,
-                data_coding: sm.data_coding,
-                tlvs: sm.tlvs,
-                ..Sm::default()
-            }),
+            Pdu::DataSm(sm) => Some((*sm).into()),
             Pdu::SubmitMulti(sm) => Some(Sm {
                 esm_class: sm.esm_class,
                 data_coding: sm.data_coding,

@@ -12,7 +12,7 @@ pub use flaws::{Flaw, FlawKind};
 pub use pattern::{BadPattern, GROUPS, Pattern};
 pub use when::When;
 
-use super::pdu::{DataSm, Sm};
+use super::pdu::Sm;
 use super::state::MessageState;
 use super::text::{self, Alphabet, Encoding};
 use super::{Tag, Tlv, Tlvs};
@@ -87,13 +87,8 @@ impl Style {
 }
 
 impl<'a> Receipt<'a> {
-    /// Reads a deliver_sm.
+    /// Reads a deliver_sm or data_sm.
     pub fn of(sm: &Sm<'a>, style: &Style) -> Self {
-        Self::read(sm.text_octets_without_udh(), sm.data_coding, sm.tlvs, style)
-    }
-
-    /// Reads a data_sm.
-    pub fn of_data(sm: &DataSm<'a>, style: &Style) -> Self {
         Self::read(sm.text_octets_without_udh(), sm.data_coding, sm.tlvs, style)
     }
 

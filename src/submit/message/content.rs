@@ -5,15 +5,13 @@ use crate::smpp::pdu::UDH_INDICATOR;
 use crate::smpp::segment::{self, Method};
 use crate::smpp::text::substitute::Handling;
 use crate::smpp::text::{self, Encoding, Policy};
+use crate::smpp::tlv;
 use crate::smpp::udh::Udh;
 
 use super::{Defaults, Refused, encoding, segments};
 
 /// The longest short_message, in octets (SMPP 3.4, 5.2.22).
 pub(super) const SHORT_MESSAGE: usize = 254;
-
-/// The longest message_payload, in octets: its length has two octets.
-const MESSAGE_PAYLOAD: usize = 65_535;
 
 /// What is known of a message's octets.
 pub(super) struct Body {
@@ -148,7 +146,7 @@ fn header(udh: &Content<'_>, elements: &mut Vec<u8>) -> Result<(), Refused> {
 /// Whether so many octets fit where they are to stand.
 pub(super) fn check_length(field: &str, length: usize, in_payload: bool) -> Result<(), Refused> {
     let limit = match in_payload {
-        true => MESSAGE_PAYLOAD,
+        true => tlv::LONGEST,
         false => SHORT_MESSAGE,
     };
     if length <= limit {

@@ -4,13 +4,12 @@ use crate::record::outbound::{Destination, Operation, Outbound};
 use crate::record::submit_sm::SubmitSm;
 use crate::smpp::pdu::{
     self, BroadcastSm, CancelBroadcastSm, CancelSm, DataSm, Pdu, QueryBroadcastSm, QuerySm,
-    ReplaceSm, SubmitMulti, UDH_INDICATOR,
+    REGISTERED_DELIVERY, ReplaceSm, SubmitMulti, UDH_INDICATOR,
 };
 use crate::smpp::{Address, Status, Tag, Tlvs, segment, tlv};
 
 use super::{
-    Defaults, Message, RECEIPTS, Refused, Scratch, address, ascii, check_defined, content,
-    parameters, time,
+    Defaults, Message, Refused, Scratch, address, ascii, check_defined, content, parameters, time,
 };
 
 /// The most destinations of a submit_multi (SMPP 3.4, 5.2.24).
@@ -119,7 +118,7 @@ pub(super) fn build(
     Ok(Message {
         pdu: octets,
         parts: 1,
-        registered: receives && registered & RECEIPTS != 0,
+        registered: receives && registered & REGISTERED_DELIVERY != 0,
         ..Message::default()
     })
 }
@@ -354,6 +353,7 @@ mod tests {
         let message = message.unwrap();
         match Pdu::decode(&message.pdu) {
             Ok(Pdu::DataSm(data)) => {
+                let data = pdu::Sm::from(data);
                 assert_eq!(data.destination, number());
                 assert_eq!(data.text_octets(), long.as_bytes());
             }
@@ -365,6 +365,7 @@ mod tests {
         );
         match Pdu::decode(&ports.unwrap().pdu) {
             Ok(Pdu::DataSm(data)) => {
+                let data = pdu::Sm::from(data);
                 assert!(data.has_udh());
                 assert_eq!(data.text_octets_without_udh(), b"hi");
             }

@@ -18,18 +18,23 @@ pub(super) fn method(
     defaults: &Defaults,
     elements: &[u8],
 ) -> Result<Method, Refused> {
-    if is_part(record, defaults, elements)? {
-        return Ok(Method::Payload);
-    }
+    Ok(match is_part(record, defaults, elements)? {
+        true => Method::Payload,
+        false => asked(record, defaults),
+    })
+}
+
+/// What ties parts together by the wish of record and ESME.
+fn asked(record: &SubmitSm<'_>, defaults: &Defaults) -> Method {
     let asked = record.segmentation.method;
-    Ok(match asked.unwrap_or(defaults.segmentation.method) {
+    match asked.unwrap_or(defaults.segmentation.method) {
         SegmentMethod::Payload => Method::Payload,
         // Each part would replace the one before.
         SegmentMethod::Auto if replaces(record) => Method::Payload,
         SegmentMethod::Auto | SegmentMethod::Udh8 => Method::Udh8,
         SegmentMethod::Udh16 => Method::Udh16,
         SegmentMethod::Sar => Method::Sar,
-    })
+    }
 }
 
 /// Checks how many parts there are, and leaves those beyond the allowed out if that is wanted.
@@ -101,12 +106,8 @@ pub(super) fn needs_payload(
     elements: usize,
     user_data: usize,
 ) -> bool {
-    let asked = record.segmentation.method;
-    let too_long = match asked.unwrap_or(defaults.segmentation.method) {
-        SegmentMethod::Payload => text > segment::capacity(body.encoding, elements),
-        SegmentMethod::Auto if replaces(record) => {
-            text > segment::capacity(body.encoding, elements)
-        }
+    let too_long = match asked(record, defaults) {
+        Method::Payload => text > segment::capacity(body.encoding, elements),
         _ => user_data > SHORT_MESSAGE,
     };
     let may = record.auto_message_payload != Some(false) && defaults.version.has_parameters();

@@ -3,7 +3,7 @@
 mod replay;
 mod troubles;
 
-use std::process::{Command, Output};
+use std::process::Output;
 use std::time::Duration;
 
 use apache_avro::Schema;
@@ -18,7 +18,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{Deployment, PATIENCE};
 use crate::harness::{
-    FakeRegistry, FakeSmsc, Registry, Reply, Send, TlsFront, eventually, scratch,
+    FakeRegistry, FakeSmsc, Registry, Reply, Send, TlsFront, command, eventually, scratch,
 };
 
 const WORD: Duration = Duration::from_secs(60);
@@ -82,11 +82,7 @@ impl Deployment {
 
     /// Runs another command with the same configuration.
     fn command(&self, args: &[&str]) -> Output {
-        let config = scratch("command").join("connector.toml");
-        std::fs::write(&config, toml::to_string(&self.config).expect("TOML")).expect("a file");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kafka-smpp"));
-        let done = command.args(args).arg("--config").arg(config).output();
-        done.expect("it runs")
+        command(&self.toml(), args)
     }
 }
 
