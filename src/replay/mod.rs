@@ -285,11 +285,11 @@ impl Replay {
                     chosen += 1;
                     batch.add(one, original);
                 }
-                (Ok(_), _) => told(&one),
-                (Err(fate), _) => {
+                (Err(fate), _) if one.fate == Fate::Send => {
                     one.fate = fate;
                     told(&one);
                 }
+                _ => told(&one),
             }
             if batch.is_full() {
                 self.finish(&mut batch, &mut told)?;
