@@ -34,6 +34,10 @@ impl Config {
             "receipts without a message, for each partition of topics.deliveries".to_owned(),
             PARKED_OCTETS as u64,
         ));
+        bound.push((
+            "answers that come after their time-out".to_owned(),
+            crate::submit::late::OCTETS as u64,
+        ));
         bound.extend(self.esme.iter().flat_map(|e| self.of_esme(e)));
         bound
     }

@@ -6,8 +6,9 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
+use hashbrown::HashSet;
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::client::Token;
 use crate::smpp::{Command, Status};
@@ -28,6 +29,14 @@ pub(super) struct Response {
     pub sequence: u32,
 }
 
+/// Requests to be taken back as far as nothing of them is written. Dropped when that is done.
+#[derive(Debug)]
+pub(super) struct Recall {
+    pub tokens: HashSet<Token>,
+    /// Never sent: whoever recalls waits until it is dropped.
+    _done: oneshot::Sender<()>,
+}
+
 /// What a session shares with its slots and responders. It lives as long as the session: those
 /// who keep a slot longer find it closed. Bounded by the number of slots and the inbound window.
 #[derive(Debug)]
@@ -41,6 +50,9 @@ pub(super) struct Channel {
 struct Inbox {
     requests: VecDeque<Request>,
     responses: Vec<Response>,
+    recalls: Vec<Recall>,
+    /// What was recalled last: a sender may have picked it before and not queued it yet.
+    refused: HashSet<Token>,
     waker: Option<Waker>,
     /// No more requests are taken.
     frozen: bool,
@@ -82,14 +94,14 @@ impl Channel {
         self.places.add_permits(count);
     }
 
-    /// Moves everything that waits into the session's own queues (`requests` must be empty) and
-    /// wakes `cx` when more comes.
+    /// Moves everything that waits into the session's own queues and wakes `cx` when more comes.
+    /// Returns what is to be taken back of it and of what was there before.
     pub fn take(
         &self,
         requests: &mut VecDeque<Request>,
         responses: &mut Vec<Response>,
         cx: &Context<'_>,
-    ) {
+    ) -> Vec<Recall> {
         let mut inbox = self.inbox.lock();
         if requests.is_empty() {
             std::mem::swap(requests, &mut inbox.requests);
@@ -104,6 +116,29 @@ impl Channel {
         {
             inbox.waker = Some(cx.waker().clone());
         }
+        std::mem::take(&mut inbox.recalls)
+    }
+
+    /// Asks the session to take these requests back; those that are not queued yet never will
+    /// be. What it returns ends when all outcomes are told; `None` if the session is over.
+    pub fn recall(&self, tokens: &[Token]) -> Option<oneshot::Receiver<()>> {
+        let (done, told) = oneshot::channel();
+        let tokens: HashSet<Token> = tokens.iter().copied().collect();
+        let mut inbox = self.inbox.lock();
+        if inbox.closed {
+            return None;
+        }
+        inbox.refused.clone_from(&tokens);
+        inbox.recalls.push(Recall {
+            tokens,
+            _done: done,
+        });
+        let waker = inbox.waker.take();
+        drop(inbox);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Some(told)
     }
 
     /// Takes no more requests: those that wait, in order.
@@ -120,6 +155,7 @@ impl Channel {
         let mut inbox = self.inbox.lock();
         inbox.closed = true;
         inbox.responses.clear();
+        inbox.recalls.clear();
         inbox.waker = None;
         left
     }
@@ -127,7 +163,7 @@ impl Channel {
     fn request(&self, request: Request) -> Result<(), Request> {
         let waker = {
             let mut inbox = self.inbox.lock();
-            if inbox.frozen {
+            if inbox.frozen || inbox.refused.contains(&request.token) {
                 return Err(request);
             }
             inbox.requests.push_back(request);
@@ -300,6 +336,21 @@ mod tests {
         assert_eq!(refused, Err(NotQueued(Bytes::from_static(b"pdu"))));
         assert!(slot(&channel).is_none());
         assert!(drained(&channel).0.is_empty());
+    }
+
+    #[test]
+    fn what_is_recalled_is_not_queued_afterwards() {
+        let channel = Channel::new(2);
+        let kept = slot(&channel).unwrap();
+        let told = channel.recall(&[7]).unwrap();
+        let refused = kept.submit(7, Bytes::new(), Duration::ZERO);
+        assert_eq!(refused, Err(NotQueued(Bytes::new())));
+        let other = slot(&channel).unwrap();
+        other.submit(8, Bytes::new(), Duration::ZERO).unwrap();
+        assert_eq!(drained(&channel).0, [8]);
+        assert!(told.blocking_recv().is_err(), "the session has seen it");
+        channel.close();
+        assert!(channel.recall(&[8]).is_none());
     }
 
     #[test]

@@ -48,6 +48,16 @@ pub enum Doubt {
     ConnectionLost,
     /// The session was closed from this side before the answer.
     Closed,
+    /// Whoever asked does not wait for the answer any more, because the message's partition is
+    /// given up. The session goes on, and an answer may still come late. No session says this.
+    GivenUp,
+}
+
+impl Doubt {
+    /// Whether the session goes on, so that an answer may come all the same.
+    pub fn may_be_answered(self) -> bool {
+        matches!(self, Doubt::Timeout | Doubt::GivenUp)
+    }
 }
 
 /// Receives the outcomes of requests.

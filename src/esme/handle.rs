@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::channel::{Channel, Slot};
+use super::client::Token;
 use super::counters::Counters;
 use crate::smpp::Status;
 
@@ -174,6 +175,21 @@ impl Handle {
         });
         self.wait_for(|state| matches!(state, State::Frozen | State::Closed))
             .await;
+    }
+
+    /// Takes these requests back: those of which nothing was written come back as `NotSent`, and
+    /// none of them is written from this call's return on. The session goes on; those of which
+    /// anything was written are answered or time out as ever.
+    pub async fn recall(&self, tokens: &[Token]) {
+        let told = match &*self.shared.source.borrow() {
+            Source::Session(channel) => channel.recall(tokens),
+            // Frozen, or over: everything that was not written came back with that.
+            Source::None | Source::Dry => None,
+        };
+        if let Some(told) = told {
+            // It ends without a value, also when the session ends first.
+            let _ = told.await;
+        }
     }
 
     /// Freezes, waits up to `drain` for outstanding answers, unbinds and closes. What has no

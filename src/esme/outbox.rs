@@ -124,20 +124,29 @@ impl Outbox {
         }
     }
 
-    /// Takes back the requests of which nothing was written; all else stays, also the rest of a
-    /// PDU that was begun.
-    pub fn withdraw(&mut self) -> Vec<Token> {
-        let marks = std::mem::take(&mut self.marks);
-        self.unsent = 0;
+    /// Takes back those of the requests that `which` names of which nothing was written; all else
+    /// stays, also the rest of a PDU that was begun.
+    pub fn withdraw(&mut self, which: impl Fn(Token) -> bool) -> Vec<Token> {
+        let mut withdrawn = Vec::new();
         let mut kept = Vec::with_capacity(self.octets.len());
         let mut position = 0;
-        for mark in &marks {
-            kept.extend_from_slice(&self.octets[position..mark.start]);
-            position = mark.start + mark.length;
-        }
-        kept.extend_from_slice(&self.octets[position..]);
+        let (octets, unsent) = (&self.octets, &mut self.unsent);
+        self.marks.retain_mut(|mark| {
+            kept.extend_from_slice(octets.get(position..mark.start).unwrap_or_default());
+            position = mark.start;
+            let goes = which(mark.unsent.token);
+            if goes {
+                position += mark.length;
+                *unsent -= mark.length;
+                withdrawn.push(mark.unsent.token);
+            } else {
+                mark.start = kept.len();
+            }
+            !goes
+        });
+        kept.extend_from_slice(octets.get(position..).unwrap_or_default());
         self.octets = kept;
-        marks.into_iter().map(|mark| mark.unsent.token).collect()
+        withdrawn
     }
 }
 
@@ -147,6 +156,8 @@ mod tests {
     use bytes::Bytes;
     use proptest::prelude::*;
     use std::time::Duration;
+
+    const NONE: [Token; 0] = [];
 
     fn request(token: Token, length: usize) -> Request {
         let mut pdu = vec![0xAA; length.max(frame::HEADER)];
@@ -173,7 +184,7 @@ mod tests {
         assert!(advance(&mut outbox, 19).is_empty());
         assert_eq!(advance(&mut outbox, 1), [101]);
         assert_eq!(outbox.unwritten().len(), 19);
-        assert!(outbox.withdraw().is_empty());
+        assert!(outbox.withdraw(|_| true).is_empty());
         assert_eq!(outbox.unwritten().len(), 19, "what was begun is finished");
     }
 
@@ -191,7 +202,7 @@ mod tests {
             sequence: 8,
         });
         advance(&mut outbox, 4);
-        assert_eq!(outbox.withdraw(), [101, 102]);
+        assert_eq!(outbox.withdraw(|_| true), [101, 102]);
         assert!(!outbox.has_unsent() && outbox.unsent_octets() == 0);
         let left = outbox.unwritten();
         assert_eq!(left.len(), 16 + 16 + 17);
@@ -201,6 +212,25 @@ mod tests {
             (header(32).command, header(32).length),
             (Command::DELIVER_SM_RESP, 17)
         );
+    }
+
+    #[test]
+    fn some_are_withdrawn_and_the_others_go_out_whole() {
+        let mut outbox = Outbox::default();
+        for (sequence, token) in [(1, 100), (2, 101), (3, 102), (4, 103)] {
+            outbox.push_request(sequence, &request(token, 20 + sequence as usize));
+        }
+        advance(&mut outbox, 5);
+        assert_eq!(outbox.withdraw(|t| t % 2 == 0), [102], "100 was begun");
+        assert_eq!(outbox.unsent_octets(), 22 + 24);
+        assert_eq!(advance(&mut outbox, 16), NONE);
+        let header = Header::decode(outbox.unwritten()).unwrap();
+        assert_eq!((header.length, header.sequence), (22, 2));
+        assert_eq!(advance(&mut outbox, 22), [101]);
+        let header = Header::decode(outbox.unwritten()).unwrap();
+        assert_eq!((header.length, header.sequence), (24, 4));
+        assert_eq!(advance(&mut outbox, 24), [103]);
+        assert!(outbox.unwritten().is_empty());
     }
 
     proptest! {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-use super::channel::{Channel, Request, Response};
+use super::channel::{Channel, Recall, Request, Response};
 use super::client::{Client, Doubt, Inbound, Outcome};
 use super::clock::Clock;
 use super::connect::{Io, Opened};
@@ -211,7 +211,8 @@ impl Session {
 
     fn work(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         loop {
-            self.channel.take(&mut self.queue, &mut self.responses, cx);
+            let recalls = (self.channel).take(&mut self.queue, &mut self.responses, cx);
+            recalls.into_iter().for_each(|recall| self.recall(recall));
             let now = Instant::now();
             let read = self.read(cx, now)?;
             let wrote = match self.write(cx, now) {
@@ -439,8 +440,22 @@ impl Session {
         self.ending.get_or_insert(end);
     }
 
+    /// Gives back those of the requests of which nothing was written.
+    fn recall(&mut self, recall: Recall) {
+        let mut unsent = self.outbox.withdraw(|token| recall.tokens.contains(&token));
+        let theirs = |request: &Request| recall.tokens.contains(&request.token);
+        let (queued, kept) = self.queue.drain(..).partition(theirs);
+        self.queue = kept;
+        let queued: VecDeque<Request> = queued;
+        unsent.extend(queued.into_iter().map(|request| request.token));
+        for token in &unsent {
+            self.client.outcome(*token, Outcome::NotSent);
+        }
+        self.channel.release(unsent.len());
+    }
+
     fn give_back(&mut self, waiting: VecDeque<Request>) {
-        let unsent = self.outbox.withdraw();
+        let unsent = self.outbox.withdraw(|_| true);
         let queued = self
             .queue
             .drain(..)

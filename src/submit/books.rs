@@ -5,7 +5,6 @@
 //! is waiting, out with a bind, or on its way into a transaction. The transactor's side of
 //! it is in [`ledger`](super::ledger), what sessions say of records in [`outcome`](super::outcome).
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,11 +19,12 @@ use crate::kafka::start::Start;
 use crate::kafka::{Partition, poll, transactor};
 use crate::record::event::SendErrorKind;
 
-use super::entry::{Entry, LaneId, Sent};
+use super::entry::{Entry, LaneId};
 use super::flight::Flights;
 use super::intake::Incoming;
 use super::job::{Job, Refusal};
-use super::lane::{BindId, Capacity, Horizon, Lane, Phase};
+use super::lane::{BindId, Capacity, Lane, Phase};
+use super::late::LateAnswers;
 use super::memory::Memory;
 use super::options::Settings;
 use super::side::Side;
@@ -55,9 +55,13 @@ pub struct BindRef {
 }
 
 pub(super) struct BindState {
+    /// Its name in events.
+    pub name: Arc<str>,
     /// Whether it has a session that submits.
     pub bound: bool,
     pub submits: bool,
+    /// PDUs per second that it lets through now; infinite without a limit of its own.
+    pub pace: f64,
     pub wake: Arc<Notify>,
 }
 
@@ -68,21 +72,57 @@ pub(super) struct StationState {
     pub window: usize,
     /// Share of the account's rate, PDUs per second; infinite without a limit.
     pub rate: f64,
+    /// The lane of each priority that was served last: the next one's turn has come.
+    served: HashMap<usize, LaneId>,
+    /// Which of several lanes of one priority is given room first; moves on with each look.
+    turn: usize,
     /// Told when the first lane is open.
     pub opened: Arc<Notify>,
 }
 
 impl StationState {
-    pub fn horizon(&self, time: Duration) -> Option<Horizon> {
-        let bound = self.binds.values().filter(|b| b.bound).count();
-        (bound > 0).then(|| Horizon {
-            least: 2 * self.window * bound,
-            most: match self.rate.is_finite() {
-                true => 8 + (self.rate * time.as_secs_f64()) as usize,
-                false => usize::MAX,
-            },
-            time,
-        })
+    /// How many PDUs may be ready to be handed out, beyond those that are: a window for each
+    /// bind that is bound, less where a rate lets less through within `time`.
+    fn room(&self, time: Duration) -> usize {
+        // What goes out between two commits, and a little for the timer's resolution. A float
+        // beyond the range becomes its end.
+        let within = |rate: f64| match rate.is_finite() {
+            true => 2 + (rate * time.as_secs_f64()) as usize,
+            false => usize::MAX,
+        };
+        let bound = self.binds.values().filter(|bind| bind.bound);
+        let windows: usize = bound
+            .map(|bind| self.window.max(1).min(within(bind.pace)))
+            .sum();
+        windows.min(within(self.rate))
+    }
+
+    /// Lets the lanes make records ready: the urgent ones first, those of one priority in equal
+    /// shares. What is ready of less urgent ones waits again where the urgent need the room.
+    pub fn share(&mut self, lanes: &mut HashMap<LaneId, Held>, time: Duration) {
+        let mut room = self.room(time);
+        self.turn = self.turn.wrapping_add(1);
+        for equals in self.lanes.chunk_by(|a, b| a.0 == b.0) {
+            let ids = in_turn(equals, self.turn);
+            for id in ids.clone() {
+                if let Some(held) = lanes.get_mut(&id) {
+                    held.lane.take_back(room);
+                    room -= held.lane.ready_pdus().min(room);
+                }
+            }
+            let waits = |id: &LaneId| lanes.get(id).is_some_and(|h| h.lane.has_waiting());
+            let mut waiting: Vec<LaneId> = ids.filter(waits).collect();
+            while room > 0 && !waiting.is_empty() {
+                let each = room.div_ceil(waiting.len());
+                waiting.retain(|id| {
+                    let made = lanes
+                        .get_mut(id)
+                        .map_or(0, |h| h.lane.make_ready(each.min(room)));
+                    room -= made.min(room);
+                    made > 0
+                });
+            }
+        }
     }
 
     pub fn wake(&self) {
@@ -90,6 +130,13 @@ impl StationState {
             bind.wake.notify_one();
         }
     }
+}
+
+/// Lanes of one priority, beginning with the one whose turn it is.
+fn in_turn(equals: &[(usize, LaneId)], turn: usize) -> impl Iterator<Item = LaneId> + Clone + '_ {
+    let first = turn.checked_rem(equals.len()).unwrap_or(0);
+    let (before, from) = equals.split_at(first);
+    from.iter().chain(before).map(|(_, id)| *id)
 }
 
 pub(super) struct Held {
@@ -103,13 +150,6 @@ pub(super) struct Out {
     pub job: Box<Job>,
 }
 
-/// A sending that timed out.
-pub(super) struct Expected {
-    pub lane: LaneId,
-    pub bind: BindId,
-    pub sent: Sent,
-}
-
 #[derive(Default)]
 pub(super) struct State {
     pub lanes: HashMap<LaneId, Held>,
@@ -118,9 +158,8 @@ pub(super) struct State {
     pub gathered: Vec<Entry>,
     pub out: HashMap<u64, Out>,
     pub flights: Flights,
-    /// Sendings that timed out: their answers may still come.
-    pub late: HashMap<u64, Expected>,
-    pub late_order: VecDeque<u64>,
+    /// Sendings whose answers are not waited for any more, but may still come.
+    pub late: LateAnswers,
     next_id: u64,
     pub cycle: u64,
     /// The transaction under way.
@@ -178,6 +217,8 @@ impl Books {
             binds: HashMap::new(),
             window,
             rate,
+            served: HashMap::new(),
+            turn: 0,
             opened: opened.clone(),
         };
         state.stations.insert(id, station);
@@ -197,8 +238,10 @@ impl Books {
         let wake = Arc::new(Notify::new());
         if let Some(station) = state.stations.get_mut(&station) {
             let bind = BindState {
+                name: name.clone(),
                 bound: false,
                 submits,
+                pace: f64::INFINITY,
                 wake: wake.clone(),
             };
             station.binds.insert(id, bind);
@@ -215,6 +258,13 @@ impl Books {
     pub fn set_rate(&self, station: StationId, rate: f64) {
         if let Some(station) = self.state.lock().stations.get_mut(&station) {
             station.rate = rate;
+        }
+    }
+
+    /// Changes how much a bind lets through, in PDUs per second: infinite without a limit.
+    pub fn set_pace(&self, bind: &BindRef, pace: f64) {
+        if let Some(bind) = self.state.lock().bind_mut(bind) {
+            bind.pace = pace;
         }
     }
 
@@ -273,56 +323,78 @@ impl Books {
         }
     }
 
-    /// Hands up to `most` PDUs to a bind, which must submit them in this order.
+    /// Hands up to `most` PDUs to a bind, which must submit them in this order: the urgent lanes
+    /// first, also before what is left of a less urgent long message, and those of one priority in
+    /// turn. Says when more will be due.
     pub fn pick(&self, bind: &BindRef, most: usize, picked: &mut Vec<Picked>) -> Option<Instant> {
         let (now, wall) = (Instant::now(), Timestamp::now());
         let mut guard = self.state.lock();
         let state = &mut *guard;
-        let station = state.stations.get(&bind.station)?;
-        let mut due: Option<Instant> = None;
-        state.flights.go_on(bind.id, most, picked, wall);
-        for (_, id) in &station.lanes {
-            let Some(held) = state.lanes.get_mut(id) else {
-                continue;
-            };
-            while picked.len() < most {
-                let Some(mut job) = held.lane.pick(bind.id, now) else {
+        let station = state.stations.get_mut(&bind.station)?;
+        for equals in station.lanes.chunk_by(|a, b| a.0 == b.0) {
+            let priority = equals.first().map_or(0, |(priority, _)| *priority);
+            state
+                .flights
+                .go_on(bind.id, priority, most, picked, now, wall);
+            let served = station.served.get(&priority);
+            let last = equals.iter().position(|(_, id)| Some(id) == served);
+            let mut passed = 0;
+            for id in in_turn(equals, last.map_or(0, |last| last + 1)).cycle() {
+                if picked.len() >= most || passed == equals.len() {
                     break;
+                }
+                let lane = state.lanes.get_mut(&id).map(|held| &mut held.lane);
+                let Some(mut job) = lane.and_then(|lane| lane.pick(bind.id, now)) else {
+                    passed += 1;
+                    continue;
                 };
+                passed = 0;
+                station.served.insert(priority, id);
                 job.submitted_at = wall;
+                let first = state.next_id + 1;
                 if let Some(parts) = &job.parts {
-                    let first = state.next_id + 1;
                     state.next_id += parts.count() as u64;
-                    state.flights.start(first, *id, bind, job);
-                    state.flights.go_on(bind.id, most, picked, wall);
+                    state.flights.start(first, id, priority, bind, job);
+                    state
+                        .flights
+                        .go_on(bind.id, priority, most, picked, now, wall);
                     continue;
                 }
-                state.next_id += 1;
+                state.next_id = first;
                 picked.push(Picked {
-                    token: state.next_id,
+                    token: first,
                     pdu: job.pdu.clone(),
                 });
-                state.out.insert(state.next_id, Out { lane: *id, job });
+                state.out.insert(first, Out { lane: id, job });
             }
-            due = [due, held.lane.next_due()].into_iter().flatten().min();
+        }
+        let (due, more) = state.look_ahead(bind.station, now);
+        let wake = more || !picked.is_empty() && state.has_waiting(bind.station);
+        drop(guard);
+        if wake {
+            self.wake_transactor();
         }
         due
     }
 
     /// How many PDUs a bind could be handed now, up to `most`; sets when more will be due.
     pub fn peek(&self, bind: &BindRef, most: usize, due: &mut Option<Instant>) -> usize {
-        let now = Instant::now();
         let mut guard = self.state.lock();
         let state = &mut *guard;
+        let (next, more) = state.look_ahead(bind.station, Instant::now());
+        *due = next;
         let Some(station) = state.stations.get(&bind.station) else {
             return 0;
         };
         let mut count = state.flights.waiting(bind.id).min(most);
         for (_, id) in &station.lanes {
-            if let Some(held) = state.lanes.get_mut(id) {
-                count += held.lane.peek(most - count, now);
-                *due = [*due, held.lane.next_due()].into_iter().flatten().min();
+            if let Some(held) = state.lanes.get(id) {
+                count += held.lane.peek(most - count);
             }
+        }
+        drop(guard);
+        if more {
+            self.wake_transactor();
         }
         count
     }
@@ -353,8 +425,8 @@ impl Books {
                 held.lane.session_lost(bind.id);
             }
         }
-        // Time-outs of a session that is gone are never answered.
-        state.late.retain(|_, expected| expected.bind != bind.id);
+        // What was sent over a session that is gone is never answered.
+        state.late.forget_bind(bind.id);
         drop(guard);
         self.wake_transactor();
     }
@@ -392,31 +464,11 @@ impl Books {
             .collect()
     }
 
-    /// The lanes of a station besides these, each with its priority.
-    pub fn others_at(&self, station: StationId, besides: &[LaneId]) -> Vec<(usize, LaneId)> {
+    /// Whether a station serves lanes besides these.
+    pub fn serves_others(&self, station: StationId, besides: &[LaneId]) -> bool {
         let state = self.state.lock();
         let lanes = state.stations.get(&station).map_or(&[][..], |s| &s.lanes);
-        let others = lanes.iter().filter(|(_, id)| !besides.contains(id));
-        others.copied().collect()
-    }
-
-    /// Lets another station serve lanes whose binds are closed.
-    pub fn move_lanes(&self, lanes: &[(usize, LaneId)], to: StationId) {
-        let mut guard = self.state.lock();
-        let state = &mut *guard;
-        let Some(station) = state.stations.get_mut(&to) else {
-            return;
-        };
-        for (priority, id) in lanes {
-            if let Some(held) = state.lanes.get_mut(id) {
-                held.station = to;
-                station.lanes.push((*priority, *id));
-                if held.lane.phase() == Phase::Open {
-                    station.opened.notify_one();
-                }
-            }
-        }
-        station.lanes.sort_unstable();
+        lanes.iter().any(|(_, id)| !besides.contains(id))
     }
 
     /// From now on nothing of these lanes is handed to a session.
@@ -493,6 +545,43 @@ impl State {
         self.gathered.extract_if(.., theirs).collect()
     }
 
+    /// Lets what has become due wait to be made ready: when more will be due, and whether a
+    /// transaction would find something to do.
+    fn look_ahead(&mut self, station: StationId, now: Instant) -> (Option<Instant>, bool) {
+        let (mut due, mut more) = (None::<Instant>, false);
+        let station = self.stations.get(&station);
+        for (_, id) in station.map_or(&[][..], |station| &station.lanes) {
+            if let Some(held) = self.lanes.get_mut(id) {
+                more |= held.lane.promote(now) | held.lane.has_asides();
+                due = [due, held.lane.next_due()].into_iter().flatten().min();
+            }
+        }
+        (due, more)
+    }
+
+    fn has_waiting(&self, station: StationId) -> bool {
+        let station = self.stations.get(&station);
+        let mut lanes = station.iter().flat_map(|station| &station.lanes);
+        lanes.any(|(_, id)| self.lanes.get(id).is_some_and(|h| h.lane.has_waiting()))
+    }
+
+    /// The bind that a record, or a part of one, is out with.
+    pub(super) fn bind_of(&mut self, token: u64) -> Option<BindRef> {
+        if let Some(bind) = self.flights.bind_of(token) {
+            return Some(bind);
+        }
+        let out = self.out.get(&token)?;
+        let held = self.lanes.get(&out.lane)?;
+        let id = held.lane.bind_of(out.job.offset)?;
+        let bind = self.stations.get(&held.station)?.binds.get(&id)?;
+        Some(BindRef {
+            id,
+            name: bind.name.clone(),
+            station: held.station,
+            wake: bind.wake.clone(),
+        })
+    }
+
     fn bind_mut(&mut self, bind: &BindRef) -> Option<&mut BindState> {
         let station = self.stations.get_mut(&bind.station)?;
         station.binds.get_mut(&bind.id)
@@ -528,3 +617,11 @@ fn admit(lane: &mut Lane, offset: i64, incoming: Incoming) {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "books_tests.rs"]
+mod tests;
+
+#[cfg(test)]
+#[path = "history_tests.rs"]
+mod history;

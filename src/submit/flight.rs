@@ -3,8 +3,10 @@
 //! A record of several parts is one entry of its [`lane`](super::lane): it is picked, out and
 //! finished as a whole. Between picking and the fate it is a *flight* here.
 //!
-//! - A bind goes on with its flight before it picks anything else, so the parts are consecutive
-//!   whatever window, rate and throttle leave between them.
+//! - A bind goes on with its flight before it picks anything else of that priority, so the parts
+//!   are consecutive whatever window, rate and throttle leave between them. Only what is more
+//!   urgent goes in between: 255 parts at a throttled pace would hold up one-time passwords for
+//!   minutes.
 //! - Each part has its own place in the window, its own response timer, and a correlation entry
 //!   of its own as soon as it is answered ([`Fate::Taken`]).
 //! - As soon as a part is not taken, no further part goes out; when none is with the session any
@@ -16,11 +18,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use hashbrown::HashMap;
 use jiff::Timestamp;
 
-use crate::esme::{Answer, Doubt, Outcome};
+use crate::esme::{Answer, Outcome};
 
 use super::books::{BindRef, Books, Picked, State};
 use super::entry::{Entry, Fate, LaneId, Sent, accepted};
@@ -33,6 +36,8 @@ use super::parts::{End, Standing};
 /// A message of several parts that a bind is sending.
 pub(super) struct Flight {
     lane: LaneId,
+    /// That of its lane.
+    priority: usize,
     bind: BindRef,
     job: Box<Job>,
     /// Parts that are with the session.
@@ -52,39 +57,63 @@ impl Flight {
 #[derive(Default)]
 pub(super) struct Flights {
     by_token: BTreeMap<u64, Flight>,
-    /// What each bind is in the middle of.
-    current: HashMap<BindId, u64>,
+    /// What each bind is in the middle of, one message for each priority.
+    current: HashMap<(BindId, usize), u64>,
 }
 
 impl Flights {
     /// A bind picked a record of several parts; `first` and the tokens after it are theirs.
-    pub fn start(&mut self, first: u64, lane: LaneId, bind: &BindRef, job: Box<Job>) {
+    pub fn start(
+        &mut self,
+        first: u64,
+        lane: LaneId,
+        priority: usize,
+        bind: &BindRef,
+        job: Box<Job>,
+    ) {
         let flight = Flight {
             lane,
+            priority,
             bind: bind.clone(),
             job,
             out: 0,
             stopped: false,
         };
         self.by_token.insert(first, flight);
-        self.current.insert(bind.id, first);
+        self.current.insert((bind.id, priority), first);
     }
 
-    /// Hands out the next parts of what the bind is in the middle of.
-    pub fn go_on(&mut self, bind: BindId, most: usize, picked: &mut Vec<Picked>, wall: Timestamp) {
-        let Some(&first) = self.current.get(&bind) else {
+    /// Hands out the next parts of what the bind is in the middle of at this priority, unless its
+    /// time has ended.
+    pub fn go_on(
+        &mut self,
+        bind: BindId,
+        priority: usize,
+        most: usize,
+        picked: &mut Vec<Picked>,
+        now: Instant,
+        wall: Timestamp,
+    ) {
+        let key = (bind, priority);
+        let Some(&first) = self.current.get(&key) else {
             return;
         };
         let Some(flight) = self.by_token.get_mut(&first).filter(|f| !f.stopped) else {
-            self.current.remove(&bind);
+            self.current.remove(&key);
             return;
         };
+        if flight.job.expires.is_some_and(|at| at <= now) && flight.out > 0 {
+            // It ends when those that are out are answered.
+            flight.stopped = true;
+            self.current.remove(&key);
+            return;
+        }
         let Some(parts) = &mut flight.job.parts else {
             return;
         };
         while picked.len() < most {
             let Some((index, pdu)) = parts.take_next() else {
-                self.current.remove(&bind);
+                self.current.remove(&key);
                 return;
             };
             flight.job.submitted_at = wall;
@@ -96,10 +125,51 @@ impl Flights {
 
     /// How many parts the bind would hand out now.
     pub fn waiting(&self, bind: BindId) -> usize {
-        let flight = self.current.get(&bind).and_then(|f| self.by_token.get(f));
-        let flight = flight.filter(|f| !f.stopped);
-        let parts = flight.and_then(|f| f.job.parts.as_ref());
-        parts.map_or(0, |parts| parts.waiting())
+        let current = self.current.iter().filter(|((b, _), _)| *b == bind);
+        let flights = current.filter_map(|(_, first)| self.by_token.get(first));
+        let parts = flights
+            .filter(|f| !f.stopped)
+            .filter_map(|f| f.job.parts.as_ref());
+        parts.map(|parts| parts.waiting()).sum()
+    }
+
+    /// The record that a part belongs to.
+    #[cfg(test)]
+    pub fn record_of(&mut self, token: u64) -> Option<(LaneId, i64)> {
+        self.find(token)
+            .map(|(_, flight)| (flight.lane, flight.job.offset))
+    }
+
+    /// Whether no bind is in the middle of anything.
+    #[cfg(test)]
+    pub fn is_empty(&self) -> bool {
+        self.by_token.is_empty() && self.current.is_empty()
+    }
+
+    /// The time of all messages ends at `at`.
+    #[cfg(test)]
+    pub fn expire_all(&mut self, at: Instant) {
+        for flight in self.by_token.values_mut() {
+            flight.job.expires = Some(at);
+        }
+    }
+
+    /// Tokens of the parts of these lanes that are with a session.
+    pub fn tokens_of(&self, lanes: &[LaneId]) -> Vec<u64> {
+        let theirs = self
+            .by_token
+            .iter()
+            .filter(|(_, f)| lanes.contains(&f.lane));
+        let out = theirs.flat_map(|(first, flight)| {
+            let parts = flight.job.parts.iter().flat_map(|parts| parts.out());
+            parts.map(move |index| first + index as u64)
+        });
+        out.collect()
+    }
+
+    /// The bind that a part is out with.
+    pub fn bind_of(&mut self, token: u64) -> Option<BindRef> {
+        self.find(token).map(|(_, flight)| flight.bind.clone())
     }
 
     fn find(&mut self, token: u64) -> Option<(u64, &mut Flight)> {
@@ -117,8 +187,9 @@ impl Flights {
     /// The flight, if it has ended.
     fn land(&mut self, first: u64) -> Option<Flight> {
         let flight = self.by_token.get(&first).filter(|f| f.has_ended())?;
-        if self.current.get(&flight.bind.id) == Some(&first) {
-            self.current.remove(&flight.bind.id);
+        let key = (flight.bind.id, flight.priority);
+        if self.current.get(&key) == Some(&first) {
+            self.current.remove(&key);
         }
         self.by_token.remove(&first)
     }
@@ -167,7 +238,7 @@ impl Books {
             }
             Outcome::InDoubt(doubt) => {
                 note(End::Doubt(*doubt));
-                if *doubt == Doubt::Timeout {
+                if doubt.may_be_answered() {
                     state.expect_late(token, lane, bind.id, sent);
                 }
                 Pace::Unknown
@@ -296,7 +367,7 @@ impl Books {
             Standing::Later(status) => self.after_refusal(&mut held.lane, job, status),
             Standing::Waiting => {
                 job.rearm();
-                held.lane.again(job, None);
+                held.lane.not_sent(job);
                 None
             }
         };

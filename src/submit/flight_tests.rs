@@ -6,6 +6,7 @@ use bytes::Bytes;
 use rdkafka::config::ClientConfig;
 
 use super::*;
+use crate::esme::Doubt;
 use crate::kafka::Partition;
 use crate::kafka::poll;
 use crate::kafka::start::Start;
@@ -17,7 +18,6 @@ use crate::smpp::{Command, Status};
 use crate::submit::events::{AccountRef, Events};
 use crate::submit::intake::Incoming;
 use crate::submit::job::Letter;
-use crate::submit::lane::Horizon;
 use crate::submit::options::Settings;
 use crate::submit::parts::Parts;
 use crate::submit::side::Side;
@@ -47,16 +47,7 @@ impl Table {
     /// A whole transaction, as far as the lane knows.
     fn cycle(&self) {
         let mut state = self.books.state.lock();
-        let lane = &mut state.lanes.get_mut(&self.lane).unwrap().lane;
-        let horizon = Horizon {
-            least: 20,
-            most: usize::MAX,
-            time: Duration::ZERO,
-        };
-        let now = Instant::now();
-        lane.plan(now, Some(horizon), true);
-        let snapshot = lane.snapshot(now);
-        lane.committed(snapshot);
+        cycle(&mut state);
     }
 
     /// Takes in a message of three parts, or one that is whole.
@@ -101,6 +92,21 @@ impl Table {
     fn attempts(&self, offset: i64) -> u8 {
         let state = self.books.state.lock();
         state.lanes[&self.lane].lane.progress().attempts(offset)
+    }
+}
+
+/// A whole transaction, as far as the lanes know.
+fn cycle(state: &mut State) {
+    let now = Instant::now();
+    for held in state.lanes.values_mut() {
+        held.lane.plan(now, true);
+    }
+    for station in state.stations.values_mut() {
+        station.share(&mut state.lanes, Duration::from_millis(300));
+    }
+    for held in state.lanes.values_mut() {
+        let snapshot = held.lane.snapshot(now);
+        held.lane.committed(snapshot);
     }
 }
 
@@ -241,6 +247,11 @@ fn a_throttled_part_goes_out_again_and_the_others_do_not() {
     assert_eq!(table.refuse(b, Status::RTHROTTLED), Pace::Throttled);
     assert!(table.pick(10).is_empty(), "one part is still out");
     table.accept(a, "A");
+    assert!(
+        table.pick(10).is_empty(),
+        "no commit says yet that it is ready"
+    );
+    table.cycle();
     let again = table.pick(10);
     assert_eq!(again.len(), 1);
     table.accept(again[0], "B");

@@ -61,7 +61,38 @@ pub struct Letter {
 impl Letter {
     /// About how much memory it takes, in octets.
     pub fn octets(&self) -> usize {
-        self.value.as_ref().map_or(0, Vec::len) + self.key.as_ref().map_or(0, Vec::len) + 300
+        let headers = self.headers.as_ref().map_or(0, |headers| {
+            let octets = |h: rdkafka::message::Header<'_, &[u8]>| {
+                h.key.len() + h.value.map_or(0, <[u8]>::len) + 32
+            };
+            headers.iter().map(octets).sum()
+        });
+        let texts = [&self.source, &self.destination, &self.message_id];
+        let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+        let octets = [&self.key, &self.value];
+        let octets: usize = octets.into_iter().flatten().map(Vec::len).sum();
+        let extra = self.extra_data.as_ref().map_or(0, |data| data.get().len());
+        octets + self.log_id.len() + extra + texts + headers + 300
+    }
+
+    /// The same without the record as its producer wrote it.
+    pub fn without_original(&self) -> Letter {
+        Letter {
+            account: self.account.clone(),
+            topic: self.topic.clone(),
+            partition: self.partition,
+            position: self.position.clone(),
+            log_id: self.log_id.clone(),
+            extra_data: self.extra_data.clone(),
+            source: self.source.clone(),
+            destination: self.destination.clone(),
+            key: None,
+            value: None,
+            headers: self.headers.clone(),
+            truncated: self.truncated,
+            operation: self.operation,
+            message_id: self.message_id.clone(),
+        }
     }
 
     /// What is left for an event that fits into any topic: the position, which finds the
@@ -73,20 +104,13 @@ impl Letter {
             false => derived_log_id(&self.position),
         };
         Letter {
-            account: self.account.clone(),
-            topic: self.topic.clone(),
-            partition: self.partition,
-            position: self.position.clone(),
             log_id,
             extra_data: self.extra_data.clone().filter(|d| d.get().len() <= SHORT),
             source: self.source.clone().filter(short),
             destination: self.destination.clone().filter(short),
-            key: None,
-            value: None,
             headers: None,
-            truncated: self.truncated,
-            operation: self.operation,
             message_id: self.message_id.clone().filter(short),
+            ..self.without_original()
         }
     }
 }

@@ -1,27 +1,35 @@
-//! One source partition while it is ours: what is waiting, what is out, what is reserved.
+//! One source partition while it is ours: where each of its records is, and what is reserved.
 //!
 //! Pure bookkeeping without a clock, a socket or Kafka, so that every interleaving can be
-//! tried in a unit test. All methods are called under the ledger's lock.
+//! tried in a unit test. All methods are called under the books' lock.
+//!
+//! Every unfinished record that was fetched has exactly one [`Slot`]:
 //!
 //! ```text
-//!  take_in ──► ready ──pick──► out ──► (answered) finish
-//!     │          ▲              │
-//!     │          ├── not sent ──┤
-//!     ▼          │              ▼
-//!   asides     delayed ◄── retry, in doubt (after the doubt is committed)
-//!  (gaps, records that need no sending)
+//!  take_in ──► Waiting ──make_ready──► Ready ──pick──► Out ──► Ended ──► (finish)
+//!     │          ▲ ▲                     ▲              │
+//!     │          │ └────── take_back ────┤── not sent ──┤
+//!     ▼          │                                      ▼
+//!  Refused,   Delayed ◄──────────────── retry, in doubt, throttled
+//!    Gap
 //! ```
 //!
 //! # What may be sent
 //!
-//! A record is picked only when its offset lies below `granted`: the reservation as it was
-//! *committed last*. `progress.reserved()` runs ahead of it while a transaction is under
-//! way. When a session is lost the reservation is lowered to what other sessions may still
-//! write; the `generation` then makes commits that were already under way count for nothing,
-//! because they carry the higher reservation of before and a later commit lowers it again.
+//! A record is picked only when it is *ready*, and when a transaction that says so is committed
+//! (`Job::requires` names the version of the lane that is): its offset lies below the
+//! reservation, and it is not among the records that are held. So after a crash those that may
+//! have been sent are the ready ones and those out; all others, whatever the reservation covers,
+//! are known not to be under way. How many are ready at once is the callers' to say: a window
+//! for each bind, less where a rate lets less through.
 //!
-//! A record whose doubt was counted is picked again only after that count is committed
-//! (`requires`): otherwise a crash loop would forget attempts.
+//! When a session is lost, what was ready for it waits again, and the reservation falls to what
+//! other sessions may still write. A transaction that was under way then carries the higher one
+//! of before, which only makes a successor more careful: what waits again becomes ready by a
+//! later version.
+//!
+//! A record whose doubt was counted waits too, and so goes out again only after that count is
+//! committed: otherwise a crash loop would forget attempts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -44,30 +52,114 @@ pub struct Capacity {
     pub octets: usize,
 }
 
-/// How far ahead to reserve.
-#[derive(Clone, Copy, Debug)]
-pub struct Horizon {
-    /// At least this many PDUs (about two windows).
-    pub least: usize,
-    /// At most this many (what a rate limit lets through within the time).
-    pub most: usize,
-    /// And as many as were sent within this time.
-    pub time: Duration,
-}
-
-/// Something that finishes without being sent.
-enum Aside {
+/// Where an unfinished record is.
+enum Slot {
+    /// Due, and held: it is handed to nobody before a commit says that it may be.
+    Waiting(Box<Job>),
+    /// Held until its time comes.
+    Delayed(Instant, Box<Job>),
+    /// Handed to a session as soon as the version it requires is committed.
+    Ready(Box<Job>),
+    /// With a session.
+    Out(BindId),
+    /// It ends without being sent, with the next commit that has room for it.
+    Refused(Box<Refusal>),
     /// Offsets up to here do not exist in the log.
     Gap(i64),
-    /// The record is refused.
-    Refused(Box<Refusal>),
+    /// What became of it is on its way into a transaction.
+    Ended,
+}
+
+impl Slot {
+    fn job(&self) -> Option<&Job> {
+        match self {
+            Slot::Waiting(job) | Slot::Delayed(_, job) | Slot::Ready(job) => Some(job),
+            Slot::Out(_) | Slot::Refused(_) | Slot::Gap(_) | Slot::Ended => None,
+        }
+    }
+
+    fn into_job(self) -> Option<Box<Job>> {
+        match self {
+            Slot::Waiting(job) | Slot::Delayed(_, job) | Slot::Ready(job) => Some(job),
+            Slot::Out(_) | Slot::Refused(_) | Slot::Gap(_) | Slot::Ended => None,
+        }
+    }
+
+    /// Whether no session has it, and none can be handed it before the next commit.
+    fn is_held(&self) -> bool {
+        matches!(
+            self,
+            Slot::Waiting(_) | Slot::Delayed(..) | Slot::Refused(_)
+        )
+    }
+}
+
+/// The slots by offset, and the indexes that follow from them. Nothing but [`put`](Self::put)
+/// and [`take`](Self::take) edits either.
+#[derive(Default)]
+struct Slots {
+    by_offset: BTreeMap<i64, Slot>,
+    waiting: BTreeSet<i64>,
+    delayed: BTreeSet<(Instant, i64)>,
+    ready: BTreeSet<i64>,
+    out: BTreeMap<i64, BindId>,
+    /// Those that need no sending.
+    asides: BTreeSet<i64>,
+    /// When those that wait, are delayed or ready may not be sent any more.
+    expiries: BTreeSet<(Instant, i64)>,
+}
+
+impl Slots {
+    fn put(&mut self, offset: i64, slot: Slot) {
+        self.take(offset);
+        match &slot {
+            Slot::Waiting(_) => drop(self.waiting.insert(offset)),
+            Slot::Delayed(due, _) => drop(self.delayed.insert((*due, offset))),
+            Slot::Ready(_) => drop(self.ready.insert(offset)),
+            Slot::Out(bind) => drop(self.out.insert(offset, *bind)),
+            Slot::Refused(_) | Slot::Gap(_) => drop(self.asides.insert(offset)),
+            Slot::Ended => {}
+        }
+        if let Some(at) = slot.job().and_then(|job| job.expires) {
+            self.expiries.insert((at, offset));
+        }
+        self.by_offset.insert(offset, slot);
+    }
+
+    fn take(&mut self, offset: i64) -> Option<Slot> {
+        let slot = self.by_offset.remove(&offset)?;
+        match &slot {
+            Slot::Waiting(_) => drop(self.waiting.remove(&offset)),
+            Slot::Delayed(due, _) => drop(self.delayed.remove(&(*due, offset))),
+            Slot::Ready(_) => drop(self.ready.remove(&offset)),
+            Slot::Out(_) => drop(self.out.remove(&offset)),
+            Slot::Refused(_) | Slot::Gap(_) => drop(self.asides.remove(&offset)),
+            Slot::Ended => {}
+        }
+        if let Some(at) = slot.job().and_then(|job| job.expires) {
+            self.expiries.remove(&(at, offset));
+        }
+        Some(slot)
+    }
+
+    fn take_job(&mut self, offset: i64) -> Option<Box<Job>> {
+        self.job(offset)?;
+        self.take(offset)?.into_job()
+    }
+
+    fn job(&self, offset: i64) -> Option<&Job> {
+        self.by_offset.get(&offset)?.job()
+    }
+
+    /// The ready ones, in order.
+    fn ready(&self) -> impl Iterator<Item = &Job> {
+        self.ready.iter().filter_map(|offset| self.job(*offset))
+    }
 }
 
 /// What a commit of this lane contained, to be handed back when it is settled.
 #[derive(Clone, Copy, Debug)]
 pub struct Snapshot {
-    reserved: i64,
-    generation: u64,
     version: u64,
 }
 
@@ -89,26 +181,26 @@ pub struct Lane {
     progress: Progress,
     limits: Limits,
     capacity: Capacity,
+    /// Records below this offset may be duplicates, whatever is counted for them.
     suspect_until: i64,
+    /// Offset of the next record to be fetched. Every unfinished one below it has a slot.
     next: i64,
-    ready: BTreeMap<i64, Box<Job>>,
-    delayed: BTreeMap<(Instant, i64), Box<Job>>,
-    asides: BTreeMap<i64, Aside>,
-    out: BTreeMap<i64, BindId>,
-    /// A record that is out and may have been the end of two sessions.
+    slots: Slots,
+    /// A record that is out and may have been the end of two sessions: nothing goes beside it.
     alone: Option<i64>,
     /// Unfinished records of which parts were taken since their last doubt was counted.
     partial: BTreeSet<i64>,
+    /// What the records in the slots take, in octets.
     octets: usize,
-    granted: i64,
-    generation: u64,
+    /// Raised by every change that a commit must carry.
     version: u64,
+    /// The highest version that is committed.
     committed: u64,
+    /// The version in the transaction under way, or the last committed.
     taken: u64,
+    /// When a transaction was last begun with it.
     touched: Option<Instant>,
-    sent: u64,
-    rate: f64,
-    measured: Option<Instant>,
+    /// Fetching has stopped.
     paused: bool,
 }
 
@@ -124,22 +216,14 @@ impl Lane {
             capacity,
             suspect_until: start.suspect_until,
             next: base,
-            ready: BTreeMap::new(),
-            delayed: BTreeMap::new(),
-            asides: BTreeMap::new(),
-            out: BTreeMap::new(),
+            slots: Slots::default(),
             alone: None,
             partial: BTreeSet::new(),
             octets: 0,
-            granted: base,
-            generation: 0,
             version: 1,
             committed: 0,
             taken: 0,
             touched: None,
-            sent: 0,
-            rate: 0.0,
-            measured: None,
             paused: false,
         }
     }
@@ -159,19 +243,19 @@ impl Lane {
         &self.progress
     }
 
-    /// Records waiting to be sent, now or later.
-    pub fn waiting(&self) -> usize {
-        self.ready.len() + self.delayed.len()
-    }
-
     /// Records handed to a session.
     pub fn outstanding(&self) -> usize {
-        self.out.len()
+        self.slots.out.len()
     }
 
     /// Their offsets.
     pub fn out(&self) -> impl Iterator<Item = i64> + '_ {
-        self.out.keys().copied()
+        self.slots.out.keys().copied()
+    }
+
+    /// The bind that has the record at `offset`.
+    pub fn bind_of(&self, offset: i64) -> Option<BindId> {
+        self.slots.out.get(&offset).copied()
     }
 
     /// Offset of the next record to come.
@@ -185,7 +269,7 @@ impl Lane {
             return false;
         }
         if offset > self.next {
-            self.asides.insert(self.next, Aside::Gap(offset));
+            self.slots.put(self.next, Slot::Gap(offset));
         }
         self.next = offset + 1;
         !self.progress.is_finished(offset)
@@ -208,8 +292,7 @@ impl Lane {
     pub fn refuse(&mut self, offset: i64, mut refusal: Refusal) {
         refusal.held = refusal.octets();
         self.octets += refusal.held;
-        self.asides
-            .insert(offset, Aside::Refused(Box::new(refusal)));
+        self.slots.put(offset, Slot::Refused(Box::new(refusal)));
     }
 
     /// Whether no more records should be fetched for now. Notes that the fetching stops.
@@ -231,47 +314,55 @@ impl Lane {
     }
 
     fn held(&self) -> usize {
-        self.waiting() + self.asides.len() + self.out.len()
+        self.slots.by_offset.len()
     }
 
     fn wait(&mut self, job: Box<Job>, due: Option<Instant>) {
-        match due {
-            Some(due) => drop(self.delayed.insert((due, job.offset), job)),
-            None => drop(self.ready.insert(job.offset, job)),
-        }
+        let offset = job.offset;
+        let slot = match due {
+            Some(due) => Slot::Delayed(due, job),
+            None => Slot::Waiting(job),
+        };
+        self.slots.put(offset, slot);
     }
 
-    /// The next record to hand to `bind`, which must do so at once.
+    /// The next record to hand to `bind`, which must do so at once. One whose time has ended is
+    /// not handed out, however long the transaction under way takes.
     pub fn pick(&mut self, bind: BindId, now: Instant) -> Option<Box<Job>> {
         if self.phase != Phase::Open || self.alone.is_some() {
             return None;
         }
-        self.promote(now);
-        let ready = self.ready.range(..self.granted);
-        let mut eligible = ready.filter(|(_, job)| job.requires <= self.committed);
-        let (&offset, job) = eligible.next()?;
-        // A record that may have been the end of two sessions goes alone.
-        if job.is_suspicious() && !self.out.is_empty() {
-            return None;
+        loop {
+            let committed = self.committed;
+            let job = self.slots.ready().find(|job| job.requires <= committed)?;
+            let offset = job.offset;
+            // A record that may have been the end of two sessions goes alone.
+            if job.is_suspicious() && !self.slots.out.is_empty() {
+                return None;
+            }
+            if job.expires.is_some_and(|at| at <= now) {
+                self.expire_one(offset);
+                continue;
+            }
+            let job = self.slots.take_job(offset)?;
+            self.alone = job.is_suspicious().then_some(offset);
+            self.slots.put(offset, Slot::Out(bind));
+            return Some(job);
         }
-        let job = self.ready.remove(&offset)?;
-        self.alone = job.is_suspicious().then_some(offset);
-        self.out.insert(offset, bind);
-        self.sent += job.pieces() as u64;
-        Some(job)
     }
 
     /// How many PDUs could be picked now, up to `most`.
-    pub fn peek(&mut self, most: usize, now: Instant) -> usize {
+    pub fn peek(&self, most: usize) -> usize {
         if self.phase != Phase::Open || self.alone.is_some() {
             return 0;
         }
-        self.promote(now);
-        let ready = self.ready.range(..self.granted);
-        let eligible = ready.filter(|(_, job)| job.requires <= self.committed);
-        let alone = |job: &Job| job.is_suspicious() && !self.out.is_empty();
+        let eligible = self
+            .slots
+            .ready()
+            .filter(|job| job.requires <= self.committed);
+        let alone = |job: &Job| job.is_suspicious() && !self.slots.out.is_empty();
         let mut count = 0;
-        for (_, job) in eligible.take_while(|(_, job)| !alone(job)) {
+        for job in eligible.take_while(|job| !alone(job)) {
             count += job.pieces();
             if count >= most {
                 return most;
@@ -280,28 +371,50 @@ impl Lane {
         count
     }
 
-    /// Whether [`pick`](Self::pick) would have to wait for the time `due`, not for a commit.
+    /// When the next record that is not due yet will be.
     pub fn next_due(&self) -> Option<Instant> {
-        self.delayed.first_key_value().map(|((due, _), _)| *due)
+        self.slots.delayed.first().map(|(due, _)| *due)
     }
 
-    fn promote(&mut self, now: Instant) {
-        while let Some(first) = self.delayed.first_entry() {
-            if first.key().0 > now {
+    /// What has become due waits. `true` if anything has.
+    pub fn promote(&mut self, now: Instant) -> bool {
+        let mut any = false;
+        while let Some(&(due, offset)) = self.slots.delayed.first() {
+            if due > now {
                 break;
             }
-            let job = first.remove();
-            self.ready.insert(job.offset, job);
+            match self.slots.take_job(offset) {
+                Some(job) => self.wait(job, None),
+                None => break, // what is in the index has its slot
+            }
+            any = true;
         }
+        any
     }
 
     /// A session gave the record back, whatever became of it.
     pub fn returned(&mut self, offset: i64) {
-        self.out.remove(&offset);
+        if matches!(self.slots.by_offset.get(&offset), Some(Slot::Out(_))) {
+            self.slots.put(offset, Slot::Ended);
+        }
         self.alone.take_if(|alone| *alone == offset);
     }
 
-    /// Sends a record again, at once or at `due`.
+    /// A session gave the record back, and nothing of it was written: it keeps its place.
+    pub fn not_sent(&mut self, job: Box<Job>) {
+        let offset = job.offset;
+        if self.progress.is_finished(offset) {
+            return;
+        }
+        let slot = match offset < self.progress.reserved() {
+            true => Slot::Ready(job),
+            false => Slot::Waiting(job),
+        };
+        self.slots.put(offset, slot);
+    }
+
+    /// Sends a record again, at once or at `due`: after the next commit, which says that until
+    /// then it is with nobody.
     pub fn again(&mut self, job: Box<Job>, due: Option<Instant>) {
         if !self.progress.is_finished(job.offset) {
             self.wait(job, due);
@@ -309,13 +422,11 @@ impl Lane {
     }
 
     /// Counts a sending without known outcome and returns how often that has happened.
-    /// The record may go out again only after this count is committed, which the returned
-    /// version stands for.
-    pub fn doubt(&mut self, offset: i64) -> (u8, u64) {
+    pub fn doubt(&mut self, offset: i64) -> u8 {
         self.progress.doubt(offset);
         self.partial.remove(&offset);
         self.mark();
-        (self.progress.attempts(offset), self.version)
+        self.progress.attempts(offset)
     }
 
     /// A part of the record was taken. That is known here and nowhere else: whoever finds the
@@ -333,21 +444,20 @@ impl Lane {
 
     /// Takes a waiting record out, because its answer came after all.
     pub fn withdraw(&mut self, offset: i64) -> Option<Box<Job>> {
-        if let Some(job) = self.ready.remove(&offset) {
-            return Some(job);
-        }
-        let key = *self.delayed.keys().find(|(_, o)| *o == offset)?;
-        self.delayed.remove(&key)
+        let job = self.slots.take_job(offset)?;
+        self.slots.put(offset, Slot::Ended);
+        Some(job)
     }
 
     /// Whether the record is waiting, so that [`withdraw`](Self::withdraw) will find it.
     pub fn is_waiting(&self, offset: i64) -> bool {
-        self.ready.contains_key(&offset) || self.delayed.keys().any(|(_, o)| *o == offset)
+        self.slots.job(offset).is_some()
     }
 
     /// The record has its result; `octets` of it are forgotten.
     pub fn finish(&mut self, offset: i64, octets: usize) -> bool {
         self.octets = self.octets.saturating_sub(octets);
+        self.slots.take(offset);
         self.partial.remove(&offset);
         let first = self.progress.finish(offset);
         if first {
@@ -359,7 +469,7 @@ impl Lane {
     /// `bind` lost its session (its outcomes are all known): nothing above what other binds
     /// hold may have been sent.
     pub fn session_lost(&mut self, bind: BindId) {
-        let others = self.out.iter().filter(|(_, b)| **b != bind);
+        let others = self.slots.out.iter().filter(|(_, b)| **b != bind);
         let until = others.map(|(o, _)| o + 1).max();
         self.lower(until.unwrap_or(self.progress.base()));
     }
@@ -374,8 +484,17 @@ impl Lane {
             self.progress.lower(until);
             self.mark();
         }
-        self.granted = self.granted.min(until).max(self.progress.base());
-        self.generation += 1;
+        let ready: Vec<i64> = self.slots.ready.range(until..).copied().collect();
+        for offset in ready {
+            self.hold(offset);
+        }
+    }
+
+    /// A ready record waits again.
+    fn hold(&mut self, offset: i64) {
+        if let Some(job) = self.slots.take_job(offset) {
+            self.wait(job, None);
+        }
     }
 
     /// Nothing is picked from now on.
@@ -390,112 +509,120 @@ impl Lane {
         self.lower(self.progress.base());
     }
 
-    /// Before a transaction: finishes what needs no sending and raises the reservation.
-    /// Returns the refusals to be published with it. `horizon` is `None` while no session of
-    /// this lane is bound; without `has_room` for refusals, none is made.
-    pub fn plan(&mut self, now: Instant, horizon: Option<Horizon>, has_room: bool) -> Vec<Refusal> {
-        let refusals = match has_room {
-            true => self.finish_asides(now),
-            false => Vec::new(),
-        };
-        self.measure(now);
-        if let Some(horizon) = horizon
-            && self.phase == Phase::Open
-        {
-            self.promote(now);
-            self.reserve(horizon);
+    /// Before a transaction: finishes what needs no sending. Returns the refusals to be
+    /// published with it; without `has_room` for them, none is made.
+    pub fn plan(&mut self, now: Instant, has_room: bool) -> Vec<Refusal> {
+        self.promote(now);
+        if has_room {
+            self.expire(now);
+            self.finish_asides()
+        } else {
+            Vec::new()
         }
-        refusals
     }
 
-    /// Finishes gaps, refused and expired records, as far as the metadata has room for them.
-    fn finish_asides(&mut self, now: Instant) -> Vec<Refusal> {
+    /// Finishes gaps and refused records, as far as the metadata has room for them.
+    fn finish_asides(&mut self) -> Vec<Refusal> {
         let mut refusals = Vec::new();
-        if self.phase == Phase::Opening {
-            return refusals;
-        }
-        self.expire(now);
-        while let Some(first) = self.asides.first_entry() {
-            let fits = match first.get() {
-                Aside::Gap(to) => self.progress.admits_gap(*first.key(), *to, self.limits),
-                Aside::Refused(_) => self.progress.admits(*first.key(), self.limits),
+        while let Some(&offset) = self.slots.asides.first() {
+            let fits = match self.slots.by_offset.get(&offset) {
+                Some(Slot::Gap(to)) => self.progress.admits_gap(offset, *to, self.limits),
+                _ => self.progress.admits(offset, self.limits),
             };
             if !fits {
                 break;
             }
-            let (offset, aside) = first.remove_entry();
-            match aside {
-                Aside::Gap(to) => {
+            match self.slots.take(offset) {
+                Some(Slot::Gap(to)) => {
                     if self.progress.finish_range(offset, to) {
                         self.mark();
                     }
                 }
-                Aside::Refused(refusal) => {
+                Some(Slot::Refused(refusal)) => {
                     if self.finish(offset, refusal.held) {
                         refusals.push(*refusal);
                     }
                 }
+                _ => break, // what is in the index has its slot
             }
         }
         refusals
     }
 
     fn expire(&mut self, now: Instant) {
-        let expired = |job: &Job| job.expires.is_some_and(|at| at <= now);
-        let ready = self.ready.extract_if(.., |_, job| expired(job));
-        let mut jobs: Vec<Box<Job>> = ready.map(|(_, job)| job).collect();
-        let delayed = self.delayed.extract_if(.., |_, job| expired(job));
-        jobs.extend(delayed.map(|(_, job)| job));
-        for job in jobs {
-            let offset = job.offset;
-            self.asides
-                .insert(offset, Aside::Refused(Box::new(job.expired())));
+        while let Some(&(at, offset)) = self.slots.expiries.first() {
+            if at > now {
+                break;
+            }
+            self.expire_one(offset);
         }
     }
 
-    fn measure(&mut self, now: Instant) {
-        let Some(since) = self.measured else {
-            self.measured = Some(now);
-            return;
-        };
-        let elapsed = now.saturating_duration_since(since).as_secs_f64();
-        if elapsed >= 0.01 {
-            let current = self.sent as f64 / elapsed;
-            // Quick to rise, slow to fall.
-            self.rate = current.max(self.rate * 0.8 + current * 0.2);
-            self.sent = 0;
-            self.measured = Some(now);
+    fn expire_one(&mut self, offset: i64) {
+        if let Some(job) = self.slots.take_job(offset) {
+            self.slots
+                .put(offset, Slot::Refused(Box::new(job.expired())));
         }
     }
 
-    fn reserve(&mut self, horizon: Horizon) {
-        let by_rate = (self.rate * horizon.time.as_secs_f64()) as usize;
-        let wanted = horizon.least.max(by_rate).min(horizon.most).max(1);
-        let reserved = self.progress.reserved();
-        let before = self.ready.range(..reserved);
-        if self.alone.is_some() || before.clone().any(|(_, job)| job.is_suspicious()) {
-            return;
+    /// PDUs of the records that are ready.
+    pub fn ready_pdus(&self) -> usize {
+        self.slots.ready().map(Job::pieces).sum()
+    }
+
+    /// Whether records wait to become ready.
+    pub fn has_waiting(&self) -> bool {
+        self.phase == Phase::Open && !self.slots.waiting.is_empty()
+    }
+
+    /// Makes records ready, in order, until they come to `room` PDUs, and reserves them. They are
+    /// handed out when that is committed. Returns their PDUs.
+    pub fn make_ready(&mut self, room: usize) -> usize {
+        let mut made = 0;
+        if self.phase != Phase::Open || self.alone.is_some() {
+            return made;
         }
-        let have = before.map(|(_, job)| job.pieces()).sum::<usize>() + self.out.len();
-        let mut room = wanted.saturating_sub(have);
-        let mut until = reserved;
-        for (&offset, job) in self.ready.range(reserved..) {
-            if room == 0 || !self.progress.admits(offset, self.limits) {
-                break;
-            }
-            // Suspicious records are reserved one at a time, when nothing else is out.
-            if job.is_suspicious() && (have > 0 || until > reserved) {
-                break;
-            }
-            until = offset + 1;
-            if job.is_suspicious() {
-                break;
-            }
-            room = room.saturating_sub(job.pieces());
+        // Suspicious records become ready one at a time, when nothing else is or is out.
+        let first_ready = self.slots.ready().next();
+        if first_ready.is_some_and(Job::is_suspicious) {
+            return made;
         }
-        if until > reserved {
-            self.progress.reserve(until);
+        let mut apart = first_ready.is_none() && self.slots.out.is_empty();
+        while made < room
+            && let Some(&offset) = self.slots.waiting.first()
+            && self.progress.admits(offset, self.limits)
+        {
+            let suspicious = self.slots.job(offset).is_some_and(Job::is_suspicious);
+            if suspicious && !apart {
+                break;
+            }
+            let Some(mut job) = self.slots.take_job(offset) else {
+                break; // what is in the index has its slot
+            };
+            made += job.pieces();
+            job.requires = self.version + 1;
+            self.progress.reserve(offset + 1);
+            self.slots.put(offset, Slot::Ready(job));
+            apart = false;
+            if suspicious {
+                break;
+            }
+        }
+        if made > 0 {
             self.mark();
+        }
+        made
+    }
+
+    /// Lets the last of the ready records wait again until those left come to `room` PDUs at
+    /// most.
+    pub fn take_back(&mut self, room: usize) {
+        let mut left = self.ready_pdus();
+        while left > room
+            && let Some(&offset) = self.slots.ready.last()
+        {
+            left = left.saturating_sub(self.slots.job(offset).map_or(0, Job::pieces));
+            self.hold(offset);
         }
     }
 
@@ -505,20 +632,14 @@ impl Lane {
         self.is_dirty() || self.touched.is_none_or(old)
     }
 
-    /// Whether a wake-up would find something to reserve or to finish aside.
+    /// Whether a wake-up would find something to make ready or to finish aside.
     pub fn wants_commit(&self) -> bool {
-        self.is_dirty()
-            || !self.asides.is_empty()
-            || self
-                .ready
-                .range(self.progress.reserved()..)
-                .next()
-                .is_some()
+        self.has_more() || self.has_waiting()
     }
 
     /// Whether records wait that need no sending.
     pub fn has_asides(&self) -> bool {
-        !self.asides.is_empty()
+        !self.slots.asides.is_empty()
     }
 
     /// Whether another transaction is due at once: something changed while the last one was
@@ -529,11 +650,15 @@ impl Lane {
 
     /// What the transaction about to begin commits.
     pub fn snapshot(&mut self, now: Instant) -> Snapshot {
+        let reserved = self.slots.by_offset.range(..self.progress.reserved());
+        let held = reserved.filter(|(offset, slot)| {
+            // Of one that has a part, the SMSC has something.
+            slot.is_held() && !self.partial.contains(offset)
+        });
+        self.progress.hold(held.map(|(offset, _)| *offset));
         self.taken = self.version;
         self.touched = Some(now);
         Snapshot {
-            reserved: self.progress.reserved(),
-            generation: self.generation,
             version: self.version,
         }
     }
@@ -541,9 +666,6 @@ impl Lane {
     /// The transaction with `snapshot` was committed. `true` if this was the first.
     pub fn committed(&mut self, snapshot: Snapshot) -> bool {
         self.committed = self.committed.max(snapshot.version);
-        if snapshot.generation == self.generation {
-            self.granted = self.granted.max(snapshot.reserved);
-        }
         let first = self.phase == Phase::Opening;
         if first {
             self.phase = Phase::Open;
@@ -559,6 +681,38 @@ impl Lane {
     /// Whether everything known of the lane is committed.
     pub fn is_clean(&self) -> bool {
         self.committed == self.version
+    }
+
+    /// An unfinished record that was fetched and has no slot: there is none, ever.
+    #[cfg(test)]
+    pub fn missing(&self) -> Option<i64> {
+        let mut at = self.progress.base();
+        while at < self.next {
+            let slot = self.slots.by_offset.get(&at);
+            match slot {
+                None if !self.progress.is_finished(at) => return Some(at),
+                Some(Slot::Gap(to)) => at = *to,
+                _ => at += 1,
+            }
+        }
+        None
+    }
+
+    /// How many slots and indexes there are, and the octets of what they hold.
+    #[cfg(test)]
+    pub fn size(&self) -> (usize, usize) {
+        let Slots {
+            by_offset,
+            waiting,
+            delayed,
+            ready,
+            out,
+            asides,
+            expiries,
+        } = &self.slots;
+        let indexes = waiting.len() + delayed.len() + ready.len() + out.len() + asides.len();
+        let rest = expiries.len() + self.partial.len() + usize::from(self.alone.is_some());
+        (by_offset.len() + indexes + rest, self.octets)
     }
 
     fn is_dirty(&self) -> bool {

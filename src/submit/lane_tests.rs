@@ -12,11 +12,8 @@ use crate::settings::InDoubt;
 use crate::submit::events::AccountRef;
 use crate::submit::job::Letter;
 
-const HORIZON: Option<Horizon> = Some(Horizon {
-    least: 4,
-    most: usize::MAX,
-    time: Duration::from_millis(300),
-});
+/// PDUs that may be ready.
+const ROOM: usize = 4;
 
 const NONE: [i64; 0] = [];
 
@@ -95,12 +92,30 @@ fn take(lane: &mut Lane, offsets: std::ops::Range<i64>) {
     }
 }
 
+/// What is due before a transaction begins.
+fn plan(lane: &mut Lane) -> Vec<Refusal> {
+    let refusals = lane.plan(Instant::now(), true);
+    lane.make_ready(ROOM.saturating_sub(lane.ready_pdus()));
+    refusals
+}
+
 /// One whole cycle.
 fn cycle(lane: &mut Lane) {
-    let now = Instant::now();
-    lane.plan(now, HORIZON, true);
-    let snapshot = lane.snapshot(now);
+    plan(lane);
+    let snapshot = lane.snapshot(Instant::now());
     lane.committed(snapshot);
+}
+
+/// What a successor would find in doubt if the process died right after a commit.
+fn in_doubt_after_a_crash(lane: &mut Lane) -> Vec<i64> {
+    let snapshot = lane.snapshot(Instant::now());
+    lane.committed(snapshot);
+    let mut after = lane.progress().clone();
+    let before = after.clone();
+    after.take_over();
+    let all = 0..lane.next_offset();
+    all.filter(|o| after.attempts(*o) > before.attempts(*o))
+        .collect()
 }
 
 fn picked(lane: &mut Lane, bind: BindId) -> Vec<i64> {
@@ -113,19 +128,119 @@ fn nothing_is_sent_before_its_reservation_is_committed() {
     let mut lane = lane();
     take(&mut lane, 0..10);
     assert_eq!(picked(&mut lane, 1), NONE, "nothing is reserved");
-    lane.plan(Instant::now(), HORIZON, true);
+    plan(&mut lane);
     let snapshot = lane.snapshot(Instant::now());
     assert_eq!(picked(&mut lane, 1), NONE, "reserved, but not committed");
     lane.committed(snapshot);
-    assert_eq!(picked(&mut lane, 1), [0, 1, 2, 3], "two windows, no more");
+    assert_eq!(
+        picked(&mut lane, 1),
+        [0, 1, 2, 3],
+        "as many as were made ready"
+    );
 }
 
 #[test]
-fn nothing_is_reserved_without_a_session() {
+fn nothing_is_reserved_without_room() {
     let mut lane = lane();
     take(&mut lane, 0..10);
-    lane.plan(Instant::now(), None, true);
+    lane.plan(Instant::now(), true);
+    assert_eq!(lane.make_ready(0), 0);
     assert_eq!(lane.progress().reserved(), 0);
+}
+
+#[test]
+fn in_doubt_is_what_is_out_or_ready_and_nothing_else() {
+    let mut lane = lane();
+    let now = Instant::now();
+    for n in 0..500 {
+        assert!(lane.wants(n));
+        // Put back, due in five minutes.
+        lane.take_in(job(n), Some(now + Duration::from_secs(300)));
+    }
+    take(&mut lane, 500..520);
+    cycle(&mut lane);
+    assert_eq!(lane.pick(1, now).unwrap().offset, 500);
+    assert_eq!(lane.progress().reserved(), 504);
+    assert_eq!(in_doubt_after_a_crash(&mut lane), [500, 501, 502, 503]);
+
+    // The SMSC refuses one for now, and does not want another.
+    lane.returned(500);
+    lane.again(job(500), Some(now + Duration::from_secs(20)));
+    assert_eq!(lane.pick(1, now).unwrap().offset, 501);
+    lane.returned(501);
+    lane.finish(501, 0);
+    assert_eq!(in_doubt_after_a_crash(&mut lane), [502, 503]);
+
+    // The session is lost with 502 out, of which nothing was written.
+    assert_eq!(lane.pick(1, now).unwrap().offset, 502);
+    lane.returned(502);
+    lane.not_sent(job(502));
+    lane.session_lost(1);
+    assert_eq!(in_doubt_after_a_crash(&mut lane), NONE);
+}
+
+#[test]
+fn what_the_smsc_refused_for_now_is_not_handed_out_before_a_commit_says_so() {
+    let mut lane = lane();
+    take(&mut lane, 0..4);
+    cycle(&mut lane);
+    assert_eq!(picked(&mut lane, 1), [0, 1, 2, 3]);
+    lane.returned(1);
+    lane.again(job(1), None);
+    assert_eq!(in_doubt_after_a_crash(&mut lane), [0, 2, 3]);
+    assert_eq!(
+        picked(&mut lane, 1),
+        NONE,
+        "a successor would take it for new"
+    );
+    plan(&mut lane);
+    assert_eq!(picked(&mut lane, 1), NONE, "ready, but not committed");
+    cycle(&mut lane);
+    assert_eq!(picked(&mut lane, 1), [1]);
+}
+
+#[test]
+fn what_is_due_again_waits_for_a_commit() {
+    let mut lane = lane();
+    let now = Instant::now();
+    take(&mut lane, 0..2);
+    cycle(&mut lane);
+    assert_eq!(picked(&mut lane, 1), [0, 1]);
+    lane.returned(0);
+    lane.again(job(0), Some(now + Duration::from_secs(1)));
+    cycle(&mut lane);
+    assert!(lane.promote(now + Duration::from_secs(2)));
+    assert!(lane.wants_commit());
+    assert_eq!(picked(&mut lane, 1), NONE);
+    cycle(&mut lane);
+    assert_eq!(picked(&mut lane, 1), [0]);
+}
+
+#[test]
+fn what_is_taken_back_is_held_again() {
+    let mut lane = lane();
+    take(&mut lane, 0..6);
+    cycle(&mut lane);
+    lane.take_back(1);
+    assert_eq!(picked(&mut lane, 1), [0], "the first stays ready");
+    assert_eq!(in_doubt_after_a_crash(&mut lane), [0]);
+    cycle(&mut lane);
+    assert_eq!(picked(&mut lane, 1), [1, 2, 3, 4]);
+}
+
+#[test]
+fn what_expires_while_a_transaction_hangs_is_not_handed_out() {
+    let mut lane = lane();
+    let now = Instant::now();
+    assert!(lane.wants(0));
+    let mut short_lived = job(0);
+    short_lived.expires = Some(now + Duration::from_secs(1));
+    lane.take_in(short_lived, None);
+    take(&mut lane, 1..2);
+    cycle(&mut lane);
+    let later = now + Duration::from_secs(7);
+    assert_eq!(lane.pick(1, later).unwrap().offset, 1);
+    assert_eq!(plan(&mut lane)[0].kind, SendErrorKind::Expired);
 }
 
 #[test]
@@ -138,13 +253,10 @@ fn a_lost_session_lowers_the_reservation_to_what_may_have_been_sent() {
     }
     // 0 is in doubt, 1 was never written.
     lane.returned(0);
-    let (doubts, version) = lane.doubt(0);
-    assert_eq!(doubts, 1);
-    let mut again = job(0);
-    again.requires = version;
-    lane.again(again, None);
+    assert_eq!(lane.doubt(0), 1);
+    lane.again(job(0), None);
     lane.returned(1);
-    lane.again(job(1), None);
+    lane.not_sent(job(1));
     lane.session_lost(1);
     assert_eq!(lane.progress().reserved(), 0);
     assert_eq!(lane.progress().attempts(0), 1, "the count says it instead");
@@ -200,7 +312,7 @@ fn a_record_that_another_bind_still_covers_is_not_counted() {
 fn a_commit_from_before_the_loss_grants_nothing() {
     let mut lane = lane();
     take(&mut lane, 0..10);
-    lane.plan(Instant::now(), HORIZON, true);
+    plan(&mut lane);
     let before = lane.snapshot(Instant::now());
     lane.session_lost(1);
     lane.committed(before);
@@ -229,10 +341,9 @@ fn a_record_in_doubt_waits_until_its_doubt_is_committed() {
     let mut lane = lane();
     take(&mut lane, 0..2);
     cycle(&mut lane);
-    let mut first = lane.pick(1, Instant::now()).unwrap();
+    let first = lane.pick(1, Instant::now()).unwrap();
     lane.returned(0);
-    let (_, version) = lane.doubt(0);
-    first.requires = version;
+    lane.doubt(0);
     lane.again(first, None);
     assert_eq!(picked(&mut lane, 1), [1], "it is overtaken, not resent");
     cycle(&mut lane);
@@ -290,7 +401,7 @@ fn nothing_follows_a_record_that_ended_two_sessions_before_it_is_answered() {
     assert_eq!(picked(&mut lane, 1), [0]);
     cycle(&mut lane);
     assert_eq!(lane.progress().reserved(), 1, "nor is it reserved");
-    assert_eq!(lane.peek(10, Instant::now()), 0);
+    assert_eq!(lane.peek(10), 0);
     assert_eq!(picked(&mut lane, 2), NONE, "over no bind");
     lane.returned(0);
     lane.finish(0, 0);
@@ -325,7 +436,7 @@ fn gaps_and_refusals_finish_without_being_sent() {
     assert!(lane.wants(5), "0 to 4 do not exist");
     lane.refuse(5, refusal(5));
     take(&mut lane, 6..7);
-    let refusals = lane.plan(Instant::now(), HORIZON, true);
+    let refusals = plan(&mut lane);
     assert_eq!(refusals.len(), 1);
     assert_eq!(lane.progress().base(), 6);
     assert!(!lane.wants(6), "a record comes once");
@@ -340,7 +451,7 @@ fn an_expired_record_is_refused_instead_of_sent() {
     assert!(lane.wants(0));
     lane.take_in(late, None);
     take(&mut lane, 1..2);
-    let refusals = lane.plan(now, HORIZON, true);
+    let refusals = plan(&mut lane);
     assert_eq!(refusals[0].kind, SendErrorKind::Expired);
     let snapshot = lane.snapshot(now);
     lane.committed(snapshot);
@@ -410,12 +521,12 @@ fn capacity_taken_is_given_back_however_a_record_ends() {
     take(&mut lane, 1..2);
     assert!(lane.wants(2));
     lane.refuse(2, refusal(2));
-    let refusals = lane.plan(now, HORIZON, true);
+    let refusals = plan(&mut lane);
     assert_eq!(refusals.len(), 2, "one expired, one could not be read");
     let job = lane.withdraw(1).unwrap();
     let unknown = Refusal::of(&job, SendErrorKind::OutcomeUnknown, "lost".into());
     lane.finish(1, unknown.held);
-    lane.plan(now, HORIZON, true);
+    plan(&mut lane);
     assert_eq!(lane.octets, 0);
 }
 
@@ -431,6 +542,6 @@ fn nothing_is_refused_while_fates_pile_up() {
     let mut lane = lane();
     assert!(lane.wants(0));
     lane.refuse(0, refusal(0));
-    assert!(lane.plan(Instant::now(), HORIZON, false).is_empty());
-    assert_eq!(lane.plan(Instant::now(), HORIZON, true).len(), 1);
+    assert!(lane.plan(Instant::now(), false).is_empty());
+    assert_eq!(lane.plan(Instant::now(), true).len(), 1);
 }

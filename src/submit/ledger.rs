@@ -338,18 +338,19 @@ impl Ledger for SubmitLedger {
     }
 }
 
-/// Lets every lane finish what needs no sending and reserve what comes next.
+/// Lets every lane finish what needs no sending and make ready what comes next.
 fn plan(state: &mut State, entries: &mut Vec<Entry>, now: Instant, time: Duration) {
     for (id, held) in &mut state.lanes {
-        let station = state.stations.get(&held.station);
-        let horizon = station.and_then(|s| s.horizon(time));
-        for refusal in held.lane.plan(now, horizon, entries.len() < MOST_GATHERED) {
+        for refusal in held.lane.plan(now, entries.len() < MOST_GATHERED) {
             entries.push(Entry {
                 lane: *id,
                 applied: true,
                 fate: Fate::Refused(Box::new(refusal)),
             });
         }
+    }
+    for station in state.stations.values_mut() {
+        station.share(&mut state.lanes, time);
     }
 }
 

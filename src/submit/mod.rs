@@ -27,6 +27,7 @@ mod flight;
 pub mod intake;
 pub mod job;
 pub mod lane;
+pub mod late;
 pub mod ledger;
 pub mod memory;
 pub mod message;

@@ -33,8 +33,9 @@ pub struct Settings {
     /// How long a partition that is taken away waits for outstanding answers before it is
     /// given up. Shorter than `kafka.session_timeout`.
     pub revoke_drain: Time,
-    /// How far ahead of sending offsets are reserved in Kafka, as time at the present rate.
-    /// Longer means fewer commits and more messages in doubt after a crash.
+    /// How far ahead of sending offsets are reserved in Kafka where a rate is limited, as time at
+    /// that rate; without a limit, and at most, it is a window for each bind. So many messages
+    /// more than were sent are in doubt after a crash.
     pub reserve_horizon: Time,
     /// How many records of one partition are held in memory at most. 1 to 20000: a longer
     /// span of unfinished records does not fit into the metadata of a commit.

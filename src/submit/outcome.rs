@@ -10,15 +10,13 @@ use crate::esme::{Answer, Doubt, Outcome};
 use crate::record::event::SendErrorKind;
 use crate::smpp::Status;
 
-use super::books::{BindRef, Books, Expected, Out, State};
+use super::books::{BindRef, Books, Out, State};
 use super::entry::{Entry, Fate, LaneId, Sent, accepted};
 use super::job::{Job, Refusal, Returned, timestamp};
 use super::lane::{BindId, Lane};
+use super::late::Expected;
 use super::options::OnStatus;
 use super::verdict::{self, Case, Verdict};
-
-/// How many late answers are waited for at most, over all binds.
-const LATE_CAPACITY: usize = 50_000;
 
 /// What an outcome says about the pace of the bind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +60,8 @@ impl Books {
 
     fn answered(&self, state: &mut State, bind: &BindRef, token: u64, answer: Answer) -> Pace {
         let Some(out) = state.out.remove(&token) else {
+            // Its partition was given up before this answer came.
+            self.late(state, token, answer);
             return Pace::Unknown;
         };
         let Out { lane: id, job } = out;
@@ -92,11 +92,41 @@ impl Books {
         }
     }
 
+    /// What the sessions have of these lanes: their tokens.
+    pub fn tokens_of(&self, lanes: &[LaneId]) -> Vec<u64> {
+        let state = self.state.lock();
+        let out = state
+            .out
+            .iter()
+            .filter(|(_, out)| lanes.contains(&out.lane));
+        let mut tokens: Vec<u64> = out.map(|(token, _)| *token).collect();
+        tokens.extend(state.flights.tokens_of(lanes));
+        tokens
+    }
+
+    /// Nobody waits for answers to what the sessions still have of these lanes: it is in doubt,
+    /// and an answer that comes is published as late.
+    pub fn abandon(&self, lanes: &[LaneId]) {
+        for token in self.tokens_of(lanes) {
+            let mut state = self.state.lock();
+            if let Some(bind) = state.bind_of(token) {
+                let doubt = Doubt::GivenUp;
+                let outcome = Outcome::InDoubt(doubt);
+                if self
+                    .part_outcome(&mut state, &bind, token, &outcome)
+                    .is_none()
+                {
+                    self.in_doubt(&mut state, &bind, token, doubt);
+                }
+            }
+        }
+    }
+
     fn in_doubt(&self, state: &mut State, bind: &BindRef, token: u64, doubt: Doubt) {
         let Some(Out { lane: id, job }) = state.out.remove(&token) else {
             return;
         };
-        if doubt == Doubt::Timeout {
+        if doubt.may_be_answered() {
             state.expect_late(token, id, bind.id, Sent::of(&job, &bind.name));
         }
         let Some(held) = state.lanes.get_mut(&id) else {
@@ -167,11 +197,10 @@ impl Books {
         mut job: Box<Job>,
         doubt: Doubt,
     ) -> Option<Fate> {
-        let (_, version) = lane.doubt(job.offset);
+        lane.doubt(job.offset);
         let doubts = job.doubts.saturating_add(1);
         if verdict::resends(job.in_doubt, job.max_resends, doubts) {
             job.doubts = doubts;
-            job.requires = version;
             job.possible_duplicate = true;
             job.rearm();
             lane.again(job, None);
@@ -191,7 +220,7 @@ impl Books {
     /// An answer after its time-out: the result if there is none yet and the record is not
     /// out again, otherwise news about a message whose result is known.
     fn late(&self, state: &mut State, token: u64, answer: Answer) {
-        let Some(Expected { lane: id, sent, .. }) = state.late.remove(&token) else {
+        let Some(Expected { lane: id, sent, .. }) = state.late.take(token) else {
             return;
         };
         if sent.part.is_some() {
@@ -227,20 +256,14 @@ impl State {
         };
         if let Some(held) = self.lanes.get_mut(&lane) {
             held.lane.returned(job.offset);
-            held.lane.again(job, None);
+            held.lane.not_sent(job);
         } else if let Some(memory) = self.memory_of(lane) {
             memory.not_taken(job.offset);
         }
     }
 
     pub(super) fn expect_late(&mut self, token: u64, lane: LaneId, bind: BindId, sent: Sent) {
-        self.late.insert(token, Expected { lane, bind, sent });
-        self.late_order.push_back(token);
-        while self.late_order.len() > LATE_CAPACITY {
-            if let Some(oldest) = self.late_order.pop_front() {
-                self.late.remove(&oldest);
-            }
-        }
+        self.late.expect(token, Expected { lane, bind, sent });
     }
 }
 
@@ -251,6 +274,9 @@ fn doubt_text(doubt: Doubt) -> &'static str {
         }
         Doubt::ConnectionLost => {
             "the connection was lost after the message was written; the SMSC may or may not have taken it"
+        }
+        Doubt::GivenUp => {
+            "the partition was given up before the SMSC answered; it may or may not have taken the message"
         }
         Doubt::Closed => {
             "the bind was closed before the SMSC answered; it may or may not have taken the message"

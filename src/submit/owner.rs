@@ -231,7 +231,7 @@ impl Owner {
         };
         match account.options.binds {
             Binds::PerPartition(_) => self.close_stations(index, leases, drain),
-            Binds::PerInstance(_) => self.leave_shared_station(index, account, &lanes, drain, lost),
+            Binds::PerInstance(_) => self.leave_shared_station(index, &lanes, drain),
         }
         if !lost {
             if !books.settle(&lanes, LAST_COMMIT) {
@@ -291,17 +291,10 @@ impl Owner {
         self.parts.runtime.block_on(close_all(closing, drain));
     }
 
-    /// The binds stay for the partitions that stay, unless they still hold records of those
-    /// that go when the time is up: then a successor could send what is still in a session's
-    /// buffer, so the sessions end.
-    fn leave_shared_station(
-        &self,
-        index: usize,
-        account: &Account,
-        lanes: &[LaneId],
-        drain: Duration,
-        lost: bool,
-    ) {
+    /// The binds stay for the partitions that stay. What they still hold of those that go when
+    /// the time is up must not be written later, when a successor may send it: it is taken back,
+    /// and what was written is in doubt. The other partitions lose nothing by that.
+    fn leave_shared_station(&self, index: usize, lanes: &[LaneId], drain: Duration) {
         let books = &self.parts.books;
         let deadline = Instant::now() + drain;
         while books.outstanding(lanes) > 0 && Instant::now() < deadline {
@@ -309,23 +302,28 @@ impl Owner {
         }
         // From here on nobody joins the station until it is settled who stays.
         let _sharing = self.sharing.lock();
-        let Some(id) = self.stations.lock().get(&(index, None)).map(|s| s.id) else {
+        let key = (index, None);
+        let stations = self.stations.lock();
+        let Some((id, binds)) = stations.get(&key).map(|s| (s.id, s.handles())) else {
             return;
         };
-        let others = books.others_at(id, lanes);
-        if !others.is_empty() && !lost && books.outstanding(lanes) == 0 {
+        drop(stations);
+        if books.serves_others(id, lanes) {
+            let tokens = books.tokens_of(lanes);
+            if !tokens.is_empty() {
+                (self.parts.runtime).block_on(async {
+                    for bind in binds {
+                        bind.recall(&tokens).await;
+                    }
+                });
+                books.abandon(lanes);
+            }
             return;
         }
-        let old = self.stations.lock().remove(&(index, None));
-        let closing = old.into_iter().collect();
+        let closing = self.stations.lock().remove(&key).into_iter().collect();
         self.parts
             .runtime
             .block_on(close_all(closing, Duration::ZERO));
-        if !others.is_empty() {
-            let new = self.start_station(account, None);
-            books.move_lanes(&others, new.id);
-            self.stations.lock().insert((index, None), new);
-        }
     }
 
     /// These topics do not exist any more. Their partitions leave the books, so that those of

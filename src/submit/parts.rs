@@ -112,6 +112,12 @@ impl Parts {
         Some((index, self.pdus.get(index)?.clone()))
     }
 
+    /// The indexes of those that a session has.
+    pub fn out(&self) -> impl Iterator<Item = usize> + '_ {
+        let ends = self.ends.iter().enumerate();
+        ends.filter(|(_, end)| **end == End::Out).map(|(i, _)| i)
+    }
+
     /// What became of a part.
     pub fn note(&mut self, index: usize, end: End) {
         if let (End::Doubt(_), Some(doubted)) = (&end, self.doubted.get_mut(index)) {

@@ -5,6 +5,7 @@
 //! its lanes is given up.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -75,6 +76,11 @@ impl Station {
         handles.iter().map(|h| h.state().borrow().clone()).collect()
     }
 
+    /// The handles of its binds.
+    pub fn handles(&self) -> Vec<esme::Handle> {
+        self.handles.lock().clone()
+    }
+
     /// Stops writing, waits up to `drain` for answers, unbinds. When this returns, every
     /// outcome has been told.
     pub async fn close(self, drain: Duration) {
@@ -109,8 +115,11 @@ async fn serve(
             books: books.clone(),
             bind,
             throttle: Mutex::new(Throttle::new()),
+            own: plan.per_bind,
+            told: AtomicU64::new(f64::INFINITY.to_bits()),
             version: plan.version.clone(),
         });
+        desk.tell_pace(None);
         let inbound = (plan.inbound)(&options.name);
         let (service, handle) =
             esme::Bind::new(options.clone(), desk.clone(), inbound, lease.clone());
@@ -153,7 +162,25 @@ struct Desk {
     books: Arc<Books>,
     bind: BindRef,
     throttle: Mutex<Throttle>,
+    /// The bind's own limit, in PDUs per second; infinite without one.
+    own: f64,
+    /// The pace that the books know, as bits.
+    told: AtomicU64,
     version: Version,
+}
+
+impl Desk {
+    /// Tells the books how much the bind lets through, if that has changed by much: so little is
+    /// made ready for it.
+    fn tell_pace(&self, limit: Option<f64>) {
+        let pace = limit.unwrap_or(f64::INFINITY).min(self.own);
+        let told = f64::from_bits(self.told.load(Relaxed));
+        let near = pace == told || (pace - told).abs() < told / 10.0;
+        if !near {
+            self.told.store(pace.to_bits(), Relaxed);
+            self.books.set_pace(&self.bind, pace);
+        }
+    }
 }
 
 impl Client for Desk {
@@ -174,10 +201,22 @@ impl Client for Desk {
         let now = Instant::now();
         match pace {
             Pace::Throttled => {
-                self.throttle.lock().throttled(now);
+                let limit = {
+                    let mut throttle = self.throttle.lock();
+                    throttle.throttled(now);
+                    throttle.limit()
+                };
+                self.tell_pace(limit);
                 self.bind.wake.notify_one();
             }
-            Pace::Fine => self.throttle.lock().accepted(now),
+            Pace::Fine => {
+                let limit = {
+                    let mut throttle = self.throttle.lock();
+                    throttle.accepted(now);
+                    throttle.limit()
+                };
+                self.tell_pace(limit);
+            }
             Pace::Unknown => self.bind.wake.notify_one(),
         }
     }

@@ -3,8 +3,9 @@
 //! One line of ASCII, fields apart by a blank, each a letter and its value:
 //!
 //! ```text
-//! 1 wkafka-smpp.submit.7f3a n41 r120 a3x1.2x0.1x2 f4.1.12 c9ae0b1c2
-//! │ │                       │   │    │            │       └ CRC-32, hexadecimal
+//! 1 wkafka-smpp.submit.7f3a n41 r120 a3x1.2x0.1x2 f4.1.12 h2.40 c9ae0b1c2
+//! │ │                       │   │    │            │       │     └ CRC-32, hexadecimal
+//! │ │                       │   │    │            │       └ held: run lengths
 //! │ │                       │   │    │            └ finished: run lengths, or F + Base64 bitmap
 //! │ │                       │   │    └ attempts of the unfinished records, run by run
 //! │ │                       │   └ reservation, relative to the committed offset
@@ -17,6 +18,12 @@
 //! besides the line itself: an offset that a tool translated or copied (MirrorMaker 2, a
 //! script) carries the metadata of another log, and must not be believed.
 //!
+//! Held records go along the unfinished offsets below the reservation: `2.40` is two that may be
+//! under way, then forty that are held, and what follows may be under way. They take what room
+//! the rest leaves; where it is too small the shortest runs of held records are left out, which
+//! can only make a successor more careful. A version that does not know the field takes them for
+//! records under way.
+//!
 //! A reader skips fields it does not know, so that a newer version can add some; it refuses
 //! another version number, which is raised only when skipping would be wrong.
 
@@ -24,7 +31,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use thiserror::Error;
 
-use super::{Progress, Runs};
+use super::{Limits, Progress, Runs};
 
 /// Characters the attempts may take. Attempts come in few runs (a window was lost, a crash
 /// left a stretch in doubt); in the worst case neighbouring runs are merged upwards, which
@@ -32,6 +39,13 @@ use super::{Progress, Runs};
 pub const ATTEMPTS_BUDGET: usize = 400;
 
 const VERSION: &str = "1";
+
+/// Runs of attempts and of held records are over single records: more than any metadata could
+/// stand for, which is some 20,000, is damage, and must not become a loop.
+const MOST_RECORDS: u64 = 100_000;
+
+/// Characters of the checksum and the blank before it.
+const CHECKSUM: usize = 10;
 
 /// Which log an offset belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +106,7 @@ pub fn encode(progress: &Progress, identity: &Identity<'_>, writer: &str, cycle:
     let mut line = format!("{VERSION} w{writer} n{cycle} r{}", progress.reserved - base);
     encode_attempts(progress, &mut line);
     encode_finished(&progress.finished, base, &mut line);
+    encode_held(progress, &mut line);
     let crc = identity.checksum(base, &line);
     line.push_str(&format!(" c{crc:08x}"));
     line
@@ -111,7 +126,7 @@ pub fn decode(offset: i64, line: &str, identity: &Identity<'_>) -> Result<Restor
         return Err(MetadataError::Foreign);
     }
     let (mut writer, mut cycle, mut reserved) = (None, 0, 0);
-    let (mut attempts, mut finished) = (Vec::new(), Runs::default());
+    let (mut attempts, mut finished, mut held) = (Vec::new(), Runs::default(), Vec::new());
     for field in body.split(' ').skip(1) {
         let Some(tag) = field.chars().next() else {
             continue;
@@ -124,6 +139,7 @@ pub fn decode(offset: i64, line: &str, identity: &Identity<'_>) -> Result<Restor
             'a' => attempts = decode_attempts(value)?,
             'f' => finished = decode_runs(value, offset)?,
             'F' => finished = decode_bitmap(value, offset)?,
+            'h' => held = decode_held(value)?,
             _ => {}
         }
     }
@@ -133,8 +149,10 @@ pub fn decode(offset: i64, line: &str, identity: &Identity<'_>) -> Result<Restor
         finished,
         reserved: end.ok_or(Malformed("reservation"))?,
         attempts: Default::default(),
+        held: Runs::default(),
     };
     apply_attempts(&mut progress, &attempts);
+    apply_held(&mut progress, &held);
     Ok(Restored {
         progress,
         writer: writer.ok_or(Malformed("no writer"))?,
@@ -179,9 +197,7 @@ fn encode_attempts(progress: &Progress, line: &mut String) {
 
 fn decode_attempts(value: &str) -> Result<Vec<(u64, u8)>, MetadataError> {
     let bad = MetadataError::Malformed("attempts");
-    // Runs are over single records: more than any metadata could stand for, which is some 20,000,
-    // is damage, and must not become a loop.
-    let mut most = 100_000u64;
+    let mut most = MOST_RECORDS;
     value
         .split('.')
         .map(|run| {
@@ -233,6 +249,95 @@ fn encode_finished(finished: &Runs, base: i64, line: &mut String) {
     }
     line.push_str(" F");
     BASE64.encode_string(&bits, line);
+}
+
+/// The lengths of the runs of unfinished records below the reservation: under way, held, under
+/// way, and so on, up to the last that is held.
+fn held_runs(progress: &Progress) -> Vec<u64> {
+    let mut runs = vec![0u64];
+    for offset in progress.unfinished() {
+        let held = progress.held.contains(offset);
+        if held != runs.len().is_multiple_of(2) {
+            runs.push(0);
+        }
+        if let Some(last) = runs.last_mut() {
+            *last += 1;
+        }
+    }
+    if runs.len() % 2 == 1 {
+        runs.pop();
+    }
+    runs
+}
+
+fn encode_held(progress: &Progress, line: &mut String) {
+    if progress.held.end().is_none() {
+        return;
+    }
+    let mut runs = held_runs(progress);
+    let room = Limits::default()
+        .metadata
+        .saturating_sub(line.len() + CHECKSUM);
+    while !runs.is_empty() {
+        let mut text = String::from(" h");
+        for run in &runs {
+            push_radix36(&mut text, *run);
+        }
+        text.pop();
+        if text.len() <= room {
+            line.push_str(&text);
+            return;
+        }
+        runs = without_shortest(&runs, (text.len() - room).div_ceil(4).max(1));
+    }
+}
+
+/// The runs without the `count` shortest of those that are held, which count as under way.
+fn without_shortest(runs: &[u64], count: usize) -> Vec<u64> {
+    let mut held: Vec<(u64, usize)> = (1..runs.len()).step_by(2).map(|i| (runs[i], i)).collect();
+    held.sort_unstable();
+    held.truncate(count);
+    let dropped: std::collections::BTreeSet<usize> = held.into_iter().map(|(_, i)| i).collect();
+    let mut left = vec![0u64];
+    for (index, run) in runs.iter().enumerate() {
+        let is_held = index % 2 == 1 && !dropped.contains(&index);
+        if is_held != left.len().is_multiple_of(2) {
+            left.push(0);
+        }
+        if let Some(last) = left.last_mut() {
+            *last += run;
+        }
+    }
+    if left.len() % 2 == 1 {
+        left.pop();
+    }
+    left
+}
+
+fn decode_held(value: &str) -> Result<Vec<u64>, MetadataError> {
+    let bad = MetadataError::Malformed("held");
+    let runs: Result<Vec<u64>, _> = value
+        .split('.')
+        .map(|run| u64::from_str_radix(run, 36))
+        .collect();
+    runs.map_err(|_| bad)
+}
+
+/// Runs that go beyond the reservation say nothing.
+fn apply_held(progress: &mut Progress, runs: &[u64]) {
+    let mut unfinished = progress.unfinished().take(MOST_RECORDS as usize);
+    let mut held = Runs::default();
+    for (index, run) in runs.iter().enumerate() {
+        // A run longer than a machine's word cannot be walked to its end anyway.
+        let run = usize::try_from(*run).unwrap_or(usize::MAX);
+        for offset in unfinished.by_ref().take(run) {
+            if index % 2 == 1 {
+                held.insert(offset, offset + 1);
+            }
+        }
+    }
+    drop(unfinished);
+    progress.held = held;
 }
 
 fn push_radix36(text: &mut String, mut n: u64) {
@@ -287,7 +392,6 @@ fn decode_bitmap(value: &str, base: i64) -> Result<Runs, MetadataError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Limits;
     use super::*;
     use proptest::prelude::*;
 
@@ -349,6 +453,31 @@ mod tests {
     }
 
     #[test]
+    fn what_is_held_reads_back_as_far_as_there_is_room() {
+        let mut p = Progress::new(1000);
+        p.finish_range(1010, 1500);
+        p.reserve(3000);
+        p.hold((1004..1012).chain(1600..2990));
+        let line = encode(&p, &HERE, WRITER, 1);
+        assert!(line.contains(" h4.6.2s.12m c"), "{line}");
+        let back = decode(1000, &line, &HERE).unwrap().progress;
+        let under_way = |p: &Progress| p.under_way().collect::<Vec<_>>();
+        assert_eq!(under_way(&back), under_way(&p));
+        assert_eq!(under_way(&p).len(), 4 + 100 + 10);
+
+        // Every second of 19,000 records, and a long run behind them.
+        let mut p = Progress::new(0);
+        p.reserve(20_000);
+        p.hold((0..19_000).step_by(2).chain(19_000..20_000));
+        let line = encode(&p, &HERE, WRITER, 1);
+        assert!(line.len() <= Limits::default().metadata, "{}", line.len());
+        let back = decode(0, &line, &HERE).unwrap().progress;
+        assert!(under_way(&p).iter().all(|o| !back.held.contains(*o)));
+        let held = 20_000 - back.under_way().count();
+        assert!(held > 1900, "the long run and most of the room: {held}");
+    }
+
+    #[test]
     fn unknown_fields_of_a_neighbouring_version_are_skipped() {
         let mut p = Progress::new(5);
         p.finish(9);
@@ -372,6 +501,8 @@ mod tests {
             (i64::MAX - 1, "1 ww n1 r0 f1.5", "finished runs"),
             (7, &*format!("1 ww n1 r0 a{many}"), "attempts"),
             (i64::MAX, "1 ww n1 r1", "reservation"),
+            (7, "1 ww n1 r9 h1.-1", "held"),
+            (7, "1 ww n1 r9 h", "held"),
         ] {
             assert_eq!(
                 sealed(offset, body),
@@ -383,24 +514,28 @@ mod tests {
 
     fn progress() -> impl Strategy<Value = Progress> {
         let ops = prop::collection::vec((0i64..30_000, 0u8..4), 0..3000);
-        (0i64..1 << 40, ops, 0i64..2000, prop::bool::ANY).prop_map(|(base, ops, ahead, dense)| {
-            let limits = Limits::default();
-            let mut p = Progress::new(base);
-            for (at, what) in ops {
-                let offset = base + if dense { at % 4000 } else { at };
-                if offset < p.base() || !p.admits(offset, limits) {
-                    continue;
-                }
-                match what {
-                    0 => p.doubt(offset),
-                    _ => {
-                        p.finish(offset);
+        (0i64..1 << 40, ops, 0i64..20_000, prop::bool::ANY, 1i64..50).prop_map(
+            |(base, ops, ahead, dense, every)| {
+                let limits = Limits::default();
+                let mut p = Progress::new(base);
+                for (at, what) in ops {
+                    let offset = base + if dense { at % 4000 } else { at };
+                    if offset < p.base() || !p.admits(offset, limits) {
+                        continue;
+                    }
+                    match what {
+                        0 => p.doubt(offset),
+                        _ => {
+                            p.finish(offset);
+                        }
                     }
                 }
-            }
-            p.reserve(p.base() + ahead);
-            p
-        })
+                p.reserve(p.base() + ahead);
+                let hold: Vec<i64> = p.unfinished().filter(|o| o % every != 0).collect();
+                p.hold(hold.into_iter());
+                p
+            },
+        )
     }
 
     proptest! {
@@ -412,6 +547,9 @@ mod tests {
             prop_assert_eq!((back.writer.as_str(), back.cycle), (WRITER, cycle));
             prop_assert_eq!(back.progress.reserved(), p.reserved());
             prop_assert_eq!(&back.progress.finished, &p.finished);
+            for offset in p.under_way() {
+                prop_assert!(!back.progress.held.contains(offset), "never held that was not");
+            }
             for (offset, n) in &p.attempts {
                 prop_assert!(back.progress.attempts(*offset) >= *n, "never fewer attempts");
             }

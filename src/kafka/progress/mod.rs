@@ -9,13 +9,16 @@
 //!            base            reserved
 //!   finished  │ in doubt after │ certainly never sent
 //!  ───────────┼────────────────┼──────────────────────▶ offset
-//!             │ ✓ · ✓ ✓ · · ✓  │
+//!             │ ✓ · ✓ ✓ · h ✓  │
 //! ```
 //!
 //! - `base`: the lowest unfinished offset, which is the offset committed.
 //! - finished above `base`: results that overtook a slower record.
 //! - `reserved` (exclusive): nothing at or above it has been handed to a socket. A crash
-//!   puts the unfinished records below it in doubt and no others.
+//!   puts the unfinished records below it in doubt, save those that are held, and no others.
+//! - held (`h`): unfinished records below `reserved` that no session has and none is handed: the
+//!   SMSC refused them for now, they are not due, or others come first. They are as certainly
+//!   not under way as what lies above `reserved`.
 //! - attempts: how many times an unfinished record may have been sent *by an earlier life*
 //!   without its outcome being known.
 //!
@@ -26,8 +29,12 @@
 //! known: [`Progress::doubt`] counts one attempt on each record that may have been sent and
 //! [`Progress::settle`] lowers the reservation to `base`, so that attempts alone say what
 //! is in doubt. After a crash the next owner calls [`Progress::take_over`], which counts an
-//! attempt on *every* unfinished record below `reserved`. Taking over is idempotent until
-//! the new owner's first commit, because it is computed from the committed metadata.
+//! attempt on *every* unfinished record below `reserved` that is not held. Taking over is
+//! idempotent until the new owner's first commit, because it is computed from the committed
+//! metadata.
+//!
+//! A record is held from one commit to another: before it is handed to a session, a commit
+//! says that it is not held any more ([`Progress::hold`] is told anew for each).
 
 pub mod metadata;
 mod runs;
@@ -79,6 +86,9 @@ pub struct Progress {
     finished: Runs,
     reserved: i64,
     attempts: BTreeMap<i64, u8>,
+    /// Unfinished records below `reserved` that are certainly not under way. Offsets that were
+    /// finished since stay in it until the next [`hold`](Self::hold): they mean nothing then.
+    held: Runs,
 }
 
 impl Progress {
@@ -90,6 +100,7 @@ impl Progress {
             finished: Runs::default(),
             reserved: base,
             attempts: BTreeMap::new(),
+            held: Runs::default(),
         }
     }
 
@@ -202,19 +213,37 @@ impl Progress {
         self.reserved = self.reserved.min(until).max(self.base);
     }
 
+    /// Says anew which records are held, in ascending order; those above the reservation are
+    /// left out, because nothing of them needs to be said.
+    pub fn hold(&mut self, offsets: impl Iterator<Item = i64>) {
+        self.held = Runs::default();
+        for offset in offsets {
+            if (self.base..self.reserved).contains(&offset) {
+                self.held.insert(offset, offset + 1);
+            }
+        }
+    }
+
     /// What a new owner must assume: every unfinished record below the reservation may have
-    /// been sent once more.
+    /// been sent once more, unless it was held.
     pub fn take_over(&mut self) {
-        let in_doubt: Vec<i64> = self.unfinished().collect();
+        let in_doubt: Vec<i64> = self.under_way().collect();
         for offset in in_doubt {
             self.doubt(offset);
         }
         self.settle();
+        self.held = Runs::default();
     }
 
     /// The unfinished offsets below the reservation, in order.
     pub fn unfinished(&self) -> impl Iterator<Item = i64> + '_ {
         self.finished.gaps(self.base, self.reserved)
+    }
+
+    /// The offsets below the reservation whose records may be under way: neither finished nor
+    /// held.
+    pub fn under_way(&self) -> impl Iterator<Item = i64> + '_ {
+        self.unfinished().filter(|o| !self.held.contains(*o))
     }
 }
 
@@ -251,6 +280,21 @@ mod tests {
             (p.attempts(0), p.attempts(2)),
             (2, 1),
             "only what it reserved counts again"
+        );
+    }
+
+    #[test]
+    fn what_is_held_was_not_sent() {
+        let mut p = Progress::new(0);
+        p.reserve(6);
+        p.finish(1);
+        p.hold([2, 3, 5, 7].into_iter());
+        assert_eq!(p.under_way().collect::<Vec<_>>(), [0, 4]);
+        p.hold([3].into_iter());
+        p.take_over();
+        assert_eq!(
+            (0..8).map(|o| p.attempts(o)).collect::<Vec<_>>(),
+            [1, 0, 1, 0, 1, 1, 0, 0]
         );
     }
 

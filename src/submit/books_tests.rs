@@ -1,0 +1,356 @@
+//! Several lanes at one station: who goes first, and what becomes of those that leave.
+
+use std::time::SystemTime;
+
+use rdkafka::config::ClientConfig;
+
+use super::*;
+use crate::esme::{Answer, Doubt, Outcome};
+use crate::settings::InDoubt;
+use crate::smpp::frame::push_empty;
+use crate::smpp::{Command, Status};
+use crate::submit::entry::Fate;
+use crate::submit::events::Events;
+use crate::submit::lane;
+use crate::submit::parts::Parts;
+
+/// Books with one station and one bind; window 10.
+struct Scene {
+    books: Books,
+    bind: BindRef,
+    lanes: Vec<LaneId>,
+}
+
+impl Scene {
+    /// A lane for each of these priorities; partition *n* is the *n*-th.
+    fn new(rate: f64, priorities: &[usize]) -> Scene {
+        let events = Arc::new(Events::default());
+        let side = Side::new(&ClientConfig::new(), events).unwrap();
+        let books = Books::new(Settings::default(), side, poll::Handle::default(), "me");
+        let (station, _) = books.add_station(10, rate);
+        let bind = books.add_bind(station, "acme-i.0".into(), true);
+        books.bound(&bind);
+        let lanes = (0..)
+            .zip(priorities)
+            .map(|(n, priority)| books.open(partition(n), Start::fresh(0, 0), station, *priority));
+        let lanes = lanes.collect();
+        let scene = Scene { books, bind, lanes };
+        scene.cycle();
+        scene
+    }
+
+    /// A whole transaction: what was gathered is finished, and what comes next made ready.
+    fn cycle(&self) -> Vec<Entry> {
+        let mut guard = self.books.state.lock();
+        let state = &mut *guard;
+        let gathered = std::mem::take(&mut state.gathered);
+        for entry in &gathered {
+            if let Some((offset, octets)) = entry.finishes() {
+                let held = state.lanes.get_mut(&entry.lane).unwrap();
+                held.lane.finish(offset, octets);
+            }
+        }
+        let now = Instant::now();
+        for held in state.lanes.values_mut() {
+            held.lane.plan(now, true);
+        }
+        for station in state.stations.values_mut() {
+            station.share(&mut state.lanes, Duration::from_millis(300));
+        }
+        for held in state.lanes.values_mut() {
+            let snapshot = held.lane.snapshot(now);
+            held.lane.committed(snapshot);
+        }
+        gathered
+    }
+
+    fn take(&self, part: i32, offsets: std::ops::Range<i64>) {
+        for offset in offsets {
+            let job = lane::tests::job(offset);
+            self.books
+                .take(&partition(part), offset, Incoming::Job(job, None));
+        }
+    }
+
+    fn take_long(&self, part: i32, offset: i64, parts: usize) {
+        let mut pdus = Vec::new();
+        for _ in 0..parts {
+            push_empty(Command::SUBMIT_SM, Status::ROK, 0, &mut pdus);
+        }
+        let mut job = lane::tests::job(offset);
+        job.pdu = pdus.into();
+        job.parts = Parts::split(&job.pdu).map(Box::new);
+        self.books
+            .take(&partition(part), offset, Incoming::Job(job, None));
+    }
+
+    fn pick(&self, most: usize) -> Vec<u64> {
+        let mut picked = Vec::new();
+        self.books.pick(&self.bind, most, &mut picked);
+        picked.iter().map(|p| p.token).collect()
+    }
+
+    /// Which lane a whole message belongs to, as its place among the priorities.
+    fn lane_of(&self, token: u64) -> Option<usize> {
+        let state = self.books.state.lock();
+        let lane = state.out.get(&token)?.lane;
+        self.lanes.iter().position(|l| *l == lane)
+    }
+
+    fn accept(&self, token: u64) {
+        let outcome = Outcome::Answered(answer());
+        self.books.outcome(&self.bind, token, outcome);
+    }
+
+    /// PDUs that a successor would take for sent although no session has them.
+    fn ready(&self) -> Vec<usize> {
+        let state = self.books.state.lock();
+        let ready = |id: &LaneId| state.lanes[id].lane.ready_pdus();
+        self.lanes.iter().map(ready).collect()
+    }
+}
+
+fn answer() -> Answer {
+    Answer {
+        command: Command::SUBMIT_SM_RESP,
+        status: Status::ROK,
+        message_id: b"x".to_vec(),
+        tlvs: Bytes::new(),
+        received: SystemTime::UNIX_EPOCH,
+    }
+}
+
+fn partition(n: i32) -> Partition {
+    Partition {
+        topic: "outbound".into(),
+        partition: n,
+    }
+}
+
+/// Sends everything, `most` at a time with a commit before each: the lanes in the order in which
+/// their messages went.
+fn order(scene: &Scene, most: usize) -> Vec<usize> {
+    let mut order = Vec::new();
+    loop {
+        scene.cycle();
+        let picked = scene.pick(most);
+        if picked.is_empty() {
+            return order;
+        }
+        for token in picked {
+            order.push(scene.lane_of(token).unwrap());
+            scene.accept(token);
+        }
+    }
+}
+
+#[test]
+fn lanes_of_one_priority_take_turns() {
+    for (rate, most) in [(20.0, 1), (20.0, 2), (f64::INFINITY, 7)] {
+        let scene = Scene::new(rate, &[0, 0]);
+        scene.take(0, 0..800);
+        scene.take(1, 0..200);
+        let order = order(&scene, most);
+        assert_eq!(order.len(), 1000);
+        let first = order.iter().position(|lane| *lane == 1).unwrap();
+        assert!(first <= 10, "after {first} of the other at {rate}/s");
+        let last = order.iter().rposition(|lane| *lane == 1).unwrap();
+        assert!(last <= 440, "200 of each are through after {last}");
+    }
+}
+
+#[test]
+fn a_lane_that_comes_later_gets_its_turn_within_a_window() {
+    let scene = Scene::new(f64::INFINITY, &[0, 0, 0]);
+    scene.take(0, 0..500);
+    scene.cycle();
+    let before = scene.pick(3);
+    assert!(before.iter().all(|token| scene.lane_of(*token) == Some(0)));
+    scene.take(2, 0..1);
+    let order = order(&scene, 2);
+    let first = order.iter().position(|lane| *lane == 2).unwrap();
+    assert!(first <= 10, "after {first}");
+}
+
+#[test]
+fn an_urgent_message_goes_before_all_that_is_not_with_the_session() {
+    let scene = Scene::new(f64::INFINITY, &[0, 1]);
+    scene.take(1, 0..500);
+    scene.cycle();
+    assert_eq!(scene.ready(), [0, 10]);
+    scene.take(0, 0..3);
+    scene.cycle();
+    assert_eq!(scene.ready(), [3, 7], "a window in all");
+    let lanes: Vec<_> = scene
+        .pick(4)
+        .into_iter()
+        .map(|t| scene.lane_of(t))
+        .collect();
+    assert_eq!(lanes, [Some(0), Some(0), Some(0), Some(1)]);
+}
+
+#[test]
+fn an_urgent_message_goes_between_the_parts_of_a_long_one() {
+    let scene = Scene::new(f64::INFINITY, &[0, 1]);
+    scene.take_long(1, 0, 255);
+    scene.take_long(1, 1, 3);
+    scene.cycle();
+    let first = scene.pick(1);
+    assert_eq!(scene.lane_of(first[0]), None, "a part");
+    scene.take(0, 0..1);
+    scene.take_long(0, 1, 2);
+    scene.cycle();
+    let next = scene.pick(5);
+    assert_eq!(scene.lane_of(next[0]), Some(0), "before the other 254");
+    assert_eq!(next[2], next[1] + 1, "so does a long one, whole");
+    assert_eq!(
+        next[3..],
+        [first[0] + 1, first[0] + 2],
+        "then the parts go on"
+    );
+    let rest = scene.pick(300);
+    assert_eq!(rest.len(), 252 + 3);
+    let consecutive = rest[..252].windows(2).all(|w| w[1] == w[0] + 1);
+    assert!(
+        consecutive,
+        "nothing of their own priority goes between them"
+    );
+}
+
+#[test]
+fn what_may_have_been_sent_is_what_is_out_and_one_window() {
+    let scene = Scene::new(f64::INFINITY, &[0, 0, 1]);
+    for part in 0..3 {
+        scene.take(part, 0..1000);
+    }
+    for _ in 0..20 {
+        scene.cycle();
+        assert_eq!(scene.ready().iter().sum::<usize>(), 10);
+        scene.pick(6);
+    }
+    // A throttle that lets two through in a second.
+    scene.books.set_pace(&scene.bind, 2.0);
+    scene.cycle();
+    assert_eq!(scene.ready().iter().sum::<usize>(), 2);
+}
+
+#[test]
+fn what_the_session_still_has_of_a_partition_that_goes_is_in_doubt_and_may_be_answered() {
+    let scene = Scene::new(f64::INFINITY, &[0, 0]);
+    scene.take(0, 0..1);
+    scene.take_long(0, 1, 2);
+    scene.take(1, 0..2);
+    scene.cycle();
+    let picked = scene.pick(10);
+    assert_eq!(picked.len(), 5);
+    let leaving = [scene.lanes[0]];
+    scene.books.drain(&leaving);
+    let mut theirs = scene.books.tokens_of(&leaving);
+    theirs.sort_unstable();
+    assert_eq!(theirs.len(), 3);
+    // The session takes back the second part, of which nothing was written.
+    scene
+        .books
+        .outcome(&scene.bind, theirs[2], Outcome::NotSent);
+    scene.books.abandon(&leaving);
+    assert!(scene.books.tokens_of(&leaving).is_empty());
+    assert_eq!(scene.books.outstanding(&leaving), 0);
+    assert_eq!(scene.books.outstanding(&scene.lanes[1..]), 2, "they stay");
+    let state = scene.books.state.lock();
+    let attempts = |offset| {
+        state.lanes[&scene.lanes[0]]
+            .lane
+            .progress()
+            .attempts(offset)
+    };
+    assert_eq!([attempts(0), attempts(1)], [1, 1]);
+    assert_eq!(state.late.size().0, 2);
+    drop(state);
+    // An answer counts as long as the partition is ours.
+    scene.accept(theirs[0]);
+    let late = scene.cycle();
+    assert!(late.iter().any(|e| matches!(e.fate, Fate::Answered(..))));
+    scene
+        .books
+        .outcome(&scene.bind, theirs[1], Outcome::InDoubt(Doubt::Timeout));
+    assert_eq!(
+        scene.books.state.lock().late.size().0,
+        1,
+        "still waited for"
+    );
+    scene.books.unbound(&scene.bind);
+    assert_eq!(scene.books.state.lock().late.size(), (0, 0));
+}
+
+#[test]
+fn answers_that_never_come_take_a_bounded_amount_of_memory() {
+    let mut late = LateAnswers::default();
+    let mut expected = |token: u64, octets: usize| {
+        let mut job = lane::tests::job(1);
+        let letter = Arc::get_mut(&mut job.letter).unwrap();
+        letter.value = Some(vec![0; 60_000]);
+        letter.log_id = "x".repeat(octets);
+        let sent = super::super::entry::Sent::of(&job, &"acme-0.0".into());
+        late.expect(
+            token,
+            super::super::late::Expected {
+                lane: 1,
+                bind: 7,
+                sent,
+            },
+        );
+        late.size()
+    };
+    let (_, one) = expected(1, 0);
+    assert!(one < 1_000, "without what the producer wrote: {one}");
+    for token in 2..100 {
+        expected(token, 1 << 20);
+    }
+    let (count, octets) = late.size();
+    assert!(octets <= super::super::late::OCTETS, "{octets}");
+    assert_eq!(count, 31);
+    assert!(late.take(1).is_none(), "the oldest go first");
+    assert!(late.take(99).is_some());
+    late.forget_bind(7);
+    assert_eq!(late.size(), (0, 0));
+}
+
+#[test]
+fn a_message_whose_time_ends_between_its_parts_sends_no_more_of_them() {
+    let scene = Scene::new(f64::INFINITY, &[0]);
+    scene.take_long(0, 0, 3);
+    scene.cycle();
+    let first = scene.pick(1);
+    let mut state = scene.books.state.lock();
+    state.flights.expire_all(Instant::now());
+    drop(state);
+    assert!(scene.pick(10).is_empty());
+    scene.accept(first[0]);
+    scene.cycle();
+    let fates = scene.cycle();
+    assert!(fates.is_empty(), "it ended in the transaction before");
+    let state = scene.books.state.lock();
+    assert!(state.lanes[&scene.lanes[0]].lane.progress().is_finished(0));
+}
+
+#[test]
+fn in_doubt_report_is_told_for_what_a_leaving_partition_had_out() {
+    let scene = Scene::new(f64::INFINITY, &[0, 0]);
+    let mut job = lane::tests::job(0);
+    job.in_doubt = InDoubt::Report;
+    scene.books.take(&partition(0), 0, Incoming::Job(job, None));
+    scene.cycle();
+    assert_eq!(scene.pick(1).len(), 1);
+    let leaving = [scene.lanes[0]];
+    scene.books.drain(&leaving);
+    scene.books.abandon(&leaving);
+    let fates = scene.cycle();
+    let [entry] = &fates[..] else {
+        panic!("{fates:?}")
+    };
+    let Fate::Refused(refusal) = &entry.fate else {
+        panic!("{entry:?}")
+    };
+    assert_eq!(refusal.kind, SendErrorKind::OutcomeUnknown);
+    assert!(refusal.text.contains("given up"), "{}", refusal.text);
+}
