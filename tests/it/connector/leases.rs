@@ -6,7 +6,7 @@ use nix::sys::signal::Signal::SIGTERM;
 use serde_json::json;
 
 use super::{Deployment, PATIENCE, message};
-use crate::harness::{Broker, FakeSmsc, eventually};
+use crate::harness::{Broker, FakeSmsc, Reply, eventually};
 
 #[test]
 fn partitions_move_with_their_binds_cooperative_sticky() {
@@ -132,4 +132,41 @@ fn a_broker_that_stays_away_puts_only_what_was_out_in_doubt() {
     assert_eq!(results.len(), 650);
     let unknown = results.values().filter(|r| r["kind"] == "OUTCOME_UNKNOWN");
     assert_eq!((unknown.count(), smsc.submits().len()), (0, 650));
+}
+
+/// With binds for each process a partition comes and goes while others stay on the same session:
+/// what is out of it is in doubt, and nobody else's answers are lost.
+#[test]
+fn a_partition_that_leaves_shared_binds_costs_the_others_nothing() {
+    let smsc = FakeSmsc::start();
+    smsc.script(|_| Reply::Silence);
+    let mut it = Deployment::new(smsc.port(), 2);
+    it.esme()["binds"] = json!({ "per_instance": 1 });
+    it.esme()["timers"]["response"] = json!("60s");
+    it.config["submit"]["revoke_drain"] = json!("500ms");
+    let _one = it.start();
+    smsc.wait_bound(1);
+    it.send_numbered(0, 0..10);
+    it.send_numbered(1, 10..20);
+    smsc.wait_submits(20);
+    let out = smsc.submits();
+
+    let _two = it.start();
+    smsc.wait_bound(2);
+    for (n, submit) in out.iter().enumerate() {
+        smsc.answer(submit, &format!("L{n}"));
+    }
+    let results = it.results(20);
+    let unknown: Vec<bool> = (0..20)
+        .map(|n| results[&format!("m{n}")]["kind"] == "OUTCOME_UNKNOWN")
+        .collect();
+    let moved = if unknown[0] { 0..10 } else { 10..20 };
+    for (n, is_unknown) in unknown.iter().enumerate() {
+        assert_eq!(*is_unknown, moved.contains(&n), "{results:#?}");
+    }
+    eventually("late answers are published", PATIENCE, || {
+        it.events().iter().filter(|e| e["late"] == true).count() == 10
+    });
+    assert_eq!(smsc.submits().len(), 20, "nothing was sent again");
+    assert_eq!(smsc.connections(), 2, "the first session went on");
 }
