@@ -15,7 +15,7 @@ use tracing::{debug, error, info, warn};
 
 use super::assembly::{self, Limits, Piece};
 use super::clock::Clock;
-use super::join::{Effect, Fate, Patience, Receipt};
+use super::join::{Effect, Fate, Patience};
 use super::owned::{Owned, Stage};
 use super::read::{self, Delivered, Record, Said};
 use super::render::{self, Topics};
@@ -25,13 +25,16 @@ use crate::kafka::poll::{self, Assignments, Flow};
 use crate::kafka::transactor::{self, Abort, Cycle, Ledger, Settled};
 use crate::kafka::{Group, Partition};
 use crate::record::codec::Unread;
+use crate::record::internal::Seen;
 use crate::record::json::Invalid;
 use crate::record::keys::Key;
 
 /// How long a revoked partition may take to commit what it has gathered.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// Pause after a transaction that Kafka refuses for a reason that lasts.
+/// Pause after a transaction that Kafka refuses for a reason that lasts; it doubles each time.
 const REFUSED: Duration = Duration::from_secs(1);
+/// How often it doubles at most: about a minute.
+const DOUBLED: u32 = 6;
 
 /// The other parts, which the books call.
 pub(super) struct Parts {
@@ -57,6 +60,10 @@ struct State {
     cycles: u64,
     takeovers: u64,
     not_before: Option<Instant>,
+    /// Transactions refused in a row without anything to be changed.
+    refusals: u32,
+    /// The clock's steps that the partitions know of.
+    steps: u64,
 }
 
 pub(super) struct Books {
@@ -221,13 +228,14 @@ impl Books {
             Err(Unread::Wait(why)) => return Err(why),
             Err(Unread::Invalid(error)) => {
                 warn!(partition, ?key, %error, "a correlation record cannot be read, it is skipped");
+                owned.join.skipped(&key, now);
             }
         }
         self.gather(owned, &effects);
         Ok(())
     }
 
-    fn receipt(&self, owned: &mut Owned, id: &str, offset: i64, raw: Bytes, receipt: Receipt) {
+    fn receipt(&self, owned: &mut Owned, id: &str, offset: i64, raw: Bytes, receipt: Seen) {
         let mut effects = Vec::new();
         let (join, now) = (&mut owned.join, self.clock.now());
         match join.delivery(id, offset, raw, receipt, now, &mut effects) {
@@ -338,6 +346,7 @@ impl Books {
 
     fn committed(&self, state: &mut State, begun: Instant) {
         let poller = &self.parts.poller;
+        state.refusals = 0;
         self.each_under_way(state, |owned, _| {
             owned.arrived(begun);
             if owned.paused && owned.has_room() {
@@ -359,12 +368,15 @@ impl Books {
         });
         match abort {
             Abort::Record { .. } => {
-                if let Some((partition, index, code)) = offender
-                    && let Some(owned) = state.owned.get_mut(&partition)
-                {
-                    self.refused(owned, index, code);
+                let changed = offender.is_none_or(|(partition, index, code)| {
+                    let owned = state.owned.get_mut(&partition);
+                    owned.is_none_or(|owned| self.refused(owned, index, code))
+                });
+                if !changed {
+                    let pause = REFUSED * (1 << state.refusals.min(DOUBLED));
+                    state.refusals += 1;
+                    state.not_before = Some(Instant::now() + pause);
                 }
-                state.not_before = Some(Instant::now() + REFUSED);
             }
             Abort::Fenced(reason) => info!(reason, "transaction aborted, its results go again"),
             Abort::Trouble(reason) => warn!(reason, "transaction aborted, its results go again"),
@@ -380,25 +392,85 @@ impl Books {
         }
     }
 
-    /// A record that its topic does not take: a smaller one says so in its place; what lies
-    /// at the topic waits until that is mended.
-    fn refused(&self, owned: &mut Owned, index: usize, code: RDKafkaErrorCode) {
+    /// A record that its topic does not take: a smaller one says so in its place, or what it
+    /// would have kept goes out at once; what lies at the topic waits until that is mended.
+    /// Whether the next transaction is another one.
+    fn refused(&self, owned: &mut Owned, index: usize, code: RDKafkaErrorCode) -> bool {
         use RDKafkaErrorCode as Code;
-        match code {
+        let partition = &owned.partition;
+        let is_final = matches!(
+            code,
             Code::MessageSizeTooLarge
-            | Code::InvalidMessageSize
-            | Code::InvalidRecord
-            | Code::InvalidMessage => {
-                error!(partition = %owned.partition, ?code, "Kafka refuses a record for good");
-                self.counters.count_refused();
-                owned.replace(index, |output| {
-                    render::reduced(output, code, &self.rules.topics)
-                });
-            }
-            _ => error!(
-                partition = %owned.partition, ?code,
+                | Code::InvalidMessageSize
+                | Code::InvalidRecord
+                | Code::InvalidMessage
+        );
+        let Some(output) = owned.output(index).filter(|_| is_final).cloned() else {
+            error!(
+                %partition, ?code,
                 "Kafka refuses the records of a topic; correlation waits until it takes them"
-            ),
+            );
+            return false;
+        };
+        let topic = &output.topic;
+        let key = output.key.as_deref().unwrap_or_default();
+        let kept = *topic == self.rules.topics.correlation && output.value.is_some();
+        let (mut receipts, mut parts) = (Vec::new(), Vec::new());
+        let now = self.clock.now();
+        let with = match Key::parse(key).filter(|_| kept) {
+            Some(Key::Owner { .. }) => {
+                error!(
+                    %partition, ?code, %topic,
+                    "Kafka refuses the record that a takeover begins with; it waits until the topic takes it"
+                );
+                return false;
+            }
+            Some(Key::Parked { identity, offset }) => {
+                owned.join.unkept(identity, offset, now, &mut receipts);
+                None
+            }
+            Some(Key::Part { identity, offset }) => {
+                owned.assembly.unkept(identity, offset, now, &mut parts);
+                None
+            }
+            _ => render::reduced(&output, code, &self.rules.topics),
+        };
+        let instead = match (&with, receipts.is_empty() && parts.is_empty()) {
+            (Some(_), _) => "a smaller one goes in its place",
+            (None, false) => "what it would have kept is published at once",
+            (None, true) => "it is left out",
+        };
+        let (partition, key) = (&owned.partition, String::from_utf8_lossy(key));
+        error!(%partition, ?code, %topic, %key, instead, "Kafka refuses a record for good");
+        self.counters.count_refused();
+        owned.replace(index, with);
+        self.gather(owned, &receipts);
+        self.gather_parts(owned, &parts);
+        true
+    }
+
+    /// After a step of the clock, times of before mean nothing: the partitions are read anew.
+    fn follow_clock(&self, state: &mut State) {
+        let steps = self.clock.steps();
+        if std::mem::replace(&mut state.steps, steps) == steps {
+            return;
+        }
+        warn!(
+            "the clock was more than a day off and has been put right; correlation reads its partitions anew"
+        );
+        self.all_again(state);
+    }
+
+    /// Begins anew with every partition that stays ours.
+    fn all_again(&self, state: &mut State) {
+        let ours: Vec<Partition> = state
+            .owned
+            .values()
+            .filter(|owned| !owned.leaving)
+            .map(|owned| owned.partition.clone())
+            .collect();
+        for partition in &ours {
+            self.again(state, partition);
         }
     }
 }
@@ -478,16 +550,7 @@ impl Assignments for Books {
         }
         // A position fell out of its log; the client does not say which.
         error!(%error, "deliveries were deleted before they were consumed, or their topic recreated");
-        let mut state = self.state.lock();
-        let ours: Vec<Partition> = state
-            .owned
-            .values()
-            .filter(|owned| !owned.leaving)
-            .map(|owned| owned.partition.clone())
-            .collect();
-        for partition in &ours {
-            self.again(&mut state, partition);
-        }
+        self.all_again(&mut self.state.lock());
     }
 }
 
@@ -501,6 +564,7 @@ impl Ledger for Books {
         }
         state.not_before = None;
         let wall = self.clock.now();
+        self.follow_clock(state);
         for owned in state.owned.values_mut() {
             if owned.stage == Stage::Live && !owned.leaving {
                 let mut effects = Vec::new();

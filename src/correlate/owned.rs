@@ -12,7 +12,7 @@ use crate::kafka::transactor::{Commit, Output};
 /// Results of one partition that may gather while a transaction commits.
 const GATHERED_RECORDS: usize = 4000;
 /// The same in octets.
-const GATHERED_OCTETS: usize = 4 << 20;
+pub const GATHERED_OCTETS: usize = 4 << 20;
 /// A partition at rest is committed this often, lest Kafka lets its offset expire.
 const RECOMMIT: Duration = Duration::from_secs(24 * 3600);
 
@@ -185,13 +185,22 @@ impl Owned {
         }
     }
 
+    /// Record `index` of what is gathered.
+    pub(super) fn output(&self, index: usize) -> Option<&Output> {
+        self.gathered.get(index)
+    }
+
     /// Replaces record `index` of what is gathered, or leaves it out.
-    pub(super) fn replace(&mut self, index: usize, change: impl FnOnce(&Output) -> Option<Output>) {
+    pub(super) fn replace(&mut self, index: usize, with: Option<Output>) {
         let Some(output) = self.gathered.get_mut(index) else {
             return;
         };
-        match change(output) {
-            Some(smaller) => *output = smaller,
+        self.octets -= output.size();
+        match with {
+            Some(other) => {
+                self.octets += other.size();
+                *output = other;
+            }
             None => drop(self.gathered.remove(index)),
         }
     }

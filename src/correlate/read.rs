@@ -1,18 +1,23 @@
 //! Records of the internal topics, as the join understands them.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::assembly::{self, Piece};
-use super::join::{Receipt, Value};
+use super::join::Value;
 use super::said;
 use super::whole::Dialects;
 use crate::record::codec::{Codec, Unread};
-use crate::record::internal::{self, Correlation, Delivery, Owner, Parked, Print, Seen};
+use crate::record::internal::{
+    self, Correlation, Delivery, Owner, Parked, Print, Seen, comparable,
+};
 use crate::record::json::Invalid;
 use crate::record::keys::{self, Key};
 use crate::record::message::Message;
 use crate::smpp::frame::HEADER;
+use crate::smpp::receipt::When;
 
 /// A record of the correlation topic.
 pub(super) enum Record {
@@ -40,6 +45,10 @@ pub(super) fn record(
             Record::Value(Value::Creation {
                 raw: codec.kept(octets, &creation),
                 submitted_at: creation.submitted_at.as_millisecond(),
+                recipients: match creation.lists {
+                    true => None,
+                    false => Some(creation.recipients.unwrap_or(1)),
+                },
                 seen: creation.seen,
                 final_at: creation.final_at.map(Timestamp::as_millisecond),
             })
@@ -74,7 +83,7 @@ fn held(piece: internal::Piece) -> Result<assembly::Value, Invalid> {
 /// What a delivery says.
 pub(super) enum Said {
     /// About a message that was submitted.
-    Receipt(Receipt),
+    Receipt(Seen),
     /// Some of a message from a phone.
     Part(Piece),
 }
@@ -130,22 +139,48 @@ fn part(delivery: &Delivery) -> Result<Piece, Invalid> {
     })
 }
 
-/// Set beside the state of what was said before a message's end.
-const PRELIMINARY: u8 = 0x80;
-
-fn receipt(delivery: &Delivery, dialects: &Dialects) -> Receipt {
+fn receipt(delivery: &Delivery, dialects: &Dialects) -> Seen {
     let said = said::Said::of(&delivery.pdu, dialects.of(&delivery.esme));
     // Without the header: a repeat has another sequence number.
     let body = delivery.pdu.get(HEADER..).unwrap_or_default();
-    Receipt {
-        seen: Seen {
-            state: match said.message_type().is_preliminary() {
-                // What is said before the end is no repeat of the end, nor the end of it.
-                true => said.state().value() | PRELIMINARY,
-                false => said.state().value(),
-            },
-            digest: crc32fast::hash(body),
+    Seen {
+        state: match said.message_type().is_preliminary() {
+            // What is said before the end is no repeat of the end, nor the end of it.
+            true => said.state().value() | Seen::PRELIMINARY,
+            false => said.state().value(),
         },
-        last: said.is_final(),
+        digest: crc32fast::hash(body),
+        // The receipt goes the other way round.
+        recipient: comparable(said.source),
+        report: Some(report(&said)),
     }
+}
+
+/// A checksum of what a receipt says besides its state, by which a corrected one is told from
+/// a repeat. Dates count as what they mean; the text of the message does not count.
+fn report(said: &said::Said<'_>) -> u32 {
+    let receipt = &said.receipt;
+    let date = |meant: Option<When>, written: &Option<Cow<'_, str>>| match meant {
+        Some(when) => when.to_string(),
+        None => written.as_deref().unwrap_or_default().trim().to_owned(),
+    };
+    // Some SMSCs leave the addresses as they were in the message.
+    let to = match comparable(said.destination) {
+        Some(digits) => digits.to_string(),
+        None => String::from_utf8_lossy(said.destination).to_lowercase(),
+    };
+    let error = receipt.network_error;
+    let error = error.map_or(String::new(), |e| format!("{}.{}", e.network, e.code));
+    let mut digest = crc32fast::Hasher::new();
+    for part in [
+        &*date(receipt.submitted(), &receipt.submit_date),
+        &*date(receipt.done(), &receipt.done_date),
+        receipt.err.as_deref().unwrap_or_default().trim(),
+        &error,
+        &to,
+    ] {
+        digest.update(part.as_bytes());
+        digest.update(&[0]);
+    }
+    digest.finalize()
 }

@@ -63,7 +63,7 @@ pub(super) fn output(
             delivery,
             creation,
         } => receipt(identity, delivery, creation.as_ref(), topics, dialects),
-        Effect::Overdue { creation } => overdue(creation, topics),
+        Effect::Overdue { creation, missing } => overdue(creation, *missing, topics),
         Effect::Remember {
             key,
             creation,
@@ -215,7 +215,7 @@ fn receipt(
     )
 }
 
-fn overdue(creation: &Bytes, topics: &Topics) -> Output {
+fn overdue(creation: &Bytes, missing: Option<u32>, topics: &Topics) -> Output {
     let creation = match serde_json::from_slice::<Correlation>(creation) {
         Ok(creation) => creation,
         Err(error) => {
@@ -228,6 +228,7 @@ fn overdue(creation: &Bytes, topics: &Topics) -> Output {
         message_id: &creation.message_id,
         state: "OVERDUE",
         overdue: true,
+        missing,
         ..DeliveryReceipt::default()
     };
     let told = about(told, Some(&creation));

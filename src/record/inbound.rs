@@ -59,9 +59,14 @@ pub struct DeliveryReceipt<'a> {
     /// `user_acknowledgement`, `conversation_abort` or `reserved`; none if it says nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message_type: Option<&'a str>,
-    /// Whether it stands for a receipt that did not come in time.
+    /// Whether it stands for final receipts that did not come in time.
     #[serde(skip_serializing_if = "is_false")]
     pub overdue: bool,
+    /// How many final receipts did not come in time, if it is overdue: 1, or of a SubmitMulti
+    /// one for each recipient that is missing; none if nobody knows, because distribution lists
+    /// are among the recipients.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing: Option<u32>,
     /// `stat` of the receipt's text, as written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stat: Option<&'a str>,

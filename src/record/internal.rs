@@ -8,8 +8,9 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use super::form::{instant, instant_option, raw};
+use super::form::{instant, instant_option, is_false, raw};
 use super::keys::Position;
+use crate::smpp::MessageState;
 
 /// What is remembered of a submitted message, or of one part, until its last receipt: the
 /// value beside [`creation`](super::keys::creation). Written with the SMSC's response; after
@@ -46,13 +47,22 @@ pub struct Correlation {
     /// The recipient's address as submitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination: Option<String>,
+    /// How many recipients a message to several was accepted for; absent if it went to one, or
+    /// if [`lists`](Self::lists) are among them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipients: Option<u32>,
+    /// Whether distribution lists are among the recipients, so that nobody knows how many
+    /// receipts will come.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub lists: bool,
     /// Headers of the outbound record that travel on to its receipts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<Header>,
     /// Receipts published already, so that a repeat is known as one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub seen: Vec<Seen>,
-    /// When its first final receipt was published.
+    /// When its first final receipt was published; of a message to several, when the last
+    /// recipient's first one was.
     #[serde(
         default,
         serialize_with = "instant_option",
@@ -89,6 +99,12 @@ pub struct Creation<'a> {
     /// The recipient's address as submitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub destination: Option<&'a str>,
+    /// How many recipients a message to several was accepted for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recipients: Option<u32>,
+    /// Whether distribution lists are among the recipients.
+    #[serde(skip_serializing_if = "is_false")]
+    pub lists: bool,
     /// Headers of the outbound record that travel on to its receipts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<Header>,
@@ -115,6 +131,66 @@ pub struct Seen {
     pub state: u8,
     /// CRC-32 of the body of its PDU.
     pub digest: u32,
+    /// The recipient it is about: the digits of the number without leading zeros, the last 18 at
+    /// most; absent if it is no number that can be compared with others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<i64>,
+    /// CRC-32 of what else it says: dates, errors, and to whom it went. Absent in what versions
+    /// before this field have written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<u32>,
+}
+
+/// A number in the form in which recipients are compared: its digits without leading zeros, the
+/// last 18 at most. `None` if it is no number: letters, or figures that are masked.
+pub fn comparable(number: &[u8]) -> Option<i64> {
+    const MOST: i64 = 1_000_000_000_000_000_000;
+    let mut digits = None;
+    for octet in number {
+        match octet {
+            b'0'..=b'9' => {
+                let before: i64 = digits.unwrap_or(0);
+                digits = Some((before % (MOST / 10)) * 10 + i64::from(octet - b'0'));
+            }
+            b'+' | b'-' | b'.' | b' ' | b'(' | b')' | b'/' => {}
+            _ => return None,
+        }
+    }
+    digits
+}
+
+impl Seen {
+    /// Set in `state` for what was said before a message's end.
+    pub const PRELIMINARY: u8 = 0x80;
+
+    /// Whether no other state follows.
+    pub fn is_final(&self) -> bool {
+        // With the bit set it is no state at all.
+        MessageState::from_value(self.state).is_some_and(MessageState::is_final)
+    }
+
+    /// Whether both may be about one recipient. A number comes in several spellings:
+    /// `+41791234567`, `0041791234567`, `41791234567`, `0791234567`. Without leading zeros the
+    /// shorter of two spellings is the end of the longer one. What cannot be compared
+    /// contradicts nothing.
+    pub fn same_recipient(&self, other: &Seen) -> bool {
+        let (Some(one), Some(two)) = (self.recipient, other.recipient) else {
+            return true;
+        };
+        let (short, long) = (one.min(two), one.max(two));
+        let digits = short.checked_ilog10().map_or(0, |log| log + 1);
+        10i64
+            .checked_pow(digits)
+            .is_none_or(|unit| long % unit == short)
+    }
+
+    /// Whether it is about the same recipient and says the same of it: state, dates and errors.
+    pub fn says_the_same(&self, other: &Seen) -> bool {
+        let reports = self.report.zip(other.report);
+        self.state == other.state
+            && self.same_recipient(other)
+            && reports.is_none_or(|(one, two)| one == two)
+    }
 }
 
 /// A receipt or a part of a message as it came: the value on `sms.deliveries`, under its
@@ -301,11 +377,74 @@ mod tests {
             submitted_at: "2026-01-02T03:04:05.000006Z".parse().unwrap(),
             source: None,
             destination: Some("+4179"),
+            recipients: Some(3),
+            lists: true,
             headers: Vec::new(),
         };
         let line = serde_json::to_string(&creation).unwrap();
         let read: Correlation = serde_json::from_str(&line).unwrap();
         assert_eq!(serde_json::to_string(&read).unwrap(), line);
+    }
+
+    #[test]
+    fn spellings_of_a_number_are_one_recipient_and_other_numbers_are_others() {
+        let seen = |recipient| Seen {
+            state: 2,
+            digest: 0,
+            recipient,
+            report: None,
+        };
+        let same = |one, two| seen(one).same_recipient(&seen(two));
+        let (whole, national) = (Some(41_791_234_567), Some(791_234_567));
+        assert!(same(whole, whole) && same(whole, national) && same(national, whole));
+        assert!(same(whole, None) && same(None, None), "contradicts nothing");
+        assert!(!same(whole, Some(41_791_234_568)));
+        assert!(!same(whole, Some(43_791_234_567)), "of another country");
+        assert!(!same(whole, Some(91_234_568)));
+        assert!(same(Some(0), whole) && same(Some(i64::MAX), Some(i64::MAX)));
+    }
+
+    #[test]
+    fn a_number_is_compared_by_its_digits() {
+        for (number, digits) in [
+            ("+41791234567", Some(41_791_234_567)),
+            ("0041 79 123-45-67", Some(41_791_234_567)),
+            ("079/123.45.67", Some(791_234_567)),
+            ("9123456789012345678901", Some(456_789_012_345_678_901)),
+            ("000", Some(0)),
+            ("", None),
+            ("+", None),
+            ("ACME", None),
+            ("4179123XXXX", None),
+            ("4179123****", None),
+        ] {
+            assert_eq!(comparable(number.as_bytes()), digits, "{number}");
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_version_has_seen_says_the_same_by_its_state() {
+        let earlier: Seen = serde_json::from_str(r#"{"state":2,"digest":7}"#).unwrap();
+        let now = Seen {
+            state: 2,
+            digest: 8,
+            recipient: Some(41),
+            report: Some(9),
+        };
+        assert!(now.says_the_same(&earlier) && earlier.says_the_same(&now));
+        let other = Seen { state: 5, ..now };
+        assert!(!now.says_the_same(&other));
+        let corrected = Seen {
+            report: Some(10),
+            ..now
+        };
+        assert!(!now.says_the_same(&corrected));
+        assert!(now.is_final());
+        let preliminary = Seen {
+            state: 2 | Seen::PRELIMINARY,
+            ..now
+        };
+        assert!(!preliminary.is_final());
     }
 
     #[test]

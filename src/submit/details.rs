@@ -55,6 +55,13 @@ impl<'a> Response<'a> {
     }
 }
 
+/// How many recipients of a SubmitMulti do not get it, as its answer says.
+pub(super) fn refused(answer: &Answer) -> usize {
+    let names = Names::default();
+    let response = Response::of(Operation::SubmitMulti, answer, &names);
+    SubmitMultiResp::decode(&response.body).map_or(0, |response| response.unsuccess.iter().count())
+}
+
 fn query<'a>(response: QuerySmResp<'a>, names: &'a Names) -> Details<'a> {
     Details {
         state: Some(state(response.message_state)),
@@ -166,6 +173,10 @@ mod tests {
                 "command_status": 11, "command_status_name": "ESME_RINVDSTADR",
             }])
         );
+        assert_eq!(refused(&answer(Status::ROK, body)), 1);
+        for none in [&b"7F\0\0"[..], b"7F\0", b"7F\0\x02\x01\x01123\0\0\0\0\x0B"] {
+            assert_eq!(refused(&answer(Status::ROK, none)), 0);
+        }
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use crate::esme::Answer;
-use crate::smpp::{Command, Status};
+use crate::record::internal::comparable;
+use crate::record::outbound::Operation;
+use crate::smpp::pdu::Destination;
+use crate::smpp::{Command, Pdu, Status};
 
 use super::job::{Job, Letter, Refusal, Returned};
 use super::parts::End;
@@ -64,6 +67,43 @@ pub struct Sent {
     pub part: Option<u16>,
     /// What is known of all parts, if the message has several and this is about the whole.
     pub parts: Option<Box<[End]>>,
+    /// To whom it went, if that is not one recipient.
+    pub recipients: Option<Recipients>,
+}
+
+/// To whom a SubmitMulti goes, each of whom has a receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recipients {
+    /// Numbers that are named, each once.
+    pub numbers: u32,
+    /// Whether distribution lists are among them, which the SMSC keeps.
+    pub lists: bool,
+}
+
+impl Recipients {
+    /// Those of a submit_multi; `None` of any other PDU.
+    pub fn of(pdu: &[u8]) -> Option<Recipients> {
+        let Ok(Pdu::SubmitMulti(multi)) = Pdu::decode(pdu) else {
+            return None;
+        };
+        let (mut numbers, mut lists) = (Vec::new(), false);
+        for destination in multi.destinations.iter() {
+            match destination {
+                Destination::Sme(to) => match comparable(to.number) {
+                    Some(digits) => numbers.push((digits, &[][..])),
+                    None => numbers.push((0, to.number)),
+                },
+                Destination::List(_) => lists = true,
+            }
+        }
+        numbers.sort_unstable();
+        numbers.dedup();
+        Some(Recipients {
+            // There are 255 at most.
+            numbers: numbers.len() as u32,
+            lists,
+        })
+    }
 }
 
 /// Whether the SMSC took the message: a generic_nack takes nothing, whatever it says.
@@ -85,6 +125,10 @@ impl Sent {
             octets: job.octets(),
             part: None,
             parts: job.ends(),
+            recipients: match job.letter.operation {
+                Operation::SubmitMulti => Recipients::of(&job.pdu),
+                _ => None,
+            },
         }
     }
 
@@ -119,5 +163,37 @@ impl Entry {
             Fate::PutBack(job, _) => Some((job.offset, job.octets())),
             Fate::Late(..) | Fate::Taken(..) => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::smpp::Address;
+    use crate::smpp::pdu::{Destinations, SubmitMulti};
+
+    #[test]
+    fn a_multi_goes_to_everybody_it_names_once() {
+        let number = |number| Destination::Sme(Address::parse(number));
+        let list = Destination::List(b"staff");
+        let of = |to: &[Destination<'_>]| {
+            let mut pdu = Vec::new();
+            SubmitMulti {
+                destinations: Destinations::Slice(to),
+                ..SubmitMulti::default()
+            }
+            .encode(Command::SUBMIT_MULTI, Status::ROK, 0, &mut pdu)
+            .unwrap();
+            let to = Recipients::of(&pdu).unwrap();
+            (to.numbers, to.lists)
+        };
+        let (one, two) = (number("+41791111111"), number("+41792222222"));
+        assert_eq!(of(&[one, two, one]), (2, false));
+        assert_eq!(of(&[one, list]), (1, true));
+        assert_eq!(
+            of(&[number("ACME"), number("ACMA"), number("ACME")]),
+            (2, false)
+        );
+        assert_eq!(Recipients::of(b"no PDU"), None);
     }
 }

@@ -14,7 +14,7 @@ use crate::record::internal::{Creation, Header};
 use crate::record::{headers, keys};
 use crate::smpp::{Command, Dialect, Names, Status};
 
-use super::details::Response;
+use super::details::{self, Response};
 use super::entry::{Entry, Fate, Sent, accepted};
 use super::job::{Job, Letter, Refusal, Returned};
 use super::parts::End;
@@ -115,12 +115,14 @@ impl Events {
         let wanted = sent.registered && sent.parts.is_none();
         if accepted(answer) && wanted && !answer.message_id.is_empty() {
             let message_id = String::from_utf8_lossy(&answer.message_id);
-            to.push(self.correlation(sent, &message_id, whole));
+            to.push(self.correlation(sent, answer, &message_id, whole));
         }
     }
 
-    fn correlation(&self, sent: &Sent, message_id: &str, whole: bool) -> Output {
+    fn correlation(&self, sent: &Sent, answer: &Answer, message_id: &str, whole: bool) -> Output {
         let letter = &*sent.letter;
+        let several = sent.recipients;
+        let lists = several.is_some_and(|to| to.lists);
         let id = letter.account.dialect.ids.of_response(message_id);
         let esme = &*letter.account.esme;
         let identity = keys::identity(esme, &id);
@@ -135,6 +137,10 @@ impl Events {
             submitted_at: sent.submitted_at,
             source: letter.source.as_deref(),
             destination: letter.destination.as_deref(),
+            // Who does not get it has no receipt; there are 255 at most.
+            recipients: (several.filter(|_| !lists))
+                .map(|to| to.numbers.saturating_sub(details::refused(answer) as u32)),
+            lists,
             headers: (letter.headers.as_ref())
                 .filter(|_| whole)
                 .map_or_else(Vec::new, travelling),

@@ -18,7 +18,8 @@ use kafka_smpp::record::codec::Codecs;
 use kafka_smpp::record::keys::{self, Position};
 use kafka_smpp::settings::Time;
 use kafka_smpp::smpp::pdu::Sm;
-use kafka_smpp::smpp::{Address, Command as Smpp, Status};
+use kafka_smpp::smpp::tlv::push_tlv;
+use kafka_smpp::smpp::{Address, Command as Smpp, Status, Tag, Tlvs};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::{Value, json};
 
@@ -462,7 +463,10 @@ fn a_message_without_receipt_becomes_overdue() {
     let _running = rig.start();
     let event = &rig.receipts(1)[0];
     assert_eq!(event.key.as_deref(), Some("log-F1"));
-    assert_eq!(event.value["overdue"], true);
+    assert_eq!(
+        (&event.value["overdue"], &event.value["missing"]),
+        (&json!(true), &json!(1))
+    );
     assert_eq!(event.value["state"], "OVERDUE");
     assert_eq!(event.value["message_id"], "F1");
     becomes(1, SOON, || rig.remembered().len());
@@ -692,4 +696,69 @@ fn an_event_too_large_for_its_topic_goes_without_its_extra_data() {
     assert!(event.value.get("extra_data").is_none());
     assert!(event.value["error"].as_str().unwrap().contains("left out"));
     assert_eq!(running.handle.status().unwrap().counts.refused, 1);
+}
+
+#[test]
+fn what_the_correlation_topic_does_not_take_is_published_at_once_and_not_lost() {
+    let rig = Rig::new(1);
+    let small = unique("small");
+    let configs = [("max.message.bytes", "1500"), ("cleanup.policy", "compact")];
+    rig.kafka.topic(&small, 1, &configs);
+    rig.kafka.topic(&rig.topics().inbound, 1, &[]);
+    let mut options = rig.options();
+    options.topics.correlation = small.as_str().into();
+    let (correlator, handle) = Correlator::new(options);
+    let running = Running {
+        handle,
+        thread: Some(std::thread::spawn(move || correlator.run())),
+    };
+    let mut payload = b"\x05\x00\x03\x2a\x02\x01".to_vec();
+    payload.resize(2000, b'a');
+    let mut tlvs = Vec::new();
+    push_tlv(&mut tlvs, Tag::MESSAGE_PAYLOAD, &payload).unwrap();
+    let deliver = |key: &str, sm: &Sm<'_>| {
+        let mut pdu = Vec::new();
+        sm.encode(Smpp::DELIVER_SM, Status::ROK, 1, &mut pdu)
+            .unwrap();
+        let value = json!({
+            "esme": "acme",
+            "bind": "acme-0",
+            "received_at": Timestamp::now(),
+            "pdu": STANDARD.encode(pdu),
+        });
+        let record = Send {
+            partition: Some(0),
+            key: Some(key),
+            value: Some(value.to_string().as_bytes()),
+            headers: &[],
+        };
+        rig.kafka.produce(&rig.topics().deliveries, &[record]);
+    };
+    let (source, destination) = (Address::parse("41790000000"), Address::parse("1234"));
+    let receipt = Sm {
+        source,
+        destination,
+        esm_class: 0x04,
+        tlvs: Tlvs::new(&tlvs),
+        ..Sm::default()
+    };
+    deliver("acme/L1", &receipt);
+    // Long before the end of its grace: nobody would know of it after a takeover.
+    let event = &rig.receipts(1)[0];
+    assert_eq!(event.value["correlated"], false);
+    let part = Sm {
+        esm_class: 0x40,
+        ..receipt
+    };
+    deliver("@part/acme/41790000000/1234/42.8.2", &part);
+    let message = &rig.kafka.wait_records(&rig.topics().inbound, 1, SOON)[0];
+    assert_eq!(message.value["complete"], false);
+    assert_eq!(message.value["missing"], json!([2]));
+    rig.consumed();
+    let status = running.handle.status().unwrap();
+    assert_eq!((status.counts.refused, status.counts.uncorrelated), (2, 1));
+    assert_eq!(status.partitions[0].parts, 0);
+    deliver("acme/L1", &receipt);
+    rig.consumed();
+    assert_eq!(rig.receipts(1).len(), 1, "a repeat is known");
 }

@@ -92,12 +92,13 @@ impl Group {
         self.held.iter().map(|h| h.piece.octets).sum()
     }
 
-    pub(super) fn size(&self) -> Size {
+    /// What it takes under a name of so many octets.
+    pub(super) fn size(&self, name: usize) -> Size {
         let held = |h: &Held| h.delivery.len() + size_of::<Held>();
         let published = |p: &Published| p.parts.len() * size_of::<Print>();
         let octets = self.held.iter().map(held).sum::<usize>()
             + self.published.as_ref().map_or(0, published);
-        let group = if self.is_empty() { 0 } else { GROUP };
+        let group = if self.is_empty() { 0 } else { GROUP + name };
         Size {
             parts: self.held.len(),
             octets: octets + group,
@@ -105,5 +106,5 @@ impl Group {
     }
 }
 
-/// About what an identity itself takes, with its name and its timer.
+/// About what an identity itself takes, with its timer.
 const GROUP: usize = size_of::<Group>() + 160;

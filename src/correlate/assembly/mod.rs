@@ -23,7 +23,8 @@
 //! are forgotten. A repeat and a new part under one reference are not taken for complete
 //! before the time is over: until then the part that the repeat is mistaken for may come.
 //!
-//! **Memory.** What is held is bounded; beyond that what would be due first is due at once.
+//! **Memory.** What is held is bounded; beyond that what would be due first is due at once. So is
+//! a message with a part that the log does not take: the next owner would not know of it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hashbrown::HashMap;
 
+use super::clock::plausible;
 use super::join::Millis;
 use crate::record::internal::Print;
 use crate::record::keys::{self, Key};
@@ -70,6 +72,15 @@ pub struct Piece {
     pub octets: usize,
     /// When the bind received it.
     pub received_at: Millis,
+}
+
+impl Piece {
+    fn plausible(self, now: Millis) -> Piece {
+        Piece {
+            received_at: plausible(self.received_at, now),
+            ..self
+        }
+    }
 }
 
 /// A value of the correlation topic, as far as the assembly understands it.
@@ -151,7 +162,9 @@ pub struct Assembly {
     limits: Limits,
     live: bool,
     groups: HashMap<Arc<str>, Group>,
+    /// Each identity in `groups` once, by its deadline, once live.
     timers: BTreeSet<(Millis, Arc<str>)>,
+    /// What everything in `groups` takes.
     size: Size,
 }
 
@@ -187,10 +200,11 @@ impl Assembly {
                 Value::Held { delivery, piece } => group.held.push(Held {
                     offset,
                     delivery,
-                    piece,
+                    piece: piece.plausible(now),
                     since: now,
                 }),
                 Value::Published { at, parts } => {
+                    let at = plausible(at, now);
                     group.published = Some(Published { offset, at, parts });
                 }
             }
@@ -240,6 +254,7 @@ impl Assembly {
         out: &mut Vec<Effect>,
     ) -> Fate {
         let limits = self.limits;
+        let piece = piece.plausible(now);
         let known = self.groups.get(identity);
         if known.is_some_and(|g| g.is_over(&piece, &limits)) {
             self.close(identity, now, out);
@@ -287,7 +302,7 @@ impl Assembly {
     /// Does what is due, until there are about `most` effects; whether more is due.
     pub fn tick(&mut self, now: Millis, most: usize, out: &mut Vec<Effect>) -> bool {
         while let Some((at, _)) = self.timers.first() {
-            if *at > now {
+            if *at > now && self.fits() {
                 return false;
             }
             if out.len() >= most {
@@ -298,9 +313,22 @@ impl Assembly {
         false
     }
 
+    /// The log does not take the part at `offset`, so the next owner would not know of it: what
+    /// is held of its message goes out as it is, if it still waits.
+    pub fn unkept(&mut self, identity: &str, offset: i64, now: Millis, out: &mut Vec<Effect>) {
+        let group = self.groups.get(identity);
+        if group.is_some_and(|g| g.held.iter().any(|h| h.offset == offset)) {
+            self.close(identity, now, out);
+        }
+    }
+
+    fn fits(&self) -> bool {
+        self.size.octets <= self.limits.octets
+    }
+
     /// Ends what is due first until the rest fits.
     fn shrink(&mut self, now: Millis, out: &mut Vec<Effect>) {
-        while self.size.octets > self.limits.octets && !self.timers.is_empty() {
+        while !self.fits() && !self.timers.is_empty() {
             self.end_first(now, out);
         }
     }
@@ -382,9 +410,10 @@ impl Assembly {
     /// afterwards is removed.
     fn edit(&mut self, identity: &str, change: impl FnOnce(&mut Group)) {
         let group = self.groups.entry_ref(identity).or_default();
-        let (before, due) = (group.size(), group.deadline(&self.limits));
+        let name = identity.len();
+        let (before, due) = (group.size(name), group.deadline(&self.limits));
         change(group);
-        let (after, next) = (group.size(), group.deadline(&self.limits));
+        let (after, next) = (group.size(name), group.deadline(&self.limits));
         let empty = group.is_empty();
         self.size.parts = self.size.parts + after.parts - before.parts;
         self.size.octets = self.size.octets + after.octets - before.octets;

@@ -130,6 +130,7 @@ proptest! {
             pieces.insert(delivery.clone(), piece);
             let mut out = Vec::new();
             assembly.delivery(&messages[*m].identity, offset as i64, delivery, piece, now, &mut out);
+            assembly.check();
             log.write(out, &pieces);
             if *restart {
                 let size = assembly.size();
@@ -156,7 +157,7 @@ proptest! {
             prop_assert!(Some(told.len()) <= least);
         }
         prop_assert!(log.records.is_empty(), "{:?}", log.records);
-        prop_assert_eq!(assembly.size(), Size::default());
+        assembly.check_empty();
     }
 
     #[test]
@@ -213,6 +214,8 @@ proptest! {
         }
         let mut out = Vec::new();
         assembly.tick(now + 5 * TTL, 10_000, &mut out);
+        assembly.tick(now + 10 * TTL, 10_000, &mut out);
+        assembly.check_empty();
         log.write(out, &pieces);
         let told: BTreeSet<String> = log.told.iter().flat_map(|(texts, ..)| texts.clone()).collect();
         prop_assert_eq!(told, sent);

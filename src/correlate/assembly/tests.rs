@@ -5,6 +5,30 @@ use super::*;
 const TTL: Millis = 600_000;
 const ID: &str = "@part/acme/4179/1000/42.8.3";
 
+impl Assembly {
+    /// Its books agree with what it knows.
+    pub(super) fn check(&self) {
+        let (mut size, mut timers) = (Size::default(), vec![]);
+        for (name, group) in &self.groups {
+            assert!(!group.is_empty(), "{name} is empty");
+            let of = group.size(name.len());
+            size.parts += of.parts;
+            size.octets += of.octets;
+            timers.push((group.deadline(&self.limits), name.clone()));
+        }
+        timers.sort_unstable();
+        assert_eq!(self.size, size);
+        assert!(!self.live || self.timers.iter().eq(&timers), "timers");
+    }
+
+    /// Nothing is left of anything.
+    pub(super) fn check_empty(&self) {
+        self.check();
+        let left = (self.groups.len(), self.timers.len());
+        assert_eq!((left, self.size), ((0, 0), Size::default()));
+    }
+}
+
 struct Rig {
     assembly: Assembly,
     offset: i64,
@@ -55,6 +79,7 @@ impl Rig {
         let fate =
             self.assembly
                 .delivery(identity, self.offset, delivery, piece, self.now, &mut out);
+        self.assembly.check();
         (fate, published(&out))
     }
 
@@ -62,6 +87,7 @@ impl Rig {
         self.now += time;
         let mut out = Vec::new();
         assert!(!self.assembly.tick(self.now, 1000, &mut out));
+        self.assembly.check();
         published(&out)
     }
 }
@@ -227,4 +253,73 @@ fn a_successor_waits_no_longer_than_its_predecessor_would_have() {
     assert_eq!(published(&out), vec![]);
     second.tick(1000 + TTL, 1000, &mut out);
     assert_eq!(published(&out), told("a?"));
+}
+
+#[test]
+fn a_part_that_the_log_does_not_take_goes_out_with_what_there_is() {
+    let mut rig = Rig::new();
+    rig.part(1, "a");
+    rig.part(3, "c");
+    let mut out = Vec::new();
+    rig.assembly.unkept(ID, 2, rig.now, &mut out);
+    assert_eq!(published(&out), vec![Told("ac?".into(), false)]);
+    let forgets = |key: &str| {
+        out.iter()
+            .any(|e| matches!(e, Effect::Forget { key: k } if k == key))
+    };
+    assert!(forgets(&keys::part(ID, 1)), "{out:?}");
+    out.clear();
+    rig.assembly.unkept(ID, 2, rig.now, &mut out);
+    rig.assembly
+        .unkept("@part/acme/1/2/3.8.2", 2, rig.now, &mut out);
+    assert_eq!(out, vec![], "once");
+    rig.pass(2 * TTL);
+    rig.assembly.check_empty();
+}
+
+#[test]
+fn what_a_smaller_memory_has_no_room_for_goes_out_after_a_restart() {
+    let mut assembly = Assembly::new(Limits {
+        ttl: TTL,
+        octets: 2000,
+    });
+    for offset in 0..100 {
+        let identity = format!("@part/acme/{offset}/1000/42.8.3");
+        let key = Key::Part {
+            identity: &identity,
+            offset,
+        };
+        let piece = Piece {
+            print: Print { part: 1, digest: 7 },
+            total: 3,
+            octets: 1,
+            received_at: 0,
+        };
+        let delivery = Bytes::from_static(b"a");
+        assembly.record(&key, Value::Held { delivery, piece }, 0);
+    }
+    assembly.live(0);
+    let mut out = Vec::new();
+    while assembly.tick(1, 10, &mut out) {
+        out.clear();
+    }
+    assembly.check();
+    assert!(assembly.size().octets <= 2000);
+}
+
+#[test]
+fn parts_of_a_clock_that_was_far_ahead_end_too() {
+    let mut rig = Rig::new();
+    let now = std::mem::replace(&mut rig.now, 10 * 365 * 86_400_000);
+    let piece = Piece {
+        print: Print { part: 1, digest: 7 },
+        total: 3,
+        octets: 1,
+        received_at: rig.now,
+    };
+    let delivery = Bytes::from_static(b"a");
+    rig.now = now;
+    rig.assembly
+        .delivery(ID, 1, delivery, piece, now, &mut Vec::new());
+    assert_eq!(rig.pass(2 * TTL), vec![Told("a?".into(), false)]);
 }

@@ -8,34 +8,47 @@
 //! # A message's receipts
 //!
 //! ```text
-//! creation ──▶ remembered ──first final receipt──▶ finished ──final_retention──▶ forgotten
+//! creation ──▶ remembered ──final receipts──▶ finished ──final_retention──▶ forgotten
 //!                  └───────────receipt_ttl──▶ overdue, forgotten
 //! receipt without creation ──▶ parked ──creation──▶ published with it
 //!                                └──early_receipt_grace──▶ published alone ──final_retention──▶ forgotten
 //! ```
 //!
 //! **Which creation.** SMSCs reuse message ids, and a message sent twice may get one id
-//! twice. A receipt belongs to the newest creation without a final receipt; if all have
-//! one, to the newest.
+//! twice. A receipt belongs to the newest creation that is not finished; if all are, to the
+//! newest.
+//!
+//! **Several recipients.** A SubmitMulti has one message id and a receipt for each recipient, so
+//! its creation says how many there are. It is finished when a final receipt of each has come.
+//! If that takes longer than `receipt_ttl`, the event says how many are missing. With
+//! distribution lists nobody knows how many there are: it is remembered for `receipt_ttl`, and
+//! is overdue only if no final receipt came at all.
 //!
 //! **Repeats.** A deliver_sm whose acknowledgement was lost comes again. The same octets
-//! again are a repeat, and so is a second receipt of a final state that was published
-//! already. What was published is written back to the log in the transaction that publishes
+//! again are a repeat, and so is a second final receipt that says the same of the same
+//! recipient: state, dates, error. One that says something else is news, and is published as
+//! it is: a final receipt that is corrected has `final` again, and the later one counts. The
+//! message is finished by the first all the same, so corrections do not keep it in memory.
+//! What was published is written back to the log in the transaction that publishes
 //! it. A receipt published alone is remembered in the same way.
 //!
-//! **Memory.** Receipts without a message are as many as the SMSC likes. Beyond a bound the
-//! oldest is published alone before its time, and forgotten before its time.
+//! **Memory.** Everything here belongs to an identity in `known`: its waits are in `timers` by
+//! the earliest deadline, its parked receipts in `parked`, and [`edit`](Join::edit) is the one
+//! place that changes any of them. Receipts without a message are as many as the SMSC likes.
+//! Beyond a bound the oldest is published alone before its time, and forgotten before its time.
 //!
 //! **Grace.** It begins when the parked receipt is read back from the log: by then every
-//! creation committed before it has been read too.
+//! creation committed before it has been read too. A receipt that the log does not take is
+//! published alone at once ([`unkept`](Join::unkept)): it would wait for ever, and the next
+//! owner would not know of it.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use hashbrown::HashMap;
 
+use super::clock::plausible;
 use crate::record::internal::Seen;
 use crate::record::keys::{self, Key};
 
@@ -67,15 +80,6 @@ pub struct Patience {
     pub parked: usize,
 }
 
-/// What the join needs to know of a receipt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Receipt {
-    /// Its message_state and the checksum of its octets.
-    pub seen: Seen,
-    /// Whether no other state can follow.
-    pub last: bool,
-}
-
 /// A value of the correlation topic, as far as the join understands it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
@@ -85,9 +89,11 @@ pub enum Value {
         raw: Bytes,
         /// When it was submitted.
         submitted_at: Millis,
+        /// How many recipients get a receipt each; `None` if nobody knows.
+        recipients: Option<u32>,
         /// Receipts published.
         seen: Vec<Seen>,
-        /// When the first final one was.
+        /// When the last one that ends the message was.
         final_at: Option<Millis>,
     },
     /// Of a parked receipt.
@@ -95,7 +101,7 @@ pub enum Value {
         /// The delivery as it stands in the log.
         delivery: Bytes,
         /// What it says.
-        receipt: Receipt,
+        receipt: Seen,
         /// When it was published alone.
         published_at: Option<Millis>,
     },
@@ -113,10 +119,12 @@ pub enum Effect {
         /// The creation it belongs to, if one is known.
         creation: Option<Bytes>,
     },
-    /// The event that a final receipt never came.
+    /// The event that final receipts never came.
     Overdue {
         /// The creation.
         creation: Bytes,
+        /// How many; `None` if nobody knows.
+        missing: Option<u32>,
     },
     /// What was published of a creation.
     Remember {
@@ -126,7 +134,7 @@ pub enum Effect {
         creation: Bytes,
         /// Receipts published, this one included.
         seen: Vec<Seen>,
-        /// When the first final one was.
+        /// When the last one that ends the message was.
         final_at: Option<Millis>,
     },
     /// A receipt that waits, or is remembered.
@@ -159,13 +167,15 @@ pub enum Fate {
 /// The join of one partition. See the [module](self).
 pub struct Join {
     patience: Patience,
+    /// Whether the log has been read up to this owner's barrier. Before that there are no
+    /// `timers` and no `parked`: [`live`](Self::live) makes them.
     live: bool,
     known: HashMap<Arc<str>, Known>,
-    timers: BinaryHeap<Reverse<(Millis, Arc<str>)>>,
-    /// Parked receipts, the oldest first; may name some that are gone.
-    order: VecDeque<(Arc<str>, i64)>,
-    /// Creations whose last record in the log does not say what was published of them.
-    outdated: Vec<(Arc<str>, Box<str>)>,
+    /// Each identity in `known` once, by the earliest of its deadlines, if it has any.
+    timers: BTreeSet<(Millis, Arc<str>)>,
+    /// Each parked receipt in `known` once, by its offset: the oldest first.
+    parked: BTreeMap<i64, Arc<str>>,
+    /// What everything in `known` takes.
     size: Size,
 }
 
@@ -176,9 +186,8 @@ impl Join {
             patience,
             live: false,
             known: HashMap::new(),
-            timers: BinaryHeap::new(),
-            order: VecDeque::new(),
-            outdated: Vec::new(),
+            timers: BTreeSet::new(),
+            parked: BTreeMap::new(),
             size: Size::default(),
         }
     }
@@ -198,6 +207,7 @@ impl Join {
                 Value::Creation {
                     raw,
                     submitted_at,
+                    recipients,
                     seen,
                     final_at,
                 },
@@ -205,13 +215,16 @@ impl Join {
                 let creation = Creation {
                     which: which.into(),
                     raw,
-                    submitted_at,
+                    submitted_at: plausible(submitted_at, now),
+                    recipients,
                     seen,
-                    final_at,
+                    final_at: final_at.map(|at| plausible(at, now)),
+                    outdated: false,
                 };
-                match self.live {
-                    true => self.created(identity, creation, now, out),
-                    false => self.restore_creation(identity, creation),
+                if self.live {
+                    self.created(identity, creation, now, out);
+                } else {
+                    self.edit(identity, |known| known.restore(creation));
                 }
             }
             (
@@ -229,7 +242,8 @@ impl Join {
                         offset,
                         delivery,
                         receipt,
-                        wait: published_at.map_or(Wait::Unread, Wait::Published),
+                        wait: published_at
+                            .map_or(Wait::Unread, |at| Wait::Published(plausible(at, now))),
                     },
                 ),
             },
@@ -251,37 +265,44 @@ impl Join {
         }
     }
 
+    /// A record of the correlation topic was read that nobody understands. If it is a parked
+    /// receipt of ours, whatever was committed before it has been read all the same.
+    pub fn skipped(&mut self, key: &Key<'_>, now: Millis) {
+        if let Key::Parked { identity, offset } = *key
+            && self.live
+        {
+            self.read_back(identity, offset, now);
+        }
+    }
+
     /// Everything that was in the log when this owner took over has been read.
     pub fn live(&mut self, now: Millis, out: &mut Vec<Effect>) {
         self.live = true;
-        let Join {
-            patience, known, ..
-        } = self;
-        let mut timers = Vec::with_capacity(known.len());
         let mut reunited = Vec::new();
-        let mut parked = Vec::new();
-        for (identity, known) in known {
-            parked.extend(known.waiting.iter().map(|w| (w.offset, identity.clone())));
+        for (identity, known) in &mut self.known {
             for waiting in &mut known.waiting {
                 if waiting.wait == Wait::Unread {
                     waiting.wait = Wait::Since(now);
                 }
             }
+            for creation in &mut known.creations {
+                if std::mem::take(&mut creation.outdated) {
+                    out.push(creation.remembered(identity));
+                }
+            }
             if !known.waiting.is_empty() && !known.creations.is_empty() {
                 reunited.push(identity.clone());
             }
-            timers.extend(
-                known
-                    .deadlines(patience)
-                    .map(|at| Reverse((at, identity.clone()))),
-            );
         }
-        self.timers = timers.into();
-        parked.sort_unstable();
-        self.order = parked.into_iter().map(|(o, name)| (name, o)).collect();
-        for (identity, which) in std::mem::take(&mut self.outdated) {
-            self.remind(&identity, &which, out);
-        }
+        let patience = self.patience;
+        let due = |(name, known): (&Arc<str>, &Known)| Some((known.due(&patience)?, name.clone()));
+        self.timers = self.known.iter().filter_map(due).collect();
+        let parked = |(name, known): (&Arc<str>, &Known)| {
+            let name = name.clone();
+            let offsets = known.offsets().into_iter();
+            offsets.map(move |offset| (offset, name.clone()))
+        };
+        self.parked = self.known.iter().flat_map(parked).collect();
         for identity in reunited {
             self.reunite(&identity, now, out);
         }
@@ -295,7 +316,7 @@ impl Join {
         identity: &str,
         offset: i64,
         delivery: Bytes,
-        receipt: Receipt,
+        receipt: Seen,
         now: Millis,
         out: &mut Vec<Effect>,
     ) -> Fate {
@@ -313,7 +334,7 @@ impl Join {
             published_at: None,
         });
         let wait = Wait::Unread;
-        let name = self.edit(identity, |k| {
+        self.edit(identity, |k| {
             k.waiting.push(Waiting {
                 offset,
                 delivery,
@@ -321,89 +342,71 @@ impl Join {
                 wait,
             });
         });
-        self.order.push_back((name, offset));
         self.shrink(now, out);
         Fate::Parked
     }
 
+    /// The log does not take the parked receipt at `offset`: it is published alone at once, if
+    /// it still waits. What is remembered of it is in memory only.
+    pub fn unkept(&mut self, identity: &str, offset: i64, now: Millis, out: &mut Vec<Effect>) {
+        let Some((name, _)) = self.known.get_key_value(identity) else {
+            return;
+        };
+        let name = name.clone();
+        self.edit(identity, |known| {
+            let mut waiting = known.waiting.iter_mut();
+            let waits = |w: &&mut Waiting| !matches!(w.wait, Wait::Published(_));
+            if let Some(waiting) = waiting.find(|w| w.offset == offset).filter(waits) {
+                waiting.publish(&name, now, out);
+            }
+        });
+    }
+
     /// Does what is due, until there are about `most` effects; whether more is due.
     pub fn tick(&mut self, now: Millis, most: usize, out: &mut Vec<Effect>) -> bool {
-        while let Some(Reverse((at, _))) = self.timers.peek() {
+        while let Some((at, identity)) = self.timers.first() {
             if *at > now {
                 return false;
             }
             if out.len() >= most {
                 return true;
             }
-            if let Some(Reverse((_, identity))) = self.timers.pop() {
-                self.due(&identity, now, out);
-            }
+            let identity = identity.clone();
+            self.due(&identity, now, out);
         }
         false
     }
 
     fn due(&mut self, identity: &Arc<str>, now: Millis, out: &mut Vec<Effect>) {
         let patience = self.patience;
-        let mut again = None;
         self.edit(identity, |known| {
             known.creations.retain(|creation| {
                 if creation.deadline(&patience) > now {
                     return true;
                 }
-                if creation.final_at.is_none() {
-                    let creation = creation.raw.clone();
-                    out.push(Effect::Overdue { creation });
-                }
+                out.extend(creation.overdue());
                 let key = creation.key(identity);
                 out.push(Effect::Forget { key });
                 false
             });
             known.waiting.retain_mut(|waiting| {
-                if waiting.deadline(&patience) > now {
-                    return true;
-                }
-                let stays = waiting.end(identity, now, out);
-                if stays {
-                    again = Some(waiting.deadline(&patience));
-                }
-                stays
+                waiting.deadline(&patience) > now || waiting.end(identity, now, out)
             });
         });
-        if let Some(at) = again {
-            self.timers.push(Reverse((at, identity.clone())));
-        }
     }
 
     /// Ends the wait of the oldest receipts without a message until the others fit.
     fn shrink(&mut self, now: Millis, out: &mut Vec<Effect>) {
         while self.size.waiting > self.patience.parked {
-            let Some((identity, offset)) = self.order.pop_front() else {
+            let Some((&offset, identity)) = self.parked.first_key_value() else {
                 return;
             };
-            let mut again = false;
+            let identity = identity.clone();
             self.edit(&identity, |known| {
-                known.waiting.retain_mut(|waiting| {
-                    if waiting.offset != offset {
-                        return true;
-                    }
-                    again = waiting.end(&identity, now, out);
-                    again
-                });
+                known
+                    .waiting
+                    .retain_mut(|w| w.offset != offset || w.end(&identity, now, out));
             });
-            if again {
-                let at = now.saturating_add(self.patience.retention);
-                self.timers.push(Reverse((at, identity.clone())));
-                self.order.push_back((identity, offset));
-            }
-        }
-    }
-
-    /// Writes again what was published of a creation.
-    fn remind(&mut self, identity: &Arc<str>, which: &str, out: &mut Vec<Effect>) {
-        let known = self.known.get(identity);
-        let mut creations = known.iter().flat_map(|k| &k.creations);
-        if let Some(creation) = creations.find(|c| &*c.which == which) {
-            out.push(creation.remembered(identity));
         }
     }
 
@@ -420,24 +423,8 @@ impl Join {
             }
             return;
         }
-        let at = new.deadline(&self.patience);
         let identity = self.edit(identity, |k| k.add(new));
-        self.timers.push(Reverse((at, identity.clone())));
         self.reunite(&identity, now, out);
-    }
-
-    fn restore_creation(&mut self, identity: &str, new: Creation) {
-        let before = self.known.get(identity).and_then(|k| k.find(&new.which));
-        if before.is_some_and(Creation::has_receipts) && !new.has_receipts() {
-            let which = new.which;
-            let name = self.edit(identity, |_| {});
-            self.outdated.push((name, which));
-            return;
-        }
-        self.edit(identity, |known| {
-            known.creations.retain(|c| c.which != new.which);
-            known.add(new);
-        });
     }
 
     fn restore_parked(&mut self, identity: &str, mut new: Waiting) {
@@ -452,21 +439,15 @@ impl Join {
 
     /// Our own parked receipt came back: whatever was committed before it has been read.
     fn read_back(&mut self, identity: &str, offset: i64, now: Millis) {
-        let grace = self.patience.grace;
-        let Some((name, known)) = self.known.get_key_value(identity) else {
-            return;
-        };
-        let unread = |w: &Waiting| w.offset == offset && w.wait == Wait::Unread;
-        if !known.waiting.iter().any(unread) {
+        if self.parked.get(&offset).is_none_or(|at| **at != *identity) {
             return;
         }
-        let name = name.clone();
         self.edit(identity, |known| {
-            for waiting in known.waiting.iter_mut().filter(|w| unread(w)) {
+            let unread = |w: &&mut Waiting| w.offset == offset && w.wait == Wait::Unread;
+            for waiting in known.waiting.iter_mut().filter(unread) {
                 waiting.wait = Wait::Since(now);
             }
         });
-        self.timers.push(Reverse((now.saturating_add(grace), name)));
     }
 
     /// Joins the parked receipts of `identity` with its creations.
@@ -497,26 +478,22 @@ impl Join {
         &mut self,
         identity: &str,
         delivery: Bytes,
-        receipt: Receipt,
+        receipt: Seen,
         publish: bool,
         now: Millis,
         out: &mut Vec<Effect>,
     ) {
-        let patience = self.patience;
         let Some((name, known)) = self.known.get_key_value(identity) else {
             return;
         };
         let (name, Some(target)) = (name.clone(), known.target()) else {
             return;
         };
-        let mut finished = None;
         self.edit(identity, |known| {
             let Some(creation) = known.creations.get_mut(target) else {
                 return;
             };
-            if creation.note(&receipt, now) {
-                finished = Some(creation.deadline(&patience));
-            }
+            creation.note(&receipt, now);
             if publish {
                 out.push(Effect::Publish {
                     identity: name.clone(),
@@ -526,19 +503,20 @@ impl Join {
             }
             out.push(creation.remembered(&name));
         });
-        if let Some(at) = finished {
-            self.timers.push(Reverse((at, name)));
-        }
     }
 
-    /// Changes what is known of `identity`, keeping the books of the size; what is empty
-    /// afterwards is removed. Returns the identity's shared name.
+    /// Changes what is known of `identity`, keeping the books of size, time and parked
+    /// receipts; what is empty afterwards is removed. Returns the identity's shared name.
     fn edit(&mut self, identity: &str, change: impl FnOnce(&mut Known)) -> Arc<str> {
         let known = self.known.entry_ref(identity).or_default();
-        let before = known.size();
+        let (before, due, offsets) = (
+            known.size(identity.len()),
+            known.due(&self.patience),
+            known.offsets(),
+        );
         change(known);
-        let after = known.size();
-        let empty = known.creations.is_empty() && known.waiting.is_empty();
+        let (after, next) = (known.size(identity.len()), known.due(&self.patience));
+        let (parked, empty) = (known.offsets(), known.is_empty());
         self.size.creations = self.size.creations + after.creations - before.creations;
         self.size.parked = self.size.parked + after.parked - before.parked;
         self.size.octets = self.size.octets + after.octets - before.octets;
@@ -547,9 +525,40 @@ impl Join {
             Some((name, _)) => name.clone(),
             None => identity.into(),
         };
+        if self.live && due != next {
+            if let Some(due) = due {
+                self.timers.remove(&(due, name.clone()));
+            }
+            if let Some(next) = next {
+                self.timers.insert((next, name.clone()));
+            }
+        }
+        if self.live {
+            let (gone, new) = differing(&offsets, &parked);
+            for offset in gone {
+                self.parked.remove(offset);
+            }
+            for offset in new {
+                self.parked.insert(*offset, name.clone());
+            }
+        }
         if empty {
             self.known.remove(identity);
         }
         name
     }
+}
+
+/// Where two lists differ: without what they begin and end with alike.
+fn differing<'a>(one: &'a [i64], two: &'a [i64]) -> (&'a [i64], &'a [i64]) {
+    let alike = |(one, two): &(&i64, &i64)| one == two;
+    let begin = one.iter().zip(two).take_while(alike).count();
+    let (one, two) = (&one[begin..], &two[begin..]);
+    let end = one
+        .iter()
+        .rev()
+        .zip(two.iter().rev())
+        .take_while(alike)
+        .count();
+    (&one[..one.len() - end], &two[..two.len() - end])
 }

@@ -21,6 +21,7 @@ enum Step {
     },
     Deliver {
         id: u8,
+        recipient: u8,
         state: u8,
     },
     /// The tail reads so many records.
@@ -34,10 +35,19 @@ enum Step {
     Die,
 }
 
+/// How many recipients the message under `id` has.
+fn recipients(id: u8) -> u8 {
+    1 + id % 3
+}
+
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => (0..6u8).prop_map(|id| Step::Create { id }),
-        4 => (0..6u8, 1..4u8).prop_map(|(id, state)| Step::Deliver { id, state }),
+        4 => (0..6u8, 0..3u8, 1..4u8).prop_map(|(id, recipient, state)| Step::Deliver {
+            id,
+            recipient: recipient % recipients(id),
+            state,
+        }),
         4 => (1..8u8).prop_map(Step::Read),
         4 => (1..4u8).prop_map(Step::Consume),
         3 => Just(Step::Commit),
@@ -53,7 +63,7 @@ struct World {
     /// The correlation topic, as far as it is committed.
     log: Vec<(String, Option<Value>)>,
     read: usize,
-    deliveries: Vec<(String, Receipt)>,
+    deliveries: Vec<(String, Seen)>,
     consumed: usize,
     /// Effects not committed yet.
     pending: Vec<Effect>,
@@ -85,15 +95,19 @@ impl World {
 
     fn run(&mut self, step: &Step) {
         match step {
-            Step::Create { id } => self.create(&format!("a/{id}")),
-            Step::Deliver { id, state } => {
+            Step::Create { id } => self.create(*id),
+            Step::Deliver {
+                id,
+                recipient,
+                state,
+            } => {
                 let seen = Seen {
                     state: *state,
-                    digest: u32::from(*id) * 10 + u32::from(*state),
+                    digest: u32::from(*id) * 100 + u32::from(*recipient) * 10 + u32::from(*state),
+                    recipient: Some(41_790_000_000 + i64::from(*recipient)),
+                    report: Some(u32::from(*state)),
                 };
-                let last = *state > 1;
-                self.deliveries
-                    .push((format!("a/{id}"), Receipt { seen, last }));
+                self.deliveries.push((format!("a/{id}"), seen));
             }
             Step::Read(n) => (0..*n).for_each(|_| self.read_one()),
             Step::Consume(n) => (0..*n).for_each(|_| self.consume_one()),
@@ -104,13 +118,16 @@ impl World {
             }
             Step::Die => self.die(),
         }
+        self.join.check();
     }
 
-    fn create(&mut self, identity: &str) {
-        if self.created.insert(identity.into()) {
+    fn create(&mut self, id: u8) {
+        let identity = format!("a/{id}");
+        if self.created.insert(identity.clone()) {
             let value = Value::Creation {
-                raw: identity.to_owned().into(),
+                raw: identity.clone().into(),
                 submitted_at: self.now,
+                recipients: Some(u32::from(recipients(id))),
                 seen: vec![],
                 final_at: None,
             };
@@ -141,8 +158,8 @@ impl World {
             .delivery(&identity, offset, raw, receipt, self.now, &mut self.pending);
     }
 
-    fn raw(&self, identity: &str, receipt: &Receipt) -> Bytes {
-        format!("{identity}#{}", receipt.seen.state).into()
+    fn raw(&self, identity: &str, receipt: &Seen) -> Bytes {
+        format!("{identity}#{}", receipt.digest).into()
     }
 
     fn commit(&mut self) {
@@ -155,9 +172,11 @@ impl World {
                     seen,
                     final_at,
                 } => {
+                    let id = creation.last().map_or(0, |id| id - b'0');
                     let value = Value::Creation {
                         raw: creation,
                         submitted_at: 0,
+                        recipients: Some(u32::from(recipients(id))),
                         seen,
                         final_at,
                     };
@@ -258,7 +277,9 @@ proptest! {
                         prop_assert_eq!(creation, identity.as_bytes());
                     }
                 }
-                Effect::Overdue { creation } => *overdue.entry(creation.clone()).or_insert(0) += 1,
+                Effect::Overdue { creation, missing } => {
+                    prop_assert_eq!(overdue.insert(creation.clone(), *missing), None);
+                }
                 other => prop_assert!(false, "{:?}", other),
             }
         }
@@ -273,14 +294,17 @@ proptest! {
         prop_assert!(published.is_empty());
 
         for identity in &world.created {
-            let finals = world.deliveries.iter().any(|(i, r)| i == identity && r.last);
-            let expected = if finals { None } else { Some(1) };
+            let finals = world.deliveries.iter().filter(|(i, r)| i == identity && r.is_final());
+            let finished: BTreeSet<_> = finals.map(|(_, r)| r.recipient).collect();
+            let id = identity.as_bytes().last().map_or(0, |id| id - b'0');
+            let missing = u32::from(recipients(id)) - finished.len() as u32;
+            let expected = (missing > 0).then_some(Some(missing));
             prop_assert_eq!(overdue.remove(identity.as_bytes()), expected, "{}", identity);
         }
         prop_assert!(overdue.is_empty());
 
         // Nothing is remembered for ever, neither here nor in the log.
-        prop_assert_eq!(world.join.size(), Size::default());
+        world.join.check_empty();
         let mut log = BTreeMap::new();
         for (key, value) in &world.log {
             log.insert(key, value);
@@ -292,7 +316,7 @@ proptest! {
     fn a_receipt_is_correlated_when_its_creation_was_there_first(steps in proptest::collection::vec(step(), 1..120)) {
         let mut world = World::new();
         for id in 0..6 {
-            world.create(&format!("a/{id}"));
+            world.create(id);
         }
         world.die();
         for step in &steps {

@@ -94,6 +94,112 @@ fn a_receipt_that_never_comes_becomes_an_event() {
         (&receipt["log_id"], &receipt["overdue"]),
         (&json!("m"), &json!(true))
     );
+    assert_eq!(receipt["missing"], 1);
+}
+
+const SUBMIT_MULTI: u32 = 0x21;
+
+/// A deployment with one message to `destinations` accepted under the id `MULTI`, of which the
+/// SMSC refuses the `refused` ones.
+fn accepted_multi(it: &Deployment, smsc: &FakeSmsc, destinations: &Value, refused: &[&str]) {
+    let mut response = b"MULTI\0".to_vec();
+    response.push(refused.len() as u8);
+    for number in refused {
+        response.extend([1, 1]);
+        response.extend(number.as_bytes());
+        response.extend([0, 0, 0, 0, 0x0B]);
+    }
+    smsc.answers(SUBMIT_MULTI, 0, &response);
+    it.send(
+        0,
+        &[
+            json!({ "type": "SubmitMulti", "log_id": "multi", "source": "1000",
+            "destinations": destinations, "short_message": "hi", "registered_delivery": 1,
+            "extra_data": 7 }),
+        ],
+    );
+    it.results(1);
+}
+
+/// Delivers a receipt about `phone`.
+fn multi_receipt(smsc: &FakeSmsc, phone: &str, stat: &str, err: &str) {
+    let text = format!(
+        "id:MULTI sub:001 dlvrd:001 submit date:2601010000 done date:2601010001 stat:{stat} err:{err} text:hi"
+    );
+    assert_eq!(smsc.deliver(4, phone, "1000", text.as_bytes()), 0);
+}
+
+#[test]
+fn every_recipient_of_a_multi_has_a_receipt_and_the_missing_ones_are_counted() {
+    let smsc = FakeSmsc::start();
+    let mut it = Deployment::new(smsc.port(), 1);
+    it.config["correlate"]["receipt_ttl"] = json!("20s");
+    it.config["correlate"]["final_retention"] = json!("1s");
+    let mut connector = it.start();
+    let destinations = json!([
+        "+41791111111",
+        "+41792222222",
+        "+41793333333",
+        "+41794444444",
+        "+41795555555"
+    ]);
+    accepted_multi(&it, &smsc, &destinations, &["41794444444"]);
+    multi_receipt(&smsc, "41791111111", "DELIVRD", "000");
+    // The next owner knows how many there are, and who has been heard of.
+    connector.kill9();
+    let _successor = it.start();
+    smsc.wait_bound(1);
+    multi_receipt(&smsc, "0791111111", "DELIVRD", "000");
+    multi_receipt(&smsc, "41792222222", "DELIVRD", "000");
+    multi_receipt(&smsc, "+41792222222", "DELIVRD", "000");
+    multi_receipt(&smsc, "41793333333", "UNDELIV", "001");
+    multi_receipt(&smsc, "41793333333", "UNDELIV", "00A");
+    let receipts = it.receipts(5);
+    let of = |phone: &str| -> Vec<&Value> {
+        let about = |r: &&Value| {
+            r["destination"]
+                .as_str()
+                .is_some_and(|d| d.ends_with(phone))
+        };
+        receipts.iter().filter(about).collect()
+    };
+    for (phone, count) in [("791111111", 1), ("792222222", 1), ("793333333", 2)] {
+        assert_eq!(of(phone).len(), count, "{phone}: {receipts:#?}");
+    }
+    let corrected: Vec<&Value> = of("793333333").iter().map(|r| &r["err"]).collect();
+    assert_eq!(corrected, ["001", "00A"]);
+    let overdue: Vec<&Value> = receipts.iter().filter(|r| r["overdue"] == true).collect();
+    assert_eq!(overdue.len(), 1, "{receipts:#?}");
+    assert_eq!(overdue[0]["missing"], 1);
+    assert!(
+        receipts
+            .iter()
+            .all(|r| r["log_id"] == "multi" && r["extra_data"] == 7)
+    );
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(it.receipts(5).len(), 5, "nothing follows");
+}
+
+#[test]
+fn a_multi_is_forgotten_when_all_its_receipts_have_come() {
+    let smsc = FakeSmsc::start();
+    let mut it = Deployment::new(smsc.port(), 1);
+    it.config["correlate"]["final_retention"] = json!("1s");
+    let _connector = it.start();
+    let destinations = json!(["+41791111111", "+41792222222", "+41793333333"]);
+    accepted_multi(&it, &smsc, &destinations, &["41793333333"]);
+    let correlation = it.topic("correlation");
+    let tombstone = |r: &crate::harness::Record| r.value.is_null();
+    multi_receipt(&smsc, "41791111111", "DELIVRD", "000");
+    std::thread::sleep(Duration::from_secs(4));
+    assert!(
+        !it.kafka.records(&correlation).iter().any(tombstone),
+        "it waits for the other"
+    );
+    multi_receipt(&smsc, "41792222222", "DELIVRD", "000");
+    it.kafka
+        .records_until(&correlation, PATIENCE, |all| all.iter().any(tombstone));
+    assert!(it.receipts(2).iter().all(|r| r["correlated"] == true));
 }
 
 #[test]

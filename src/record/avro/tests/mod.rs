@@ -240,6 +240,7 @@ fn receipts_and_inbound_messages_are_the_same_in_both_forms() {
         is_final: true,
         message_type: Some("delivery_receipt"),
         overdue: true,
+        missing: Some(2),
         stat: Some("UNDELIV"),
         err: Some("0A7"),
         network_error_code: Some(NetworkError {
@@ -362,6 +363,8 @@ fn correlation() -> Correlation {
         submitted_at: at(6),
         source: Some("ACME".into()),
         destination: Some("+4179".into()),
+        recipients: Some(254),
+        lists: true,
         headers: vec![
             Header {
                 key: "traceparent".into(),
@@ -375,6 +378,8 @@ fn correlation() -> Correlation {
         seen: vec![Seen {
             state: 1,
             digest: u32::MAX,
+            recipient: Some(999_999_999_999_999_999),
+            report: Some(u32::MAX),
         }],
         final_at: Some(at(7)),
     }
@@ -437,6 +442,8 @@ fn internal_records_read_back() {
         part: None,
         source: None,
         destination: None,
+        recipients: None,
+        lists: false,
         headers: Vec::new(),
         seen: Vec::new(),
         final_at: None,
