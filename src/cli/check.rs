@@ -41,6 +41,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     esmes(&config)?;
     line("\nBuffers hold at most:")?;
     table(["", "octets", ""], &bound(&config))?;
+    line(config.unbounded())?;
     line("\nThe configuration is good.")?;
     match args.connect {
         true => connect(&config),

@@ -1,14 +1,20 @@
 //! How much memory the configuration allows.
 
 use super::{Binds, Config, Esme};
+use crate::correlate::GATHERED_OCTETS;
 use crate::correlate::join::PARKED_OCTETS;
+use crate::submit::side::LATE;
 
 /// About what one unanswered PDU, with what is kept for its result, takes.
 const PDU_OCTETS: u64 = 2048;
 
+/// About what a message that awaits its receipts takes if it has little extra data.
+const MESSAGE_OCTETS: u64 = 900;
+
 impl Config {
     /// What the buffers may hold at most, each with its size in octets. What grows with the
-    /// number of messages that await their receipts is not here: about 500 octets each.
+    /// number of messages that await their receipts has no bound of ours and is not here; see
+    /// [`unbounded`](Self::unbounded).
     pub fn memory_bound(&self) -> Vec<(String, u64)> {
         let kafka = &self.kafka;
         let mut bound = vec![
@@ -17,13 +23,21 @@ impl Config {
                 3 * kafka.fetch_buffer.get(),
             ),
             (
-                "held by 3 producers (kafka.produce_buffer)".to_owned(),
-                3 * kafka.produce_buffer.get(),
+                "held by 5 producers (kafka.produce_buffer)".to_owned(),
+                5 * kafka.produce_buffer.get(),
             ),
         ];
         bound.push((
             "notifications of SMSCs while Kafka is away".to_owned(),
-            crate::deliver::NOTIFICATIONS,
+            2 * crate::deliver::NOTIFICATIONS,
+        ));
+        bound.push((
+            "late answers while their producer is made anew".to_owned(),
+            LATE,
+        ));
+        bound.push((
+            "marks of inbound messages that may come again".to_owned(),
+            crate::deliver::REPEATS,
         ));
         bound.push((
             "parts of inbound messages, for each partition of topics.deliveries (inbound.reassembly_memory)"
@@ -38,8 +52,23 @@ impl Config {
             "answers that come after their time-out".to_owned(),
             crate::submit::late::OCTETS as u64,
         ));
+        // What gathers, and the transaction under way with its copy.
+        bound.push((
+            "results of correlation, for each partition of topics.deliveries".to_owned(),
+            3 * GATHERED_OCTETS as u64,
+        ));
         bound.extend(self.esme.iter().flat_map(|e| self.of_esme(e)));
         bound
+    }
+
+    /// What takes memory besides [`memory_bound`](Self::memory_bound), in proportion to what it
+    /// is about; the status shows how much that is.
+    pub fn unbounded(&self) -> String {
+        let correlate = &self.correlate;
+        format!(
+            "besides, for each message or part that awaits its receipts: about {MESSAGE_OCTETS} octets with its extra_data and headers, until correlate.final_retention ({}) after the last final one, or for correlate.receipt_ttl ({})",
+            correlate.final_retention, correlate.receipt_ttl
+        )
     }
 
     fn of_esme(&self, esme: &Esme) -> [(String, u64); 2] {

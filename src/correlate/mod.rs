@@ -39,6 +39,7 @@ mod takeover;
 mod whole;
 
 pub use options::{Inbound, Settings};
+pub use owned::GATHERED_OCTETS;
 pub use render::Topics;
 pub use service::{Correlator, Error, Handle, Options};
 pub use status::{Counts, PartitionStatus, Status};

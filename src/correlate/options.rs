@@ -14,11 +14,12 @@ pub struct Settings {
     /// at least `kafka.transaction_timeout` and 10 s.
     pub early_receipt_grace: Time,
     /// How long a message is remembered after its first final receipt, for receipts that
-    /// are repeated or come out of order.
+    /// are repeated or come out of order; one to several recipients after the last of them
+    /// has one.
     pub final_retention: Time,
-    /// How long a message without a final receipt is remembered. Then an `overdue` event
-    /// says that none came, and the message is forgotten. Longer than the longest validity
-    /// period in use.
+    /// How long a message without a final receipt, or without that of a recipient, is
+    /// remembered. Then an `overdue` event says how many are missing, and the message is
+    /// forgotten. Longer than the longest validity period in use.
     pub receipt_ttl: Time,
 }
 

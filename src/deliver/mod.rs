@@ -16,6 +16,10 @@
 //! phones have no identity in SMPP, and a repeat is flagged `possible_duplicate` where this
 //! process remembers that the first one was not acknowledged.
 //!
+//! A producer that librdkafka gives up (it may not write any more, or lost its place in the log)
+//! is made anew ([`idempotent`](crate::kafka::idempotent)). What it held is answered with
+//! ESME_RX_T_APPN from its reports, once each; what wants no answer goes to the next one.
+//!
 //! What wants no answer (alert_notification, and outbind) goes to `sms.notifications`. The SMSC
 //! does not say it again, so a producer of its own keeps it while Kafka is away, for an hour and
 //! within its buffer.
@@ -30,4 +34,5 @@ mod status;
 
 pub use incoming::Esme;
 pub use producer::{Deliver, Error, NOTIFICATIONS, Options};
+pub use repeats::REPEATS;
 pub use status::Counts;

@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use rdkafka::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Message};
-use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::producer::DeliveryResult;
 use thiserror::Error;
 use tracing::{debug, error, warn};
 
@@ -20,6 +19,8 @@ use super::repeats::Repeats;
 use super::status::Counters;
 use crate::esme::{Inbound, Notice, Responder};
 use crate::kafka::cloud_events::CloudEvents;
+use crate::kafka::idempotent::{self, Idempotent};
+use crate::kafka::transactor::Output;
 use crate::record::codec::Codecs;
 use crate::record::keys;
 use crate::record::message;
@@ -55,7 +56,7 @@ pub struct Options {
 /// How long Kafka may be away until what the SMSC says only once is given up.
 const PATIENT: Duration = Duration::from_secs(3600);
 
-/// How many octets of that are kept.
+/// How many octets of that are kept; as much may wait while its producer is made anew.
 pub const NOTIFICATIONS: u64 = 4 << 20;
 
 /// Why there are no deliveries.
@@ -84,25 +85,38 @@ struct Notes {
 /// Answers by delivery report.
 struct Reports {
     notes: Arc<Notes>,
+    /// How the log calls the producer.
+    name: &'static str,
     /// A broker judges batches, not records: what it refuses is sent again, alone in its
     /// batch, before it is blamed. None in the reports of that producer itself.
-    alone: Option<ThreadedProducer<Reports>>,
+    alone: Option<Idempotent<Reports>>,
 }
 
-impl ClientContext for Reports {
-    fn error(&self, error: KafkaError, reason: &str) {
-        debug!(%error, reason, "producer of deliveries");
+impl idempotent::Reports for Reports {
+    type Note = Waiting;
+
+    fn name(&self) -> &'static str {
+        self.name
     }
-}
 
-impl ProducerContext for Reports {
-    type DeliveryOpaque = Box<Waiting>;
+    /// The SMSC delivers again what is not acknowledged; what wants no answer it does not.
+    fn keeps(&self, waiting: &Waiting) -> bool {
+        waiting.responder.is_none()
+    }
 
-    fn delivery(&self, result: &DeliveryResult<'_>, waiting: Box<Waiting>) {
+    fn report(&self, result: &DeliveryResult<'_>, waiting: Waiting) {
         match result {
-            Ok(_) => self.delivered(*waiting),
+            Ok(_) => self.delivered(waiting),
             Err((error, record)) => self.failed(waiting, error, record),
         }
+    }
+
+    fn lost(&self, error: &KafkaError, topic: &str, waiting: Waiting) {
+        self.not_taken(waiting, error, topic);
+    }
+
+    fn renewed(&self) {
+        self.notes.counters.renewed.add();
     }
 }
 
@@ -117,46 +131,45 @@ impl Reports {
         }
         let answer = waiting.responder.map(|r| r.respond(Status::ROK));
         if answer == Some(false) {
-            self.notes.repeats.lock().remember(waiting.mark);
+            self.remember(waiting.kind, waiting.mark);
         }
     }
 
-    fn failed(&self, waiting: Box<Waiting>, error: &KafkaError, record: &BorrowedMessage<'_>) {
+    /// Kafka has a record or may have it, and the SMSC may deliver it again. Repeats of others
+    /// than these are known by what is remembered of their message.
+    fn remember(&self, kind: Kind, mark: u64) {
+        if matches!(kind, Kind::Inbound | Kind::Unreadable) {
+            self.notes.repeats.lock().remember(mark);
+        }
+    }
+
+    fn failed(&self, waiting: Waiting, error: &KafkaError, record: &BorrowedMessage<'_>) {
         let (code, topic) = (error.rdkafka_error_code(), record.topic());
         match &self.alone {
             Some(alone) if is_final(code) => return self.again(alone, waiting, record),
-            None if is_final(code) => return self.refused(*waiting, error, topic),
+            None if is_final(code) => return self.refused(waiting, error, topic),
             _ => {}
         }
         if waiting.responder.is_none() {
-            return self.lost(error, topic);
+            return self.given_up(error, topic);
         }
-        // Kafka may have it all the same.
-        self.notes.repeats.lock().remember(waiting.mark);
-        match needs_somebody(code) {
-            true => {
-                error!(%error, topic, "Kafka does not take deliver_sm until that is mended; the SMSC will deliver it again")
-            }
-            false => {
-                warn!(%error, topic, "Kafka did not take a deliver_sm in time; the SMSC will deliver it again")
-            }
+        if code == Some(RDKafkaErrorCode::PurgeQueue) {
+            // The producer ended, and says so itself; this was never sent.
+            debug!(%error, topic, "the SMSC will deliver a deliver_sm again");
+            return self.postponed(waiting);
         }
-        self.postponed(*waiting);
+        self.remember(waiting.kind, waiting.mark);
+        if needs_somebody(code) {
+            error!(%error, topic, "Kafka does not take deliver_sm until that is mended; the SMSC will deliver it again");
+        } else {
+            warn!(%error, topic, "Kafka did not take a deliver_sm in time; the SMSC will deliver it again");
+        }
+        self.postponed(waiting);
     }
 
-    fn again(
-        &self,
-        alone: &ThreadedProducer<Reports>,
-        waiting: Box<Waiting>,
-        record: &BorrowedMessage<'_>,
-    ) {
-        let mut again = BaseRecord::with_opaque_to(record.topic(), waiting)
-            .partition(record.partition())
-            .key(record.key().unwrap_or_default());
-        again.payload = record.payload();
-        again.headers = record.headers().map(BorrowedHeaders::detach);
-        if let Err((error, back)) = alone.send(again) {
-            self.not_taken(*back.delivery_opaque, &error, record.topic());
+    fn again(&self, alone: &Idempotent<Reports>, waiting: Waiting, record: &BorrowedMessage<'_>) {
+        if let Err((error, waiting)) = alone.send(idempotent::owned(record), waiting) {
+            self.not_taken(waiting, &error, record.topic());
         }
     }
 
@@ -166,21 +179,21 @@ impl Reports {
             return self.refused(waiting, error, topic);
         }
         if waiting.responder.is_none() {
-            return self.lost(error, topic);
+            return self.given_up(error, topic);
         }
-        debug!(%error, topic, "no room for a deliver_sm; the SMSC will deliver it again");
+        debug!(%error, topic, "a deliver_sm is not taken for now; the SMSC will deliver it again");
         self.postponed(waiting);
     }
 
     /// What wants no answer is not delivered again.
-    fn lost(&self, error: &KafkaError, topic: &str) {
+    fn given_up(&self, error: &KafkaError, topic: &str) {
         self.notes.counters.notifications_lost.add();
         error!(%error, topic, "Kafka does not take a notification of the SMSC: it is lost");
     }
 
     fn refused(&self, waiting: Waiting, error: &KafkaError, topic: &str) {
         let Some(responder) = waiting.responder else {
-            return self.lost(error, topic);
+            return self.given_up(error, topic);
         };
         self.notes.counters.refused.add();
         error!(%error, topic, "Kafka refuses a deliver_sm for good; the SMSC is told so");
@@ -225,9 +238,9 @@ fn needs_somebody(code: Option<RDKafkaErrorCode>) -> bool {
 }
 
 struct Shared {
-    producer: ThreadedProducer<Reports>,
+    producer: Idempotent<Reports>,
     /// Keeps what the SMSC will not say again for as long as Kafka is away.
-    patient: ThreadedProducer<Reports>,
+    patient: Idempotent<Reports>,
     deliveries: Arc<str>,
     inbound: Arc<str>,
     notifications: Arc<str>,
@@ -242,11 +255,10 @@ struct Shared {
 pub struct Deliver(Arc<Shared>);
 
 impl Deliver {
-    /// Makes the producer. Does not wait for Kafka.
+    /// Makes the producers. Does not wait for Kafka.
     pub fn new(options: &Options) -> Result<Self, Error> {
         let mut client = options.client.clone();
         client
-            .set("enable.idempotence", "true")
             .set("linger.ms", "0")
             .set(
                 "message.timeout.ms",
@@ -257,31 +269,24 @@ impl Deliver {
                 options.waiting.max(1).to_string(),
             );
         let notes = Arc::new(Notes::default());
-        let alone = client
-            .clone()
-            .set("batch.num.messages", "1")
-            .create_with_context(Reports {
-                notes: notes.clone(),
-                alone: None,
-            })?;
-        let patient = client
-            .clone()
+        let make = |client: &ClientConfig, name, alone| {
+            let notes = notes.clone();
+            let reports = Reports { notes, name, alone };
+            Idempotent::new(client, reports, NOTIFICATIONS as usize)
+        };
+        let mut singly = client.clone();
+        singly.set("batch.num.messages", "1");
+        let alone = make(&singly, "deliveries, one by one", None)?;
+        let mut patient = client.clone();
+        patient
             .set("message.timeout.ms", PATIENT.as_millis().to_string())
             .set(
                 "queue.buffering.max.kbytes",
                 (NOTIFICATIONS >> 10).to_string(),
-            )
-            .create_with_context(Reports {
-                notes: notes.clone(),
-                alone: None,
-            })?;
-        let reports = Reports {
-            notes,
-            alone: Some(alone),
-        };
+            );
         Ok(Deliver(Arc::new(Shared {
-            producer: client.create_with_context(reports)?,
-            patient,
+            producer: make(&client, "deliveries", Some(alone))?,
+            patient: make(&patient, "notifications", None)?,
             deliveries: options.deliveries.clone(),
             inbound: options.inbound.clone(),
             notifications: options.notifications.clone(),
@@ -302,17 +307,17 @@ impl Deliver {
 
     /// What happened since the start.
     pub fn counts(&self) -> Counts {
-        self.0.producer.context().notes.counters.get()
+        self.0.producer.reports().notes.counters.get()
     }
 
     /// Waits until everything taken is answered, at most so long. Blocks.
     pub fn flush(&self, patience: Duration) -> bool {
         let begun = Instant::now();
-        let alone = self.0.producer.context().alone.as_ref();
+        let alone = self.0.producer.reports().alone.as_ref();
         let left = || patience.saturating_sub(begun.elapsed());
-        let flushed = self.0.producer.flush(patience).is_ok()
-            && alone.is_none_or(|alone| alone.flush(left()).is_ok());
-        self.0.patient.flush(left()).is_ok() && flushed
+        let flushed =
+            self.0.producer.flush(patience) && alone.is_none_or(|alone| alone.flush(left()));
+        self.0.patient.flush(left()) && flushed
     }
 }
 
@@ -326,7 +331,7 @@ struct Bind {
 impl Inbound for Bind {
     fn receive(&self, frame: Bytes, responder: Responder) {
         let shared = &*self.deliver.0;
-        let reports = shared.producer.context();
+        let reports = shared.producer.reports();
         let body = frame.get(HEADER..).unwrap_or_default();
         let mark = Repeats::mark(&self.esme.name, body);
         let arrival = Arrival {
@@ -346,11 +351,11 @@ impl Inbound for Bind {
             }
         };
         let kind = incoming.kind;
-        let waiting = Box::new(Waiting {
+        let waiting = Waiting {
             responder: Some(responder),
             kind,
             mark,
-        });
+        };
         let (topic, partition) = match kind {
             Kind::Receipt | Kind::Part => {
                 let partition = keys::partition(&incoming.key, shared.partitions);
@@ -358,13 +363,15 @@ impl Inbound for Bind {
             }
             _ => (&shared.inbound, None),
         };
-        let mut record = BaseRecord::with_opaque_to(topic, waiting)
-            .key(&incoming.key)
-            .payload(&incoming.value);
-        record.partition = partition;
-        record.headers = incoming.headers;
-        if let Err((error, record)) = shared.producer.send(record) {
-            reports.not_taken(*record.delivery_opaque, &error, topic);
+        let output = Output {
+            topic: topic.clone(),
+            partition,
+            key: Some(incoming.key),
+            value: Some(incoming.value),
+            headers: incoming.headers,
+        };
+        if let Err((error, waiting)) = shared.producer.send(output, waiting) {
+            reports.not_taken(waiting, &error, topic);
         }
     }
 
@@ -387,18 +394,21 @@ impl Inbound for Bind {
             None => self.esme.name.clone().into_bytes(),
         };
         let value = shared.codecs.notifications.must_write(&event);
-        let waiting = Box::new(Waiting {
+        let waiting = Waiting {
             responder: None,
             kind: Kind::Notification,
             mark: 0,
-        });
+        };
         let topic = &shared.notifications;
-        let record = BaseRecord::with_opaque_to(topic, waiting)
-            .key(&key)
-            .payload(&value);
-        if let Err((error, record)) = shared.patient.send(record) {
-            let reports = shared.patient.context();
-            reports.not_taken(*record.delivery_opaque, &error, topic);
+        let output = Output {
+            topic: topic.clone(),
+            partition: None,
+            key: Some(key),
+            value: Some(value),
+            headers: None,
+        };
+        if let Err((error, waiting)) = shared.patient.send(output, waiting) {
+            shared.patient.reports().not_taken(waiting, &error, topic);
         }
     }
 }

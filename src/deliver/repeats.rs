@@ -1,19 +1,23 @@
 //! What was delivered and not acknowledged: it may come again.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 
 /// So many are remembered; the oldest are forgotten first.
 const REMEMBERED: usize = 10_000;
+/// About what that takes, in octets.
+pub const REPEATS: u64 = 100 * REMEMBERED as u64;
 
 /// PDUs by the checksum of ESME and body, of which Kafka may have a record although the SMSC
 /// was told otherwise, or nothing.
 #[derive(Default)]
 pub(super) struct Repeats {
-    /// How often each is in the queue.
-    pending: HashMap<u64, usize>,
-    order: VecDeque<u64>,
+    /// The place of each in `order`: one that comes again and again has one.
+    places: HashMap<u64, u64>,
+    /// The one that was remembered longest ago is the first.
+    order: BTreeMap<u64, u64>,
+    next: u64,
 }
 
 impl Repeats {
@@ -29,27 +33,21 @@ impl Repeats {
 
     /// It was not acknowledged, or nobody knows whether it was.
     pub(super) fn remember(&mut self, mark: u64) {
-        if self.order.len() >= REMEMBERED
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.forget(oldest);
+        self.next += 1;
+        if let Some(before) = self.places.insert(mark, self.next) {
+            self.order.remove(&before);
         }
-        self.order.push_back(mark);
-        *self.pending.entry(mark).or_insert(0) += 1;
+        self.order.insert(self.next, mark);
+        if self.order.len() > REMEMBERED
+            && let Some((_, oldest)) = self.order.pop_first()
+        {
+            self.places.remove(&oldest);
+        }
     }
 
     /// Whether it came before without being acknowledged.
     pub(super) fn knows(&self, mark: u64) -> bool {
-        self.pending.contains_key(&mark)
-    }
-
-    fn forget(&mut self, mark: u64) {
-        if let Some(count) = self.pending.get_mut(&mark) {
-            *count -= 1;
-            if *count == 0 {
-                self.pending.remove(&mark);
-            }
-        }
+        self.places.contains_key(&mark)
     }
 }
 
@@ -69,6 +67,19 @@ mod tests {
             repeats.remember(Repeats::mark("acme", &i.to_be_bytes()));
         }
         assert!(!repeats.knows(mark));
-        assert_eq!(repeats.pending.len(), REMEMBERED);
+        assert_eq!(repeats.places.len(), REMEMBERED);
+        assert_eq!(repeats.order.len(), REMEMBERED);
+    }
+
+    #[test]
+    fn one_that_comes_again_and_again_does_not_push_out_the_others() {
+        let mut repeats = Repeats::default();
+        let (once, often) = (Repeats::mark("acme", b"a"), Repeats::mark("acme", b"b"));
+        repeats.remember(once);
+        for _ in 0..2 * REMEMBERED {
+            repeats.remember(often);
+        }
+        assert!(repeats.knows(once) && repeats.knows(often));
+        assert_eq!((repeats.places.len(), repeats.order.len()), (2, 2));
     }
 }

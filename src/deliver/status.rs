@@ -51,4 +51,6 @@ counters! {
     postponed;
     /// Answered with a permanent error: Kafka does not take them.
     refused;
+    /// Producers made anew after an error that ended them.
+    renewed;
 }

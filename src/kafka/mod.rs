@@ -4,6 +4,7 @@ pub mod cloud_events;
 pub mod cluster;
 pub mod foreign;
 pub mod group;
+pub(crate) mod idempotent;
 pub mod poll;
 pub mod progress;
 pub mod start;

@@ -8,36 +8,51 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rdkafka::Message;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
-use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
-use rdkafka::{ClientContext, Message};
+use rdkafka::producer::DeliveryResult;
 use tracing::{error, info};
 
 use crate::esme::Answer;
+use crate::kafka::idempotent::{self, Idempotent};
 use crate::kafka::transactor::Output;
 
 use super::entry::{Entry, Fate, Sent};
 use super::events::Events;
 
+/// How many octets of late answers wait while the producer is made anew.
+pub const LATE: u64 = 4 << 20;
+
 /// Says what Kafka refused.
 struct Reports;
 
-impl ClientContext for Reports {}
+impl idempotent::Reports for Reports {
+    type Note = ();
 
-impl ProducerContext for Reports {
-    type DeliveryOpaque = ();
+    fn name(&self) -> &'static str {
+        "late answers"
+    }
 
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+    /// Nobody says them again.
+    fn keeps(&self, (): &()) -> bool {
+        true
+    }
+
+    fn report(&self, result: &DeliveryResult<'_>, (): ()) {
         if let Err((error, message)) = result {
-            error!(%error, topic = message.topic(), "a late answer is lost: Kafka did not take it");
+            self.lost(error, message.topic(), ());
         }
+    }
+
+    fn lost(&self, error: &KafkaError, topic: &str, (): ()) {
+        error!(%error, topic, "a late answer is lost: Kafka did not take it");
     }
 }
 
 /// The producer beside the transactions.
 pub struct Side {
-    producer: ThreadedProducer<Reports>,
+    producer: Idempotent<Reports>,
     events: Arc<Events>,
 }
 
@@ -46,11 +61,10 @@ impl Side {
     pub fn new(client: &ClientConfig, events: Arc<Events>) -> Result<Self, KafkaError> {
         let mut client = client.clone();
         client
-            .set("enable.idempotence", "true")
             .set("linger.ms", "5")
             .set("queue.buffering.max.messages", "100000");
         Ok(Side {
-            producer: client.create_with_context(Reports)?,
+            producer: Idempotent::new(&client, Reports, LATE as usize)?,
             events,
         })
     }
@@ -77,22 +91,18 @@ impl Side {
         let mut outputs: Vec<Output> = Vec::new();
         self.events.write(entry, &mut outputs);
         for output in outputs {
-            let mut record = BaseRecord::<[u8], [u8]>::to(&output.topic);
-            record.key = output.key.as_deref();
-            record.payload = output.value.as_deref();
-            record.partition = output.partition;
-            record.headers = output.headers;
-            match self.producer.send(record) {
-                Ok(()) => info!(topic = &*output.topic, "late answer published"),
-                Err((error, _)) => error!(%error, topic = &*output.topic, "a late answer is lost"),
+            let topic = output.topic.clone();
+            match self.producer.send(output, ()) {
+                Ok(()) => info!(topic = &*topic, "late answer published"),
+                Err((error, ())) => error!(%error, topic = &*topic, "a late answer is lost"),
             }
         }
     }
 
     /// Waits until everything is delivered.
     pub fn flush(&self, patience: Duration) {
-        if let Err(error) = self.producer.flush(patience) {
-            error!(%error, "late answers may be lost");
+        if !self.producer.flush(patience) {
+            error!("late answers may be lost: Kafka did not take them in time");
         }
     }
 }

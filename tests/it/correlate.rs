@@ -726,10 +726,11 @@ fn what_the_correlation_topic_does_not_take_is_published_at_once_and_not_lost() 
             "received_at": Timestamp::now(),
             "pdu": STANDARD.encode(pdu),
         });
+        let value = value.to_string();
         let record = Send {
             partition: Some(0),
             key: Some(key),
-            value: Some(value.to_string().as_bytes()),
+            value: Some(value.as_bytes()),
             headers: &[],
         };
         rig.kafka.produce(&rig.topics().deliveries, &[record]);

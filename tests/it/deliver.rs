@@ -12,6 +12,9 @@ use kafka_smpp::settings::Time;
 use kafka_smpp::simulator::{self, Mo, Receipts, Simulator};
 use kafka_smpp::smpp::pdu::{AlertNotification, Sm};
 use kafka_smpp::smpp::{Address, Command, Status};
+use rdkafka::config::ClientConfig;
+use rdkafka::mocking::MockCluster;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use tokio::runtime::Runtime;
 
 use crate::harness::{Broker, Kafka, eventually, kafka, unique};
@@ -50,13 +53,19 @@ const NO_LIMITS: Limits<'_> = Limits {
 
 impl Rig {
     fn new(kafka: Kafka, limits: &Limits<'_>) -> Rig {
+        let client = kafka.config();
+        Rig::with(kafka, client, limits)
+    }
+
+    /// One whose producers have this client.
+    fn with(kafka: Kafka, client: ClientConfig, limits: &Limits<'_>) -> Rig {
         let (deliveries, inbound) = (unique("deliveries"), unique("inbound"));
         let notifications = unique("notifications");
         kafka.topic(&notifications, 1, &[]);
         kafka.topic(&deliveries, PARTITIONS, &[]);
         kafka.topic(&inbound, 1, limits.inbound);
         let deliver = Deliver::new(&Options {
-            client: kafka.config(),
+            client,
             deliveries: deliveries.as_str().into(),
             partitions: PARTITIONS,
             inbound: inbound.as_str().into(),
@@ -278,9 +287,8 @@ fn what_cannot_be_read_is_kept_as_it_came() {
     assert_eq!(rig.deliver.counts().unreadable, 1);
 }
 
-#[test]
-fn an_alert_notification_reaches_kafka_although_nobody_waits_for_an_answer() {
-    let rig = Rig::new(kafka(), &NO_LIMITS);
+/// An alert_notification of a phone.
+fn alert() -> Vec<u8> {
     let mut pdu = Vec::new();
     AlertNotification {
         source: Address::parse("+41791234567"),
@@ -288,7 +296,42 @@ fn an_alert_notification_reaches_kafka_although_nobody_waits_for_an_answer() {
     }
     .encode(Command::ALERT_NOTIFICATION, Status::ROK, 9, &mut pdu)
     .unwrap();
-    rig.smsc.write_raw(&pdu);
+    pdu
+}
+
+#[test]
+fn a_producer_that_may_not_write_is_made_anew_and_goes_on_when_it_may() {
+    let mock = MockCluster::new(1).unwrap();
+    // Twice for each of the three producers.
+    let forbidden = RDKafkaRespErr::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED;
+    mock.request_errors(RDKafkaApiKey::InitProducerId, &[forbidden; 6]);
+    let mut client = ClientConfig::new();
+    client.set("bootstrap.servers", mock.bootstrap_servers());
+    let rig = Rig::with(kafka(), client, &NO_LIMITS);
+    rig.smsc.write_raw(&alert());
+    rig.text("hello");
+    rig.receipt("R1");
+    // The SMSC is told to come again until then.
+    rig.acknowledged(2);
+    let counts = || rig.deliver.counts();
+    eventually("the alert is kept", SOON, || counts().notifications == 1);
+    assert!(counts().renewed >= 2, "{:?}", counts());
+    assert_eq!((counts().inbound, counts().receipts), (1, 1), "each once");
+    assert_eq!((counts().notifications_lost, counts().refused), (0, 0));
+    assert_eq!(rig.smsc.totals().binds, 1, "the session went on");
+    // Later, too: what Kafka's log and the producer think of each other does not fit.
+    let broken = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
+    mock.request_errors(RDKafkaApiKey::Produce, &[broken]);
+    let before = counts().renewed;
+    rig.text("again");
+    rig.acknowledged(3);
+    assert!(counts().renewed > before, "{:?}", counts());
+}
+
+#[test]
+fn an_alert_notification_reaches_kafka_although_nobody_waits_for_an_answer() {
+    let rig = Rig::new(kafka(), &NO_LIMITS);
+    rig.smsc.write_raw(&alert());
     rig.text("the session goes on");
     rig.acknowledged(1);
     eventually("the alert is in Kafka", SOON, || {

@@ -1,0 +1,617 @@
+//! An idempotent producer that is made anew when it can no longer go on.
+//!
+//! librdkafka gives an idempotent producer up for good after some errors: it may not initialise
+//! (CLUSTER_AUTHORIZATION_FAILED), or the broker's log does not continue where the producer's does
+//! (OUT_OF_ORDER_SEQUENCE_NUMBER). Such a producer takes nothing any more, whatever is mended
+//! outside. So this one is replaced:
+//!
+//! - The error is said once, at the level of error, and counted.
+//! - A thread of its own makes the next producer: at once if the last one did well for a while,
+//!   otherwise after a pause that grows, because what ended the last one may end this one too.
+//! - What the old one holds has its delivery reports all the same, each one time: librdkafka
+//!   purges what was not sent, and dropping the old one purges the rest. Who hands a record in says
+//!   ([`Reports::keeps`]) whether it waits here for the next producer or is reported as failed.
+//! - Kept records are in nobody else's hands. They go out again even if Kafka may have them.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use parking_lot::{Mutex, RwLock};
+use rdkafka::ClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Message};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
+use tracing::{debug, error, info};
+
+use super::transactor::Output;
+
+/// The pause before a producer that ended young is made anew grows from here ...
+const PAUSE: Duration = Duration::from_secs(1);
+/// ... up to here.
+const LONGEST: Duration = Duration::from_secs(30);
+/// A producer that lived for so long did well.
+const YOUNG: Duration = Duration::from_secs(60);
+/// Pause before the old producer is looked at again that a sender still holds.
+const HELD: Duration = Duration::from_millis(1);
+
+/// Who hands records in, and hears what became of them.
+pub trait Reports: Send + Sync + Sized + 'static {
+    /// What goes with a record and comes back with its report.
+    type Note: Send + Sync + 'static;
+
+    /// How the log calls the producer.
+    fn name(&self) -> &'static str;
+
+    /// Whether a record that the old producer did not deliver goes to the next one.
+    fn keeps(&self, note: &Self::Note) -> bool;
+
+    /// What became of a record, called once for each that was taken; with an error Kafka may
+    /// have it all the same.
+    fn report(&self, result: &DeliveryResult<'_>, note: Self::Note);
+
+    /// A record that was kept has no room here, or none in the next producer.
+    fn lost(&self, error: &KafkaError, topic: &str, note: Self::Note);
+
+    /// The producer was made anew.
+    fn renewed(&self) {}
+}
+
+/// See the [module](self). Cheap to clone: all clones are one producer.
+pub struct Idempotent<R: Reports>(Arc<Inner<R>>);
+
+impl<R: Reports> Clone for Idempotent<R> {
+    fn clone(&self) -> Self {
+        Idempotent(self.0.clone())
+    }
+}
+
+type Current<R> = Arc<ThreadedProducer<Context<R>>>;
+type Made<R> = Result<Current<R>, KafkaError>;
+
+struct Inner<R: Reports> {
+    config: ClientConfig,
+    shared: Arc<Shared<R>>,
+    current: RwLock<Current<R>>,
+}
+
+/// What the threads of the reports work with. It does not hold the producer: the last who does
+/// waits for those threads.
+struct Shared<R: Reports> {
+    reports: R,
+    /// How many octets of records may wait for the next producer.
+    room: usize,
+    state: Mutex<State<R::Note>>,
+    /// Set once, when the first producer is there.
+    inner: OnceLock<Weak<Inner<R>>>,
+}
+
+struct State<N> {
+    /// Which producer is the current one, from 1.
+    generation: u64,
+    born: Instant,
+    /// Whether it can no longer go on.
+    dead: bool,
+    /// Whether a thread makes the next one.
+    renewing: bool,
+    pauses: ExponentialBackoff,
+    /// What waits for the next producer, and how many octets that is.
+    kept: VecDeque<(Output, N)>,
+    octets: usize,
+}
+
+fn pauses() -> ExponentialBackoff {
+    let growing = ExponentialBuilder::new()
+        .with_min_delay(PAUSE)
+        .with_max_delay(LONGEST)
+        .without_max_times();
+    growing.build()
+}
+
+impl<N> State<N> {
+    /// The pause before the next producer is made.
+    fn pause(&mut self) -> Duration {
+        if self.born.elapsed() >= YOUNG {
+            self.pauses = pauses();
+            return Duration::ZERO;
+        }
+        self.pauses.next().unwrap_or(LONGEST)
+    }
+}
+
+/// What librdkafka calls for one producer.
+struct Context<R: Reports> {
+    shared: Arc<Shared<R>>,
+    generation: u64,
+    dead: AtomicBool,
+}
+
+impl<R: Reports> Context<R> {
+    /// Whether the producer's end is why a record was not delivered.
+    fn ended(&self, error: &KafkaError) -> bool {
+        use RDKafkaErrorCode as Code;
+        match error.rdkafka_error_code() {
+            Some(Code::PurgeQueue | Code::PurgeInflight | Code::Fatal) => true,
+            Some(
+                Code::MessageSizeTooLarge
+                | Code::InvalidMessageSize
+                | Code::InvalidRecord
+                | Code::InvalidMessage,
+            ) => false,
+            _ => self.dead.load(Ordering::Acquire),
+        }
+    }
+}
+
+impl<R: Reports> ClientContext for Context<R> {
+    fn error(&self, error: KafkaError, reason: &str) {
+        let producer = self.shared.reports.name();
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
+            self.dead.store(true, Ordering::Release);
+            self.shared.ended(self.generation, reason);
+        } else {
+            debug!(%error, reason, producer, "trouble of a producer");
+        }
+    }
+}
+
+impl<R: Reports> ProducerContext for Context<R> {
+    type DeliveryOpaque = Box<R::Note>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, note: Box<R::Note>) {
+        let reports = &self.shared.reports;
+        match result {
+            Err((error, message)) if self.ended(error) && reports.keeps(&note) => {
+                self.shared.keep(owned(message), *note, error);
+            }
+            _ => reports.report(result, *note),
+        }
+    }
+}
+
+fn is_fatal(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal)
+}
+
+/// A record as it was handed in.
+pub fn owned(message: &BorrowedMessage<'_>) -> Output {
+    Output {
+        topic: message.topic().into(),
+        // Negative before one is chosen.
+        partition: Some(message.partition()).filter(|partition| *partition >= 0),
+        key: message.key().map(<[u8]>::to_vec),
+        value: message.payload().map(<[u8]>::to_vec),
+        headers: message.headers().map(BorrowedHeaders::detach),
+    }
+}
+
+impl<R: Reports> Shared<R> {
+    /// A producer that reports here.
+    fn producer(self: &Arc<Self>, config: &ClientConfig, generation: u64) -> Made<R> {
+        let context = Context {
+            shared: self.clone(),
+            generation,
+            dead: AtomicBool::new(false),
+        };
+        config.create_with_context(context).map(Arc::new)
+    }
+
+    /// Producer `generation` can no longer go on.
+    fn ended(&self, generation: u64, reason: &str) {
+        let Some(inner) = self.inner.get().cloned() else {
+            return;
+        };
+        let mut state = self.state.lock();
+        if state.dead || generation != state.generation {
+            return;
+        }
+        let producer = self.reports.name();
+        error!(producer, reason, "a producer cannot go on: it is made anew");
+        state.dead = true;
+        if state.renewing {
+            return;
+        }
+        let thread = std::thread::Builder::new().name("producer".to_owned());
+        match thread.spawn(move || renew(&inner)) {
+            Ok(_) => state.renewing = true,
+            Err(error) => {
+                error!(producer, %error, "no thread to make it");
+                // Whoever finds it dead next tries again.
+                state.dead = false;
+            }
+        }
+    }
+
+    /// A record waits for the next producer, if there is room.
+    fn keep(&self, output: Output, note: R::Note, error: &KafkaError) {
+        let mut state = self.state.lock();
+        if state.octets + output.size() > self.room {
+            drop(state);
+            return self.reports.lost(error, &output.topic, note);
+        }
+        state.octets += output.size();
+        state.kept.push_back((output, note));
+    }
+}
+
+impl<R: Reports> Inner<R> {
+    /// Hands a record to the current producer; an error gives its note back.
+    fn try_send(&self, output: &Output, note: R::Note) -> Result<(), (KafkaError, R::Note)> {
+        let producer = self.current.read().clone();
+        let note = Box::new(note);
+        let mut record = BaseRecord::<[u8], [u8], _>::with_opaque_to(&output.topic, note);
+        record.partition = output.partition;
+        record.key = output.key.as_deref();
+        record.payload = output.value.as_deref();
+        record.headers = output.headers.clone();
+        producer.send(record).map_err(|(error, record)| {
+            if is_fatal(&error) {
+                let generation = producer.context().generation;
+                self.shared.ended(generation, &error.to_string());
+            }
+            (error, *record.delivery_opaque)
+        })
+    }
+
+    /// Hands what is kept to the current producer, unless that is dead too.
+    fn send_kept(&self) {
+        loop {
+            let mut state = self.shared.state.lock();
+            if state.dead {
+                return;
+            }
+            let Some((output, note)) = state.kept.pop_front() else {
+                return;
+            };
+            state.octets -= output.size();
+            drop(state);
+            match self.try_send(&output, note) {
+                Ok(()) => {}
+                Err((error, note)) if is_fatal(&error) => self.shared.keep(output, note, &error),
+                Err((error, note)) => self.shared.reports.lost(&error, &output.topic, note),
+            }
+        }
+    }
+
+    /// Puts a new producer into the place of the old one; whether another is needed.
+    fn replace(&self) -> bool {
+        let shared = &self.shared;
+        let producer = shared.reports.name();
+        let generation = shared.state.lock().generation + 1;
+        let new = match shared.producer(&self.config, generation) {
+            Ok(new) => new,
+            Err(error) => {
+                error!(producer, %error, "a producer cannot be made; trying again");
+                return true;
+            }
+        };
+        let old = {
+            let mut state = shared.state.lock();
+            state.generation = generation;
+            state.born = Instant::now();
+            state.dead = false;
+            std::mem::replace(&mut *self.current.write(), new)
+        };
+        info!(
+            producer,
+            renewals = generation - 1,
+            "the producer is made anew"
+        );
+        shared.reports.renewed();
+        // What it held is kept then, or reported.
+        discard(old);
+        self.send_kept();
+        let mut state = shared.state.lock();
+        state.renewing = state.dead;
+        state.dead
+    }
+}
+
+impl<R: Reports> Drop for Inner<R> {
+    fn drop(&mut self) {
+        let kept = std::mem::take(&mut self.shared.state.lock().kept);
+        let error = KafkaError::MessageProduction(RDKafkaErrorCode::PurgeQueue);
+        for (output, note) in kept {
+            self.shared.reports.lost(&error, &output.topic, note);
+        }
+    }
+}
+
+/// Drops a producer in its own time, and not where somebody hands a record in or hears a report: that
+/// takes a moment, and waits for the thread of the reports. What it still holds is reported.
+fn discard<R: Reports>(mut old: Current<R>) {
+    while let Err(held) = Arc::try_unwrap(old).map(drop) {
+        old = held;
+        std::thread::sleep(HELD);
+    }
+}
+
+/// Makes the next producer, and the next, until one goes on.
+fn renew<R: Reports>(weak: &Weak<Inner<R>>) {
+    loop {
+        // Nobody waits for this pause: it holds nothing.
+        let pause = |inner: Arc<Inner<R>>| inner.shared.state.lock().pause();
+        let Some(pause) = weak.upgrade().map(pause) else {
+            return;
+        };
+        std::thread::sleep(pause);
+        if !weak.upgrade().is_some_and(|inner| inner.replace()) {
+            return;
+        }
+    }
+}
+
+impl<R: Reports> Idempotent<R> {
+    /// A producer with these properties. Does not wait for Kafka. Up to `room` octets wait for
+    /// the next producer while there is none.
+    ///
+    /// # Errors
+    ///
+    /// When the properties make no producer.
+    pub fn new(config: &ClientConfig, reports: R, room: usize) -> Result<Self, KafkaError> {
+        let mut config = config.clone();
+        config.set("enable.idempotence", "true");
+        let shared = Arc::new(Shared {
+            reports,
+            room,
+            state: Mutex::new(State {
+                generation: 1,
+                born: Instant::now(),
+                dead: false,
+                renewing: false,
+                pauses: pauses(),
+                kept: VecDeque::new(),
+                octets: 0,
+            }),
+            inner: OnceLock::new(),
+        });
+        let inner = Arc::new(Inner {
+            current: RwLock::new(shared.producer(&config, 1)?),
+            config,
+            shared,
+        });
+        // An error that comes before is found by the first record.
+        let _ = inner.shared.inner.set(Arc::downgrade(&inner));
+        Ok(Idempotent(inner))
+    }
+
+    /// Takes a record, which will be reported; an error gives its note back: Kafka certainly
+    /// does not have it. While there is no producer, what is to be kept waits.
+    ///
+    /// # Errors
+    ///
+    /// When there is no room, or no producer for a record that is not kept.
+    pub fn send(&self, output: Output, note: R::Note) -> Result<(), (KafkaError, R::Note)> {
+        match self.0.try_send(&output, note) {
+            Err((error, note)) if is_fatal(&error) && self.reports().keeps(&note) => {
+                self.0.shared.keep(output, note, &error);
+                // The next one may be there by now.
+                self.0.send_kept();
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Who hears the reports.
+    pub fn reports(&self) -> &R {
+        &self.0.shared.reports
+    }
+
+    /// Waits until everything taken is reported, at most so long. Blocks.
+    pub fn flush(&self, patience: Duration) -> bool {
+        let begun = Instant::now();
+        loop {
+            let producer = self.0.current.read().clone();
+            let left = patience.saturating_sub(begun.elapsed());
+            let flushed = producer.flush(left).is_ok();
+            drop(producer);
+            if flushed && self.0.shared.state.lock().kept.is_empty() {
+                return true;
+            }
+            if begun.elapsed() >= patience {
+                return false;
+            }
+            std::thread::sleep(HELD);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+    use super::*;
+
+    /// Notes with an even number are kept.
+    #[derive(Default)]
+    struct Heard {
+        delivered: Mutex<Vec<u32>>,
+        failed: Mutex<Vec<u32>>,
+        lost: Mutex<Vec<u32>>,
+        renewals: Mutex<u32>,
+    }
+
+    impl Reports for Arc<Heard> {
+        type Note = u32;
+
+        fn name(&self) -> &'static str {
+            "test"
+        }
+
+        fn keeps(&self, note: &u32) -> bool {
+            note.is_multiple_of(2)
+        }
+
+        fn report(&self, result: &DeliveryResult<'_>, note: u32) {
+            match result {
+                Ok(_) => self.delivered.lock().push(note),
+                Err(_) => self.failed.lock().push(note),
+            }
+        }
+
+        fn lost(&self, _: &KafkaError, _: &str, note: u32) {
+            self.lost.lock().push(note);
+        }
+
+        fn renewed(&self) {
+            *self.renewals.lock() += 1;
+        }
+    }
+
+    fn output(note: u32) -> Output {
+        Output {
+            topic: "t".into(),
+            partition: None,
+            key: Some(note.to_be_bytes().to_vec()),
+            value: Some(vec![7; 100]),
+            headers: None,
+        }
+    }
+
+    fn producer(bootstrap: &str, room: usize) -> (Idempotent<Arc<Heard>>, Arc<Heard>) {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", bootstrap)
+            .set("linger.ms", "0")
+            .set("log_level", "0");
+        let heard = Arc::new(Heard::default());
+        (
+            Idempotent::new(&config, heard.clone(), room).unwrap(),
+            heard,
+        )
+    }
+
+    fn eventually(what: &str, is: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !is() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn sorted(notes: &Mutex<Vec<u32>>) -> Vec<u32> {
+        let mut notes = notes.lock().clone();
+        notes.sort_unstable();
+        notes
+    }
+
+    fn evens(all: std::ops::Range<u32>) -> Vec<u32> {
+        all.filter(|n| n % 2 == 0).collect()
+    }
+
+    fn odds(all: std::ops::Range<u32>) -> Vec<u32> {
+        all.filter(|n| n % 2 == 1).collect()
+    }
+
+    /// Says what librdkafka says when a producer is given up.
+    fn end(producer: &Idempotent<Arc<Heard>>) {
+        let current = producer.0.current.read().clone();
+        let fatal = KafkaError::Global(RDKafkaErrorCode::Fatal);
+        current.context().error(fatal, "a test");
+    }
+
+    #[test]
+    fn what_the_old_one_held_is_reported_or_kept_each_once() {
+        let (producer, heard) = producer("127.0.0.1:1", 1 << 20);
+        for note in 0..20 {
+            producer.send(output(note), note).unwrap();
+        }
+        end(&producer);
+        end(&producer);
+        eventually("made anew", || *heard.renewals.lock() == 1);
+        eventually("reported", || heard.failed.lock().len() == 10);
+        eventually("kept", || {
+            let current = producer.0.current.read().clone();
+            current.in_flight_count() == 10
+        });
+        assert_eq!(sorted(&heard.failed), odds(0..20));
+        assert_eq!(sorted(&heard.lost), [0u32; 0]);
+        drop(producer);
+        let both = || heard.failed.lock().len() + heard.lost.lock().len();
+        eventually("at the end nothing waits", || both() == 20);
+        assert_eq!(*heard.renewals.lock(), 1, "once for one end");
+    }
+
+    #[test]
+    fn what_has_no_room_is_lost_and_said_to_be() {
+        let (producer, heard) = producer("127.0.0.1:1", 1000);
+        for note in 0..20 {
+            producer.send(output(note), note).unwrap();
+        }
+        end(&producer);
+        eventually("made anew", || *heard.renewals.lock() == 1);
+        eventually("lost", || heard.lost.lock().len() == 6);
+        drop(producer);
+        eventually("told of all", || {
+            heard.failed.lock().len() + heard.lost.lock().len() == 20
+        });
+    }
+
+    #[test]
+    fn one_that_may_not_initialise_is_made_anew_until_it_may() {
+        let kafka = MockCluster::new(1).unwrap();
+        let forbidden = RDKafkaRespErr::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED;
+        kafka.request_errors(RDKafkaApiKey::InitProducerId, &[forbidden; 2]);
+        let (producer, heard) = producer(&kafka.bootstrap_servers(), 1 << 20);
+        let mut refused = Vec::new();
+        for note in 0..10 {
+            if let Err((error, note)) = producer.send(output(note), note) {
+                assert!(is_fatal(&error), "{error}");
+                refused.push(note);
+            }
+        }
+        eventually("made anew twice", || *heard.renewals.lock() == 2);
+        for note in 10..20 {
+            producer.send(output(note), note).unwrap();
+        }
+        assert!(producer.flush(Duration::from_secs(60)));
+        let mut failed = sorted(&heard.failed);
+        failed.extend(refused);
+        failed.sort_unstable();
+        assert_eq!(failed, odds(0..10), "the SMSC has them still");
+        let kept = [evens(0..10), (10..20).collect()].concat();
+        assert_eq!(sorted(&heard.delivered), kept, "each once");
+        assert_eq!(sorted(&heard.lost), [0u32; 0]);
+    }
+
+    #[test]
+    fn one_whose_sequence_broke_goes_on_with_a_new_one() {
+        let kafka = MockCluster::new(1).unwrap();
+        let (producer, heard) = producer(&kafka.bootstrap_servers(), 1 << 20);
+        producer.send(output(0), 0).unwrap();
+        assert!(producer.flush(Duration::from_secs(60)));
+        let broken = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
+        kafka.request_errors(RDKafkaApiKey::Produce, &[broken]);
+        producer.send(output(2), 2).unwrap();
+        eventually("made anew", || *heard.renewals.lock() == 1);
+        assert!(producer.flush(Duration::from_secs(60)));
+        assert_eq!(sorted(&heard.delivered), [0, 2]);
+        assert_eq!(sorted(&heard.lost), [0u32; 0]);
+    }
+
+    #[test]
+    fn the_pause_grows_and_begins_anew_after_a_good_while() {
+        let mut state = State::<()> {
+            generation: 1,
+            born: Instant::now(),
+            dead: false,
+            renewing: false,
+            pauses: pauses(),
+            kept: VecDeque::new(),
+            octets: 0,
+        };
+        let pauses: Vec<u64> = (0..7).map(|_| state.pause().as_secs()).collect();
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30]);
+        if let Some(before) = Instant::now().checked_sub(YOUNG) {
+            state.born = before;
+            assert_eq!(state.pause(), Duration::ZERO);
+            state.born = Instant::now();
+            assert_eq!(state.pause(), PAUSE);
+        }
+    }
+}
