@@ -1,8 +1,8 @@
 //! The thread that polls one consumer.
 //!
 //! Everything that touches the assignment happens on this thread: librdkafka runs rebalance
-//! callbacks inside `poll`, and commands (start a partition, resume it) wait for the next
-//! round. So a callback never races with a command, and the async side never blocks it
+//! callbacks inside `poll`, and what others want of a partition (start it, hold it, resume it)
+//! waits for the next round. So a callback never races with a command, and the async side never blocks it
 //! except inside [`Assignments::revoked`], where it must: a partition is given up only when
 //! its owner has finished with it.
 //!
@@ -11,6 +11,14 @@
 //! A message that arrives before that is dropped: it comes from no position anyone asked for.
 //! The seek itself discards what was fetched earlier, so the first message after it is the
 //! first one at or above the position (offsets in between do not exist).
+//!
+//! What is wanted of a partition is a state, not a queue of commands: the last word counts, and
+//! this thread brings the client there, however often it has to try. A position that could not
+//! be taken up at first is tried again only while nothing newer is wanted, so it can never win
+//! over the position of a topic that was created anew meanwhile. Each word has a generation; a
+//! message is given out only if it was fetched for the last one, and its owner can ask so under
+//! its own lock ([`Handle::is_current`]). That matters, because owners believe a gap in the
+//! offsets: what does not come is not there.
 //!
 //! The offset of an assignment must be a number. For "end" or "beginning" librdkafka asks the
 //! broker, and when a seek overtakes the answer it takes the answer for an outdated one and
@@ -72,46 +80,181 @@ pub trait Assignments: Send + Sync + 'static {
     fn trouble(&self, error: &KafkaError);
 }
 
-enum Command {
-    Start(Partition, i64),
-    Hold(Partition),
-    Resume(Partition),
-    Close,
+/// What is wanted of one partition.
+#[derive(Clone, Copy, Debug, Default)]
+struct Desired {
+    /// Which word this is; no two are the same.
+    generation: u64,
+    /// The last word that held it, which is carried out also if it was started again since: it
+    /// is more than not to start it, see [`hold`].
+    held: u64,
+    /// Where it is delivered from; `None` while nothing of it is wanted.
+    from: Option<i64>,
+    /// How often it was to go on after a pause.
+    resumptions: u64,
 }
 
-/// Commands to a [`Poller`]. Cheap to clone.
+/// How far a partition that is held has been brought.
+#[derive(Debug, Default)]
+struct Applied {
+    /// The word that was carried out last.
+    generation: u64,
+    /// The last of them that held it.
+    held: u64,
+    started: bool,
+    /// While it is paused: the resumptions that were asked for before the pause.
+    paused: Option<u64>,
+    waiting: Option<Waiting>,
+}
+
+/// A partition whose next message cannot be taken yet.
+#[derive(Debug)]
+struct Waiting {
+    offset: i64,
+    /// When it is given again; `None` while it is under way.
+    due: Option<Instant>,
+}
+
+impl Applied {
+    fn hold(&mut self, word: u64) {
+        *self = Applied {
+            generation: word,
+            held: word,
+            ..Applied::default()
+        };
+    }
+
+    fn start(&mut self, word: u64) {
+        *self = Applied {
+            generation: word,
+            held: self.held,
+            started: true,
+            ..Applied::default()
+        };
+    }
+}
+
+/// What brings a partition nearer to what is wanted of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// For the word with this generation.
+    Hold(u64),
+    /// From this offset on, for the word with this generation.
+    Start(i64, u64),
+    GiveAgain(i64),
+    Resume,
+}
+
+impl Desired {
+    fn step(&self, applied: &Applied, now: Instant) -> Option<Step> {
+        if applied.held != self.held {
+            return Some(Step::Hold(self.held));
+        }
+        if let Some(from) = self.from
+            && applied.generation != self.generation
+        {
+            return Some(Step::Start(from, self.generation));
+        }
+        if let Some(Waiting {
+            offset,
+            due: Some(due),
+        }) = applied.waiting
+        {
+            return (due <= now).then_some(Step::GiveAgain(offset));
+        }
+        let since = applied.paused?;
+        (self.resumptions > since).then_some(Step::Resume)
+    }
+}
+
+#[derive(Default)]
+struct Orders {
+    desired: HashMap<Partition, Desired>,
+    generations: u64,
+    /// The generation of the message that is being given out.
+    giving: u64,
+    closing: bool,
+}
+
+/// Says what is wanted of a [`Poller`]. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Handle(Arc<Mutex<Vec<Command>>>);
+pub struct Handle(Arc<Mutex<Orders>>);
 
 impl Handle {
     /// Begins to deliver `partition` from `offset` on.
     pub fn start(&self, partition: Partition, offset: i64) {
-        self.0.lock().push(Command::Start(partition, offset));
+        self.want(partition, Some(offset));
     }
 
     /// Delivers nothing more of a partition until it is started again.
     pub fn hold(&self, partition: Partition) {
-        self.0.lock().push(Command::Hold(partition));
+        self.want(partition, None);
+    }
+
+    fn want(&self, partition: Partition, from: Option<i64>) {
+        let mut orders = self.0.lock();
+        orders.generations += 1;
+        let generation = orders.generations;
+        let before = orders.desired.get(&partition);
+        let held = match from {
+            Some(_) => before.map_or(0, |before| before.held),
+            None => generation,
+        };
+        let desired = Desired {
+            generation,
+            held,
+            from,
+            resumptions: 0,
+        };
+        orders.desired.insert(partition, desired);
     }
 
     /// Goes on with a partition that was paused.
     pub fn resume(&self, partition: Partition) {
-        self.0.lock().push(Command::Resume(partition));
+        if let Some(desired) = self.0.lock().desired.get_mut(&partition) {
+            desired.resumptions += 1;
+        }
     }
 
-    /// What was ordered for these partitions counts for nothing any more. If one of them came
+    /// Whether the message that is being given out was fetched for what is wanted of its
+    /// partition now. To be asked within [`Assignments::message`], under the lock under which
+    /// the partition is started and held: outside of it the answer may be outdated.
+    pub fn is_current(&self, partition: &Partition) -> bool {
+        let orders = self.0.lock();
+        let desired = orders.desired.get(partition);
+        desired.is_none_or(|desired| desired.generation == orders.giving)
+    }
+
+    /// What was wanted of these partitions counts for nothing any more. If one of them came
     /// back before it was carried out, it would begin where an earlier owner wanted to.
     fn forget(&self, gone: &[Partition]) {
-        self.0.lock().retain(|command| match command {
-            Command::Start(p, _) | Command::Hold(p) | Command::Resume(p) => !gone.contains(p),
-            Command::Close => true,
-        });
+        (self.0.lock().desired).retain(|partition, _| !gone.contains(partition));
+    }
+
+    /// A message of this generation is about to be given out. Returns the resumptions asked
+    /// for until now; `None` if something newer is wanted.
+    fn give(&self, partition: &Partition, generation: u64) -> Option<u64> {
+        let mut orders = self.0.lock();
+        let desired = *orders.desired.get(partition)?;
+        orders.giving = generation;
+        (desired.generation == generation).then_some(desired.resumptions)
+    }
+
+    /// The next step for each partition that needs one, and what it leads to; `None` when it
+    /// is time to leave.
+    fn steps(&self, held: &HashMap<Partition, Applied>) -> Option<Vec<(Partition, Step)>> {
+        let (orders, now) = (self.0.lock(), Instant::now());
+        let step = |(partition, applied): (&Partition, &Applied)| {
+            let desired = orders.desired.get(partition)?;
+            Some((partition.clone(), desired.step(applied, now)?))
+        };
+        (!orders.closing).then(|| held.iter().filter_map(step).collect())
     }
 
     /// Leaves the group: revokes everything (with the usual callback), closes the consumer
     /// and ends the thread.
     pub fn close(&self) {
-        self.0.lock().push(Command::Close);
+        self.0.lock().closing = true;
     }
 }
 
@@ -119,15 +262,7 @@ impl Handle {
 pub struct Context {
     owner: Arc<dyn Assignments>,
     commands: Handle,
-    started: Mutex<HashMap<Partition, bool>>,
-    waiting: Mutex<HashMap<Partition, Waiting>>,
-}
-
-/// A partition whose next message cannot be taken yet.
-struct Waiting {
-    offset: i64,
-    /// When it is given again; `None` while it is under way.
-    due: Option<Instant>,
+    held: Mutex<HashMap<Partition, Applied>>,
 }
 
 impl ClientContext for Context {
@@ -157,11 +292,12 @@ impl Context {
     fn assign(&self, consumer: &BaseConsumer<Self>, partitions: &[Partition]) {
         info!(partitions = %names(partitions), "assigned");
         let mut all = partitions.to_vec();
+        self.commands.forget(partitions);
         if !partitions.is_empty() {
             all.extend(self.owner.assigned(partitions));
         }
-        let mut started = self.started.lock();
-        started.extend(all.iter().map(|p| (p.clone(), false)));
+        let fresh = all.iter().map(|p| (p.clone(), Applied::default()));
+        self.held.lock().extend(fresh);
         if let Err(error) = assign_paused(consumer, &all) {
             error!(%error, "assignment refused by the client");
         }
@@ -174,8 +310,7 @@ impl Context {
         if !partitions.is_empty() {
             all.extend(self.owner.revoked(partitions, lost));
         }
-        self.started.lock().retain(|p, _| !all.contains(p));
-        self.waiting.lock().retain(|p, _| !all.contains(p));
+        self.held.lock().retain(|p, _| !all.contains(p));
         self.commands.forget(&all);
         if let Err(error) = consumer.incremental_unassign(&list(&all, Offset::Invalid)) {
             error!(%error, "revocation refused by the client");
@@ -184,37 +319,47 @@ impl Context {
 }
 
 impl Context {
+    /// Changes what is known of a partition that is held.
+    fn note(&self, partition: &Partition, note: impl FnOnce(&mut Applied)) {
+        if let Some(applied) = self.held.lock().get_mut(partition) {
+            note(applied);
+        }
+    }
+
+    /// The partition of a message that may be given out, and the resumptions of it that were
+    /// asked for before. Nobody wants one that was fetched for an older word.
+    fn give(&self, message: &BorrowedMessage<'_>) -> Option<(Partition, u64)> {
+        let held = self.held.lock();
+        // One look-up without allocating a name: few partitions, so a scan is cheap.
+        let (partition, applied) = held
+            .iter()
+            .find(|(p, _)| p.partition == message.partition() && *p.topic == *message.topic())?;
+        if !applied.started {
+            return None;
+        }
+        let resumptions = self.commands.give(partition, applied.generation)?;
+        Some((partition.clone(), resumptions))
+    }
+
     /// Lets a partition wait at a message that cannot be taken yet. It counts as not started
     /// meanwhile, so that nothing fetched ahead overtakes that message.
     fn set_aside(
         &self,
         consumer: &BaseConsumer<Self>,
-        partition: Partition,
+        partition: &Partition,
         message: &BorrowedMessage<'_>,
         why: &str,
     ) {
-        if let Some(started) = self.started.lock().get_mut(&partition) {
-            *started = false;
-        }
-        pause(consumer, &partition);
+        pause(consumer, partition);
         let offset = message.offset();
         let due = Some(Instant::now() + AGAIN);
-        let before = (self.waiting.lock()).insert(partition.clone(), Waiting { offset, due });
-        if before.is_none_or(|before| before.offset != offset) {
-            warn!(%partition, offset, why, "a record has to wait, and its partition with it");
-        }
-    }
-
-    /// Messages that are to be given again now.
-    fn due(&self) -> Vec<(Partition, i64)> {
-        let now = Instant::now();
-        let mut due = Vec::new();
-        for (partition, waiting) in self.waiting.lock().iter_mut() {
-            if waiting.due.take_if(|at| *at <= now).is_some() {
-                due.push((partition.clone(), waiting.offset));
+        self.note(partition, |applied| {
+            applied.started = false;
+            let before = applied.waiting.replace(Waiting { offset, due });
+            if before.is_none_or(|before| before.offset != offset) {
+                warn!(%partition, offset, why, "a record has to wait, and its partition with it");
             }
-        }
-        due
+        });
     }
 }
 
@@ -258,15 +403,14 @@ impl Poller {
         let context = Context {
             owner: self.owner.clone(),
             commands: self.commands.clone(),
-            started: Mutex::default(),
-            waiting: Mutex::default(),
+            held: Mutex::default(),
         };
         let consumer: Arc<BaseConsumer<Context>> =
             Arc::new(self.client.create_with_context(context)?);
         self.group.open(consumer.clone());
         let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics)?;
-        while !self.obey(&consumer) {
+        while self.reconcile(&consumer) {
             if let Some(polled) = consumer.poll(POLL) {
                 self.take(&consumer, polled);
                 // What else is there already is taken before looking for commands again.
@@ -292,102 +436,42 @@ impl Poller {
             Err(error) => return self.owner.trouble(&error),
         };
         let context = consumer.context();
-        let partition = {
-            let started = context.started.lock();
-            // One look-up without allocating a name: few partitions, so a scan is cheap.
-            let known = started
-                .iter()
-                .find(|(p, _)| p.partition == message.partition() && *p.topic == *message.topic());
-            match known {
-                Some((p, true)) => p.clone(),
-                _ => return,
-            }
+        let Some((partition, resumptions)) = context.give(&message) else {
+            return;
         };
         match self.owner.message(&partition, &message) {
-            Flow::Again(why) => return context.set_aside(consumer, partition, &message, &why),
+            Flow::Again(why) => return context.set_aside(consumer, &partition, &message, &why),
             // Pausing throws away what was fetched ahead; on resumption librdkafka fetches
             // from behind the message given out last, so nothing is lost or repeated.
-            Flow::Pause => pause(consumer, &partition),
+            Flow::Pause => {
+                pause(consumer, &partition);
+                context.note(&partition, |applied| applied.paused = Some(resumptions));
+            }
             Flow::Continue => {}
         }
-        let waited = !context.waiting.lock().is_empty();
-        if waited && context.waiting.lock().remove(&partition).is_some() {
-            info!(%partition, offset = message.offset(), "a record need not wait any more");
-        }
+        context.note(&partition, |applied| {
+            if applied.waiting.take().is_some() {
+                info!(%partition, offset = message.offset(), "a record need not wait any more");
+            }
+        });
     }
 
-    /// Carries out the commands; `true` when it is time to leave.
-    fn obey(&self, consumer: &BaseConsumer<Context>) -> bool {
-        let commands = std::mem::take(&mut *self.commands.0.lock());
-        for command in commands {
-            match command {
-                Command::Close => return true,
-                Command::Start(partition, offset) => self.start(consumer, partition, offset),
-                Command::Hold(partition) => self.hold(consumer, partition),
-                Command::Resume(partition) => {
-                    if context_has(consumer, &partition)
-                        && let Err(error) = consumer.resume(&list(&[partition], Offset::Invalid))
-                    {
-                        warn!(%error, "a partition cannot be resumed");
-                    }
-                }
+    /// Brings each partition a step nearer to what is wanted of it; `false` when it is time to
+    /// leave.
+    fn reconcile(&self, consumer: &BaseConsumer<Context>) -> bool {
+        let steps = self.commands.steps(&consumer.context().held.lock());
+        let Some(steps) = steps else {
+            return false;
+        };
+        for (partition, step) in steps {
+            match step {
+                Step::Hold(word) => hold(consumer, &partition, word),
+                Step::Start(offset, word) => start(consumer, &partition, offset, word),
+                Step::GiveAgain(offset) => give_again(consumer, &partition, offset),
+                Step::Resume => resume(consumer, &partition),
             }
         }
-        for (partition, offset) in consumer.context().due() {
-            self.seek(consumer, partition, offset);
-        }
-        false
-    }
-
-    /// Assigns the partition afresh: after an offset outside the log the client would not
-    /// even seek.
-    fn hold(&self, consumer: &BaseConsumer<Context>, partition: Partition) {
-        match consumer.context().started.lock().get_mut(&partition) {
-            Some(started) => *started = false,
-            None => return,
-        }
-        consumer.context().waiting.lock().remove(&partition);
-        let this = std::slice::from_ref(&partition);
-        let fresh = consumer
-            .incremental_unassign(&list(this, Offset::Invalid))
-            .and_then(|()| assign_paused(consumer, this));
-        if let Err(error) = fresh {
-            warn!(%error, %partition, "cannot be held");
-        }
-    }
-
-    fn start(&self, consumer: &BaseConsumer<Context>, partition: Partition, offset: i64) {
-        consumer.context().waiting.lock().remove(&partition);
-        self.seek(consumer, partition, offset);
-    }
-
-    fn seek(&self, consumer: &BaseConsumer<Context>, partition: Partition, offset: i64) {
-        if !context_has(consumer, &partition) {
-            return;
-        }
-        if let Err(error) = consumer.seek(
-            &partition.topic,
-            partition.partition,
-            Offset::Offset(offset),
-            SEEK,
-        ) {
-            // The client has not taken up the partition yet, or its leader is moving.
-            debug!(%error, %partition, "seek failed, tried again");
-            self.commands.start(partition, offset);
-            std::thread::sleep(Duration::from_millis(5));
-            return;
-        }
-        consumer
-            .context()
-            .started
-            .lock()
-            .insert(partition.clone(), true);
-        if let Err(error) =
-            consumer.resume(&list(std::slice::from_ref(&partition), Offset::Invalid))
-        {
-            warn!(%error, %partition, "cannot be resumed");
-        }
-        debug!(%partition, offset, "started");
+        true
     }
 
     fn leave(&self, consumer: Arc<BaseConsumer<Context>>) {
@@ -395,7 +479,7 @@ impl Poller {
         // The revocation comes as a callback inside poll.
         for _ in 0..500 {
             let idle = consumer.assignment().is_ok_and(|a| a.count() == 0);
-            if idle && consumer.context().started.lock().is_empty() {
+            if idle && consumer.context().held.lock().is_empty() {
                 break;
             }
             let _ = consumer.poll(POLL);
@@ -424,8 +508,64 @@ fn pause(consumer: &BaseConsumer<Context>, partition: &Partition) {
     }
 }
 
-fn context_has(consumer: &BaseConsumer<Context>, partition: &Partition) -> bool {
-    consumer.context().started.lock().contains_key(partition)
+/// Assigns the partition afresh: after an offset outside the log the client would not even
+/// seek.
+fn hold(consumer: &BaseConsumer<Context>, partition: &Partition, word: u64) {
+    consumer
+        .context()
+        .note(partition, |applied| applied.hold(word));
+    let this = std::slice::from_ref(partition);
+    let fresh = consumer
+        .incremental_unassign(&list(this, Offset::Invalid))
+        .and_then(|()| assign_paused(consumer, this));
+    if let Err(error) = fresh {
+        warn!(%error, %partition, "cannot be held");
+    }
+}
+
+fn start(consumer: &BaseConsumer<Context>, partition: &Partition, offset: i64, word: u64) {
+    if seek(consumer, partition, offset) {
+        consumer
+            .context()
+            .note(partition, |applied| applied.start(word));
+        resume(consumer, partition);
+        debug!(%partition, offset, "started");
+    }
+}
+
+/// Goes on from the message that had to wait.
+fn give_again(consumer: &BaseConsumer<Context>, partition: &Partition, offset: i64) {
+    if seek(consumer, partition, offset) {
+        consumer.context().note(partition, |applied| {
+            applied.started = true;
+            if let Some(waiting) = &mut applied.waiting {
+                waiting.due = None;
+            }
+        });
+        resume(consumer, partition);
+    }
+}
+
+/// Whether the client goes on from there now. If not it is to be tried again: it has not taken
+/// up the partition yet, or the partition's leader is moving.
+fn seek(consumer: &BaseConsumer<Context>, partition: &Partition, offset: i64) -> bool {
+    let to = Offset::Offset(offset);
+    match consumer.seek(&partition.topic, partition.partition, to, SEEK) {
+        Ok(()) => true,
+        Err(error) => {
+            debug!(%error, %partition, "seek failed, tried again");
+            std::thread::sleep(Duration::from_millis(5));
+            false
+        }
+    }
+}
+
+fn resume(consumer: &BaseConsumer<Context>, partition: &Partition) {
+    let this = list(std::slice::from_ref(partition), Offset::Invalid);
+    match consumer.resume(&this) {
+        Ok(()) => (consumer.context()).note(partition, |applied| applied.paused = None),
+        Err(error) => warn!(%error, %partition, "cannot be resumed"),
+    }
 }
 
 fn partitions_of(tpl: &TopicPartitionList) -> Vec<Partition> {
@@ -444,4 +584,138 @@ fn names(partitions: &[Partition]) -> String {
         .map(Partition::to_string)
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn partition() -> Partition {
+        Partition {
+            topic: "sms.outbound".into(),
+            partition: 0,
+        }
+    }
+
+    /// The only partition that is held, and what the client was brought to.
+    struct Held(HashMap<Partition, Applied>);
+
+    impl Held {
+        fn new() -> Held {
+            Held([(partition(), Applied::default())].into())
+        }
+
+        fn step(&self, handle: &Handle) -> Option<Step> {
+            let steps = handle.steps(&self.0).expect("not closing");
+            steps.first().map(|(_, step)| *step)
+        }
+
+        fn applied(&mut self) -> &mut Applied {
+            self.0.get_mut(&partition()).expect("it is held")
+        }
+
+        /// The client does what is asked, as often as something is. Where it starts then.
+        fn reconcile(&mut self, handle: &Handle) -> Vec<i64> {
+            let mut starts = Vec::new();
+            while let Some(step) = self.step(handle) {
+                match step {
+                    Step::Hold(word) => self.applied().hold(word),
+                    Step::Start(offset, word) => {
+                        self.applied().start(word);
+                        starts.push(offset);
+                    }
+                    Step::GiveAgain(_) | Step::Resume => panic!("{step:?}"),
+                }
+            }
+            starts
+        }
+    }
+
+    #[test]
+    fn a_position_that_could_not_be_taken_up_does_not_win_over_a_newer_word() {
+        let (handle, mut held) = (Handle::default(), Held::new());
+        handle.start(partition(), 700);
+        assert_eq!(held.step(&handle), Some(Step::Start(700, 1)));
+        // The seek fails. The topic is created anew meanwhile.
+        handle.hold(partition());
+        handle.start(partition(), 0);
+        assert_eq!(held.reconcile(&handle), [0], "whatever failed before");
+        handle.start(partition(), 5);
+        handle.hold(partition());
+        assert_eq!(held.reconcile(&handle), [0i64; 0]);
+    }
+
+    #[test]
+    fn a_partition_is_assigned_afresh_although_it_is_started_at_once() {
+        let (handle, mut held) = (Handle::default(), Held::new());
+        handle.start(partition(), 700);
+        held.reconcile(&handle);
+        handle.hold(partition());
+        handle.start(partition(), 0);
+        assert_eq!(held.step(&handle), Some(Step::Hold(2)));
+        held.applied().hold(2);
+        assert_eq!(held.step(&handle), Some(Step::Start(0, 3)));
+        held.applied().start(3);
+        assert_eq!(held.step(&handle), None);
+    }
+
+    #[test]
+    fn only_what_was_fetched_for_the_last_word_is_given_out() {
+        let (handle, mut held) = (Handle::default(), Held::new());
+        handle.start(partition(), 10);
+        held.reconcile(&handle);
+        let old = held.applied().generation;
+        assert!(handle.give(&partition(), old).is_some());
+        assert!(handle.is_current(&partition()));
+        // A message is in the owner's hands when the partition is started anew.
+        handle.start(partition(), 0);
+        assert!(!handle.is_current(&partition()));
+        assert_eq!(
+            handle.give(&partition(), old),
+            None,
+            "nor does another come"
+        );
+        held.reconcile(&handle);
+        assert!(
+            handle
+                .give(&partition(), held.applied().generation)
+                .is_some()
+        );
+        assert!(handle.is_current(&partition()));
+    }
+
+    #[test]
+    fn a_resumption_is_not_lost_when_it_comes_before_the_pause() {
+        let (handle, mut held) = (Handle::default(), Held::new());
+        handle.start(partition(), 0);
+        held.reconcile(&handle);
+        let generation = held.applied().generation;
+        let before = handle.give(&partition(), generation).unwrap();
+        // The owner says "pause", and there is room again before the client is paused.
+        handle.resume(partition());
+        held.applied().paused = Some(before);
+        assert_eq!(held.step(&handle), Some(Step::Resume));
+        held.applied().paused = None;
+        assert_eq!(held.step(&handle), None);
+        held.applied().paused = handle.give(&partition(), generation);
+        assert_eq!(held.step(&handle), None, "paused until somebody asks");
+    }
+
+    #[test]
+    fn nothing_overtakes_a_message_that_waits_but_a_newer_word() {
+        let (handle, mut held) = (Handle::default(), Held::new());
+        handle.start(partition(), 0);
+        held.reconcile(&handle);
+        let later = Instant::now() + Duration::from_secs(60);
+        let waiting = |due| Some(Waiting { offset: 7, due });
+        held.applied().waiting = waiting(Some(later));
+        handle.resume(partition());
+        assert_eq!(held.step(&handle), None);
+        held.applied().waiting = waiting(Some(Instant::now()));
+        assert_eq!(held.step(&handle), Some(Step::GiveAgain(7)));
+        handle.hold(partition());
+        assert!(matches!(held.step(&handle), Some(Step::Hold(_))));
+        handle.forget(&[partition()]);
+        assert_eq!(held.step(&handle), None, "nobody wants anything of it");
+    }
 }
