@@ -126,6 +126,35 @@ impl Group {
         consumer.fetch_watermarks(&p.topic, p.partition, patience)
     }
 
+    /// The first offset of a partition whose record has a timestamp of `since` (Unix
+    /// milliseconds) or later; `None` if there is none.
+    pub fn first_since(
+        &self,
+        p: &Partition,
+        since: i64,
+        patience: Duration,
+    ) -> Result<Option<i64>, KafkaError> {
+        let consumer = self.consumer.read().clone().ok_or(closed())?;
+        let asked = list(std::slice::from_ref(p), Offset::Offset(since));
+        let found = consumer.offsets_for_times(asked, patience)?;
+        for element in found.elements() {
+            element.error()?;
+            if let Offset::Offset(offset) = element.offset() {
+                return Ok(Some(offset));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a partition is there; an error if Kafka cannot be asked.
+    pub fn exists(&self, p: &Partition, patience: Duration) -> Result<bool, KafkaError> {
+        match self.partitions(&p.topic, patience) {
+            Ok(count) => Ok(p.partition < count),
+            Err(error) if is_about_topic(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The topics among those of `offsets` that are not there, or not with that partition.
     pub fn missing(&self, offsets: &[Commit], patience: Duration) -> Vec<Arc<str>> {
         let mut missing: Vec<Arc<str>> = Vec::new();

@@ -7,13 +7,48 @@
 //! |---|---|---|
 //! | inside the log | ours | there; what was reserved is in doubt |
 //! | inside the log | empty | there: an operator's reset; flagged `possible_duplicate` up to the end seen now |
-//! | inside the log | unreadable | none: stop and say |
-//! | above the end | any | the topic was recreated: from its beginning, flagged up to the end seen now |
+//! | anywhere | unreadable | none: stop and say |
+//! | above the end | any; the log is empty | at its end: nothing in it was sent, because nothing is in it |
+//! | above the end | ours; the log is younger than what was read | another log: from its beginning, flagged up to the end seen now |
+//! | above the end | any other | none: stop and say |
 //! | below the beginning | any | none: stop and say |
-//! | none, other partitions of the topic have one | | a new partition: from its beginning |
-//! | none, other topics have one | | a new topic: from its beginning, flagged `possible_duplicate` up to the end seen now |
+//! | none, other partitions or topics have one | | a new partition or topic, or an offset that was lost: from its beginning, flagged up to the end seen now |
+//! | the same, in a young deployment | | the first start of all: from its beginning |
 //! | none anywhere, nothing was ever submitted | | a new deployment: from the beginning |
 //! | none anywhere, but something was submitted | | offsets expired or were deleted: stop and say |
+//!
+//! A flag lasts until the record is finished, whoever owns the partition then: it is committed
+//! ([`Progress::suspect_until`]).
+//!
+//! # Above the end
+//!
+//! "Above the end" is what the offset, the reservation or a finished record is: a log that ends
+//! below what is known of it. Two things look like that. The topic was deleted and created
+//! anew; or the log lost its tail (an unclean leader election, a machine that lost power, a
+//! restored backup). In the second case all that is there was sent already, and beginning anew
+//! would send a week of messages twice. So it is done only where it is proven that none of
+//! what is there was ever read: the oldest record is younger than every record read so far, by
+//! their own timestamps. Those read are all that lie below the committed offset, and their
+//! youngest timestamp is committed with it ([`Progress::newest`]); in a log that merely lost
+//! its tail the oldest record is one of them. No clock of this process takes part. Only where
+//! records were skipped unread (the group began in the middle of a log) does the time of that
+//! start stand for theirs.
+//!
+//! The topic's id would say the same at once, but the client does not give it out.
+//!
+//! What cannot be seen: a log that lost its tail, or was created anew, *and* has grown past our
+//! position since. What lies between its new beginning and our position is then taken for what
+//! was there before. Whoever deletes a topic, or elects a leader that is not in sync, stops the
+//! connector first and sets the offset.
+//!
+//! # No offset
+//!
+//! That a partition has no offset while others have one says nothing of its age: one that was
+//! added has none, and so has one whose offset was deleted or expired. They cannot be told
+//! apart, so what is there is flagged, which costs a truly new partition a few flags too many:
+//! those of the records written before the group noticed it. At the first start of a
+//! deployment, too, some partitions commit before others. Then nothing was submitted
+//! until a few minutes ago ([`Facts::young`]).
 
 use std::time::{Duration, Instant};
 
@@ -37,8 +72,14 @@ pub struct Facts<'a> {
     pub committed: Option<(i64, &'a str)>,
     /// Where else the group has committed an offset; only asked if there is none here.
     pub committed_elsewhere: Elsewhere,
-    /// Whether nothing was ever submitted (the correlation topic is empty).
+    /// Whether nothing was ever submitted (the topics of results are empty).
     pub untouched: bool,
+    /// Whether nothing was submitted until a few minutes ago: offsets that are missing were
+    /// never there.
+    pub young: bool,
+    /// The first offset whose record is younger than all records read so far, if there is
+    /// one and it was asked for; see [`question`].
+    pub unread_from: Option<i64>,
     /// First offset of the log.
     pub low: i64,
     /// End of the log, exclusive.
@@ -61,19 +102,19 @@ pub enum Elsewhere {
 pub struct Start {
     /// What is known of the partition; sending begins at its base.
     pub progress: Progress,
-    /// Records below this offset are sent as new but flagged `possible_duplicate`.
-    pub suspect_until: i64,
     /// What was committed, before the takeover put anything in doubt; `None` where nothing
     /// of it counts.
     pub committed: Option<Box<Restored>>,
 }
 
 impl Start {
-    /// At `base`, where nothing is known to have been sent.
+    /// At `base`, where nothing is known to have been sent; records below `suspect_until` are
+    /// flagged `possible_duplicate`.
     pub fn fresh(base: i64, suspect_until: i64) -> Self {
+        let mut progress = Progress::new(base);
+        progress.suspect(suspect_until);
         Start {
-            progress: Progress::new(base),
-            suspect_until,
+            progress,
             committed: None,
         }
     }
@@ -110,6 +151,20 @@ pub enum Stop {
         /// The first offset of the log.
         low: i64,
     },
+    /// The log ends below what was read of it.
+    #[error(
+        "{known} records of this partition are known and its log ends at {high}: the log lost its tail (an unclean leader election, a restored backup), or the topic was created anew. Nothing of this partition is sent, because what is there may have been sent already. Decide where it continues and run: kafka-smpp offsets reset --topic {topic} --partition {partition} --to <earliest|latest|OFFSET> (earliest only if the topic was created anew)"
+    )]
+    AboveLog {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// Exclusive end of what is known of the log.
+        known: i64,
+        /// The end of the log.
+        high: i64,
+    },
     /// There was progress once, and it is gone.
     #[error(
         "topic {topic} has no committed offset in this group, yet messages have been submitted: the offsets expired or were deleted (or application_id was changed). Decide where to continue and run: kafka-smpp offsets reset --topic {topic} --to <earliest|latest>"
@@ -123,62 +178,101 @@ pub enum Stop {
     Unreadable(String),
 }
 
+/// What must be asked of a log that ends at `high` before it can be decided: from which time on
+/// its records are younger than all that were read. `None` if the answer would not matter.
+pub fn question(commit: &Commit, cluster: &str, high: i64) -> Option<i64> {
+    let identity = Identity {
+        cluster,
+        topic: &commit.topic,
+        partition: commit.partition,
+    };
+    let restored = metadata::decode(commit.offset, &commit.metadata, &identity).ok()?;
+    match known(&restored.progress) > high {
+        true => restored.progress.newest()?.checked_add(1),
+        false => None,
+    }
+}
+
+/// Exclusive end of what is known of the log.
+fn known(progress: &Progress) -> i64 {
+    progress.known_end().max(progress.reserved())
+}
+
 /// Decides where a partition starts.
 pub fn decide(facts: &Facts<'_>) -> Result<Start, Stop> {
     let topic = || facts.partition.topic.to_string();
+    let partition = facts.partition.partition;
     let Some((offset, line)) = facts.committed else {
-        let suspect_until = match facts.committed_elsewhere {
-            Elsewhere::SameTopic => facts.low,
-            Elsewhere::Nowhere if facts.untouched => facts.low,
-            // A topic that came to the group later, or one that was away for so long that its
-            // offsets expired.
-            Elsewhere::OtherTopic => facts.high,
-            Elsewhere::Nowhere => return Err(Stop::Expired { topic: topic() }),
-        };
-        return Ok(Start::fresh(facts.low, suspect_until));
+        return without_offset(facts);
     };
-    // Created anew; after an unclean leader election it would look the same, so what is there
-    // now is flagged.
-    let recreated = || Start::fresh(facts.low, facts.high);
-    if offset > facts.high {
-        return Ok(recreated());
-    }
-    let below = || Stop::BelowLog {
-        topic: topic(),
-        partition: facts.partition.partition,
-        offset,
-        low: facts.low,
+    let restored = match line.is_empty() {
+        true => None,
+        false => Some(restore(facts, offset, line)?),
     };
-    if line.is_empty() {
-        return match offset < facts.low {
-            true => Err(below()),
-            false => Ok(Start::fresh(offset, facts.high)),
+    let known = restored.as_ref().map_or(offset, |r| known(&r.progress));
+    if known > facts.high {
+        return if facts.low == facts.high {
+            Ok(Start::fresh(facts.low, facts.low))
+        } else if facts.unread_from == Some(facts.low) {
+            Ok(Start::fresh(facts.low, facts.high))
+        } else {
+            Err(Stop::AboveLog {
+                topic: topic(),
+                partition,
+                known,
+                high: facts.high,
+            })
         };
     }
+    // Even where the log is empty: what retention took may have been records nobody read.
+    if offset < facts.low {
+        return Err(Stop::BelowLog {
+            topic: topic(),
+            partition,
+            offset,
+            low: facts.low,
+        });
+    }
+    Ok(match restored {
+        None => Start::fresh(offset, facts.high),
+        Some(restored) => {
+            let mut progress = restored.progress.clone();
+            progress.take_over();
+            Start {
+                progress,
+                committed: Some(Box::new(restored)),
+            }
+        }
+    })
+}
+
+/// Where a partition starts of which nothing is committed.
+fn without_offset(facts: &Facts<'_>) -> Result<Start, Stop> {
+    let suspect_until = match facts.committed_elsewhere {
+        Elsewhere::Nowhere if facts.untouched => facts.low,
+        Elsewhere::Nowhere => {
+            return Err(Stop::Expired {
+                topic: facts.partition.topic.to_string(),
+            });
+        }
+        _ if facts.young => facts.low,
+        // One that came to the group later, or whose offset was lost.
+        Elsewhere::SameTopic | Elsewhere::OtherTopic => facts.high,
+    };
+    Ok(Start::fresh(facts.low, suspect_until))
+}
+
+fn restore(facts: &Facts<'_>, offset: i64, line: &str) -> Result<Restored, Stop> {
     let identity = Identity {
         cluster: facts.cluster,
         topic: &facts.partition.topic,
         partition: facts.partition.partition,
     };
-    let restored = metadata::decode(offset, line, &identity).map_err(|reason| Stop::Metadata {
-        topic: topic(),
+    metadata::decode(offset, line, &identity).map_err(|reason| Stop::Metadata {
+        topic: facts.partition.topic.to_string(),
         partition: facts.partition.partition,
         offset,
         reason,
-    })?;
-    let mut progress = restored.progress.clone();
-    if progress.known_end() > facts.high || progress.reserved() > facts.high {
-        return Ok(recreated());
-    }
-    // Even where the log is empty: what retention took may have been records nobody read.
-    if offset < facts.low {
-        return Err(below());
-    }
-    progress.take_over();
-    Ok(Start {
-        progress,
-        suspect_until: offset,
-        committed: Some(Box::new(restored)),
     })
 }
 
@@ -258,6 +352,8 @@ mod tests {
             committed,
             committed_elsewhere: Elsewhere::Nowhere,
             untouched: false,
+            young: false,
+            unread_from: None,
             low: 100,
             high: 200,
         }
@@ -283,6 +379,11 @@ mod tests {
         )
     }
 
+    /// Where it begins, and up to where it is flagged.
+    fn flagged(start: &Start) -> (i64, i64) {
+        (start.progress.base(), start.progress.suspect_until())
+    }
+
     #[test]
     fn our_own_metadata_puts_what_was_reserved_in_doubt() {
         let mut before = Progress::new(150);
@@ -303,20 +404,111 @@ mod tests {
     fn an_operators_reset_flags_what_is_there_now() {
         let p = partition();
         let start = decide(&facts(&p, Some((120, "")))).unwrap();
-        assert_eq!((start.progress.base(), start.suspect_until), (120, 200));
+        assert_eq!(flagged(&start), (120, 200));
     }
 
     #[test]
-    fn a_recreated_topic_begins_anew() {
+    fn a_flag_is_not_forgotten_with_the_first_commit() {
         let p = partition();
-        let line = written(&Progress::new(5000));
-        let start = decide(&Facts {
-            low: 0,
+        let mut progress = decide(&facts(&p, Some((120, "")))).unwrap().progress;
+        // The first owner's commits; then the partition moves.
+        let next = decide(&facts(&p, Some((120, &written(&progress))))).unwrap();
+        assert_eq!(flagged(&next), (120, 200));
+        progress.finish_range(120, 150);
+        let next = decide(&facts(&p, Some((150, &written(&progress))))).unwrap();
+        assert_eq!(flagged(&next), (150, 200));
+        // What came since the reset is not what it was about.
+        let grown = Facts {
+            high: 300,
+            ..facts(&p, None)
+        };
+        progress.finish_range(150, 230);
+        let line = written(&progress);
+        let next = decide(&Facts {
+            committed: Some((230, &line)),
+            ..grown
+        });
+        assert_eq!(flagged(&next.unwrap()), (230, 230));
+    }
+
+    /// What is decided when the log ends at 3 although more was read of it.
+    fn shrunk(
+        line: &str,
+        committed: i64,
+        low: i64,
+        unread_from: Option<i64>,
+    ) -> Result<Start, Stop> {
+        decide(&Facts {
+            low,
             high: 3,
-            ..facts(&p, Some((5000, &line)))
+            unread_from,
+            ..facts(&partition(), Some((committed, line)))
         })
-        .unwrap();
-        assert_eq!((start.progress, start.suspect_until), (Progress::new(0), 3));
+    }
+
+    #[test]
+    fn a_log_is_another_if_all_of_it_is_younger_than_what_was_read() {
+        let line = written(&Progress::new(5000));
+        let start = shrunk(&line, 5000, 0, Some(0)).unwrap();
+        assert_eq!(flagged(&start), (0, 3));
+        let start = shrunk(&line, 5000, 1, Some(1)).unwrap();
+        assert_eq!(flagged(&start), (1, 3));
+        // Nothing is there that could be sent a second time.
+        for line in [&*line, ""] {
+            assert_eq!(flagged(&shrunk(line, 5000, 3, None).unwrap()), (3, 3));
+        }
+    }
+
+    #[test]
+    fn a_log_that_lost_its_tail_is_not_sent_again() {
+        let (mut reserved, mut finished) = (Progress::new(2), Progress::new(2));
+        reserved.reserve(4);
+        finished.finish(3);
+        for (committed, progress) in [(4, Progress::new(4)), (2, reserved), (2, finished)] {
+            let line = written(&progress);
+            for unread_from in [None, Some(1), Some(2)] {
+                let stop = shrunk(&line, committed, 0, unread_from).unwrap_err();
+                let text = stop.to_string();
+                assert!(text.contains("offsets reset --topic sms.outbound --partition 0"));
+                assert!(matches!(
+                    stop,
+                    Stop::AboveLog {
+                        known: 4,
+                        high: 3,
+                        ..
+                    }
+                ));
+            }
+        }
+        assert!(matches!(shrunk("", 4, 0, None), Err(Stop::AboveLog { .. })));
+        // An offset of another cluster, whose records are still to be copied here.
+        let foreign = written(&Progress::new(9));
+        assert!(matches!(
+            shrunk(&foreign, 8, 3, None),
+            Err(Stop::Metadata { .. })
+        ));
+    }
+
+    #[test]
+    fn the_log_is_asked_only_if_it_ends_too_early() {
+        let mut progress = Progress::new(150);
+        let commit = |progress: &Progress| Commit {
+            topic: "sms.outbound".into(),
+            partition: 0,
+            offset: 150,
+            metadata: written(progress),
+        };
+        assert_eq!(
+            question(&commit(&progress), "c", 149),
+            None,
+            "nothing was read"
+        );
+        progress.read(1000);
+        progress.read(900);
+        assert_eq!(question(&commit(&progress), "c", 150), None);
+        assert_eq!(question(&commit(&progress), "c", 149), Some(1001));
+        progress.reserve(155);
+        assert_eq!(question(&commit(&progress), "c", 154), Some(1001));
     }
 
     #[test]
@@ -331,32 +523,26 @@ mod tests {
     }
 
     #[test]
-    fn missing_offsets_are_new_partitions_or_expired_ones() {
+    fn an_offset_that_is_missing_may_have_been_lost() {
         let p = partition();
-        let new = decide(&Facts {
-            committed_elsewhere: Elsewhere::SameTopic,
-            ..facts(&p, None)
-        })
-        .unwrap();
-        assert_eq!((new.progress.base(), new.suspect_until), (100, 100));
-        let added = decide(&Facts {
-            committed_elsewhere: Elsewhere::OtherTopic,
-            ..facts(&p, None)
-        })
-        .unwrap();
-        assert_eq!((added.progress.base(), added.suspect_until), (100, 200));
-        let fresh = decide(&Facts {
-            untouched: true,
-            ..facts(&p, None)
-        })
-        .unwrap();
-        assert_eq!(fresh.progress.base(), 100);
-        assert_eq!(
-            decide(&facts(&p, None)),
-            Err(Stop::Expired {
-                topic: "sms.outbound".into()
-            })
-        );
+        let begun = |committed_elsewhere, untouched, young| {
+            let start = decide(&Facts {
+                committed_elsewhere,
+                untouched,
+                young,
+                ..facts(&p, None)
+            });
+            start.map(|start| flagged(&start))
+        };
+        for elsewhere in [Elsewhere::SameTopic, Elsewhere::OtherTopic] {
+            assert_eq!(begun(elsewhere, false, false), Ok((100, 200)));
+            assert_eq!(begun(elsewhere, false, true), Ok((100, 100)), "first start");
+        }
+        assert_eq!(begun(Elsewhere::Nowhere, true, true), Ok((100, 100)));
+        let expired = Stop::Expired {
+            topic: "sms.outbound".into(),
+        };
+        assert_eq!(begun(Elsewhere::Nowhere, false, true), Err(expired));
     }
 
     #[test]

@@ -23,6 +23,7 @@ use super::entry::{Entry, LaneId};
 use super::flight::Flights;
 use super::intake::Incoming;
 use super::job::{Job, Refusal};
+use super::kept::Kept;
 use super::lane::{BindId, Capacity, Lane, Phase};
 use super::late::LateAnswers;
 use super::memory::Memory;
@@ -166,8 +167,28 @@ pub(super) struct State {
     pub under_way: Option<u64>,
     /// What is known of lanes that were lost.
     pub memories: HashMap<Partition, Memory>,
+    /// What is committed for partitions that stand still.
+    pub kept: Kept,
     /// How long a transaction takes of late.
     pub cycle_time: Duration,
+}
+
+/// Where a record lies.
+#[derive(Clone, Copy, Debug)]
+pub struct At {
+    /// Its offset.
+    pub offset: i64,
+    /// Its timestamp in Unix milliseconds, if it has one.
+    pub timestamp: Option<i64>,
+}
+
+impl From<i64> for At {
+    fn from(offset: i64) -> Self {
+        At {
+            offset,
+            timestamp: None,
+        }
+    }
 }
 
 /// See the [module](self).
@@ -296,16 +317,22 @@ impl Books {
         id
     }
 
-    /// Takes in a fetched record. Says whether more of its partition is wanted.
-    pub fn take(&self, partition: &Partition, offset: i64, incoming: Incoming) -> poll::Flow {
+    /// Takes in a record fetched `at` a place. Says whether more of its partition is wanted.
+    pub fn take(&self, partition: &Partition, at: impl Into<At>, incoming: Incoming) -> poll::Flow {
+        let At { offset, timestamp } = at.into();
         let mut guard = self.state.lock();
         let state = &mut *guard;
         let Some(held) = (state.by_partition.get(partition))
             .and_then(|id| state.lanes.get_mut(id))
             .filter(|held| held.lane.phase() == Phase::Open)
+            // Not one that was fetched before the partition was started anew.
+            .filter(|_| self.poll.is_current(partition))
         else {
             return poll::Flow::Continue;
         };
+        if let Some(timestamp) = timestamp {
+            held.lane.read(timestamp);
+        }
         if held.lane.wants(offset) {
             admit(&mut held.lane, offset, incoming);
         }
@@ -453,6 +480,14 @@ impl Books {
         let state = self.state.lock();
         let held = state.lanes.get(state.by_partition.get(partition)?)?;
         (held.lane.phase() == Phase::Open).then(|| held.lane.next_offset())
+    }
+
+    /// The next offset of a partition that is at work, and the youngest timestamp read of it.
+    pub fn last_read(&self, partition: &Partition) -> Option<(i64, Option<i64>)> {
+        let state = self.state.lock();
+        let lane = &state.lanes.get(state.by_partition.get(partition)?)?.lane;
+        let open = lane.phase() == Phase::Open;
+        open.then(|| (lane.next_offset(), lane.progress().newest()))
     }
 
     /// The partitions that are open, and the next offset of each.

@@ -181,8 +181,6 @@ pub struct Lane {
     progress: Progress,
     limits: Limits,
     capacity: Capacity,
-    /// Records below this offset may be duplicates, whatever is counted for them.
-    suspect_until: i64,
     /// Offset of the next record to be fetched. Every unfinished one below it has a slot.
     next: i64,
     slots: Slots,
@@ -214,7 +212,6 @@ impl Lane {
             progress: start.progress,
             limits,
             capacity,
-            suspect_until: start.suspect_until,
             next: base,
             slots: Slots::default(),
             alone: None,
@@ -263,6 +260,11 @@ impl Lane {
         self.next
     }
 
+    /// A record with this timestamp was read.
+    pub fn read(&mut self, timestamp: i64) {
+        self.progress.read(timestamp);
+    }
+
     /// Whether a record at `offset` is wanted at all: not one that came before.
     pub fn wants(&mut self, offset: i64) -> bool {
         if offset < self.next {
@@ -279,7 +281,10 @@ impl Lane {
     /// must say that it may be a duplicate.
     pub fn history(&self, offset: i64) -> (u8, bool) {
         let attempts = self.progress.attempts(offset);
-        (attempts, attempts > 0 || offset < self.suspect_until)
+        (
+            attempts,
+            attempts > 0 || offset < self.progress.suspect_until(),
+        )
     }
 
     /// Takes in a record to be sent, at once or at `due`.

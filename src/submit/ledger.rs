@@ -105,7 +105,8 @@ impl SubmitLedger {
         touched.extend(state.lanes.iter().filter_map(due));
         touched.sort_unstable();
         touched.dedup();
-        let group = match touched.is_empty() {
+        let mut offsets = state.kept.due(now);
+        let group = match touched.is_empty() && offsets.is_empty() {
             true => None,
             false => self.group.metadata(),
         };
@@ -119,7 +120,6 @@ impl SubmitLedger {
         let number = state.cycle;
         state.under_way = Some(number);
         let mut under_way = UnderWay::default();
-        let mut offsets = Vec::with_capacity(touched.len());
         for id in touched {
             if let Some(held) = state.lanes.get_mut(&id) {
                 under_way.snapshots.push((id, held.lane.snapshot(now)));

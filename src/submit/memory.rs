@@ -78,6 +78,9 @@ impl Memory {
     /// progress, and the fates that are not in it yet.
     pub fn recall(self, committed: Progress, lane: LaneId) -> (Progress, Vec<Entry>) {
         let mut progress = committed;
+        if let Some(newest) = self.progress.newest() {
+            progress.read(newest);
+        }
         let mut fates = self.fates;
         for entry in &mut fates {
             entry.lane = lane;

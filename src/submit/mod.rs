@@ -14,6 +14,7 @@
 //! - [`parts`], `flight`: long messages, whose parts go out one after another;
 //! - [`station`]: binds and the tasks that feed them;
 //! - [`memory`]: what is known of a partition that was lost, should it come back;
+//! - [`kept`]: the offsets of partitions that stand still;
 //! - [`verdict`]: what an answer means;
 //! - [`ledger`]: the books as a transaction; [`events`]: fates as records;
 //! - [`side`]: answers that came too late to be a result.
@@ -26,6 +27,7 @@ pub mod events;
 mod flight;
 pub mod intake;
 pub mod job;
+pub mod kept;
 pub mod lane;
 pub mod late;
 pub mod ledger;

@@ -28,18 +28,21 @@ use crate::kafka::start::{Reading, Start, Stop};
 use crate::kafka::{Group, Partition};
 
 use super::account::{Account, Binds};
-use super::books::Books;
+use super::books::{At, Books};
 use super::entry::LaneId;
 use super::intake::{self, NotYet};
 use super::memory;
 use super::station::Station;
-use super::takeover::Takeover;
+use super::takeover::{Decided, Takeover};
 
 /// How long Kafka may take to say how many partitions a topic has.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Pause before a topic that is gone is looked for again.
 const ABSENT: Duration = Duration::from_secs(1);
+
+/// How often a log is looked at that ends too early.
+const LOOKS: usize = 5;
 
 /// How long the last commit of a partition that goes may take.
 const LAST_COMMIT: Duration = Duration::from_secs(5);
@@ -144,19 +147,18 @@ impl Owner {
             );
             return;
         }
-        let mut partitions = vec![lease.clone()];
-        partitions.extend(account.companions(lease.partition));
-        let takeover = self.takeover();
-        let (total, starts) = loop {
+        let companions = account.companions(lease.partition);
+        let mut all = vec![lease.clone()];
+        all.extend(companions.iter().cloned());
+        let (total, starts, missing) = loop {
             if self.epoch.lock().get(lease) != Some(&epoch) {
                 return;
             }
             let deadline = Instant::now() + PATIENCE;
-            if !self.parts.books.await_fates(&partitions, deadline) {
+            if !self.parts.books.await_fates(&all, deadline) {
                 continue;
             }
-            let total = self.parts.group.partitions(&lease.topic, PATIENCE);
-            match total.and_then(|total| Ok((total, takeover.starts(&partitions)?))) {
+            match self.look(lease, &companions) {
                 Ok(known) => break known,
                 Err(error) => {
                     warn!(%error, %lease, "cannot be taken over yet");
@@ -172,14 +174,70 @@ impl Owner {
         account.gain(lease.partition, total);
         drop(current);
         self.spread_rate(index, account);
-        for (partition, start) in starts {
-            let Ok(start) = start else { continue };
+        for decided in starts {
             // Under this lock no revocation comes in between.
             let current = self.epoch.lock();
             if current.get(lease) != Some(&epoch) {
                 return;
             }
-            self.open(index, account, lease.partition, partition, start);
+            self.begin(index, account, decided);
+        }
+        for (partition, absent) in missing {
+            self.await_later(partition, epoch, absent);
+        }
+    }
+
+    /// How many partitions the topic of `lease` has, where those start that go with it, and
+    /// which of them cannot be taken over for now, and whether they are not there at all.
+    /// Partitions are added to one topic after the other: one that has fewer than the first
+    /// holds nothing else up.
+    fn look(
+        &self,
+        lease: &Partition,
+        companions: &[Partition],
+    ) -> Result<(i32, Vec<Decided>, Vec<(Partition, bool)>), KafkaError> {
+        let total = self.parts.group.partitions(&lease.topic, PATIENCE)?;
+        let mut starts = self.takeover().starts(std::slice::from_ref(lease))?;
+        let mut later = Vec::new();
+        for companion in companions {
+            let mut absent = false;
+            match self.look_at(companion, &mut absent) {
+                Ok(decided) => starts.push(decided),
+                Err(error) => {
+                    warn!(
+                        %error, partition = %companion, %lease,
+                        "this partition cannot be taken over yet, and is not sent with the others of its number; it is tried until it can"
+                    );
+                    later.push((companion.clone(), absent));
+                }
+            }
+        }
+        Ok((total, starts, later))
+    }
+
+    /// Where one partition starts that may not be there; whether it was not is noted.
+    fn look_at(&self, partition: &Partition, absent: &mut bool) -> Result<Decided, KafkaError> {
+        let nowhere = KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition);
+        if !self.parts.group.exists(partition, PATIENCE)? {
+            *absent = true;
+            return Err(nowhere);
+        }
+        let starts = self.takeover().starts(std::slice::from_ref(partition))?;
+        starts.into_iter().next().ok_or(nowhere)
+    }
+
+    /// A partition that was taken over begins, or stands still. To be called under the lock
+    /// under which its lease cannot go.
+    fn begin(&self, index: usize, account: &Account, decided: Decided) {
+        let Decided {
+            partition,
+            start,
+            committed,
+        } = decided;
+        match (start, committed) {
+            (Ok(start), _) => self.open(index, account, partition.partition, partition, start),
+            (Err(_), Some(commit)) => self.parts.books.keep(partition, commit),
+            (Err(_), None) => {}
         }
     }
 
@@ -243,6 +301,7 @@ impl Owner {
             }
             books.remove(&lanes);
         }
+        books.unkeep(&partitions_of(account, leases));
         for partition in leases {
             account.lose(*partition);
         }
@@ -333,7 +392,8 @@ impl Owner {
         let mut gone = Vec::new();
         // Under this lock the leases stay what they are.
         let epochs = self.epoch.lock();
-        for (partition, _) in self.parts.books.positions() {
+        let ours = self.parts.books.positions().into_iter().map(|(p, _)| p);
+        for partition in ours.chain(self.parts.books.kept()) {
             if topics.contains(&partition.topic)
                 && let Some((_, account)) = self.account_of(&partition.topic)
                 && let Some(epoch) = epochs.get(&lease_of(account, &partition))
@@ -344,53 +404,57 @@ impl Owner {
         let partitions: Vec<Partition> = gone.iter().map(|(p, _)| p.clone()).collect();
         let lanes = self.parts.books.lanes_of(&partitions);
         self.parts.books.lose(&lanes);
+        self.parts.books.unkeep(&partitions);
+        for partition in &partitions {
+            self.parts.poll.hold(partition.clone());
+        }
         drop(epochs);
         self.watch(partitions);
         for (partition, epoch) in gone {
-            self.parts.poll.hold(partition.clone());
-            let Some(me) = self.me.upgrade() else { return };
-            std::thread::spawn(move || me.await_topic(partition, epoch));
+            self.await_later(partition, epoch, true);
         }
     }
 
-    /// Takes a partition over as soon as its topic is there, unless its lease goes first.
-    fn await_topic(&self, partition: Partition, epoch: u64) {
+    fn await_later(&self, partition: Partition, epoch: u64, absent: bool) {
+        if let Some(me) = self.me.upgrade() {
+            std::thread::spawn(move || me.await_topic(partition, epoch, absent));
+        }
+    }
+
+    /// Takes a partition over as soon as it is there, unless its lease goes first.
+    fn await_topic(&self, partition: Partition, epoch: u64, mut absent: bool) {
         let Some((index, account)) = self.account_of(&partition.topic) else {
             return;
         };
         let lease = lease_of(account, &partition);
-        let start = loop {
+        let decided = loop {
             std::thread::sleep(ABSENT);
             if self.epoch.lock().get(&lease) != Some(&epoch) {
                 return;
             }
-            match self.start_anew(&partition) {
-                Ok(start) => break start,
+            match self.start_anew(&partition, &mut absent) {
+                Ok(decided) => break decided,
                 Err(error) => debug!(%error, %partition, "still away"),
             }
         };
         // Under this lock no revocation comes in between.
         let current = self.epoch.lock();
-        if let Some(start) = start
-            && current.get(&lease) == Some(&epoch)
-        {
-            self.open(index, account, lease.partition, partition, start);
+        if current.get(&lease) == Some(&epoch) {
+            info!(%partition, "it can be taken over now");
+            self.begin(index, account, decided);
         }
     }
 
-    /// Where a partition starts whose topic was gone.
-    fn start_anew(&self, partition: &Partition) -> Result<Option<Start>, KafkaError> {
-        let starts = self.takeover().starts(std::slice::from_ref(partition))?;
-        Ok(match starts.into_iter().next() {
-            Some((_, Ok(start))) => Some(start),
+    /// Where a partition starts that was not there, or could not be read.
+    fn start_anew(&self, partition: &Partition, absent: &mut bool) -> Result<Decided, KafkaError> {
+        let mut decided = self.look_at(partition, absent)?;
+        if *absent && let Err(Stop::Expired { .. }) = decided.start {
             // Its offsets went with it, and so did the records they stood for.
-            Some((_, Err(Stop::Expired { .. }))) => {
-                let (low, high) = self.parts.group.watermarks(partition, PATIENCE)?;
-                warn!(%partition, "the topic was created anew; its former state is dropped");
-                Some(Start::fresh(low, high))
-            }
-            _ => None,
-        })
+            let (low, high) = self.parts.group.watermarks(partition, PATIENCE)?;
+            warn!(%partition, "the topic was created anew; its former state is dropped");
+            decided.start = Ok(Start::fresh(low, high));
+        }
+        Ok(decided)
     }
 
     fn takeover(&self) -> Takeover<'_> {
@@ -402,9 +466,9 @@ impl Owner {
         }
     }
 
-    /// A position lies outside its log while we are at work: the topic was created anew, or
-    /// its records were deleted before they were read. The client stops fetching such a
-    /// partition for good, so each is started afresh.
+    /// A position lies outside its log while we are at work: the topic was created anew, the
+    /// log lost its tail, or its records were deleted before they were read. The client stops
+    /// fetching such a partition for good, so each is started afresh, or stands still.
     fn reassess(&self) {
         let _alone = self.reassessing.lock();
         for (partition, _) in self.parts.books.positions() {
@@ -413,29 +477,69 @@ impl Owner {
             };
             let lease = lease_of(account, &partition);
             let before = self.epoch.lock().get(&lease).copied();
-            let patience = Duration::from_secs(5);
-            let Ok((low, high)) = self.parts.group.watermarks(&partition, patience) else {
+            let Ok(log) = self.survey(&partition) else {
                 continue;
             };
             // Under this lock the lease cannot go.
             let epochs = self.epoch.lock();
             if before.is_some() && epochs.get(&lease).copied() == before {
-                self.restart(index, account, partition, low, high);
+                self.restart(index, account, partition, &log);
             }
         }
     }
 
-    fn restart(&self, index: usize, account: &Account, partition: Partition, low: i64, high: i64) {
+    /// How a partition's log is. One that ends too early is looked at several times: a new
+    /// leader may need a moment to know how far it has come.
+    fn survey(&self, partition: &Partition) -> Result<Log, KafkaError> {
+        let (group, books) = (&self.parts.group, &self.parts.books);
+        let mut looks = LOOKS;
+        loop {
+            let (low, high) = group.watermarks(partition, PATIENCE)?;
+            let Some((next, newest)) = books.last_read(partition) else {
+                return Ok(Log {
+                    low,
+                    high,
+                    is_another: false,
+                });
+            };
+            looks -= 1;
+            if high < next && looks > 0 {
+                std::thread::sleep(ABSENT);
+                continue;
+            }
+            // All that is there is younger than all that was read: see `kafka::start`.
+            let is_another = high < next
+                && (low == high
+                    || match newest.and_then(|newest| newest.checked_add(1)) {
+                        Some(since) => group.first_since(partition, since, PATIENCE)? == Some(low),
+                        None => false,
+                    });
+            return Ok(Log {
+                low,
+                high,
+                is_another,
+            });
+        }
+    }
+
+    fn restart(&self, index: usize, account: &Account, partition: Partition, log: &Log) {
         let (books, poll) = (&self.parts.books, &self.parts.poll);
         let Some(next) = books.position(&partition) else {
             return;
         };
+        let (low, high) = (log.low, log.high);
         poll.hold(partition.clone());
-        if high < next {
+        if log.is_another {
             warn!(%partition, next, high, "the topic was created anew; its former state is dropped");
             books.remove(&books.lanes_of(std::slice::from_ref(&partition)));
             let start = Start::fresh(low, high);
             self.open(index, account, partition.partition, partition, start);
+        } else if high < next {
+            error!(
+                %partition, next, high,
+                "the log ends below what was read of it: it lost its tail (an unclean leader election, a restored backup), or the topic was created anew; this partition stands still, because what is there may have been sent already. Decide where it continues, stop the connector and run: kafka-smpp offsets reset --topic {} --partition {} --to <earliest|latest|OFFSET> (earliest only if the topic was created anew)",
+                partition.topic, partition.partition
+            );
         } else if next < low {
             error!(
                 %partition, next, low,
@@ -446,6 +550,14 @@ impl Owner {
             poll.start(partition, next);
         }
     }
+}
+
+/// A partition's log while a position lies outside it.
+struct Log {
+    low: i64,
+    high: i64,
+    /// Whether nothing of it was ever read, for certain.
+    is_another: bool,
 }
 
 async fn close_all(stations: Vec<Station>, drain: Duration) {
@@ -533,7 +645,13 @@ impl Assignments for Owner {
             return Flow::Continue;
         };
         match intake::read(account, &self.parts.books.settings, message) {
-            Ok(incoming) => self.parts.books.take(partition, message.offset(), incoming),
+            Ok(incoming) => {
+                let at = At {
+                    offset: message.offset(),
+                    timestamp: message.timestamp().to_millis(),
+                };
+                self.parts.books.take(partition, at, incoming)
+            }
             Err(NotYet(why)) => Flow::Again(why),
         }
     }

@@ -5,18 +5,36 @@
 
 use std::time::Duration;
 
-use rdkafka::error::KafkaError;
+use jiff::Timestamp;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tracing::{info, warn};
 
-use crate::kafka::start::{Elsewhere, Facts, Reading, Start, Stop, committed_stable, decide};
+use crate::kafka::start::{
+    Elsewhere, Facts, Reading, Start, Stop, committed_stable, decide, question,
+};
 use crate::kafka::transactor::Commit;
 use crate::kafka::{Group, Partition};
 
 /// How long one question to Kafka may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A partition, and where it starts or why it does not.
-pub type Decided = (Partition, Result<Start, Stop>);
+/// A deployment that submitted nothing until so long ago is young: see [`Facts::young`].
+const YOUTH: Duration = Duration::from_secs(600);
+
+/// A log that ends too early is looked at so often, with pauses, before it is believed: a new
+/// leader may need a moment to know how far it has come.
+const LOOKS: usize = 3;
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// A partition, where it starts or why it does not, and what is committed for it.
+pub struct Decided {
+    /// The partition.
+    pub partition: Partition,
+    /// Where it starts.
+    pub start: Result<Start, Stop>,
+    /// Its commit, as it was found.
+    pub committed: Option<Commit>,
+}
 
 /// What is needed to take partitions over.
 pub struct Takeover<'a> {
@@ -30,49 +48,109 @@ pub struct Takeover<'a> {
     pub results: &'a [String],
 }
 
+/// What is known of the group besides a partition's own offset.
+struct Surroundings {
+    committed_elsewhere: Elsewhere,
+    untouched: bool,
+    young: bool,
+}
+
 impl Takeover<'_> {
     /// Decides where each of `partitions` starts; an error means that Kafka could not be
     /// asked, and that it should be tried again.
     pub fn starts(&self, partitions: &[Partition]) -> Result<Vec<Decided>, KafkaError> {
-        let committed = committed_stable(self.group, partitions, self.reading)?;
+        let mut committed = committed_stable(self.group, partitions, self.reading)?;
         let mut starts = Vec::with_capacity(partitions.len());
         for partition in partitions {
             let own = committed
                 .iter()
-                .find(|c| c.partition == partition.partition && c.topic == partition.topic);
-            let (committed_elsewhere, untouched) = match own {
-                Some(_) => (Elsewhere::SameTopic, true),
-                None => self.surroundings(&partition.topic)?,
-            };
-            let (low, high) = self.group.watermarks(partition, PATIENCE)?;
-            let decided = decide(&Facts {
-                partition,
-                cluster: self.group.cluster_id(),
-                committed: own.map(|c| (c.offset, c.metadata.as_str())),
-                committed_elsewhere,
-                untouched,
-                low,
-                high,
+                .position(|c| c.partition == partition.partition && c.topic == partition.topic)
+                .map(|at| committed.swap_remove(at));
+            let start = self.start(partition, own.as_ref())?;
+            report(partition, own.as_ref(), &start);
+            starts.push(Decided {
+                partition: partition.clone(),
+                start,
+                committed: own,
             });
-            report(partition, own, &decided);
-            starts.push((partition.clone(), decided));
         }
         Ok(starts)
     }
 
-    /// Where the group has committed offsets, and whether nothing was ever sent.
-    fn surroundings(&self, topic: &str) -> Result<(Elsewhere, bool), KafkaError> {
-        let before = self.committed_elsewhere(topic)?;
-        if before != Elsewhere::Nowhere {
-            return Ok((before, true));
+    fn start(
+        &self,
+        partition: &Partition,
+        own: Option<&Commit>,
+    ) -> Result<Result<Start, Stop>, KafkaError> {
+        let surroundings = match own {
+            Some(_) => Surroundings {
+                committed_elsewhere: Elsewhere::SameTopic,
+                untouched: false,
+                young: false,
+            },
+            None => self.surroundings(&partition.topic)?,
+        };
+        let mut decided = self.look(partition, own, &surroundings)?;
+        for _ in 1..LOOKS {
+            if !matches!(decided, Err(Stop::AboveLog { .. })) {
+                break;
+            }
+            std::thread::sleep(PAUSE);
+            decided = self.look(partition, own, &surroundings)?;
         }
-        let untouched = self.nothing_sent()?;
+        Ok(decided)
+    }
+
+    /// One look at the log.
+    fn look(
+        &self,
+        partition: &Partition,
+        own: Option<&Commit>,
+        surroundings: &Surroundings,
+    ) -> Result<Result<Start, Stop>, KafkaError> {
+        let (low, high) = self.group.watermarks(partition, PATIENCE)?;
+        let question = own.and_then(|own| question(own, self.group.cluster_id(), high));
+        let unread_from = match question {
+            Some(since) => self.group.first_since(partition, since, PATIENCE)?,
+            None => None,
+        };
+        let mut decided = decide(&Facts {
+            partition,
+            cluster: self.group.cluster_id(),
+            committed: own.map(|c| (c.offset, c.metadata.as_str())),
+            committed_elsewhere: surroundings.committed_elsewhere,
+            untouched: surroundings.untouched,
+            young: surroundings.young,
+            unread_from,
+            low,
+            high,
+        });
+        if let Ok(start) = &mut decided
+            && start.progress.newest().is_none()
+            && start.progress.base() > low
+        {
+            // What lies below was read by nobody who told, but not after now.
+            start.progress.read(Timestamp::now().as_millisecond());
+        }
+        Ok(decided)
+    }
+
+    /// Where the group has committed offsets, and whether nothing was sent, ever or before
+    /// the last minutes.
+    fn surroundings(&self, topic: &str) -> Result<Surroundings, KafkaError> {
+        let before = self.committed_elsewhere(topic)?;
+        let untouched = before == Elsewhere::Nowhere && self.nothing_sent()?;
         // Another process may have made the group's first commit since it was asked: its
         // results are visible, and so is that commit, made with them.
-        match untouched {
-            true => Ok((before, true)),
-            false => Ok((self.committed_elsewhere(topic)?, false)),
-        }
+        let committed_elsewhere = match before {
+            Elsewhere::Nowhere if !untouched => self.committed_elsewhere(topic)?,
+            _ => before,
+        };
+        Ok(Surroundings {
+            committed_elsewhere,
+            untouched,
+            young: committed_elsewhere != Elsewhere::Nowhere && self.is_young()?,
+        })
     }
 
     /// Where the group has a committed offset, over all topics it consumes.
@@ -88,23 +166,18 @@ impl Takeover<'_> {
         Ok(Elsewhere::Nowhere)
     }
 
+    /// A topic that is not there has nothing committed either.
     fn is_committed(&self, topic: &str) -> Result<bool, KafkaError> {
-        let all: Vec<Partition> = (0..self.group.partitions(topic, PATIENCE)?)
-            .map(|partition| Partition {
-                topic: topic.into(),
-                partition,
-            })
-            .collect();
+        let all = match self.partitions_of(topic) {
+            Err(error) if is_unknown(&error) => return Ok(false),
+            all => all?,
+        };
         Ok(!self.group.committed_of(&all, PATIENCE)?.is_empty())
     }
 
     fn nothing_sent(&self) -> Result<bool, KafkaError> {
         for topic in self.results {
-            for partition in 0..self.group.partitions(topic, PATIENCE)? {
-                let p = Partition {
-                    topic: topic.as_str().into(),
-                    partition,
-                };
+            for p in self.partitions_of(topic)? {
                 if self.group.watermarks(&p, PATIENCE)?.1 > 0 {
                     return Ok(false);
                 }
@@ -112,6 +185,39 @@ impl Takeover<'_> {
         }
         Ok(true)
     }
+
+    /// Whether the topics of results begin with records of the last minutes.
+    fn is_young(&self) -> Result<bool, KafkaError> {
+        let born = Timestamp::now() - YOUTH;
+        for topic in self.results {
+            for p in self.partitions_of(topic)? {
+                if self.group.watermarks(&p, PATIENCE)?.1 > 0
+                    && self
+                        .group
+                        .first_since(&p, born.as_millisecond(), PATIENCE)?
+                        != Some(0)
+                {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn partitions_of(&self, topic: &str) -> Result<Vec<Partition>, KafkaError> {
+        let all = (0..self.group.partitions(topic, PATIENCE)?).map(|partition| Partition {
+            topic: topic.into(),
+            partition,
+        });
+        Ok(all.collect())
+    }
+}
+
+fn is_unknown(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition)
+    )
 }
 
 fn report(partition: &Partition, committed: Option<&Commit>, decided: &Result<Start, Stop>) {

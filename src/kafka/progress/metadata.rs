@@ -14,6 +14,10 @@
 //! └ version
 //! ```
 //!
+//! Two more are there when they have something to say: `s80`, records up to 80 above the
+//! committed offset may be duplicates; `tmgj6k3gb`, the youngest timestamp among the records read
+//! (Unix milliseconds in base 36).
+//!
 //! The checksum covers the cluster id, the topic, the partition and the committed offset
 //! besides the line itself: an offset that a tool translated or copied (MirrorMaker 2, a
 //! script) carries the metadata of another log, and must not be believed.
@@ -104,6 +108,14 @@ pub enum MetadataError {
 pub fn encode(progress: &Progress, identity: &Identity<'_>, writer: &str, cycle: u64) -> String {
     let base = progress.base;
     let mut line = format!("{VERSION} w{writer} n{cycle} r{}", progress.reserved - base);
+    if progress.suspect_until > base {
+        line.push_str(&format!(" s{}", progress.suspect_until - base));
+    }
+    if let Some(newest) = progress.newest.and_then(|at| u64::try_from(at).ok()) {
+        line.push_str(" t");
+        push_radix36(&mut line, newest);
+        line.pop();
+    }
     encode_attempts(progress, &mut line);
     encode_finished(&progress.finished, base, &mut line);
     encode_held(progress, &mut line);
@@ -126,6 +138,7 @@ pub fn decode(offset: i64, line: &str, identity: &Identity<'_>) -> Result<Restor
         return Err(MetadataError::Foreign);
     }
     let (mut writer, mut cycle, mut reserved) = (None, 0, 0);
+    let (mut suspect, mut newest) = (0, None);
     let (mut attempts, mut finished, mut held) = (Vec::new(), Runs::default(), Vec::new());
     for field in body.split(' ').skip(1) {
         let Some(tag) = field.chars().next() else {
@@ -136,6 +149,8 @@ pub fn decode(offset: i64, line: &str, identity: &Identity<'_>) -> Result<Restor
             'w' => writer = Some(value.to_owned()),
             'n' => cycle = value.parse().map_err(|_| Malformed("transaction number"))?,
             'r' => reserved = value.parse().map_err(|_| Malformed("reservation"))?,
+            's' => suspect = value.parse().map_err(|_| Malformed("suspicion"))?,
+            't' => newest = Some(i64::from_str_radix(value, 36).map_err(|_| Malformed("time"))?),
             'a' => attempts = decode_attempts(value)?,
             'f' => finished = decode_runs(value, offset)?,
             'F' => finished = decode_bitmap(value, offset)?,
@@ -143,13 +158,15 @@ pub fn decode(offset: i64, line: &str, identity: &Identity<'_>) -> Result<Restor
             _ => {}
         }
     }
-    let end = offset.checked_add(reserved).filter(|e| *e >= offset);
+    let above = |distance: i64| offset.checked_add(distance).filter(|e| *e >= offset);
     let mut progress = Progress {
         base: offset,
         finished,
-        reserved: end.ok_or(Malformed("reservation"))?,
+        reserved: above(reserved).ok_or(Malformed("reservation"))?,
         attempts: Default::default(),
         held: Runs::default(),
+        suspect_until: above(suspect).ok_or(Malformed("suspicion"))?,
+        newest,
     };
     apply_attempts(&mut progress, &attempts);
     apply_held(&mut progress, &held);
@@ -487,6 +504,28 @@ mod tests {
         assert_eq!(decode(5, &line, &HERE).unwrap().progress, p);
     }
 
+    #[test]
+    fn what_may_be_a_duplicate_is_said_until_it_is_passed() {
+        let mut p = Progress::new(100);
+        p.suspect(180);
+        p.read(1_760_000_000_123);
+        p.read(1_760_000_000_000);
+        let line = encode(&p, &HERE, "w", 1);
+        assert!(line.starts_with("1 ww n1 r0 s80 tmgj6k3gb c"), "{line}");
+        assert_eq!(decode(100, &line, &HERE).unwrap().progress, p);
+        p.finish_range(100, 150);
+        let line = encode(&p, &HERE, "w", 2);
+        assert_eq!(
+            decode(150, &line, &HERE).unwrap().progress.suspect_until(),
+            180
+        );
+        p.finish_range(150, 180);
+        assert!(
+            !encode(&p, &HERE, "w", 3).contains(" s"),
+            "all of it is passed"
+        );
+    }
+
     /// A checksum is no promise: what fits it is read or refused like anything else.
     #[test]
     fn what_no_log_can_hold_is_refused() {
@@ -503,6 +542,9 @@ mod tests {
             (i64::MAX, "1 ww n1 r1", "reservation"),
             (7, "1 ww n1 r9 h1.-1", "held"),
             (7, "1 ww n1 r9 h", "held"),
+            (i64::MAX, "1 ww n1 r0 s1", "suspicion"),
+            (7, "1 ww n1 r0 s-1", "suspicion"),
+            (7, "1 ww n1 r0 t!", "time"),
         ] {
             assert_eq!(
                 sealed(offset, body),
@@ -514,28 +556,29 @@ mod tests {
 
     fn progress() -> impl Strategy<Value = Progress> {
         let ops = prop::collection::vec((0i64..30_000, 0u8..4), 0..3000);
-        (0i64..1 << 40, ops, 0i64..20_000, prop::bool::ANY, 1i64..50).prop_map(
-            |(base, ops, ahead, dense, every)| {
-                let limits = Limits::default();
-                let mut p = Progress::new(base);
-                for (at, what) in ops {
-                    let offset = base + if dense { at % 4000 } else { at };
-                    if offset < p.base() || !p.admits(offset, limits) {
-                        continue;
-                    }
-                    match what {
-                        0 => p.doubt(offset),
-                        _ => {
-                            p.finish(offset);
-                        }
+        let rest = (0i64..20_000, 0i64..1 << 60, 0i64..i64::MAX, prop::bool::ANY, 1i64..50);
+        (0i64..1 << 40, ops, rest).prop_map(|(base, ops, (ahead, suspect, newest, dense, every))| {
+            let limits = Limits::default();
+            let mut p = Progress::new(base);
+            for (at, what) in ops {
+                let offset = base + if dense { at % 4000 } else { at };
+                if offset < p.base() || !p.admits(offset, limits) {
+                    continue;
+                }
+                match what {
+                    0 => p.doubt(offset),
+                    _ => {
+                        p.finish(offset);
                     }
                 }
-                p.reserve(p.base() + ahead);
-                let hold: Vec<i64> = p.unfinished().filter(|o| o % every != 0).collect();
-                p.hold(hold.into_iter());
-                p
-            },
-        )
+            }
+            p.reserve(p.base() + ahead);
+            p.suspect(base + suspect);
+            p.read(newest);
+            let hold: Vec<i64> = p.unfinished().filter(|o| o % every != 0).collect();
+            p.hold(hold.into_iter());
+            p
+        })
     }
 
     proptest! {
@@ -550,6 +593,8 @@ mod tests {
             for offset in p.under_way() {
                 prop_assert!(!back.progress.held.contains(offset), "never held that was not");
             }
+            prop_assert_eq!(back.progress.suspect_until(), p.suspect_until());
+            prop_assert_eq!(back.progress.newest(), p.newest());
             for (offset, n) in &p.attempts {
                 prop_assert!(back.progress.attempts(*offset) >= *n, "never fewer attempts");
             }

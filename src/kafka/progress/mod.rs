@@ -21,6 +21,12 @@
 //!   not under way as what lies above `reserved`.
 //! - attempts: how many times an unfinished record may have been sent *by an earlier life*
 //!   without its outcome being known.
+//! - `suspect_until`: where sending began anew without knowledge of what was sent before (an
+//!   operator's reset, another log), everything below it may be a duplicate. It is committed
+//!   like the rest: whoever goes on in the middle of that stretch must say so too.
+//! - `newest`: the youngest timestamp among the records read so far. A log that ends below what
+//!   is committed lost its tail, or is another log of the same name; by this time the two are
+//!   told apart ([`start`](crate::kafka::start)).
 //!
 //! # Life of a reservation
 //!
@@ -54,8 +60,9 @@ pub struct Limits {
 }
 
 /// Characters of the metadata kept for everything but the finished set: version, writer,
-/// cycle, reservation, checksum (about 220) and attempts ([`metadata::ATTEMPTS_BUDGET`]).
-const OVERHEAD: usize = 220 + metadata::ATTEMPTS_BUDGET;
+/// cycle, reservation, suspicion, time, checksum (240 with the longest of each) and attempts
+/// ([`metadata::ATTEMPTS_BUDGET`]).
+const OVERHEAD: usize = 240 + metadata::ATTEMPTS_BUDGET;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -89,6 +96,8 @@ pub struct Progress {
     /// Unfinished records below `reserved` that are certainly not under way. Offsets that were
     /// finished since stay in it until the next [`hold`](Self::hold): they mean nothing then.
     held: Runs,
+    suspect_until: i64,
+    newest: Option<i64>,
 }
 
 impl Progress {
@@ -101,6 +110,8 @@ impl Progress {
             reserved: base,
             attempts: BTreeMap::new(),
             held: Runs::default(),
+            suspect_until: base,
+            newest: None,
         }
     }
 
@@ -122,6 +133,26 @@ impl Progress {
     /// How often the record at `offset` may have been sent in earlier lives.
     pub fn attempts(&self, offset: i64) -> u8 {
         self.attempts.get(&offset).copied().unwrap_or(0)
+    }
+
+    /// Records below this offset may be duplicates, whatever their attempts.
+    pub fn suspect_until(&self) -> i64 {
+        self.suspect_until
+    }
+
+    /// From now on everything below `until` may be a duplicate.
+    pub fn suspect(&mut self, until: i64) {
+        self.suspect_until = self.suspect_until.max(until);
+    }
+
+    /// The youngest timestamp among the records read, in Unix milliseconds.
+    pub fn newest(&self) -> Option<i64> {
+        self.newest
+    }
+
+    /// Notes that a record with this timestamp was read.
+    pub fn read(&mut self, timestamp: i64) {
+        self.newest = self.newest.max(Some(timestamp));
     }
 
     /// How many unfinished records may have been sent in earlier lives.
@@ -162,6 +193,7 @@ impl Progress {
         if let Some(base) = self.finished.take_front(self.base) {
             self.base = base;
             self.reserved = self.reserved.max(base);
+            self.suspect_until = self.suspect_until.max(base);
         }
         true
     }

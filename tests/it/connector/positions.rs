@@ -80,22 +80,114 @@ fn lost_offsets_stop_the_topic_once_something_was_submitted() {
     assert_eq!(smsc.submits().len(), 5);
 }
 
-#[test]
-fn a_recreated_topic_begins_anew() {
-    let smsc = FakeSmsc::start();
-    let it = Deployment::new(smsc.port(), 1);
+/// In Unix milliseconds.
+fn an_hour_ago() -> i64 {
+    jiff::Timestamp::now().as_millisecond() - 3_600_000
+}
+
+/// Ten messages are sent; then the topic is another while nobody looks, with three records of
+/// this timestamp, but what was committed is left.
+fn another_log(it: &Deployment, timestamp: Option<i64>) {
     let connector = it.start();
     it.send_numbered(0, 0..10);
     it.results(10);
     stop(connector);
-    let topic = it.topic("outbound");
+    let (topic, group) = (it.topic("outbound"), format!("{}.submit", it.name));
+    let (offset, metadata) = it.kafka.committed(&group, &topic, 0).unwrap();
     it.kafka.delete_topic(&topic);
     std::thread::sleep(Duration::from_secs(2));
     it.kafka.topic(&topic, 1, &[]);
-    commit(&it, 10, "");
-    it.send_numbered(0, 10..13);
+    commit(it, offset, &metadata);
+    let values: Vec<_> = (10..13).map(|n| message(&format!("m{n}"))).collect();
+    it.kafka.produce_json_at(&topic, 0, &values, timestamp);
+}
+
+#[test]
+fn a_recreated_topic_begins_anew() {
+    let smsc = FakeSmsc::start();
+    let it = Deployment::new(smsc.port(), 1);
+    another_log(&it, None);
     let _successor = it.start();
     assert_eq!(it.results(13).len(), 13);
+}
+
+#[test]
+fn a_log_that_lost_its_tail_is_not_sent_again() {
+    let smsc = FakeSmsc::start();
+    let it = Deployment::new(smsc.port(), 1);
+    // They could be the first of those that were sent.
+    another_log(&it, Some(an_hour_ago()));
+    let mut successor = it.start();
+    successor.wait_for_log("the log lost its tail", PATIENCE);
+    successor.wait_for_log("offsets reset --topic", PATIENCE);
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(smsc.submits().len(), 10);
+}
+
+/// The process is frozen while its topic becomes another, so it learns of it only from its
+/// position.
+fn replaced_while_frozen(it: &Deployment, timestamp: Option<i64>) -> Connector {
+    let connector = it.start();
+    it.send_numbered(0, 0..10);
+    it.results(10);
+    connector.freeze();
+    let topic = it.topic("outbound");
+    it.kafka.delete_topic(&topic);
+    std::thread::sleep(Duration::from_secs(1));
+    it.kafka.topic(&topic, 1, &[]);
+    let values: Vec<_> = (10..13).map(|n| message(&format!("m{n}"))).collect();
+    it.kafka.produce_json_at(&topic, 0, &values, timestamp);
+    connector.thaw();
+    connector
+}
+
+#[test]
+fn a_topic_that_is_recreated_behind_our_back_begins_anew() {
+    let smsc = FakeSmsc::start();
+    let mut it = Deployment::new(smsc.port(), 1);
+    it.config["kafka"]["session_timeout"] = json!("20s");
+    let _connector = replaced_while_frozen(&it, None);
+    assert_eq!(it.results(13).len(), 13);
+    assert_eq!(smsc.submits().len(), 13);
+}
+
+#[test]
+fn a_log_that_loses_its_tail_behind_our_back_is_not_sent_again() {
+    let smsc = FakeSmsc::start();
+    let mut it = Deployment::new(smsc.port(), 1);
+    it.config["kafka"]["session_timeout"] = json!("20s");
+    let mut connector = replaced_while_frozen(&it, Some(an_hour_ago()));
+    connector.wait_for_log("the log ends below what was read of it", PATIENCE);
+    connector.wait_for_log("offsets reset --topic", PATIENCE);
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(smsc.submits().len(), 10);
+}
+
+#[test]
+fn the_flags_of_a_reset_outlast_commits_and_moves() {
+    let smsc = FakeSmsc::start();
+    let mut it = Deployment::new(smsc.port(), 1);
+    let connector = it.start();
+    it.send_numbered(0, 0..60);
+    it.results(60);
+    stop(connector);
+    commit(&it, 0, "");
+    it.esme()["max_tps"] = json!(10.0);
+    let first = it.start();
+    smsc.wait_submits(70);
+    stop(first);
+    let mut second = it.start();
+    smsc.wait_submits(80);
+    second.kill9();
+    it.esme()["max_tps"] = json!(1000.0);
+    let _third = it.start();
+    let again = || {
+        let events = it.events();
+        let terminal: Vec<_> = events.iter().filter(|e| e["terminal"] == true).collect();
+        let flagged = |e: &&&serde_json::Value| e["possible_duplicate"] == true;
+        (terminal.len(), terminal.iter().filter(flagged).count())
+    };
+    crate::harness::becomes((120, 60), PATIENCE, again);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -181,6 +181,13 @@ impl Kafka {
         wait(self.admin().delete_records(&offsets, &options())).expect("records can be deleted");
     }
 
+    /// Gives a topic so many partitions.
+    pub fn grow(&self, topic: &str, partitions: usize) {
+        let new = NewPartitions::new(topic, partitions);
+        let grown = wait(self.admin().create_partitions([&new], &options()));
+        grown.expect("topics can grow").remove(0).expect("grown");
+    }
+
     /// Deletes a topic.
     pub fn delete_topic(&self, name: &str) {
         wait(self.admin().delete_topics(&[name], &options())).expect("topics can be deleted");
@@ -192,6 +199,11 @@ impl Kafka {
 
     /// Produces records in order, each acknowledged before this returns.
     pub fn produce(&self, topic: &str, records: &[Send<'_>]) {
+        self.produce_at(topic, records, None);
+    }
+
+    /// The same, all with one timestamp in Unix milliseconds.
+    pub fn produce_at(&self, topic: &str, records: &[Send<'_>], timestamp: Option<i64>) {
         let producer: BaseProducer<Delivered> = self
             .config()
             .set("enable.idempotence", "true")
@@ -210,6 +222,7 @@ impl Kafka {
             record.partition = one.partition;
             record.key = one.key;
             record.payload = one.value;
+            record.timestamp = timestamp;
             while let Err((error, back)) = producer.send(record) {
                 assert!(
                     error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull),
@@ -224,6 +237,17 @@ impl Kafka {
 
     /// Produces JSON values without keys, to one partition.
     pub fn produce_json(&self, topic: &str, partition: i32, values: &[Value]) {
+        self.produce_json_at(topic, partition, values, None);
+    }
+
+    /// The same, with a timestamp in Unix milliseconds.
+    pub fn produce_json_at(
+        &self,
+        topic: &str,
+        partition: i32,
+        values: &[Value],
+        timestamp: Option<i64>,
+    ) {
         let texts: Vec<String> = values.iter().map(Value::to_string).collect();
         let record = |text: &String| text.clone().into_bytes();
         let octets: Vec<Vec<u8>> = texts.iter().map(record).collect();
@@ -235,7 +259,7 @@ impl Kafka {
                 ..Send::default()
             })
             .collect();
-        self.produce(topic, &records);
+        self.produce_at(topic, &records, timestamp);
     }
 
     /// Every committed record of a topic up to its last stable offset now.

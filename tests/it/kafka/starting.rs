@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use kafka_smpp::kafka::progress::{Identity, Progress, metadata};
 use kafka_smpp::kafka::start::{Elsewhere, Facts, Reading, Start, Stop, committed_stable, decide};
+use kafka_smpp::submit::takeover::Takeover;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -80,6 +81,8 @@ fn a_dead_predecessors_transaction_is_ended_at_once() {
         committed: Some((found[0].offset, &found[0].metadata)),
         committed_elsewhere: Elsewhere::Nowhere,
         untouched: false,
+        young: false,
+        unread_from: None,
         low,
         high,
     })
@@ -88,26 +91,28 @@ fn a_dead_predecessors_transaction_is_ended_at_once() {
     assert_eq!(doubtful.collect::<Vec<_>>(), [4, 5, 6, 7, 8]);
 }
 
-/// What is decided for partition 0 of `topic`, whatever is committed now.
-fn decided(kafka: &Kafka, group: &str, topic: &str) -> Result<Start, Stop> {
+/// What is decided for partition 0 of `topic`, whatever is committed now; `results` shows
+/// whether anything was ever sent.
+fn decided(kafka: &Kafka, group: &str, topic: &str, results: &str) -> Result<Start, Stop> {
     let member = Member::alone(kafka, group, topic, 2);
-    let both = [partition(topic, 0), partition(topic, 1)];
-    let found = committed_stable(&member.group, &both, &reading(kafka)).unwrap();
-    let (low, high) = member.group.watermarks(&both[0], PATIENCE).unwrap();
-    let of = |n: i32| found.iter().find(|c| c.partition == n);
-    decide(&Facts {
-        partition: &both[0],
-        cluster: "cluster",
-        committed: of(0).map(|c| (c.offset, c.metadata.as_str())),
-        committed_elsewhere: match of(1) {
-            Some(_) => Elsewhere::SameTopic,
-            None => Elsewhere::Nowhere,
-        },
-        untouched: false,
-        low,
-        high,
-    })
+    let takeover = Takeover {
+        group: &member.group,
+        reading: &reading(kafka),
+        consumed: &[topic.to_owned()],
+        results: &[results.to_owned()],
+    };
+    let mut starts = takeover.starts(&[partition(topic, 0)]).unwrap();
+    starts.remove(0).start
 }
+
+/// Unix milliseconds so long ago.
+fn ago(past: Duration) -> i64 {
+    let then = std::time::SystemTime::now() - past;
+    let since = then.duration_since(std::time::UNIX_EPOCH).unwrap();
+    since.as_millis() as i64
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 #[test]
 fn absent_reset_foreign_and_impossible_offsets_are_told_apart() {
@@ -120,7 +125,7 @@ fn absent_reset_foreign_and_impossible_offsets_are_told_apart() {
             .commit(&offsets(&topic, offset, metadata), CommitMode::Sync)
             .unwrap();
     };
-    let decided = || decided(&kafka, &group, &topic);
+    let decided = || decided(&kafka, &group, &topic, &topic);
     assert_eq!(
         decided(),
         Err(Stop::Expired {
@@ -129,12 +134,68 @@ fn absent_reset_foreign_and_impossible_offsets_are_told_apart() {
     );
     commit(7, "");
     let reset = decided().unwrap();
-    assert_eq!((reset.progress.base(), reset.suspect_until), (7, 20));
+    assert_eq!(
+        (reset.progress.base(), reset.progress.suspect_until()),
+        (7, 20)
+    );
     commit(7, "\u{e9} by hand");
     assert!(matches!(decided(), Err(Stop::Metadata { offset: 7, .. })));
     // Copied from another topic: the checksum tells.
     commit(7, &line("elsewhere", &Progress::new(7), "w"));
     assert!(matches!(decided(), Err(Stop::Metadata { offset: 7, .. })));
+    // Nobody knows whether the log is another.
     commit(5000, &line(&topic, &Progress::new(5000), "w"));
-    assert_eq!(decided().unwrap().progress, Progress::new(0));
+    assert!(matches!(decided(), Err(Stop::AboveLog { high: 20, .. })));
+}
+
+#[test]
+fn a_log_without_its_tail_is_told_from_another_log() {
+    let (kafka, topic, group) = (kafka(), unique("source"), unique("group"));
+    kafka.topic(&topic, 2, &[]);
+    kafka.produce_json_at(&topic, 0, &vec![json!(1); 20], Some(ago(HOUR)));
+    let operator: BaseConsumer = kafka.member(&group).create().unwrap();
+    let begins = |mut progress: Progress, newest: Duration| {
+        progress.read(ago(newest));
+        let line = line(&topic, &progress, "w");
+        operator
+            .commit(&offsets(&topic, progress.base(), &line), CommitMode::Sync)
+            .unwrap();
+        let start = decided(&kafka, &group, &topic, &topic);
+        start.map(|start| (start.progress.base(), start.progress.suspect_until()))
+    };
+    let lost = |begins| matches!(begins, Err(Stop::AboveLog { high: 20, .. }));
+    // What was read is older than anything there.
+    assert_eq!(begins(Progress::new(21), HOUR * 2), Ok((0, 20)));
+    // What is there may be what was read.
+    assert!(lost(begins(Progress::new(21), HOUR / 2)));
+    let mut reserved = Progress::new(15);
+    reserved.reserve(21);
+    assert!(lost(begins(reserved, HOUR / 2)));
+    kafka.delete_records(&topic, 0, 20);
+    assert_eq!(begins(Progress::new(21), HOUR / 2), Ok((20, 20)), "empty");
+}
+
+#[test]
+fn an_offset_that_was_lost_is_told_from_the_first_start_of_all() {
+    let (kafka, topic, group) = (kafka(), unique("source"), unique("group"));
+    let (old, new) = (unique("results"), unique("results"));
+    kafka.topic(&topic, 2, &[]);
+    for (results, first) in [(&old, HOUR), (&new, Duration::from_secs(60))] {
+        kafka.topic(results, 2, &[]);
+        kafka.produce_json_at(results, 1, &[json!(1)], Some(ago(first)));
+        kafka.produce_json(results, 1, &[json!(2)]);
+    }
+    kafka.produce_json(&topic, 0, &vec![json!(1); 20]);
+    let operator: BaseConsumer = kafka.member(&group).create().unwrap();
+    let mut other = TopicPartitionList::new();
+    other
+        .add_partition_offset(&topic, 1, Offset::Offset(0))
+        .unwrap();
+    operator.commit(&other, CommitMode::Sync).unwrap();
+    let flagged = |results: &str| {
+        let start = decided(&kafka, &group, &topic, results).unwrap();
+        (start.progress.base(), start.progress.suspect_until())
+    };
+    assert_eq!(flagged(&old), (0, 20));
+    assert_eq!(flagged(&new), (0, 0));
 }
