@@ -22,6 +22,7 @@ use super::render::{self, Topics};
 use super::whole::{self, Dialects};
 use super::{Counters, PartitionStatus, tail, takeover};
 use crate::kafka::poll::{self, Assignments, Flow};
+use crate::kafka::progress::Progress;
 use crate::kafka::transactor::{self, Abort, Cycle, Ledger, Settled};
 use crate::kafka::{Group, Partition};
 use crate::record::codec::Unread;
@@ -142,6 +143,20 @@ impl Books {
         self.adopt(state, partition);
     }
 
+    /// The log of the correlation partition begins anew: it was created anew, or lost its tail.
+    /// So does everything that was read of it.
+    pub(super) fn begin_anew(&self, partition: i32, takeover: u64) {
+        let mut state = self.state.lock();
+        if let Some(partition) = find(&mut state, partition, takeover).map(|o| o.partition.clone())
+        {
+            warn!(
+                %partition,
+                "the correlation topic ends below what was read of it: it lost its tail, or was created anew; taken over anew with what is there"
+            );
+            self.again(&mut state, &partition);
+        }
+    }
+
     /// Whether a takeover still waits for its position.
     pub(super) fn wants(&self, partition: i32, takeover: u64) -> bool {
         find(&mut self.state.lock(), partition, takeover)
@@ -153,7 +168,7 @@ impl Books {
         &self,
         partition: i32,
         takeover: u64,
-        offset: i64,
+        progress: Progress,
         predecessor: Option<String>,
     ) {
         if let Some(owned) = find(&mut self.state.lock(), partition, takeover)
@@ -161,9 +176,9 @@ impl Books {
         {
             let barrier =
                 render::barrier(&owned.nonce, &self.writer, &self.rules.topics, partition);
-            owned.begin_at(offset, barrier);
+            owned.begin_at(&progress, barrier);
             owned.predecessor = predecessor.filter(|writer| *writer != self.writer);
-            debug!(partition, offset, "barrier written");
+            debug!(partition, offset = progress.base(), "barrier written");
         }
         self.wake();
     }
@@ -517,7 +532,9 @@ impl Assignments for Books {
             return Flow::Continue;
         };
         let offset = message.offset();
-        if owned.stage != Stage::Live || owned.leaving || offset < owned.next {
+        let is_wanted = owned.stage == Stage::Live && !owned.leaving && offset >= owned.next;
+        // Nor one that was fetched before the partition was taken over anew.
+        if !is_wanted || !self.parts.poller.is_current(partition) {
             return Flow::Continue;
         }
         match delivery {
@@ -535,6 +552,7 @@ impl Assignments for Books {
             }
         }
         owned.next = offset + 1;
+        owned.newest = owned.newest.max(message.timestamp().to_millis());
         self.wake();
         owned.paused = owned.is_full();
         match owned.paused {

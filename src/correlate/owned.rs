@@ -38,6 +38,8 @@ pub(super) struct Owned {
     pub(super) assembly: Assembly,
     /// The deliveries below are consumed: the offset to commit.
     pub(super) next: i64,
+    /// The youngest timestamp among them, in Unix milliseconds.
+    pub(super) newest: Option<i64>,
     /// The offset committed last, and when.
     committed: Option<(i64, Instant)>,
     gathered: Vec<Output>,
@@ -70,6 +72,7 @@ impl Owned {
             join: Join::new(patience),
             assembly: Assembly::new(limits),
             next: 0,
+            newest: None,
             committed: None,
             gathered: Vec::new(),
             octets: 0,
@@ -81,9 +84,11 @@ impl Owned {
         }
     }
 
-    /// The deliveries will be consumed from `offset` on, once `barrier` is read back.
-    pub(super) fn begin_at(&mut self, offset: i64, barrier: Output) {
-        self.next = offset;
+    /// The deliveries will be consumed from where `progress` begins, once `barrier` is read
+    /// back.
+    pub(super) fn begin_at(&mut self, progress: &Progress, barrier: Output) {
+        self.next = progress.base();
+        self.newest = progress.newest();
         self.stage = Stage::Restoring;
         self.progressed = Instant::now();
         self.add(barrier);
@@ -212,11 +217,15 @@ impl Owned {
             topic: &self.partition.topic,
             partition: self.partition.partition,
         };
+        let mut progress = Progress::new(offset);
+        if let Some(newest) = self.newest {
+            progress.read(newest);
+        }
         Commit {
             topic: Arc::clone(&self.partition.topic),
             partition: self.partition.partition,
             offset,
-            metadata: metadata::encode(&Progress::new(offset), &identity, writer, cycle),
+            metadata: metadata::encode(&progress, &identity, writer, cycle),
         }
     }
 }

@@ -46,14 +46,22 @@ impl Handle {
     }
 }
 
+/// A partition that is read.
+struct Followed {
+    /// The takeover it is read for: what a predecessor of it still had in the client's queue
+    /// must not reach its successor.
+    takeover: u64,
+    /// The next offset. A lower one means that the log ends below it and the client has begun
+    /// anew: read a second time into the same memory, old states would count as new ones.
+    next: i64,
+}
+
 pub(super) struct Tail {
     topic: Arc<str>,
     consumer: BaseConsumer,
     books: Arc<Books>,
     commands: Handle,
-    /// Which takeover each partition is read for: what a predecessor of it still had in the
-    /// client's queue must not reach its successor.
-    followed: HashMap<i32, u64>,
+    followed: HashMap<i32, Followed>,
 }
 
 impl Tail {
@@ -68,7 +76,7 @@ impl Tail {
             .set("isolation.level", "read_committed")
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
-            // Of a topic that was recreated under us, too, everything is wanted.
+            // The beginning may lie above offset 0.
             .set("auto.offset.reset", "earliest")
             .create()?;
         Ok(Tail {
@@ -90,7 +98,9 @@ impl Tail {
             let mut wait = POLL;
             for _ in 0..1000 {
                 match self.consumer.poll(wait) {
-                    Some(Ok(message)) => self.take(&message),
+                    Some(Ok(message)) => {
+                        take(&mut self.followed, &self.books, &self.commands, &message);
+                    }
                     Some(Err(error)) => debug!(%error, "reading the correlation topic"),
                     None => break,
                 }
@@ -115,7 +125,8 @@ impl Tail {
                 .incremental_unassign(&list(&this, Offset::Invalid));
         }
         if let Some(takeover) = takeover {
-            self.followed.insert(partition, takeover);
+            let next = 0;
+            self.followed.insert(partition, Followed { takeover, next });
             done = done.and_then(|()| {
                 // A number: a question for the beginning that is answered too late would be
                 // asked again, and bring the tail back there in the middle of its reading.
@@ -127,23 +138,34 @@ impl Tail {
             warn!(%error, partition, "the correlation partition cannot be followed or left");
         }
     }
+}
 
-    fn take(&self, message: &BorrowedMessage<'_>) {
-        if let (Some(takeover), Some(key)) =
-            (self.followed.get(&message.partition()), message.key())
-        {
-            let partition = message.partition();
-            let read = || (self.books).read(partition, *takeover, key, message.payload());
-            let mut said = false;
-            while let Err(why) = read() {
-                if !std::mem::replace(&mut said, true) {
-                    warn!(partition, why, "a correlation record has to wait");
-                }
-                if self.commands.0.1.load(Ordering::Acquire) {
-                    return;
-                }
-                std::thread::sleep(AGAIN);
-            }
+/// Gives a record of a partition that is followed to the books.
+fn take(
+    followed: &mut HashMap<i32, Followed>,
+    books: &Books,
+    commands: &Handle,
+    message: &BorrowedMessage<'_>,
+) {
+    let partition = message.partition();
+    let Some(followed) = followed.get_mut(&partition) else {
+        return;
+    };
+    if message.offset() < followed.next {
+        books.begin_anew(partition, followed.takeover);
+        return;
+    }
+    followed.next = message.offset() + 1;
+    let Some(key) = message.key() else { return };
+    let read = || books.read(partition, followed.takeover, key, message.payload());
+    let mut said = false;
+    while let Err(why) = read() {
+        if !std::mem::replace(&mut said, true) {
+            warn!(partition, why, "a correlation record has to wait");
         }
+        if commands.0.1.load(Ordering::Acquire) {
+            return;
+        }
+        std::thread::sleep(AGAIN);
     }
 }

@@ -1,8 +1,16 @@
 //! Where a partition taken over goes on.
 //!
 //! Deliveries are events of which none may be lost, and each is consumed in order, so the
-//! committed offset alone says where. Reading one again is harmless: what was published is
-//! remembered beside the message.
+//! committed offset alone says where. Reading one again is harmless for as long as what was
+//! published is remembered beside the message (`final_retention`); of older ones a second
+//! event would come, without its message.
+//!
+//! So a log that ends below the committed offset is not simply read from its beginning. It may
+//! be another log of the same name, or this one without its tail (an unclean leader election,
+//! a restored backup). What all deliveries consumed so far have in common is the youngest of
+//! their timestamps, which is committed with the offset ([`Progress::newest`]): reading goes on
+//! at the first delivery that is younger, less an allowance for clocks that differ. In another
+//! log that is its beginning.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +20,7 @@ use rdkafka::error::KafkaError;
 use tracing::{info, warn};
 
 use super::books::Books;
-use crate::kafka::progress::{Identity, metadata};
+use crate::kafka::progress::{Identity, Progress, Restored, metadata};
 use crate::kafka::start::{Reading, committed_stable};
 use crate::kafka::transactor::{Commit, end_hanging};
 use crate::kafka::{Group, Partition};
@@ -20,6 +28,9 @@ use crate::kafka::{Group, Partition};
 const WATERMARKS: Duration = Duration::from_secs(10);
 const ENDING: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_millis(500);
+
+/// How much the clocks of processes may differ that write deliveries.
+const CLOCKS: i64 = 600_000;
 
 /// One partition to be taken over, with the number of the takeover.
 pub(super) type Request = (Partition, u64);
@@ -106,26 +117,45 @@ fn take_over(
             .iter()
             .find(|c| c.partition == partition.partition);
         let (low, high) = group.watermarks(partition, WATERMARKS)?;
-        let offset = position(partition, found.map(|c| c.offset), low, high);
-        let writer = found.and_then(|commit| writer(group, commit));
-        books.begin_at(partition.partition, *takeover, offset, writer);
+        let last = found.and_then(|commit| restored(group, commit));
+        let newest = last.as_ref().and_then(|last| last.progress.newest());
+        let unread = match (found, newest) {
+            (Some(found), Some(newest)) if found.offset > high => {
+                let since = newest.saturating_sub(CLOCKS).max(0);
+                let first = group.first_since(partition, since, WATERMARKS)?;
+                Some(first.unwrap_or(high))
+            }
+            _ => None,
+        };
+        let offset = position(partition, found.map(|c| c.offset), (low, high), unread);
+        let mut progress = Progress::new(offset);
+        if let Some(newest) = newest {
+            progress.read(newest);
+        }
+        let writer = last.map(|last| last.writer);
+        books.begin_at(partition.partition, *takeover, progress, writer);
     }
     Ok(())
 }
 
-/// The transactional.id that committed it.
-fn writer(group: &Group, commit: &Commit) -> Option<String> {
+/// What is committed beside the offset.
+fn restored(group: &Group, commit: &Commit) -> Option<Restored> {
     let identity = Identity {
         cluster: group.cluster_id(),
         topic: &commit.topic,
         partition: commit.partition,
     };
-    let last = metadata::decode(commit.offset, &commit.metadata, &identity);
-    last.ok().map(|last| last.writer)
+    metadata::decode(commit.offset, &commit.metadata, &identity).ok()
 }
 
-/// Where to go on: at the committed offset if it lies inside the log, else at its beginning.
-fn position(partition: &Partition, committed: Option<i64>, low: i64, high: i64) -> i64 {
+/// Where to go on: at the committed offset if it lies inside the log. Above the log's end it is
+/// where the deliveries begin that were not read, and its beginning if nobody knows.
+fn position(
+    partition: &Partition,
+    committed: Option<i64>,
+    (low, high): (i64, i64),
+    unread: Option<i64>,
+) -> i64 {
     match committed {
         None => {
             info!(%partition, offset = low, "no committed offset: from the beginning");
@@ -139,8 +169,12 @@ fn position(partition: &Partition, committed: Option<i64>, low: i64, high: i64) 
             low
         }
         Some(offset) if offset > high => {
-            warn!(%partition, offset, high, "the topic was recreated: from its beginning");
-            low
+            let to = unread.unwrap_or(low);
+            warn!(
+                %partition, offset, high, to,
+                "the log of deliveries ends below what was read of it: it lost its tail, or the topic was created anew; going on with what is younger"
+            );
+            to
         }
         Some(offset) => offset,
     }
@@ -156,10 +190,22 @@ mod tests {
             topic: "sms.deliveries".into(),
             partition: 0,
         };
-        assert_eq!(position(&p, Some(150), 100, 200), 150);
-        assert_eq!(position(&p, Some(200), 100, 200), 200, "all consumed");
-        assert_eq!(position(&p, None, 100, 200), 100);
-        assert_eq!(position(&p, Some(50), 100, 200), 100);
-        assert_eq!(position(&p, Some(500), 0, 3), 0, "recreated");
+        let log = (100, 200);
+        assert_eq!(position(&p, Some(150), log, None), 150);
+        assert_eq!(position(&p, Some(200), log, None), 200, "all consumed");
+        assert_eq!(position(&p, None, log, None), 100);
+        assert_eq!(position(&p, Some(50), log, None), 100);
+        assert_eq!(position(&p, Some(500), (0, 3), Some(0)), 0, "recreated");
+        assert_eq!(position(&p, Some(500), (0, 3), None), 0, "nobody knows");
+    }
+
+    #[test]
+    fn a_log_that_lost_its_tail_is_not_read_again() {
+        let p = Partition {
+            topic: "sms.deliveries".into(),
+            partition: 0,
+        };
+        assert_eq!(position(&p, Some(201), (100, 200), Some(195)), 195);
+        assert_eq!(position(&p, Some(201), (100, 200), Some(200)), 200);
     }
 }

@@ -152,6 +152,10 @@ impl Rig {
     }
 
     fn deliver_all(&self, receipts: &[(String, &str)]) {
+        self.deliver_all_at(receipts, None);
+    }
+
+    fn deliver_all_at(&self, receipts: &[(String, &str)], timestamp: Option<i64>) {
         let lines: Vec<(i32, String, Vec<u8>)> = receipts
             .iter()
             .enumerate()
@@ -175,7 +179,8 @@ impl Rig {
                 headers: &[],
             })
             .collect();
-        self.kafka.produce(&self.topics().deliveries, &records);
+        let deliveries = self.topics().deliveries;
+        self.kafka.produce_at(&deliveries, &records, timestamp);
     }
 
     fn receipts(&self, n: usize) -> Vec<Record> {
@@ -641,6 +646,49 @@ fn a_recreated_topic_is_read_from_its_beginning() {
     let patience = Duration::from_secs(60);
     let receipts = rig.kafka.wait_records(&rig.topics().receipts, 4, patience);
     assert!(receipts.iter().any(|r| r.value["log_id"] == "log-J2"));
+}
+
+#[test]
+fn deliveries_that_lost_their_tail_are_not_read_again() {
+    let rig = Rig::new(1).grace(Time::seconds(1));
+    let deliveries = rig.topics().deliveries;
+    rig.create_all(&["K1".into(), "K2".into()], Timestamp::now());
+    let running = rig.start();
+    for stat in ["ENROUTE", "ACCEPTD", "DELIVRD"] {
+        rig.delivered("K1", stat);
+    }
+    rig.receipts(3);
+    rig.consumed();
+    running.stop();
+    let committed = rig.kafka.committed(&rig.group(), &deliveries, 0);
+    let (offset, metadata) = committed.unwrap();
+    rig.kafka.delete_topic(&deliveries);
+    std::thread::sleep(Duration::from_secs(2));
+    rig.kafka.topic(&deliveries, 1, &[]);
+    rig.commit(offset, &metadata);
+    // One that was read long ago, and one that came since.
+    let old = [("LONG-AGO".to_owned(), "DELIVRD")];
+    rig.deliver_all_at(&old, Some(Timestamp::now().as_millisecond() - 3_600_000));
+    rig.delivered("K2", "DELIVRD");
+    let _running = rig.start();
+    let receipts = rig.receipts(4);
+    assert_eq!(receipts[3].value["log_id"], "log-K2");
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(rig.receipts(4).len(), 4, "what is old was published before");
+}
+
+impl Rig {
+    /// Commits an offset of the deliveries, as an operator would.
+    fn commit(&self, offset: i64, metadata: &str) {
+        use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+        use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+        let operator: BaseConsumer = self.kafka.member(&self.group()).create().unwrap();
+        let mut list = TopicPartitionList::new();
+        let mut element = list.add_partition(&self.topics().deliveries, 0);
+        element.set_offset(Offset::Offset(offset)).unwrap();
+        element.set_metadata(metadata);
+        operator.commit(&list, CommitMode::Sync).unwrap();
+    }
 }
 
 #[test]
