@@ -6,6 +6,7 @@
 
 mod accounts;
 mod formats;
+mod membership;
 mod preflight;
 
 use std::sync::Arc;
@@ -75,7 +76,9 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
     let Some(survey) = look(&config, &shutdown).await else {
         return Ok(());
     };
-    preflight::check(&config, &survey).map_err(Error::Preflight)?;
+    for passing in preflight::check(&config, &survey).map_err(Error::Preflight)? {
+        warn!("{passing}");
+    }
     let process = format!("{:016x}", fastrand::u64(..));
     info!(
         cluster = survey.cluster_id,
@@ -83,6 +86,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
         esmes = config.esme.len(),
         "starting"
     );
+    let session_timeout = membership::session_timeout(&config).await;
     let internal = survey
         .partitions
         .get(&config.topics.correlation)
@@ -101,7 +105,10 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
     let accounts = accounts::all(&config, &survey, &deliver, &outbound);
     let (correlator, correlating) = Correlator::new(correlate_options(&config, &process, &codecs));
     let (submit, _) = Submit::new(
-        submit_options(&config, &survey, &process, accounts, internal, &codecs),
+        submit::Options {
+            session_timeout,
+            ..submit_options(&config, &survey, &process, accounts, internal, &codecs)
+        },
         Runtime::current(),
     )?;
     // What still drains may still want a schema.

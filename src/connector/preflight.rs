@@ -17,12 +17,15 @@ pub fn topics(config: &Config) -> Vec<String> {
     all.into_iter().collect()
 }
 
-/// Checks the configuration against the cluster.
+/// Checks the configuration against the cluster. What does not fit but may pass by itself is
+/// returned, to be said: partitions are added to one topic after the other, and a process that
+/// starts between the two serves what is there.
 ///
 /// # Errors
 ///
 /// Everything that does not fit, each with its remedy.
-pub fn check(config: &Config, survey: &Survey) -> Result<(), Vec<String>> {
+pub fn check(config: &Config, survey: &Survey) -> Result<Vec<String>, Vec<String>> {
+    let mut passing = Vec::new();
     let mut wrong = Vec::new();
     let missing: Vec<String> = topics(config)
         .into_iter()
@@ -44,16 +47,16 @@ pub fn check(config: &Config, survey: &Survey) -> Result<(), Vec<String>> {
         ));
     }
     for esme in &config.esme {
-        check_lanes(esme, survey, &mut wrong);
+        check_lanes(esme, survey, &mut passing);
         check_binds(esme, survey, &mut wrong);
     }
     match wrong.is_empty() {
-        true => Ok(()),
+        true => Ok(passing),
         false => Err(wrong),
     }
 }
 
-fn check_lanes(esme: &Esme, survey: &Survey, wrong: &mut Vec<String>) {
+fn check_lanes(esme: &Esme, survey: &Survey, passing: &mut Vec<String>) {
     let Some((first, others)) = esme.outbound.split_first() else {
         return;
     };
@@ -62,8 +65,17 @@ fn check_lanes(esme: &Esme, survey: &Survey, wrong: &mut Vec<String>) {
         if let (Some(expected), Some(found)) = (count(first), count(other))
             && expected != found
         {
-            wrong.push(format!(
-                "esme {:?}: topic {other} has {found} partitions and topic {first} has {expected}: priority lanes of one ESME go by partition and need the same number",
+            let (more, fewer) = match found > expected {
+                true => (other, first),
+                false => (first, other),
+            };
+            let (most, least) = (found.max(expected), found.min(expected));
+            let consequence = match found > expected {
+                true => format!("what is in partitions {least} and above of {other} is not sent"),
+                false => format!("partitions {least} and above of {first} go without {other}"),
+            };
+            passing.push(format!(
+                "esme {:?}: topic {more} has {most} partitions and topic {fewer} has {least}, but topics of one ESME go together partition by partition: {consequence} until {fewer} has {most} partitions, too",
                 esme.name
             ));
         }

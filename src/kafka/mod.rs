@@ -7,6 +7,7 @@ pub mod group;
 pub(crate) mod idempotent;
 pub mod poll;
 pub mod progress;
+pub mod session;
 pub mod start;
 pub mod topics;
 pub mod transactor;

@@ -182,11 +182,13 @@ async fn layout(
     Ok(topics.collect())
 }
 
-fn admin(client: &ClientConfig) -> Result<AdminClient<DefaultClientContext>, KafkaError> {
+pub(super) fn admin(
+    client: &ClientConfig,
+) -> Result<AdminClient<DefaultClientContext>, KafkaError> {
     client.create()
 }
 
-fn options() -> AdminOptions {
+pub(super) fn options() -> AdminOptions {
     let patience = Some(Timeout::After(PATIENCE));
     AdminOptions::new()
         .operation_timeout(patience)

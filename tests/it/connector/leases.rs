@@ -93,6 +93,42 @@ fn priority_lanes_overtake() {
     assert!(place < 60, "the one-time password came {place}th");
 }
 
+/// Partitions are added to one topic after the other.
+#[test]
+fn a_partition_without_its_companion_is_served_alone_until_that_is_there() {
+    let smsc = FakeSmsc::start();
+    let mut it = Deployment::new(smsc.port(), 1);
+    let fast = it.topic("otp");
+    it.kafka.topic(&fast, 2, &[]);
+    it.esme()["outbound"] = json!([fast, it.topic("outbound")]);
+    let mut connector = it.start();
+    connector.wait_for_log("go without", PATIENCE);
+    connector.wait_for_log("this partition cannot be taken over yet", PATIENCE);
+    it.kafka.produce_json(&fast, 0, &[message("otp0")]);
+    it.kafka.produce_json(&fast, 1, &[message("otp1")]);
+    it.send_numbered(0, 0..1);
+    assert_eq!(it.results(3).len(), 3);
+    it.kafka.grow(&it.topic("outbound"), 2);
+    it.send_numbered(1, 1..2);
+    assert_eq!(it.results(4).len(), 4);
+    assert_eq!(smsc.submits().len(), 4);
+}
+
+#[test]
+fn the_lease_goes_by_the_brokers_session_timeout_if_that_is_shorter() {
+    let smsc = FakeSmsc::start();
+    let mut it = Deployment::new(smsc.port(), 1);
+    it.config["kafka"]["group_protocol"] = json!("consumer");
+    it.config["kafka"]["session_timeout"] = json!("60s");
+    let mut connector = it.start();
+    connector.wait_for_log(
+        "gives the partitions of a silent process away after",
+        PATIENCE,
+    );
+    it.send_numbered(0, 0..1);
+    assert_eq!(it.results(1).len(), 1);
+}
+
 #[test]
 fn a_killed_broker_costs_nothing() {
     let smsc = FakeSmsc::start();
