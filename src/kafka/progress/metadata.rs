@@ -556,29 +556,37 @@ mod tests {
 
     fn progress() -> impl Strategy<Value = Progress> {
         let ops = prop::collection::vec((0i64..30_000, 0u8..4), 0..3000);
-        let rest = (0i64..20_000, 0i64..1 << 60, 0i64..i64::MAX, prop::bool::ANY, 1i64..50);
-        (0i64..1 << 40, ops, rest).prop_map(|(base, ops, (ahead, suspect, newest, dense, every))| {
-            let limits = Limits::default();
-            let mut p = Progress::new(base);
-            for (at, what) in ops {
-                let offset = base + if dense { at % 4000 } else { at };
-                if offset < p.base() || !p.admits(offset, limits) {
-                    continue;
-                }
-                match what {
-                    0 => p.doubt(offset),
-                    _ => {
-                        p.finish(offset);
+        let rest = (
+            0i64..20_000,
+            0i64..1 << 60,
+            0i64..i64::MAX,
+            prop::bool::ANY,
+            1i64..50,
+        );
+        (0i64..1 << 40, ops, rest).prop_map(
+            |(base, ops, (ahead, suspect, newest, dense, every))| {
+                let limits = Limits::default();
+                let mut p = Progress::new(base);
+                for (at, what) in ops {
+                    let offset = base + if dense { at % 4000 } else { at };
+                    if offset < p.base() || !p.admits(offset, limits) {
+                        continue;
+                    }
+                    match what {
+                        0 => p.doubt(offset),
+                        _ => {
+                            p.finish(offset);
+                        }
                     }
                 }
-            }
-            p.reserve(p.base() + ahead);
-            p.suspect(base + suspect);
-            p.read(newest);
-            let hold: Vec<i64> = p.unfinished().filter(|o| o % every != 0).collect();
-            p.hold(hold.into_iter());
-            p
-        })
+                p.reserve(p.base() + ahead);
+                p.suspect(base + suspect);
+                p.read(newest);
+                let hold: Vec<i64> = p.unfinished().filter(|o| o % every != 0).collect();
+                p.hold(hold.into_iter());
+                p
+            },
+        )
     }
 
     proptest! {
