@@ -65,14 +65,16 @@ fn check_lanes(esme: &Esme, survey: &Survey, passing: &mut Vec<String>) {
         if let (Some(expected), Some(found)) = (count(first), count(other))
             && expected != found
         {
-            let (more, fewer) = match found > expected {
-                true => (other, first),
-                false => (first, other),
+            let (more, fewer) = if found > expected {
+                (other, first)
+            } else {
+                (first, other)
             };
             let (most, least) = (found.max(expected), found.min(expected));
-            let consequence = match found > expected {
-                true => format!("what is in partitions {least} and above of {other} is not sent"),
-                false => format!("partitions {least} and above of {first} go without {other}"),
+            let consequence = if found > expected {
+                format!("what is in partitions {least} and above of {other} is not sent")
+            } else {
+                format!("partitions {least} and above of {first} go without {other}")
             };
             passing.push(format!(
                 "esme {:?}: topic {more} has {most} partitions and topic {fewer} has {least}, but topics of one ESME go together partition by partition: {consequence} until {fewer} has {most} partitions, too",

@@ -153,7 +153,7 @@ pub enum Stop {
     },
     /// The log ends below what was read of it.
     #[error(
-        "{known} records of this partition are known and its log ends at {high}: the log lost its tail (an unclean leader election, a restored backup), or the topic was created anew. Nothing of this partition is sent, because what is there may have been sent already. Decide where it continues and run: kafka-smpp offsets reset --topic {topic} --partition {partition} --to <earliest|latest|OFFSET> (earliest only if the topic was created anew)"
+        "this partition is known up to offset {known} and its log ends at {high}: the log lost its tail (an unclean leader election, a restored backup), or the topic was created anew. Nothing of this partition is sent, because what is there may have been sent already. Decide where it continues and run: kafka-smpp offsets reset --topic {topic} --partition {partition} --to <earliest|latest|OFFSET> (earliest only if the topic was created anew)"
     )]
     AboveLog {
         /// The topic.
@@ -187,9 +187,10 @@ pub fn question(commit: &Commit, cluster: &str, high: i64) -> Option<i64> {
         partition: commit.partition,
     };
     let restored = metadata::decode(commit.offset, &commit.metadata, &identity).ok()?;
-    match known(&restored.progress) > high {
-        true => restored.progress.newest()?.checked_add(1),
-        false => None,
+    if known(&restored.progress) > high {
+        restored.progress.newest()?.checked_add(1)
+    } else {
+        None
     }
 }
 
@@ -205,9 +206,10 @@ pub fn decide(facts: &Facts<'_>) -> Result<Start, Stop> {
     let Some((offset, line)) = facts.committed else {
         return without_offset(facts);
     };
-    let restored = match line.is_empty() {
-        true => None,
-        false => Some(restore(facts, offset, line)?),
+    let restored = if line.is_empty() {
+        None
+    } else {
+        Some(restore(facts, offset, line)?)
     };
     let known = restored.as_ref().map_or(offset, |r| known(&r.progress));
     if known > facts.high {

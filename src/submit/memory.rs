@@ -184,7 +184,6 @@ impl Books {
                 Start {
                     progress,
                     committed: None,
-                    ..start
                 }
             }
             committed => {

@@ -150,7 +150,11 @@ impl Owner {
         let companions = account.companions(lease.partition);
         let mut all = vec![lease.clone()];
         all.extend(companions.iter().cloned());
-        let (total, starts, missing) = loop {
+        let Look {
+            total,
+            starts,
+            later,
+        } = loop {
             if self.epoch.lock().get(lease) != Some(&epoch) {
                 return;
             }
@@ -182,20 +186,14 @@ impl Owner {
             }
             self.begin(index, account, decided);
         }
-        for (partition, absent) in missing {
+        for (partition, absent) in later {
             self.await_later(partition, epoch, absent);
         }
     }
 
-    /// How many partitions the topic of `lease` has, where those start that go with it, and
-    /// which of them cannot be taken over for now, and whether they are not there at all.
-    /// Partitions are added to one topic after the other: one that has fewer than the first
-    /// holds nothing else up.
-    fn look(
-        &self,
-        lease: &Partition,
-        companions: &[Partition],
-    ) -> Result<(i32, Vec<Decided>, Vec<(Partition, bool)>), KafkaError> {
+    /// Looks at a lease and those that go with it. Partitions are added to one topic after the
+    /// other: one that has fewer than the first holds nothing else up.
+    fn look(&self, lease: &Partition, companions: &[Partition]) -> Result<Look, KafkaError> {
         let total = self.parts.group.partitions(&lease.topic, PATIENCE)?;
         let mut starts = self.takeover().starts(std::slice::from_ref(lease))?;
         let mut later = Vec::new();
@@ -212,7 +210,11 @@ impl Owner {
                 }
             }
         }
-        Ok((total, starts, later))
+        Ok(Look {
+            total,
+            starts,
+            later,
+        })
     }
 
     /// Where one partition starts that may not be there; whether it was not is noted.
@@ -550,6 +552,16 @@ impl Owner {
             poll.start(partition, next);
         }
     }
+}
+
+/// What is found of a lease that is taken over.
+struct Look {
+    /// How many partitions its topic has.
+    total: i32,
+    /// Where it starts, and those that go with it.
+    starts: Vec<Decided>,
+    /// Which of them cannot be taken over for now, and whether they are not there at all.
+    later: Vec<(Partition, bool)>,
 }
 
 /// A partition's log while a position lies outside it.
