@@ -21,6 +21,9 @@ pub struct Failed {
     pub error: String,
     /// Attempts made.
     pub attempt: u32,
+    /// The command_status that was answered last.
+    #[serde(default)]
+    pub command_status: Option<u32>,
     /// Whether it may have been sent.
     #[serde(default)]
     pub possible_duplicate: bool,
@@ -42,10 +45,23 @@ pub struct Part {
 }
 
 impl Failed {
-    /// Whether the SMSC may have the message, or a part of it.
+    /// Whether the SMSC may have the message, or a part of it. Only what is known not to have
+    /// been sent is not: a kind or an outcome of a later version may mean anything.
     pub fn may_have_been_sent(&self) -> bool {
-        let sent = |part: &Part| matches!(part.outcome.as_str(), "accepted" | "unknown");
-        self.kind == "OUTCOME_UNKNOWN" || self.possible_duplicate || self.parts.iter().any(sent)
+        let sent = |part: &Part| !matches!(part.outcome.as_str(), "rejected" | "not_sent");
+        let not_sent = match self.kind.as_str() {
+            "INVALID_RECORD" | "ENCODING" | "EXPIRED" | "REJECTED_LOCALLY" => true,
+            // It stands for an answer, which is a rejection unless it says otherwise.
+            "EVENT_TOO_LARGE" => self.command_status.is_some_and(|status| status != 0),
+            _ => false,
+        };
+        !not_sent || self.possible_duplicate || self.parts.iter().any(sent)
+    }
+
+    /// Whether it says itself that the SMSC took the whole message: the response was larger than
+    /// its topic takes.
+    pub fn was_sent(&self) -> bool {
+        self.kind == "EVENT_TOO_LARGE" && self.command_status == Some(0)
     }
 }
 
@@ -95,6 +111,52 @@ mod tests {
             assert_eq!(read.original.as_deref(), Some(b"\xff\x00".as_slice()));
             assert_eq!(read.at, event.at);
             assert!(read.may_have_been_sent(), "it says so itself");
+        }
+    }
+
+    #[test]
+    fn only_what_is_known_not_to_have_been_sent_was_not() {
+        let failed = |kind: &str, status: Option<u32>, flagged: bool, parts: &[&str]| Failed {
+            log_id: "a".into(),
+            record: Position::parse("sms.outbound:3:1042").unwrap(),
+            esme: "acme".into(),
+            kind: kind.into(),
+            error: "why".into(),
+            attempt: 1,
+            command_status: status,
+            possible_duplicate: flagged,
+            original: None,
+            at: Timestamp::UNIX_EPOCH,
+            parts: (parts.iter())
+                .map(|outcome| Part {
+                    outcome: (*outcome).into(),
+                })
+                .collect(),
+        };
+        for (kind, status, flagged, parts, sent) in [
+            ("EXPIRED", None, false, &[][..], false),
+            ("EXPIRED", Some(0x58), false, &[], false),
+            ("EXPIRED", None, true, &[], true),
+            ("EXPIRED", None, false, &["not_sent", "rejected"], false),
+            ("EXPIRED", None, false, &["not_sent", "accepted"], true),
+            ("EXPIRED", None, false, &["not_sent", "unknown"], true),
+            ("EXPIRED", None, false, &["not_sent", "teleported"], true),
+            ("INVALID_RECORD", None, false, &[], false),
+            ("ENCODING", None, false, &[], false),
+            ("REJECTED_LOCALLY", None, false, &[], false),
+            ("OUTCOME_UNKNOWN", None, false, &[], true),
+            ("EVENT_TOO_LARGE", Some(0), false, &[], true),
+            ("EVENT_TOO_LARGE", None, false, &[], true),
+            ("EVENT_TOO_LARGE", Some(0x0B), false, &[], false),
+            ("A_KIND_OF_LATER", None, false, &[], true),
+            ("OTHER", None, false, &[], true),
+        ] {
+            let failed = failed(kind, status, flagged, parts);
+            assert_eq!(failed.may_have_been_sent(), sent, "{failed:?}");
+            assert_eq!(
+                failed.was_sent(),
+                kind == "EVENT_TOO_LARGE" && status == Some(0)
+            );
         }
     }
 }

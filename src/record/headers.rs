@@ -26,6 +26,8 @@ pub const DEADLINE: &str = "kafka-smpp-deadline";
 pub const POSSIBLE_DUPLICATE: &str = "kafka-smpp-possible-duplicate";
 /// Which parts of a long message the SMSC has taken.
 pub const PARTS: &str = "kafka-smpp-parts";
+/// How many parts that message had.
+pub const PARTS_TOTAL: &str = "kafka-smpp-parts-total";
 /// On a record that was put back: the error it ended as, `topic:partition:offset`.
 pub const REPLAY_OF: &str = "kafka-smpp-replay-of";
 

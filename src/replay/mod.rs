@@ -113,7 +113,7 @@ pub enum Fate {
     Superseded,
     /// It may have been sent, and nobody consented to a duplicate.
     Doubtful,
-    /// A late response says that the SMSC took it.
+    /// A response says that the SMSC took it, one that came late or was too large for its topic.
     Taken,
     /// No ESME sends from its topic.
     Foreign,
@@ -131,7 +131,7 @@ impl Fate {
             Fate::Before => "was put back before",
             Fate::Superseded => "a later error is about the same record",
             Fate::Doubtful => "may have been sent",
-            Fate::Taken => "a late response says it was sent",
+            Fate::Taken => "a response says it was sent",
             Fate::Foreign => "no ESME sends from its topic",
             Fate::Gone(why) => why,
             Fate::Tombstone => "had no value",

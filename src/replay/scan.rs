@@ -180,10 +180,12 @@ fn doubt(
     })?;
     for one in found.iter_mut() {
         if one.fate == Fate::Send && one.failed.may_have_been_sent() {
-            one.fate = match taken.contains(&one.failed.record) {
-                true => Fate::Taken,
-                false if wish.may_duplicate => Fate::Send,
-                false => Fate::Doubtful,
+            one.fate = if one.failed.was_sent() || taken.contains(&one.failed.record) {
+                Fate::Taken
+            } else if wish.may_duplicate {
+                Fate::Send
+            } else {
+                Fate::Doubtful
             };
         }
     }

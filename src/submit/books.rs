@@ -21,6 +21,7 @@ use crate::record::event::SendErrorKind;
 
 use super::entry::{Entry, LaneId};
 use super::flight::Flights;
+use super::history::History;
 use super::intake::Incoming;
 use super::job::{Job, Refusal};
 use super::kept::Kept;
@@ -631,18 +632,17 @@ impl State {
 
 /// Takes a wanted record into its lane, with what is known of it from earlier lives.
 fn admit(lane: &mut Lane, offset: i64, incoming: Incoming) {
-    let (doubts, suspected) = lane.history(offset);
+    let known = History::of_lane(lane.history(offset));
     match incoming {
-        Incoming::Refused(refusal) => lane.refuse(offset, *refusal),
+        Incoming::Refused(refusal) => lane.refuse(offset, refusal.after(&known)),
         Incoming::Job(mut job, due) => {
             // Those from before it was put back onto its topic count on.
-            job.doubts = job.doubts.saturating_add(doubts);
-            job.possible_duplicate |= suspected;
+            job.doubts = job.doubts.saturating_add(known.doubts);
+            job.possible_duplicate |= known.suspected;
             if let Some(parts) = job.parts.as_mut().filter(|_| job.doubts > 0) {
                 parts.doubt_all();
             }
-            if doubts > 0 && !verdict::resends(job.in_doubt, job.max_resends, job.doubts) {
-                job.doubts -= 1;
+            if known.doubts > 0 && !verdict::resends(job.in_doubt, job.max_resends, job.doubts) {
                 let text = "it may have been sent before the connector's last end, and no answer is known; in_doubt or max_resends forbids sending it again";
                 let refusal = Refusal::of(&job, SendErrorKind::OutcomeUnknown, text.into());
                 lane.refuse(offset, refusal);
@@ -658,5 +658,5 @@ fn admit(lane: &mut Lane, offset: i64, incoming: Incoming) {
 mod tests;
 
 #[cfg(test)]
-#[path = "history_tests.rs"]
-mod history;
+#[path = "crash_tests.rs"]
+mod crashes;

@@ -9,6 +9,7 @@ use super::*;
 use crate::esme::Doubt;
 use crate::kafka::Partition;
 use crate::kafka::poll;
+use crate::kafka::progress::Progress;
 use crate::kafka::start::Start;
 use crate::record::event::SendErrorKind;
 use crate::record::keys::Position;
@@ -17,7 +18,7 @@ use crate::smpp::frame::push_empty;
 use crate::smpp::{Command, Status};
 use crate::submit::events::{AccountRef, Events};
 use crate::submit::intake::Incoming;
-use crate::submit::job::Letter;
+use crate::submit::job::{Letter, Refusal};
 use crate::submit::options::Settings;
 use crate::submit::parts::Parts;
 use crate::submit::side::Side;
@@ -490,4 +491,56 @@ fn a_generic_nack_takes_nothing_whatever_its_status() {
     table.tell(b, Outcome::Answered(nack()));
     table.accept(c, "C");
     assert_eq!(table.fates()[2], "ESME_ROK  [A no C]");
+}
+
+/// Books with a lane whose first record a predecessor may have sent, or whose records below
+/// `suspect_until` may have been.
+fn taken_over(in_doubt: bool, suspect_until: i64) -> Table {
+    let table = Table::new(Settings::default());
+    let mut progress = Progress::new(0);
+    if in_doubt {
+        progress.reserve(1);
+        progress.take_over();
+    }
+    let start = Start {
+        progress,
+        suspect_until,
+        ..Start::fresh(0, 0)
+    };
+    table.books.remove(&[table.lane]);
+    let lane = table.books.open(source(), start, table.bind.station, 0);
+    let table = Table { lane, ..table };
+    table.cycle();
+    table
+}
+
+#[test]
+fn a_record_in_doubt_that_is_refused_when_it_is_read_again_is_not_said_never_to_have_been_sent() {
+    for kind in [
+        SendErrorKind::Expired,
+        SendErrorKind::InvalidRecord,
+        SendErrorKind::Encoding,
+        SendErrorKind::RejectedLocally,
+    ] {
+        for (in_doubt, suspect_until, expected, attempt) in [
+            (false, 0, kind, 0),
+            (false, 1, kind, 0),
+            (true, 0, SendErrorKind::OutcomeUnknown, 1),
+        ] {
+            let table = taken_over(in_doubt, suspect_until);
+            // As it is read: of its partition nothing is known there.
+            let letter = job(0, 1, InDoubt::Report).letter;
+            let refusal = Refusal::new(0, letter, kind, "the reason".into());
+            let incoming = Incoming::Refused(Box::new(refusal));
+            table.books.take(&source(), 0, incoming);
+            let mut state = table.books.state.lock();
+            let lane = &mut state.lanes.get_mut(&table.lane).unwrap().lane;
+            let [refusal] = &lane.plan(Instant::now(), None, true)[..] else {
+                panic!("one result");
+            };
+            assert_eq!((refusal.kind, refusal.attempt), (expected, attempt));
+            assert_eq!(refusal.possible_duplicate, in_doubt || suspect_until > 0);
+            assert!(refusal.text.ends_with("the reason"), "{}", refusal.text);
+        }
+    }
 }

@@ -14,6 +14,7 @@ use crate::record::outbound::{Operation, Outbound};
 use crate::record::submit_sm::derived_log_id;
 
 use super::account::Account;
+use super::history::History;
 use super::job::{Job, Letter, Refusal, Returned, instant};
 use super::message::{self, Message as Prepared};
 use super::options::Settings;
@@ -65,19 +66,20 @@ pub fn read(
         message_id: None,
     };
     letter.log_id = derived_log_id(&letter.position);
+    // What the headers say of it; what its partition knows of it is added by the books.
+    let known = History::of_headers(&returned);
+    let refusal = |letter: Letter, kind: SendErrorKind, field: Option<String>, text: String| {
+        let refusal = Refusal {
+            field,
+            parts: returned.parts(),
+            ..Refusal::new(message.offset(), Arc::new(letter), kind, text)
+        };
+        refusal.after(&known)
+    };
     let refused = |letter: Letter, field: Option<String>, text: String| {
         Incoming::Refused(Box::new(Refusal {
-            offset: message.offset(),
-            letter: Arc::new(letter),
-            kind: SendErrorKind::InvalidRecord,
-            field,
-            text,
-            status: None,
-            parts: None,
-            attempt: returned.earlier,
-            possible_duplicate: returned.possible_duplicate,
             with_original: true,
-            held: 0,
+            ..refusal(letter, SendErrorKind::InvalidRecord, field, text)
         }))
     };
     if account.options.lease_only {
@@ -114,19 +116,12 @@ pub fn read(
             settings,
             (now, wall),
         ),
-        Err(refused) => Incoming::Refused(Box::new(Refusal {
-            offset: message.offset(),
-            letter: Arc::new(letter),
-            kind: refused.kind,
-            field: refused.field,
-            text: refused.text,
-            status: None,
-            parts: None,
-            attempt: returned.earlier + u32::from(returned.doubts),
-            possible_duplicate: returned.possible_duplicate,
-            with_original: false,
-            held: 0,
-        })),
+        Err(refused) => Incoming::Refused(Box::new(refusal(
+            letter,
+            refused.kind,
+            refused.field,
+            refused.text,
+        ))),
     })
 }
 

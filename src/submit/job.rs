@@ -18,7 +18,8 @@ use crate::settings::InDoubt;
 use crate::smpp::Status;
 
 use super::events::AccountRef;
-use super::parts::{End, Parts};
+use super::history::History;
+use super::parts::{self, End, Parts};
 
 /// What an event that had to be shortened keeps of each field, in octets.
 const SHORT: usize = 1024;
@@ -195,22 +196,14 @@ impl Job {
 
     /// The refusal of a record that is too late to be sent.
     pub fn expired(self: Box<Self>) -> Refusal {
-        if self.doubts > 0 {
-            let text = "it may have been sent, no answer came, and its time ended before it could be sent again";
-            return Refusal {
-                attempt: self.attempt() - 1,
-                ..Refusal::of(&self, SendErrorKind::OutcomeUnknown, text.into())
-            };
-        }
-        let tried = self.retries + self.earlier > 0;
-        let text = match tried {
-            true => "its time ended while the SMSC asked to try again later",
-            false => "expires_at passed before it could be sent",
+        let text = if self.doubts > 0 {
+            "its time ended before it could be sent again"
+        } else if self.retries + self.earlier > 0 {
+            "its time ended while the SMSC asked to try again later"
+        } else {
+            "expires_at passed before it could be sent"
         };
-        Refusal {
-            attempt: self.attempt() - u32::from(!tried),
-            ..Refusal::of(&self, SendErrorKind::Expired, text.into())
-        }
+        Refusal::of(&self, SendErrorKind::Expired, text.into())
     }
 }
 
@@ -242,20 +235,31 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// The refusal of `job`.
-    pub fn of(job: &Job, kind: SendErrorKind, text: String) -> Self {
+    /// The refusal of a record of which nothing else is known. It is told what is, by
+    /// [`after`](Self::after), before anybody hears of it.
+    pub fn new(offset: i64, letter: Arc<Letter>, kind: SendErrorKind, text: String) -> Self {
         Refusal {
-            offset: job.offset,
-            letter: job.letter.clone(),
+            offset,
+            letter,
             kind,
             field: None,
             text,
             status: None,
-            parts: job.ends(),
-            attempt: job.attempt(),
-            possible_duplicate: job.possible_duplicate,
+            parts: None,
+            attempt: 0,
+            possible_duplicate: false,
             with_original: false,
+            held: 0,
+        }
+    }
+
+    /// The refusal of `job`, no attempt of which is under way.
+    pub fn of(job: &Job, kind: SendErrorKind, text: String) -> Self {
+        let refusal = Refusal::new(job.offset, job.letter.clone(), kind, text);
+        Refusal {
+            parts: job.ends(),
             held: job.octets(),
+            ..refusal.after(&History::of_job(job))
         }
     }
 
@@ -297,9 +301,17 @@ pub struct Returned {
     pub possible_duplicate: bool,
     /// Which of its parts the SMSC took: see [`Parts::to_header`].
     pub taken: Option<String>,
+    /// How many parts it had, if any of them was taken.
+    pub total: Option<u8>,
 }
 
 impl Returned {
+    /// What is known of its parts, without the record: `None` if that is nothing, or cannot be
+    /// read.
+    pub fn parts(&self) -> Option<Box<[End]>> {
+        parts::named(self.taken.as_deref()?, self.total)
+    }
+
     /// Reads our headers and collects the others, which travel on; `None` if the name of one
     /// is not UTF-8.
     pub fn read(headers: Option<&BorrowedHeaders>) -> Option<(Self, Option<OwnedHeaders>)> {
@@ -333,11 +345,16 @@ impl Returned {
             headers::ORIGIN => self.origin = Position::parse(value),
             // Anybody can write a header: no number of theirs may overflow ours.
             headers::ATTEMPTS => self.earlier = value.parse().unwrap_or(0).min(1_000_000),
-            headers::DOUBTS => self.doubts = value.parse().unwrap_or(0),
+            headers::DOUBTS => match value.parse::<u64>() {
+                Ok(doubts) => self.doubts = u8::try_from(doubts).unwrap_or(u8::MAX),
+                // Somebody counted, and it cannot be read how many.
+                Err(_) => self.possible_duplicate = true,
+            },
             headers::NOT_BEFORE => self.not_before = millis(),
             headers::DEADLINE => self.deadline = millis(),
             headers::POSSIBLE_DUPLICATE => self.possible_duplicate = true,
             headers::PARTS => self.taken = Some(value.to_owned()),
+            headers::PARTS_TOTAL => self.total = value.parse().ok(),
             // What a later version says besides is not understood: it may be that.
             headers::VERSION if value != headers::VERSION_1 => self.possible_duplicate = true,
             _ => {}
@@ -377,6 +394,9 @@ impl Returned {
         if let Some(taken) = &self.taken {
             put(headers::PARTS, taken.clone());
         }
+        if let Some(total) = self.total {
+            put(headers::PARTS_TOTAL, total.to_string());
+        }
         headers
     }
 }
@@ -414,6 +434,7 @@ mod tests {
             deadline: Timestamp::from_millisecond(1_700_000_900_000).ok(),
             possible_duplicate: true,
             taken: Some("0011aabb 1=41".into()),
+            total: Some(3),
         };
         let trace = OwnedHeaders::new().insert(rdkafka::message::Header {
             key: "traceparent",

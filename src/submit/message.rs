@@ -165,7 +165,7 @@ pub fn prepare(
             kind: SendErrorKind::Expired,
             ..Refused::invalid(
                 "expires_at",
-                format!("expires_at, {at}, passed before it could be sent"),
+                format!("expires_at, {at}, has passed: it is not sent any more"),
             )
         });
     }

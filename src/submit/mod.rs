@@ -25,6 +25,7 @@ mod details;
 pub mod entry;
 pub mod events;
 mod flight;
+pub mod history;
 pub mod intake;
 pub mod job;
 pub mod kept;

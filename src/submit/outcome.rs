@@ -175,11 +175,13 @@ impl Books {
                     deadline: Some(timestamp(case.deadline, now, wall)),
                     possible_duplicate: job.possible_duplicate,
                     taken: job.parts.as_ref().and_then(|parts| parts.to_header()),
+                    total: (job.parts.as_ref())
+                        .filter(|parts| parts.any_taken())
+                        .and_then(|parts| u8::try_from(parts.count()).ok()),
                 };
                 Some(Fate::PutBack(job, returned))
             }
             Verdict::Overdue => {
-                job.retries -= 1;
                 let text = format!("the SMSC answered {status} until the message's time ended");
                 let refusal = Refusal {
                     status: Some(status),
@@ -207,7 +209,8 @@ impl Books {
             return None;
         }
         let refusal = Refusal {
-            possible_duplicate: job.doubts > 0 || job.possible_duplicate,
+            // The one whose outcome is not known is the last of them.
+            attempt: job.attempt(),
             ..Refusal::of(
                 &job,
                 SendErrorKind::OutcomeUnknown,

@@ -225,9 +225,8 @@ impl Parts {
     fn read<'a>(&self, words: impl Iterator<Item = &'a str>) -> Option<Vec<End>> {
         let mut ends = vec![End::Waiting; self.count()];
         for word in words {
-            let (number, id) = word.split_once('=')?;
-            let index = number.parse::<usize>().ok()?.checked_sub(1)?;
-            *ends.get_mut(index)? = End::Taken(from_hex(id)?.into());
+            let (index, id) = part_taken(word)?;
+            *ends.get_mut(index)? = End::Taken(id);
         }
         Some(ends)
     }
@@ -237,6 +236,27 @@ impl Parts {
         self.pdus.iter().for_each(|pdu| hash.update(pdu));
         hash.finalize()
     }
+}
+
+/// What a header says of the parts of a message that is not at hand, of which there were `total`,
+/// or at least as many as it names. `None` if it cannot be read.
+pub fn named(header: &str, total: Option<u8>) -> Option<Box<[End]>> {
+    let taken = header.split(' ').skip(1).map(part_taken);
+    let taken: Vec<(usize, Arc<str>)> = taken.collect::<Option<_>>()?;
+    let highest = taken.iter().map(|(index, _)| index + 1).max()?;
+    let mut ends = vec![End::Waiting; highest.max(total.map_or(0, usize::from))];
+    for (index, id) in taken {
+        *ends.get_mut(index)? = End::Taken(id);
+    }
+    Some(ends.into())
+}
+
+/// A part in a header: its index and its message_id.
+fn part_taken(word: &str) -> Option<(usize, Arc<str>)> {
+    let (number, id) = word.split_once('=')?;
+    // There are 255 at most.
+    let index = usize::from(number.parse::<u8>().ok()?).checked_sub(1)?;
+    Some((index, from_hex(id)?.into()))
 }
 
 fn from_hex(digits: &str) -> Option<String> {
@@ -349,6 +369,21 @@ mod tests {
         parts.answered(1, &answer(Status::ROK, "B é="), true);
         let header = parts.to_header().unwrap();
         assert!(header.ends_with(" 2=4220c3a93d"), "{header}");
+
+        let ends = named(&header, Some(3)).unwrap();
+        let taken = End::Taken("B é=".into());
+        assert_eq!(*ends, [End::Waiting, taken, End::Waiting]);
+        assert_eq!(named(&header, None).unwrap().len(), 2, "as far as it says");
+        for bad in [
+            "",
+            "x",
+            "0011aabb",
+            "0011aabb 2",
+            "0011aabb 0=41",
+            "0011aabb 256=41",
+        ] {
+            assert_eq!(named(bad, Some(3)), None, "{bad}");
+        }
 
         let mut later = three();
         assert!(later.take_header(&header));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{Deployment, PATIENCE, message, with};
-use crate::harness::{FakeSmsc, Reply, eventually};
+use crate::harness::{FakeSmsc, Reply, command, eventually};
 
 /// Answers messages whose number is even, and says nothing to the others.
 fn answers_even(smsc: &FakeSmsc) {
@@ -189,4 +189,74 @@ fn a_process_frozen_beyond_its_session_and_woken_doubles_nothing() {
             .values()
             .all(|r| accepted(r) || r["kind"] == "OUTCOME_UNKNOWN")
     );
+}
+
+/// What the SMSC has of it is not known, and it cannot be asked again: that is all there is to say.
+#[test]
+fn a_message_in_doubt_that_is_refused_when_it_is_read_again_is_not_said_to_be_unsent() {
+    let smsc = FakeSmsc::start();
+    smsc.script(|_| Reply::Silence);
+    let mut it = Deployment::new(smsc.port(), 1);
+    it.esme()["timers"]["response"] = json!("60s");
+    it.config["submit"]["in_doubt"] = json!("resend");
+    let mut connector = it.start();
+    smsc.wait_bound(1);
+    let at = jiff::Timestamp::now() + Duration::from_secs(5);
+    let long = "three parts ".repeat(30);
+    it.send(
+        0,
+        &[
+            with(message("otp"), json!({ "expires_at": at.to_string() })),
+            with(message("long"), json!({ "short_message": long })),
+            message("plain"),
+        ],
+    );
+    smsc.wait_submits(5);
+    connector.kill9();
+    // While nobody serves it, its time ends, and somebody allows fewer parts.
+    it.esme()["segmentation"] = json!({ "max_parts": 2 });
+    let left = at.duration_since(jiff::Timestamp::now());
+    std::thread::sleep(Duration::try_from(left).unwrap_or_default());
+    smsc.script(|_| Reply::Accept);
+    let _successor = it.start();
+    it.send(
+        0,
+        &[
+            with(message("late"), json!({ "expires_at": at.to_string() })),
+            with(message("longer"), json!({ "short_message": long })),
+        ],
+    );
+    let results = it.results(5);
+    for (log_id, reason) in [("otp", "EXPIRED: expires_at"), ("long", "INVALID_RECORD")] {
+        let result = &results[log_id];
+        assert_eq!(result["kind"], "OUTCOME_UNKNOWN", "{result:#}");
+        assert_eq!(result["attempt"], 1, "{result:#}");
+        let error = result["error"].as_str().expect("a text");
+        assert!(error.contains(reason), "{error}");
+    }
+    assert_eq!(results["plain"]["accepted"], true);
+    assert_eq!(results["plain"]["possible_duplicate"], true);
+    for (log_id, kind) in [("late", "EXPIRED"), ("longer", "INVALID_RECORD")] {
+        let result = &results[log_id];
+        assert_eq!(result["kind"], kind, "it was never sent: {result:#}");
+        assert_eq!(result["attempt"], 0);
+        assert_eq!(result.get("possible_duplicate"), None);
+    }
+
+    // What was sent goes again only if somebody says so.
+    let said = command(&it.toml(), &["replay"]).stdout;
+    let said = String::from_utf8_lossy(&said);
+    let fate = |log_id: &str| {
+        let line = said
+            .lines()
+            .find(|l| l.split_whitespace().any(|w| w == log_id));
+        line.unwrap_or_else(|| panic!("{log_id}: {said}"))
+            .to_owned()
+    };
+    for log_id in ["otp", "long"] {
+        assert!(fate(log_id).contains("may have been sent"), "{said}");
+    }
+    for log_id in ["late", "longer"] {
+        assert!(fate(log_id).contains("would be sent"), "{said}");
+    }
 }
