@@ -21,6 +21,7 @@ mod records;
 mod registry;
 mod replay;
 mod secure;
+mod soak;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -45,6 +46,16 @@ impl Deployment {
     }
 
     fn on(kafka: Kafka, smsc: u16, partitions: i32) -> Deployment {
+        Deployment::with_topics(kafka, smsc, partitions, &[])
+    }
+
+    /// One whose topics are made with these settings.
+    fn with_topics(
+        kafka: Kafka,
+        smsc: u16,
+        partitions: i32,
+        settings: &[(&str, &str)],
+    ) -> Deployment {
         let name = unique("sms");
         let topic = |stem: &str| format!("{name}.{stem}");
         for stem in [
@@ -55,9 +66,9 @@ impl Deployment {
             "notifications",
             "deliveries",
         ] {
-            kafka.topic(&topic(stem), 2, &[]);
+            kafka.topic(&topic(stem), 2, settings);
         }
-        kafka.topic(&topic("outbound"), partitions, &[]);
+        kafka.topic(&topic("outbound"), partitions, settings);
         kafka.topic(&topic("correlation"), 2, &[("cleanup.policy", "compact")]);
         let config = json!({
             "shutdown_timeout": "10s",

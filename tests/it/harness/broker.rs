@@ -102,6 +102,25 @@ impl Broker {
         self.wait_until_it_answers();
     }
 
+    /// Takes the last batch off a partition's log, as when the machine lost power before its disk
+    /// had it. Only while the broker is not running.
+    pub fn lose_last_batch(&self, topic: &str, partition: i32) {
+        let folder = self.dir.join("logs").join(format!("{topic}-{partition}"));
+        let log = folder.join("00000000000000000000.log");
+        let octets = std::fs::read(&log).expect("the first segment");
+        // Each batch begins with its base offset (8 octets) and the length of what follows (4).
+        let mut last = 0;
+        let mut next = 0;
+        while let Some(head) = octets.get(next..next + 12) {
+            last = next;
+            let length = u32::from_be_bytes(head[8..].try_into().expect("4 octets"));
+            next += 12 + length as usize;
+        }
+        assert_eq!(next, octets.len(), "whole batches");
+        let log = std::fs::OpenOptions::new().write(true).open(log);
+        log.and_then(|log| log.set_len(last as u64)).expect("cut");
+    }
+
     /// Stops it in its tracks (SIGSTOP).
     pub fn freeze(&self) {
         self.process.freeze();

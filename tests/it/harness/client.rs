@@ -334,9 +334,13 @@ impl Kafka {
         let consumer: BaseConsumer = self.member(group).create().expect("a client");
         let mut list = TopicPartitionList::new();
         list.add_partition(topic, partition);
-        let found = consumer
-            .committed_offsets(list, PATIENCE)
-            .expect("committed offsets");
+        // A broker that was started a moment ago may not coordinate the group yet.
+        let mut found = None;
+        eventually("committed offsets", PATIENCE, || {
+            found = consumer.committed_offsets(list.clone(), PATIENCE).ok();
+            found.is_some()
+        });
+        let found = found.expect("just found");
         let element = found.find_partition(topic, partition).expect("asked for");
         match element.offset() {
             Offset::Offset(offset) => Some((offset, element.metadata().to_owned())),
@@ -351,9 +355,13 @@ impl Kafka {
             .set("isolation.level", "read_committed")
             .create()
             .expect("a client");
-        consumer
-            .fetch_watermarks(topic, partition, PATIENCE)
-            .expect("watermarks")
+        // A broker that was started a moment ago may not lead the partition yet.
+        let mut found = None;
+        eventually("watermarks", PATIENCE, || {
+            found = consumer.fetch_watermarks(topic, partition, PATIENCE).ok();
+            found.is_some()
+        });
+        found.expect("just found")
     }
 }
 

@@ -1,6 +1,6 @@
 //! An SMSC of a few lines that does exactly what a test tells it, in octets.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
@@ -13,6 +13,7 @@ const RESPONSE: u32 = 0x8000_0000;
 const BIND_RECEIVER: u32 = 1;
 const BIND_TRANSMITTER: u32 = 2;
 const SUBMIT_SM: u32 = 4;
+const SUBMIT_MULTI: u32 = 0x21;
 const DELIVER_SM: u32 = 5;
 const DATA_SM: u32 = 0x103;
 const UNBIND: u32 = 6;
@@ -21,17 +22,21 @@ const ENQUIRE_LINK: u32 = 0x15;
 const ESME_RX_T_APPN: u32 = 0x64;
 const MESSAGE_PAYLOAD: u16 = 0x0424;
 
-/// A submit_sm as it arrived.
+/// A submit_sm or submit_multi as it arrived.
 #[derive(Clone, Debug)]
 pub struct Submit {
+    /// Its command_id.
+    pub command: u32,
     /// The session it came on, from 1 in the order of their connections.
     pub session: u32,
     /// Its sequence_number.
     pub sequence: u32,
     /// source_addr.
     pub source: String,
-    /// destination_addr.
+    /// destination_addr; of a submit_multi the first.
     pub destination: String,
+    /// All of them.
+    pub destinations: Vec<String>,
     /// esm_class.
     pub esm_class: u8,
     /// data_coding.
@@ -51,6 +56,31 @@ impl Submit {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.octets).into_owned()
     }
+
+    /// Which part of a long message it is, by a user data header with a reference of 8 bits.
+    pub fn part(&self) -> Option<u8> {
+        match (self.esm_class & 0x40, self.octets.get(..6)) {
+            (0x40, Some([5, 0, 3, _, _, part])) => Some(*part),
+            _ => None,
+        }
+    }
+}
+
+/// A message that was accepted.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    /// Its recipients, one but for a submit_multi.
+    pub destinations: Vec<String>,
+    /// Which part of a long message it is.
+    pub part: Option<u8>,
+    /// Its message id.
+    pub id: String,
+}
+
+/// A receipt that has not been acknowledged.
+struct Due {
+    id: String,
+    recipient: String,
 }
 
 /// What the SMSC does with a submit_sm.
@@ -85,16 +115,17 @@ type Script = Box<dyn FnMut(&Submit) -> Reply + Send>;
 struct Shared {
     script: Mutex<Script>,
     submits: Mutex<Vec<Submit>>,
+    /// Session and sequence number of those that were answered with an error.
+    refused: Mutex<HashSet<(u32, u32)>>,
     sessions: Mutex<BTreeMap<u32, Session>>,
     /// command_status of each deliver_sm_resp and data_sm_resp by session and sequence number.
     acknowledged: Mutex<HashMap<(u32, u32), u32>>,
     ids: AtomicU32,
     sequence: AtomicU32,
     refuse_binds: AtomicU32,
-    /// Text and message id of every submit_sm that was accepted.
-    accepted: Mutex<Vec<(String, String)>>,
-    /// Message ids whose receipts have not been acknowledged yet, if receipts are sent.
-    due: Mutex<Option<VecDeque<String>>>,
+    accepted: Mutex<Vec<Accepted>>,
+    /// Receipts that have not been acknowledged yet, if any are sent.
+    due: Mutex<Option<VecDeque<Due>>>,
     delivering: AtomicU32,
     /// command_id and body of every other request, and what each is answered with.
     requests: Mutex<Vec<(u32, Vec<u8>)>>,
@@ -116,6 +147,7 @@ impl FakeSmsc {
         let shared = Arc::new(Shared {
             script: Mutex::new(Box::new(|_| Reply::Accept)),
             submits: Mutex::default(),
+            refused: Mutex::default(),
             sessions: Mutex::default(),
             acknowledged: Mutex::default(),
             ids: AtomicU32::new(0),
@@ -170,6 +202,16 @@ impl FakeSmsc {
         self.shared.submits.lock().unwrap().clone()
     }
 
+    /// How many these are.
+    pub fn submitted(&self) -> usize {
+        self.shared.submits.lock().unwrap().len()
+    }
+
+    /// Session and sequence number of every submit_sm that was answered with an error.
+    pub fn refused(&self) -> HashSet<(u32, u32)> {
+        self.shared.refused.lock().unwrap().clone()
+    }
+
     /// The texts of every submit_sm so far.
     pub fn texts(&self) -> Vec<String> {
         self.submits().iter().map(Submit::text).collect()
@@ -217,23 +259,21 @@ impl FakeSmsc {
 
     /// Answers a submit_sm that got silence.
     pub fn answer(&self, submit: &Submit, message_id: &str) {
-        let body = [message_id.as_bytes(), b"\0"].concat();
-        self.send(
-            submit.session,
-            SUBMIT_SM | RESPONSE,
-            0,
-            submit.sequence,
-            &body,
-        );
+        let mut body = [message_id.as_bytes(), b"\0"].concat();
+        if submit.command == SUBMIT_MULTI {
+            body.push(0); // nobody does not get it
+        }
+        let command = submit.command | RESPONSE;
+        self.send(submit.session, command, 0, submit.sequence, &body);
     }
 
-    /// Text and message id of every message that was accepted.
-    pub fn accepted(&self) -> Vec<(String, String)> {
+    /// Every message that was accepted, in the order of their arrival.
+    pub fn accepted(&self) -> Vec<Accepted> {
         self.shared.accepted.lock().unwrap().clone()
     }
 
-    /// From now on sends a receipt for whatever is accepted, again and again until it is
-    /// acknowledged.
+    /// From now on sends a receipt to each recipient of whatever is accepted, again and again
+    /// until it is acknowledged. Its text is the recipient.
     pub fn send_receipts(&self) {
         *self.shared.due.lock().unwrap() = Some(VecDeque::new());
         for _ in 0..24 {
@@ -254,14 +294,15 @@ impl FakeSmsc {
 
     fn send_one_receipt(&self) {
         let mut due = self.shared.due.lock().unwrap();
-        let Some(id) = due.as_mut().and_then(VecDeque::pop_front) else {
+        let Some(one) = due.as_mut().and_then(VecDeque::pop_front) else {
             drop(due);
             return std::thread::sleep(Duration::from_millis(20));
         };
         self.shared.delivering.fetch_add(1, SeqCst);
         drop(due);
-        let text = receipt_text(&id, "DELIVRD");
-        let body = deliver_body(4, 0, "41791234567", "1000", text.as_bytes());
+        let Due { id, recipient } = &one;
+        let text = receipt_text(id, "DELIVRD") + recipient;
+        let body = deliver_body(4, 0, recipient, "1000", text.as_bytes());
         let sent = self.try_request(DELIVER_SM, &body);
         let deadline = Instant::now() + Duration::from_secs(3);
         let status = || sent.and_then(|(session, sequence)| self.status_of(session, sequence));
@@ -271,10 +312,16 @@ impl FakeSmsc {
         if status() != Some(0) {
             std::thread::sleep(Duration::from_millis(50));
             if let Some(due) = self.shared.due.lock().unwrap().as_mut() {
-                due.push_back(id);
+                due.push_back(one);
             }
         }
         self.shared.delivering.fetch_sub(1, SeqCst);
+    }
+
+    /// Sends the receipt `DELIVRD` of a recipient; its text is the recipient.
+    pub fn receipt_from(&self, message_id: &str, recipient: &str) -> u32 {
+        let text = receipt_text(message_id, "DELIVRD") + recipient;
+        self.deliver(4, recipient, "1000", text.as_bytes())
     }
 
     /// Sends a receipt: `DELIVRD` for this message id.
@@ -434,7 +481,7 @@ impl FakeSmsc {
                 }
                 return false;
             }
-            SUBMIT_SM => return self.submit(n, sequence, body),
+            SUBMIT_SM | SUBMIT_MULTI => return self.submit(command, n, sequence, body),
             _ if [DELIVER_SM | RESPONSE, DATA_SM | RESPONSE].contains(&command) => {
                 let mut acknowledged = self.shared.acknowledged.lock().unwrap();
                 acknowledged.insert((n, sequence), status);
@@ -445,15 +492,22 @@ impl FakeSmsc {
     }
 
     fn accept(&self, submit: &Submit, id: String) {
-        let accepted = (submit.text(), id.clone());
+        let accepted = Accepted {
+            destinations: submit.destinations.clone(),
+            part: submit.part(),
+            id: id.clone(),
+        };
         self.shared.accepted.lock().unwrap().push(accepted);
         if let Some(due) = self.shared.due.lock().unwrap().as_mut() {
-            due.push_back(id);
+            due.extend(submit.destinations.iter().map(|recipient| Due {
+                id: id.clone(),
+                recipient: recipient.clone(),
+            }));
         }
     }
 
-    fn submit(&self, n: u32, sequence: u32, body: &[u8]) -> bool {
-        let submit = parse(n, sequence, body);
+    fn submit(&self, command: u32, n: u32, sequence: u32, body: &[u8]) -> bool {
+        let submit = parse(command, n, sequence, body);
         // Noted before it is answered, as an SMSC would.
         self.shared.submits.lock().unwrap().push(submit.clone());
         let reply = (self.shared.script.lock().unwrap())(&submit);
@@ -472,7 +526,10 @@ impl FakeSmsc {
                 let id = self.shared.ids.fetch_add(1, SeqCst) + 1;
                 self.accept(&submit, format!("M{id}"));
             }
-            Reply::Status(status) => self.send(n, SUBMIT_SM | RESPONSE, status, sequence, b""),
+            Reply::Status(status) => {
+                self.shared.refused.lock().unwrap().insert((n, sequence));
+                self.send(n, command | RESPONSE, status, sequence, b"");
+            }
             Reply::Silence => {}
             Reply::Drop => return false,
         }
@@ -502,7 +559,7 @@ fn receipt_text(message_id: &str, stat: &str) -> String {
     )
 }
 
-fn parse(session: u32, sequence: u32, body: &[u8]) -> Submit {
+fn parse(command: u32, session: u32, sequence: u32, body: &[u8]) -> Submit {
     let mut rest = body;
     let take = |rest: &mut &[u8], n: usize| {
         let (head, tail) = rest.split_at(n);
@@ -519,7 +576,18 @@ fn parse(session: u32, sequence: u32, body: &[u8]) -> Submit {
         text(rest)
     };
     text(&mut rest); // service_type
-    let (source, destination) = (address(&mut rest), address(&mut rest));
+    let source = address(&mut rest);
+    let destinations = match command {
+        SUBMIT_MULTI => {
+            let count = take(&mut rest, 1)[0];
+            let one = |rest: &mut &[u8]| match take(rest, 1)[0] {
+                1 => address(rest),
+                _ => text(rest), // a distribution list
+            };
+            (0..count).map(|_| one(&mut rest)).collect()
+        }
+        _ => vec![address(&mut rest)],
+    };
     let esm_class = take(&mut rest, 3)[0];
     text(&mut rest); // schedule_delivery_time
     text(&mut rest); // validity_period
@@ -539,10 +607,12 @@ fn parse(session: u32, sequence: u32, body: &[u8]) -> Submit {
         }
     }
     Submit {
+        command,
         session,
         sequence,
         source,
-        destination,
+        destination: destinations.first().cloned().unwrap_or_default(),
+        destinations,
         esm_class,
         data_coding: flags[2],
         octets,

@@ -17,7 +17,7 @@ pub use broker::{Broker, kafka};
 pub use client::{Kafka, Record, Send, becomes, eventually, unique, wait};
 pub use connector::{Connector, command, started};
 pub use fake_registry::{Answer, FakeRegistry};
-pub use fake_smsc::{FakeSmsc, Reply, Submit, deliver_body, tlv};
+pub use fake_smsc::{Accepted, FakeSmsc, Reply, Submit, deliver_body, tlv};
 pub use fetch::{cached, jars, run, source};
 pub use process::{Process, free_port, scratch};
 pub use program::Program;
