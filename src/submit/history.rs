@@ -112,5 +112,4 @@ fn doubted(mut parts: Box<[End]>) -> Box<[End]> {
 }
 
 #[cfg(test)]
-#[path = "history_tests.rs"]
 mod tests;
