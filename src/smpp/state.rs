@@ -48,6 +48,21 @@ impl MessageState {
         Self::ALL.get(usize::from(value)).copied()
     }
 
+    /// The state in a message_state TLV, which has one octet (SMPP 3.4 §5.3.2.35). SMSCs that have
+    /// the length wrong write a longer number, or the digit as a character: these are read where
+    /// they can mean nothing else.
+    pub fn from_octets(octets: &[u8]) -> Option<MessageState> {
+        match octets {
+            [value] if *value <= MessageState::Skipped.value() => Self::from_value(*value),
+            [digit @ b'0'..=b'9'] | [digit @ b'0'..=b'9', 0] => Self::from_value(digit - b'0'),
+            [0, .., value] if octets.len() <= 4 => {
+                let is_one = octets.iter().rev().skip(1).all(|octet| *octet == 0);
+                Self::from_value(*value).filter(|_| is_one)
+            }
+            _ => None,
+        }
+    }
+
     /// The value, as in the message_state TLV.
     pub const fn value(self) -> u8 {
         self as u8
@@ -91,33 +106,31 @@ impl MessageState {
         }
     }
 
-    /// The state that a word of a receipt means, whatever its spelling; `None` for words of a
-    /// vendor's own.
+    /// The state that a word of a receipt means, in any case and with any of `_`, `-`, `.` between
+    /// its parts; `None` for words of a vendor's own.
+    ///
+    /// Only a whole word says that a message arrived or is on its way: names of states, cut short
+    /// after five letters or more, and what the field makes of them. A word that merely begins like
+    /// one may say the opposite (`DELIVERY_FAILED`). Words that begin like a failure are one, also
+    /// behind `DELIVERY` and the like, unless they speak of another try.
+    ///
+    /// ```
+    /// use kafka_smpp::smpp::MessageState;
+    ///
+    /// assert_eq!(MessageState::from_stat("Delivrd"), Some(MessageState::Delivered));
+    /// assert_eq!(MessageState::from_stat("DELIVERY_FAILED"), Some(MessageState::Undeliverable));
+    /// assert_eq!(MessageState::from_stat("DELIVERY_PENDING"), None);
+    /// ```
     pub fn from_stat(word: &str) -> Option<MessageState> {
-        const BEGINNINGS: [(&str, MessageState); 14] = [
-            ("DELIV", MessageState::Delivered),
-            ("DLVRD", MessageState::Delivered),
-            ("UNDEL", MessageState::Undeliverable),
-            ("FAIL", MessageState::Undeliverable),
-            ("EXPIR", MessageState::Expired),
-            ("DELET", MessageState::Deleted),
-            ("ACCEP", MessageState::Accepted),
-            ("UNKNO", MessageState::Unknown),
-            ("REJEC", MessageState::Rejected),
-            ("ENROU", MessageState::Enroute),
-            ("EN_ROU", MessageState::Enroute),
-            ("BUFFE", MessageState::Enroute),
-            ("SCHED", MessageState::Scheduled),
-            ("SKIP", MessageState::Skipped),
-        ];
-        let begins = |beginning: &str| {
-            word.get(..beginning.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(beginning))
-        };
-        BEGINNINGS
-            .iter()
-            .find(|(beginning, _)| begins(beginning))
-            .map(|(_, state)| *state)
+        let plain: String = word
+            .chars()
+            .filter(|c| !matches!(c, '_' | '-' | '.' | ' '))
+            .map(|c| c.to_ascii_uppercase())
+            .collect();
+        let whole = || WORDS.iter().find(|(known, _)| *known == plain);
+        named(&plain)
+            .or_else(|| whole().map(|(_, state)| *state))
+            .or_else(|| failure(&plain))
     }
 
     /// Whether nothing more is to be expected. ACCEPTED is not final here, although SMPP 5.0 has
@@ -128,6 +141,78 @@ impl MessageState {
             MessageState::Scheduled | MessageState::Enroute | MessageState::Accepted
         )
     }
+}
+
+/// Whole words, beside the names of the states and their seven letters: misspelt and short forms
+/// from the field, and the delivery states of Parlay X (3GPP TS 29.199-4 §8.1.1).
+const WORDS: [(&str, MessageState); 22] = [
+    ("DELIVERD", MessageState::Delivered),
+    ("DELIVRED", MessageState::Delivered),
+    ("DELIVD", MessageState::Delivered),
+    ("DELVRD", MessageState::Delivered),
+    ("DELVD", MessageState::Delivered),
+    ("DLVRD", MessageState::Delivered),
+    ("DLVD", MessageState::Delivered),
+    ("DELIVERYSUCCESS", MessageState::Delivered),
+    ("DELIVERYSUCCESSFUL", MessageState::Delivered),
+    ("DELIVEREDTOTERMINAL", MessageState::Delivered),
+    ("DELIVEREDTOHANDSET", MessageState::Delivered),
+    ("DELIVEREDTONETWORK", MessageState::Enroute),
+    ("MESSAGEWAITING", MessageState::Enroute),
+    ("BUFFERED", MessageState::Enroute),
+    ("BUFFERD", MessageState::Enroute),
+    ("BUFFRED", MessageState::Enroute),
+    ("ACCEPTED", MessageState::Accepted),
+    ("ACCEPTD", MessageState::Accepted),
+    ("DELIVERYUNCERTAIN", MessageState::Unknown),
+    ("NOTDELIVERED", MessageState::Undeliverable),
+    ("NOTDELIVRD", MessageState::Undeliverable),
+    ("NONDELIVERED", MessageState::Undeliverable),
+];
+
+/// How words begin that say that a message did not arrive, whatever follows.
+const FAILURES: [(&str, MessageState); 8] = [
+    ("UNDEL", MessageState::Undeliverable),
+    ("UNDLV", MessageState::Undeliverable),
+    ("FAIL", MessageState::Undeliverable),
+    ("IMPOSSIBLE", MessageState::Undeliverable),
+    ("EXPIR", MessageState::Expired),
+    ("DELET", MessageState::Deleted),
+    ("REJEC", MessageState::Rejected),
+    ("SKIP", MessageState::Skipped),
+];
+
+/// What may stand before those, and says nothing alone.
+const SUBJECTS: [&str; 5] = ["DELIVERY", "DELIV", "MESSAGE", "MSG", "SMS"];
+
+/// The least that is left of a name that was cut short.
+const SHORTEST: usize = 5;
+
+/// The state whose name or seven letters a word is, or the beginning of them.
+fn named(word: &str) -> Option<MessageState> {
+    let is_cut = |name: &str| word.len() >= SHORTEST && name.starts_with(word);
+    let mut all = MessageState::ALL.into_iter();
+    all.find(|state| is_cut(state.name()) || is_cut(state.stat()))
+}
+
+/// What a word that tells of a failure says. One that is temporary, or will be tried again, is
+/// none: more is to be expected.
+fn failure(word: &str) -> Option<MessageState> {
+    if ["TEMP", "RETR", "AGAIN"]
+        .iter()
+        .any(|goes_on| word.contains(goes_on))
+    {
+        return None;
+    }
+    let mut subjects = SUBJECTS.iter();
+    let bare = subjects.find_map(|subject| word.strip_prefix(subject));
+    let begins = |word: &str| {
+        let mut failures = FAILURES.iter();
+        failures.find(|(beginning, _)| word.starts_with(beginning))
+    };
+    begins(word)
+        .or_else(|| begins(bare?))
+        .map(|(_, state)| *state)
 }
 
 impl fmt::Display for MessageState {
@@ -155,8 +240,76 @@ mod tests {
             MessageState::from_stat("UNDELIVERED"),
             Some(MessageState::Undeliverable)
         );
+        for (word, state) in [
+            ("delivered", Some(MessageState::Delivered)),
+            ("DELIVER", Some(MessageState::Delivered)),
+            ("DELIVERD", Some(MessageState::Delivered)),
+            ("DLVRD", Some(MessageState::Delivered)),
+            ("DeliveredToTerminal", Some(MessageState::Delivered)),
+            ("Delivery-Success", Some(MessageState::Delivered)),
+            ("DeliveredToNetwork", Some(MessageState::Enroute)),
+            ("EN_ROUTE", Some(MessageState::Enroute)),
+            ("Buffered", Some(MessageState::Enroute)),
+            ("ACCEPTED", Some(MessageState::Accepted)),
+            ("EXPIRED_BY_SMSC", Some(MessageState::Expired)),
+            ("FAILED", Some(MessageState::Undeliverable)),
+            ("undeliverable_absent", Some(MessageState::Undeliverable)),
+            ("REJECTED-SPAM", Some(MessageState::Rejected)),
+        ] {
+            assert_eq!(MessageState::from_stat(word), state, "{word}");
+        }
         assert_eq!(MessageState::from_stat("0"), None, "a vendor's own code");
         assert_eq!(MessageState::from_stat("dél"), None);
         assert_eq!(MessageState::from_value(10), None);
+    }
+
+    #[test]
+    fn a_state_of_a_wrong_length_is_read_where_it_is_clear() {
+        for (octets, state) in [
+            (&b"\x02"[..], Some(MessageState::Delivered)),
+            (b"\0\0\0\x05", Some(MessageState::Undeliverable)),
+            (b"\0\x03", Some(MessageState::Expired)),
+            (b"2\0", Some(MessageState::Delivered)),
+            (b"8", Some(MessageState::Rejected)),
+            (b"", None),
+            (b"\x0A", None),
+            (b"\0\0\0\0\x02", None),
+            (b"\x02\0\0\0", None),
+            (b"\0\x01\x02", None),
+            (b"22", None),
+        ] {
+            assert_eq!(MessageState::from_octets(octets), state, "{octets:?}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_begins_like_a_success_is_none() {
+        for (word, state) in [
+            ("DeliveryImpossible", Some(MessageState::Undeliverable)),
+            ("DELIVERY_FAILURE", Some(MessageState::Undeliverable)),
+            ("DELIVERYFAILED", Some(MessageState::Undeliverable)),
+            ("DELIVFAIL", Some(MessageState::Undeliverable)),
+            ("DELIVERY_EXPIRED", Some(MessageState::Expired)),
+            ("delivery-rejected", Some(MessageState::Rejected)),
+            ("NOT_DELIVERED", Some(MessageState::Undeliverable)),
+            ("DeliveryUncertain", Some(MessageState::Unknown)),
+            ("DELIVERY", None),
+            ("DELIVERING", None),
+            ("DELIVERY_TIMEOUT", None),
+            ("DELIVERY_PENDING", None),
+            ("DELIVERED_LATER", None),
+            ("DELIVERY_FAILED_RETRYING", None),
+            ("TEMPORARY_FAILURE", None),
+            ("FAILED_TEMP", None),
+            ("ACCEPTANCE_FAILED", None),
+            ("ENROUTE_FAILED", None),
+            ("BUFFER_OVERFLOW", None),
+            ("SCHEDULER_ERROR", None),
+            ("UNKNOWN_SUBSCRIBER", None),
+            ("DELI", None),
+            ("", None),
+        ] {
+            assert_eq!(MessageState::from_stat(word), state, "{word}");
+        }
     }
 }

@@ -35,7 +35,7 @@ pub enum FlawKind {
     MissingDoneDate,
     /// A date that cannot be read. All zeros and nothing at all mean no date and are none.
     UnreadableDate,
-    /// A state that is none of the specification's.
+    /// A state that is none of the specification's, nor one that the SMSC is known for.
     UnknownStat,
     /// The TLVs name another state than the text.
     StateDisagrees,
@@ -129,10 +129,10 @@ pub(super) fn flaws<'r>(receipt: &'r Receipt<'_>, text: &'r str) -> Vec<Flaw<'r>
         }
     }
     if let Some(stat) = said {
-        let state = crate::smpp::MessageState::from_stat(stat);
-        if state.is_none() {
+        // What the configuration names is known.
+        if receipt.text_state.is_none() {
             note(FlawKind::UnknownStat, offset_in(text, stat), stat);
-        } else if state != receipt.state {
+        } else if receipt.text_state != receipt.state {
             note(FlawKind::StateDisagrees, offset_in(text, stat), stat);
         }
     }

@@ -36,6 +36,8 @@ pub struct Receipt<'a> {
     pub done_date: Option<Cow<'a, str>>,
     /// `stat:` as written.
     pub stat: Option<Cow<'a, str>>,
+    /// What `stat:` means, to this SMSC or to everybody.
+    pub text_state: Option<MessageState>,
     /// The message's state: message_state, or else what `stat:` means.
     pub state: Option<MessageState>,
     /// `err:` as written; not always a number.
@@ -152,6 +154,7 @@ impl<'a> Receipt<'a> {
             submit_date: own(self.submit_date),
             done_date: own(self.done_date),
             stat: own(self.stat),
+            text_state: self.text_state,
             state: self.state,
             err: own(self.err),
             text: own(self.text),
@@ -159,9 +162,11 @@ impl<'a> Receipt<'a> {
         }
     }
 
+    /// What its words for states mean: the SMSC's own go before those that all know.
     fn with_states(mut self, style: &Style) -> Self {
         let own = self.stat.as_deref().and_then(|stat| style.state(stat));
-        self.state = own.or(self.state);
+        self.text_state = own.or(self.text_state);
+        self.state = self.text_state;
         self
     }
 
@@ -238,8 +243,8 @@ impl<'a> Receipt<'a> {
             self.tlv_id = Some(String::from_utf8_lossy(id));
             self.id.clone_from(&self.tlv_id);
         }
-        if let Some([value]) = tlvs.get(Tag::MESSAGE_STATE) {
-            self.state = MessageState::from_value(*value).or(self.state);
+        if let Some(value) = tlvs.get(Tag::MESSAGE_STATE) {
+            self.state = MessageState::from_octets(value).or(self.state);
         }
         if let Some(Tlv {
             value: [network, high, low],

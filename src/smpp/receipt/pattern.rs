@@ -93,7 +93,8 @@ impl Pattern {
             ..Receipt::default()
         };
         receipt.id = receipt.text_id.clone().filter(|id| !id.is_empty());
-        receipt.state = receipt.stat.as_deref().and_then(MessageState::from_stat);
+        receipt.text_state = receipt.stat.as_deref().and_then(MessageState::from_stat);
+        receipt.state = receipt.text_state;
         Some(receipt)
     }
 }

@@ -51,7 +51,32 @@ impl Label {
 ///
 /// What follows `text:` belongs to the message, which may contain anything, labels too; only when
 /// `id:` or `stat:` is missing before it, the rest is searched for what is missing.
+///
+/// An operator may put something of its own before a receipt (`XMS=id:86`, `4790^id:86`). Signs
+/// that may also belong to an id or a name (`a-id:86`, `86id:86`) let `id:` begin only in a receipt
+/// that has no other.
 pub(super) fn scan(text: &str) -> Receipt<'_> {
+    let mut receipt = labelled(text);
+    receipt.id = receipt.text_id.clone().filter(|id| !id.is_empty());
+    receipt.text_state = receipt.stat.as_deref().and_then(MessageState::from_stat);
+    receipt.state = receipt.text_state;
+    receipt
+}
+
+/// Takes the `id:` that stands right behind a sign or a digit, if it is a receipt without another.
+fn take_glued_id<'a>(before: &'a str, receipt: &mut Receipt<'a>) {
+    if receipt.text_id.is_some() || receipt.stat.is_none() {
+        return;
+    }
+    let starts = before.char_indices().zip(before.char_indices().skip(1));
+    let mut ids = starts.filter_map(|((_, previous), (at, _))| {
+        let (label, after) = label(&before[at..]).filter(|_| !previous.is_alphabetic())?;
+        (label == Label::Id).then(|| take_value(after).0)
+    });
+    receipt.text_id = ids.next().map(Cow::Borrowed);
+}
+
+fn labelled(text: &str) -> Receipt<'_> {
     let mut receipt = Receipt::default();
     let mut rest = text;
     let mut at_boundary = true;
@@ -62,6 +87,9 @@ pub(super) fn scan(text: &str) -> Receipt<'_> {
             continue;
         };
         if label == Label::Text {
+            if receipt.text.is_none() {
+                take_glued_id(&text[..text.len() - rest.len()], &mut receipt);
+            }
             receipt.text.get_or_insert(Cow::Borrowed(after));
             if receipt.text_id.is_some() && receipt.stat.is_some() {
                 break;
@@ -79,8 +107,9 @@ pub(super) fn scan(text: &str) -> Receipt<'_> {
             slot.get_or_insert(Cow::Borrowed(value));
         }
     }
-    receipt.id = receipt.text_id.clone().filter(|id| !id.is_empty());
-    receipt.state = receipt.stat.as_deref().and_then(MessageState::from_stat);
+    if receipt.text.is_none() {
+        take_glued_id(text, &mut receipt);
+    }
     receipt
 }
 
@@ -100,11 +129,11 @@ fn slot<'r, 'a>(
     })
 }
 
-/// What may stand before a label.
+/// What may stand before a label: a sign, but none that ids and names are made of. The byte order
+/// mark of a text in UCS-2 is such a sign.
 fn is_boundary(character: char) -> bool {
-    let mark = matches!(character, ',' | ';' | '|' | '&' | '"' | '\'' | '\0');
-    // The byte order mark of a text in UCS-2.
-    mark || character.is_whitespace() || character == '\u{FEFF}'
+    let of_ids = matches!(character, '-' | '_' | '.' | ':' | '@');
+    !of_ids && !character.is_alphanumeric()
 }
 
 fn is_gap(character: char) -> bool {

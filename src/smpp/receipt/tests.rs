@@ -110,6 +110,46 @@ fn ids_may_contain_colons_and_dashes() {
 }
 
 #[test]
+fn labels_may_stand_right_behind_what_an_operator_puts_before_them() {
+    const REST: &str = "sub:001 dlvrd:001 submit date:2601311200 done date:2601311203 \
+                        stat:DELIVRD err:000 text:id:9";
+    for before in [
+        "GW7=",
+        "4366012345^",
+        "[",
+        "(",
+        "<DLR>",
+        "{",
+        "#",
+        "*",
+        "/",
+        "DLR>",
+        "status!",
+        "a+",
+        "~",
+        // Signs of ids and digits, as there is no other `id:`.
+        "4366012345",
+        "DLR.",
+        "smsc-",
+        "smsc_",
+        "DLR:",
+        "a@",
+    ] {
+        let text = format!("{before}id:52 {REST}");
+        let receipt = Receipt::parse(&text);
+        assert_eq!(receipt.id.as_deref(), Some("52"), "{text}");
+        assert_eq!(receipt.sub.as_deref(), Some("001"), "{text}");
+        assert_eq!(receipt.text.as_deref(), Some("id:9"), "{text}");
+    }
+    let id = |text| Receipt::parse(text).id.map(Cow::into_owned);
+    assert_eq!(id("smsc-id:5 id:7 stat:DELIVRD").as_deref(), Some("7"));
+    assert_eq!(id("^id:7^sub:1^stat:DELIVRD").as_deref(), Some("7"));
+    assert_eq!(id("valid:5 stat:DELIVRD"), None);
+    assert_eq!(id("stat:DELIVRD text:my-id:5"), None);
+    assert_eq!(id("my-id:5"), None, "nothing says that it is a receipt");
+}
+
+#[test]
 fn dates_come_in_many_lengths() {
     let when = |raw| When::parse(raw).map(|when| when.to_string());
     for (raw, expected) in [
@@ -147,6 +187,14 @@ fn dates_come_in_many_lengths() {
         "2026-01-31 12",
         "2026-01-31 12:03:04:05",
         "26-1-31-7 12:03",
+        // Digits in another order are no date of a year in which nobody sends messages.
+        "261401102000",
+        "310120261203",
+        "181305091530",
+        "26141205091530",
+        "29991231235959",
+        "2612-01-05 09:15",
+        "26120105T0915",
         "2601é",
     ] {
         assert_eq!(when(raw), None, "{raw}");

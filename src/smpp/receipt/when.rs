@@ -5,6 +5,10 @@ use std::fmt;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 
+/// The years in which messages are sent, those that SMPP can write (SMPP 3.4 §7.1.1). Digits that
+/// give another year are in an order that is not known here: no date is better than a wrong one.
+const YEARS: std::ops::RangeInclusive<i16> = 1970..=2069;
+
 /// Names of the zone whose offset is none.
 pub(super) const UTC: [&str; 3] = ["Z", "UTC", "GMT"];
 
@@ -21,9 +25,13 @@ impl When {
     /// Reads `YYMMDDhhmm`, `YYMMDDhhmmss`, `YYYYMMDDhhmm`, `YYYYMMDDhhmmss` and SMPP absolute
     /// times; `Z`, `UTC`, `GMT`, `+hh`, `+hhmm` or `+hh:mm` may follow the digits, also after a
     /// space. With separators, `YYYY-MM-DD hh:mm:ss` and what is like it, and ISO 8601's
-    /// `YYYYMMDDThhmmss`. Fractions of a second are left out. All zeros mean no date.
+    /// `YYYYMMDDThhmmss`. Fractions of a second are left out. All zeros mean no date, and so does
+    /// what would be a year before 1970 or after 2069.
     pub fn parse(raw: &str) -> Option<When> {
-        let raw = raw.trim();
+        Self::read(raw.trim()).filter(|when| YEARS.contains(&when.civil.year()))
+    }
+
+    fn read(raw: &str) -> Option<When> {
         if raw.len() == 16
             && let Ok(crate::smpp::time::Time::Absolute(zoned)) = crate::smpp::time::parse(raw)
         {
@@ -102,7 +110,8 @@ fn short(digits: &str) -> Option<DateTime> {
     datetime(crate::smpp::time::century(year), rest)
 }
 
-/// Four digits of the year first; without ambiguity where [`short`] fails, from 2013 on.
+/// Four digits of the year first; without ambiguity where [`short`] fails, from 2013 on, as no
+/// month is 13.
 fn long(digits: &str) -> Option<DateTime> {
     let (year, rest) = digits.split_at_checked(4)?;
     datetime(year.parse().ok()?, rest)
