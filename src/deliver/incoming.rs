@@ -74,17 +74,8 @@ pub(super) fn read(pdu: &[u8], arrival: &Arrival<'_>) -> Result<Incoming, Unwrit
         Ok(message) => message,
         Err(error) => return unreadable(pdu, &error, arrival),
     };
-    let sm = &message.sm;
-    let dialect = &arrival.esme.dialect;
-    let marked = sm.is_receipt();
-    let acknowledges = sm.message_type().is_acknowledgement();
-    if marked || acknowledges || dialect.receipts.unmarked {
-        let said = dialect.receipt(sm);
-        let named = said.id.as_deref().is_some_and(|id| !id.trim().is_empty());
-        // An acknowledgement that names its message belongs with that message's receipts.
-        if marked || named && (acknowledges || said.state.is_some()) {
-            return receipt(pdu, &said, arrival);
-        }
+    if let Some(said) = arrival.esme.dialect.report(&message.sm) {
+        return receipt(pdu, &said, arrival);
     }
     match message.part() {
         Some(concatenation) => part(pdu, &message.sm, concatenation, arrival),
@@ -272,6 +263,34 @@ mod tests {
         assert!(key.starts_with("acme/#"), "{key}");
         crate::smpp::frame::set_sequence(&mut pdu, 77);
         assert_eq!(made(&pdu, &acme(Form::Text)).1, key, "nor is its repeat");
+    }
+
+    #[test]
+    fn a_message_that_carries_receipted_message_id_stays_one() {
+        let mut tlvs = Vec::new();
+        push_tlv(&mut tlvs, Tag::RECEIPTED_MESSAGE_ID, b"7F\0").unwrap();
+        let message = |esm_class, text: &[u8], tlvs: &[u8]| {
+            let sm = Sm {
+                source: Address::parse("+41791234567"),
+                esm_class,
+                short_message: text,
+                tlvs: Tlvs::new(tlvs),
+                ..Sm::default()
+            };
+            made(&deliver(&sm), &acme(Form::Text))
+        };
+        let (kind, key, value) = message(0, b"Yes please", &tlvs);
+        assert_eq!((kind, &*key), (Kind::Inbound, "41791234567"));
+        assert_eq!(value["text"], "Yes please");
+        assert_eq!(value["tlvs"][0]["name"], "receipted_message_id");
+        let (kind, key, _) = message(0x40, b"\x05\0\x03\x2a\x02\x01Yes, ", &tlvs);
+        assert_eq!(
+            (kind, &*key),
+            (Kind::Part, "@part/acme/41791234567//42.8.2")
+        );
+        push_tlv(&mut tlvs, Tag::MESSAGE_STATE, &[5]).unwrap();
+        let (kind, key, _) = message(0, b"", &tlvs);
+        assert_eq!((kind, &*key), (Kind::Receipt, "acme/7F"), "it has a state");
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl Message {
             hex: to_hex(element.data),
         };
         let text = sm.text(&default);
-        let receipt = sm.is_receipt().then(|| dialect.receipt(&sm));
+        let receipt = dialect.report(&sm);
         Some(Message {
             kind: kind(sm.esm_class),
             encoding: Encoding::of(sm.data_coding, default).name(),

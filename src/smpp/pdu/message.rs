@@ -87,8 +87,8 @@ impl MessageType {
         )
     }
 
-    /// Whether the text speaks of another message's fate.
-    const fn reports_on_a_message(self) -> bool {
+    /// Whether the SMSC speaks of another message's fate.
+    pub const fn reports_on_a_message(self) -> bool {
         matches!(
             self,
             MessageType::DeliveryReceipt | MessageType::IntermediateNotification
@@ -183,13 +183,6 @@ impl<'a> Sm<'a> {
     /// Whether the text begins with a user data header.
     pub const fn has_udh(&self) -> bool {
         self.esm_class & UDH_INDICATOR != 0
-    }
-
-    /// Whether this tells of another message's fate: a delivery receipt or an intermediate
-    /// notification by esm_class, or anything that carries receipted_message_id.
-    pub fn is_receipt(&self) -> bool {
-        self.message_type().reports_on_a_message()
-            || self.tlvs.get(Tag::RECEIPTED_MESSAGE_ID).is_some()
     }
 }
 
@@ -398,42 +391,6 @@ mod tests {
         assert_eq!(sm.text_octets(), b"hello");
         sm.short_message = b"";
         assert_eq!(sm.text_octets(), b"long");
-    }
-
-    #[test]
-    fn receipts_are_known_by_esm_class_or_by_receipted_message_id() {
-        assert!(!hello().is_receipt());
-        assert!(
-            Sm {
-                esm_class: 0x04,
-                ..hello()
-            }
-            .is_receipt()
-        );
-        assert!(
-            Sm {
-                esm_class: 0x20 | UDH_INDICATOR,
-                ..hello()
-            }
-            .is_receipt()
-        );
-        assert!(
-            !Sm {
-                esm_class: 0x08,
-                ..hello()
-            }
-            .is_receipt(),
-            "the recipient's device speaks"
-        );
-        let mut region = Vec::new();
-        tlv::push_tlv(&mut region, Tag::RECEIPTED_MESSAGE_ID, b"7\0").unwrap();
-        assert!(
-            Sm {
-                tlvs: Tlvs::new(&region),
-                ..hello()
-            }
-            .is_receipt()
-        );
     }
 
     #[test]
