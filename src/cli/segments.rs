@@ -2,6 +2,7 @@
 
 mod asked;
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use asked::{Asked, handling, method, name};
@@ -10,7 +11,7 @@ use serde::Serialize;
 use super::Failure;
 use super::lines::{self, Fault, Verdict, json};
 use super::octets::to_hex;
-use super::output;
+use super::output::{self, plural};
 use super::texts::{self, Languages, Named, encoding, language};
 use crate::smpp::segment::{self, Method};
 use crate::smpp::text::cost::{self, Cost, Culprit, describe};
@@ -148,7 +149,7 @@ struct Written {
 struct Stand {
     position: usize,
     character: char,
-    by: &'static str,
+    by: Cow<'static, str>,
 }
 
 #[derive(Serialize)]
@@ -159,7 +160,7 @@ struct Dear {
     positions: Vec<usize>,
     count: usize,
     extra_units: usize,
-    replacement: Option<&'static str>,
+    replacement: Option<Cow<'static, str>>,
     saves_parts: usize,
     without: Outcome,
 }
@@ -371,7 +372,7 @@ impl From<&Substituted> for Stand {
         Stand {
             position: substituted.index + 1,
             character: substituted.character,
-            by: substituted.by,
+            by: substituted.by.clone(),
         }
     }
 }
@@ -385,18 +386,10 @@ impl From<&Culprit> for Dear {
             positions: culprit.indexes.iter().take(TOLD).map(|i| i + 1).collect(),
             count: culprit.indexes.len(),
             extra_units: culprit.extra_units,
-            replacement: culprit.replacement,
+            replacement: culprit.replacement.clone(),
             saves_parts: culprit.saves,
             without: culprit.without.into(),
         }
-    }
-}
-
-/// `1 part`, `2 parts`.
-fn plural(count: usize, what: &str) -> String {
-    match count {
-        1 => format!("1 {what}"),
-        _ => format!("{count} {what}s"),
     }
 }
 
@@ -468,7 +461,7 @@ impl std::fmt::Display for Dear {
             (0, extra) => write!(f, "takes {} more", plural(extra, "unit"))?,
             (saves, _) => write!(f, "costs {}", plural(saves, "part"))?,
         }
-        match (self.replacement, self.saves_parts) {
+        match (self.replacement.as_deref(), self.saves_parts) {
             (Some(""), 1..) => write!(f, ": without it the text is {}", self.without),
             (Some(by), 1..) => write!(f, ": with {by:?} the text is {}", self.without),
             _ => Ok(()),

@@ -120,6 +120,9 @@ impl Chosen {
 /// Writes a text as cheaply as the policy allows: in the encoding, and if need be with the
 /// national tables, that make the fewest parts.
 ///
+/// A letter and its marks are written as one character where that makes fewer parts, or where the
+/// encoding has only that: by Unicode's rules it is the same text, so that is no replacement.
+///
 /// ```
 /// use kafka_smpp::smpp::text::{Encoding, Policy, choose};
 ///
@@ -136,6 +139,11 @@ impl Chosen {
 pub fn choose(text: &str, policy: &Policy<'_>) -> Result<Chosen, Unencodable> {
     let mut search = Search::default();
     search.strictly(text, policy);
+    if search.best_count() > 1
+        && let Some(composed) = substitute::composed(text)
+    {
+        search.strictly(&composed, policy);
+    }
     if policy.handling == Handling::Transliterate && search.best_count() > 1 {
         search.with_look_alikes(text, policy);
     }

@@ -1,5 +1,7 @@
 //! What makes a text dear: the characters without which it would need fewer parts.
 
+use std::borrow::Cow;
+
 use super::national::{self, Shift};
 use super::substitute::{self, closest};
 use super::{Chosen, Encoding, Policy, choose, gsm};
@@ -12,7 +14,7 @@ pub struct Culprit {
     /// Where it stands, in characters from 0.
     pub indexes: Vec<usize>,
     /// What could stand for it, if the cheapest encoding lacks it.
-    pub replacement: Option<&'static str>,
+    pub replacement: Option<Cow<'static, str>>,
     /// How many units it takes beyond one, all in all, in the encoding chosen.
     pub extra_units: usize,
     /// What the text would be with the replacement, or if the character took one unit.
@@ -52,7 +54,7 @@ impl From<&Chosen> for Cost {
 /// let policy = Policy::default();
 /// let culprits = culprits(&text, &policy, &choose(&text, &policy)?);
 /// assert_eq!((culprits[0].character, culprits[0].saves), ('’', 1));
-/// assert_eq!(culprits[0].replacement, Some("'"));
+/// assert_eq!(culprits[0].replacement.as_deref(), Some("'"));
 /// # Ok::<(), kafka_smpp::smpp::text::Unencodable>(())
 /// ```
 pub fn culprits(text: &str, policy: &Policy<'_>, chosen: &Chosen) -> Vec<Culprit> {
@@ -98,7 +100,7 @@ pub fn replaced(text: &str, policy: &Policy<'_>, chosen: &Chosen) -> Option<(Str
 
 impl Culprit {
     fn price(&mut self, text: &str, policy: &Policy<'_>, chosen: &Chosen) {
-        let instead = self.replacement.unwrap_or("x");
+        let instead = self.replacement.as_deref().unwrap_or("x");
         let other = text.replace(self.character, instead);
         if let Ok(other) = choose(&other, policy) {
             self.without = (&other).into();
@@ -166,7 +168,7 @@ mod tests {
         assert_eq!(culprits.len(), 1);
         let quote = &culprits[0];
         assert_eq!((quote.indexes.as_slice(), quote.saves), (&[16][..], 2));
-        assert_eq!(quote.replacement, Some("'"));
+        assert_eq!(quote.replacement.as_deref(), Some("'"));
         let plain = Cost {
             encoding: Encoding::Gsm,
             units: 160,
@@ -194,6 +196,6 @@ mod tests {
         let culprits = found(&text);
         assert_eq!(culprits.len(), 2);
         assert_eq!((culprits[0].character, culprits[0].extra_units), ('[', 1));
-        assert_eq!((culprits[0].replacement, culprits[0].saves), (None, 0));
+        assert_eq!((&culprits[0].replacement, culprits[0].saves), (&None, 0));
     }
 }
