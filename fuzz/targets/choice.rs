@@ -4,7 +4,7 @@
 
 use kafka_smpp::smpp::segment::{self, Method};
 use kafka_smpp::smpp::text::national::Language;
-use kafka_smpp::smpp::text::substitute::Handling;
+use kafka_smpp::smpp::text::substitute::{Handling, composed};
 use kafka_smpp::smpp::text::{self, Chosen, Encoding, Part, Policy, cost};
 use kafka_smpp::smpp::{Concatenation, Udh};
 use libfuzzer_sys::fuzz_target;
@@ -47,10 +47,15 @@ fuzz_target!(|input: (u16, u16, u8, &str)| {
     assert!(chosen.parts().all(|part| part.len() <= most));
     let read = read(&chosen, policy.method);
     if chosen.substituted.is_empty() && read.is_some() && !text.contains('\r') {
-        assert_eq!(read.as_deref(), Some(text));
+        // A letter and its marks may have become one character, which is the same text.
+        assert_eq!(read.as_deref().map(one_form), Some(one_form(text)));
     }
     let _ = cost::culprits(text, &policy, &chosen);
 });
+
+fn one_form(text: &str) -> String {
+    composed(text).unwrap_or_else(|| text.to_owned())
+}
 
 fn picked<T: Copy>(all: &[T], bits: u16) -> Vec<T> {
     let chosen = |(n, one): (usize, &T)| (bits >> n & 1 == 1).then_some(*one);

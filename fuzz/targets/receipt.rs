@@ -2,6 +2,7 @@
 
 #![no_main]
 
+use kafka_smpp::smpp::message_id::Pairing;
 use kafka_smpp::smpp::receipt::When;
 use kafka_smpp::smpp::text::{Alphabet, Encoding};
 use kafka_smpp::smpp::{Receipt, Tlvs};
@@ -14,11 +15,12 @@ fuzz_target!(|input: (u8, u8, u8, &[u8])| {
     let (region, text) = octets.split_at(usize::from(tlvs).min(octets.len()));
     let receipt = Receipt::read(text, data_coding, Tlvs::new(region), &alphabet.into());
     look(&receipt);
+    let _ = Receipt::characters(text, Encoding::of(data_coding, alphabet));
     assert_eq!(receipt.clone().into_owned(), receipt);
     if let Ok(text) = str::from_utf8(text) {
         let receipt = Receipt::parse(text);
         look(&receipt);
-        for flaw in receipt.flaws(text) {
+        for flaw in receipt.flaws(text, &Pairing::default()) {
             let place = flaw.offset.map(|offset| text.get(offset..).is_some());
             assert_ne!(place, Some(false), "{flaw:?}");
             assert!(!flaw.to_string().is_empty());

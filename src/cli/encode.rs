@@ -1,6 +1,7 @@
 //! `kafka-smpp encode`: the PDUs that a record becomes.
 
 use std::borrow::Cow;
+use std::path::Path;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -8,41 +9,45 @@ use serde::Serialize;
 use super::decode::{Place, message::Message, object::Object, screen};
 use super::lines::{self, Line, Verdict, json};
 use super::octets::to_hex;
-use super::output;
-use super::{Code, Failure, Source};
+use super::texts::{open, placed};
+use super::{Code, Failure, Source, output, records};
 use crate::config::Esme;
 use crate::connector;
 use crate::record::event::SendErrorKind;
 use crate::record::json::{Invalid, outbound};
 use crate::record::keys::Position;
 use crate::record::outbound::Operation;
+use crate::record::submit_sm::SubmitSm;
 use crate::smpp::Dialect;
 use crate::smpp::frame::{self, MAX_SEQUENCE};
 use crate::smpp::pdu::anatomy::Anatomy;
-use crate::submit::message::{Defaults, Refused, prepare};
+use crate::smpp::text::Encoding;
+use crate::submit::message::{Defaults, Refused, encoding, prepare};
 
 /// Show the PDUs that a record becomes
 #[derive(clap::Args)]
 #[command(after_help = "\
-Without arguments it reads standard input, one record a line, as JSON. What a record does not say
-is taken from an ESME of the configuration if --esme or --config names one, else it is what an
-ESME has by default. It ends with 65 when any record cannot be sent.
+Without arguments it reads standard input: records as JSON, one a line or each over several. What a
+record does not say is taken from an ESME of the configuration if --esme or --config names one, else
+it is what an ESME has by default. It ends with 65 when any record cannot be sent, with 66 when a
+file is not there.
 
 Examples:
   kafka-smpp encode '{\"destination\": \"+491701234567\", \"short_message\": \"hello\"}'
+  kafka-smpp encode examples/records/plain.json
   kafka-smpp encode --esme acme --json < records.jsonl | jq -r '.pdus[].hex'
   kafka-smpp encode --hex '{\"type\": \"QuerySm\", \"message_id\": \"7F\"}' | kafka-smpp decode")]
 pub(super) struct Args {
-    /// A record as JSON
-    #[arg(value_name = "RECORD")]
+    /// A record as JSON, or a file of records
+    #[arg(value_name = "RECORD|FILE")]
     records: Vec<String>,
     #[command(flatten)]
     source: Source,
     /// The ESME that sends it; without it, the first that sends
     #[arg(long, value_name = "NAME")]
     esme: Option<String>,
-    /// Where the first record stands, TOPIC:PARTITION:OFFSET: the reference of its parts
-    /// follows from that
+    /// Where the first record stands, TOPIC:PARTITION:OFFSET; the others follow it. The reference
+    /// of a record's parts derives from that
     #[arg(long, value_name = "POSITION", default_value = "sms.outbound:0:0", value_parser = position)]
     position: Position,
     /// sequence_number of the first PDU; a session counts on from its bind
@@ -73,9 +78,10 @@ fn position(text: &str) -> Result<Position, String> {
 /// Who sends.
 struct Sender {
     defaults: Defaults,
-    /// What data_coding 0 means to its SMSC.
-    /// Of the next PDU.
+    /// sequence_number of the next PDU.
     sequence: u32,
+    /// How many records came before.
+    records: i64,
 }
 
 /// What a record becomes.
@@ -90,6 +96,9 @@ struct Report {
     pdus: Vec<Sent>,
     malformed: bool,
     errors: Vec<Problem>,
+    /// How the PDUs are read again: the record may say what data_coding does not.
+    #[serde(skip)]
+    dialect: Dialect,
 }
 
 /// A PDU, and what it says.
@@ -135,19 +144,39 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut sender = Sender {
         defaults: connector::defaults(&esme),
         sequence: args.sequence,
+        records: 0,
     };
-    lines::each(&args.records, |line| {
-        if line.is_blank() && args.records.is_empty() {
-            return Ok(Verdict::Good);
-        }
+    let mut one = |line: Line<'_>| {
         let report = sender.report(line, &args.position);
         match args {
             Args { json: true, .. } => json(&report)?,
             Args { hex: true, .. } => report.print_hex()?,
-            _ => report.print(&sender.defaults.dialect)?,
+            _ => report.print()?,
         }
         Ok(Verdict::of(report.malformed))
-    })
+    };
+    if args.records.is_empty() {
+        return records::each_of(lines::stdin(), one)?.end();
+    }
+    let mut all = Verdict::Good;
+    for (index, input) in args.records.iter().enumerate() {
+        let verdict = match is_file_name(input) {
+            true => records::each_of(open(input)?, &mut one)?,
+            false => one(Line::of(index + 1, input))?,
+        };
+        all = all.and(verdict);
+    }
+    all.end()
+}
+
+/// Whether an argument is no record but the name of a file, which need not be there.
+fn is_file_name(input: &str) -> bool {
+    let ending = Path::new(input).extension().unwrap_or_default();
+    let is_name = ["json", "jsonl", "ndjson"]
+        .iter()
+        .any(|known| ending == *known);
+    let is_path = is_name || input.contains('/') || Path::new(input).exists();
+    !input.trim_start().starts_with(['{', '[']) && is_path
 }
 
 /// The ESME asked for, or one with nothing but defaults.
@@ -172,6 +201,7 @@ impl Sender {
         if let Err(problem) = self.encode(line, first, &mut report) {
             report.errors.push(problem);
         }
+        self.records += 1;
         report.malformed = !report.errors.is_empty();
         report
     }
@@ -190,49 +220,60 @@ impl Sender {
                 text: fault.text,
             });
         }
-        let record = outbound(line.octets).inspect_err(|invalid| {
+        let record = outbound(line.octets).map_err(|invalid| {
             report.log_id.clone_from(&invalid.log_id);
+            let text = placed(&invalid.text, line);
+            Problem::from(Invalid { text, ..invalid })
         })?;
         report.operation = Some(Operation::name(record.operation));
         report.log_id = record.sm.log_id.as_deref().map(str::to_owned);
-        let later = i64::try_from(line.number - 1).unwrap_or_default();
         let position = Position {
-            offset: first.offset.saturating_add(later),
+            offset: first.offset.saturating_add(self.records),
             ..first.clone()
         };
         let message = prepare(&record, &self.defaults, &position, Timestamp::now())?;
         report.truncated = message.truncated;
+        report.dialect = self.dialect(&record.sm);
         let mut rest = &message.pdu[..];
         while let Ok(Some(frame)) = frame::split(rest, rest.len()) {
             let (pdu, others) = rest.split_at(frame.header.length as usize);
-            report.pdus.push(self.sent(pdu));
+            let sent = self.sent(pdu, &report.dialect);
+            report.pdus.push(sent);
             rest = others;
         }
         Ok(())
     }
 
-    fn sent(&mut self, pdu: &[u8]) -> Sent {
+    /// How the PDUs of a record are read: packed septets have no data_coding of their own.
+    fn dialect(&self, record: &SubmitSm<'_>) -> Dialect {
+        let mut dialect = (*self.defaults.dialect).clone();
+        let named = record
+            .encoding
+            .as_deref()
+            .and_then(|name| encoding(name).ok());
+        if named.unwrap_or(self.defaults.encoding) == Encoding::GsmPacked {
+            dialect.receipts.alphabet = Encoding::GsmPacked.into();
+        }
+        dialect
+    }
+
+    fn sent(&mut self, pdu: &[u8], dialect: &Dialect) -> Sent {
         let mut octets = pdu.to_vec();
         frame::set_sequence(&mut octets, self.sequence);
         self.sequence = frame::next_sequence(self.sequence);
         let anatomy = Anatomy::of(&octets);
-        let message = Message::of(&anatomy, &octets, &self.defaults.dialect);
+        let message = Message::of(&anatomy, &octets, dialect);
         Sent {
             hex: to_hex(&octets),
-            pdu: Object::new(
-                Place::Record,
-                &anatomy,
-                message,
-                None,
-                &self.defaults.dialect.names,
-            ),
+            pdu: Object::new(Place::Record, &anatomy, message, None, &dialect.names),
             octets,
         }
     }
 }
 
 impl Report {
-    fn print(&self, dialect: &Dialect) -> Result<(), Failure> {
+    fn print(&self) -> Result<(), Failure> {
+        let dialect = &self.dialect;
         self.print_errors(&mut anstream::stdout().lock())?;
         for Sent { octets, hex, .. } in &self.pdus {
             output::line(hex)?;
@@ -274,6 +315,7 @@ mod tests {
         let mut sender = Sender {
             defaults: connector::defaults(&esme),
             sequence: MAX_SEQUENCE,
+            records: 0,
         };
         let first = position("sms.outbound:0:7").unwrap();
         serde_json::to_value(sender.report(Line::of(1, record), &first)).unwrap()
@@ -334,6 +376,13 @@ mod tests {
             assert_eq!(said["pdus"], serde_json::json!([]));
         }
         assert_eq!(encode("{")["errors"][0]["code"], "INVALID_RECORD");
+    }
+
+    #[test]
+    fn packed_septets_are_shown_as_what_they_say() {
+        let said =
+            encode(r#"{"destination":"1","short_message":"Guten Tag","encoding":"gsm_packed"}"#);
+        assert_eq!(said["pdus"][0]["message"]["text"], "Guten Tag", "{said}");
     }
 
     #[test]

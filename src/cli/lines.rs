@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{Code, Failure};
 
 /// The longest line, in octets: twice the longest PDU this reads, in hexadecimal with spaces.
-const LONGEST: usize = 1 << 20;
+pub(super) const LONGEST: usize = 1 << 20;
 
 /// One input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,12 +4,13 @@ use serde::Serialize;
 
 use super::lines::{self, Fault, Line, Verdict, json};
 use super::octets::{from_hex, to_hex};
-use super::output;
+use super::output::{self, plural};
 use super::{Code, Failure, Source};
+use crate::smpp::message_id::Pairing;
 use crate::smpp::receipt::{NetworkError, Pattern, Style};
-use crate::smpp::text::{self, Encoding};
+use crate::smpp::text::Encoding;
 use crate::smpp::tlv::{Shape, push_tlv};
-use crate::smpp::{Receipt, Tag, Tlvs};
+use crate::smpp::{Dialect, MessageState, Receipt, Tag, Tlvs};
 
 /// Show what is read from a delivery receipt
 #[derive(clap::Args)]
@@ -21,7 +22,8 @@ Examples:
   kafka-smpp receipt 'id:4F2A stat:DELIVRD err:000 text:hello'
   kafka-smpp receipt --hex --data-coding 8 00690064003a00310020...
   kafka-smpp receipt --pattern '^MSG (?<id>\\S+) IS (?<stat>\\w+)' 'MSG 4711 IS DELIVERED'
-  kafka-smpp receipt '' --tlv receipted_message_id=4F2A --tlv message_state=2
+  kafka-smpp receipt '' --tlv receipted_message_id=4F2A --tlv message_state=DELIVERED
+  kafka-smpp receipt --esme acme --response 1D305B4C 'id:0489708364 stat:DELIVRD'
   grep -o 'id:.*' smsc.log | kafka-smpp receipt --json | jq -r 'select(.state != \"DELIVERED\").id'")]
 pub(super) struct Args {
     /// The text of a receipt
@@ -31,17 +33,22 @@ pub(super) struct Args {
     #[arg(long)]
     hex: bool,
     /// data_coding of the octets
-    #[arg(long, value_name = "N", requires = "hex", default_value_t = 0)]
-    data_coding: u8,
+    #[arg(long, value_name = "N")]
+    data_coding: Option<u8>,
     #[command(flatten)]
     source: Source,
     /// An ESME of the configuration, whose SMSC wrote them
     #[arg(long, value_name = "NAME")]
     esme: Option<String>,
     /// The SMSC's default alphabet, data_coding 0 [default: gsm, or the ESME's]
-    #[arg(long, value_name = "NAME", requires = "hex", value_parser = encoding)]
+    #[arg(long, value_name = "NAME", value_parser = encoding)]
     alphabet: Option<Encoding>,
-    /// A TLV beside the text: a number, a text, or octets as hex:...; may be repeated
+    /// A message_id of a response: say whether the receipts are of that message. How ids are
+    /// compared is message_id of the ESME, or by their exact text
+    #[arg(long, value_name = "ID")]
+    response: Option<String>,
+    /// A TLV beside the text: a number (2, 0x02), a text, a state by its name, or octets as
+    /// hex:...; may be repeated
     #[arg(long = "tlv", value_name = "NAME=VALUE", value_parser = tlv)]
     tlvs: Vec<(Tag, Vec<u8>)>,
     /// The form of the texts: a regular expression with the groups id and stat, as receipt.pattern
@@ -77,35 +84,70 @@ fn tlv(argument: &str) -> Result<(Tag, Vec<u8>), String> {
     }
     match tag.shape() {
         Some(Shape::Integer(octets)) => {
-            let number: u32 = value.parse().map_err(|e| format!("{name}: {e}"))?;
+            let number = integer(tag, value)
+                .ok_or_else(|| format!("{name}: {value:?} is no number, such as 2 or 0x02"))?;
             let all = number.to_be_bytes();
             let (left_out, kept) = all.split_at(all.len().saturating_sub(octets.into()));
             match left_out.iter().all(|octet| *octet == 0) {
                 true => Ok((tag, kept.to_vec())),
-                false => Err(format!("{name} has {octets} octets, {value} needs more")),
+                false => {
+                    let room = plural(octets.into(), "octet");
+                    Err(format!("{name} has {room}, {value} needs more"))
+                }
             }
         }
         _ => Ok((tag, value.as_bytes().to_vec())),
     }
 }
 
+/// A number, or the state that a word means.
+fn integer(tag: Tag, value: &str) -> Option<u32> {
+    let hex = value
+        .strip_prefix("0x")
+        .or_else(|| value.strip_prefix("0X"));
+    let state = || MessageState::from_stat(value).filter(|_| tag == Tag::MESSAGE_STATE);
+    match hex {
+        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        None => value.parse().ok(),
+    }
+    .or_else(|| state().map(|state| state.value().into()))
+}
+
+/// What is said of octets needs octets.
+fn check(args: &Args) -> Result<(), Failure> {
+    for (given, name) in [
+        (args.data_coding.is_some(), "--data-coding"),
+        (args.alphabet.is_some(), "--alphabet"),
+    ] {
+        if given && !args.hex {
+            let text = format!(
+                "{name} says how octets are to be read: give them in hexadecimal, with --hex"
+            );
+            return Err(Failure::new(Code::Usage, text));
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    check(args)?;
     let mut region = Vec::new();
     for (tag, value) in &args.tlvs {
         push_tlv(&mut region, *tag, value).map_err(|e| Failure::new(Code::Usage, e.to_string()))?;
     }
     let tlvs = Tlvs::new(&region);
-    let mut style = match &args.esme {
-        Some(name) => args.source.dialect(name)?.receipts,
-        None => Style::default(),
+    let mut dialect = match &args.esme {
+        Some(name) => args.source.dialect(name)?,
+        None => Dialect::default(),
     };
+    let style = &mut dialect.receipts;
     style.alphabet = args.alphabet.map_or(style.alphabet, Into::into);
-    style.pattern = args.pattern.clone().or(style.pattern);
+    style.pattern = args.pattern.clone().or(style.pattern.take());
     lines::each(&args.texts, |line| {
         if line.is_blank() && args.texts.is_empty() {
             return Ok(Verdict::Good);
         }
-        let report = Report::new(args, &style, line, tlvs);
+        let report = Report::new(args, &dialect, line, tlvs);
         match args.json {
             true => json(&report)?,
             false => {
@@ -125,6 +167,11 @@ pub(super) struct Report {
     #[serde(flatten)]
     parts: Parts,
     message_id: Option<String>,
+    /// The id as it is compared with those of responses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compared_as: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response: Option<Response>,
     state: Option<&'static str>,
     message_state: Option<u8>,
     #[serde(rename = "final")]
@@ -162,6 +209,15 @@ struct Parts {
     text: Option<String>,
 }
 
+/// Whether a receipt is of the message of a response.
+#[derive(Serialize)]
+struct Response {
+    message_id: String,
+    /// The id as it is compared with those of receipts.
+    compared_as: String,
+    is_same: bool,
+}
+
 #[derive(Serialize)]
 struct Network {
     network: u8,
@@ -180,7 +236,8 @@ struct Beside {
 }
 
 impl Report {
-    fn new(args: &Args, style: &Style, line: Line<'_>, tlvs: Tlvs<'_>) -> Self {
+    fn new(args: &Args, dialect: &Dialect, line: Line<'_>, tlvs: Tlvs<'_>) -> Self {
+        let style = &dialect.receipts;
         let octets = match args.hex {
             true => from_hex(line.octets),
             false => Ok(line.octets.to_vec()),
@@ -199,7 +256,10 @@ impl Report {
                 (receipt.into_owned(), text)
             }
         };
-        let mut report = Self::of(&receipt, &text, tlvs);
+        let mut report = Self::of(&receipt, &text, tlvs, &dialect.ids);
+        if args.esme.is_some() || args.response.is_some() {
+            report.compare(&receipt, args.response.as_deref(), &dialect.ids);
+        }
         report.line = Some(line.number);
         if !unreadable.is_empty() {
             report.errors = unreadable;
@@ -208,10 +268,25 @@ impl Report {
         report
     }
 
-    /// What a receipt says; `text` is where its labels were found.
-    pub(super) fn of(receipt: &Receipt<'_>, text: &str, tlvs: Tlvs<'_>) -> Self {
+    /// Says which message it is of, as the join sees it.
+    fn compare(&mut self, receipt: &Receipt<'_>, response: Option<&str>, ids: &Pairing) {
+        let own = ids.of_receipt(receipt).filter(|id| !id.is_empty());
+        self.response = response.map(|id| {
+            let compared_as = ids.of_response(id).into_owned();
+            Response {
+                message_id: id.to_owned(),
+                is_same: own.as_deref() == Some(&*compared_as),
+                compared_as,
+            }
+        });
+        self.compared_as = own.map(std::borrow::Cow::into_owned);
+    }
+
+    /// What a receipt says; `text` is where its labels were found, and `ids` how the SMSC writes
+    /// ids.
+    pub(super) fn of(receipt: &Receipt<'_>, text: &str, tlvs: Tlvs<'_>, ids: &Pairing) -> Self {
         let (errors, warnings): (Vec<_>, Vec<_>) = receipt
-            .flaws(text)
+            .flaws(text, ids)
             .into_iter()
             .partition(|flaw| flaw.kind.is_error());
         let faults = |flaws: Vec<crate::smpp::receipt::Flaw<'_>>| -> Vec<Fault> {
@@ -226,6 +301,8 @@ impl Report {
             line: None,
             parts: Parts::of(receipt),
             message_id: receipt.id.as_deref().map(str::to_owned),
+            compared_as: None,
+            response: None,
             state: receipt.state.map(|state| state.name()),
             message_state: receipt.state.map(|state| state.value()),
             is_final: receipt.state.is_some_and(|state| state.is_final()),
@@ -250,8 +327,23 @@ impl Report {
             .network_error_code
             .as_ref()
             .map(|error| format!("{} of network type {}", error.code, error.network));
+        let response = self.response.as_ref().map(|response| {
+            let is = if response.is_same {
+                "the same message"
+            } else {
+                "another message"
+            };
+            let Response {
+                message_id,
+                compared_as,
+                ..
+            } = response;
+            format!("{message_id}, compared as {compared_as}: {is}")
+        });
         let rows = [
             ("message_id", &self.message_id, &None),
+            ("compared as", &self.compared_as, &None),
+            ("response", &response, &None),
             ("state", &state, &None),
             ("id", &parts.id, &None),
             ("sub", &parts.sub, &None),
@@ -315,10 +407,8 @@ fn of_octets(
     style: &Style,
     tlvs: Tlvs<'_>,
 ) -> (Receipt<'static>, String) {
-    let receipt = Receipt::read(octets, args.data_coding, tlvs, style).into_owned();
-    let text = match str::from_utf8(octets) {
-        Ok(ascii) if octets.is_ascii() => ascii.to_owned(),
-        _ => text::decode(octets, args.data_coding, &style.alphabet),
-    };
-    (receipt, text)
+    let data_coding = args.data_coding.unwrap_or(0);
+    let receipt = Receipt::read(octets, data_coding, tlvs, style).into_owned();
+    let encoding = Encoding::of(data_coding, style.alphabet);
+    (receipt, Receipt::characters(octets, encoding))
 }

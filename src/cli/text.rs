@@ -160,14 +160,14 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn read(way: &Way, line: Line<'_>, args: &Args) -> Result<Report, Fault> {
-    let line = texts::utf8(line)?;
+    let text = texts::utf8(line)?;
     if !args.json_input {
         return match args.decode {
-            true => way.decode(line),
-            false => Ok(way.encode(line)),
+            true => way.decode(text),
+            false => Ok(way.encode(text)),
         };
     }
-    let object: Object = serde_json::from_str(line).map_err(|e| texts::bad_json(&e))?;
+    let object: Object = serde_json::from_str(text).map_err(|e| texts::bad_json(&e, line))?;
     let missing = |what| texts::fault("missing", format!("{what} is missing"));
     let way = way.with(&object)?;
     match args.decode {

@@ -1,5 +1,7 @@
 //! What commands that read texts have in common.
 
+use std::fs::File;
+use std::io::{self, BufReader};
 use std::path::Path;
 
 use super::lines::{Fault, Line};
@@ -62,6 +64,33 @@ pub(super) fn table(file: &Path) -> Result<Named, Failure> {
     })
 }
 
+/// Opens a file of inputs.
+pub(super) fn open(file: &str) -> Result<BufReader<File>, Failure> {
+    let failed = |error: io::Error| Failure::new(Code::NoInput, format!("{file}: {error}"));
+    let opened = File::open(file).map_err(failed)?;
+    if opened.metadata().is_ok_and(|meta| meta.is_dir()) {
+        return Err(failed(io::ErrorKind::IsADirectory.into()));
+    }
+    Ok(BufReader::new(opened))
+}
+
+/// What is wrong with an input in JSON, its place told by the lines of the whole instead of its own.
+pub(super) fn placed(text: &str, input: Line<'_>) -> String {
+    let place = text.rsplit_once(" at line ").and_then(|(said, place)| {
+        let (line, column) = place.split_once(" column ")?;
+        Some((said, line.parse::<usize>().ok()?, column))
+    });
+    match place {
+        None => text.to_owned(),
+        Some((said, 1, column)) if !input.octets.contains(&b'\n') => {
+            format!("{said} at column {column}")
+        }
+        Some((said, line, column)) => {
+            format!("{said} at line {} column {column}", input.number + line - 1)
+        }
+    }
+}
+
 /// A line as text.
 pub(super) fn utf8<'a>(line: Line<'a>) -> Result<&'a str, Fault> {
     if line.cut {
@@ -78,11 +107,11 @@ pub(super) fn utf8<'a>(line: Line<'a>) -> Result<&'a str, Fault> {
 }
 
 /// A line that is no JSON object of the form expected.
-pub(super) fn bad_json(error: &serde_json::Error) -> Fault {
+pub(super) fn bad_json(error: &serde_json::Error, input: Line<'_>) -> Fault {
     Fault {
         code: "bad_json".into(),
         offset: error.column().checked_sub(1),
-        text: error.to_string(),
+        text: placed(&error.to_string(), input),
     }
 }
 

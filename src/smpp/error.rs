@@ -18,7 +18,7 @@ pub struct DecodeError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// The PDU ends before the field does.
-    #[error("{wanted} octets wanted, {left} left in the PDU")]
+    #[error("{} wanted, {left} left in the PDU", octets(*wanted))]
     Truncated {
         /// Octets the field needs.
         wanted: usize,
@@ -31,6 +31,14 @@ pub enum Problem {
     /// A value that the field does not have.
     #[error("value {0} is not defined")]
     Undefined(u32),
+}
+
+/// `1 octet`, `2 octets`.
+pub(crate) fn octets(count: usize) -> String {
+    match count {
+        1 => "1 octet".into(),
+        _ => format!("{count} octets"),
+    }
 }
 
 impl DecodeError {
@@ -49,7 +57,7 @@ impl DecodeError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EncodeError {
     /// Longer than the specification allows.
-    #[error("{field} has {length} octets, at most {limit} are allowed")]
+    #[error("{field} has {}, at most {limit} are allowed", octets(*length))]
     TooLong {
         /// The field's name in the specification.
         field: &'static str,
@@ -67,7 +75,7 @@ pub enum EncodeError {
         index: usize,
     },
     /// SMPP times are empty or have 16 characters.
-    #[error("{field} has {length} octets, an SMPP time has 16 or none")]
+    #[error("{field} has {}, an SMPP time has 16 or none", octets(*length))]
     NotATime {
         /// The field's name in the specification.
         field: &'static str,

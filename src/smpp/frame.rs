@@ -35,12 +35,42 @@ pub struct Frame<'a> {
 
 /// A command_length no PDU can have: the stream cannot be read any further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("command_length {length} is outside 16 to {max}: the stream is out of step, reconnect")]
+#[error(
+    "command_length {length} is outside 16 to {max}{}",
+    match other_protocol(&length.to_be_bytes()) {
+        Some(protocol) => format!(": whoever answers speaks {protocol}, and not SMPP"),
+        None => ": the stream is out of step, reconnect".into(),
+    }
+)]
 pub struct ImpossibleLength {
     /// The length that was read.
     pub length: u32,
     /// The longest that is accepted here.
     pub max: usize,
+}
+
+/// Which other protocol octets look like that should be a PDU, by the first four of them: a port
+/// or a TLS setting that is wrong shows in an absurd command_length.
+///
+/// ```
+/// use kafka_smpp::smpp::frame::other_protocol;
+///
+/// assert_eq!(other_protocol(b"HTTP/1.1 400 Bad Request"), Some("HTTP"));
+/// assert_eq!(other_protocol(b"\0\0\0\x10"), None);
+/// ```
+pub fn other_protocol(octets: &[u8]) -> Option<&'static str> {
+    Some(match octets.first_chunk::<4>()? {
+        b"HTTP" | b"GET " | b"POST" | b"PUT " | b"HEAD" | b"OPTI" | b"PRI " => "HTTP",
+        [0x14..=0x17, 3, 0..=4, _] => "TLS",
+        b"AMQP" => "AMQP",
+        b"SSH-" => "SSH",
+        b"220 " | b"220-" | b"EHLO" | b"HELO" => "SMTP or FTP",
+        b"RTSP" => "RTSP",
+        b"SIP/" | b"INVI" | b"REGI" => "SIP",
+        [3, 0, _, _] => "TPKT, as RDP does",
+        [2, b'0'..=b'9', b'0'..=b'9', b'/' | b':' | b'0'..=b'9'] => "UCP or CIMD",
+        _ => return None,
+    })
 }
 
 /// The first PDU of a stream, `None` while it is incomplete.

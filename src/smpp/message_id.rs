@@ -148,6 +148,20 @@ impl Pairing {
     }
 }
 
+impl Pairing {
+    /// Whether a receipt's two ids are one, as far as it has two.
+    pub fn is_one(&self, receipt: &Receipt<'_>) -> bool {
+        let some = |id: &Option<Cow<'_, str>>| {
+            let id = id.as_deref().map(trim).unwrap_or_default();
+            (!id.is_empty()).then(|| id.to_owned())
+        };
+        let (Some(tlv), Some(text)) = (some(&receipt.tlv_id), some(&receipt.text_id)) else {
+            return true;
+        };
+        tlv == text || self.of_receipt(receipt) == Some(self.receipt.normalise(&text))
+    }
+}
+
 fn trim(id: &str) -> &str {
     id.trim_matches(|c: char| c.is_whitespace() || c == '\0')
 }
@@ -285,6 +299,22 @@ mod tests {
             assert_eq!(pairing.of_receipt(&receipt).as_ref(), Some(&id), "{tlv:?}");
         }
         assert_eq!(pairing.of_receipt(&receipt(None, Some(""))), None);
+        for (tlv, text, is_one) in [
+            (None, Some("7"), true),
+            (Some("7"), None, true),
+            (Some(" "), Some("7"), true),
+            (Some("1D305B4C"), Some("0489708364"), true),
+            (Some("1D305B4D"), Some("0489708364"), false),
+        ] {
+            assert_eq!(
+                pairing.is_one(&receipt(tlv, text)),
+                is_one,
+                "{tlv:?} {text:?}"
+            );
+        }
+        let usual = Pairing::default();
+        assert!(!usual.is_one(&receipt(Some("1D305B4C"), Some("0489708364"))));
+        assert!(usual.is_one(&receipt(Some("7F"), Some("7F"))));
         let said = Pairing {
             receipted_message_id: Some(Form::Hex.into()),
             ..pairing.clone()

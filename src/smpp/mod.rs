@@ -41,6 +41,7 @@ pub mod udh;
 pub use address::{Address, Npi, Ton};
 pub use command::Command;
 pub use dialect::Dialect;
+pub(crate) use error::octets;
 pub use error::{DecodeError, EncodeError, Problem};
 pub use frame::{Frame, Header, ImpossibleLength};
 pub use names::Names;

@@ -1,8 +1,6 @@
 //! The blocks of pcapng as they go by: pcap-parser 0.17 subtracts the 12 octets around what a block
 //! holds from its length, which may be less, before it looks.
 
-use std::io;
-
 /// A section begins (pcapng §4.1).
 const SECTION: [u8; 4] = *b"\x0a\x0d\x0d\x0a";
 /// Kind, length, and what follows: the least that a block has, with the length at its end.
@@ -21,12 +19,10 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    /// Looks at the octets that come next.
-    ///
-    /// # Errors
-    ///
-    /// When a block is shorter than its own lengths.
-    pub fn follow(&mut self, mut octets: &[u8]) -> io::Result<()> {
+    /// Looks at the octets that come next, and says how many of them can be read: fewer than there
+    /// are where a block begins that is shorter than its own lengths.
+    pub fn follow(&mut self, all: &[u8]) -> usize {
+        let mut octets = all;
         while !octets.is_empty() && self.are != Some(false) {
             let passed = octets.len().min(self.left.try_into().unwrap_or(usize::MAX));
             self.left -= passed as u64;
@@ -42,17 +38,20 @@ impl Blocks {
             octets = rest;
             if self.head.len() == wanted && wanted > 4 {
                 let head = std::mem::take(&mut self.head);
-                self.begin(&head)?;
+                if !self.begin(&head) {
+                    return (all.len() - octets.len()).saturating_sub(head.len());
+                }
             }
         }
-        Ok(())
+        all.len()
     }
 
-    fn begin(&mut self, head: &[u8]) -> io::Result<()> {
+    /// Whether a block that begins so can be read.
+    fn begin(&mut self, head: &[u8]) -> bool {
         let word = |at: usize| head.get(at..).and_then(|rest| rest.first_chunk::<4>());
         let is_section = word(0) == Some(&SECTION);
         if !*self.are.get_or_insert(is_section) {
-            return Ok(());
+            return true;
         }
         if is_section {
             self.big_endian = word(8) == Some(&0x1A2B_3C4D_u32.to_be_bytes());
@@ -62,11 +61,10 @@ impl Blocks {
             true => u32::from_be_bytes(length) as usize,
             false => u32::from_le_bytes(length) as usize,
         };
-        if length < LEAST {
-            let text = "a block of it is shorter than its own lengths";
-            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
-        }
-        self.left = (length - head.len()) as u64;
-        Ok(())
+        let Some(left) = length.checked_sub(head.len()).filter(|_| length >= LEAST) else {
+            return false;
+        };
+        self.left = left as u64;
+        true
     }
 }

@@ -14,10 +14,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::lines::Fault;
+use super::output::plural;
 use super::{Code, Failure};
 use streams::Streams;
 
-pub(super) use packets::is_capture;
+pub(super) use packets::{is_capture, is_other, tcp_payload};
+pub(super) use streams::is_header;
 
 /// Where in a capture a PDU comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -52,7 +54,7 @@ pub(super) struct Found<'a> {
 }
 
 /// What was read of a capture.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Summary {
     /// Packets of any kind.
     pub packets: usize,
@@ -61,30 +63,75 @@ pub(super) struct Summary {
     /// Octets of TCP before the first PDU of a stream: the capture began inside it, or it is
     /// no SMPP.
     pub skipped: usize,
+    /// What the first stream without a PDU looks like.
+    pub protocol: Option<&'static str>,
     /// Packets of links that are not read.
     pub unread: usize,
+    /// The link type of the first of them.
+    pub link: Option<i32>,
+    /// Packets that are a part of an IP packet. They are not put together.
+    pub fragments: usize,
+    /// Packets of a link that is read, but without TCP, or with TCP inside something else.
+    pub without_tcp: usize,
     /// Whether the file ends inside a packet.
     pub cut: bool,
+    /// What keeps the rest of it from being read.
+    pub damage: Option<String>,
+}
+
+impl Summary {
+    /// Whether something of it could not be read.
+    pub fn is_damaged(&self) -> bool {
+        self.cut || self.damage.is_some()
+    }
+
+    /// Whether a program should hear of it too: something is missing among the PDUs.
+    pub fn is_odd(&self) -> bool {
+        let missing = self.skipped + self.unread + self.fragments;
+        missing > 0 || self.pdus == 0 || self.is_damaged()
+    }
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} packets, {} PDUs", self.packets, self.pdus)?;
+        let packets = plural(self.packets, "packet");
+        write!(f, "{packets}, {}", plural(self.pdus, "PDU"))?;
         if self.skipped > 0 {
-            write!(f, "; {} octets of TCP are no PDUs", self.skipped)?;
+            write!(
+                f,
+                "; {} of TCP before any PDU",
+                plural(self.skipped, "octet")
+            )?;
         }
-        if self.unread > 0 {
-            let unread = self.unread;
-            write!(f, "; {unread} packets are of a link that is not read")?;
+        if let Some(protocol) = self.protocol {
+            write!(f, "; a stream without PDUs looks like {protocol}")?;
+        }
+        if let Some(link) = self.link {
+            let unread = plural(self.unread, "packet");
+            write!(
+                f,
+                "; of a link that is not read: {unread} (link type {link})"
+            )?;
+        }
+        if self.fragments > 0 {
+            let fragments = plural(self.fragments, "fragment");
+            write!(f, "; {fragments} of IP packets, which are not put together")?;
+        }
+        if self.without_tcp > 0 {
+            write!(f, "; without TCP: {}", plural(self.without_tcp, "packet"))?;
         }
         if self.cut {
             f.write_str("; the file ends inside a packet")?;
         }
-        Ok(())
+        match &self.damage {
+            Some(damage) => write!(f, "; {damage}, and what follows is not read"),
+            None => Ok(()),
+        }
     }
 }
 
 /// Reads a capture and hands out the PDUs of all its TCP streams, each when its last octet comes.
+/// Damage ends it, and what came before is handed out all the same.
 pub(super) fn read(
     from: impl Read + Send,
     mut found: impl FnMut(Found<'_>) -> Result<(), Failure>,
@@ -94,9 +141,13 @@ pub(super) fn read(
     streams.end(&mut found)?;
     summary.pdus = streams.pdus;
     summary.skipped = streams.skipped;
-    if summary.packets > 0 && summary.unread == summary.packets {
-        let text =
-            "no packet is of a link that is read: Ethernet, Linux cooked, loopback or raw IP";
+    summary.protocol = streams.protocol;
+    if let Some(link) = summary.link.filter(|_| summary.unread == summary.packets) {
+        let text = format!(
+            "no packet is of a link that is read: Ethernet, Linux cooked, loopback or raw IP. \
+             These are of link type {link} (https://www.tcpdump.org/linktypes.html says which \
+             that is)"
+        );
         return Err(Failure::new(Code::Data, text));
     }
     Ok(summary)

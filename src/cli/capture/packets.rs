@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use etherparse::{EtherType, LaxNetSlice, LaxSlicedPacket, TransportSlice};
 use jiff::Timestamp;
@@ -16,6 +17,9 @@ use crate::cli::{Code, Failure};
 /// The room for a block of the file at first, and at most.
 const ROOM: usize = 1 << 16;
 const MOST_ROOM: usize = 1 << 24;
+/// Raw IP as some systems number it in their files, which 101 is everywhere.
+const RAW_BSD: Linktype = Linktype(12);
+const RAW_OPENBSD: Linktype = Linktype(14);
 /// More network interfaces than that are not believed.
 const INTERFACES: usize = 1 << 12;
 
@@ -52,21 +56,41 @@ pub(in crate::cli) fn is_capture(octets: &[u8]) -> bool {
     )
 }
 
-/// Hands out each segment of TCP in the order of the file.
+/// What a file is by its first octets, if it is no capture that is read, and what helps.
+pub(in crate::cli) fn is_other(octets: &[u8]) -> Option<&'static str> {
+    Some(match octets {
+        [0x1F, 0x8B, ..] => "compressed with gzip: `gunzip -c FILE | kafka-smpp decode`",
+        [0x28, 0xB5, 0x2F, 0xFD, ..] => "compressed with zstd: `zstdcat FILE | kafka-smpp decode`",
+        [0xFD, b'7', b'z', b'X', b'Z', 0, ..] => {
+            "compressed with xz: `xzcat FILE | kafka-smpp decode`"
+        }
+        [b'B', b'Z', b'h', b'1'..=b'9', 0x31, ..] => {
+            "compressed with bzip2: `bzcat FILE | kafka-smpp decode`"
+        }
+        [b'P', b'K', 3, 4, ..] => "a zip archive: unpack it first",
+        [0xA1, 0xB2, 0xCD, 0x34, ..] | [0x34, 0xCD, 0xB2, 0xA1, ..] => {
+            "a capture in Kuznetzov's form of pcap: `editcap -F pcap FILE OUT` makes one that is read"
+        }
+        [b's', b'n', b'o', b'o', b'p', 0, 0, 0, ..] => {
+            "a capture of snoop: `editcap -F pcap FILE OUT` makes one that is read"
+        }
+        _ => return None,
+    })
+}
+
+/// Hands out each segment of TCP in the order of the file, as far as it can be read.
 pub(super) fn each(
     from: impl Read + Send,
     mut take: impl FnMut(Segment<'_>) -> Result<(), Failure>,
 ) -> Result<Summary, Failure> {
-    let broken = |error: PcapError<&[u8]>| {
-        let text = match error {
-            PcapError::NomError(_, kind) | PcapError::OwnedNomError(_, kind) => {
-                format!("a block of the capture is damaged ({kind:?})")
-            }
-            other => format!("the capture cannot be read: {other}"),
-        };
-        Failure::new(Code::Data, text)
+    let damaged = AtomicBool::new(false);
+    let patient = Patient {
+        from,
+        blocks: Blocks::default(),
+        damaged: &damaged,
     };
-    let mut reader = create_reader(ROOM, Patient(from, Blocks::default())).map_err(broken)?;
+    let mut reader = create_reader(ROOM, patient)
+        .map_err(|error| Failure::new(Code::Data, format!("the capture: {}", said(&error))))?;
     let mut room = ROOM;
     let mut interfaces = Vec::new();
     let mut summary = Summary::default();
@@ -75,13 +99,8 @@ pub(super) fn each(
             Ok((used, block)) => {
                 if let Some((interface, at, packet)) = packet(&block, &mut interfaces) {
                     summary.packets += 1;
-                    match sliced(interface.link, packet) {
-                        None => summary.unread += 1,
-                        Some(sliced) => {
-                            if let Some(segment) = segment(&sliced, at, summary.packets) {
-                                take(segment)?;
-                            }
-                        }
+                    if let Some(segment) = look(interface, at, packet, &mut summary) {
+                        take(segment)?;
                     }
                 }
                 used
@@ -93,8 +112,10 @@ pub(super) fn each(
             }
             Err(PcapError::BufferTooSmall) if room < MOST_ROOM => {
                 room *= 2;
-                reader.grow(room);
-                reader.refill().map_err(broken)?;
+                if !reader.grow(room) || reader.refill().is_err() {
+                    summary.damage = Some("it cannot be read any further".into());
+                    break;
+                }
                 0
             }
             Err(PcapError::Incomplete(_)) => {
@@ -102,33 +123,94 @@ pub(super) fn each(
                     summary.cut = true;
                     break;
                 }
-                reader.refill().map_err(broken)?;
+                if let Err(error) = reader.refill() {
+                    summary.damage = Some(said(&error));
+                    break;
+                }
                 0
             }
-            Err(error) => return Err(broken(error)),
+            Err(error) => {
+                summary.damage = Some(said(&error));
+                break;
+            }
         };
         reader.consume(used);
+    }
+    if damaged.load(Ordering::Relaxed) {
+        summary.damage = Some("a block of it is shorter than its own lengths".into());
+        summary.cut = false;
     }
     Ok(summary)
 }
 
-/// A reader whose reads are not ended by a signal, nor short before the end, and which refuses
-/// blocks that the parser does not expect.
-struct Patient<R>(R, Blocks);
+/// What keeps a capture from being read.
+fn said(error: &PcapError<&[u8]>) -> String {
+    match error {
+        PcapError::NomError(_, kind) | PcapError::OwnedNomError(_, kind) => {
+            format!("a block of it is damaged ({kind:?})")
+        }
+        PcapError::BufferTooSmall => {
+            format!("a block of it says that it has more than {MOST_ROOM} octets")
+        }
+        PcapError::ReadError => "reading it failed".into(),
+        other => format!("it cannot be read: {other}"),
+    }
+}
 
-impl<R: Read> Read for Patient<R> {
+/// The segment of TCP in a packet; what else it is is counted.
+fn look<'a>(
+    interface: Interface,
+    at: Option<Timestamp>,
+    packet: &'a [u8],
+    summary: &mut Summary,
+) -> Option<Segment<'a>> {
+    let Some(sliced) = sliced(interface.link, packet) else {
+        summary.unread += 1;
+        summary.link.get_or_insert(interface.link.0);
+        return None;
+    };
+    let is_fragment = match &sliced.net {
+        Some(LaxNetSlice::Ipv4(ip)) => ip.payload().fragmented,
+        Some(LaxNetSlice::Ipv6(ip)) => ip.payload().fragmented,
+        _ => false,
+    };
+    let segment = segment(&sliced, at, summary.packets);
+    match (is_fragment, &segment) {
+        (true, _) => summary.fragments += 1,
+        (false, None) => summary.without_tcp += 1,
+        (false, Some(_)) => {}
+    }
+    segment
+}
+
+/// A reader whose reads are not ended by a signal, nor short before the end, and which ends
+/// before a block that the parser does not expect.
+struct Patient<'d, R> {
+    from: R,
+    blocks: Blocks,
+    /// Set when it has ended so.
+    damaged: &'d AtomicBool,
+}
+
+impl<R: Read> Read for Patient<'_, R> {
     fn read(&mut self, room: &mut [u8]) -> std::io::Result<usize> {
+        if self.damaged.load(Ordering::Relaxed) {
+            return Ok(0);
+        }
         let mut full = 0;
         while let Some(rest) = room.get_mut(full..).filter(|rest| !rest.is_empty()) {
-            match self.0.read(rest) {
+            match self.from.read(rest) {
                 Ok(0) => break,
                 Ok(octets) => full += octets,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-        self.1.follow(room.get(..full).unwrap_or_default())?;
-        Ok(full)
+        let good = self.blocks.follow(room.get(..full).unwrap_or_default());
+        if good < full {
+            self.damaged.store(true, Ordering::Relaxed);
+        }
+        Ok(good)
     }
 }
 
@@ -208,9 +290,26 @@ fn sliced(link: Linktype, packet: &[u8]) -> Option<LaxSlicedPacket<'_>> {
         Linktype::LINUX_SLL => behind(14, 16),
         Linktype::LINUX_SLL2 => behind(0, 20),
         Linktype::NULL | Linktype::LOOP => ip(4),
-        Linktype::RAW | Linktype::IPV4 | Linktype::IPV6 => ip(0),
+        Linktype::RAW | RAW_BSD | RAW_OPENBSD | Linktype::IPV4 | Linktype::IPV6 => ip(0),
         _ => return None,
     })
+}
+
+/// What TCP carries in octets that begin with an IP packet, or with one in an Ethernet frame.
+pub(in crate::cli) fn tcp_payload(octets: &[u8]) -> Option<&[u8]> {
+    let is_ethernet = matches!(
+        octets.get(12..14),
+        Some([0x08, 0x00] | [0x86, 0xDD] | [0x81, 0x00])
+    );
+    let link = match octets.first()? >> 4 {
+        4 | 6 => Linktype::RAW,
+        _ if is_ethernet => Linktype::ETHERNET,
+        _ => return None,
+    };
+    match sliced(link, octets)?.transport? {
+        TransportSlice::Tcp(tcp) => Some(tcp.payload()),
+        _ => None,
+    }
 }
 
 fn segment<'a>(

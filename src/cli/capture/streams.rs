@@ -13,7 +13,7 @@ use super::{Found, Origin};
 use crate::cli::Failure;
 use crate::cli::lines::Fault;
 use crate::smpp::Header;
-use crate::smpp::frame::HEADER;
+use crate::smpp::frame::{HEADER, other_protocol};
 
 /// The longest PDU that is believed: message_payload has at most 65,535 octets.
 const LONGEST: usize = 1 << 17;
@@ -34,6 +34,8 @@ pub(super) struct Streams {
     pub pdus: usize,
     /// Octets that were none, in streams where none had come before.
     pub skipped: usize,
+    /// What the first stream without any looks like.
+    pub protocol: Option<&'static str>,
 }
 
 /// One direction of a connection.
@@ -54,6 +56,8 @@ struct Stream {
     in_step: bool,
     /// Whether any PDU was found.
     is_smpp: bool,
+    /// What its first octets look like, if it is another protocol.
+    protocol: Option<&'static str>,
     pdus: usize,
     skipped: usize,
 }
@@ -108,6 +112,7 @@ impl Streams {
             stream.tell("cut_off", "the stream ends inside a PDU".into(), take)?;
         } else if !stream.is_smpp {
             stream.skipped += left;
+            self.protocol = self.protocol.or(stream.protocol);
         }
         self.pdus += stream.pdus;
         self.skipped += stream.skipped;
@@ -126,6 +131,7 @@ impl Stream {
             done: 0,
             in_step: false,
             is_smpp: false,
+            protocol: None,
             pdus: 0,
             skipped: 0,
         }
@@ -197,6 +203,9 @@ impl Stream {
     }
 
     fn in_order(&mut self, octets: &[u8], take: Take<'_>) -> Result<(), Failure> {
+        if self.done == 0 {
+            self.protocol = other_protocol(octets);
+        }
         self.next = self.next.wrapping_add(octets.len() as u32);
         self.done += octets.len() as u64;
         self.begun.extend_from_slice(octets);
@@ -261,7 +270,7 @@ impl Stream {
 }
 
 /// Whether octets look like a header: a length that can be, a known command, a status that can be.
-fn is_header(octets: &[u8]) -> bool {
+pub(in crate::cli) fn is_header(octets: &[u8]) -> bool {
     Header::decode(octets).is_some_and(|header| {
         (HEADER..=LONGEST).contains(&(header.length as usize))
             && header.command.name().is_some()

@@ -251,6 +251,7 @@ fn a_link_that_is_not_read_is_named_as_the_reason() {
     capture[20] = 105;
     let error = read(&capture[..], |_| Ok(())).unwrap_err();
     assert!(error.text.contains("Ethernet"), "{}", error.text);
+    assert!(error.text.contains("link type 105 "), "{}", error.text);
 }
 
 #[test]
@@ -261,9 +262,237 @@ fn a_block_shorter_than_its_own_lengths_is_damage() {
         let process_information = [1, 0, 0, 0x80, length, 0, 0, 0, 0, 0, 0, 0];
         for cut in [8, 11, 12] {
             let file = [&section[..], &process_information[..cut]].concat();
-            assert!(read(&file[..], |_| Ok(())).is_err(), "{length}, {cut}");
+            let (told, summary) = told(&file);
+            assert!(summary.damage.is_some(), "{length}, {cut}: {summary}");
+            assert!(told.is_empty());
         }
     }
+}
+
+#[test]
+fn damage_does_not_hide_what_came_before_it() {
+    let words = |words: &[u32]| -> Vec<u8> { words.iter().flat_map(|w| w.to_be_bytes()).collect() };
+    let mut file = block(
+        0x0A0D_0D0A,
+        &words(&[0x1A2B_3C4D, 0x0001_0000, u32::MAX, u32::MAX]),
+    );
+    file.extend(block(1, &words(&[1 << 16, 0])));
+    for number in 0..60 {
+        let frame = tcp(ESME, SMSC, 100 + 16 * number, false, &pdus([number]));
+        let length = frame.len() as u32;
+        let header = words(&[0, 0, 0, length, length]);
+        file.extend(block(6, &[header, frame].concat()));
+    }
+    // Half a PDU, of which the rest is lost.
+    let frame = tcp(ESME, SMSC, 100 + 16 * 60, false, &pdus([60])[..9]);
+    let length = frame.len() as u32;
+    file.extend(block(
+        6,
+        &[words(&[0, 0, 0, length, length]), frame].concat(),
+    ));
+    let whole: Vec<String> = (0..60).map(|number| number.to_string()).collect();
+    for (damage, said) in [
+        (words(&[6, 8, 0, 0]), "shorter than its own lengths"),
+        (words(&[6, 0x7FFF_FFF0, 0, 0]), "ends inside a packet"),
+        (words(&[6, 24, 0, 0, 0, 24]), ""),
+        (block(6, &words(&[0, 0, 0, 4000, 4000])), ""),
+        (vec![0; 5], "ends inside a packet"),
+    ] {
+        let (told, summary) = told(&[&file[..], &damage].concat());
+        assert_eq!(told[..60], whole, "{summary}");
+        assert_eq!(told[60..], ["cut_off (9)"], "{summary}");
+        assert!(summary.is_damaged(), "{summary}");
+        assert!(summary.to_string().contains(said), "{summary}: {said}");
+    }
+}
+
+#[test]
+fn what_a_capture_holds_instead_of_smpp_is_said() {
+    let said = |capture: Pcap| told(&capture.0).1.to_string();
+    assert_eq!(said(Pcap::new()), "0 packets, 0 PDUs");
+    assert_eq!(said(Pcap::new().out(9, &pdus([1]))), "1 packet, 1 PDU");
+    let tls = Pcap::new()
+        .syn(99)
+        .out(100, b"\x16\x03\x01\0\x4A\x01\0\0\x46\x03\x03");
+    assert_eq!(
+        said(tls),
+        "2 packets, 0 PDUs; 11 octets of TCP before any PDU; a stream without PDUs looks like TLS"
+    );
+    let mut fragment = tcp(ESME, SMSC, 100, false, &pdus([1]));
+    fragment[20] |= 0x20;
+    let udp = PacketBuilder::ethernet2([2; 6], [4; 6])
+        .ipv4(ESME.0, SMSC.0, 64)
+        .udp(53, 53);
+    let mut query = Vec::new();
+    udp.write(&mut query, b"who?").unwrap();
+    assert_eq!(
+        said(Pcap::new().frame(fragment).frame(query)),
+        "2 packets, 0 PDUs; 1 fragment of IP packets, which are not put together; without TCP: 1 packet"
+    );
+}
+
+/// What is found when the packets of PDU 1 and 2 are of such a link and `wrapped` so.
+fn through(link: u16, wrapped: impl Fn(Vec<u8>) -> Vec<u8>) -> Vec<String> {
+    let mut capture = Pcap::new();
+    capture.0[20..22].copy_from_slice(&link.to_le_bytes());
+    for number in [1, 2] {
+        let frame = tcp(ESME, SMSC, 100 + 16 * (number - 1), false, &pdus([number]));
+        capture = capture.frame(wrapped(frame));
+    }
+    told(&capture.0).0
+}
+
+#[test]
+fn packets_are_found_in_many_wrappings() {
+    let before = |header: &'static [u8]| move |f: Vec<u8>| [header, &f[14..]].concat();
+    let tagged = |tags: &'static [u8]| move |f: Vec<u8>| [&f[..12], tags, &f[12..]].concat();
+    let ipv6 = |f: Vec<u8>| {
+        let payload = f.len() - 34 + 8;
+        // Hop-by-hop options before TCP.
+        let header = [&[0x60, 0, 0, 0, 0, payload as u8, 0, 64][..], &[7; 32]].concat();
+        [&header, &[6, 0, 1, 4, 0, 0, 0, 0][..], &f[34..]].concat()
+    };
+    let of_no_length = |mut f: Vec<u8>| {
+        f[16..18].fill(0);
+        f
+    };
+    let with_options = |mut f: Vec<u8>| {
+        f[46] = 0x60;
+        f[17] += 4;
+        f.splice(54..54, [1, 1, 1, 1]);
+        f
+    };
+    let sll = b"\0\0\0\x01\0\x06\x02\x02\x02\x02\x02\x02\0\0\x08\0";
+    let sll2 = b"\x08\0\0\0\0\0\0\x02\0\x01\0\x06\x02\x02\x02\x02\x02\x02\0\0";
+    let all = [
+        ("Linux cooked", through(113, before(sll))),
+        ("Linux cooked, version 2", through(276, before(sll2))),
+        ("loopback", through(0, before(&[2, 0, 0, 0]))),
+        ("a VLAN", through(1, tagged(&[0x81, 0, 0, 9]))),
+        (
+            "two",
+            through(1, tagged(&[0x88, 0xA8, 0, 9, 0x81, 0, 0, 8])),
+        ),
+        ("IPv6 with options", through(101, ipv6)),
+        ("padding", through(1, |f| [f, vec![0; 6]].concat())),
+        ("no length, as the card cuts it", through(1, of_no_length)),
+        ("options of TCP", through(1, with_options)),
+    ];
+    for (what, told) in all {
+        assert_eq!(told, ["1", "2"], "{what}");
+    }
+}
+
+#[test]
+fn what_a_connection_does_besides_sending_changes_nothing() {
+    let capture = Pcap::new()
+        .syn(99)
+        .out(100, &pdus([1]))
+        .out(115, &[1])
+        .out(116, &pdus([2]));
+    assert_eq!(
+        told(&capture.0).0,
+        ["1", "2"],
+        "a keep-alive of one old octet"
+    );
+    let capture = Pcap::new()
+        .syn(99)
+        .out(100, &pdus([1])[..10])
+        .syn(7000)
+        .out(7001, &pdus([2]));
+    assert_eq!(
+        told(&capture.0).0,
+        ["cut_off (10)", "2"],
+        "another connection"
+    );
+    // Of the second packet 70 octets were captured.
+    let mut capture = Pcap::new().out(100, &pdus([1])).out(116, &pdus([2, 3])[..]);
+    let second = 24 + 16 + 70;
+    capture.0[second + 8..second + 12].copy_from_slice(&70_u32.to_le_bytes());
+    capture.0.truncate(second + 16 + 70);
+    assert_eq!(told(&capture.0).0, ["1", "2"]);
+}
+
+#[test]
+fn classic_captures_come_in_both_orders_of_octets_and_damaged() {
+    let little = Pcap::new().out(100, &pdus([1])).0;
+    let mut big = little.clone();
+    let words = [0, 8, 12, 16, 20, 24, 28, 32, 36].map(|at| at..at + 4);
+    for word in words.into_iter().chain([4..6, 6..8]) {
+        big[word].reverse();
+    }
+    assert_eq!(told(&big).0, ["1"]);
+    assert!(
+        read(&little[..23], |_| Ok(())).is_err(),
+        "less than its header"
+    );
+    let mut huge = little.clone();
+    huge.extend([
+        0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF, 0x7F,
+    ]);
+    let (told, summary) = told(&huge);
+    assert_eq!(told, ["1"]);
+    assert!(summary.is_damaged());
+}
+
+#[test]
+fn pcapng_has_sections_blocks_of_other_kinds_and_odd_clocks() {
+    let words = |words: &[u32]| -> Vec<u8> { words.iter().flat_map(|w| w.to_be_bytes()).collect() };
+    let section = block(
+        0x0A0D_0D0A,
+        &words(&[0x1A2B_3C4D, 0x0001_0000, u32::MAX, u32::MAX]),
+    );
+    let interface = block(1, &words(&[1 << 16, 0]));
+    // Units of 2^-127 s (if_tsresol 0xFF).
+    let odd = block(1, &words(&[1 << 16, 0, 0x0009_0001, 0xFF00_0000, 0]));
+    let frame = |number| tcp(ESME, SMSC, 84 + 16 * number, false, &pdus([number]));
+    let simple = |number| {
+        let frame = frame(number);
+        block(3, &[words(&[frame.len() as u32]), frame].concat())
+    };
+    let timed = |number| {
+        let frame = frame(number);
+        let length = frame.len() as u32;
+        block(6, &[words(&[0, 7, 7, length, length]), frame].concat())
+    };
+    let file = [
+        section.clone(),
+        interface,
+        simple(1),
+        block(0x8000_0001, &[1, 2, 3, 4]),
+        simple(2),
+        section,
+        odd,
+        timed(3),
+    ];
+    assert_eq!(told(&file.concat()).0, ["1", "2", "3"]);
+}
+
+#[test]
+fn raw_ip_has_three_numbers() {
+    for link in [101, 12, 14, 228] {
+        let mut capture = Pcap::new();
+        capture.0[20] = link;
+        let frame = tcp(ESME, SMSC, 100, false, &pdus([1]))[14..].to_vec();
+        assert_eq!(told(&capture.frame(frame).0).0, ["1"], "{link}");
+    }
+}
+
+#[test]
+fn files_that_are_no_capture_are_known() {
+    for (begin, what) in [
+        (&b"\x1F\x8B\x08\0"[..], "gzip"),
+        (b"\x28\xB5\x2F\xFD\x04", "zstd"),
+        (b"\xFD7zXZ\0\0", "xz"),
+        (b"BZh91AY", "bzip2"),
+        (b"\x34\xCD\xB2\xA1", "Kuznetzov"),
+        (b"snoop\0\0\0", "snoop"),
+    ] {
+        assert!(is_other(begin).unwrap().contains(what), "{what}");
+        assert!(!is_capture(begin));
+    }
+    assert_eq!(is_other(b"0000001000"), None);
+    assert_eq!(is_other(&Pcap::new().0), None);
 }
 
 proptest! {

@@ -7,7 +7,7 @@ use crate::cli::receipt::Report;
 use crate::smpp::pdu::MessageType;
 use crate::smpp::pdu::anatomy::Anatomy;
 use crate::smpp::text::Encoding;
-use crate::smpp::{Dialect, Pdu, Udh};
+use crate::smpp::{Dialect, Pdu, Receipt, Udh};
 
 /// The text of a PDU that carries a message, and what belongs to it.
 #[derive(Serialize)]
@@ -17,7 +17,8 @@ pub(in crate::cli) struct Message {
     pub kind: String,
     /// How the text is encoded.
     pub encoding: &'static str,
-    /// The text as far as it can be read.
+    /// The text as far as it can be read; of a receipt in the characters in which its labels are
+    /// found.
     pub text: String,
     /// The user data header.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -61,12 +62,16 @@ impl Message {
             id: element.id,
             hex: to_hex(element.data),
         };
-        let text = sm.text(&default);
+        let encoding = Encoding::of(sm.data_coding, default);
         let receipt = dialect.report(&sm);
+        let text = match receipt {
+            Some(_) => Receipt::characters(sm.text_octets_without_udh(), encoding),
+            None => sm.text(&default),
+        };
         Some(Message {
             kind: kind(sm.esm_class),
-            encoding: Encoding::of(sm.data_coding, default).name(),
-            receipt: receipt.map(|receipt| Report::of(&receipt, &text, sm.tlvs)),
+            encoding: encoding.name(),
+            receipt: receipt.map(|receipt| Report::of(&receipt, &text, sm.tlvs, &dialect.ids)),
             text,
             udh: header
                 .map(|(header, _)| header.elements().map(element).collect())

@@ -11,22 +11,29 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
-use super::capture::{self, Found, Origin, is_capture};
+use super::capture::{self, Found, Origin, is_capture, is_header, tcp_payload};
+use super::dump::{Dump, Step, unwrapped};
 use super::lines::{self, Fault, Line, Verdict, json};
 use super::octets::{from_base64, from_hex};
 use super::output;
 use super::receipt::encoding;
+use super::texts::open;
 use super::{Code, Failure, Source};
-use crate::smpp::Dialect;
+use crate::smpp::frame::HEADER;
 use crate::smpp::pdu::anatomy::Anatomy;
 use crate::smpp::text::Encoding;
+use crate::smpp::{Dialect, Header};
 
 /// Show what PDUs say, octet by octet
 #[derive(clap::Args)]
 #[command(after_help = "\
-Without arguments it reads standard input, one PDU a line. Captures (pcap, pcapng) may stand where
-files may: each PDU of their TCP streams is shown with its connection, direction and time. A PDU that is damaged is shown as far as
-it can be read, with the damage pointed at, and does not stop the others; the exit code is then 65.
+Without arguments it reads standard input, one PDU a line, or several one behind the other. Rows of
+a dump (xxd, hexdump -C, od -Ax -tx1, Wireshark, tcpdump -X, Kannel's log) are read together.
+Captures (pcap, pcapng) may stand where files may: each PDU of their TCP streams is shown with its
+connection, direction and time. A PDU that is damaged is shown as far as it can be read, with the
+damage pointed at, and does not stop the others; the exit code is then 65. It is 65 too when a
+capture is damaged or cut off, and 66 when a file is not there. Of a capture standard error says
+how much was read; with --json only if something is missing, or no PDU was found.
 
 Examples:
   kafka-smpp decode 00000010000000150000000000000001
@@ -77,7 +84,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let how = how(args)?;
     if args.inputs.is_empty() {
         let mut stdin = lines::stdin();
-        if is_captured(&how, &mut stdin)? {
+        if is_captured(&how, &mut stdin, "standard input")? {
             // What was looked at stays in the buffer that all handles share.
             drop(stdin);
             return captured(&how, io::stdin())?.end();
@@ -85,14 +92,40 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         return lines_of(&how, stdin)?.end();
     }
     let mut all = Verdict::Good;
+    let mut unread: Option<Failure> = None;
     for (index, input) in args.inputs.iter().enumerate() {
-        let verdict = match Path::new(input).is_file() {
-            true => file(&how, open(input)?)?,
-            false => one(&how, Line::of(index + 1, input))?,
+        let line = Line::of(index + 1, input);
+        let verdict = match is_file_name(&how, input) {
+            true => open(input).and_then(|opened| file(&how, opened, input)),
+            false => one(&how, line),
         };
-        all = all.and(verdict);
+        match verdict {
+            Ok(verdict) => all = all.and(verdict),
+            // It does not keep the others from being read.
+            Err(failure) if matches!(failure.code, Code::NoInput | Code::Data) => {
+                if let Some(before) = unread.replace(failure) {
+                    before.report();
+                }
+            }
+            Err(failure) => return Err(failure),
+        }
     }
-    all.end()
+    unread.map_or_else(|| all.end(), Err)
+}
+
+/// Whether an input that is no PDU is the name of a file, which need not be there. A PDU begins
+/// with 00, and so do its digits, even if others are wrong.
+fn is_file_name(how: &How, input: &str) -> bool {
+    if Path::new(input).exists() {
+        return true;
+    }
+    let digits = input.trim_start();
+    let like_a_pdu = ["00", "0x", "\\x", "AA", "<Buffer"];
+    let is_meant = like_a_pdu.iter().any(|begin| digits.starts_with(begin));
+    let is_hex = digits
+        .bytes()
+        .all(|c| c.is_ascii_hexdigit() || c.is_ascii_whitespace() || b":,-".contains(&c));
+    !(is_meant || is_hex) && octets(how.format, input.as_bytes()).is_err()
 }
 
 fn how(args: &Args) -> Result<How, Failure> {
@@ -110,23 +143,25 @@ fn how(args: &Args) -> Result<How, Failure> {
     })
 }
 
-fn open(file: &str) -> Result<BufReader<File>, Failure> {
-    let file = File::open(file).map_err(|e| Failure::new(Code::NoInput, format!("{file}: {e}")))?;
-    Ok(BufReader::new(file))
-}
-
-fn file(how: &How, mut file: BufReader<File>) -> Result<Verdict, Failure> {
-    match is_captured(how, &mut file)? {
+fn file(how: &How, mut file: BufReader<File>, name: &str) -> Result<Verdict, Failure> {
+    match is_captured(how, &mut file, name)? {
         true => captured(how, file),
         false => lines_of(how, file),
     }
 }
 
-fn is_captured(how: &How, from: &mut impl BufRead) -> Result<bool, Failure> {
-    Ok(how.format == Format::Auto && is_capture(from.fill_buf()?))
+fn is_captured(how: &How, from: &mut impl BufRead, name: &str) -> Result<bool, Failure> {
+    if how.format != Format::Auto {
+        return Ok(false);
+    }
+    let begin = from.fill_buf()?;
+    match capture::is_other(begin) {
+        Some(what) => Err(Failure::new(Code::Data, format!("{name} is {what}"))),
+        None => Ok(is_capture(begin)),
+    }
 }
 
-/// Shows the PDUs of a capture, and to people how much of it they are.
+/// Shows the PDUs of a capture, and on standard error how much of it they are.
 fn captured(how: &How, from: impl Read + Send) -> Result<Verdict, Failure> {
     let mut all = Verdict::Good;
     let summary = capture::read(from, |found| {
@@ -138,10 +173,11 @@ fn captured(how: &How, from: impl Read + Send) -> Result<Verdict, Failure> {
         all = all.and(show(how, Place::Captured(origin), octets, fault)?);
         Ok(())
     })?;
-    if !how.json {
+    // Whoever reads lines of JSON should not take silence for a capture without traffic.
+    if !how.json || summary.is_odd() {
         anstream::eprintln!("{summary}");
     }
-    Ok(all)
+    Ok(all.and(Verdict::of(summary.is_damaged())))
 }
 
 /// Where PDUs come from.
@@ -155,22 +191,55 @@ pub(super) enum Place<'a> {
     Record,
 }
 
+/// Shows the PDUs of lines, each alone or all rows of a dump together.
 fn lines_of(how: &How, from: impl BufRead) -> Result<Verdict, Failure> {
-    lines::each_of(from, |line| match line.is_blank() {
-        true => Ok(Verdict::Good),
-        false => one(how, line),
-    })
+    let mut dump = Dump::default();
+    let dumped = |(number, octets): (usize, Vec<u8>)| -> Result<Verdict, Failure> {
+        match tcp_payload(&octets) {
+            Some([]) => Ok(Verdict::Good),
+            payload => all_of(how, number, payload.unwrap_or(&octets)),
+        }
+    };
+    let all = lines::each_of(from, |line| {
+        let (step, before) = match how.format {
+            Format::Base64 => (Step::Other, None),
+            _ => dump.take(line.number, line.octets),
+        };
+        let verdict = before.map_or(Ok(Verdict::Good), dumped)?;
+        match step {
+            Step::Other if !line.is_blank() => Ok(verdict.and(one(how, line)?)),
+            _ => Ok(verdict),
+        }
+    })?;
+    Ok(all.and(dump.end().map_or(Ok(Verdict::Good), dumped)?))
 }
 
 fn one(how: &How, line: Line<'_>) -> Result<Verdict, Failure> {
-    let (octets, fault) = match line
+    let read = line
         .fault()
-        .map_or_else(|| octets(how.format, line.octets), Err)
-    {
-        Ok(octets) => (octets, None),
-        Err(fault) => (Vec::new(), Some(fault)),
-    };
-    show(how, Place::Line(line.number), &octets, fault)
+        .map_or_else(|| octets(how.format, line.octets), Err);
+    match read {
+        Ok(octets) => all_of(how, line.number, &octets),
+        Err(fault) => show(how, Place::Line(line.number), &[], Some(fault)),
+    }
+}
+
+/// Shows octets of one line, which may be several PDUs one behind the other, as in a segment of
+/// TCP that somebody has copied.
+fn all_of(how: &How, number: usize, octets: &[u8]) -> Result<Verdict, Failure> {
+    let mut all = Verdict::Good;
+    let mut rest = octets;
+    loop {
+        let length = Header::decode(rest).map_or(0, |header| header.length as usize);
+        let next = rest.get(length..).filter(|_| length >= HEADER);
+        let Some(next) = next.filter(|next| next.get(..HEADER).is_some_and(is_header)) else {
+            break;
+        };
+        let pdu = rest.get(..length).unwrap_or_default();
+        all = all.and(show(how, Place::Line(number), pdu, None)?);
+        rest = next;
+    }
+    Ok(all.and(show(how, Place::Line(number), rest, None)?))
 }
 
 /// Shows the octets of one input, or what kept them from being read.
@@ -207,6 +276,7 @@ fn show(
 /// A PDU's length is below 16 MB, so it begins with 00: that tells hexadecimal digits from a
 /// base64 text of the same letters.
 fn octets(format: Format, text: &[u8]) -> Result<Vec<u8>, Fault> {
+    let text = &*unwrapped(text);
     let begins_like_a_pdu = |octets: &Vec<u8>| octets.first() == Some(&0);
     match format {
         Format::Hex => from_hex(text),

@@ -68,7 +68,7 @@ impl Asked {
             asked.text = text.to_owned();
             return Ok(asked);
         }
-        let object: Object = serde_json::from_str(text).map_err(|e| texts::bad_json(&e))?;
+        let object: Object = serde_json::from_str(text).map_err(|e| texts::bad_json(&e, line))?;
         let wrong = |text: String| texts::fault("wrong_value", text);
         asked.text = object.text;
         if let Some(name) = object.encoding {

@@ -14,7 +14,7 @@ use super::codec::{Reader, Source};
 use super::{HIGHEST_PRIORITY, Pdu, REGISTERED_DELIVERY, Sm, walk};
 use crate::smpp::frame::{HEADER, MAX_SEQUENCE};
 use crate::smpp::time::{self, Time, TimeError};
-use crate::smpp::udh::{CONCATENATION, CONCATENATION_16};
+use crate::smpp::udh::{CONCATENATION, CONCATENATION_16, Element, PORTS_16};
 use crate::smpp::{
     Command, Concatenation, DecodeError, EncodeError, Header, MessageState, Problem, Status, Tag,
     Tlv, Tlvs, Udh,
@@ -184,8 +184,12 @@ impl<'a> Anatomy<'a> {
             }
             Ok(()) => {}
             Err(_) if body.is_empty() && header.command.is_response() => {
+                let kind = match header.command {
+                    Command::DELIVER_SM_RESP => FlawKind::UnusedBodyOmitted,
+                    _ => FlawKind::BodyOmitted,
+                };
                 if header.status == Status::ROK {
-                    self.flaw(FlawKind::BodyOmitted, "body", HEADER..HEADER);
+                    self.flaw(kind, "body", HEADER..HEADER);
                 }
             }
             Err(DecodeError {
@@ -215,6 +219,14 @@ impl<'a> Anatomy<'a> {
         }
         for odd in [Part::odd_length, Part::odd_time, Part::reserved] {
             self.flaws.extend(self.parts.iter().filter_map(odd));
+        }
+        let is_answer = matches!(
+            header.command,
+            Command::SUBMIT_SM_RESP | Command::DELIVER_SM_RESP | Command::DATA_SM_RESP
+        );
+        let is_missing = self.range_of("message_id").is_empty() && !self.is_malformed();
+        if is_answer && pdu.len() > HEADER && is_missing {
+            self.flaw(FlawKind::MessageIdOmitted, "message_id", HEADER..HEADER);
         }
         if let (false, Ok(read)) = (self.is_malformed(), Pdu::decode(pdu)) {
             self.judge_fields(&read, header);
@@ -256,14 +268,17 @@ impl<'a> Anatomy<'a> {
         {
             self.flaw(FlawKind::Concatenation, name, range);
         }
-        if !sm.has_udh() {
-            return;
-        }
         let (field, range) = match (short.is_empty(), payload.is_empty()) {
             (false, _) => ("short_message", short),
             (true, false) => ("message_payload", payload),
             (true, true) => ("esm_class", self.range_of("esm_class")),
         };
+        if !sm.has_udh() {
+            if begins_with_udh(sm.text_octets()) {
+                self.flaw(FlawKind::UnannouncedUdh, field, range);
+            }
+            return;
+        }
         match Udh::split(sm.text_octets()) {
             Some((udh, _)) if udh.is_whole() => {
                 let is_tie = |id| matches!(id, CONCATENATION | CONCATENATION_16);
@@ -281,6 +296,16 @@ impl<'a> Anatomy<'a> {
         let part = self.parts.iter().find(|part| part.name == field);
         part.map_or(0..0, |part| part.range.clone())
     }
+}
+
+/// Whether a text begins with what ties parts together, or with ports: no text does so by chance.
+fn begins_with_udh(text: &[u8]) -> bool {
+    let Some((udh, _)) = Udh::split(text).filter(|(udh, _)| udh.is_whole()) else {
+        return false;
+    };
+    let mut elements = udh.elements();
+    let is_ports = |element: Element<'_>| element.id == PORTS_16 && element.data.len() == 4;
+    udh.concatenation().is_some_and(|of| of.total > 1) || elements.next().is_some_and(is_ports)
 }
 
 impl Part<'_> {

@@ -312,8 +312,12 @@ pub struct SmResp<'a> {
 
 impl<'a> Fields<'a> for SmResp<'a> {
     fn read(reader: &mut impl Source<'a>) -> Result<Self, DecodeError> {
+        let message_id: &[u8] = match begins_with_parameters(reader.reader().rest) {
+            true => &[],
+            false => reader.loose_c_string("message_id")?,
+        };
         Ok(SmResp {
-            message_id: reader.loose_c_string("message_id")?,
+            message_id,
             tlvs: reader.tlvs(),
         })
     }
@@ -327,6 +331,22 @@ impl<'a> Fields<'a> for SmResp<'a> {
         writer.c_string("message_id", self.message_id, 64)?;
         writer.tlvs(&self.tlvs)
     }
+}
+
+/// Whether an answer has parameters where its message_id should stand, as some SMSCs write errors:
+/// the tags of SMPP begin with an octet with which no id does.
+#[inline(always)]
+fn begins_with_parameters(body: &[u8]) -> bool {
+    let is_possible = matches!(body, [0..=0x1F, _, _, _, ..]);
+    is_possible && are_parameters(body)
+}
+
+#[cold]
+fn are_parameters(body: &[u8]) -> bool {
+    let are = |region| Tlvs::new(region).check().is_ok();
+    // An id that is empty is a NUL before them.
+    let is_empty_id = matches!(body, [0, rest @ ..] if are(rest));
+    !is_empty_id && are(body)
 }
 
 body!(Sm, DataSm, SmResp);
@@ -439,6 +459,24 @@ mod tests {
         assert_eq!(SmResp::decode(b"").unwrap().message_id, b"");
         assert_eq!(SmResp::decode(b"4F").unwrap().message_id, b"4F");
         assert_eq!(SmResp::decode(b"4F\0junk").unwrap().message_id, b"4F");
+        let failed = |body| {
+            let read = SmResp::decode(body).unwrap();
+            let reason = read.tlvs.get(Tag::DELIVERY_FAILURE_REASON);
+            (read.message_id, reason.map(<[u8]>::to_vec))
+        };
+        for body in [
+            &b"\x04\x25\0\x01\x03"[..],
+            b"\0\x1D\0\x03no\0\x04\x25\0\x01\x03",
+            b"\0\x04\x25\0\x01\x03",
+        ] {
+            assert_eq!(failed(body), (&b""[..], Some(vec![3])), "{body:?}");
+        }
+        assert_eq!(
+            failed(b"\x04\x25\0\x01"),
+            (&b"\x04\x25"[..], None),
+            "damaged"
+        );
+        assert_eq!(failed(b"\0"), (&b""[..], None));
         let mut out = Vec::new();
         let throttled = Status::RTHROTTLED;
         SmResp::default()

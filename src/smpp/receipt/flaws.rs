@@ -6,6 +6,7 @@ use std::fmt;
 
 use super::Receipt;
 use super::scan::LABELS;
+use crate::smpp::message_id::Pairing;
 
 /// One oddity.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +40,9 @@ pub enum FlawKind {
     UnknownStat,
     /// The TLVs name another state than the text.
     StateDisagrees,
+    /// receipted_message_id is another id than the text has, also when both are compared as the
+    /// SMSC's ids are.
+    IdDisagrees,
 }
 
 impl FlawKind {
@@ -54,6 +58,7 @@ impl FlawKind {
             FlawKind::UnreadableDate => "unreadable_date",
             FlawKind::UnknownStat => "unknown_stat",
             FlawKind::StateDisagrees => "state_disagrees",
+            FlawKind::IdDisagrees => "id_disagrees",
         }
     }
 
@@ -85,12 +90,17 @@ impl fmt::Display for Flaw<'_> {
             FlawKind::StateDisagrees => {
                 write!(f, "stat:{what} is another state than message_state")
             }
+            FlawKind::IdDisagrees => write!(
+                f,
+                "id:{what} is another id than receipted_message_id, by which the receipt is looked \
+                 for; message_id of the ESME says how both are compared"
+            ),
         }
     }
 }
 
 /// What is odd about a receipt and its text, in the order of the text.
-pub(super) fn flaws<'r>(receipt: &'r Receipt<'_>, text: &'r str) -> Vec<Flaw<'r>> {
+pub(super) fn flaws<'r>(receipt: &'r Receipt<'_>, text: &'r str, ids: &Pairing) -> Vec<Flaw<'r>> {
     let mut found = Vec::new();
     let mut note = |kind, offset, what| found.push(Flaw { kind, offset, what });
     let misspelt: Vec<_> = misspelt(receipt, text).collect();
@@ -103,6 +113,10 @@ pub(super) fn flaws<'r>(receipt: &'r Receipt<'_>, text: &'r str) -> Vec<Flaw<'r>
     }
     if receipt.id.is_none() {
         note(FlawKind::MissingId, None, "");
+    }
+    if !ids.is_one(receipt) {
+        let id = receipt.text_id.as_deref().unwrap_or_default();
+        note(FlawKind::IdDisagrees, offset_in(text, id), id);
     }
     let said = receipt.stat.as_deref().filter(|stat| !stat.is_empty());
     let stray = text

@@ -12,6 +12,7 @@ pub use flaws::{Flaw, FlawKind};
 pub use pattern::{BadPattern, GROUPS, Pattern};
 pub use when::When;
 
+use super::message_id::Pairing;
 use super::pdu::Sm;
 use super::state::MessageState;
 use super::text::{self, Alphabet, Encoding};
@@ -137,9 +138,25 @@ impl<'a> Receipt<'a> {
         self.id.is_none() && self.state.is_none() && self.stat.is_none()
     }
 
-    /// What is odd about it, `text` being what it was read from.
-    pub fn flaws<'r>(&'r self, text: &'r str) -> Vec<Flaw<'r>> {
-        flaws::flaws(self, text)
+    /// What is odd about it, `text` being what it was read from and `ids` how the SMSC writes ids.
+    pub fn flaws<'r>(&'r self, text: &'r str, ids: &Pairing) -> Vec<Flaw<'r>> {
+        flaws::flaws(self, text, ids)
+    }
+
+    /// The characters in which the labels of a receipt are found, which need not be those that
+    /// data_coding announces.
+    pub fn characters(octets: &[u8], announced: Encoding) -> String {
+        let ascii = ascii(octets)
+            .filter(|text| announced != Encoding::Ucs2 || !Receipt::parse(text).is_empty());
+        if let Some(text) = ascii {
+            return text.to_owned();
+        }
+        let mut decoded = [announced, Encoding::Ucs2, Encoding::Utf16Le]
+            .into_iter()
+            .map(|encoding| text::decode_as(octets, encoding));
+        decoded
+            .find(|text| !Receipt::parse(text).is_empty())
+            .unwrap_or_else(|| text::decode_as(octets, announced))
     }
 
     /// The same, independent of the octets it was read from.
@@ -187,15 +204,7 @@ impl<'a> Receipt<'a> {
     /// Receipts are written by programs, whose labels and values are ASCII whatever data_coding
     /// says. It holds for the part after `text:`, and for a receipt in which no label is found.
     fn of_octets(octets: &'a [u8], announced: Encoding) -> Self {
-        let end = octets
-            .iter()
-            .rposition(|octet| *octet != 0)
-            .map_or(0, |last| last + 1);
-        let printable = |octet: &u8| matches!(octet, b' '..=b'~' | b'\t' | b'\r' | b'\n');
-        let ascii = octets
-            .get(..end)
-            .filter(|octets| octets.iter().all(printable));
-        if let Some(text) = ascii.and_then(|octets| str::from_utf8(octets).ok()) {
+        if let Some(text) = ascii(octets) {
             let receipt = Self::parse(text);
             if announced != Encoding::Ucs2 || !receipt.is_empty() {
                 return receipt;
@@ -258,6 +267,18 @@ impl<'a> Receipt<'a> {
             });
         }
     }
+}
+
+/// Octets that are printable ASCII but for NULs at their end.
+fn ascii(octets: &[u8]) -> Option<&str> {
+    let end = octets
+        .iter()
+        .rposition(|octet| *octet != 0)
+        .map_or(0, |last| last + 1);
+    let printable = |octet: &u8| matches!(octet, b' '..=b'~' | b'\t' | b'\r' | b'\n');
+    let octets = octets.get(..end)?;
+    let is_printable = octets.iter().all(printable);
+    str::from_utf8(octets).ok().filter(|_| is_printable)
 }
 
 #[cfg(test)]

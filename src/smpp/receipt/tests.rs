@@ -4,6 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::smpp::message_id::{Form, Pairing};
 use crate::smpp::tlv::push_tlv;
 
 const USUAL: &str = "id:4F2A01 sub:001 dlvrd:001 submit date:2601311200 done date:2601311203 \
@@ -402,7 +403,11 @@ proptest! {
 
 fn kinds(text: &str) -> Vec<FlawKind> {
     let receipt = Receipt::parse(text);
-    receipt.flaws(text).iter().map(|flaw| flaw.kind).collect()
+    receipt
+        .flaws(text, &Pairing::default())
+        .iter()
+        .map(|flaw| flaw.kind)
+        .collect()
 }
 
 #[test]
@@ -432,7 +437,7 @@ fn what_is_odd_about_a_receipt_is_said() {
 fn labels_that_are_almost_right_are_pointed_at() {
     let found = |text: &str| {
         let receipt = Receipt::parse(text);
-        let flaws = receipt.flaws(text).into_iter();
+        let flaws = receipt.flaws(text, &Pairing::default()).into_iter();
         let misspelt = flaws.filter(|flaw| flaw.kind == FlawKind::MisspeltLabel);
         let found: Vec<String> = misspelt
             .map(|flaw| format!("{} {}", flaw.offset.unwrap(), flaw.what))
@@ -476,7 +481,10 @@ fn what_is_only_unusual_is_no_error() {
     ] {
         let receipt = Receipt::parse(text);
         assert!(
-            receipt.flaws(text).iter().all(|flaw| !flaw.kind.is_error()),
+            receipt
+                .flaws(text, &Pairing::default())
+                .iter()
+                .all(|flaw| !flaw.kind.is_error()),
             "{text}"
         );
     }
@@ -488,9 +496,65 @@ fn tlvs_that_disagree_with_the_text_are_noticed() {
     push_tlv(&mut region, Tag::MESSAGE_STATE, &[2]).unwrap();
     let text = "id:7 stat:UNDELIV";
     let receipt = Receipt::parse(text).with_tlvs(Tlvs::new(&region));
-    let flaws = receipt.flaws(text);
+    let flaws = receipt.flaws(text, &Pairing::default());
     assert_eq!(
         (flaws[0].kind, flaws[0].offset),
         (FlawKind::StateDisagrees, Some(10))
     );
+}
+
+#[test]
+fn ids_that_disagree_are_noticed_unless_they_are_known_to_be_one() {
+    let mut region = Vec::new();
+    push_tlv(&mut region, Tag::RECEIPTED_MESSAGE_ID, b"2F\0").unwrap();
+    let text = "id:47 stat:DELIVRD";
+    let receipt = Receipt::parse(text).with_tlvs(Tlvs::new(&region));
+    let told = |ids: &Pairing| -> Vec<_> {
+        let flaws = receipt.flaws(text, ids).into_iter();
+        flaws.map(|flaw| (flaw.kind, flaw.offset)).collect()
+    };
+    assert_eq!(
+        told(&Pairing::default()),
+        [(FlawKind::IdDisagrees, Some(3))]
+    );
+    let known = Pairing {
+        response: Form::Hex.into(),
+        receipt: Form::Decimal.into(),
+        receipted_message_id: None,
+    };
+    assert_eq!(told(&known), []);
+}
+
+#[test]
+fn a_state_that_the_smsc_is_known_for_is_not_odd() {
+    let style = Style {
+        states: vec![("GONE".into(), MessageState::Delivered)],
+        ..Style::default()
+    };
+    let text = "id:7 stat:Gone";
+    let receipt = Receipt::parse_in(text, &style);
+    assert_eq!(receipt.state, Some(MessageState::Delivered));
+    assert_eq!(receipt.flaws(text, &Pairing::default()), []);
+    assert!(kinds(text).contains(&FlawKind::UnknownStat));
+    // It is held against message_state as any other.
+    let mut region = Vec::new();
+    push_tlv(&mut region, Tag::MESSAGE_STATE, &[5]).unwrap();
+    let receipt = receipt.with_tlvs(Tlvs::new(&region));
+    let flaws = receipt.flaws(text, &Pairing::default());
+    assert_eq!(flaws[0].kind, FlawKind::StateDisagrees);
+}
+
+#[test]
+fn the_characters_of_a_receipt_are_those_in_which_it_is_read() {
+    let mut wide = Vec::new();
+    text::encode(USUAL, Encoding::Ucs2, &mut wide).unwrap();
+    for (octets, announced) in [
+        (USUAL.as_bytes(), Encoding::Ucs2),
+        (USUAL.as_bytes(), Encoding::Gsm),
+        (&wide, Encoding::Ucs2),
+        (&wide, Encoding::Gsm),
+    ] {
+        assert_eq!(Receipt::characters(octets, announced), USUAL);
+    }
+    assert_eq!(Receipt::characters(b"hi", Encoding::Ucs2), "\u{6869}");
 }

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
-use crate::smpp::frame::HEADER;
-use crate::smpp::{Command, EncodeError, Problem, Status};
+use crate::smpp::frame::{HEADER, other_protocol};
+use crate::smpp::tlv::Shape;
+use crate::smpp::{Command, EncodeError, Problem, Status, Tag, octets};
 
 /// Something wrong with a PDU, or odd about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +34,10 @@ pub enum FlawKind {
     UnknownCommand(Command),
     /// A response that reports success lacks its body.
     BodyOmitted,
+    /// The same of a deliver_sm_resp, whose body says nothing.
+    UnusedBodyOmitted,
+    /// An answer with parameters, but without what stands before them.
+    MessageIdOmitted,
     /// A field that cannot be read.
     Field(Problem),
     /// Fewer octets than a tag and a length take.
@@ -60,6 +65,8 @@ pub enum FlawKind {
     Concatenation,
     /// The text should begin with a user data header, but does not.
     DamagedUdh,
+    /// The text begins like a user data header that esm_class does not announce.
+    UnannouncedUdh,
     /// A sequence_number of 0 or above 0x7FFFFFFF.
     SequenceNumber(u32),
     /// A request with a command_status.
@@ -79,6 +86,9 @@ impl FlawKind {
                 | FlawKind::TwoTexts
                 | FlawKind::Concatenation
                 | FlawKind::DamagedUdh
+                | FlawKind::UnannouncedUdh
+                | FlawKind::UnusedBodyOmitted
+                | FlawKind::MessageIdOmitted
                 | FlawKind::SequenceNumber(_)
                 | FlawKind::StatusInRequest(_)
         )
@@ -95,6 +105,8 @@ impl Flaw {
             FlawKind::TrailingOctets(_) => "trailing_bytes_after_pdu",
             FlawKind::UnknownCommand(_) => "unknown_command_id",
             FlawKind::BodyOmitted => "body_omitted_status_0",
+            FlawKind::UnusedBodyOmitted => "body_omitted",
+            FlawKind::MessageIdOmitted => "message_id_omitted",
             FlawKind::Field(Problem::Truncated { .. }) => {
                 return Cow::Owned(format!("truncated_{}", self.field));
             }
@@ -113,10 +125,19 @@ impl Flaw {
             FlawKind::TwoTexts => "short_message_and_payload",
             FlawKind::Concatenation => "concatenation",
             FlawKind::DamagedUdh => "damaged_udh",
+            FlawKind::UnannouncedUdh => "unannounced_udh",
             FlawKind::SequenceNumber(_) => "sequence_number_range",
             FlawKind::StatusInRequest(_) => "command_status_in_request",
         })
     }
+}
+
+/// What the octets are instead, where a length gives it away.
+fn instead(length: u32) -> String {
+    let other = other_protocol(&length.to_be_bytes());
+    other.map_or(String::new(), |protocol| {
+        format!(": this is {protocol}, not SMPP")
+    })
 }
 
 impl fmt::Display for Flaw {
@@ -127,17 +148,22 @@ impl fmt::Display for Flaw {
             FlawKind::LengthBelowHeader(length) => write!(
                 f,
                 "command_length {length} is less than the {HEADER} octets of a header: the stream \
-                 is out of step"
+                 is out of step{}",
+                instead(length)
             ),
             FlawKind::LengthBeyondOctets(length) => write!(
                 f,
-                "command_length {length} is more than the {} octets there are",
-                self.range.end
+                "command_length {length} is more than the {} there are{}",
+                octets(self.range.end),
+                instead(length)
             ),
-            FlawKind::TrailingOctets(octets) => {
+            FlawKind::TrailingOctets(1) => {
+                write!(f, "1 octet follows that command_length does not count")
+            }
+            FlawKind::TrailingOctets(count) => {
                 write!(
                     f,
-                    "{octets} octets follow that command_length does not count"
+                    "{count} octets follow that command_length does not count"
                 )
             }
             FlawKind::UnknownCommand(command) => {
@@ -147,23 +173,43 @@ impl fmt::Display for Flaw {
                 )
             }
             FlawKind::BodyOmitted => write!(f, "the request succeeded, but its answer has no body"),
+            FlawKind::UnusedBodyOmitted => write!(
+                f,
+                "there is no body, which SMPP 3.4 §4.6.2 has as one NUL; nothing is lost by it"
+            ),
+            FlawKind::MessageIdOmitted => write!(
+                f,
+                "there is no message_id, not even its NUL: the body begins with parameters"
+            ),
             FlawKind::Field(problem) => write!(f, "{field}: {problem}"),
             FlawKind::TruncatedTlvHeader => {
-                write!(
-                    f,
-                    "{} octets are left, a TLV has at least 4",
-                    self.range.len()
-                )
+                let are = if self.range.len() == 1 { "is" } else { "are" };
+                let left = octets(self.range.len());
+                write!(f, "{left} {are} left, a TLV has at least 4")
             }
             FlawKind::TruncatedTlvValue { wanted, left } => {
-                write!(
-                    f,
-                    "{field}: its length says {wanted} octets, {left} are left"
-                )
+                let are = if left == 1 { "is" } else { "are" };
+                let wanted = octets(wanted);
+                write!(f, "{field}: its length says {wanted}, {left} {are} left")
             }
             FlawKind::NotAllowed(error) => write!(f, "{error}"),
             FlawKind::UnexpectedTlvs => write!(f, "SMPP 3.4 has no TLVs in this PDU"),
-            FlawKind::TlvLength(length) => write!(f, "{field} does not have {length} octets"),
+            FlawKind::TlvLength(length) => {
+                write!(f, "{field} has {}", octets(length))?;
+                match Tag::from_name(field).and_then(Tag::shape) {
+                    Some(Shape::Integer(wanted)) => write!(f, ", SMPP gives it {wanted}"),
+                    Some(Shape::CString(most)) => {
+                        write!(f, ", SMPP gives it {most} at most, with its NUL")
+                    }
+                    Some(Shape::Octets(least, most)) if least == most => {
+                        write!(f, ", SMPP gives it {least}")
+                    }
+                    Some(Shape::Octets(least, most)) => {
+                        write!(f, ", SMPP gives it {least} to {most}")
+                    }
+                    None => Ok(()),
+                }
+            }
             FlawKind::Time => write!(
                 f,
                 "{field} is no SMPP time: YYMMDDhhmmsstnnp with nn up to 48 and p of +, - or R"
@@ -187,6 +233,11 @@ impl fmt::Display for Flaw {
                 f,
                 "esm_class announces a user data header, but {field} does not begin with a whole \
                  one"
+            ),
+            FlawKind::UnannouncedUdh => write!(
+                f,
+                "{field} begins like a user data header, which esm_class does not announce \
+                 (0x40): it is read as text"
             ),
             FlawKind::SequenceNumber(number) => {
                 write!(
