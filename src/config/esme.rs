@@ -85,7 +85,8 @@ pub struct Esme {
     pub receipt: Receipts,
     /// Names of the vendor's own parameters and codes.
     pub vendor: Vendor,
-    /// The sender of messages that name none.
+    /// The sender of messages that name none: a number, or a name of at most 11 characters. A
+    /// longer one, of up to 20, needs `source_ton` too.
     #[schemars(example = "12345")]
     pub source: Option<String>,
     /// Type of number of `source`. By default it follows from how the address looks.
@@ -101,7 +102,10 @@ pub struct Esme {
     pub registered_delivery: u8,
     /// The SMSC's default alphabet: what data_coding 0 means, in both directions (SMPP 3.4
     /// §5.2.19). `gsm7`, `latin1`, `ascii`, `latin9`, `utf8`, ... By default `encoding`, if that
-    /// has no data_coding of its own, else GSM 03.38.
+    /// has no data_coding of its own, else GSM 03.38. A message of this alphabet has room for 140
+    /// octets (160 septets of GSM). An SMSC that rewrites Latin-1 to GSM may take 160 characters,
+    /// and loses those that GSM lacks: there `segmentation.method = "payload"` leaves the cutting
+    /// to it, and `encoding = "ucs2"` in a record keeps such characters.
     #[schemars(example = &"latin1")]
     pub alphabet: Option<String>,
     /// Instead of `alphabet`, a table of one octet a character in the form of Unicode's mapping

@@ -533,3 +533,13 @@ fn what_does_not_go_with_outbind_is_said() {
         );
     }
 }
+
+#[test]
+fn the_sender_of_all_messages_is_one_that_phones_can_show() {
+    let with = |source: &str| told(&format!("{MINIMAL}{source}\n"), &[]).join("\n");
+    assert!(with("source = \"ACME Messages\"").contains("set source_ton = 5"));
+    assert!(with("source = \"ACME\\n\"").contains("printable"));
+    assert!(with("source = \" \"").contains("is blank"));
+    let named = format!("{MINIMAL}source = \"ACME Messages\"\nsource_ton = 5\n");
+    assert!(read(&named, &[]).is_ok());
+}

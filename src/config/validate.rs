@@ -16,6 +16,7 @@ use super::problem::{Problem, nearest};
 use super::{Config, Log};
 use crate::record::format::Format;
 use crate::settings::Time;
+use crate::smpp::address::{BadAddress, sender};
 use crate::smpp::pdu::REGISTERED_DELIVERY;
 use crate::{correlate, submit};
 
@@ -485,9 +486,19 @@ fn rates(check: &mut Check<'_>, esme: &Esme) {
 
 fn defaults(check: &mut Check<'_>, esme: &Esme) {
     if let Some(source) = &esme.source {
-        let good = (1..=20).contains(&source.len()) && source.is_ascii();
-        let text = "1 to 20 ASCII characters, or leave it out";
+        let is_printable = source.bytes().all(|octet| (b' '..=b'~').contains(&octet));
+        let good = (1..=20).contains(&source.len()) && is_printable;
+        let text = "1 to 20 printable ASCII characters, or leave it out";
         check.must(good, "source", format_args!("{source:?}"), text);
+        // Whoever names the type knows what the SMSC takes.
+        let inferred = (good && esme.source_ton.is_none()).then(|| sender(source));
+        if let Some(Err(error)) = inferred {
+            let text = match error {
+                BadAddress::LongName(_) => "a name has at most 11 characters; set source_ton = 5 too if this SMSC takes longer ones".into(),
+                other => format!("it {other}"),
+            };
+            check.must(false, "source", format_args!("{source:?}"), &text);
+        }
     }
     let delivery = esme.registered_delivery;
     check.must(

@@ -1,5 +1,6 @@
 //! Addresses: type of number, numbering plan, digits or letters (SMPP 3.4 §5.2.5 to §5.2.9).
 
+use std::borrow::Cow;
 use std::fmt;
 
 macro_rules! octet {
@@ -123,6 +124,7 @@ impl fmt::Debug for Address<'_> {
 
 /// TON and NPI for a number that comes without them.
 ///
+/// - digits with `*` or `#` among them: a USSD string or another code, whose type is unknown;
 /// - `+` or `00` and 7 to 15 digits, or 9 to 15 digits that do not begin with 0: an international
 ///   ISDN number (ITU-T E.164);
 /// - up to 8 digits: a short code, which only the network can interpret;
@@ -134,9 +136,9 @@ pub fn infer(number: &str) -> (Ton, Npi) {
         .or_else(|| number.strip_prefix("00"));
     let digits = prefixed.unwrap_or(number);
     if digits.is_empty() || !digits.bytes().all(|octet| octet.is_ascii_digit()) {
-        return match number {
-            "" => (Ton::UNKNOWN, Npi::UNKNOWN),
-            _ => (Ton::ALPHANUMERIC, Npi::UNKNOWN),
+        return match number.is_empty() || is_code(number) {
+            true => (Ton::UNKNOWN, Npi::UNKNOWN),
+            false => (Ton::ALPHANUMERIC, Npi::UNKNOWN),
         };
     }
     match (prefixed, digits.len()) {
@@ -145,6 +147,182 @@ pub fn infer(number: &str) -> (Ton, Npi) {
         (None, 9..=15) if !digits.starts_with('0') => (Ton::INTERNATIONAL, Npi::ISDN),
         _ => (Ton::UNKNOWN, Npi::ISDN),
     }
+}
+
+/// Whether it is what people dial to reach a service (3GPP TS 22.030 §6.5.2).
+fn is_code(number: &str) -> bool {
+    let has = |wanted: fn(&u8) -> bool| number.as_bytes().iter().any(|octet| wanted(octet));
+    let mut octets = number.bytes();
+    octets.all(|octet| octet.is_ascii_digit() || matches!(octet, b'*' | b'#'))
+        && has(|octet| octet.is_ascii_digit())
+        && has(|octet| !octet.is_ascii_digit())
+}
+
+/// The longest alphanumeric sender: 11 septets in 10 octets (3GPP TS 23.040 §9.1.2.5).
+const LONGEST_NAME: usize = 11;
+
+/// An address that people wrote, in the form in which SMPP has it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Written<'a> {
+    /// Type of number.
+    pub ton: Ton,
+    /// Numbering plan indicator.
+    pub npi: Npi,
+    /// Digits or letters.
+    pub number: Cow<'a, str>,
+}
+
+/// Why nothing can be sent to or from what people wrote.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadAddress {
+    /// A recipient that is no number.
+    #[error(
+        "is no number: write its digits, with + and the country code such as \"+41791234567\", or a \
+         code such as \"*100#\". Anything else needs its type too, such as {{\"number\": \"ACME\", \
+         \"ton\": 5, \"npi\": 0}}"
+    )]
+    NoNumber,
+    /// A zero that is dialled in some countries only when the country code is not.
+    #[error(
+        "has a (0) behind the country code, which only some countries dial: write the number as it is \
+         dialled from abroad"
+    )]
+    TrunkZero,
+    /// A sender with a character that nobody can see.
+    #[error("has a control character, {}: remove it", control(*.0))]
+    Control(char),
+    /// A sender of nothing but spaces.
+    #[error("is blank: write a number or a name, or leave it out")]
+    Blank,
+    /// A sender that phones cannot show.
+    #[error(
+        "is a name of {0} characters, GSM has room for 11: shorten it; or give its type too, such as \
+         {{\"number\": \"...\", \"ton\": 5, \"npi\": 0}}, if this SMSC takes longer ones"
+    )]
+    LongName(usize),
+}
+
+/// What a character is that nobody can see.
+fn control(character: char) -> String {
+    match character {
+        '\0' => "NUL".into(),
+        '\r' | '\n' => "a line end".into(),
+        '\t' => "a tab".into(),
+        other => format!("U+{:04X}", u32::from(other)),
+    }
+}
+
+impl Written<'_> {
+    /// The same for a PDU.
+    pub fn address(&self) -> Address<'_> {
+        Address {
+            ton: self.ton,
+            npi: self.npi,
+            number: self.number.as_bytes(),
+        }
+    }
+}
+
+/// Whom to send to, from how people write numbers: what they put between digits is left out, as are
+/// `tel:` before them and invisible marks that come along when a number is copied. What then is no
+/// number is refused: no network delivers to a name.
+///
+/// ```
+/// use kafka_smpp::smpp::address::{Ton, recipient};
+///
+/// assert_eq!(recipient("+49 (171) 392-00.01")?.number, "491713920001");
+/// assert_eq!(recipient("*100#")?.ton, Ton::UNKNOWN);
+/// assert!(recipient("ACME").is_err());
+/// # Ok::<(), kafka_smpp::smpp::address::BadAddress>(())
+/// ```
+///
+/// # Errors
+///
+/// What is no number.
+pub fn recipient(text: &str) -> Result<Written<'_>, BadAddress> {
+    let number = without_separators(text)?;
+    let (ton, npi) = infer(&number);
+    if number.is_empty() || ton == Ton::ALPHANUMERIC {
+        return Err(BadAddress::NoNumber);
+    }
+    Ok(dialled(number, ton, npi))
+}
+
+/// Who sends, from how people write it: a number, or a name that is sent as it is.
+///
+/// # Errors
+///
+/// What phones cannot show.
+pub fn sender(text: &str) -> Result<Written<'_>, BadAddress> {
+    if let Some(control) = text.chars().find(|c| c.is_control()) {
+        return Err(BadAddress::Control(control));
+    }
+    let text = text.trim_matches(' ');
+    if text.is_empty() {
+        return Err(BadAddress::Blank);
+    }
+    if text.starts_with('+') || without_scheme(text) != text {
+        let number = without_separators(text)?;
+        let (ton, npi) = infer(&number);
+        if ton == Ton::INTERNATIONAL {
+            return Ok(dialled(number, ton, npi));
+        }
+    }
+    let (ton, npi) = infer(text);
+    let length = text.chars().count();
+    match ton == Ton::ALPHANUMERIC && length > LONGEST_NAME {
+        true => Err(BadAddress::LongName(length)),
+        false => Ok(dialled(text.into(), ton, npi)),
+    }
+}
+
+/// Without the `+` or `00` of an international number.
+fn dialled(number: Cow<'_, str>, ton: Ton, npi: Npi) -> Written<'_> {
+    let prefix = match ton {
+        Ton::INTERNATIONAL if number.starts_with('+') => 1,
+        Ton::INTERNATIONAL if number.starts_with("00") => 2,
+        _ => 0,
+    };
+    let number = match number {
+        Cow::Borrowed(number) => Cow::Borrowed(&number[prefix..]),
+        Cow::Owned(mut number) => Cow::Owned(number.split_off(prefix)),
+    };
+    Written { ton, npi, number }
+}
+
+/// Without the `tel:` of a URI (RFC 3966).
+fn without_scheme(text: &str) -> &str {
+    match text.get(..4) {
+        Some(scheme) if scheme.eq_ignore_ascii_case("tel:") => &text[4..],
+        _ => text,
+    }
+}
+
+/// Without what people put between the digits of a number (ITU-T E.123, RFC 3966 §5.1.1).
+fn without_separators(text: &str) -> Result<Cow<'_, str>, BadAddress> {
+    let is_plain = |octet: u8| octet.is_ascii_digit() || matches!(octet, b'+' | b'*' | b'#');
+    if text.bytes().all(is_plain) {
+        return Ok(Cow::Borrowed(text));
+    }
+    let text = without_scheme(text.trim_matches(is_separator));
+    let plain: String = text.chars().filter(|c| !is_separator(*c)).collect();
+    match plain.starts_with('+') && text.contains("(0)") {
+        true => Err(BadAddress::TrunkZero),
+        false => Ok(Cow::Owned(plain)),
+    }
+}
+
+fn is_separator(character: char) -> bool {
+    let visible = matches!(
+        character,
+        '-' | '.' | '(' | ')' | '[' | ']' | '/' | '\u{2010}'..='\u{2015}' | '\u{2212}'
+    );
+    // Marks of direction and of no width, which address books put around numbers.
+    let invisible = matches!(
+        character,
+        '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}'
+    );
+    visible || invisible || character.is_whitespace()
 }
 
 #[cfg(test)]
@@ -163,6 +341,12 @@ mod tests {
         assert_eq!(infer("ACME"), (Ton::ALPHANUMERIC, Npi::UNKNOWN));
         assert_eq!(infer("3 Store"), (Ton::ALPHANUMERIC, Npi::UNKNOWN));
         assert_eq!(infer(""), (Ton::UNKNOWN, Npi::UNKNOWN));
+        for code in ["*123#", "#31#4366012345", "*#06#", "5#"] {
+            assert_eq!(infer(code), (Ton::UNKNOWN, Npi::UNKNOWN), "{code}");
+        }
+        for name in ["#", "**", "*A#", "+*5#"] {
+            assert_eq!(infer(name), (Ton::ALPHANUMERIC, Npi::UNKNOWN), "{name}");
+        }
     }
 
     #[test]
@@ -171,6 +355,89 @@ mod tests {
         assert_eq!(Address::parse("004915112345678").number, b"4915112345678");
         assert_eq!(Address::parse("0012").number, b"0012");
         assert_eq!(Address::parse("ACME").number, b"ACME");
+    }
+
+    #[test]
+    fn a_recipient_is_a_number_however_it_is_written() {
+        for (text, ton, number) in [
+            ("+4366012345678", 1, "4366012345678"),
+            ("004366012345678", 1, "4366012345678"),
+            ("+43 660 1234 5678", 1, "4366012345678"),
+            ("+43-660-1234.5678", 1, "4366012345678"),
+            ("+43 (660) 1234/5678", 1, "4366012345678"),
+            (" +4366012345678\r\n", 1, "4366012345678"),
+            ("tel:+43-660-12345678", 1, "4366012345678"),
+            ("TEL:+4366012345678", 1, "4366012345678"),
+            (
+                "\u{202A}+43\u{A0}660\u{2011}12345678\u{202C}",
+                1,
+                "4366012345678",
+            ),
+            ("0660 1234567", 0, "06601234567"),
+            ("(0660) 1234567", 0, "06601234567"),
+            ("80 900", 3, "80900"),
+            // Too short or too long for an international number: whoever knows may have it so.
+            ("+4366", 0, "+4366"),
+            ("+4366012345678901", 0, "+4366012345678901"),
+            ("*123#", 0, "*123#"),
+            ("#31#06601234567", 0, "#31#06601234567"),
+        ] {
+            let written = recipient(text).unwrap();
+            assert_eq!(
+                (written.ton, &*written.number),
+                (Ton(ton), number),
+                "{text}"
+            );
+        }
+        for (text, error) in [
+            ("", BadAddress::NoNumber),
+            (" - ", BadAddress::NoNumber),
+            ("+", BadAddress::NoNumber),
+            ("00", BadAddress::NoNumber),
+            ("++4366012345678", BadAddress::NoNumber),
+            ("43+66012345678", BadAddress::NoNumber),
+            ("ACME", BadAddress::NoNumber),
+            ("someone@example.org", BadAddress::NoNumber),
+            ("tel:7042;phone-context=example.org", BadAddress::NoNumber),
+            ("+43660CALLME", BadAddress::NoNumber),
+            ("+4366012\0345678", BadAddress::NoNumber),
+            ("#", BadAddress::NoNumber),
+            ("+43 (0)660 12345678", BadAddress::TrunkZero),
+        ] {
+            assert_eq!(recipient(text), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_sender_is_a_number_or_a_name_that_phones_can_show() {
+        for (text, ton, number) in [
+            ("+43 660 12345678", 1, "4366012345678"),
+            ("+4366012345678", 1, "4366012345678"),
+            ("tel:+43-660-12345678", 1, "4366012345678"),
+            (" 80900 ", 3, "80900"),
+            ("24/7", 5, "24/7"),
+            ("12-34", 5, "12-34"),
+            ("3 Brothers", 5, "3 Brothers"),
+            ("ABCDEFGHIJK", 5, "ABCDEFGHIJK"),
+            ("+ACME", 5, "+ACME"),
+        ] {
+            let written = sender(text).unwrap();
+            assert_eq!(
+                (written.ton, &*written.number),
+                (Ton(ton), number),
+                "{text}"
+            );
+        }
+        for (text, error) in [
+            ("ACME\n", BadAddress::Control('\n')),
+            ("AC\tME", BadAddress::Control('\t')),
+            ("AC\0ME", BadAddress::Control('\0')),
+            ("80900\r\n", BadAddress::Control('\r')),
+            ("  ", BadAddress::Blank),
+            ("ABCDEFGHIJKL", BadAddress::LongName(12)),
+        ] {
+            assert_eq!(sender(text), Err(error), "{text}");
+        }
     }
 
     #[test]

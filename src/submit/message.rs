@@ -18,12 +18,11 @@ use crate::record::keys::Position;
 use crate::record::outbound::{Operation, Outbound};
 use crate::record::submit_sm::{self, SubmitSm, When};
 use crate::settings::{InDoubt, Segmentation};
+use crate::smpp::address::{BadAddress, Written};
 use crate::smpp::pdu::{HIGHEST_PRIORITY, REGISTERED_DELIVERY, Sm, UDH_INDICATOR};
 use crate::smpp::text::Encoding;
 use crate::smpp::text::national::Language;
-use crate::smpp::{
-    self, Address, Command, Dialect, EncodeError, Npi, Status, Tag, Tlvs, Ton, segment, tlv,
-};
+use crate::smpp::{self, Command, Dialect, EncodeError, Npi, Status, Tag, Tlvs, Ton, segment, tlv};
 
 pub use segments::reference;
 pub use text::encoding;
@@ -117,7 +116,8 @@ impl Refused {
         };
         let text = match error {
             EncodeError::TooLong { length, limit, .. } => {
-                format!("{field} has {length} octets, SMPP has room for {limit}: shorten it")
+                let length = smpp::octets(*length);
+                format!("{field} has {length}, SMPP has room for {limit}: shorten it")
             }
             other => other.to_string(),
         };
@@ -195,15 +195,14 @@ fn build(
     scratch: &mut Scratch,
 ) -> Result<Message, Refused> {
     check_defined(record)?;
-    let source = record.source.as_ref().filter(|a| !a.number.is_empty());
-    let source = address("source", source.or(defaults.source.as_ref()))?;
+    let source = source(record, defaults)?;
     if record.destination.number.is_empty() {
         return Err(Refused::invalid(
             "destination",
             "destination is missing: write the recipient's number, such as \"+41791234567\"",
         ));
     }
-    let destination = address("destination", Some(&record.destination))?;
+    let destination = destination("destination", &record.destination)?;
     let Scratch { text, elements, .. } = &mut *scratch;
     let mut body = content::body(record, defaults, false, text, elements)?;
     let schedule = time("schedule_delivery_time", record.schedule_delivery_time)?;
@@ -217,8 +216,8 @@ fn build(
             "service_type",
             service_type.unwrap_or(&defaults.service_type),
         )?,
-        source,
-        destination,
+        source: source.address(),
+        destination: destination.address(),
         esm_class: record.esm_class.unwrap_or(0),
         protocol_id: record.protocol_id.unwrap_or(0),
         priority_flag: record.priority_flag.unwrap_or(0),
@@ -336,25 +335,52 @@ fn deadline(record: &SubmitSm<'_>, now: Timestamp) -> Option<Timestamp> {
     validity.into_iter().chain(record.expires_at).min()
 }
 
-/// An address, with what it leaves out inferred.
+/// The sender of a record, with what it leaves out inferred; nobody if there is none.
+fn source<'a>(record: &'a SubmitSm<'_>, defaults: &'a Defaults) -> Result<Written<'a>, Refused> {
+    let own = record.source.as_ref().filter(|a| !a.number.is_empty());
+    let Some(from) = own.or(defaults.source.as_ref()) else {
+        return Ok(Written::default());
+    };
+    let text = &*from.number;
+    if let Some(control) = text.chars().find(|c| c.is_control()) {
+        return Err(bad("source", text, &BadAddress::Control(control)));
+    }
+    address("source", from, smpp::address::sender)
+}
+
+/// The recipient of a record or one of several; nobody if it is empty.
+fn destination<'a>(field: &str, to: &'a submit_sm::Address<'_>) -> Result<Written<'a>, Refused> {
+    match to.number.is_empty() {
+        true => Ok(Written::default()),
+        false => address(field, to, smpp::address::recipient),
+    }
+}
+
+/// An address as SMPP has it. Whoever names the type knows how its numbers are written; of others
+/// it is inferred.
 fn address<'a>(
     field: &str,
-    from: Option<&'a submit_sm::Address<'_>>,
-) -> Result<Address<'a>, Refused> {
-    let Some(from) = from else {
-        return Ok(Address::default());
-    };
-    ascii(field, &from.number)?;
-    let inferred = Address::parse(&from.number);
-    Ok(Address {
-        ton: from.ton.map_or(inferred.ton, Ton),
-        npi: from.npi.map_or(inferred.npi, Npi),
-        number: match from.ton {
-            // Whoever names the type knows how its numbers are written.
-            Some(_) => from.number.as_bytes(),
-            None => inferred.number,
+    from: &'a submit_sm::Address<'_>,
+    infer: impl Fn(&'a str) -> Result<Written<'a>, BadAddress>,
+) -> Result<Written<'a>, Refused> {
+    let text = &*from.number;
+    let written = match from.ton {
+        Some(ton) => Written {
+            ton: Ton(ton),
+            npi: smpp::address::infer(text).1,
+            number: text.into(),
         },
+        None => infer(text).map_err(|error| bad(field, text, &error))?,
+    };
+    ascii(field, &written.number)?;
+    Ok(Written {
+        npi: from.npi.map_or(written.npi, Npi),
+        ..written
     })
+}
+
+fn bad(field: &str, text: &str, error: &BadAddress) -> Refused {
+    Refused::invalid(field, format!("{field}, {text:?}, {error}"))
 }
 
 /// A time in SMPP's form: a point in time absolutely, in UTC, a length of time relatively.

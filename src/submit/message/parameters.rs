@@ -2,7 +2,7 @@
 
 use crate::record::submit_sm::{Content, TagName, Tlv, TlvValue};
 use crate::smpp::tlv::{self, Shape};
-use crate::smpp::{Names, Tag, tlv::Tlv as Octets};
+use crate::smpp::{Names, Tag, octets, tlv::Tlv as Octets};
 
 use super::Refused;
 
@@ -20,9 +20,12 @@ pub(super) fn push(
                 true => "tlvs holds message_payload, which carries the text already: remove it",
                 false => "tlvs holds message_payload: write it as the field of that name",
             };
-            return Err(Refused::invalid("tlvs", text));
+            return Err(Refused::invalid(&field(&parameter.tag), text));
         }
-        push_one(tag, &parameter.value, out)?;
+        push_one(tag, &parameter.value, out).map_err(|refused| Refused {
+            field: Some(field(&parameter.tag)),
+            ..refused
+        })?;
     }
     Ok(())
 }
@@ -45,8 +48,16 @@ pub(super) fn tag(name: &TagName<'_>, names: &Names) -> Result<Tag, Refused> {
         let near = near.unwrap_or("source_port");
         let text =
             format!("tlvs: no parameter is called {name:?}; did you mean {near:?}? A vendor's own goes by its number, such as \"0x1401\", or by its name under vendor.tlvs of the ESME");
-        Refused::invalid("tlvs", text)
+        Refused::invalid(&format!("tlvs.{name}"), text)
     })
+}
+
+/// The field of a parameter: `tlvs.source_port`, `tlvs.0x1401`.
+fn field(tag: &TagName<'_>) -> String {
+    match tag {
+        TagName::Number(number) => format!("tlvs.{}", Tag(*number)),
+        TagName::Name(name) => format!("tlvs.{name}"),
+    }
 }
 
 fn push_one(tag: Tag, value: &TlvValue<'_>, out: &mut Vec<u8>) -> Result<(), Refused> {
@@ -77,18 +88,18 @@ fn push_one(tag: Tag, value: &TlvValue<'_>, out: &mut Vec<u8>) -> Result<(), Ref
         },
     };
     if !(Octets { tag, value }).has_valid_length() {
-        let length = value.len();
+        let length = octets(value.len());
         let text = match tag.shape() {
             Some(Shape::Integer(wanted)) => {
-                format!("tlvs: {tag} has {length} octets, not {wanted}")
+                format!("tlvs: {tag} has {length}, not {wanted}")
             }
             Some(Shape::CString(most)) => {
-                format!("tlvs: {tag} has {length} octets, at most {most} are allowed")
+                format!("tlvs: {tag} has {length}, at most {most} are allowed")
             }
             Some(Shape::Octets(least, most)) => {
-                format!("tlvs: {tag} has {length} octets, {least} to {most} are allowed")
+                format!("tlvs: {tag} has {length}, {least} to {most} are allowed")
             }
-            None => format!("tlvs: {tag} has {length} octets"),
+            None => format!("tlvs: {tag} has {length}"),
         };
         return Err(Refused::invalid("tlvs", text));
     }
@@ -107,7 +118,8 @@ fn width(tag: Tag) -> Option<usize> {
 fn number_refused(tag: Tag, value: u64) -> Refused {
     let text = match width(tag) {
         Some(width) => {
-            format!("tlvs: {tag} takes a number of {width} octets, for which {value} is too large")
+            let room = octets(width);
+            format!("tlvs: {tag} takes a number of {room}, for which {value} is too large")
         }
         None => format!(
             "tlvs: how many octets the number {value} takes in {tag} is not known: write {{\"hex\": \"...\"}}"

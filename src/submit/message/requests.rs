@@ -1,15 +1,16 @@
 //! The PDUs of records other than SubmitSm.
 
 use crate::record::outbound::{Destination, Operation, Outbound};
-use crate::record::submit_sm::SubmitSm;
+use crate::smpp::address::Written;
 use crate::smpp::pdu::{
     self, BroadcastSm, CancelBroadcastSm, CancelSm, DataSm, Pdu, QueryBroadcastSm, QuerySm,
     REGISTERED_DELIVERY, ReplaceSm, SubmitMulti, UDH_INDICATOR,
 };
-use crate::smpp::{Address, Status, Tag, Tlvs, segment, tlv};
+use crate::smpp::{Status, Tag, Tlvs, octets, segment, tlv};
 
 use super::{
-    Defaults, Message, Refused, Scratch, address, ascii, check_defined, content, parameters, time,
+    Defaults, Message, Refused, Scratch, ascii, check_defined, content, destination, parameters,
+    source, time,
 };
 
 /// The most destinations of a submit_multi (SMPP 3.4, 5.2.24).
@@ -23,8 +24,10 @@ pub(super) fn build(
 ) -> Result<Message, Refused> {
     let sm = &record.sm;
     check_defined(sm)?;
-    let source = sm.source.as_ref().filter(|a| !a.number.is_empty());
-    let source = address("source", source.or(defaults.source.as_ref()))?;
+    let sender = source(sm, defaults)?;
+    let source = sender.address();
+    let recipient = destination("destination", &sm.destination)?;
+    let destination = recipient.address();
     let service_type = sm.service_type.as_deref();
     let service_type = ascii(
         "service_type",
@@ -43,6 +46,7 @@ pub(super) fn build(
         false => &scratch.user_data[..],
     };
     let to = destinations(record)?;
+    let to: Vec<_> = to.iter().map(To::in_pdu).collect();
     let pdu = match record.operation {
         Operation::SubmitSm => return Err(Refused::invalid("type", "a SubmitSm has its own way")),
         Operation::QuerySm => Pdu::QuerySm(QuerySm { message_id, source }),
@@ -50,7 +54,7 @@ pub(super) fn build(
             service_type,
             message_id,
             source,
-            destination: recipient(sm)?,
+            destination,
         }),
         Operation::ReplaceSm => Pdu::ReplaceSm(ReplaceSm {
             message_id,
@@ -65,7 +69,7 @@ pub(super) fn build(
         Operation::DataSm => Pdu::DataSm(DataSm {
             service_type,
             source,
-            destination: recipient(sm)?,
+            destination,
             esm_class,
             registered_delivery: registered,
             data_coding: text.data_coding,
@@ -145,11 +149,22 @@ fn message_id<'a>(record: &'a Outbound<'_>) -> Result<&'a [u8], Refused> {
     }
 }
 
-fn recipient<'a>(sm: &'a SubmitSm<'_>) -> Result<Address<'a>, Refused> {
-    address("destination", Some(&sm.destination))
+/// One of several recipients.
+enum To<'a> {
+    Number(Written<'a>),
+    List(&'a [u8]),
 }
 
-fn destinations<'a>(record: &'a Outbound<'_>) -> Result<Vec<pdu::Destination<'a>>, Refused> {
+impl To<'_> {
+    fn in_pdu(&self) -> pdu::Destination<'_> {
+        match self {
+            To::Number(number) => pdu::Destination::Sme(number.address()),
+            To::List(name) => pdu::Destination::List(name),
+        }
+    }
+}
+
+fn destinations<'a>(record: &'a Outbound<'_>) -> Result<Vec<To<'a>>, Refused> {
     let wrong = |text: String| Err(Refused::invalid("destinations", text));
     match (record.operation, record.destinations.len()) {
         (Operation::SubmitMulti, 0) => {
@@ -172,10 +187,8 @@ fn destinations<'a>(record: &'a Outbound<'_>) -> Result<Vec<pdu::Destination<'a>
         _ => {}
     }
     let one = |to: &'a Destination<'_>| match to {
-        Destination::Number(number) => {
-            address("destinations", Some(number)).map(pdu::Destination::Sme)
-        }
-        Destination::List(name) => ascii("destinations", name).map(pdu::Destination::List),
+        Destination::Number(number) => destination("destinations", number).map(To::Number),
+        Destination::List(name) => ascii("destinations", name).map(To::List),
     };
     record.destinations.iter().map(one).collect()
 }
@@ -229,7 +242,16 @@ fn text(
     segment::push_user_data(elements, text, body.encoding, user_data)
         .map_err(|e| Refused::not_smpp(&e))?;
     let always = matches!(record.operation, DataSm | BroadcastSm);
-    let too_long = user_data.len() > content::SHORT_MESSAGE && defaults.version.has_parameters();
+    let too_long = user_data.len() > content::SHORT_MESSAGE;
+    if record.operation == ReplaceSm && too_long && !body.in_payload && !defaults.version.is_50() {
+        let text = format!(
+            "{} has {}, replace_sm takes 254: shorten it, or write it as message_payload if the SMSC takes that parameter of SMPP 5.0 there",
+            body.field,
+            octets(user_data.len())
+        );
+        return Err(Refused::invalid(body.field, text));
+    }
+    let too_long = too_long && defaults.version.has_parameters();
     let in_payload = always || body.in_payload || too_long;
     content::check_length(body.field, user_data.len(), in_payload)?;
     if in_payload {
@@ -275,6 +297,7 @@ mod tests {
     use crate::record::json;
     use crate::record::keys::Position;
     use crate::settings::InDoubt;
+    use crate::smpp::Address;
     use crate::smpp::text::Encoding;
 
     fn try_to(json: &str) -> Result<Message, Refused> {
@@ -336,6 +359,16 @@ mod tests {
             }
             other => panic!("{other:?}"),
         }
+        // message_payload belongs to replace_sm in SMPP 5.0 only: who writes it, knows.
+        let long = "x".repeat(255);
+        let replacing = |field: &str| {
+            try_to(&format!(
+                r#"{{"type":"ReplaceSm","message_id":"7F","{field}":"{long}"}}"#
+            ))
+        };
+        let error = replacing("short_message").unwrap_err();
+        assert!(error.text.contains("message_payload"), "{}", error.text);
+        assert!(replacing("message_payload").is_ok());
         let error = try_to(r#"{"type":"ReplaceSm","message_id":"7F","short_message":"Ж"}"#);
         assert_eq!(error.unwrap_err().kind, SendErrorKind::Encoding);
         let ucs2 = try_to(

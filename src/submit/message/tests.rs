@@ -270,32 +270,32 @@ fn what_smpp_cannot_carry_is_refused_in_the_records_words() {
         ),
         (
             r#""short_message":"a","tlvs":{"source_prt":1}"#,
-            "tlvs",
+            "tlvs.source_prt",
             "did you mean \"source_port\"?",
         ),
         (
             r#""short_message":"a","tlvs":{"source_port":65536}"#,
-            "tlvs",
+            "tlvs.source_port",
             "65536 is too large",
         ),
         (
             r#""short_message":"a","tlvs":{"source_port":"x"}"#,
-            "tlvs",
+            "tlvs.source_port",
             "is a number",
         ),
         (
             r#""short_message":"a","tlvs":{"source_port":{"hex":"01"}}"#,
-            "tlvs",
-            "1 octets, not 2",
+            "tlvs.source_port",
+            "1 octet, not 2",
         ),
         (
             r#""short_message":"a","tlvs":{"0x1401":7}"#,
-            "tlvs",
+            "tlvs.0x1401",
             "write {\"hex\"",
         ),
         (
             r#""short_message":"a","tlvs":{"message_payload":"b"}"#,
-            "tlvs",
+            "tlvs.message_payload",
             "the field of that name",
         ),
     ] {

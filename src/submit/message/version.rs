@@ -11,6 +11,7 @@ use super::Refused;
 
 /// The first version with optional parameters.
 const V34: u8 = 0x34;
+const V50: u8 = 0x50;
 
 /// The version that is configured, or the lower one that the SMSC named when it was bound. Clones
 /// share what the SMSC named.
@@ -57,6 +58,14 @@ impl Version {
         match self.told.load(Ordering::Relaxed) {
             0 => self.configured >= V34,
             told => self.configured.min(told) >= V34,
+        }
+    }
+
+    /// Whether it is SMPP 5.0, which has parameters in PDUs that had none before.
+    pub fn is_50(&self) -> bool {
+        match self.told.load(Ordering::Relaxed) {
+            0 => self.configured >= V50,
+            told => self.configured.min(told) >= V50,
         }
     }
 
