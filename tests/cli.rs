@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "cli/table.rs"]
+mod table;
+
 use std::path::Path;
 
 use assert_cmd::Command;
@@ -411,7 +414,7 @@ fn a_capture_is_decoded_from_a_file_and_from_standard_input() {
             contains("2027-01-15T08:00:00Z  127.0.0.1:40000 > 127.0.0.2:2775  packet 1")
                 .and(contains("enquire_link  sequence_number 7")),
         )
-        .stderr("1 packets, 1 PDUs\n");
+        .stderr("1 packet, 1 PDU\n");
     let piped = kafka_smpp(dir.path())
         .args(["decode", "--json"])
         .write_stdin(capture)
@@ -422,6 +425,213 @@ fn a_capture_is_decoded_from_a_file_and_from_standard_input() {
     assert_eq!(object["from"], "127.0.0.1:40000");
     assert_eq!(object["at"], "2027-01-15T08:00:00Z");
     assert_eq!(object["command"], "enquire_link");
+}
+
+#[test]
+fn cases_of_pdus_come_out_as_expected() {
+    table::run(include_str!("cli/decode.toml"));
+}
+
+#[test]
+fn cases_of_receipts_come_out_as_expected() {
+    table::run(include_str!("cli/receipts.toml"));
+}
+
+#[test]
+fn cases_of_records_come_out_as_expected() {
+    table::run(include_str!("cli/encode.toml"));
+}
+
+#[test]
+fn cases_of_texts_come_out_as_expected() {
+    table::run(include_str!("cli/texts.toml"));
+}
+
+#[test]
+fn a_file_of_inputs_that_is_not_there_is_66_and_does_not_stop_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let pdu = "00000010000000150000000000000001";
+    for name in ["trace.pcap", "logs/pdus", "notes"] {
+        kafka_smpp(dir.path())
+            .args(["decode", name, pdu])
+            .assert()
+            .code(66)
+            .stdout(contains("enquire_link"))
+            .stderr(contains(name));
+    }
+    for (command, name) in [
+        ("decode", "."),
+        ("encode", "records.jsonl"),
+        ("encode", "./x"),
+    ] {
+        kafka_smpp(dir.path())
+            .args([command, name])
+            .assert()
+            .code(66)
+            .stderr(contains(name));
+    }
+    // Digits with a fault are no name.
+    for wrong in ["0000001z", "00000010000000150000000000000001f", "cafe5"] {
+        kafka_smpp(dir.path())
+            .args(["decode", wrong])
+            .assert()
+            .code(65);
+    }
+}
+
+#[test]
+fn files_that_are_no_capture_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("smpp.pcap.gz"), b"\x1F\x8B\x08\0\0\0\0\0").unwrap();
+    kafka_smpp(dir.path())
+        .args(["decode", "--json", "smpp.pcap.gz"])
+        .assert()
+        .code(65)
+        .stderr(contains("smpp.pcap.gz is compressed with gzip: `gunzip -c"));
+    kafka_smpp(dir.path())
+        .arg("decode")
+        .write_stdin(b"\x28\xB5\x2F\xFD\x04\0".to_vec())
+        .assert()
+        .code(65)
+        .stderr(contains("zstd"));
+}
+
+#[test]
+fn a_capture_without_pdus_or_with_damage_says_so_to_programs_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let header = [0xA1B2_C3D4_u32, 0x0004_0002, 0, 0, 65_535, 1];
+    let mut capture: Vec<u8> = header.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let decode = |capture: &[u8]| {
+        let mut command = kafka_smpp(dir.path());
+        command.args(["decode", "--json"]);
+        command.write_stdin(capture.to_vec()).assert().stdout("")
+    };
+    capture.extend([0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 4, 0, 0, 0, 1, 2, 3, 4]);
+    decode(&capture)
+        .success()
+        .stderr("1 packet, 0 PDUs; without TCP: 1 packet\n");
+    capture.pop();
+    decode(&capture)
+        .code(65)
+        .stderr(contains("the file ends inside a packet"));
+}
+
+#[test]
+fn dumps_are_read_row_by_row() {
+    let dir = tempfile::tempdir().unwrap();
+    let dump = "\
+        00000000: 0000 0013 8000 0004 0000 0000 0000 002a  ...............*\n\
+        00000010: 3446 00                                  4F.\n\
+        00000000: 0000 0010 0000 0015 0000 0000 0000 0007  ................\n";
+    kafka_smpp(dir.path())
+        .args(["decode", "--json"])
+        .write_stdin(dump)
+        .assert()
+        .success()
+        .stdout(contains("\"message_id\":\"4F\"").and(contains("\"sequence_number\":7")));
+}
+
+#[test]
+fn records_are_read_from_files_as_people_write_them() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/records");
+    for entry in std::fs::read_dir(&examples).unwrap() {
+        let file = entry.unwrap().path();
+        let name = file.to_string_lossy().into_owned();
+        // What has a time in the past cannot be sent, and the others are.
+        let encoded = kafka_smpp(&examples)
+            .args(["encode", "--json", &name])
+            .output()
+            .unwrap();
+        let out = String::from_utf8(encoded.stdout).unwrap();
+        assert_eq!(out.lines().count(), 1, "{name}: {out}");
+        assert!(!out.contains("in JSON"), "{name}: {out}");
+        let piped = kafka_smpp(&examples)
+            .args(["encode", "--json"])
+            .write_stdin(std::fs::read(&file).unwrap())
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8(piped.stdout).unwrap(), out, "{name}");
+    }
+    let wrong = "{\n  \"destination\": \"+4366012345678\",\n  \"short_message\": 7\n}\n";
+    kafka_smpp(&examples)
+        .arg("encode")
+        .write_stdin(["\n", wrong].concat())
+        .assert()
+        .code(65)
+        .stdout(contains("at line 4 column"));
+}
+
+#[test]
+fn a_receipt_is_tried_against_the_id_of_a_response() {
+    let dir = tempfile::tempdir().unwrap();
+    let ids = "[esme.message_id]\nresponse = \"hex\"\nreceipt = \"decimal\"\n";
+    write(dir.path(), &format!("{GOOD}{ids}"));
+    let receipt = |response: &str| {
+        let mut command = kafka_smpp(dir.path());
+        let text = "id:0439041101 stat:DELIVRD";
+        command.args(["receipt", "--esme", "acme", "--response", response, text]);
+        command.assert().success()
+    };
+    receipt("1a2b3c4d").stdout(contains(
+        "1a2b3c4d, compared as 439041101: the same message",
+    ));
+    receipt("1a2b3c4e").stdout(contains("another message"));
+    kafka_smpp(dir.path())
+        .args(["receipt", "--data-coding", "8", "id:1 stat:DELIVRD"])
+        .assert()
+        .code(64)
+        .stderr(contains("with --hex"));
+}
+
+#[test]
+fn nothing_of_a_message_steers_a_terminal() {
+    let dir = tempfile::tempdir().unwrap();
+    // deliver_sm from ESC[2J43 with the text ESC]0;xBEL in Latin-1, and ESC[1m in a TLV.
+    let pdu = "0000003a0000000500000000000000010001011b5b324a343300030038\
+               3039303000000000000000000300061b5d303b7807140000041b5b316d";
+    let shown = kafka_smpp(dir.path())
+        .args(["decode", pdu])
+        .output()
+        .unwrap();
+    assert!(
+        !shown.stdout.contains(&0x1B),
+        "{}",
+        String::from_utf8_lossy(&shown.stdout)
+    );
+    assert!(!shown.stdout.is_empty());
+}
+
+#[test]
+fn what_is_absurd_is_told_and_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let nested = format!(
+        "{{\"destination\":\"1\",\"extra_data\":{}",
+        "[".repeat(100_000)
+    );
+    for record in ["[".repeat(100_000), nested] {
+        kafka_smpp(dir.path())
+            .args(["encode", "--json"])
+            .write_stdin(record)
+            .assert()
+            .code(65)
+            .stdout(contains("\"errors\":[{"));
+    }
+    let lines = format!(
+        "{}\n00000010000000150000000000000001\r\n",
+        "00".repeat(1 << 20)
+    );
+    kafka_smpp(dir.path())
+        .args(["decode", "--json"])
+        .write_stdin(lines)
+        .assert()
+        .code(65)
+        .stdout(contains("line_too_long").and(contains("enquire_link")));
+    kafka_smpp(dir.path())
+        .args(["segments", "--json"])
+        .write_stdin(b"a\xFFb\n".to_vec())
+        .assert()
+        .code(65)
+        .stdout(contains("not_utf8"));
 }
 
 #[test]
