@@ -3,6 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
+use crate::ops::random::NoRandom;
 use crate::{config, connector, registry};
 
 /// Exit codes, after sysexits.h.
@@ -91,6 +92,12 @@ impl From<registry::Error> for Failure {
             _ => Code::Unavailable,
         };
         Failure::new(code, error.to_string())
+    }
+}
+
+impl From<NoRandom> for Failure {
+    fn from(error: NoRandom) -> Self {
+        Failure::new(Code::Unavailable, error.to_string())
     }
 }
 

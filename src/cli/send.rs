@@ -13,6 +13,7 @@ use super::events::{Event, From, Reader, topics};
 use super::output::line;
 use super::{Code, Failure, Source};
 use crate::config::{Config, Esme};
+use crate::ops::random;
 use crate::record::codec::Codec;
 use crate::record::json::{self as records, Invalid};
 use crate::registry::Registry;
@@ -74,7 +75,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let (esme, topic) = target(args, &config)?;
     let (log_id, record) = match &args.json {
         Some(file) => from_json(file)?,
-        None => compose(args),
+        None => compose(args)?,
     };
     // Opened before the message is there, so that no event is missed.
     let reader = args
@@ -140,11 +141,11 @@ fn encoded(config: &Config, topic: &str, record: &[u8]) -> Result<Vec<u8>, Failu
     codec.from_json(record).map_err(wrong)
 }
 
-fn compose(args: &Args) -> (Option<String>, Vec<u8>) {
-    let log_id = args
-        .log_id
-        .clone()
-        .unwrap_or_else(|| format!("cli-{:016x}", fastrand::u64(..)));
+fn compose(args: &Args) -> Result<(Option<String>, Vec<u8>), Failure> {
+    let log_id = match &args.log_id {
+        Some(log_id) => log_id.clone(),
+        None => format!("cli-{}", random::Name::new()?),
+    };
     let expires = args
         .expires_in
         .and_then(|time| jiff::Timestamp::now().checked_add(time.get()).ok());
@@ -162,7 +163,8 @@ fn compose(args: &Args) -> (Option<String>, Vec<u8>) {
     ];
     let given = |(name, value): (&str, Option<Value>)| Some((name.to_owned(), value?));
     let record: Map<String, Value> = fields.into_iter().filter_map(given).collect();
-    (Some(log_id), Value::Object(record).to_string().into_bytes())
+    let record = Value::Object(record).to_string().into_bytes();
+    Ok((Some(log_id), record))
 }
 
 fn from_json(file: &PathBuf) -> Result<(Option<String>, Vec<u8>), Failure> {

@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::correlate::{self, Correlator};
 use crate::deliver::{self, Deliver};
 use crate::kafka::cluster::{Survey, survey};
+use crate::ops::random;
 use crate::record::codec::Codecs;
 use crate::registry::{self, Registry};
 use crate::submit::account::Account;
@@ -49,6 +50,9 @@ pub enum Error {
     /// The producer of deliveries could not be made.
     #[error("deliver: {0}")]
     Deliver(#[from] deliver::Error),
+    /// The process has no name of its own.
+    #[error(transparent)]
+    Name(#[from] random::NoRandom),
     /// A part ended that must not end.
     #[error("the {0} pipeline ended by itself")]
     Ended(&'static str),
@@ -79,7 +83,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
     for passing in preflight::check(&config, &survey).map_err(Error::Preflight)? {
         warn!("{passing}");
     }
-    let process = format!("{:016x}", fastrand::u64(..));
+    let process = random::Name::new()?.to_string();
     info!(
         cluster = survey.cluster_id,
         process,

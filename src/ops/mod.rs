@@ -1,4 +1,5 @@
-//! Logging, status and metrics.
+//! Logging, panics, names: what the parts have in common as parts of one process.
 
 pub mod logging;
 pub mod panics;
+pub mod random;

@@ -13,6 +13,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -80,6 +81,8 @@ pub struct Owner {
     stations: Mutex<HashMap<StationKey, Station>>,
     /// Told by every assignment and revocation, so that a takeover notices that it is late.
     epoch: Mutex<HashMap<Partition, u64>>,
+    /// Numbers the assignments.
+    assignments: AtomicU64,
     /// One look at positions at a time.
     reassessing: Mutex<()>,
     /// A shared station is left, or joined, by one at a time.
@@ -103,6 +106,7 @@ impl Owner {
             consumed,
             stations: Mutex::default(),
             epoch: Mutex::default(),
+            assignments: AtomicU64::default(),
             reassessing: Mutex::default(),
             sharing: Mutex::default(),
             me: me.clone(),
@@ -612,7 +616,8 @@ impl Assignments for Owner {
         let mut leases = Vec::with_capacity(partitions.len());
         let mut epochs = self.epoch.lock();
         for partition in partitions {
-            let next = fastrand::u64(..);
+            // Once for each assignment, also of the same partition.
+            let next = self.assignments.fetch_add(1, Ordering::Relaxed);
             epochs.insert(partition.clone(), next);
             leases.push((partition.clone(), next));
             if let Some((_, account)) = self.account_of(&partition.topic) {
