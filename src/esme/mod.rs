@@ -52,7 +52,7 @@ pub use channel::{NotQueued, Responder, Slot};
 pub use client::{Answer, Client, Doubt, Inbound, Notice, Outcome, Token};
 pub use counters::Counters;
 pub use handle::{Handle, State};
-pub use lease::Lease;
+pub use lease::{Lease, Moment};
 pub use options::{Identity, Mode, Options, OutbindTls, Reconnect, Timers, Tls};
 pub use outbind::{Door, Welcome};
 pub use rate::Rate;

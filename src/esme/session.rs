@@ -17,7 +17,7 @@ use super::clock::Clock;
 use super::connect::{Io, Opened};
 use super::handle::Shared;
 use super::input::Input;
-use super::lease::Lease;
+use super::lease::{LOOK_AGAIN, Lease};
 use super::options::{Options, Timers};
 use super::outbox::Outbox;
 use super::window::Window;
@@ -389,7 +389,10 @@ impl Session {
     /// Sleeps until the next timer; ready when it has come.
     fn rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let phase = match self.phase {
-            Phase::Open => self.lease.left().map(|left| Instant::now() + left),
+            Phase::Open => {
+                let left = self.lease.left();
+                left.map(|left| Instant::now() + left.min(LOOK_AGAIN))
+            }
             Phase::Frozen => None,
             Phase::Draining { by }
             | Phase::Settling { by }

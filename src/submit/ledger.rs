@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use rdkafka::error::RDKafkaErrorCode as Code;
 use tracing::{error, warn};
 
-use crate::esme::Lease;
+use crate::esme::{Lease, Moment};
 use crate::kafka::progress::{Identity, metadata};
 use crate::kafka::transactor::{Abort, Commit, Cycle, Ledger, Settled};
 use crate::kafka::{Group, Partition};
@@ -49,6 +49,8 @@ pub struct Terms {
 /// The transaction under way.
 #[derive(Default)]
 struct UnderWay {
+    /// Before it began: what its commit proves of the membership counts from here.
+    since: Moment,
     entries: Vec<Entry>,
     snapshots: Vec<(LaneId, Snapshot)>,
     /// For each record of the cycle, the entry it comes from.
@@ -160,7 +162,7 @@ impl SubmitLedger {
     }
 
     fn committed(&self, under_way: UnderWay, begun: Instant) {
-        self.lease.extend(begun + self.terms.validity);
+        self.lease.extend(under_way.since, self.terms.validity);
         let mut guard = self.books.state.lock();
         let state = &mut *guard;
         state.under_way = None;
@@ -291,7 +293,9 @@ impl SubmitLedger {
 
 impl Ledger for SubmitLedger {
     fn begin(&self, writer: &str) -> Option<Cycle> {
+        let since = Moment::now();
         let (mut under_way, mut cycle, orphans) = self.gather(writer, Instant::now())?;
+        under_way.since = since;
         self.books.side.publish_orphans(orphans);
         for (index, entry) in under_way.entries.iter().enumerate() {
             self.events.write(entry, &mut cycle.records);

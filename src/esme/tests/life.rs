@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::peer::*;
-use crate::esme::{Identity, Lease, Mode, Options, Outcome, State, Timers};
+use crate::esme::{Identity, Lease, Mode, Moment, Options, Outcome, State, Timers};
 use crate::settings::Time;
 use crate::smpp::{Command, Status};
 
@@ -231,8 +231,8 @@ async fn without_a_lease_nothing_is_connected() {
         .expect("no connection");
     assert_eq!(esme.handle.state().borrow().name(), "idle");
 
-    let in_a_minute = Instant::now() + Duration::from_secs(60);
-    esme.lease.extend(in_a_minute);
+    let minute = Duration::from_secs(60);
+    esme.lease.extend(Moment::now(), minute);
     let mut smsc = listener.accepts().await.binds().await;
     esme.becomes("bound").await;
 
@@ -249,7 +249,7 @@ async fn without_a_lease_nothing_is_connected() {
         .err()
         .expect("no connection");
 
-    esme.lease.extend(in_a_minute);
+    esme.lease.extend(Moment::now(), minute);
     let _smsc = listener.accepts().await.binds().await;
     let state = esme.becomes("bound").await;
     assert!(
@@ -262,7 +262,7 @@ async fn without_a_lease_nothing_is_connected() {
 async fn a_lease_that_ends_while_connecting_ends_the_attempt() {
     let listener = Listener::new().await;
     let esme = Esme::running(towards(&[&listener]), Lease::new());
-    esme.lease.extend(Instant::now() + SOON);
+    esme.lease.extend(Moment::now(), SOON);
     let mut smsc = listener.accepts().await;
     smsc.expects(Command::BIND_TRANSCEIVER).await;
     let began = Instant::now();

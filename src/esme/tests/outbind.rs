@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use super::peer::*;
 use super::security::Pki;
 use crate::esme::outbind::GUESTS;
-use crate::esme::{Door, Lease, Mode, Notice, Options, OutbindTls, State, Welcome};
+use crate::esme::{Door, Lease, Mode, Moment, Notice, Options, OutbindTls, State, Welcome};
 use crate::smpp::pdu::Outbind;
 use crate::smpp::{Command, Status};
 
@@ -204,7 +204,7 @@ async fn without_a_lease_nobody_listens() {
     let esme = Esme::running(at(&Door::new(welcome(&address))), lease.clone());
     sleep(SOON).await;
     assert!(TcpStream::connect(&address).await.is_err(), "not yet");
-    lease.extend(std::time::Instant::now() + Duration::from_millis(300));
+    lease.extend(Moment::now(), Duration::from_millis(300));
     drop(connects(&address).await);
     esme.becomes("idle").await;
     assert!(TcpStream::connect(&address).await.is_err(), "no longer");

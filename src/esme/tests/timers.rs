@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::peer::*;
-use crate::esme::{Doubt, Lease, Options, Outcome, Timers};
+use crate::esme::{Doubt, Lease, Moment, Options, Outcome, Timers};
 use crate::settings::Time;
 use crate::smpp::{Command, Status};
 
@@ -136,7 +136,7 @@ async fn an_smsc_that_reads_nothing_is_given_up() {
 
 fn lease_for(seconds: u64) -> Lease {
     let lease = Lease::new();
-    lease.extend((Instant::now() + Duration::from_secs(seconds)).into_std());
+    lease.extend(Moment::now(), Duration::from_secs(seconds));
     lease
 }
 
@@ -162,8 +162,7 @@ async fn an_extended_lease_keeps_the_session() {
     let began = Instant::now();
     for _ in 0..4 {
         sleep(Duration::from_secs(6)).await;
-        esme.lease
-            .extend((Instant::now() + Duration::from_secs(8)).into_std());
+        esme.lease.extend(Moment::now(), Duration::from_secs(8));
     }
     esme.submits(100).await;
     smsc.expects(Command::SUBMIT_SM).await;
