@@ -76,9 +76,12 @@ impl From<config::Error> for Failure {
 
 impl From<connector::Error> for Failure {
     fn from(error: connector::Error) -> Self {
-        let code = match error.is_configuration() {
-            true => Code::Config,
-            false => Code::Unavailable,
+        let code = if error.is_configuration() {
+            Code::Config
+        } else if error.is_displaced() {
+            Code::TempFail
+        } else {
+            Code::Unavailable
         };
         Failure::new(code, error.to_string())
     }

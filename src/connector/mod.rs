@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::correlate::{self, Correlator};
 use crate::deliver::{self, Deliver};
 use crate::kafka::cluster::{Survey, survey};
+use crate::kafka::{Pause, poll};
 use crate::ops::random;
 use crate::record::codec::Codecs;
 use crate::registry::{self, Registry};
@@ -63,6 +64,17 @@ impl Error {
     pub fn is_configuration(&self) -> bool {
         matches!(self, Error::Preflight(_) | Error::Registry(_))
     }
+
+    /// Whether another process has taken the place of this one.
+    pub fn is_displaced(&self) -> bool {
+        match self {
+            Error::Submit(submit::Error::Poll(poll::Error::Fatal(fatal)))
+            | Error::Correlate(correlate::Error::Poll(poll::Error::Fatal(fatal))) => {
+                fatal.is_displaced()
+            }
+            _ => false,
+        }
+    }
 }
 
 /// How many deliver_sm may wait for Kafka.
@@ -70,6 +82,9 @@ const WAITING: usize = 20_000;
 
 /// How long one question to Kafka may take at the start.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Pauses before a Kafka that does not answer is asked again.
+const LOOK_AGAIN: Pause = Pause::new(Duration::from_millis(500), Duration::from_secs(5));
 
 /// Runs until `shutdown` is cancelled, then drains within `shutdown_timeout`.
 ///
@@ -135,7 +150,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
     // through the producer of deliver, which is flushed next.
     stop_submit.cancel();
     if !submitting.is_finished() {
-        part("submit", submitting.await).or_ended_well()?;
+        failed = part("submit", submitting.await).after(failed);
     }
     let flushing = tokio::task::spawn_blocking(move || deliver.flush(PATIENCE));
     if let Ok(false) = flushing.await {
@@ -143,7 +158,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
     }
     correlating.close();
     if !joining.is_finished() {
-        part("correlate", joining.await).or_ended_well()?;
+        failed = part("correlate", joining.await).after(failed);
     }
     match failed {
         None => {
@@ -161,10 +176,12 @@ enum Ended {
 }
 
 impl Ended {
-    fn or_ended_well(self) -> Result<(), Error> {
+    /// What to report when a part ended like this as it was asked to, after `failed`: what
+    /// failed first is the cause of what followed.
+    fn after(self, failed: Option<Ended>) -> Option<Ended> {
         match self {
-            Ended::Well(_) => Ok(()),
-            Ended::Failed(error) => Err(error),
+            Ended::Failed(error) => failed.or(Some(Ended::Failed(error))),
+            Ended::Well(_) => failed,
         }
     }
 }
@@ -182,6 +199,7 @@ fn part<E: Into<Error>>(
 
 /// Looks at the cluster, for as long as it takes until it answers.
 async fn look(config: &Config, shutdown: &CancellationToken) -> Option<Survey> {
+    let mut pause = LOOK_AGAIN;
     loop {
         let (client, topics) = (config.kafka.reader(), preflight::topics(config));
         let looked = tokio::task::spawn_blocking(move || {
@@ -197,7 +215,7 @@ async fn look(config: &Config, shutdown: &CancellationToken) -> Option<Survey> {
         }
         tokio::select! {
             () = shutdown.cancelled() => return None,
-            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            () = tokio::time::sleep(pause.next()) => {}
         }
     }
 }

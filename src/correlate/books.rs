@@ -332,7 +332,9 @@ impl Books {
                 owned.leaving = true;
             }
         }
-        self.wake();
+        if let Some(transactor) = self.parts.transactor.get() {
+            transactor.hurry();
+        }
         let deadline = Instant::now() + FAREWELL;
         while !lost && partitions.iter().any(|p| unsettled(&state, p)) {
             if self.settled.wait_until(&mut state, deadline).timed_out() {
@@ -563,7 +565,7 @@ impl Assignments for Books {
 
     fn trouble(&self, error: &KafkaError) {
         if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AutoOffsetReset) {
-            debug!(%error, "consuming deliveries");
+            warn!(%error, "Kafka reports trouble with the deliveries");
             return;
         }
         // A position fell out of its log; the client does not say which.
@@ -574,6 +576,7 @@ impl Assignments for Books {
 
 impl Ledger for Books {
     fn begin(&self, writer: &str) -> Option<Cycle> {
+        let membership = self.group.membership()?;
         let mut state: MutexGuard<'_, State> = self.state.lock();
         let state = &mut *state;
         let now = Instant::now();
@@ -596,9 +599,11 @@ impl Ledger for Books {
                 }
             }
         }
-        // The membership as it is under this lock: a later one might not cover what is
-        // gathered here.
-        let group = self.group.metadata()?;
+        // A membership of another assignment might not cover what is gathered here.
+        if !self.group.is_current(&membership) {
+            self.wake();
+            return None;
+        }
         let number = state.cycles + 1;
         let (mut records, mut offsets) = (Vec::new(), Vec::new());
         for (partition, owned) in &mut state.owned {
@@ -620,7 +625,7 @@ impl Ledger for Books {
             number,
             records,
             offsets,
-            group,
+            group: membership.metadata(),
         })
     }
 

@@ -78,6 +78,9 @@ pub enum Error {
     /// A client cannot be made, or Kafka does not answer.
     #[error("Kafka: {0}")]
     Kafka(#[from] KafkaError),
+    /// The consumer of deliveries could not be made, or cannot go on.
+    #[error(transparent)]
+    Poll(#[from] poll::Error),
     /// A thread cannot be started.
     #[error("no thread: {0}")]
     Thread(#[from] std::io::Error),

@@ -15,12 +15,12 @@ use rdkafka::topic_partition_list::Offset;
 use tracing::{debug, warn};
 
 use super::books::Books;
-use crate::kafka::Partition;
 use crate::kafka::group::list;
+use crate::kafka::{Partition, Pause};
 
 const POLL: Duration = Duration::from_millis(20);
-/// Pause before a record that could not be understood yet is looked at again.
-const AGAIN: Duration = Duration::from_millis(200);
+/// Pauses before a record that could not be understood yet is looked at again.
+const AGAIN: Pause = Pause::new(Duration::from_millis(100), Duration::from_secs(1));
 
 enum Command {
     /// Reads a partition from its beginning, for the takeover with this number.
@@ -158,7 +158,7 @@ fn take(
     followed.next = message.offset() + 1;
     let Some(key) = message.key() else { return };
     let read = || books.read(partition, followed.takeover, key, message.payload());
-    let mut said = false;
+    let (mut said, mut pause) = (false, AGAIN);
     while let Err(why) = read() {
         if !std::mem::replace(&mut said, true) {
             warn!(partition, why, "a correlation record has to wait");
@@ -166,6 +166,6 @@ fn take(
         if commands.0.1.load(Ordering::Acquire) {
             return;
         }
-        std::thread::sleep(AGAIN);
+        std::thread::sleep(pause.next());
     }
 }

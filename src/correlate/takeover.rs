@@ -23,11 +23,14 @@ use super::books::Books;
 use crate::kafka::progress::{Identity, Progress, Restored, metadata};
 use crate::kafka::start::{Reading, committed_stable};
 use crate::kafka::transactor::{Commit, end_hanging};
-use crate::kafka::{Group, Partition};
+use crate::kafka::{Group, Partition, Pause};
 
 const WATERMARKS: Duration = Duration::from_secs(10);
 const ENDING: Duration = Duration::from_secs(10);
-const AGAIN: Duration = Duration::from_millis(500);
+/// How often it is looked whether a restore is held up.
+const LOOK: Duration = Duration::from_millis(500);
+/// Pauses after a failure.
+const AGAIN: Pause = Pause::new(Duration::from_millis(250), Duration::from_secs(3));
 
 /// How much the clocks of processes may differ that write deliveries.
 const CLOCKS: i64 = 600_000;
@@ -60,16 +63,16 @@ impl Handle {
     fn next(&self) -> Option<Vec<Request>> {
         let mut state = self.0.0.lock();
         if state.requests.is_empty() && !state.stopping {
-            self.0.1.wait_for(&mut state, AGAIN);
+            self.0.1.wait_for(&mut state, LOOK);
         }
         (!state.stopping).then(|| std::mem::take(&mut state.requests))
     }
 
-    fn again(&self, requests: Vec<Request>) {
+    fn again(&self, requests: Vec<Request>, pause: Duration) {
         let mut state = self.0.0.lock();
         state.requests.extend(requests);
         if !state.stopping {
-            self.0.1.wait_for(&mut state, AGAIN);
+            self.0.1.wait_for(&mut state, pause);
         }
     }
 }
@@ -77,15 +80,19 @@ impl Handle {
 /// Reads committed offsets for the partitions asked for until stopped. Blocks: give it a
 /// thread.
 pub(super) fn run(books: &Books, group: &Group, reading: &Reading, handle: &Handle) {
+    let mut pause = AGAIN;
     while let Some(mut requests) = handle.next() {
         end_suspects(books, reading);
         requests.retain(|(p, takeover)| books.wants(p.partition, *takeover));
         if requests.is_empty() {
             continue;
         }
-        if let Err(error) = take_over(books, group, reading, &requests) {
-            warn!(%error, "committed offsets of the deliveries cannot be read, trying again");
-            handle.again(requests);
+        match take_over(books, group, reading, &requests) {
+            Ok(()) => pause.reset(),
+            Err(error) => {
+                warn!(%error, "committed offsets of the deliveries cannot be read, trying again");
+                handle.again(requests, pause.next());
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::foreign;
+use super::membership::{Membership, Standing};
 use super::poll::Context;
 use super::transactor::Commit;
 
@@ -34,6 +35,8 @@ pub struct Group {
     client: ClientConfig,
     cluster_id: String,
     consumer: RwLock<Option<Arc<BaseConsumer<Context>>>>,
+    /// What the rebalance callbacks have said.
+    pub(super) standing: Arc<Standing<ConsumerGroupMetadata>>,
 }
 
 impl Group {
@@ -44,6 +47,7 @@ impl Group {
             client,
             cluster_id,
             consumer: RwLock::new(None),
+            standing: Arc::default(),
         })
     }
 
@@ -66,12 +70,29 @@ impl Group {
         self.consumer.write().take()
     }
 
-    /// The membership as it is now: to be taken under the lock that guards the assignment.
-    pub fn metadata(&self) -> Option<ConsumerGroupMetadata> {
-        self.consumer
-            .read()
-            .as_ref()
-            .and_then(|c| c.group_metadata())
+    /// The membership under which the next transaction may commit, if there is one: see
+    /// [`membership`](super::membership). It may ask the client and wait for it, so it is taken
+    /// before the lock that guards the assignment.
+    pub fn membership(&self) -> Option<Membership> {
+        let (callbacks, noted) = self.standing.get()?;
+        let consumer = self.consumer.read();
+        let consumer = consumer.as_ref()?;
+        let metadata = match self.client.get("group.protocol") {
+            Some("consumer") => Arc::new(consumer.group_metadata()?),
+            _ => noted,
+        };
+        // After the metadata: then it is not from after a loss that nobody was told of.
+        let held = !consumer.assignment_lost();
+        held.then_some(Membership {
+            callbacks,
+            metadata,
+        })
+    }
+
+    /// Whether nothing was assigned or taken away since `membership` was taken. To be asked
+    /// under the lock that guards the assignment.
+    pub fn is_current(&self, membership: &Membership) -> bool {
+        self.standing.is_at(membership.callbacks)
     }
 
     /// Offset and metadata committed for the partitions of `wanted`, once they are stable:

@@ -2,9 +2,12 @@
 
 pub mod cloud_events;
 pub mod cluster;
+pub mod fatal;
 pub mod foreign;
 pub mod group;
 pub(crate) mod idempotent;
+pub mod membership;
+pub mod pause;
 pub mod poll;
 pub mod progress;
 pub mod session;
@@ -13,4 +16,7 @@ pub mod topics;
 pub mod transactor;
 mod writer;
 
+pub use fatal::Fatal;
 pub use group::{Group, Partition};
+pub use membership::Membership;
+pub use pause::Pause;

@@ -32,20 +32,23 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rdkafka::ClientContext;
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 use tracing::{debug, error, info, warn};
 
+use super::fatal::Fatal;
 use super::group::{Group, Partition, list};
+use super::membership::Standing;
+use super::pause::Pause;
 
 /// How long one poll waits; also the delay of a command.
 const POLL: Duration = Duration::from_millis(10);
 const SEEK: Duration = Duration::from_secs(5);
-/// Pause before a message is given again.
-const AGAIN: Duration = Duration::from_millis(100);
+/// Pauses before a message is given again.
+const AGAIN: Pause = Pause::new(Duration::from_millis(100), Duration::from_secs(2));
 /// Where a partition is assigned that nothing is fetched of yet: a number, see the
 /// [module](self).
 const NOWHERE: Offset = Offset::Offset(0);
@@ -60,6 +63,17 @@ pub enum Flow {
     /// This message cannot be taken yet, for this reason: give it again after a moment, and
     /// nothing behind it before. The other partitions go on.
     Again(String),
+}
+
+/// Why polling ended without being asked to.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The consumer could not be made or subscribed: its properties are wrong.
+    #[error("a Kafka client cannot be made: {0}")]
+    Client(#[from] KafkaError),
+    /// The consumer cannot go on, and what it held has been given up.
+    #[error(transparent)]
+    Fatal(#[from] Fatal),
 }
 
 /// Who owns the partitions. All methods run on the polling thread.
@@ -113,6 +127,7 @@ struct Waiting {
     offset: i64,
     /// When it is given again; `None` while it is under way.
     due: Option<Instant>,
+    pause: Pause,
 }
 
 impl Applied {
@@ -158,6 +173,7 @@ impl Desired {
         if let Some(Waiting {
             offset,
             due: Some(due),
+            ..
         }) = applied.waiting
         {
             return (due <= now).then_some(Step::GiveAgain(offset));
@@ -262,6 +278,7 @@ impl Handle {
 pub struct Context {
     owner: Arc<dyn Assignments>,
     commands: Handle,
+    standing: Arc<Standing<ConsumerGroupMetadata>>,
     held: Mutex<HashMap<Partition, Applied>>,
 }
 
@@ -278,12 +295,19 @@ impl ConsumerContext for Context {
         err: RDKafkaRespErr,
         tpl: &mut TopicPartitionList,
     ) {
+        let lost = consumer.assignment_lost();
+        let metadata = if lost {
+            None
+        } else {
+            consumer.group_metadata()
+        };
+        self.standing.called(metadata);
         let partitions = partitions_of(tpl);
         match err {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
                 self.assign(consumer, &partitions);
             }
-            _ => self.revoke(consumer, &partitions),
+            _ => self.revoke(consumer, &partitions, lost),
         }
     }
 }
@@ -303,8 +327,7 @@ impl Context {
         }
     }
 
-    fn revoke(&self, consumer: &BaseConsumer<Self>, partitions: &[Partition]) {
-        let lost = consumer.assignment_lost();
+    fn revoke(&self, consumer: &BaseConsumer<Self>, partitions: &[Partition], lost: bool) {
         info!(partitions = %names(partitions), lost, "revoked");
         let mut all = partitions.to_vec();
         if !partitions.is_empty() {
@@ -352,13 +375,15 @@ impl Context {
     ) {
         pause(consumer, partition);
         let offset = message.offset();
-        let due = Some(Instant::now() + AGAIN);
         self.note(partition, |applied| {
             applied.started = false;
-            let before = applied.waiting.replace(Waiting { offset, due });
-            if before.is_none_or(|before| before.offset != offset) {
+            let before = applied.waiting.take().filter(|w| w.offset == offset);
+            if before.is_none() {
                 warn!(%partition, offset, why, "a record has to wait, and its partition with it");
             }
+            let mut pause = before.map_or(AGAIN, |before| before.pause);
+            let due = Some(Instant::now() + pause.next());
+            applied.waiting = Some(Waiting { offset, due, pause });
         });
     }
 }
@@ -399,10 +424,15 @@ impl Poller {
     }
 
     /// Joins the group and polls until [`Handle::close`]. Blocks: give it a thread.
-    pub fn run(self) -> Result<(), KafkaError> {
+    ///
+    /// # Errors
+    ///
+    /// When the consumer cannot be made, or cannot go on: see [`fatal`](super::fatal).
+    pub fn run(self) -> Result<(), Error> {
         let context = Context {
             owner: self.owner.clone(),
             commands: self.commands.clone(),
+            standing: self.group.standing.clone(),
             held: Mutex::default(),
         };
         let consumer: Arc<BaseConsumer<Context>> =
@@ -421,9 +451,29 @@ impl Poller {
                     self.take(&consumer, polled);
                 }
             }
+            self.go_on(&consumer)?;
         }
-        self.leave(consumer);
-        Ok(())
+        self.leave(consumer)
+    }
+
+    /// Whether the consumer can go on. If it cannot, librdkafka calls nobody back any more, so
+    /// what it held is given up here, as lost: another may have it already.
+    fn go_on(&self, consumer: &BaseConsumer<Context>) -> Result<(), Error> {
+        let Some((code, reason)) = consumer.client().fatal_error() else {
+            return Ok(());
+        };
+        let fatal = Fatal::new(&self.client, code, reason);
+        error!(%fatal, "polling ends");
+        let context = consumer.context();
+        context.standing.called(None);
+        let held = std::mem::take(&mut *context.held.lock());
+        let ours = |p: &Partition| self.topics.iter().any(|topic| *topic == *p.topic);
+        let held: Vec<Partition> = held.into_keys().filter(ours).collect();
+        if !held.is_empty() {
+            self.owner.revoked(&held, true);
+        }
+        drop(self.group.close());
+        Err(fatal.into())
     }
 
     fn take(
@@ -474,7 +524,7 @@ impl Poller {
         true
     }
 
-    fn leave(&self, consumer: Arc<BaseConsumer<Context>>) {
+    fn leave(&self, consumer: Arc<BaseConsumer<Context>>) -> Result<(), Error> {
         consumer.unsubscribe();
         // The revocation comes as a callback inside poll.
         for _ in 0..500 {
@@ -483,9 +533,11 @@ impl Poller {
                 break;
             }
             let _ = consumer.poll(POLL);
+            self.go_on(&consumer)?;
         }
         drop(self.group.close());
         drop(consumer);
+        Ok(())
     }
 }
 
@@ -707,7 +759,14 @@ mod tests {
         handle.start(partition(), 0);
         held.reconcile(&handle);
         let later = Instant::now() + Duration::from_secs(60);
-        let waiting = |due| Some(Waiting { offset: 7, due });
+        let pause = || Pause::new(POLL, SEEK);
+        let waiting = |due| {
+            Some(Waiting {
+                offset: 7,
+                due,
+                pause: pause(),
+            })
+        };
         held.applied().waiting = waiting(Some(later));
         handle.resume(partition());
         assert_eq!(held.step(&handle), None);

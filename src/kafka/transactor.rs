@@ -10,9 +10,9 @@
 //! - Its records, and the offsets and metadata of every partition it touches, become visible
 //!   together or not at all. A cycle without offsets would not be fenced by the group, so
 //!   there is none: [`Cycle::offsets`] is never empty.
-//! - The group metadata is taken by the ledger when it fills the cycle, under the same lock
-//!   that guards the assignment, and is not refreshed: if a rebalance comes in between, the
-//!   coordinator refuses the offsets and the transaction is aborted as a whole.
+//! - The group metadata is that of the assignment from which the ledger fills the cycle (see
+//!   [`membership`](super::membership)), and is not refreshed: if a rebalance comes in between,
+//!   the coordinator refuses the offsets and the transaction is aborted as a whole.
 //! - All delivery reports are awaited before the commit; an abort is never sent while the
 //!   first produce request of the transaction is in flight (librdkafka can turn that into a
 //!   fatal error).
@@ -35,7 +35,11 @@ use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::{BaseProducer, Producer};
 
 use super::group::Group;
+use super::pause::Pause;
 use super::writer::Writer;
+
+/// Pauses after transactions that failed in a row.
+const AFTER_FAILURE: Pause = Pause::new(Duration::from_millis(20), Duration::from_secs(2));
 
 /// A record to be produced within a transaction.
 #[derive(Clone, Debug)]
@@ -81,7 +85,7 @@ pub struct Cycle {
     /// The offset of every partition whose state or events the transaction touches.
     pub offsets: Vec<Commit>,
     /// The membership under which the offsets are committed.
-    pub group: ConsumerGroupMetadata,
+    pub group: Arc<ConsumerGroupMetadata>,
 }
 
 /// How a transaction ended.
@@ -160,6 +164,8 @@ struct Signal {
 #[derive(Default)]
 struct SignalState {
     woken: bool,
+    /// The pause after a failure is to end.
+    hurried: bool,
     stopping: bool,
     stopped: bool,
 }
@@ -176,6 +182,14 @@ impl Handle {
             state.woken = true;
             self.0.changed.notify_all();
         }
+    }
+
+    /// Somebody waits for the next transaction: it is not put off because the last one failed.
+    pub fn hurry(&self) {
+        let mut state = self.0.state.lock();
+        state.woken = true;
+        state.hurried = true;
+        self.0.changed.notify_all();
     }
 
     /// Ends the transactor after the cycle under way, without waiting for that.
@@ -222,6 +236,7 @@ impl<L: Ledger> Transactor<L> {
     /// Runs until [`Handle::stop`]. Blocks: give it a thread of its own.
     pub fn run(self) {
         let mut writer = Writer::new(&self.options);
+        let mut pause = AFTER_FAILURE;
         while self.wait() {
             let Some(cycle) = self.ledger.begin(&self.options.transactional_id) else {
                 continue;
@@ -232,22 +247,30 @@ impl<L: Ledger> Transactor<L> {
             );
             let settled =
                 writer.transact(&cycle, &self.group, || self.signal.state.lock().stopping);
-            let pause = match &settled {
-                Settled::Committed { .. } => Duration::ZERO,
-                Settled::Aborted(Abort::Trouble(_) | Abort::Topic { .. } | Abort::Gone(_)) => {
-                    Duration::from_millis(250)
-                }
-                _ => Duration::from_millis(20),
-            };
+            let failed = !matches!(settled, Settled::Committed { .. });
             self.ledger.settled(settled);
-            if !pause.is_zero() {
-                std::thread::sleep(pause);
+            if !failed || self.rest(pause.next()) {
+                pause.reset();
+            }
+            if failed {
                 Handle(self.signal.clone()).wake();
             }
         }
         drop(writer);
         self.signal.state.lock().stopped = true;
         self.signal.changed.notify_all();
+    }
+
+    /// Waits after a failure; `true` if somebody is in a hurry.
+    fn rest(&self, pause: Duration) -> bool {
+        let deadline = Instant::now() + pause;
+        let mut state = self.signal.state.lock();
+        while !state.hurried && !state.stopping {
+            if (self.signal.changed.wait_until(&mut state, deadline)).timed_out() {
+                break;
+            }
+        }
+        std::mem::take(&mut state.hurried)
     }
 
     /// Waits for work or the tick; `false` when it is time to end.

@@ -15,6 +15,7 @@ use rdkafka::{ClientContext, Message};
 use tracing::{debug, error, info, trace, warn};
 
 use super::group::{Group, is_about_topic};
+use super::pause::Pause;
 use super::progress::{Identity, metadata};
 use super::transactor::{Abort, Commit, Cycle, Options, Output, Settled};
 
@@ -23,6 +24,12 @@ const OFFSETS_CALL_OCTETS: usize = 200_000;
 
 /// Pause before delivery reports are looked for again.
 const PAUSE: Duration = Duration::from_micros(500);
+
+/// Pauses before a call is made again that librdkafka says may succeed.
+const CALL: Pause = Pause::new(Duration::from_millis(10), Duration::from_millis(200));
+
+/// Pauses before a commit of unknown outcome is looked for again.
+const READ_BACK: Pause = Pause::new(Duration::from_millis(100), Duration::from_secs(1));
 
 /// Collects the delivery reports of the transaction under way.
 #[derive(Default)]
@@ -276,6 +283,7 @@ impl Writer {
         stopping: impl Fn() -> bool,
         begun: Instant,
     ) -> Settled {
+        let mut pause = READ_BACK;
         loop {
             if self.producer().is_ok() {
                 match group.committed(&cycle.offsets, self.patience) {
@@ -286,7 +294,7 @@ impl Writer {
             if stopping() {
                 return Settled::Unknown;
             }
-            std::thread::sleep(Duration::from_millis(500));
+            std::thread::sleep(pause.next());
         }
     }
 
@@ -485,11 +493,12 @@ fn retry(
     mut call: impl FnMut() -> Result<(), KafkaError>,
 ) -> Result<(), KafkaError> {
     let deadline = Instant::now() + patience;
+    let mut pause = CALL;
     loop {
         match call() {
             Err(KafkaError::Transaction(e)) if e.is_retriable() && Instant::now() < deadline => {
                 debug!(error = %e, "transaction call retried");
-                std::thread::sleep(Duration::from_millis(20));
+                std::thread::sleep(pause.next());
             }
             result => return result,
         }

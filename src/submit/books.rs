@@ -229,6 +229,13 @@ impl Books {
         }
     }
 
+    /// Somebody waits for the next transaction.
+    fn hurry_transactor(&self) {
+        if let Some(transactor) = &*self.transactor.lock() {
+            transactor.hurry();
+        }
+    }
+
     /// Adds a station with nothing in it.
     pub fn add_station(&self, window: usize, rate: f64) -> (StationId, Arc<Notify>) {
         let mut state = self.state.lock();
@@ -528,6 +535,7 @@ impl Books {
     /// doubt, and waits for that. `false` if it could not be committed in time.
     pub fn settle(&self, lanes: &[LaneId], patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
+        self.hurry_transactor();
         let mut state = self.state.lock();
         for id in lanes {
             if let Some(held) = state.lanes.get_mut(id) {

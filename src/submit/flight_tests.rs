@@ -502,9 +502,9 @@ fn taken_over(in_doubt: bool, suspect_until: i64) -> Table {
         progress.reserve(1);
         progress.take_over();
     }
+    progress.suspect(suspect_until);
     let start = Start {
         progress,
-        suspect_until,
         ..Start::fresh(0, 0)
     };
     table.books.remove(&[table.lane]);
@@ -535,7 +535,7 @@ fn a_record_in_doubt_that_is_refused_when_it_is_read_again_is_not_said_never_to_
             table.books.take(&source(), 0, incoming);
             let mut state = table.books.state.lock();
             let lane = &mut state.lanes.get_mut(&table.lane).unwrap().lane;
-            let [refusal] = &lane.plan(Instant::now(), None, true)[..] else {
+            let [refusal] = &lane.plan(Instant::now(), true)[..] else {
                 panic!("one result");
             };
             assert_eq!((refusal.kind, refusal.attempt), (expected, attempt));

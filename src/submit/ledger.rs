@@ -19,7 +19,7 @@ use tracing::{error, warn};
 use crate::esme::{Lease, Moment};
 use crate::kafka::progress::{Identity, metadata};
 use crate::kafka::transactor::{Abort, Commit, Cycle, Ledger, Settled};
-use crate::kafka::{Group, Partition};
+use crate::kafka::{Group, Membership, Partition};
 use crate::record::event::SendErrorKind;
 
 use super::books::{Books, State};
@@ -92,6 +92,7 @@ impl SubmitLedger {
 
     /// Everything that belongs into a transaction begun now.
     fn gather(&self, writer: &str, now: Instant) -> Option<(UnderWay, Cycle, Vec<Entry>)> {
+        let membership = self.group.membership();
         let mut guard = self.books.state.lock();
         let state = &mut *guard;
         let mut entries = std::mem::take(&mut state.gathered);
@@ -107,12 +108,11 @@ impl SubmitLedger {
         touched.extend(state.lanes.iter().filter_map(due));
         touched.sort_unstable();
         touched.dedup();
-        let mut offsets = state.kept.due(now);
-        let group = match touched.is_empty() && offsets.is_empty() {
-            true => None,
-            false => self.group.metadata(),
-        };
-        let Some(group) = group else {
+        let current = |m: &Membership| self.group.is_current(m);
+        let membership = membership.filter(current);
+        let work = membership.map(|m| (m, state.kept.due(now)));
+        let work = work.filter(|(_, kept)| !touched.is_empty() || !kept.is_empty());
+        let Some((membership, mut offsets)) = work else {
             state.gathered = entries;
             drop(guard);
             self.books.side.publish_orphans(orphans);
@@ -141,7 +141,7 @@ impl SubmitLedger {
             number,
             records: Vec::new(),
             offsets,
-            group,
+            group: membership.metadata(),
         };
         Some((under_way, cycle, orphans))
     }

@@ -20,7 +20,7 @@ use tracing::info;
 use crate::esme::Answer;
 use crate::kafka::progress::{Identity, Progress, metadata};
 use crate::kafka::start::Start;
-use crate::kafka::{Group, Partition};
+use crate::kafka::{Group, Partition, Pause};
 
 use super::books::{Books, State};
 use super::entry::{Entry, Fate, LaneId, Sent, accepted};
@@ -29,6 +29,9 @@ use super::options::OnStatus;
 
 /// How long a partition that nobody else has is expected back, once Kafka answers again.
 const EXPECTED_BACK: Duration = Duration::from_secs(30);
+
+/// Pauses before Kafka is asked again who has a partition that was lost.
+const LOOK: Pause = Pause::new(Duration::from_millis(500), Duration::from_secs(5));
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -237,8 +240,9 @@ impl Books {
 /// seems to get them. Blocks: give it a thread of its own.
 pub fn watch(books: &Arc<Books>, group: &Group, partitions: &[Partition]) {
     let mut reached: Option<Instant> = None;
+    let mut pause = LOOK;
     loop {
-        std::thread::sleep(Duration::from_secs(1));
+        std::thread::sleep(pause.next());
         let left = books.remembered(partitions);
         if left.is_empty() {
             return;
@@ -247,6 +251,7 @@ pub fn watch(books: &Arc<Books>, group: &Group, partitions: &[Partition]) {
             reached = None;
             continue;
         };
+        pause.reset();
         let elsewhere = found.iter().filter_map(|commit| {
             let identity = Identity {
                 cluster: group.cluster_id(),

@@ -99,9 +99,12 @@ pub struct Options {
 /// What ends the pipeline.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A Kafka client could not be made or subscribed: its properties are wrong.
+    /// A producer could not be made: its properties are wrong.
     #[error("a Kafka client cannot be made: {0}")]
     Client(#[from] KafkaError),
+    /// The consumer could not be made, or cannot go on.
+    #[error(transparent)]
+    Poll(#[from] poll::Error),
     /// The operating system gave no thread.
     #[error("no thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -232,20 +235,32 @@ impl Submit {
             ended = &mut polling => Some(ended),
             _ = &mut writing => return Err(Error::Ended("transactor")),
         };
-        if let Some(ended) = ended {
-            handle.stop_soon();
-            ended.map_err(|_| Error::Ended("poll"))??;
-            return Err(Error::Ended("poll"));
-        }
-        self.drain().await;
-        self.poll.close();
-        polling.await.map_err(|_| Error::Ended("poll"))??;
+        let by_itself = ended.is_some();
+        let ended = match ended {
+            Some(ended) => ended,
+            None => {
+                self.drain().await;
+                self.poll.close();
+                polling.await
+            }
+        };
+        // The polling thread has given up what it held, whyever it ended.
+        self.lease.end();
         handle.stop_soon();
-        writing.await.map_err(|_| Error::Ended("transactor"))?;
+        let written = tokio::time::timeout(self.options.shutdown_timeout, writing).await;
         let books = self.books.clone();
         books.forget_all();
         let _ = tokio::task::spawn_blocking(move || books.flush(Duration::from_secs(5))).await;
-        Ok(())
+        ended.map_err(|_| Error::Ended("poll"))??;
+        match written {
+            _ if by_itself => Err(Error::Ended("poll")),
+            Ok(Err(_)) => Err(Error::Ended("transactor")),
+            Ok(Ok(())) => Ok(()),
+            Err(_) => {
+                warn!("Kafka does not answer the last transaction in time");
+                Ok(())
+            }
+        }
     }
 
     /// Takes nothing more and waits until nothing is out, but leaves time for leaving.

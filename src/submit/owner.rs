@@ -26,7 +26,7 @@ use tracing::{debug, error, info, warn};
 use crate::esme::Lease;
 use crate::kafka::poll::{self, Assignments, Flow};
 use crate::kafka::start::{Reading, Start, Stop};
-use crate::kafka::{Group, Partition};
+use crate::kafka::{Group, Partition, Pause};
 
 use super::account::{Account, Binds};
 use super::books::{At, Books};
@@ -39,11 +39,17 @@ use super::takeover::{Decided, Takeover};
 /// How long Kafka may take to say how many partitions a topic has.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Pause before a topic that is gone is looked for again.
-const ABSENT: Duration = Duration::from_secs(1);
+/// Pauses before a topic that is gone is looked for again.
+const ABSENT: Pause = Pause::new(Duration::from_millis(500), Duration::from_secs(5));
+
+/// Pauses before a partition is taken over that could not be.
+const AGAIN: Pause = Pause::new(Duration::from_millis(250), Duration::from_secs(3));
 
 /// How often a log is looked at that ends too early.
 const LOOKS: usize = 5;
+
+/// And how long between two looks.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long the last commit of a partition that goes may take.
 const LAST_COMMIT: Duration = Duration::from_secs(5);
@@ -154,6 +160,7 @@ impl Owner {
         let companions = account.companions(lease.partition);
         let mut all = vec![lease.clone()];
         all.extend(companions.iter().cloned());
+        let mut pause = AGAIN;
         let Look {
             total,
             starts,
@@ -170,7 +177,7 @@ impl Owner {
                 Ok(known) => break known,
                 Err(error) => {
                     warn!(%error, %lease, "cannot be taken over yet");
-                    std::thread::sleep(Duration::from_millis(500));
+                    std::thread::sleep(pause.next());
                 }
             }
         };
@@ -433,8 +440,9 @@ impl Owner {
             return;
         };
         let lease = lease_of(account, &partition);
+        let mut pause = ABSENT;
         let decided = loop {
-            std::thread::sleep(ABSENT);
+            std::thread::sleep(pause.next());
             if self.epoch.lock().get(&lease) != Some(&epoch) {
                 return;
             }
@@ -510,7 +518,7 @@ impl Owner {
             };
             looks -= 1;
             if high < next && looks > 0 {
-                std::thread::sleep(ABSENT);
+                std::thread::sleep(LOOK_AGAIN);
                 continue;
             }
             // All that is there is younger than all that was read: see `kafka::start`.

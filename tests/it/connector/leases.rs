@@ -64,6 +64,57 @@ fn binds_do_not_grow_with_the_processes() {
     assert_eq!(smsc.bound(), 2, "the third process is a hot standby");
 }
 
+/// What a process does that another has displaced: it says why and ends, and whatever it was
+/// doing is done once.
+#[test]
+fn of_two_processes_with_one_instance_id_the_first_ends_and_says_why() {
+    let smsc = FakeSmsc::start();
+    let mut it = Deployment::new(smsc.port(), 2);
+    it.config["kafka"]["instance_id"] = json!("pod-0");
+    let mut one = it.start();
+    smsc.wait_bound(2);
+    it.send_numbered(0, 0..5);
+    it.results(5);
+    let mut two = it.start();
+    assert_eq!(one.wait(PATIENCE).code(), Some(75), "{}", one.log());
+    let log = one.log();
+    for word in ["kafka.instance_id", "pod-0", "Give each process"] {
+        assert!(log.contains(word), "{log}");
+    }
+    let refused = log.matches("transaction refused").count();
+    assert!(refused < 20, "{refused} refused transactions");
+    it.send_numbered(1, 5..10);
+    it.results(10);
+    smsc.wait_bound(2);
+    two.kill9();
+    let _three = it.start();
+    it.send_numbered(0, 10..15);
+    let results = it.results(15);
+    assert!(
+        results.values().all(|r| r["accepted"] == true),
+        "{results:#?}"
+    );
+    assert_eq!(smsc.submits().len(), 15, "nothing was sent twice");
+}
+
+/// With KIP-848 it is the second that is not let in.
+#[test]
+fn of_two_processes_with_one_instance_id_the_second_ends_with_kip_848() {
+    let smsc = FakeSmsc::start();
+    let mut it = Deployment::new(smsc.port(), 1);
+    it.config["kafka"]["group_protocol"] = json!("consumer");
+    it.config["kafka"]["instance_id"] = json!("pod-0");
+    let mut one = it.start();
+    smsc.wait_bound(1);
+    let mut two = it.start();
+    assert_eq!(two.wait(PATIENCE).code(), Some(75), "{}", two.log());
+    let log = two.log();
+    assert!(log.contains("kafka.instance_id"), "{log}");
+    it.send_numbered(0, 0..5);
+    assert_eq!(it.results(5).len(), 5);
+    assert!(one.ended().is_none(), "{}", one.log());
+}
+
 #[test]
 fn a_topic_with_more_partitions_than_binds_is_refused() {
     let smsc = FakeSmsc::start();

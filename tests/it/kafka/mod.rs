@@ -29,6 +29,15 @@ fn partition(topic: &str, partition: i32) -> Partition {
     }
 }
 
+/// A member of `group` by KIP-848.
+fn kip_848(kafka: &Kafka, group: &str) -> ClientConfig {
+    let mut client = kafka.member(group);
+    client.remove("session.timeout.ms");
+    client.remove("heartbeat.interval.ms");
+    client.set("group.protocol", "consumer");
+    client
+}
+
 /// What a member of a group saw, in order.
 #[derive(Default)]
 struct Seen {

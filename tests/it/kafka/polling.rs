@@ -7,7 +7,7 @@ use rdkafka::config::ClientConfig;
 use serde_json::json;
 
 use super::proxy::Proxy;
-use super::{Member, Owner, PATIENCE, partition};
+use super::{Member, Owner, PATIENCE, kip_848, partition};
 use crate::harness::{Broker, Kafka, becomes, eventually, kafka, unique};
 
 fn filled(kafka: &Kafka, partitions: i32, each: i64) -> String {
@@ -204,13 +204,7 @@ fn partitions_move_between_members_cooperative_sticky() {
 
 #[test]
 fn partitions_move_between_members_kip_848() {
-    partitions_move(|kafka, group| {
-        let mut client = kafka.member(group);
-        client.remove("session.timeout.ms");
-        client.remove("heartbeat.interval.ms");
-        client.set("group.protocol", "consumer");
-        client
-    });
+    partitions_move(kip_848);
 }
 
 /// Records arrive while a second member joins and leaves; each member starts where the

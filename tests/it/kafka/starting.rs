@@ -48,7 +48,7 @@ fn a_dead_predecessors_transaction_is_ended_at_once() {
     let member = Member::alone(&kafka, &group, &topic, 1);
     let producer: BaseProducer = transactional(&kafka, &writer).create().unwrap();
     producer.init_transactions(PATIENCE).unwrap();
-    let membership = || member.group.metadata().unwrap();
+    let membership = || member.group.membership().unwrap().metadata();
     let mut progress = Progress::new(4);
     progress.reserve(9);
     let commit = |at: i64, line: &str| {

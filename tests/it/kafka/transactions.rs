@@ -16,8 +16,8 @@ use rdkafka::types::RDKafkaErrorCode;
 use serde_json::{Value, json};
 
 use super::proxy::Proxy;
-use super::{Member, PATIENCE};
-use crate::harness::{Broker, Kafka, eventually, kafka, unique};
+use super::{Member, Owner, PATIENCE, kip_848};
+use crate::harness::{Broker, Kafka, eventually, free_port, kafka, unique};
 
 /// Results that wait for a transaction, and how their transactions ended. What was aborted
 /// for a passing reason is offered again.
@@ -35,7 +35,7 @@ struct State {
     ends: Vec<String>,
     refused: Vec<(usize, RDKafkaErrorCode)>,
     /// Used instead of the current membership.
-    stale: Option<ConsumerGroupMetadata>,
+    stale: Option<Arc<ConsumerGroupMetadata>>,
 }
 
 #[derive(Clone)]
@@ -72,7 +72,7 @@ impl Ledger for Books {
                 offset: batch.offset,
                 metadata: metadata::encode(&progress, &identity, writer, state.number),
             }],
-            group: state.stale.take().or_else(|| self.group.metadata())?,
+            group: (state.stale.take()).or_else(|| Some(self.group.membership()?.metadata()))?,
         })
     }
 
@@ -343,7 +343,7 @@ fn a_fenced_producer_is_made_anew_and_repeats_what_was_not_committed() {
 fn a_membership_from_before_a_rebalance_commits_nothing() {
     let scene = Scene::new(kafka());
     let topic = scene.topic(&[]);
-    let before = scene.books.group.metadata();
+    let before = scene.books.group.membership().map(|m| m.metadata());
     let other = Member::join(
         scene.kafka.member(&scene.group),
         &scene.books.source,
@@ -355,6 +355,39 @@ fn a_membership_from_before_a_rebalance_commits_nothing() {
     scene.offer(2, vec![(topic.clone(), None, b"1".into())]);
     assert_eq!(scene.ends(2), ["fenced", "committed"]);
     assert_eq!(scene.values(&topic), [json!(1)]);
+}
+
+/// Kafka takes a transaction's offsets from a client that names no membership at all, whoever
+/// holds the partition, and that is what librdkafka hands out until it has joined.
+#[test]
+fn whoever_has_not_joined_its_group_has_no_membership_to_commit_with() {
+    for client in [Kafka::member, kip_848] {
+        let mut client = client(&kafka(), &unique("group"));
+        client.set("bootstrap.servers", format!("127.0.0.1:{}", free_port()));
+        let member = Member::join(client, "a topic", Owner::default());
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(1) {
+            assert!(member.group.membership().is_none());
+        }
+    }
+}
+
+#[test]
+fn a_membership_is_current_until_the_next_callback() {
+    for client in [Kafka::member, kip_848] {
+        let kafka = kafka();
+        let (topic, name) = (unique("source"), unique("group"));
+        kafka.topic(&topic, 2, &[]);
+        let first = Member::join(client(&kafka, &name), &topic, Owner::default());
+        first.wait_held(2);
+        let before = first.group.membership().expect("it is a member");
+        assert!(first.group.is_current(&before));
+        let second = Member::join(client(&kafka, &name), &topic, Owner::default());
+        second.wait_held(1);
+        assert!(!first.group.is_current(&before), "one has been taken away");
+        let after = first.group.membership().expect("it still is a member");
+        assert!(first.group.is_current(&after));
+    }
 }
 
 #[test]
