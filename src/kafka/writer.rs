@@ -123,6 +123,40 @@ pub(super) struct Writer {
     /// Every record goes in a batch of its own, so that the broker's verdict on a batch is
     /// one on a record.
     singly: bool,
+    batching: Batching,
+}
+
+/// When records go singly. After a refused batch they do for a while, in which further records
+/// that are refused are named at once; then in batches again. If that is refused again before
+/// long, the while is longer: a topic whose limit is below the size of a batch refuses one after
+/// another, and each costs a transaction and two new producers.
+struct Batching {
+    /// Until when records go singly.
+    until: Option<Instant>,
+    hold: Pause,
+}
+
+/// For how long records go singly.
+const SINGLY: Pause = Pause::new(Duration::from_millis(500), Duration::from_secs(300));
+
+/// When batches were taken for so long, another refusal has nothing to do with the last.
+const SETTLED: Duration = Duration::from_secs(600);
+
+impl Batching {
+    fn is_singly(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| now < until)
+    }
+
+    /// A batch was refused: for how long records go singly.
+    fn refused(&mut self, now: Instant) -> Duration {
+        let long_ago = |until: Instant| now.saturating_duration_since(until) >= SETTLED;
+        if self.until.is_some_and(long_ago) {
+            self.hold.reset();
+        }
+        let hold = self.hold.next();
+        self.until = Some(now + hold);
+        hold
+    }
 }
 
 impl Writer {
@@ -150,6 +184,10 @@ impl Writer {
             patience: timeout,
             producer: None,
             singly: false,
+            batching: Batching {
+                until: None,
+                hold: SINGLY,
+            },
         }
     }
 
@@ -162,18 +200,23 @@ impl Writer {
         stopping: impl Fn() -> bool,
     ) -> Settled {
         let begun = Instant::now();
+        self.go(self.batching.is_singly(begun));
         let mut end = self.attempt(cycle);
-        if let Err(Failure::Batch { index, code }) = end {
+        if let Err(Failure::Batch { index, code }) = end
+            && !self.singly
+        {
             let topic = cycle.records.get(index).map_or("", |r| &r.topic);
             debug!(topic, ?code, "batch refused; its records are tried singly");
             self.abort();
+            let hold = self.batching.refused(Instant::now());
             self.go(true);
             end = self.attempt(cycle);
             if end.is_ok() {
                 warn!(
                     topic,
+                    ?hold,
                     "the topic takes each record but not a batch of them, so records go singly \
-                     from now on, which is slow: raise the topic's max.message.bytes or lower \
+                     for a while, which is slow: raise the topic's max.message.bytes or lower \
                      batch.size in [kafka.properties]"
                 );
             }
@@ -196,7 +239,6 @@ impl Writer {
             Err(Failure::Batch { index, code }) => {
                 debug!(index, ?code, "record refused");
                 self.abort();
-                self.go(false);
                 Settled::Aborted(Abort::Record { index, code })
             }
             Err(Failure::Lost(abort)) => {
@@ -454,13 +496,19 @@ fn undeliverable(index: usize, code: RDKafkaErrorCode, topic: &str) -> Failure {
     match code {
         Code::MessageSizeTooLarge
         | Code::InvalidMessageSize
+        | Code::MessageBatchTooLarge
+        | Code::InvalidTimestamp
         | Code::InvalidRecord
         | Code::InvalidMessage => Failure::Batch { index, code },
         Code::ProducerFenced | Code::InvalidProducerEpoch | Code::Fenced | Code::Fatal => {
             Failure::Lost(Abort::Fenced(code.to_string()))
         }
-        // A topic may be created or opened to us; it says nothing against the record.
+        // A topic may be created or opened to us, a rule of the broker's may change; it says
+        // nothing against the record.
         Code::TopicAuthorizationFailed
+        | Code::InvalidTopic
+        | Code::PolicyViolation
+        | Code::Unknown
         | Code::UnknownTopic
         | Code::UnknownTopicOrPartition
         | Code::UnknownPartition => Failure::Abort(Abort::Topic { index, code }),
@@ -531,5 +579,32 @@ fn classify(error: &KafkaError, abort: Abort) -> Failure {
             error!(%error, "transaction call failed");
             Failure::Lost(abort)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_refused_batch_records_go_singly_for_a_while_and_in_batches_again() {
+        let mut batching = Batching {
+            until: None,
+            hold: SINGLY,
+        };
+        let mut now = Instant::now();
+        assert!(!batching.is_singly(now));
+        let mut holds = Vec::new();
+        for _ in 0..5 {
+            let hold = batching.refused(now);
+            assert!(batching.is_singly(now));
+            now += hold;
+            assert!(!batching.is_singly(now));
+            holds.push(hold);
+        }
+        assert!(holds[0] <= Duration::from_secs(1), "{holds:?}");
+        assert!(holds[4] >= Duration::from_secs(8), "{holds:?}");
+        let another = batching.refused(now + SETTLED);
+        assert!(another <= Duration::from_secs(1), "{another:?}");
     }
 }
