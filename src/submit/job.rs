@@ -96,6 +96,19 @@ impl Letter {
         }
     }
 
+    /// Whether it holds no more than [`shortened`](Self::shortened) leaves.
+    pub fn is_short(&self) -> bool {
+        let short = |text: &Option<String>| text.as_ref().is_none_or(|t| t.len() <= SHORT);
+        self.key.is_none()
+            && self.value.is_none()
+            && self.headers.is_none()
+            && self.log_id.len() <= SHORT
+            && (self.extra_data.as_ref()).is_none_or(|data| data.get().len() <= SHORT)
+            && [&self.source, &self.destination, &self.message_id]
+                .into_iter()
+                .all(short)
+    }
+
     /// What is left for an event that fits into any topic: the position, which finds the
     /// record again, and what is short. A `log_id` that is not gives way to the derived one.
     pub fn shortened(&self) -> Letter {

@@ -78,11 +78,8 @@ impl Side {
     /// say nothing, the new owner decides over their records.
     pub fn publish_orphans(&self, entries: Vec<Entry>) {
         for entry in entries {
-            if let Fate::Answered(sent, answer)
-            | Fate::Taken(sent, answer, _)
-            | Fate::Late(sent, answer) = entry.fate
-            {
-                self.publish_late(*sent, answer);
+            if let Some((sent, answer)) = answer_of(entry.fate) {
+                self.publish_late(sent, answer);
             }
         }
     }
@@ -104,5 +101,71 @@ impl Side {
         if !self.producer.flush(patience) {
             error!("late answers may be lost: Kafka did not take them in time");
         }
+    }
+}
+
+/// The answer that a fate tells of, short if its whole event is known to be refused.
+fn answer_of(fate: Fate) -> Option<(Sent, Answer)> {
+    match fate {
+        Fate::Answered(sent, answer)
+        | Fate::Taken(sent, answer, true)
+        | Fate::Late(sent, answer)
+        // Its letter is short already.
+        | Fate::TooLarge(_, Some((sent, answer))) => Some((*sent, answer)),
+        Fate::Taken(sent, answer, false) => {
+            let letter = Arc::new(sent.letter.shortened());
+            Some((Sent { letter, ..*sent }, answer))
+        }
+        Fate::Refused(_) | Fate::PutBack(..) | Fate::TooLarge(_, None) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::record::event::SendErrorKind;
+    use crate::smpp::{Command, Status};
+    use crate::submit::job::{Letter, Refusal};
+    use crate::submit::lane::tests::job;
+
+    fn answered() -> (Box<Sent>, Answer) {
+        let answer = Answer {
+            command: Command::SUBMIT_SM_RESP,
+            status: Status::ROK,
+            message_id: b"A1".as_slice().into(),
+            tlvs: Default::default(),
+            received: SystemTime::now(),
+        };
+        let mut sent = Sent::of(&job(3), &"bind".into());
+        sent.letter = Arc::new(Letter {
+            value: Some(b"the record".to_vec()),
+            ..sent.letter.shortened()
+        });
+        (Box::new(sent), answer)
+    }
+
+    #[test]
+    fn an_answer_whose_event_was_too_large_is_published_when_its_lane_is_lost() {
+        let (sent, answer) = answered();
+        let refusal = Refusal::of(&job(3), SendErrorKind::EventTooLarge, "too large".into());
+        let fate = Fate::TooLarge(Box::new(refusal), Some((sent, answer)));
+        let (sent, answer) = answer_of(fate).expect("its answer is known");
+        assert_eq!((sent.offset, &*answer.message_id), (3, b"A1".as_slice()));
+    }
+
+    #[test]
+    fn what_was_too_large_is_not_published_whole() {
+        let (sent, answer) = answered();
+        assert!(!sent.letter.is_short(), "it holds the record");
+        let (sent, _) = answer_of(Fate::Taken(sent, answer, false)).expect("it was taken");
+        assert!(sent.letter.is_short());
+    }
+
+    #[test]
+    fn a_fate_without_an_answer_says_nothing() {
+        let refusal = Refusal::of(&job(3), SendErrorKind::Expired, "late".into());
+        assert!(answer_of(Fate::TooLarge(Box::new(refusal), None)).is_none());
     }
 }
