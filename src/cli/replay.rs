@@ -82,13 +82,14 @@ pub(super) struct Args {
     json: bool,
 }
 
-const KINDS: [&str; 6] = [
+const KINDS: [&str; 7] = [
     "INVALID_RECORD",
     "ENCODING",
     "EXPIRED",
     "OUTCOME_UNKNOWN",
     "REJECTED_LOCALLY",
     "EVENT_TOO_LARGE",
+    "EVENT_REFUSED",
 ];
 
 /// A point in time, as people name it.

@@ -23,6 +23,7 @@ use super::whole::{self, Dialects};
 use super::{Counters, PartitionStatus, tail, takeover};
 use crate::kafka::poll::{self, Assignments, Flow};
 use crate::kafka::progress::Progress;
+use crate::kafka::set_aside::{self, SetAside};
 use crate::kafka::transactor::{self, Abort, Cycle, Ledger, Settled};
 use crate::kafka::{Group, Partition};
 use crate::record::codec::Unread;
@@ -32,10 +33,8 @@ use crate::record::keys::Key;
 
 /// How long a revoked partition may take to commit what it has gathered.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// Pause after a transaction that Kafka refuses for a reason that lasts; it doubles each time.
-const REFUSED: Duration = Duration::from_secs(1);
-/// How often it doubles at most: about a minute.
-const DOUBLED: u32 = 6;
+/// Longest pause before a topic that refuses results is tried again.
+const REFUSED: Duration = Duration::from_secs(5);
 
 /// The other parts, which the books call.
 pub(super) struct Parts {
@@ -60,11 +59,10 @@ struct State {
     under_way: Vec<(i32, u64, usize)>,
     cycles: u64,
     takeovers: u64,
-    not_before: Option<Instant>,
-    /// Transactions refused in a row without anything to be changed.
-    refusals: u32,
     /// The clock's steps that the partitions know of.
     steps: u64,
+    /// Partitions whose results their topics refuse.
+    aside: SetAside<i32>,
 }
 
 pub(super) struct Books {
@@ -132,6 +130,7 @@ impl Books {
             self.rules.patience,
             self.rules.limits,
         );
+        state.aside.forget(&partition.partition);
         state.owned.insert(partition.partition, owned);
         self.parts.tail.follow(partition.partition, takeover);
         self.parts.takeover.request([(partition.clone(), takeover)]);
@@ -332,6 +331,8 @@ impl Books {
                 owned.leaving = true;
             }
         }
+        let leaving: Vec<i32> = partitions.iter().map(|p| p.partition).collect();
+        state.aside.hurry(&leaving, Instant::now());
         if let Some(transactor) = self.parts.transactor.get() {
             transactor.hurry();
         }
@@ -346,6 +347,7 @@ impl Books {
         }
         for p in partitions {
             state.owned.remove(&p.partition);
+            state.aside.forget(&p.partition);
             self.parts.tail.leave(p.partition);
         }
     }
@@ -362,8 +364,15 @@ impl Books {
     }
 
     fn committed(&self, state: &mut State, begun: Instant) {
+        if let Some((topic, partitions)) = state.aside.committed() {
+            info!(
+                topic = &*topic,
+                ?partitions,
+                "the topic takes their results again"
+            );
+            self.wake();
+        }
         let poller = &self.parts.poller;
-        state.refusals = 0;
         self.each_under_way(state, |owned, _| {
             owned.arrived(begun);
             if owned.paused && owned.has_room() {
@@ -374,27 +383,10 @@ impl Books {
     }
 
     fn aborted(&self, state: &mut State, abort: &Abort) {
-        let mut offender = None;
-        self.each_under_way(state, |owned, places| {
-            owned.take_back();
-            if let Abort::Record { index, code } = abort
-                && places.contains(index)
-            {
-                offender = Some((owned.partition.partition, *index - places.start, *code));
-            }
-        });
+        state.aside.aborted(Instant::now());
         match abort {
-            Abort::Record { .. } => {
-                let changed = offender.is_none_or(|(partition, index, code)| {
-                    let owned = state.owned.get_mut(&partition);
-                    owned.is_none_or(|owned| self.refused(owned, index, code))
-                });
-                if !changed {
-                    let pause = REFUSED * (1 << state.refusals.min(DOUBLED));
-                    state.refusals += 1;
-                    state.not_before = Some(Instant::now() + pause);
-                }
-            }
+            Abort::Record { index, code } => return self.refused(state, *index, *code, true),
+            Abort::Topic { index, code } => return self.refused(state, *index, *code, false),
             Abort::Fenced(reason) => info!(reason, "transaction aborted, its results go again"),
             Abort::Trouble(reason) => warn!(reason, "transaction aborted, its results go again"),
             Abort::Gone(topics) => {
@@ -403,30 +395,71 @@ impl Books {
                     "a topic is missing; correlation waits until it is back"
                 );
             }
-            Abort::Topic { code, .. } => {
-                warn!(%code, "a topic takes no records for now; the results go again");
+        }
+        self.each_under_way(state, |owned, _| owned.take_back());
+    }
+
+    /// The record at `index` was refused, for what it is or with all others of its topic: a
+    /// smaller one says so in its place, or what it would have kept goes out at once, or the
+    /// partitions concerned are set aside.
+    fn refused(&self, state: &mut State, index: usize, code: RDKafkaErrorCode, record: bool) {
+        let mut culprit = None;
+        let mut topics = Vec::new();
+        self.each_under_way(state, |owned, places| {
+            let partition = owned.partition.partition;
+            let theirs: Vec<Arc<str>> = owned.departed().map(|o| o.topic.clone()).collect();
+            if places.contains(&index) {
+                let place = index - places.start;
+                culprit = Some((partition, place, theirs[place].clone()));
             }
+            topics.push((partition, theirs));
+            owned.take_back();
+        });
+        let Some((partition, place, topic)) = culprit else {
+            return;
+        };
+        if record
+            && let Some(owned) = state.owned.get_mut(&partition)
+            && self.replaced(owned, place, code)
+        {
+            return;
+        }
+        let concerned = |(p, theirs): &(i32, Vec<Arc<str>>)| {
+            let one = if record {
+                *p == partition
+            } else {
+                theirs.contains(&topic)
+            };
+            one.then_some(*p)
+        };
+        let refusal = set_aside::Refusal {
+            topic: topic.clone(),
+            record,
+            partitions: topics.iter().filter_map(concerned).collect(),
+        };
+        let partitions = refusal.partitions.clone();
+        let pause = set_aside::pauses(REFUSED);
+        if state.aside.refused(refusal, pause, Instant::now()) {
+            error!(
+                topic = &*topic,
+                ?partitions,
+                ?code,
+                "a topic refuses results of these partitions of the deliveries; they stand still until it takes them, and the others go on. Does the topic exist, and may this user write to it? Does a rule of the broker's, or max.message.bytes, refuse what it is given?"
+            );
+        } else {
+            debug!(
+                topic = &*topic,
+                ?partitions,
+                ?code,
+                "results are still refused"
+            );
         }
     }
 
-    /// A record that its topic does not take: a smaller one says so in its place, or what it
-    /// would have kept goes out at once; what lies at the topic waits until that is mended.
-    /// Whether the next transaction is another one.
-    fn refused(&self, owned: &mut Owned, index: usize, code: RDKafkaErrorCode) -> bool {
-        use RDKafkaErrorCode as Code;
-        let partition = &owned.partition;
-        let is_final = matches!(
-            code,
-            Code::MessageSizeTooLarge
-                | Code::InvalidMessageSize
-                | Code::InvalidRecord
-                | Code::InvalidMessage
-        );
-        let Some(output) = owned.output(index).filter(|_| is_final).cloned() else {
-            error!(
-                %partition, ?code,
-                "Kafka refuses the records of a topic; correlation waits until it takes them"
-            );
+    /// A record that its topic does not take for what it is: a smaller one says so in its place,
+    /// or what it would have kept goes out at once. `false` if nothing can replace it.
+    fn replaced(&self, owned: &mut Owned, index: usize, code: RDKafkaErrorCode) -> bool {
+        let Some(output) = owned.output(index).cloned() else {
             return false;
         };
         let topic = &output.topic;
@@ -434,28 +467,21 @@ impl Books {
         let kept = *topic == self.rules.topics.correlation && output.value.is_some();
         let (mut receipts, mut parts) = (Vec::new(), Vec::new());
         let now = self.clock.now();
-        let with = match Key::parse(key).filter(|_| kept) {
-            Some(Key::Owner { .. }) => {
-                error!(
-                    %partition, ?code, %topic,
-                    "Kafka refuses the record that a takeover begins with; it waits until the topic takes it"
-                );
-                return false;
-            }
+        let (with, instead) = match Key::parse(key).filter(|_| kept) {
+            // A takeover begins with it: it waits until the topic takes it.
+            Some(Key::Owner { .. }) => return false,
             Some(Key::Parked { identity, offset }) => {
                 owned.join.unkept(identity, offset, now, &mut receipts);
-                None
+                (None, "what it would have kept is published at once")
             }
             Some(Key::Part { identity, offset }) => {
                 owned.assembly.unkept(identity, offset, now, &mut parts);
-                None
+                (None, "what it would have kept is published at once")
             }
-            _ => render::reduced(&output, code, &self.rules.topics),
-        };
-        let instead = match (&with, receipts.is_empty() && parts.is_empty()) {
-            (Some(_), _) => "a smaller one goes in its place",
-            (None, false) => "what it would have kept is published at once",
-            (None, true) => "it is left out",
+            _ => match render::reduced(&output, code, &self.rules.topics) {
+                Some(smaller) => (Some(smaller), "a smaller one goes in its place"),
+                None => return false,
+            },
         };
         let (partition, key) = (&owned.partition, String::from_utf8_lossy(key));
         error!(%partition, ?code, %topic, %key, instead, "Kafka refuses a record for good");
@@ -580,14 +606,12 @@ impl Ledger for Books {
         let mut state: MutexGuard<'_, State> = self.state.lock();
         let state = &mut *state;
         let now = Instant::now();
-        if state.not_before.is_some_and(|at| now < at) {
-            return None;
-        }
-        state.not_before = None;
+        state.aside.begin(now);
         let wall = self.clock.now();
         self.follow_clock(state);
         for owned in state.owned.values_mut() {
-            if owned.stage == Stage::Live && !owned.leaving {
+            let part = state.aside.takes_part(&owned.partition.partition);
+            if part && owned.stage == Stage::Live && !owned.leaving {
                 let mut effects = Vec::new();
                 let more = owned.join.tick(wall, owned.room(), &mut effects);
                 self.gather(owned, &effects);
@@ -607,6 +631,9 @@ impl Ledger for Books {
         let number = state.cycles + 1;
         let (mut records, mut offsets) = (Vec::new(), Vec::new());
         for (partition, owned) in &mut state.owned {
+            if !state.aside.takes_part(partition) {
+                continue;
+            }
             let Some((outputs, offset)) = owned.depart(now) else {
                 continue;
             };
@@ -618,6 +645,9 @@ impl Ledger for Books {
             offsets.push(owned.commit(offset, self.group.cluster_id(), writer, number));
         }
         if offsets.is_empty() {
+            if state.aside.committed().is_some() {
+                self.wake();
+            }
             return None;
         }
         state.cycles = number;
@@ -635,6 +665,7 @@ impl Ledger for Books {
             Settled::Committed { begun } => self.committed(&mut state, begun),
             Settled::Aborted(abort) => self.aborted(&mut state, &abort),
             Settled::Unknown => {
+                state.aside.aborted(Instant::now());
                 let mut again = Vec::new();
                 self.each_under_way(&mut state, |owned, _| again.push(owned.partition.clone()));
                 for partition in again {

@@ -190,6 +190,11 @@ impl Owned {
         }
     }
 
+    /// What the transaction under way holds of it.
+    pub(super) fn departed(&self) -> impl Iterator<Item = &Output> {
+        self.under_way.iter().flat_map(|(records, _)| records)
+    }
+
     /// Record `index` of what is gathered.
     pub(super) fn output(&self, index: usize) -> Option<&Output> {
         self.gathered.get(index)

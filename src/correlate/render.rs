@@ -86,8 +86,8 @@ pub(super) fn output(
 }
 
 /// A record that its topic refuses for good, made to fit: without the message's own extra
-/// data and headers, or the octets of its parts, and with what happened; `None` if that was
-/// done already.
+/// data and headers, or the octets of its parts, and with what happened; `None` if there is
+/// nothing left to leave out.
 pub(super) fn reduced(output: &Output, code: RDKafkaErrorCode, topics: &Topics) -> Option<Output> {
     let codecs = &topics.codecs;
     let (codec, left_out) = match &output.topic {

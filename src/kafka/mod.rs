@@ -11,6 +11,7 @@ pub mod pause;
 pub mod poll;
 pub mod progress;
 pub mod session;
+pub mod set_aside;
 pub mod start;
 pub mod topics;
 pub mod transactor;

@@ -109,15 +109,15 @@ pub enum Abort {
     /// The group has moved on (rebalance) or the producer was fenced.
     Fenced(String),
     /// The record with this index in [`Cycle::records`] cannot be produced, however often,
-    /// because of what it is (its size, for example). A topic that is missing or forbidden
-    /// is [`Trouble`](Self::Trouble).
+    /// because of what it is (its size, for example). The cycle's offsets had been taken.
     Record {
         /// Index into the cycle's records.
         index: usize,
         /// What the broker or the client said.
         code: RDKafkaErrorCode,
     },
-    /// The topic of the record with this index does not take records for now.
+    /// The topic of the record with this index does not take records for now, whatever they
+    /// are. The cycle's offsets had been taken.
     Topic {
         /// Index into the cycle's records.
         index: usize,
@@ -138,7 +138,9 @@ pub trait Ledger: Send + Sync + 'static {
     /// least every [`Options::tick`].
     fn begin(&self, writer: &str) -> Option<Cycle>;
 
-    /// How the transaction that [`begin`](Self::begin) filled last ended.
+    /// How the transaction that [`begin`](Self::begin) filled last ended. After a refusal that
+    /// names a record, the next transaction must not carry the same: the record is replaced or
+    /// left out, or its partition is (see [`set_aside`](super::set_aside)).
     fn settled(&self, outcome: Settled);
 }
 
@@ -248,8 +250,13 @@ impl<L: Ledger> Transactor<L> {
             let settled =
                 writer.transact(&cycle, &self.group, || self.signal.state.lock().stopping);
             let failed = !matches!(settled, Settled::Committed { .. });
+            // The next one is another.
+            let refused = matches!(
+                settled,
+                Settled::Aborted(Abort::Record { .. } | Abort::Topic { .. })
+            );
             self.ledger.settled(settled);
-            if !failed || self.rest(pause.next()) {
+            if !failed || refused || self.rest(pause.next()) {
                 pause.reset();
             }
             if failed {

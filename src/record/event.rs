@@ -211,6 +211,8 @@ pub enum SendErrorKind {
     RejectedLocally,
     /// Its event was larger than its topic takes.
     EventTooLarge,
+    /// Its event was refused by its topic for another reason than its size.
+    EventRefused,
     /// It ended as an error, and `kafka-smpp replay` has put it back onto its topic: not a
     /// result.
     Replayed,
@@ -226,6 +228,7 @@ impl SendErrorKind {
             SendErrorKind::OutcomeUnknown => "OUTCOME_UNKNOWN",
             SendErrorKind::RejectedLocally => "REJECTED_LOCALLY",
             SendErrorKind::EventTooLarge => "EVENT_TOO_LARGE",
+            SendErrorKind::EventRefused => "EVENT_REFUSED",
             SendErrorKind::Replayed => "REPLAYED",
         }
     }
@@ -313,6 +316,7 @@ mod tests {
             OutcomeUnknown,
             RejectedLocally,
             EventTooLarge,
+            EventRefused,
             Replayed,
         ] {
             let event = SendError {

@@ -52,16 +52,19 @@ impl Failed {
         let not_sent = match self.kind.as_str() {
             "INVALID_RECORD" | "ENCODING" | "EXPIRED" | "REJECTED_LOCALLY" => true,
             // It stands for an answer, which is a rejection unless it says otherwise.
-            "EVENT_TOO_LARGE" => self.command_status.is_some_and(|status| status != 0),
+            "EVENT_TOO_LARGE" | "EVENT_REFUSED" => {
+                self.command_status.is_some_and(|status| status != 0)
+            }
             _ => false,
         };
         !not_sent || self.possible_duplicate || self.parts.iter().any(sent)
     }
 
-    /// Whether it says itself that the SMSC took the whole message: the response was larger than
-    /// its topic takes.
+    /// Whether it says itself that the SMSC took the whole message: the response was refused by
+    /// its topic.
     pub fn was_sent(&self) -> bool {
-        self.kind == "EVENT_TOO_LARGE" && self.command_status == Some(0)
+        let stands_for_an_answer = matches!(&*self.kind, "EVENT_TOO_LARGE" | "EVENT_REFUSED");
+        stands_for_an_answer && self.command_status == Some(0)
     }
 }
 

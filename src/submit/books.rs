@@ -13,17 +13,19 @@ use hashbrown::HashMap;
 use jiff::Timestamp;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::Notify;
+use tracing::warn;
 
 use crate::kafka::progress::Limits;
+use crate::kafka::set_aside::SetAside;
 use crate::kafka::start::Start;
 use crate::kafka::{Partition, poll, transactor};
 use crate::record::event::SendErrorKind;
 
-use super::entry::{Entry, LaneId};
+use super::entry::{Entry, Fate, LaneId};
 use super::flight::Flights;
 use super::history::History;
 use super::intake::Incoming;
-use super::job::{Job, Refusal};
+use super::job::{Job, Refusal, instant};
 use super::kept::Kept;
 use super::lane::{BindId, Capacity, Lane, Phase};
 use super::late::LateAnswers;
@@ -166,6 +168,8 @@ pub(super) struct State {
     pub cycle: u64,
     /// The transaction under way.
     pub under_way: Option<u64>,
+    /// Lanes whose results their topics refuse.
+    pub aside: SetAside<LaneId>,
     /// What is known of lanes that were lost.
     pub memories: HashMap<Partition, Memory>,
     /// What is committed for partitions that stand still.
@@ -534,9 +538,11 @@ impl Books {
     /// No session can write anything of these lanes any more: commits exactly what is in
     /// doubt, and waits for that. `false` if it could not be committed in time.
     pub fn settle(&self, lanes: &[LaneId], patience: Duration) -> bool {
-        let deadline = Instant::now() + patience;
+        let began = Instant::now();
+        let deadline = began + patience;
         self.hurry_transactor();
         let mut state = self.state.lock();
+        state.aside.hurry(lanes, began);
         for id in lanes {
             if let Some(held) = state.lanes.get_mut(id) {
                 held.lane.settle();
@@ -549,6 +555,11 @@ impl Books {
             MutexGuard::unlocked(&mut state, || self.wake_transactor());
             if state.is_clean(lanes) {
                 return true;
+            }
+            // Those that are left have been tried once more, and are refused.
+            let refused = |id: &LaneId| state.aside.is_refused_since(id, began);
+            if lanes.iter().all(|id| state.is_clean(&[*id]) || refused(id)) {
+                return false;
             }
             if self.settled.wait_until(&mut state, deadline).timed_out() {
                 return state.is_clean(lanes);
@@ -577,6 +588,7 @@ impl State {
 
     pub(super) fn take_out(&mut self, id: LaneId) -> Option<Held> {
         let held = self.lanes.remove(&id)?;
+        self.aside.forget(&id);
         self.by_partition.remove(held.lane.source());
         if let Some(station) = self.stations.get_mut(&held.station) {
             station.lanes.retain(|(_, l)| *l != id);
@@ -624,6 +636,39 @@ impl State {
             station: held.station,
             wake: bind.wake.clone(),
         })
+    }
+
+    /// The partitions of these lanes, for people.
+    pub(super) fn names<'a>(&self, lanes: impl IntoIterator<Item = &'a LaneId>) -> String {
+        let held = lanes.into_iter().filter_map(|id| self.lanes.get(id));
+        let names: Vec<String> = held.map(|h| h.lane.source().to_string()).collect();
+        names.join(", ")
+    }
+
+    /// The records among `entries` that were put back onto `topic`, which is not there, wait in
+    /// their lanes until the SMSC wants them again.
+    pub(super) fn reopen(&mut self, entries: &mut Vec<Entry>, topic: &str, now: Instant) {
+        let wall = Timestamp::now();
+        let theirs = |entry: &mut Entry| match &entry.fate {
+            Fate::PutBack(job, _) => {
+                *job.letter.topic == *topic && self.lanes.contains_key(&entry.lane)
+            }
+            _ => false,
+        };
+        let back: Vec<Entry> = entries.extract_if(.., theirs).collect();
+        for entry in back {
+            if let Fate::PutBack(job, returned) = entry.fate
+                && let Some(held) = self.lanes.get_mut(&entry.lane)
+            {
+                let due = returned.not_before.and_then(|at| instant(at, now, wall));
+                warn!(
+                    log_id = job.letter.log_id,
+                    topic,
+                    "it cannot be put back onto its topic, which is not there; it waits here"
+                );
+                held.lane.reopen(job, due.unwrap_or(now));
+            }
+        }
     }
 
     fn bind_mut(&mut self, bind: &BindRef) -> Option<&mut BindState> {

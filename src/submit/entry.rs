@@ -39,7 +39,8 @@ pub enum Fate {
     PutBack(Box<Job>, Returned),
     /// An answer that is not the result, because there is another already.
     Late(Box<Sent>, Answer),
-    /// Its event was larger than its topic takes: this one says so, without what made it so.
+    /// Its event was refused by its topic, for its size most likely: this one says so, without
+    /// what may be the reason.
     /// An answer it replaces is still remembered for its receipts.
     TooLarge(Box<Refusal>, Option<(Box<Sent>, Answer)>),
 }

@@ -426,6 +426,21 @@ impl Lane {
         }
     }
 
+    /// A record that was finished by being put back onto its topic waits again, until `due`: the
+    /// topic did not take it, and no commit says that it was finished.
+    pub fn reopen(&mut self, mut job: Box<Job>, due: Instant) {
+        // Doubts from before an earlier return are counted among these: more careful, no less.
+        self.progress.reopen(job.offset, job.doubts);
+        let parts = job.parts.as_ref();
+        if parts.is_some_and(|parts| parts.to_header().is_some()) {
+            self.partial.insert(job.offset);
+        }
+        self.octets += job.octets();
+        self.mark();
+        job.rearm();
+        self.wait(job, Some(due));
+    }
+
     /// Counts a sending without known outcome and returns how often that has happened.
     pub fn doubt(&mut self, offset: i64) -> u8 {
         self.progress.doubt(offset);

@@ -545,3 +545,30 @@ fn nothing_is_refused_while_fates_pile_up() {
     assert!(lane.plan(Instant::now(), false).is_empty());
     assert_eq!(lane.plan(Instant::now(), true).len(), 1);
 }
+
+#[test]
+fn a_record_that_cannot_be_put_back_waits_as_if_it_had_never_been_finished() {
+    let mut lane = lane();
+    take(&mut lane, 0..3);
+    cycle(&mut lane);
+    let now = Instant::now();
+    let mut jobs: Vec<_> = std::iter::from_fn(|| lane.pick(1, now)).collect();
+    assert_eq!(jobs.len(), 3);
+    let first = jobs.remove(0);
+    let octets = first.octets();
+    for offset in 0..2 {
+        lane.returned(offset);
+        lane.finish(offset, octets);
+    }
+    assert_eq!(lane.progress().base(), 2);
+    lane.not_committed();
+    let due = now + Duration::from_secs(5);
+    lane.reopen(first, due);
+    assert_eq!(lane.progress().base(), 0, "its end was not committed");
+    assert!(lane.progress().is_finished(1));
+    assert_eq!(lane.progress().attempts(0), 0, "the SMSC did not take it");
+    assert!(lane.needs_commit(now, Duration::from_secs(60)));
+    cycle(&mut lane);
+    assert!(lane.pick(1, now).is_none(), "not before its time");
+    assert_eq!(lane.pick(1, due).map(|job| job.offset), Some(0));
+}

@@ -8,18 +8,25 @@
 //! When a transaction is aborted, its fates are still in the progress of their lanes, and go
 //! back to the head of what is gathered: the next transaction carries both. What belongs to
 //! a lane that has been given up meanwhile is published as late, outside any transaction.
+//!
+//! When a topic refuses a record, that concerns its lane and no other. What can be said shorter
+//! is, by a `SendError` in its place; a record that cannot be put back onto its topic for now
+//! waits in its lane. Otherwise the lane is [set aside](crate::kafka::set_aside): it has no part
+//! in transactions, with all that is known of it, until a trial of its own is committed. Its
+//! reservation stays as it was committed last, so nothing new of it is sent meanwhile.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rdkafka::error::RDKafkaErrorCode as Code;
-use tracing::{error, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::esme::{Lease, Moment};
 use crate::kafka::progress::{Identity, metadata};
 use crate::kafka::transactor::{Abort, Commit, Cycle, Ledger, Settled};
-use crate::kafka::{Group, Membership, Partition};
+use crate::kafka::{Group, Membership, Partition, set_aside};
 use crate::record::event::SendErrorKind;
 
 use super::books::{Books, State};
@@ -53,8 +60,13 @@ struct UnderWay {
     since: Moment,
     entries: Vec<Entry>,
     snapshots: Vec<(LaneId, Snapshot)>,
-    /// For each record of the cycle, the entry it comes from.
-    owners: Vec<usize>,
+    /// For each record of the cycle, the entry it comes from, and its topic.
+    owners: Vec<(usize, Arc<str>)>,
+}
+
+/// A record that was put back onto its topic, which is not there for now.
+struct Returning {
+    topic: Arc<str>,
 }
 
 /// See the [module](self).
@@ -95,24 +107,31 @@ impl SubmitLedger {
         let membership = self.group.membership();
         let mut guard = self.books.state.lock();
         let state = &mut *guard;
-        let mut entries = std::mem::take(&mut state.gathered);
+        state.aside.begin(now);
+        let aside = &state.aside;
+        let part = |e: &mut Entry| aside.takes_part(&e.lane);
+        let mut entries: Vec<Entry> = state.gathered.extract_if(.., part).collect();
         plan(state, &mut entries, now, self.horizon(state.cycle_time));
         let orphans = apply(state, &mut entries);
         let orphans = state.remember(orphans);
         let mut touched: Vec<LaneId> = entries.iter().map(|e| e.lane).collect();
         let due = |(id, held): (&LaneId, &super::books::Held)| {
-            held.lane
-                .needs_commit(now, self.terms.recommit)
-                .then_some(*id)
+            let due = held.lane.needs_commit(now, self.terms.recommit);
+            (due && state.aside.takes_part(id)).then_some(*id)
         };
         touched.extend(state.lanes.iter().filter_map(due));
         touched.sort_unstable();
         touched.dedup();
+        if touched.is_empty() && state.aside.committed().is_some() {
+            // What was refused is not to be told any more.
+            self.books.wake_transactor();
+        }
         let current = |m: &Membership| self.group.is_current(m);
         let membership = membership.filter(current);
         let work = membership.map(|m| (m, state.kept.due(now)));
         let work = work.filter(|(_, kept)| !touched.is_empty() || !kept.is_empty());
         let Some((membership, mut offsets)) = work else {
+            entries.append(&mut state.gathered);
             state.gathered = entries;
             drop(guard);
             self.books.side.publish_orphans(orphans);
@@ -166,6 +185,11 @@ impl SubmitLedger {
         let mut guard = self.books.state.lock();
         let state = &mut *guard;
         state.under_way = None;
+        if let Some((topic, lanes)) = state.aside.committed() {
+            let partitions = state.names(&lanes);
+            info!(topic = &*topic, %partitions, "the topic takes their results again");
+            self.books.wake_transactor();
+        }
         state.cycle_time = (state.cycle_time * 7 + begun.elapsed()) / 8;
         for (id, snapshot) in under_way.snapshots {
             let Some(held) = state.lanes.get_mut(&id) else {
@@ -194,13 +218,18 @@ impl SubmitLedger {
     }
 
     /// Puts what was not committed back to where the next transaction finds it.
-    fn put_back(&self, mut under_way: UnderWay) {
+    fn put_back(&self, mut under_way: UnderWay, returning: Option<&Returning>) {
+        let now = Instant::now();
         let mut state = self.books.state.lock();
         state.under_way = None;
+        state.aside.aborted(now);
         for (id, _) in &under_way.snapshots {
             if let Some(held) = state.lanes.get_mut(id) {
                 held.lane.not_committed();
             }
+        }
+        if let Some(Returning { topic }) = returning {
+            state.reopen(&mut under_way.entries, topic, now);
         }
         let gone = |e: &mut Entry| !state.lanes.contains_key(&e.lane);
         let orphans: Vec<Entry> = under_way.entries.extract_if(.., gone).collect();
@@ -212,81 +241,66 @@ impl SubmitLedger {
         self.books.side.publish_orphans(orphans);
     }
 
-    /// A record that Kafka refuses for good is replaced by one that says so.
-    fn replace(&self, under_way: &mut UnderWay, index: usize, code: Code) {
-        let Some(&owner) = under_way.owners.get(index) else {
-            return;
+    /// The record at `index` is refused for what it is.
+    fn record_refused(&self, mut under_way: UnderWay, index: usize, code: Code) {
+        let Some((owner, topic)) = under_way.owners.get(index).cloned() else {
+            return self.put_back(under_way, None);
         };
-        let too_large = matches!(code, Code::MessageSizeTooLarge | Code::InvalidMessageSize);
-        let put_back = matches!(under_way.entries[owner].fate, Fate::PutBack(..));
-        if !too_large && !put_back {
-            error!(%code, "Kafka refuses a result; nothing is finished until its topic takes it");
-            return;
+        let lane = under_way.entries[owner].lane;
+        if replace(&mut under_way.entries, owner, code) {
+            warn!(lane, topic = &*topic, %code, "a record is refused by its topic; what can be said shorter is");
+        } else {
+            let refusal = set_aside::Refusal {
+                topic,
+                record: true,
+                partitions: [lane].into(),
+            };
+            self.set_aside(refusal, code);
         }
-        let entry = &mut under_way.entries[owner];
-        warn!(lane = entry.lane, %code, "a record is refused by its topic; a short event replaces it");
-        if let Fate::Taken(_, _, whole @ true) = &mut entry.fate {
-            *whole = false;
-            return;
-        }
-        let refusal = match &entry.fate {
-            Fate::Answered(sent, answer) => Refusal {
-                offset: sent.offset,
-                letter: sent.letter.clone(),
-                kind: SendErrorKind::EventTooLarge,
-                field: None,
-                text: format!(
-                    "the SMSC answered {} (message_id {:?}), but the event is larger than its topic takes; raise max.message.bytes or shorten extra_data",
-                    answer.status,
-                    String::from_utf8_lossy(&answer.message_id)
-                ),
-                status: Some(answer.status),
-                parts: sent.parts.clone(),
-                attempt: sent.attempt,
-                possible_duplicate: sent.possible_duplicate,
-                with_original: false,
-                held: 0,
-            },
-            Fate::Refused(refusal) => Refusal {
-                offset: refusal.offset,
-                letter: refusal.letter.clone(),
-                kind: refusal.kind,
-                field: refusal.field.clone(),
-                text: format!(
-                    "{} (shortened: the whole event is larger than its topic takes)",
-                    refusal.text
-                ),
-                with_original: false,
-                parts: refusal.parts.clone(),
-                ..**refusal
-            },
-            Fate::PutBack(job, _) => Refusal::of(
-                job,
-                SendErrorKind::Expired,
-                format!(
-                    "the SMSC asked to try again later, but the record could not be put back onto its topic: {code}"
-                ),
-            ),
-            Fate::Taken(..) | Fate::Late(..) => {
-                error!(%code, "even the short record of an answer is too large for its topic; it is dropped");
-                under_way.entries.remove(owner);
-                return;
-            }
-            Fate::TooLarge(..) => {
-                error!(
-                    %code,
-                    "even an event of a few thousand octets is too large for its topic, and nothing is finished without one: raise max.message.bytes of the result topics"
-                );
-                return;
-            }
+        self.put_back(under_way, None);
+    }
+
+    /// The topic of the record at `index` takes none, whatever they are.
+    fn topic_refused(&self, mut under_way: UnderWay, index: usize, code: Code) {
+        let Some((_, topic)) = under_way.owners.get(index).cloned() else {
+            return self.put_back(under_way, None);
         };
-        // What was too large may be anything the record brought: extra data, headers, names.
-        let short = Fate::TooLarge(Box::new(refusal.shortened()), None);
-        if let Fate::Answered(mut sent, answer) = std::mem::replace(&mut entry.fate, short)
-            && let Fate::TooLarge(refusal, answered) = &mut entry.fate
-        {
-            sent.letter = refusal.letter.clone();
-            *answered = Some((sent, answer));
+        let there = under_way.owners.iter().filter(|(_, t)| *t == topic);
+        let owners: BTreeSet<usize> = there.map(|(owner, _)| *owner).collect();
+        let mut lanes = BTreeSet::new();
+        for owner in owners {
+            let entry = &under_way.entries[owner];
+            let returns = matches!(entry.fate, Fate::PutBack(..));
+            if !returns {
+                lanes.insert(entry.lane);
+            } else if code == Code::TopicAuthorizationFailed {
+                replace(&mut under_way.entries, owner, code);
+            }
+        }
+        if !lanes.is_empty() {
+            let refusal = set_aside::Refusal {
+                topic: topic.clone(),
+                record: false,
+                partitions: lanes,
+            };
+            self.set_aside(refusal, code);
+        }
+        self.put_back(under_way, Some(&Returning { topic }));
+    }
+
+    /// These lanes have no part in transactions until the topic takes their results.
+    fn set_aside(&self, refusal: set_aside::Refusal<LaneId>, code: Code) {
+        let mut state = self.books.state.lock();
+        let topic = refusal.topic.clone();
+        let partitions = state.names(&refusal.partitions);
+        let pause = set_aside::pauses(self.terms.recommit);
+        if state.aside.refused(refusal, pause, Instant::now()) {
+            error!(
+                topic = &*topic, %partitions, %code,
+                "a topic refuses results of these partitions; they stand still until it takes them, and the others go on. Does the topic exist, and may this user write to it? Does a rule of the broker's refuse what it is given?"
+            );
+        } else {
+            debug!(topic = &*topic, %partitions, %code, "results are still refused");
         }
     }
 }
@@ -299,36 +313,47 @@ impl Ledger for SubmitLedger {
         self.books.side.publish_orphans(orphans);
         for (index, entry) in under_way.entries.iter().enumerate() {
             self.events.write(entry, &mut cycle.records);
-            under_way.owners.resize(cycle.records.len(), index);
+            let new = &cycle.records[under_way.owners.len()..];
+            let topics = new.iter().map(|output| (index, output.topic.clone()));
+            under_way.owners.extend(topics.collect::<Vec<_>>());
         }
         *self.under_way.lock() = under_way;
         Some(cycle)
     }
 
     fn settled(&self, outcome: Settled) {
-        let mut under_way = std::mem::take(&mut *self.under_way.lock());
+        let under_way = std::mem::take(&mut *self.under_way.lock());
         match outcome {
             Settled::Committed { begun } => self.committed(under_way, begun),
-            Settled::Aborted(abort) => {
-                match &abort {
-                    Abort::Record { index, code } | Abort::Topic { index, code } => {
-                        self.replace(&mut under_way, *index, *code);
-                    }
-                    Abort::Fenced(why) => warn!(why, "transaction refused; it is tried again"),
-                    Abort::Gone(topics) => error!(
-                        ?topics,
-                        "these topics are gone; their partitions are left out until they are back"
-                    ),
-                    Abort::Trouble(why) => warn!(why, "transaction failed; it is tried again"),
-                }
-                self.put_back(under_way);
-                if let Abort::Gone(topics) = &abort {
-                    self.owner.topics_gone(topics);
-                }
+            Settled::Aborted(Abort::Record { index, code }) => {
+                self.lease.extend(under_way.since, self.terms.validity);
+                self.record_refused(under_way, index, code);
+            }
+            Settled::Aborted(Abort::Topic { index, code }) => {
+                // Its offsets had been taken, so this process is a member.
+                self.lease.extend(under_way.since, self.terms.validity);
+                self.topic_refused(under_way, index, code);
+            }
+            Settled::Aborted(Abort::Fenced(why)) => {
+                warn!(why, "transaction refused; it is tried again");
+                self.put_back(under_way, None);
+            }
+            Settled::Aborted(Abort::Trouble(why)) => {
+                warn!(why, "transaction failed; it is tried again");
+                self.put_back(under_way, None);
+            }
+            Settled::Aborted(Abort::Gone(topics)) => {
+                error!(
+                    ?topics,
+                    "these topics are gone; their partitions are left out until they are back"
+                );
+                self.put_back(under_way, None);
+                self.owner.topics_gone(&topics);
             }
             Settled::Unknown => {
                 let mut state = self.books.state.lock();
                 state.under_way = None;
+                state.aside.aborted(Instant::now());
                 for (id, _) in &under_way.snapshots {
                     if let Some(held) = state.lanes.get_mut(id) {
                         held.lane.not_committed();
@@ -345,6 +370,9 @@ impl Ledger for SubmitLedger {
 /// Lets every lane finish what needs no sending and make ready what comes next.
 fn plan(state: &mut State, entries: &mut Vec<Entry>, now: Instant, time: Duration) {
     for (id, held) in &mut state.lanes {
+        if !state.aside.takes_part(id) {
+            continue;
+        }
         for refusal in held.lane.plan(now, entries.len() < MOST_GATHERED) {
             entries.push(Entry {
                 lane: *id,
@@ -373,4 +401,175 @@ fn apply(state: &mut State, entries: &mut Vec<Entry>) -> Vec<Entry> {
         false
     };
     entries.extract_if(.., orphan).collect()
+}
+
+/// Replaces the entry whose record is refused by one that says so in fewer words, or leaves it
+/// out if it is no result. `false` if there is nothing shorter to say.
+fn replace(entries: &mut Vec<Entry>, owner: usize, code: Code) -> bool {
+    let entry = &mut entries[owner];
+    let refusal = match &mut entry.fate {
+        Fate::Taken(_, _, whole @ true) => {
+            *whole = false;
+            return true;
+        }
+        Fate::Late(sent, _) if !sent.letter.is_short() => {
+            sent.letter = Arc::new(sent.letter.shortened());
+            return true;
+        }
+        Fate::Taken(..) | Fate::Late(..) => {
+            error!(%code, "even the short record of an answer is refused by its topic; it is dropped");
+            entries.remove(owner);
+            return true;
+        }
+        Fate::TooLarge(..) => return false,
+        Fate::Answered(sent, answer) => Refusal {
+            offset: sent.offset,
+            letter: sent.letter.clone(),
+            kind: event_refused(code),
+            field: None,
+            text: format!(
+                "the SMSC answered {} (message_id {:?}), but {}",
+                answer.status,
+                String::from_utf8_lossy(&answer.message_id),
+                why(code),
+            ),
+            status: Some(answer.status),
+            parts: sent.parts.clone(),
+            attempt: sent.attempt,
+            possible_duplicate: sent.possible_duplicate,
+            with_original: false,
+            held: 0,
+        },
+        Fate::Refused(refusal) => Refusal {
+            letter: refusal.letter.clone(),
+            field: refusal.field.clone(),
+            text: format!("{} (shortened: {})", refusal.text, why(code)),
+            with_original: false,
+            parts: refusal.parts.clone(),
+            ..**refusal
+        },
+        Fate::PutBack(job, _) => Refusal::of(
+            job,
+            SendErrorKind::Expired,
+            format!(
+                "the SMSC asked to try again later, but the record could not be put back onto its topic: {code}"
+            ),
+        ),
+    };
+    // What was too large may be anything the record brought: extra data, headers, names.
+    let short = Fate::TooLarge(Box::new(refusal.shortened()), None);
+    if let Fate::Answered(mut sent, answer) = std::mem::replace(&mut entry.fate, short)
+        && let Fate::TooLarge(refusal, answered) = &mut entry.fate
+    {
+        sent.letter = refusal.letter.clone();
+        *answered = Some((sent, answer));
+    }
+    true
+}
+
+fn is_size(code: Code) -> bool {
+    matches!(
+        code,
+        Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge
+    )
+}
+
+fn event_refused(code: Code) -> SendErrorKind {
+    if is_size(code) {
+        SendErrorKind::EventTooLarge
+    } else {
+        SendErrorKind::EventRefused
+    }
+}
+
+/// Why the whole event is not there.
+fn why(code: Code) -> String {
+    if is_size(code) {
+        "the event is larger than its topic takes; raise max.message.bytes or shorten extra_data"
+            .to_owned()
+    } else {
+        format!("the event is refused by its topic ({code}); see what the broker checks there")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::esme::Answer;
+    use crate::smpp::{Command, Status};
+    use crate::submit::entry::Sent;
+    use crate::submit::job::Returned;
+    use crate::submit::lane::tests::job;
+
+    fn answered() -> (Box<Sent>, Answer) {
+        let answer = Answer {
+            command: Command::SUBMIT_SM_RESP,
+            status: Status::ROK,
+            message_id: b"A1".as_slice().into(),
+            tlvs: Default::default(),
+            received: SystemTime::now(),
+        };
+        (Box::new(Sent::of(&job(3), &"bind".into())), answer)
+    }
+
+    /// What `fate` is replaced by when its topic refuses it for `code`.
+    fn replaced(fate: Fate, code: Code) -> (bool, Option<Fate>) {
+        let mut entries = vec![Entry::new(7, fate)];
+        let replaced = replace(&mut entries, 0, code);
+        (replaced, entries.pop().map(|entry| entry.fate))
+    }
+
+    #[test]
+    fn an_answer_that_its_topic_refuses_becomes_an_error_that_says_so() {
+        for (code, kind) in [
+            (Code::MessageSizeTooLarge, SendErrorKind::EventTooLarge),
+            (Code::InvalidRecord, SendErrorKind::EventRefused),
+            (Code::InvalidTimestamp, SendErrorKind::EventRefused),
+        ] {
+            let (sent, answer) = answered();
+            let (replaced, fate) = replaced(Fate::Answered(sent, answer), code);
+            assert!(replaced);
+            let Some(Fate::TooLarge(refusal, Some((sent, _)))) = fate else {
+                panic!("{fate:?}")
+            };
+            assert_eq!((refusal.kind, refusal.status), (kind, Some(Status::ROK)));
+            assert!(refusal.text.contains("A1"), "{}", refusal.text);
+            assert!(sent.letter.is_short());
+        }
+    }
+
+    #[test]
+    fn what_is_no_result_is_shortened_and_then_left_out() {
+        let (sent, answer) = answered();
+        let (yes, fate) = replaced(Fate::Taken(sent, answer, true), Code::InvalidRecord);
+        assert!(yes && matches!(fate, Some(Fate::Taken(.., false))));
+        let (sent, answer) = answered();
+        let (yes, fate) = replaced(Fate::Taken(sent, answer, false), Code::InvalidRecord);
+        assert!(yes && fate.is_none());
+        let (sent, answer) = answered();
+        let (yes, fate) = replaced(Fate::Late(sent, answer), Code::InvalidRecord);
+        assert!(yes && fate.is_none(), "its letter was short already");
+    }
+
+    #[test]
+    fn nothing_replaces_the_short_event_itself() {
+        let refusal = Refusal::of(&job(3), SendErrorKind::Expired, "late".into());
+        let (yes, fate) = replaced(Fate::Refused(Box::new(refusal)), Code::InvalidRecord);
+        assert!(yes);
+        let (yes, fate) = replaced(fate.unwrap(), Code::InvalidRecord);
+        assert!(!yes && matches!(fate, Some(Fate::TooLarge(..))));
+    }
+
+    #[test]
+    fn a_record_too_large_to_be_put_back_has_expired() {
+        let fate = Fate::PutBack(job(3), Returned::default());
+        let (yes, fate) = replaced(fate, Code::MessageSizeTooLarge);
+        let Some(Fate::TooLarge(refusal, None)) = fate else {
+            panic!("{fate:?}")
+        };
+        assert!(yes);
+        assert_eq!(refusal.kind, SendErrorKind::Expired);
+    }
 }

@@ -811,3 +811,73 @@ fn what_the_correlation_topic_does_not_take_is_published_at_once_and_not_lost() 
     rig.consumed();
     assert_eq!(rig.receipts(1).len(), 1, "a repeat is known");
 }
+
+/// A receipt with a text of so many octets.
+fn long_receipt(rig: &Rig, id: &str, text: usize) {
+    let text = format!("id:{id} stat:DELIVRD err:000 text:{}", "x".repeat(text));
+    let sm = Sm {
+        source: Address::parse("41790000000"),
+        destination: Address::parse("1234"),
+        esm_class: 0x04,
+        short_message: text.as_bytes(),
+        ..Sm::default()
+    };
+    let mut pdu = Vec::new();
+    sm.encode(Smpp::DELIVER_SM, Status::ROK, 1, &mut pdu)
+        .unwrap();
+    let value = json!({
+        "esme": "acme",
+        "bind": "acme-0",
+        "received_at": Timestamp::now(),
+        "pdu": STANDARD.encode(pdu),
+    });
+    let (key, value) = (keys::identity("acme", id), value.to_string());
+    let record = Send {
+        partition: Some(rig.partition(id)),
+        key: Some(&key),
+        value: Some(value.as_bytes()),
+        headers: &[],
+    };
+    rig.kafka.produce(&rig.topics().deliveries, &[record]);
+}
+
+#[test]
+fn a_receipt_that_its_topic_refuses_holds_up_only_its_partition_and_is_not_lost() {
+    let rig = Rig::new(2);
+    let of = |partition: i32| {
+        let mut ids = (0..).map(|n| format!("R{n}"));
+        ids.find(|id| rig.partition(id) == partition).unwrap()
+    };
+    let (large, small) = (of(0), of(1));
+    rig.created(&large);
+    rig.created(&small);
+    let running = rig.start();
+    long_receipt(&rig, &small, 0);
+    let octets = rig.receipts(1)[0].value.to_string().len();
+    let limit = (octets + 250).to_string();
+    let receipts = rig.topics().receipts;
+    rig.kafka
+        .alter_topic(&receipts, "max.message.bytes", &limit);
+    std::thread::sleep(Duration::from_secs(1));
+    long_receipt(&rig, &large, 200);
+    std::thread::sleep(Duration::from_secs(1));
+    rig.delivered(&small, "ENROUTE");
+    let two = rig.receipts(2);
+    assert!(
+        two.iter().all(|r| r.value["message_id"] == json!(small)),
+        "{two:?}"
+    );
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(rig.kafka.records(&receipts).len(), 2);
+    let status = running.handle.status().unwrap();
+    assert!(status.partitions[0].gathered > 0, "it waits: {status:?}");
+    rig.kafka
+        .alter_topic(&receipts, "max.message.bytes", "100000");
+    let three = rig.receipts(3);
+    assert!(
+        three.iter().any(|r| r.value["message_id"] == json!(large)),
+        "{three:?}"
+    );
+    rig.consumed();
+    running.stop();
+}

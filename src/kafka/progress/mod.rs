@@ -198,6 +198,21 @@ impl Progress {
         true
     }
 
+    /// The record at `offset` is unfinished after all, and may have been sent `attempts` times:
+    /// what finished it was not committed, and is not going to be.
+    pub fn reopen(&mut self, offset: i64, attempts: u8) {
+        if offset < self.base {
+            // Everything from there on was finished when the base came to where it is.
+            if offset + 1 < self.base {
+                self.finished.insert(offset + 1, self.base);
+            }
+            self.base = offset;
+        } else {
+            self.finished.remove(offset);
+        }
+        self.set_attempts(offset, attempts);
+    }
+
     /// Raises the reservation to `until` (exclusive). It never falls here.
     pub fn reserve(&mut self, until: i64) {
         self.reserved = self.reserved.max(until);
@@ -292,6 +307,26 @@ mod tests {
         assert!(p.finish(10));
         assert_eq!(p.base(), 13);
         assert!(!p.finish(11), "a second result changes nothing");
+    }
+
+    #[test]
+    fn a_record_whose_end_was_not_committed_is_as_it_was() {
+        for order in [[10, 11, 12], [12, 11, 10], [11, 10, 12]] {
+            for reopened in 10..13 {
+                let mut before = Progress::new(10);
+                before.reserve(20);
+                before.set_attempts(reopened, 2);
+                let mut after = before.clone();
+                for offset in order {
+                    after.finish(offset);
+                    if offset != reopened {
+                        before.finish(offset);
+                    }
+                }
+                after.reopen(reopened, 2);
+                assert_eq!(after, before, "{reopened} of {order:?}");
+            }
+        }
     }
 
     #[test]

@@ -33,6 +33,23 @@ impl Runs {
         true
     }
 
+    /// Takes `offset` out.
+    pub fn remove(&mut self, offset: i64) {
+        let Some((&start, &end)) = self.ranges.range(..=offset).next_back() else {
+            return;
+        };
+        if offset >= end {
+            return;
+        }
+        self.ranges.remove(&start);
+        for (from, to) in [(start, offset), (offset + 1, end)] {
+            if from < to {
+                self.ranges.insert(from, to);
+            }
+        }
+        self.len -= 1;
+    }
+
     /// Whether `offset` is in the set.
     pub fn contains(&self, offset: i64) -> bool {
         self.ranges
@@ -103,11 +120,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn behaves_like_a_plain_set(ops in prop::collection::vec((0i64..200, 1i64..8), 0..80), cut in 0i64..210) {
+        fn behaves_like_a_plain_set(
+            ops in prop::collection::vec((0i64..200, 1i64..8), 0..80),
+            out in prop::collection::vec(0i64..210, 0..20),
+            cut in 0i64..210,
+        ) {
             let (mut runs, mut set) = (Runs::default(), BTreeSet::new());
             for (from, n) in ops {
                 let fresh = (from..from + n).filter(|&o| set.insert(o)).count();
                 prop_assert_eq!(runs.insert(from, from + n), fresh > 0);
+            }
+            for offset in out {
+                runs.remove(offset);
+                set.remove(&offset);
             }
             for o in 0..210 {
                 prop_assert_eq!(runs.contains(o), set.contains(&o));

@@ -56,6 +56,7 @@ pub const HISTORY: &[Version] = &[
     published!(SubmitSmResp, 3),
     published!(SendError, 1),
     published!(SendError, 2),
+    published!(SendError, 3),
     published!(DeliveryReceipt, 1),
     published!(DeliveryReceipt, 2),
     published!(DeliveryReceipt, 3),

@@ -18,6 +18,7 @@ mod positions;
 mod rates;
 mod receipts;
 mod records;
+mod refused;
 mod registry;
 mod replay;
 mod secure;

@@ -6,7 +6,10 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier,
+    TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -186,6 +189,12 @@ impl Kafka {
         let new = NewPartitions::new(topic, partitions);
         let grown = wait(self.admin().create_partitions([&new], &options()));
         grown.expect("topics can grow").remove(0).expect("grown");
+    }
+
+    /// Changes a setting of a topic.
+    pub fn alter_topic(&self, name: &str, key: &str, value: &str) {
+        let topic = AlterConfig::new(ResourceSpecifier::Topic(name)).set(key, value);
+        wait(self.admin().alter_configs([&topic], &options())).expect("topics can be altered");
     }
 
     /// Deletes a topic.

@@ -1,0 +1,86 @@
+//! What happens to results that their topic does not take.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{Deployment, PATIENCE, message};
+use crate::harness::{FakeSmsc, eventually};
+
+#[test]
+fn a_topic_that_takes_no_result_holds_up_only_the_partitions_with_such() {
+    let smsc = FakeSmsc::start();
+    let mut it = Deployment::new(smsc.port(), 2);
+    let narrow = it.topic("narrow");
+    // Not even a short error fits.
+    it.kafka.topic(&narrow, 1, &[("max.message.bytes", "200")]);
+    it.config["topics"]["errors"] = json!(narrow);
+    let mut connector = it.start();
+    smsc.wait_bound(2);
+    it.send(0, &[json!({ "log_id": "bad" }), message("behind")]);
+    connector.wait_for_log("they stand still until it takes them", PATIENCE);
+    it.send_numbered(1, 0..50);
+    let responses = || it.kafka.records(&it.topic("responses")).len();
+    eventually("the other partition goes on", PATIENCE, || {
+        responses() == 50
+    });
+    // Longer than its leases last without a proof of membership.
+    std::thread::sleep(Duration::from_secs(8));
+    it.send_numbered(1, 50..60);
+    eventually("and on", PATIENCE, || responses() == 60);
+    assert_eq!(smsc.bound(), 2, "{}", connector.log());
+    assert!(!smsc.texts().contains(&"behind".to_owned()));
+    let producers = connector
+        .log()
+        .matches("transactional producer ready")
+        .count();
+    assert!(producers < 12, "{producers} producers: {}", connector.log());
+    assert!(connector.ended().is_none());
+
+    it.kafka.alter_topic(&narrow, "max.message.bytes", "100000");
+    eventually("it is picked up again", PATIENCE, || responses() == 61);
+    let errors = it.kafka.wait_records(&narrow, 1, PATIENCE);
+    assert_eq!(errors[0].value["kind"], "INVALID_RECORD", "{errors:?}");
+    assert_eq!(smsc.submits().len(), 61, "nothing was sent twice");
+}
+
+#[test]
+fn an_answer_that_its_topic_refuses_ends_as_an_error_that_tells_of_it() {
+    let smsc = FakeSmsc::start();
+    let mut it = Deployment::new(smsc.port(), 1);
+    let strict = it.topic("strict");
+    // Whatever is not written in the millisecond in which it was made is refused.
+    let rule = ("message.timestamp.before.max.ms", "0");
+    it.kafka.topic(&strict, 1, &[rule]);
+    it.config["topics"]["responses"] = json!(strict);
+    it.config["kafka"]["properties"]["linger.ms"] = json!("20");
+    let mut connector = it.start();
+    it.send_numbered(0, 0..5);
+    let errors = it.kafka.wait_records(&it.topic("errors"), 5, PATIENCE);
+    for error in &errors {
+        assert_eq!(error.value["kind"], "EVENT_REFUSED", "{error:?}");
+        assert_eq!(error.value["command_status"], 0);
+        assert_eq!(error.value["terminal"], true);
+    }
+    assert_eq!(smsc.submits().len(), 5);
+    assert!(connector.ended().is_none());
+}
+
+#[test]
+fn a_result_topic_that_is_away_is_waited_for() {
+    let smsc = FakeSmsc::start();
+    let it = Deployment::new(smsc.port(), 2);
+    let mut connector = it.start();
+    smsc.wait_bound(2);
+    it.kafka.delete_topic(&it.topic("errors"));
+    it.send(0, &[json!({ "log_id": "bad" })]);
+    connector.wait_for_log("they stand still until it takes them", PATIENCE);
+    it.send_numbered(1, 0..20);
+    let responses = || it.kafka.records(&it.topic("responses")).len();
+    eventually("the other partition goes on", PATIENCE, || {
+        responses() == 20
+    });
+    it.kafka.topic(&it.topic("errors"), 2, &[]);
+    let errors = it.kafka.wait_records(&it.topic("errors"), 1, PATIENCE);
+    assert_eq!(errors[0].value["log_id"], "bad", "{errors:?}");
+}
