@@ -14,7 +14,6 @@
 //! - Kept records are in nobody else's hands. They go out again even if Kafka may have them.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -126,33 +125,32 @@ impl<N> State<N> {
 struct Context<R: Reports> {
     shared: Arc<Shared<R>>,
     generation: u64,
-    dead: AtomicBool,
 }
 
-impl<R: Reports> Context<R> {
-    /// Whether the producer's end is why a record was not delivered.
-    fn ended(&self, error: &KafkaError) -> bool {
-        use RDKafkaErrorCode as Code;
-        match error.rdkafka_error_code() {
-            Some(Code::PurgeQueue | Code::PurgeInflight | Code::Fatal) => true,
-            Some(
-                Code::MessageSizeTooLarge
-                | Code::InvalidMessageSize
-                | Code::InvalidRecord
-                | Code::InvalidMessage,
-            ) => false,
-            _ => self.dead.load(Ordering::Acquire),
-        }
-    }
+/// Whether an error is said of a producer that is given up. The event of its end names the cause,
+/// and not that it is the end: what may be the cause of none is not here.
+fn ends(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::Fatal
+                | Code::PurgeQueue
+                | Code::PurgeInflight
+                | Code::OutOfOrderSequenceNumber
+                | Code::ClusterAuthorizationFailed
+                | Code::InvalidProducerEpoch
+                | Code::Fenced
+        )
+    )
 }
 
 impl<R: Reports> ClientContext for Context<R> {
     fn error(&self, error: KafkaError, reason: &str) {
-        let producer = self.shared.reports.name();
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
-            self.dead.store(true, Ordering::Release);
+        if ends(&error) {
             self.shared.ended(self.generation, reason);
         } else {
+            let producer = self.shared.reports.name();
             debug!(%error, reason, producer, "trouble of a producer");
         }
     }
@@ -164,8 +162,13 @@ impl<R: Reports> ProducerContext for Context<R> {
     fn delivery(&self, result: &DeliveryResult<'_>, note: Box<R::Note>) {
         let reports = &self.shared.reports;
         match result {
-            Err((error, message)) if self.ended(error) && reports.keeps(&note) => {
-                self.shared.keep(owned(message), *note, error);
+            Err((error, message)) if ends(error) => {
+                self.shared.ended(self.generation, &error.to_string());
+                if reports.keeps(&note) {
+                    self.shared.keep(owned(message), *note, error);
+                } else {
+                    reports.report(result, *note);
+                }
             }
             _ => reports.report(result, *note),
         }
@@ -194,16 +197,17 @@ impl<R: Reports> Shared<R> {
         let context = Context {
             shared: self.clone(),
             generation,
-            dead: AtomicBool::new(false),
         };
         config.create_with_context(context).map(Arc::new)
     }
 
     /// Producer `generation` can no longer go on.
     fn ended(&self, generation: u64, reason: &str) {
-        let Some(inner) = self.inner.get().cloned() else {
+        // At the end of all, what is held is purged too.
+        let Some(inner) = self.inner.get().filter(|inner| inner.strong_count() > 0) else {
             return;
         };
+        let inner = inner.clone();
         let mut state = self.state.lock();
         if state.dead || generation != state.generation {
             return;
@@ -310,12 +314,11 @@ impl<R: Reports> Inner<R> {
     }
 }
 
-impl<R: Reports> Drop for Inner<R> {
+impl<R: Reports> Drop for Shared<R> {
     fn drop(&mut self) {
-        let kept = std::mem::take(&mut self.shared.state.lock().kept);
         let error = KafkaError::MessageProduction(RDKafkaErrorCode::PurgeQueue);
-        for (output, note) in kept {
-            self.shared.reports.lost(&error, &output.topic, note);
+        for (output, note) in std::mem::take(&mut self.state.get_mut().kept) {
+            self.reports.lost(&error, &output.topic, note);
         }
     }
 }
