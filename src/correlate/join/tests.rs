@@ -438,12 +438,7 @@ fn a_multi_says_how_many_receipts_are_missing() {
     let mut p = Partition::new();
     p.created_to(Some(254), "a/1/t:0:7", "m", 0);
     for n in 0..250 {
-        p.delivered(
-            "a/1",
-            n as i64,
-            receipt_of(41_790_000_000 + n, ENROUTE, 1),
-            1,
-        );
+        p.delivered("a/1", n, receipt_of(41_790_000_000 + n, ENROUTE, 1), 1);
         let last = receipt_of(41_790_000_000 + n, DELIVERED, 1);
         p.delivered("a/1", 1000 + n, last, 2);
         assert_eq!(p.delivered("a/1", 2000 + n, last, 3), [""; 0]);
