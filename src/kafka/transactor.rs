@@ -256,7 +256,11 @@ impl<L: Ledger> Transactor<L> {
                 Settled::Aborted(Abort::Record { .. } | Abort::Topic { .. })
             );
             self.ledger.settled(settled);
-            if !failed || refused || self.rest(pause.next()) {
+            if !failed || refused {
+                pause.reset();
+            }
+            // After a refusal it is always the first pause.
+            if failed && self.rest(pause.next()) {
                 pause.reset();
             }
             if failed {

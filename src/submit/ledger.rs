@@ -33,7 +33,7 @@ use super::books::{Books, State};
 use super::entry::{Entry, Fate, LaneId};
 use super::events::Events;
 use super::job::Refusal;
-use super::lane::Snapshot;
+use super::lane::{Lane, Snapshot};
 use super::owner::Owner;
 
 /// Reservations never reach further than this, however slow Kafka is.
@@ -115,11 +115,10 @@ impl SubmitLedger {
         let orphans = apply(state, &mut entries);
         let orphans = state.remember(orphans);
         let mut touched: Vec<LaneId> = entries.iter().map(|e| e.lane).collect();
-        let due = |(id, held): (&LaneId, &super::books::Held)| {
-            let due = held.lane.needs_commit(now, self.terms.recommit);
-            (due && state.aside.takes_part(id)).then_some(*id)
+        let due = |(id, held): &(&LaneId, &super::books::Held)| {
+            state.aside.takes_part(id) && held.lane.needs_commit(now, self.terms.recommit)
         };
-        touched.extend(state.lanes.iter().filter_map(due));
+        touched.extend(state.lanes.iter().filter(due).map(|(id, _)| *id));
         touched.sort_unstable();
         touched.dedup();
         if touched.is_empty() && state.aside.committed().is_some() {
@@ -127,6 +126,10 @@ impl SubmitLedger {
             self.books.wake_transactor();
         }
         let current = |m: &Membership| self.group.is_current(m);
+        if membership.as_ref().is_some_and(|m| !current(m)) {
+            // There was a callback in between: once more, with what it changed.
+            self.books.wake_transactor();
+        }
         let membership = membership.filter(current);
         let work = membership.map(|m| (m, state.kept.due(now)));
         let work = work.filter(|(_, kept)| !touched.is_empty() || !kept.is_empty());
@@ -144,15 +147,7 @@ impl SubmitLedger {
         for id in touched {
             if let Some(held) = state.lanes.get_mut(&id) {
                 under_way.snapshots.push((id, held.lane.snapshot(now)));
-                let progress = held.lane.progress();
-                let source = held.lane.source();
-                let metadata = metadata::encode(progress, &self.identity(source), writer, number);
-                offsets.push(Commit {
-                    topic: source.topic.clone(),
-                    partition: source.partition,
-                    offset: progress.base(),
-                    metadata,
-                });
+                offsets.push(self.commit(&held.lane, writer, number));
             }
         }
         under_way.entries = entries;
@@ -163,6 +158,17 @@ impl SubmitLedger {
             group: membership.metadata(),
         };
         Some((under_way, cycle, orphans))
+    }
+
+    /// The offset of a lane, and what is known besides.
+    fn commit(&self, lane: &Lane, writer: &str, cycle: u64) -> Commit {
+        let (progress, source) = (lane.progress(), lane.source());
+        Commit {
+            topic: source.topic.clone(),
+            partition: source.partition,
+            offset: progress.base(),
+            metadata: metadata::encode(progress, &self.identity(source), writer, cycle),
+        }
     }
 
     /// How far ahead to reserve: a reservation is granted one cycle after it was made and has
