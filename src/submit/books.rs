@@ -103,7 +103,14 @@ impl StationState {
 
     /// Lets the lanes make records ready: the urgent ones first, those of one priority in equal
     /// shares. What is ready of less urgent ones waits again where the urgent need the room.
-    pub fn share(&mut self, lanes: &mut HashMap<LaneId, Held>, time: Duration) {
+    /// Nothing more of lanes that have no `part` in the transaction becomes ready: it would take
+    /// room, and no commit would let it go.
+    pub fn share(
+        &mut self,
+        lanes: &mut HashMap<LaneId, Held>,
+        time: Duration,
+        part: impl Fn(&LaneId) -> bool,
+    ) {
         let mut room = self.room(time);
         self.turn = self.turn.wrapping_add(1);
         for equals in self.lanes.chunk_by(|a, b| a.0 == b.0) {
@@ -114,7 +121,8 @@ impl StationState {
                     room -= held.lane.ready_pdus().min(room);
                 }
             }
-            let waits = |id: &LaneId| lanes.get(id).is_some_and(|h| h.lane.has_waiting());
+            let waits =
+                |id: &LaneId| part(id) && lanes.get(id).is_some_and(|h| h.lane.has_waiting());
             let mut waiting: Vec<LaneId> = ids.filter(waits).collect();
             while room > 0 && !waiting.is_empty() {
                 let each = room.div_ceil(waiting.len());

@@ -55,7 +55,7 @@ impl Scene {
             held.lane.plan(now, true);
         }
         for station in state.stations.values_mut() {
-            station.share(&mut state.lanes, Duration::from_millis(300));
+            station.share(&mut state.lanes, Duration::from_millis(300), |_| true);
         }
         for held in state.lanes.values_mut() {
             let snapshot = held.lane.snapshot(now);
@@ -232,6 +232,23 @@ fn what_may_have_been_sent_is_what_is_out_and_one_window() {
     scene.books.set_pace(&scene.bind, 2.0);
     scene.cycle();
     assert_eq!(scene.ready().iter().sum::<usize>(), 2);
+}
+
+#[test]
+fn a_lane_without_part_in_a_transaction_takes_no_room() {
+    let scene = Scene::new(f64::INFINITY, &[0, 0]);
+    scene.take(0, 0..100);
+    scene.take(1, 0..100);
+    let mut guard = scene.books.state.lock();
+    let state = &mut *guard;
+    let aside = scene.lanes[0];
+    for station in state.stations.values_mut() {
+        station.share(&mut state.lanes, Duration::from_millis(300), |id| {
+            *id != aside
+        });
+    }
+    drop(guard);
+    assert_eq!(scene.ready(), [0, 10]);
 }
 
 #[test]

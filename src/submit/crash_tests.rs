@@ -168,7 +168,7 @@ impl World {
             held.lane.plan(now, true);
         }
         for station in state.stations.values_mut() {
-            station.share(&mut state.lanes, Duration::from_millis(300));
+            station.share(&mut state.lanes, Duration::from_millis(300), |_| true);
         }
         for entry in gathered {
             if let Some((offset, octets)) = entry.finishes() {

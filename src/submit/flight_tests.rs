@@ -103,7 +103,7 @@ fn cycle(state: &mut State) {
         held.lane.plan(now, true);
     }
     for station in state.stations.values_mut() {
-        station.share(&mut state.lanes, Duration::from_millis(300));
+        station.share(&mut state.lanes, Duration::from_millis(300), |_| true);
     }
     for held in state.lanes.values_mut() {
         let snapshot = held.lane.snapshot(now);

@@ -388,7 +388,7 @@ fn plan(state: &mut State, entries: &mut Vec<Entry>, now: Instant, time: Duratio
         }
     }
     for station in state.stations.values_mut() {
-        station.share(&mut state.lanes, time);
+        station.share(&mut state.lanes, time, |id| state.aside.takes_part(id));
     }
 }
 
