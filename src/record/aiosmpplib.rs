@@ -21,7 +21,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::extra;
+use super::{extra, failed};
 
 /// ESME_RSUBMITFAIL: what was not sent.
 const NOT_SENT: u32 = 0x45;
@@ -72,6 +72,21 @@ struct Event<'a> {
     /// Of a `SendError`.
     #[serde(default)]
     kind: Option<Cow<'a, str>>,
+    #[serde(default)]
+    possible_duplicate: bool,
+    #[serde(default)]
+    parts: Vec<failed::Part>,
+}
+
+impl Event<'_> {
+    /// Whether it is an error of a message that the SMSC may have.
+    fn may_have_been_sent(&self) -> bool {
+        self.kind.as_deref().is_some_and(|kind| {
+            failed::leaves_open(kind, self.command_status)
+                || self.possible_duplicate
+                || self.parts.iter().any(failed::Part::may_have_been_sent)
+        })
+    }
 }
 
 /// Appends an event, which is given as our JSON.
@@ -98,9 +113,10 @@ pub fn write(event: &[u8], to: &mut Vec<u8>) -> Result<(), serde_json::Error> {
             serde_json::to_writer(to, &sm.with(head("DELIVER_SM", 0), whole))
         }
         "SendError" | "GenericNack" => {
-            let status = match (read.command_status, read.kind.as_deref()) {
-                (_, Some("OUTCOME_UNKNOWN")) => UNKNOWN,
-                (status, _) => status.filter(|s| *s != 0).unwrap_or(NOT_SENT),
+            let status = if read.may_have_been_sent() {
+                UNKNOWN
+            } else {
+                read.command_status.filter(|s| *s != 0).unwrap_or(NOT_SENT)
             };
             let head = head("GENERIC_NACK", status);
             serde_json::to_writer(to, &Nack { head, event: whole })

@@ -44,20 +44,31 @@ pub struct Part {
     pub outcome: String,
 }
 
+/// Whether an error of this kind, with this command_status, leaves open that the SMSC has the
+/// message. Only what is known not to have been sent does not: a kind of a later version may mean
+/// anything.
+pub(super) fn leaves_open(kind: &str, command_status: Option<u32>) -> bool {
+    match kind {
+        "INVALID_RECORD" | "ENCODING" | "EXPIRED" | "REJECTED_LOCALLY" => false,
+        // It stands for an answer, which is a rejection if it is named.
+        "EVENT_TOO_LARGE" | "EVENT_REFUSED" => command_status.is_none_or(|status| status == 0),
+        _ => true,
+    }
+}
+
+impl Part {
+    /// Whether the SMSC may have it.
+    pub(super) fn may_have_been_sent(&self) -> bool {
+        !matches!(self.outcome.as_str(), "rejected" | "not_sent")
+    }
+}
+
 impl Failed {
-    /// Whether the SMSC may have the message, or a part of it. Only what is known not to have
-    /// been sent is not: a kind or an outcome of a later version may mean anything.
+    /// Whether the SMSC may have the message, or a part of it.
     pub fn may_have_been_sent(&self) -> bool {
-        let sent = |part: &Part| !matches!(part.outcome.as_str(), "rejected" | "not_sent");
-        let not_sent = match self.kind.as_str() {
-            "INVALID_RECORD" | "ENCODING" | "EXPIRED" | "REJECTED_LOCALLY" => true,
-            // It stands for an answer, which is a rejection unless it says otherwise.
-            "EVENT_TOO_LARGE" | "EVENT_REFUSED" => {
-                self.command_status.is_some_and(|status| status != 0)
-            }
-            _ => false,
-        };
-        !not_sent || self.possible_duplicate || self.parts.iter().any(sent)
+        leaves_open(&self.kind, self.command_status)
+            || self.possible_duplicate
+            || self.parts.iter().any(Part::may_have_been_sent)
     }
 
     /// Whether it says itself that the SMSC took the whole message: the response was refused by

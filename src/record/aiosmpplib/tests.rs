@@ -47,7 +47,7 @@ fn an_id_longer_than_the_class_takes_is_cut() {
 }
 
 #[test]
-fn an_error_is_a_generic_nack() {
+fn an_error_is_a_generic_nack_that_says_whether_it_may_have_been_sent() {
     let status = |more: Value| {
         let mut event = json!({ "type": "SendError", "log_id": "a" });
         event
@@ -67,6 +67,15 @@ fn an_error_is_a_generic_nack() {
         status(json!({ "kind": "OUTCOME_UNKNOWN", "command_status": 0x58 })),
         0xFF
     );
+    for sent in [
+        json!({ "kind": "EXPIRED", "possible_duplicate": true }),
+        json!({ "kind": "EXPIRED", "parts": [{ "part": 1, "outcome": "accepted" }] }),
+        json!({ "kind": "EVENT_TOO_LARGE", "command_status": 0 }),
+    ] {
+        assert_eq!(status(sent.clone()), 0xFF, "{sent}");
+    }
+    let rejected = json!({ "kind": "EVENT_TOO_LARGE", "command_status": 0x0B });
+    assert_eq!(status(rejected), 0x0B);
 }
 
 #[test]
