@@ -151,11 +151,11 @@ pub fn infer(number: &str) -> (Ton, Npi) {
 
 /// Whether it is what people dial to reach a service (3GPP TS 22.030 §6.5.2).
 fn is_code(number: &str) -> bool {
-    let has = |wanted: fn(&u8) -> bool| number.as_bytes().iter().any(|octet| wanted(octet));
+    let is_sign = |octet: u8| matches!(octet, b'*' | b'#');
+    let has_digit = number.bytes().any(|octet| octet.is_ascii_digit());
     let mut octets = number.bytes();
-    octets.all(|octet| octet.is_ascii_digit() || matches!(octet, b'*' | b'#'))
-        && has(|octet| octet.is_ascii_digit())
-        && has(|octet| !octet.is_ascii_digit())
+    let is_dialled = octets.all(|octet| octet.is_ascii_digit() || is_sign(octet));
+    is_dialled && has_digit && number.bytes().any(is_sign)
 }
 
 /// The longest alphanumeric sender: 11 septets in 10 octets (3GPP TS 23.040 §9.1.2.5).
@@ -400,7 +400,7 @@ mod tests {
             ("someone@example.org", BadAddress::NoNumber),
             ("tel:7042;phone-context=example.org", BadAddress::NoNumber),
             ("+43660CALLME", BadAddress::NoNumber),
-            ("+4366012\0345678", BadAddress::NoNumber),
+            ("+4366012\x00345678", BadAddress::NoNumber),
             ("#", BadAddress::NoNumber),
             ("+43 (0)660 12345678", BadAddress::TrunkZero),
         ] {

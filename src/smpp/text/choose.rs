@@ -120,8 +120,8 @@ impl Chosen {
 /// Writes a text as cheaply as the policy allows: in the encoding, and if need be with the
 /// national tables, that make the fewest parts.
 ///
-/// A letter and its marks are written as one character where that makes fewer parts, or where the
-/// encoding has only that: by Unicode's rules it is the same text, so that is no replacement.
+/// A letter and its marks are written as one character in an encoding that has only that, if it
+/// makes fewer parts than others: by Unicode's rules it is the same text, so that is no replacement.
 ///
 /// ```
 /// use kafka_smpp::smpp::text::{Encoding, Policy, choose};
@@ -142,7 +142,17 @@ pub fn choose(text: &str, policy: &Policy<'_>) -> Result<Chosen, Unencodable> {
     if search.best_count() > 1
         && let Some(composed) = substitute::composed(text)
     {
-        search.strictly(&composed, policy);
+        let lacks = |encoding: &Encoding| !text.chars().all(|c| encoding.has(c));
+        let mut encodings = policy.encodings.to_vec();
+        encodings.retain(lacks);
+        let encodings = &encodings;
+        search.strictly(
+            &composed,
+            &Policy {
+                encodings,
+                ..*policy
+            },
+        );
     }
     if policy.handling == Handling::Transliterate && search.best_count() > 1 {
         search.with_look_alikes(text, policy);

@@ -90,6 +90,26 @@ fn what_no_encoding_has_is_handled_as_asked() {
 }
 
 #[test]
+fn letters_and_their_marks_are_one_character_where_the_encoding_has_only_that() {
+    let decomposed = "u\u{308}".repeat(80);
+    let cheap = choose(&decomposed, &Policy::default()).unwrap();
+    assert_eq!((cheap.encoding, cheap.units()), (Encoding::Gsm, 80));
+    assert_eq!(cheap.substituted, [], "it is the same text");
+    let gsm = Policy {
+        encodings: &[Encoding::Gsm],
+        ..Policy::default()
+    };
+    assert_eq!(choose("u\u{308}", &gsm).unwrap().octets, b"\x7E");
+    assert_eq!(choose("x\u{308}", &gsm).unwrap_err().index, 1);
+    // What has all characters writes them as they are.
+    let ucs2 = Policy {
+        encodings: &[Encoding::Ucs2],
+        ..Policy::default()
+    };
+    assert_eq!(choose(&decomposed, &ucs2).unwrap().units(), 160);
+}
+
+#[test]
 fn a_curly_quote_is_replaced_where_it_costs_a_part() {
     let policy = Policy {
         handling: Handling::Transliterate,
