@@ -397,12 +397,12 @@ fn what_a_connection_does_besides_sending_changes_nothing() {
     );
     let capture = Pcap::new()
         .syn(99)
-        .out(100, &pdus([1])[..10])
+        .out(100, &pdus([1, 3])[..26])
         .syn(7000)
         .out(7001, &pdus([2]));
     assert_eq!(
         told(&capture.0).0,
-        ["cut_off (10)", "2"],
+        ["1", "cut_off (10)", "2"],
         "another connection"
     );
     // Of the second packet 70 octets were captured.
