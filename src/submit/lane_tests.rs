@@ -570,5 +570,7 @@ fn a_record_that_cannot_be_put_back_waits_as_if_it_had_never_been_finished() {
     assert!(lane.needs_commit(now, Duration::from_secs(60)));
     cycle(&mut lane);
     assert!(lane.pick(1, now).is_none(), "not before its time");
+    assert!(lane.promote(due));
+    cycle(&mut lane);
     assert_eq!(lane.pick(1, due).map(|job| job.offset), Some(0));
 }

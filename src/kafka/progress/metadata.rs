@@ -601,7 +601,7 @@ mod tests {
             for offset in p.under_way() {
                 prop_assert!(!back.progress.held.contains(offset), "never held that was not");
             }
-            prop_assert_eq!(back.progress.suspect_until(), p.suspect_until());
+            prop_assert_eq!(back.progress.suspect_until(), p.suspect_until().max(p.base()));
             prop_assert_eq!(back.progress.newest(), p.newest());
             for (offset, n) in &p.attempts {
                 prop_assert!(back.progress.attempts(*offset) >= *n, "never fewer attempts");

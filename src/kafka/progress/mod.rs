@@ -193,7 +193,6 @@ impl Progress {
         if let Some(base) = self.finished.take_front(self.base) {
             self.base = base;
             self.reserved = self.reserved.max(base);
-            self.suspect_until = self.suspect_until.max(base);
         }
         true
     }

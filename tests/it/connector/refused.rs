@@ -49,11 +49,12 @@ fn an_answer_that_its_topic_refuses_ends_as_an_error_that_tells_of_it() {
     let smsc = FakeSmsc::start();
     let mut it = Deployment::new(smsc.port(), 1);
     let strict = it.topic("strict");
-    // Whatever is not written in the millisecond in which it was made is refused.
-    let rule = ("message.timestamp.before.max.ms", "0");
+    // What waits for longer than that before it is written is refused; the markers by which
+    // transactions end do not wait.
+    let rule = ("message.timestamp.before.max.ms", "700");
     it.kafka.topic(&strict, 1, &[rule]);
     it.config["topics"]["responses"] = json!(strict);
-    it.config["kafka"]["properties"]["linger.ms"] = json!("20");
+    it.config["kafka"]["properties"]["linger.ms"] = json!("1500");
     let mut connector = it.start();
     it.send_numbered(0, 0..5);
     let errors = it.kafka.wait_records(&it.topic("errors"), 5, PATIENCE);

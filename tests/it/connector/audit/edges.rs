@@ -162,8 +162,9 @@ fn audit_of_a_log_that_lost_its_last_record() {
     );
     assert_eq!(it.committed(0), Some(end), "the group does not know");
 
+    // The partition stands still, and its bind is not opened.
     let process = it.start();
-    smsc.wait_bound(2);
+    smsc.wait_bound(1);
     it.send_numbered(1, 201..211);
     it.results(211);
     std::thread::sleep(QUIET);
