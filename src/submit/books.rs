@@ -78,8 +78,8 @@ pub(super) struct StationState {
     pub rate: f64,
     /// The lane of each priority that was served last: the next one's turn has come.
     served: HashMap<usize, LaneId>,
-    /// Which of several lanes of one priority is given room first; moves on with each look.
-    turn: usize,
+    /// The lane of each priority that was given room last.
+    given: HashMap<usize, LaneId>,
     /// Told when the first lane is open.
     pub opened: Arc<Notify>,
 }
@@ -112,9 +112,9 @@ impl StationState {
         part: impl Fn(&LaneId) -> bool,
     ) {
         let mut room = self.room(time);
-        self.turn = self.turn.wrapping_add(1);
         for equals in self.lanes.chunk_by(|a, b| a.0 == b.0) {
-            let ids = in_turn(equals, self.turn);
+            let priority = equals.first().map_or(0, |(priority, _)| *priority);
+            let ids = in_turn(equals, self.given.get(&priority));
             for id in ids.clone() {
                 if let Some(held) = lanes.get_mut(&id) {
                     held.lane.take_back(room);
@@ -124,6 +124,8 @@ impl StationState {
             let waits =
                 |id: &LaneId| part(id) && lanes.get(id).is_some_and(|h| h.lane.has_waiting());
             let mut waiting: Vec<LaneId> = ids.filter(waits).collect();
+            // Who has least ready comes first, of those who have as much the one whose turn it is.
+            waiting.sort_by_key(|id| lanes.get(id).map_or(0, |h| h.lane.ready_pdus()));
             while room > 0 && !waiting.is_empty() {
                 let each = room.div_ceil(waiting.len());
                 waiting.retain(|id| {
@@ -131,6 +133,9 @@ impl StationState {
                         .get_mut(id)
                         .map_or(0, |h| h.lane.make_ready(each.min(room)));
                     room -= made.min(room);
+                    if made > 0 {
+                        self.given.insert(priority, *id);
+                    }
                     made > 0
                 });
             }
@@ -144,10 +149,13 @@ impl StationState {
     }
 }
 
-/// Lanes of one priority, beginning with the one whose turn it is.
-fn in_turn(equals: &[(usize, LaneId)], turn: usize) -> impl Iterator<Item = LaneId> + Clone + '_ {
-    let first = turn.checked_rem(equals.len()).unwrap_or(0);
-    let (before, from) = equals.split_at(first);
+/// Lanes of one priority, beginning behind the one that came last.
+fn in_turn<'a>(
+    equals: &'a [(usize, LaneId)],
+    last: Option<&LaneId>,
+) -> impl Iterator<Item = LaneId> + Clone + 'a {
+    let last = equals.iter().position(|(_, id)| Some(id) == last);
+    let (before, from) = equals.split_at(last.map_or(0, |last| last + 1));
     from.iter().chain(before).map(|(_, id)| *id)
 }
 
@@ -259,7 +267,7 @@ impl Books {
             window,
             rate,
             served: HashMap::new(),
-            turn: 0,
+            given: HashMap::new(),
             opened: opened.clone(),
         };
         state.stations.insert(id, station);
@@ -342,14 +350,18 @@ impl Books {
         let At { offset, timestamp } = at.into();
         let mut guard = self.state.lock();
         let state = &mut *guard;
-        let Some(held) = (state.by_partition.get(partition))
-            .and_then(|id| state.lanes.get_mut(id))
-            .filter(|held| held.lane.phase() == Phase::Open)
-            // Not one that was fetched before the partition was started anew.
-            .filter(|_| self.poll.is_current(partition))
-        else {
+        // Not one that was fetched before the partition was started anew.
+        let id = state.by_partition.get(partition);
+        let held = id.and_then(|id| state.lanes.get_mut(id));
+        let Some(held) = held.filter(|_| self.poll.is_current(partition)) else {
             return poll::Flow::Continue;
         };
+        match held.lane.phase() {
+            Phase::Open => {}
+            Phase::Opening => return poll::Flow::Continue,
+            // It is given up: what is fetched until then is read for nothing.
+            Phase::Draining => return poll::Flow::Pause,
+        }
         if let Some(timestamp) = timestamp {
             held.lane.read(timestamp);
         }
@@ -378,15 +390,14 @@ impl Books {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         let station = state.stations.get_mut(&bind.station)?;
+        let mut stopped = Vec::new();
         for equals in station.lanes.chunk_by(|a, b| a.0 == b.0) {
             let priority = equals.first().map_or(0, |(priority, _)| *priority);
-            state
-                .flights
-                .go_on(bind.id, priority, most, picked, now, wall);
-            let served = station.served.get(&priority);
-            let last = equals.iter().position(|(_, id)| Some(id) == served);
+            let flights = &mut state.flights;
+            stopped.extend(flights.go_on(bind.id, priority, most, picked, now, wall));
             let mut passed = 0;
-            for id in in_turn(equals, last.map_or(0, |last| last + 1)).cycle() {
+            let last = station.served.get(&priority).copied();
+            for id in in_turn(equals, last.as_ref()).cycle() {
                 if picked.len() >= most || passed == equals.len() {
                     break;
                 }
@@ -402,9 +413,8 @@ impl Books {
                 if let Some(parts) = &job.parts {
                     state.next_id += parts.count() as u64;
                     state.flights.start(first, id, priority, bind, job);
-                    state
-                        .flights
-                        .go_on(bind.id, priority, most, picked, now, wall);
+                    let flights = &mut state.flights;
+                    stopped.extend(flights.go_on(bind.id, priority, most, picked, now, wall));
                     continue;
                 }
                 state.next_id = first;
@@ -414,6 +424,9 @@ impl Books {
                 });
                 state.out.insert(first, Out { lane: id, job });
             }
+        }
+        for flight in stopped {
+            self.conclude_landed(state, flight);
         }
         let (due, more) = state.look_ahead(bind.station, now);
         let wake = more || !picked.is_empty() && state.has_waiting(bind.station);

@@ -160,6 +160,43 @@ fn lanes_of_one_priority_take_turns() {
 }
 
 #[test]
+fn turns_are_taken_by_what_was_given_not_by_how_often_it_is_looked() {
+    let scene = Scene::new(4.0, &[0, 0]);
+    scene.take(0, 0..60);
+    scene.take(1, 0..60);
+    let mut order = Vec::new();
+    while order.len() < 60 {
+        // One commit for what was handed out, another for its answer.
+        scene.cycle();
+        for token in scene.pick(1) {
+            order.push(scene.lane_of(token).unwrap());
+            scene.cycle();
+            scene.accept(token);
+        }
+    }
+    let ones = order.iter().sum::<usize>();
+    assert!((29..=31).contains(&ones), "{order:?}");
+}
+
+#[test]
+fn a_long_message_that_is_larger_than_the_room_stays_ready() {
+    let scene = Scene::new(1.0, &[0]);
+    scene.take_long(0, 0, 5);
+    scene.cycle();
+    let requires = || {
+        let state = scene.books.state.lock();
+        state.lanes[&scene.lanes[0]].lane.first_ready_requires()
+    };
+    let first = requires();
+    assert!(first.is_some());
+    for _ in 0..3 {
+        scene.cycle();
+        assert_eq!(requires(), first, "each commit would put it off");
+    }
+    assert_eq!(scene.pick(10).len(), 5);
+}
+
+#[test]
 fn a_lane_that_comes_later_gets_its_turn_within_a_window() {
     let scene = Scene::new(f64::INFINITY, &[0, 0, 0]);
     scene.take(0, 0..500);
@@ -249,6 +286,30 @@ fn a_lane_without_part_in_a_transaction_takes_no_room() {
     }
     drop(guard);
     assert_eq!(scene.ready(), [0, 10]);
+}
+
+#[test]
+fn what_a_refused_transaction_made_ready_takes_no_room_either() {
+    let scene = Scene::new(f64::INFINITY, &[0, 0]);
+    scene.take(0, 0..100);
+    let mut guard = scene.books.state.lock();
+    let state = &mut *guard;
+    let aside = scene.lanes[0];
+    for station in state.stations.values_mut() {
+        station.share(&mut state.lanes, Duration::from_millis(300), |_| true);
+    }
+    let lane = &mut state.lanes.get_mut(&aside).unwrap().lane;
+    assert_eq!(lane.ready_pdus(), 10);
+    lane.hold_uncommitted();
+    drop(guard);
+    assert_eq!(scene.ready(), [0, 0]);
+    scene.cycle();
+    let mut guard = scene.books.state.lock();
+    let lane = &mut guard.lanes.get_mut(&aside).unwrap().lane;
+    lane.hold_uncommitted();
+    assert_eq!(lane.ready_pdus(), 10, "what is committed goes on");
+    lane.drain();
+    assert_eq!(lane.ready_pdus(), 0, "nothing of it is picked");
 }
 
 #[test]
@@ -348,6 +409,38 @@ fn a_message_whose_time_ends_between_its_parts_sends_no_more_of_them() {
     assert!(fates.is_empty(), "it ended in the transaction before");
     let state = scene.books.state.lock();
     assert!(state.lanes[&scene.lanes[0]].lane.progress().is_finished(0));
+}
+
+#[test]
+fn no_part_goes_out_after_the_end_of_the_time_also_when_none_is_out() {
+    let scene = Scene::new(f64::INFINITY, &[0]);
+    scene.take_long(0, 0, 3);
+    scene.cycle();
+    let first = scene.pick(1);
+    scene.accept(first[0]);
+    let mut state = scene.books.state.lock();
+    state.flights.expire_all(Instant::now());
+    drop(state);
+    assert!(scene.pick(10).is_empty());
+    assert!(scene.books.state.lock().flights.is_empty());
+    assert!(scene.pick(10).is_empty());
+    scene.cycle();
+    let state = scene.books.state.lock();
+    assert!(state.lanes[&scene.lanes[0]].lane.progress().is_finished(0));
+}
+
+#[test]
+fn what_is_between_two_parts_stops_when_its_partition_leaves() {
+    let scene = Scene::new(f64::INFINITY, &[0, 0]);
+    scene.take_long(0, 0, 3);
+    scene.cycle();
+    let first = scene.pick(1);
+    scene.accept(first[0]);
+    let leaving = [scene.lanes[0]];
+    scene.books.drain(&leaving);
+    scene.books.stop_flights(&leaving);
+    assert!(scene.pick(10).is_empty());
+    assert!(scene.books.tokens_of(&leaving).is_empty());
 }
 
 #[test]

@@ -32,6 +32,8 @@ struct World {
     next: Vec<i64>,
     /// What the sessions have, by token.
     with: BTreeMap<u64, (usize, Record)>,
+    /// What the sessions waited for too long: an answer may still come.
+    late: BTreeMap<u64, (usize, Record)>,
     /// How many sendings of a record the SMSC may have taken, and nothing says so yet.
     taken: BTreeMap<Record, u32>,
     /// What was written at least once.
@@ -64,6 +66,7 @@ impl World {
             durable: vec![Progress::new(0); lanes.len()],
             lanes,
             with: BTreeMap::new(),
+            late: BTreeMap::new(),
             taken: BTreeMap::new(),
             written: BTreeSet::new(),
             under_way: None,
@@ -128,6 +131,9 @@ impl World {
         let Some((bind, record)) = self.with.remove(&token) else {
             return;
         };
+        if outcome == Outcome::InDoubt(Doubt::Timeout) {
+            self.late.insert(token, (bind, record));
+        }
         let not_taken = match &outcome {
             Outcome::Answered(answer) => answer.status != Status::ROK,
             Outcome::NotSent => true,
@@ -142,7 +148,23 @@ impl World {
         self.books.outcome(&self.binds[bind], token, outcome);
     }
 
+    /// The SMSC takes one after all whose time-out has come.
+    fn answer_late(&mut self, index: usize) {
+        let tokens = self.late.keys();
+        if let Some(token) = tokens.copied().nth(index % self.late.len().max(1)) {
+            let Some((bind, _)) = self.late.remove(&token) else {
+                return;
+            };
+            let Outcome::Answered(answer) = answered(Status::ROK) else {
+                return;
+            };
+            self.books
+                .outcome(&self.binds[bind], token, Outcome::Late(answer));
+        }
+    }
+
     fn lose_session(&mut self, bind: usize, written: bool) {
+        self.late.retain(|_, (b, _)| *b != bind);
         let theirs = self.with.iter().filter(|(_, (b, _))| *b == bind);
         let tokens: Vec<u64> = theirs.map(|(token, _)| *token).collect();
         for (n, token) in tokens.into_iter().enumerate() {
@@ -324,6 +346,7 @@ enum Step {
     Refuse(usize, bool),
     NotSent(usize),
     TimeOut(usize),
+    AnswerLate(usize),
     Lose(usize, bool),
     Bound(usize),
     Begin,
@@ -338,7 +361,8 @@ fn step() -> impl Strategy<Value = Step> {
         5 => any::<usize>().prop_map(Step::Accept),
         2 => (any::<usize>(), any::<bool>()).prop_map(|(i, t)| Step::Refuse(i, t)),
         1 => any::<usize>().prop_map(Step::NotSent),
-        1 => any::<usize>().prop_map(Step::TimeOut),
+        2 => any::<usize>().prop_map(Step::TimeOut),
+        2 => any::<usize>().prop_map(Step::AnswerLate),
         1 => (0usize..2, any::<bool>()).prop_map(|(b, w)| Step::Lose(b, w)),
         2 => (0usize..2).prop_map(Step::Bound),
         5 => Just(Step::Begin),
@@ -368,6 +392,7 @@ fn take_step(world: &mut World, step: &Step) {
         }
         Step::NotSent(index) => world.outcome(index, Outcome::NotSent),
         Step::TimeOut(index) => world.outcome(index, Outcome::InDoubt(Doubt::Timeout)),
+        Step::AnswerLate(index) => world.answer_late(index),
         Step::Lose(bind, written) => world.lose_session(bind, written),
         Step::Bound(bind) => world.books.bound(&world.binds[bind]),
         Step::Begin => world.begin(),

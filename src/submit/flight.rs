@@ -83,8 +83,8 @@ impl Flights {
         self.current.insert((bind.id, priority), first);
     }
 
-    /// Hands out the next parts of what the bind is in the middle of at this priority, unless its
-    /// time has ended.
+    /// Hands out the next parts of what the bind is in the middle of at this priority. If its time
+    /// has ended none goes out any more, and it may have to be concluded: returns it.
     pub fn go_on(
         &mut self,
         bind: BindId,
@@ -93,34 +93,31 @@ impl Flights {
         picked: &mut Vec<Picked>,
         now: Instant,
         wall: Timestamp,
-    ) {
+    ) -> Option<u64> {
         let key = (bind, priority);
-        let Some(&first) = self.current.get(&key) else {
-            return;
-        };
+        let first = *self.current.get(&key)?;
         let Some(flight) = self.by_token.get_mut(&first).filter(|f| !f.stopped) else {
             self.current.remove(&key);
-            return;
+            return None;
         };
-        if flight.job.expires.is_some_and(|at| at <= now) && flight.out > 0 {
+        if flight.job.expires.is_some_and(|at| at <= now) {
             // It ends when those that are out are answered.
             flight.stopped = true;
             self.current.remove(&key);
-            return;
+            return Some(first);
         }
-        let Some(parts) = &mut flight.job.parts else {
-            return;
-        };
+        let parts = flight.job.parts.as_mut()?;
         while picked.len() < most {
             let Some((index, pdu)) = parts.take_next() else {
                 self.current.remove(&key);
-                return;
+                return None;
             };
             flight.job.submitted_at = wall;
             flight.out += 1;
             let token = first + index as u64;
             picked.push(Picked { token, pdu });
         }
+        None
     }
 
     /// How many parts the bind would hand out now.
@@ -299,6 +296,7 @@ impl Books {
             answer: &answer,
         };
         let offset = sent.offset;
+        let due = held.lane.due(offset);
         let mut job = None;
         let mut flight = None;
         let counts = if let Some((first, known)) = state.flights.find_record(id, offset) {
@@ -329,7 +327,7 @@ impl Books {
             }
         }
         if let Some(job) = job {
-            self.conclude(state, id, job, &bind);
+            self.conclude_withdrawn(state, id, job, &bind, due);
         }
         if let Some(flight) = flight {
             self.conclude_landed(state, flight);
@@ -344,7 +342,35 @@ impl Books {
         }
     }
 
-    fn conclude_landed(&self, state: &mut State, first: u64) {
+    /// No further part of these lanes goes out.
+    pub fn stop_flights(&self, lanes: &[LaneId]) {
+        let mut state = self.state.lock();
+        for flight in state.flights.stop(|flight| lanes.contains(&flight.lane)) {
+            self.conclude(&mut state, flight.lane, flight.job, &flight.bind.name);
+        }
+    }
+
+    /// A late answer came while the message waited to go out again. If parts of it still have to,
+    /// it waits on, and for as long as before: no commit says that it is ready.
+    fn conclude_withdrawn(
+        &self,
+        state: &mut State,
+        id: LaneId,
+        mut job: Box<Job>,
+        bind: &Arc<str>,
+        due: Option<Instant>,
+    ) {
+        let standing = job.parts.as_ref().map(|parts| parts.standing());
+        match state.lanes.get_mut(&id) {
+            Some(held) if standing == Some(Standing::Waiting) => {
+                job.rearm();
+                held.lane.again(job, due);
+            }
+            _ => self.conclude(state, id, job, bind),
+        }
+    }
+
+    pub(super) fn conclude_landed(&self, state: &mut State, first: u64) {
         if let Some(flight) = state.flights.land(first) {
             self.conclude(state, flight.lane, flight.job, &flight.bind.name);
         }

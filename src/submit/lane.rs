@@ -192,6 +192,9 @@ pub struct Lane {
     octets: usize,
     /// Raised by every change that a commit must carry.
     version: u64,
+    /// The version at which the reservation was lowered last: what was ready by an earlier one is
+    /// not covered by the commits since.
+    lowered: u64,
     /// The highest version that is committed.
     committed: u64,
     /// The version in the transaction under way, or the last committed.
@@ -218,6 +221,7 @@ impl Lane {
             partial: BTreeSet::new(),
             octets: 0,
             version: 1,
+            lowered: 0,
             committed: 0,
             taken: 0,
             touched: None,
@@ -405,15 +409,18 @@ impl Lane {
         self.alone.take_if(|alone| *alone == offset);
     }
 
-    /// A session gave the record back, and nothing of it was written: it keeps its place.
+    /// A session gave the record back, and nothing of it was written: it keeps its place, unless
+    /// the reservation it was handed out by was lowered meanwhile.
     pub fn not_sent(&mut self, job: Box<Job>) {
         let offset = job.offset;
         if self.progress.is_finished(offset) {
             return;
         }
-        let slot = match offset < self.progress.reserved() {
-            true => Slot::Ready(job),
-            false => Slot::Waiting(job),
+        let covered = offset < self.progress.reserved() && job.requires > self.lowered;
+        let slot = if covered && self.phase == Phase::Open {
+            Slot::Ready(job)
+        } else {
+            Slot::Waiting(job)
         };
         self.slots.put(offset, slot);
     }
@@ -469,6 +476,14 @@ impl Lane {
         Some(job)
     }
 
+    /// When the record at `offset` will be due, if it is not yet.
+    pub fn due(&self, offset: i64) -> Option<Instant> {
+        match self.slots.by_offset.get(&offset)? {
+            Slot::Delayed(due, _) => Some(*due),
+            _ => None,
+        }
+    }
+
     /// Whether the record is waiting, so that [`withdraw`](Self::withdraw) will find it.
     pub fn is_waiting(&self, offset: i64) -> bool {
         self.slots.job(offset).is_some()
@@ -503,6 +518,7 @@ impl Lane {
         if until < self.progress.reserved() {
             self.progress.lower(until);
             self.mark();
+            self.lowered = self.version;
         }
         let ready: Vec<i64> = self.slots.ready.range(until..).copied().collect();
         for offset in ready {
@@ -517,9 +533,12 @@ impl Lane {
         }
     }
 
-    /// Nothing is picked from now on.
+    /// Nothing is picked from now on, so nothing is ready.
     pub fn drain(&mut self) {
         self.phase = Phase::Draining;
+        while let Some(&offset) = self.slots.ready.first() {
+            self.hold(offset);
+        }
     }
 
     /// No session can write anything of this lane any more: the attempts alone say what is
@@ -634,14 +653,28 @@ impl Lane {
         made
     }
 
-    /// Lets the last of the ready records wait again until those left come to `room` PDUs at
-    /// most.
+    /// Lets the last of the ready records wait again, as long as those left fill `room` PDUs. A
+    /// long message that is larger than the room stays: it would be made ready again at once, by
+    /// a later version each time, and never be picked.
     pub fn take_back(&mut self, room: usize) {
         let mut left = self.ready_pdus();
-        while left > room
-            && let Some(&offset) = self.slots.ready.last()
-        {
-            left = left.saturating_sub(self.slots.job(offset).map_or(0, Job::pieces));
+        while let Some(&offset) = self.slots.ready.last() {
+            let pieces = self.slots.job(offset).map_or(0, Job::pieces);
+            if left < room + pieces.max(1) {
+                return;
+            }
+            left -= pieces;
+            self.hold(offset);
+        }
+    }
+
+    /// What is ready by a version that is not committed waits again: the lane has no part in
+    /// transactions for now, so nothing of it would be handed out.
+    pub fn hold_uncommitted(&mut self) {
+        let committed = self.committed;
+        let ready = self.slots.ready().filter(|job| job.requires > committed);
+        let ready: Vec<i64> = ready.map(|job| job.offset).collect();
+        for offset in ready {
             self.hold(offset);
         }
     }
@@ -716,6 +749,12 @@ impl Lane {
             }
         }
         None
+    }
+
+    /// The version that the first of the ready records requires.
+    #[cfg(test)]
+    pub fn first_ready_requires(&self) -> Option<u64> {
+        self.slots.ready().next().map(|job| job.requires)
     }
 
     /// How many slots and indexes there are, and the octets of what they hold.

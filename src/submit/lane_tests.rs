@@ -217,6 +217,24 @@ fn what_is_due_again_waits_for_a_commit() {
 }
 
 #[test]
+fn what_comes_back_after_its_reservation_was_lowered_waits_for_a_new_one() {
+    let mut lane = lane();
+    take(&mut lane, 0..4);
+    cycle(&mut lane);
+    let stalled = lane.pick(1, Instant::now()).unwrap();
+    // The session ends before the sender has queued it, and a new one begins.
+    lane.session_lost(1);
+    cycle(&mut lane);
+    plan(&mut lane);
+    lane.returned(0);
+    lane.not_sent(stalled);
+    assert!(!picked(&mut lane, 1).contains(&0), "no commit covers it");
+    cycle(&mut lane);
+    cycle(&mut lane);
+    assert_eq!(picked(&mut lane, 1), [0]);
+}
+
+#[test]
 fn what_is_taken_back_is_held_again() {
     let mut lane = lane();
     take(&mut lane, 0..6);

@@ -377,6 +377,9 @@ impl Ledger for SubmitLedger {
 fn plan(state: &mut State, entries: &mut Vec<Entry>, now: Instant, time: Duration) {
     for (id, held) in &mut state.lanes {
         if !state.aside.takes_part(id) {
+            if state.aside.is_held(id) {
+                held.lane.hold_uncommitted();
+            }
             continue;
         }
         for refusal in held.lane.plan(now, entries.len() < MOST_GATHERED) {

@@ -381,6 +381,7 @@ impl Owner {
         };
         drop(stations);
         if books.serves_others(id, lanes) {
+            books.stop_flights(lanes);
             let tokens = books.tokens_of(lanes);
             if !tokens.is_empty() {
                 (self.parts.runtime).block_on(async {
