@@ -15,7 +15,7 @@ use tracing::{debug, error, info, warn};
 
 use super::assembly::{self, Limits, Piece};
 use super::clock::Clock;
-use super::join::{Effect, Fate, Patience};
+use super::join::{Effect, Fate, Patience, Receipt};
 use super::owned::{Owned, Stage};
 use super::read::{self, Delivered, Record, Said};
 use super::render::{self, Topics};
@@ -27,7 +27,6 @@ use crate::kafka::set_aside::{self, SetAside};
 use crate::kafka::transactor::{self, Abort, Cycle, Ledger, Settled};
 use crate::kafka::{Group, Partition};
 use crate::record::codec::Unread;
-use crate::record::internal::Seen;
 use crate::record::json::Invalid;
 use crate::record::keys::Key;
 
@@ -249,7 +248,7 @@ impl Books {
         Ok(())
     }
 
-    fn receipt(&self, owned: &mut Owned, id: &str, offset: i64, raw: Bytes, receipt: Seen) {
+    fn receipt(&self, owned: &mut Owned, id: &str, offset: i64, raw: Bytes, receipt: Receipt) {
         let mut effects = Vec::new();
         let (join, now) = (&mut owned.join, self.clock.now());
         match join.delivery(id, offset, raw, receipt, now, &mut effects) {
@@ -292,7 +291,12 @@ impl Books {
         for effect in effects {
             match effect {
                 Effect::Publish { creation: None, .. } => self.counters.count_uncorrelated(),
-                Effect::Publish { .. } => self.counters.count_correlated(),
+                Effect::Publish { candidates, .. } => {
+                    self.counters.count_correlated();
+                    if !candidates.is_empty() {
+                        self.counters.count_ambiguous();
+                    }
+                }
                 Effect::Overdue { .. } => self.counters.count_overdue(),
                 _ => {}
             }

@@ -4,18 +4,20 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use jiff::tz::Offset;
 
 use super::assembly::{self, Piece};
-use super::join::Value;
+use super::join::{Dated, Receipt, To, Value, print};
 use super::said;
 use super::whole::Dialects;
 use crate::record::codec::{Codec, Unread};
 use crate::record::internal::{
-    self, Correlation, Delivery, Owner, Parked, Print, Seen, comparable,
+    self, Correlation, Delivery, Owner, Parked, Print, Seen, comparable, number,
 };
 use crate::record::json::Invalid;
 use crate::record::keys::{self, Key};
 use crate::record::message::Message;
+use crate::smpp::address::recipient;
 use crate::smpp::frame::HEADER;
 use crate::smpp::receipt::When;
 
@@ -49,6 +51,8 @@ pub(super) fn record(
                     true => None,
                     false => Some(creation.recipients.unwrap_or(1)),
                 },
+                to: to(&creation),
+                sender: print(creation.source.as_deref().and_then(submitted)),
                 seen: creation.seen,
                 final_at: creation.final_at.map(Timestamp::as_millisecond),
             })
@@ -83,7 +87,7 @@ fn held(piece: internal::Piece) -> Result<assembly::Value, Invalid> {
 /// What a delivery says.
 pub(super) enum Said {
     /// About a message that was submitted.
-    Receipt(Seen),
+    Receipt(Receipt),
     /// Some of a message from a phone.
     Part(Piece),
 }
@@ -139,11 +143,36 @@ fn part(delivery: &Delivery) -> Result<Piece, Invalid> {
     })
 }
 
-fn receipt(delivery: &Delivery, dialects: &Dialects) -> Seen {
+/// To whom a message went.
+fn to(creation: &Correlation) -> To {
+    let mut numbers = creation.numbers.clone();
+    if creation.lists {
+        numbers.push(0); // and nobody knows to whom else
+    }
+    match (numbers.is_empty(), creation.recipients) {
+        (false, _) => To::Several(numbers.into()),
+        // Of a message to several an earlier version remembers nobody.
+        (true, Some(_)) => To::One(0),
+        (true, None) => {
+            let one = creation.destination.as_deref().and_then(submitted);
+            To::One(one.unwrap_or_default())
+        }
+    }
+}
+
+/// An address as people write it, as a number.
+pub(super) fn submitted(written: &str) -> Option<i64> {
+    match recipient(written) {
+        Ok(sent) => number(sent.number.as_bytes()),
+        Err(_) => number(written.as_bytes()),
+    }
+}
+
+fn receipt(delivery: &Delivery, dialects: &Dialects) -> Receipt {
     let said = said::Said::of(&delivery.pdu, dialects.of(&delivery.esme));
     // Without the header: a repeat has another sequence number.
     let body = delivery.pdu.get(HEADER..).unwrap_or_default();
-    Seen {
+    let seen = Seen {
         state: match said.message_type().is_preliminary() {
             // What is said before the end is no repeat of the end, nor the end of it.
             true => said.state().value() | Seen::PRELIMINARY,
@@ -151,9 +180,29 @@ fn receipt(delivery: &Delivery, dialects: &Dialects) -> Seen {
         },
         digest: crc32fast::hash(body),
         // The receipt goes the other way round.
-        recipient: comparable(said.source),
+        recipient: number(said.source),
         report: Some(report(&said)),
+        ambiguous: false,
+    };
+    Receipt {
+        seen,
+        to: number(said.destination),
+        submitted: said.receipt.submitted().and_then(dated),
+        received: Some(delivery.received_at.as_millisecond()),
     }
+}
+
+/// A date by the SMSC's clock. Most show no seconds.
+fn dated(when: When) -> Option<Dated> {
+    let at = when.offset.unwrap_or(Offset::UTC).to_timestamp(when.civil);
+    Some(Dated {
+        at: at.ok()?.as_millisecond(),
+        zoned: when.offset.is_some(),
+        lasts: match when.civil.second() {
+            0 => 60_000,
+            _ => 1000,
+        },
+    })
 }
 
 /// A checksum of what a receipt says besides its state, by which a corrected one is told from
@@ -183,4 +232,64 @@ fn report(said: &said::Said<'_>) -> u32 {
         digest.update(&[0]);
     }
     digest.finalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// To whom and from whom the message of a creation with these fields went.
+    fn went(fields: &str) -> (To, u32) {
+        let value = format!(
+            r#"{{"esme":"acme","message_id":"7F","log_id":"a","record":{{"topic":"t","partition":0,"offset":7}},"attempt":1,"submitted_at":"2026-01-02T03:04:05Z"{fields}}}"#
+        );
+        let key = Key::parse(b"acme/7F/t:0:7").unwrap();
+        let value = value.as_bytes();
+        match record(&key, Some(value), &Codec::default(), &Dialects::default()) {
+            Ok(Record::Value(Value::Creation { to, sender, .. })) => (to, sender),
+            _ => panic!("{fields}"),
+        }
+    }
+
+    #[test]
+    fn whom_a_message_went_to_is_compared_as_it_was_submitted() {
+        let anna = 41_791_111_111;
+        let several = |numbers: &[i64]| To::Several(numbers.into());
+        for (fields, to) in [
+            ("", To::One(0)),
+            (r#","destination":"+41 79 111-11-11""#, To::One(anna)),
+            (r#","destination":"tel:+41-79-1111111""#, To::One(anna)),
+            (r#","destination":"41791111111""#, To::One(anna)),
+            (r#","recipients":2"#, To::One(0)),
+            (
+                r#","recipients":2,"numbers":[41791111111,5]"#,
+                several(&[anna, 5]),
+            ),
+            (
+                r#","numbers":[41791111111],"lists":true"#,
+                several(&[anna, 0]),
+            ),
+            (r#","lists":true"#, several(&[0])),
+        ] {
+            assert_eq!(went(fields).0, to, "{fields}");
+        }
+        assert_eq!(went("").1, 0);
+        assert_eq!(went(r#","source":"Shop""#).1, print(number(b"SHOP")));
+        assert_eq!(went(r#","source":"+1000""#).1, print(Some(1000)));
+    }
+
+    #[test]
+    fn the_date_of_a_receipt_lasts_as_long_as_its_clock_shows_it() {
+        let of = |text: &str| When::parse(text).and_then(dated).unwrap();
+        let at = 1_767_323_040_000; // 2026-01-02T03:04:00Z
+        let minute = of("2601020304");
+        assert_eq!((minute.at, minute.zoned, minute.lasts), (at, false, 60_000));
+        let second = of("260102030407");
+        assert_eq!(
+            (second.at, second.zoned, second.lasts),
+            (at + 7000, false, 1000)
+        );
+        let zoned = of("2026-01-02 05:04:00 +02:00");
+        assert_eq!((zoned.at, zoned.zoned), (at, true));
+    }
 }

@@ -1,5 +1,6 @@
 //! What the join decides, as records.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,13 +10,16 @@ use rdkafka::message::{Header as KafkaHeader, OwnedHeaders};
 use tracing::error;
 
 use super::join::{Effect, Millis};
+use super::read;
 use super::said::Said;
 use super::whole::Dialects;
 use crate::kafka::cloud_events::{self, CloudEvents};
 use crate::kafka::transactor::Output;
 use crate::record::codec::Codecs;
 use crate::record::inbound::{DeliveryReceipt, NetworkError, Tlv};
-use crate::record::internal::{Correlation, Delivery, Header, Owner, Parked, Seen};
+use crate::record::internal::{
+    Correlation, Delivery, Header, Likeness, Owner, Parked, Seen, compare, number,
+};
 use crate::record::keys;
 use crate::smpp::receipt::When;
 
@@ -62,7 +66,11 @@ pub(super) fn output(
             identity,
             delivery,
             creation,
-        } => receipt(identity, delivery, creation.as_ref(), topics, dialects),
+            candidates,
+        } => {
+            let whose = (creation.as_ref(), candidates.as_slice());
+            receipt(identity, delivery, whose, topics, dialects)
+        }
         Effect::Overdue { creation, missing } => overdue(creation, *missing, topics),
         Effect::Remember {
             key,
@@ -154,11 +162,17 @@ fn parked(delivery: &Bytes, published_at: Option<Millis>, topics: &Topics) -> Ve
 fn receipt(
     identity: &str,
     delivery: &Bytes,
-    creation: Option<&Bytes>,
+    (creation, candidates): (Option<&Bytes>, &[Bytes]),
     topics: &Topics,
     dialects: &Dialects,
 ) -> Output {
-    let creation = creation.and_then(|c| serde_json::from_slice::<Correlation>(c).ok());
+    let read = |creation: &Bytes| serde_json::from_slice::<Correlation>(creation).ok();
+    let creation = creation.and_then(read);
+    let mut maybe: Vec<String> = (candidates.iter().filter_map(read))
+        .map(|creation| creation.log_id)
+        .collect();
+    let mut named = HashSet::new();
+    maybe.retain(|log_id| named.insert(log_id.clone())); // parts of one message have one
     let Ok(delivery) = serde_json::from_slice::<Delivery>(delivery) else {
         error!(identity, "a delivery does not read any more");
         return event(identity, delivery.to_vec(), None, topics);
@@ -180,6 +194,8 @@ fn receipt(
         message_id: said.receipt.id.as_deref().unwrap_or(id),
         state: state.name(),
         is_final: said.is_final(),
+        ambiguous: !candidates.is_empty(),
+        candidates: maybe.iter().map(|log_id| &**log_id).collect(),
         message_type: said.message_type().name(),
         stat: said.receipt.stat.as_deref(),
         err: said.receipt.err.as_deref(),
@@ -204,7 +220,7 @@ fn receipt(
         Some(creation) => (&*creation.log_id, creation.headers.as_slice()),
         None => (identity, &[][..]),
     };
-    let told = about(told, creation.as_ref());
+    let told = about(told, creation.as_ref(), Some((&*from, &*to)));
     let id = format!("{identity}/{}/{}", told.state, received_at.as_microsecond());
     let headers = says(&told, id, received_at, key, kafka(headers), topics);
     event(
@@ -231,7 +247,7 @@ fn overdue(creation: &Bytes, missing: Option<u32>, topics: &Topics) -> Output {
         missing,
         ..DeliveryReceipt::default()
     };
-    let told = about(told, Some(&creation));
+    let told = about(told, Some(&creation), None);
     let at = Timestamp::now();
     let part = creation
         .part
@@ -269,11 +285,32 @@ fn says(
     topics.cloud_events.headers(headers, format, said)
 }
 
-/// Adds what the message itself says.
-fn about<'a>(told: DeliveryReceipt<'a>, creation: Option<&'a Correlation>) -> DeliveryReceipt<'a> {
+/// Adds what the message itself says, whose receipt went from one number to the other.
+fn about<'a>(
+    told: DeliveryReceipt<'a>,
+    creation: Option<&'a Correlation>,
+    receipt: Option<(&'a str, &'a str)>,
+) -> DeliveryReceipt<'a> {
     let kind = "DeliveryReceipt";
     let Some(creation) = creation else {
         return DeliveryReceipt { kind, ..told };
+    };
+    let (from, to) = receipt.unwrap_or_default();
+    let among = |address: &str| {
+        let one = number(address.as_bytes());
+        let same = |two: &i64| compare(one, Some(*two)) == Likeness::Same;
+        creation.numbers.iter().any(same)
+    };
+    // Of several recipients it is the one that the receipt names, whichever way round.
+    let (source, destination) = match among(to) && !among(from) {
+        true => (told.destination, told.source),
+        false => (told.source, told.destination),
+    };
+    let source = creation.source.as_deref().or(source);
+    let destination = creation.destination.as_deref().or(destination);
+    let other = |own: &'a str, of: Option<&str>| {
+        let differs = number(own.as_bytes()) != of.and_then(read::submitted);
+        Some(own).filter(|own| !own.is_empty() && differs)
     };
     DeliveryReceipt {
         kind,
@@ -284,8 +321,10 @@ fn about<'a>(told: DeliveryReceipt<'a>, creation: Option<&'a Correlation>) -> De
         record: Some(&creation.record),
         part: creation.part,
         submitted_at: Some(creation.submitted_at),
-        source: told.source.or(creation.source.as_deref()),
-        destination: told.destination.or(creation.destination.as_deref()),
+        source,
+        destination,
+        receipt_source: other(from, destination),
+        receipt_destination: other(to, source),
         ..told
     }
 }

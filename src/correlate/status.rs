@@ -63,6 +63,8 @@ macro_rules! counters {
 counters! {
     /// Receipts published with their message.
     correlated, count_correlated;
+    /// Those of them that may belong to other messages too.
+    ambiguous, count_ambiguous;
     /// Receipts published without.
     uncorrelated, count_uncorrelated;
     /// Receipts that came before their message.

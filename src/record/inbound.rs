@@ -28,6 +28,13 @@ pub struct DeliveryReceipt<'a> {
     pub extra_data: Option<&'a RawValue>,
     /// Whether the message it is about was found.
     pub correlated: bool,
+    /// Whether it may as well be about another message; then what comes from the message is that
+    /// of the likeliest.
+    #[serde(skip_serializing_if = "is_false")]
+    pub ambiguous: bool,
+    /// If it is ambiguous, the log ids of the messages that it may be about, 16 at most.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<&'a str>,
     /// Always false: the result of an outbound record is on `sms.responses` or `sms.errors`.
     pub terminal: bool,
     /// The attempt that got this message id, from 1.
@@ -87,12 +94,20 @@ pub struct DeliveryReceipt<'a> {
     /// `text` of the receipt's text: the beginning of the message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<&'a str>,
-    /// The message's sender: the receipt's recipient.
+    /// The message's sender, as submitted; of a message that is not known, or went without one,
+    /// to whom the receipt went.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<&'a str>,
-    /// The message's recipient: the receipt's sender.
+    /// The message's recipient, as submitted; of a message that is not known, or went to several,
+    /// from whom the receipt came.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub destination: Option<&'a str>,
+    /// From whom the receipt came, if that is not written like `destination`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt_source: Option<&'a str>,
+    /// To whom the receipt went, if that is not written like `source`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt_destination: Option<&'a str>,
     /// When the submit_sm was handed to the session.
     #[serde(
         serialize_with = "time_option",

@@ -51,6 +51,10 @@ pub struct Correlation {
     /// if [`lists`](Self::lists) are among them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipients: Option<u32>,
+    /// The numbers that a message to several went to, each as a [`number`]; empty if it went to
+    /// one, and in what versions before this field have written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub numbers: Vec<i64>,
     /// Whether distribution lists are among the recipients, so that nobody knows how many
     /// receipts will come.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -102,6 +106,9 @@ pub struct Creation<'a> {
     /// How many recipients a message to several was accepted for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recipients: Option<u32>,
+    /// The numbers that a message to several went to, each as a [`number`].
+    #[serde(skip_serializing_if = "<[i64]>::is_empty")]
+    pub numbers: &'a [i64],
     /// Whether distribution lists are among the recipients.
     #[serde(skip_serializing_if = "is_false")]
     pub lists: bool,
@@ -131,14 +138,16 @@ pub struct Seen {
     pub state: u8,
     /// CRC-32 of the body of its PDU.
     pub digest: u32,
-    /// The recipient it is about: the digits of the number without leading zeros, the last 18 at
-    /// most; absent if it is no number that can be compared with others.
+    /// The [`number`] of the recipient it is about; absent if it says none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipient: Option<i64>,
     /// CRC-32 of what else it says: dates, errors, and to whom it went. Absent in what versions
     /// before this field have written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<u32>,
+    /// Whether it may be about another message, and was published so.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub ambiguous: bool,
 }
 
 /// A number in the form in which recipients are compared: its digits without leading zeros, the
@@ -159,6 +168,87 @@ pub fn comparable(number: &[u8]) -> Option<i64> {
     digits
 }
 
+/// An address in the form in which it is remembered: what is [`comparable`] of it; of letters and
+/// masked figures a number below zero, by which only the same text is known again. `None` if it is
+/// empty.
+pub fn number(address: &[u8]) -> Option<i64> {
+    let text = address.trim_ascii();
+    let print = || -1 - i64::from(crc32fast::hash(&text.to_ascii_lowercase()));
+    comparable(text).or_else(|| (!text.is_empty()).then(print))
+}
+
+/// What two spellings of a number say of each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Likeness {
+    /// They are two numbers.
+    Other,
+    /// Nobody can tell.
+    Open,
+    /// They are one number.
+    Same,
+}
+
+/// So many digits of a number are compared.
+const MOST_DIGITS: u32 = 18;
+
+/// With fewer digits than these, one number ends like another by chance, and an address may be a
+/// service's.
+const PHONE: u32 = 7;
+
+/// Whether a [`number`] has too few digits for a phone's.
+pub fn is_short(number: Option<i64>) -> bool {
+    number.is_some_and(|number| number > 0 && digits(number) < PHONE)
+}
+
+fn digits(number: i64) -> u32 {
+    number.checked_ilog10().map_or(0, |log| log + 1)
+}
+
+/// Compares two [`number`]s. Operators write one in several ways:
+///
+/// | written | against | |
+/// |---|---|---|
+/// | `0041791234567`, `0791234567`, `011 41 79...` | `41791234567` | the same: without leading zeros one ends with the other |
+/// | `4179123` (cut), `4567` | `41791234567` | open: one is in the other |
+/// | `8 916 1234567` | `7 916 1234567` | open: 8 before a national number |
+/// | `52 1 55 12345678` | `52 55 12345678` | open: a digit more inside, as some countries write mobiles |
+/// | `4179123XXXX`, `ACME`, nothing | `41791234567` | open |
+/// | anything else | | two numbers |
+pub fn compare(one: Option<i64>, two: Option<i64>) -> Likeness {
+    let (Some(one), Some(two)) = (one, two) else {
+        return Likeness::Open;
+    };
+    if one == two && one != 0 {
+        return Likeness::Same;
+    }
+    if one.min(two) <= 0 {
+        return Likeness::Open;
+    }
+    let (short, long) = (one.min(two), one.max(two));
+    let (few, many) = (digits(short), digits(long));
+    if many > MOST_DIGITS {
+        return Likeness::Open; // not written by us
+    }
+    let ten = |n: u32| 10i64.pow(n);
+    if few >= PHONE && long % ten(few) == short {
+        return Likeness::Same;
+    }
+    let inside = || (0..=many - few).any(|cut| long / ten(cut) % ten(few) == short);
+    let more_inside = || {
+        let without = |at: u32| long / ten(at + 1) * ten(at) + long % ten(at);
+        few >= PHONE && many == few + 1 && (0..many).any(|at| without(at) == short)
+    };
+    let national = |one: i64, two: i64| {
+        let places = digits(one) - 1;
+        one / ten(places) == 8 && places >= PHONE && two % ten(places) == one % ten(places)
+    };
+    if inside() || more_inside() || national(one, two) || national(two, one) {
+        Likeness::Open
+    } else {
+        Likeness::Other
+    }
+}
+
 impl Seen {
     /// Set in `state` for what was said before a message's end.
     pub const PRELIMINARY: u8 = 0x80;
@@ -169,19 +259,15 @@ impl Seen {
         MessageState::from_value(self.state).is_some_and(MessageState::is_final)
     }
 
-    /// Whether both may be about one recipient. A number comes in several spellings:
-    /// `+41791234567`, `0041791234567`, `41791234567`, `0791234567`. Without leading zeros the
-    /// shorter of two spellings is the end of the longer one. What cannot be compared
-    /// contradicts nothing.
+    /// Whether both may be about one recipient. What cannot be compared contradicts nothing, but
+    /// two texts that differ are two recipients.
     pub fn same_recipient(&self, other: &Seen) -> bool {
-        let (Some(one), Some(two)) = (self.recipient, other.recipient) else {
-            return true;
-        };
-        let (short, long) = (one.min(two), one.max(two));
-        let digits = short.checked_ilog10().map_or(0, |log| log + 1);
-        10i64
-            .checked_pow(digits)
-            .is_none_or(|unit| long % unit == short)
+        let texts = |number: Option<i64>| number.is_some_and(|number| number < 0);
+        match compare(self.recipient, other.recipient) {
+            Likeness::Same => true,
+            Likeness::Open => !(texts(self.recipient) && texts(other.recipient)),
+            Likeness::Other => false,
+        }
     }
 
     /// Whether it is about the same recipient and says the same of it: state, dates and errors.
@@ -378,6 +464,7 @@ mod tests {
             source: None,
             destination: Some("+4179"),
             recipients: Some(3),
+            numbers: &[41_791_234_567, -5],
             lists: true,
             headers: Vec::new(),
         };
@@ -393,6 +480,7 @@ mod tests {
             digest: 0,
             recipient,
             report: None,
+            ambiguous: false,
         };
         let same = |one, two| seen(one).same_recipient(&seen(two));
         let (whole, national) = (Some(41_791_234_567), Some(791_234_567));
@@ -423,6 +511,60 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_other_spelling_is_another_number() {
+        use Likeness::{Open, Other, Same};
+        for (one, two, likeness) in [
+            ("+41791234567", "41791234567", Same),
+            ("0041791234567", "+41 79 123 45 67", Same),
+            ("0791234567", "41791234567", Same),
+            ("01141791234567", "41791234567", Same),
+            ("06301234567", "36301234567", Same),
+            ("ACME", "acme ", Same),
+            ("41791234567", "41791234568", Other),
+            ("41791234567", "43791234567", Other),
+            ("0791234568", "41791234567", Other),
+            ("1000", "41791234567", Other),
+            ("1001", "1002", Other),
+            ("417912", "41791234567", Open),
+            ("4179123456", "41791234567", Open),
+            ("4567", "41791234567", Open),
+            ("91234", "41791234567", Open),
+            ("89161234567", "79161234567", Open),
+            ("861234567", "37061234567", Open),
+            ("89161234567", "79161234568", Other),
+            ("5215512345678", "525512345678", Open),
+            ("5511912345678", "551112345678", Open),
+            ("4179123XXXX", "41791234567", Open),
+            ("4179123XXXX", "4179124XXXX", Open),
+            ("ACME", "41791234567", Open),
+            ("", "41791234567", Open),
+            ("0", "41791234567", Open),
+        ] {
+            let of = |text: &str| number(text.as_bytes());
+            assert_eq!(compare(of(one), of(two)), likeness, "{one} {two}");
+            assert_eq!(compare(of(two), of(one)), likeness, "{two} {one}");
+        }
+        assert!(is_short(Some(999_999)) && !is_short(Some(1_000_000)));
+        assert!(!is_short(number(b"ACME")) && !is_short(None) && !is_short(Some(0)));
+        let whole = i64::MAX / 10;
+        assert_eq!(compare(Some(whole), Some(whole - 1)), Other);
+    }
+
+    #[test]
+    fn two_masks_are_two_recipients() {
+        let of = |text: &str| Seen {
+            state: 2,
+            digest: 0,
+            recipient: number(text.as_bytes()),
+            report: None,
+            ambiguous: false,
+        };
+        assert!(of("4179111XXXX").same_recipient(&of("4179111xxxx")));
+        assert!(!of("4179111XXXX").same_recipient(&of("4179222XXXX")));
+        assert!(of("4179111XXXX").same_recipient(&of("41791111111")));
+    }
+
+    #[test]
     fn what_an_earlier_version_has_seen_says_the_same_by_its_state() {
         let earlier: Seen = serde_json::from_str(r#"{"state":2,"digest":7}"#).unwrap();
         let now = Seen {
@@ -430,6 +572,7 @@ mod tests {
             digest: 8,
             recipient: Some(41),
             report: Some(9),
+            ambiguous: false,
         };
         assert!(now.says_the_same(&earlier) && earlier.says_the_same(&now));
         let other = Seen { state: 5, ..now };

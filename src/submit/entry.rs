@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::esme::Answer;
-use crate::record::internal::comparable;
+use crate::record::internal::number;
 use crate::record::outbound::Operation;
 use crate::smpp::pdu::Destination;
 use crate::smpp::{Command, Pdu, Status};
@@ -73,10 +73,10 @@ pub struct Sent {
 }
 
 /// To whom a SubmitMulti goes, each of whom has a receipt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipients {
-    /// Numbers that are named, each once.
-    pub numbers: u32,
+    /// Those who are named, each once, as a [`number`].
+    pub numbers: Arc<[i64]>,
     /// Whether distribution lists are among them, which the SMSC keeps.
     pub lists: bool,
 }
@@ -90,18 +90,14 @@ impl Recipients {
         let (mut numbers, mut lists) = (Vec::new(), false);
         for destination in multi.destinations.iter() {
             match destination {
-                Destination::Sme(to) => match comparable(to.number) {
-                    Some(digits) => numbers.push((digits, &[][..])),
-                    None => numbers.push((0, to.number)),
-                },
+                Destination::Sme(to) => numbers.push(number(to.number).unwrap_or_default()),
                 Destination::List(_) => lists = true,
             }
         }
         numbers.sort_unstable();
         numbers.dedup();
         Some(Recipients {
-            // There are 255 at most.
-            numbers: numbers.len() as u32,
+            numbers: numbers.into(),
             lists,
         })
     }
@@ -186,7 +182,7 @@ mod tests {
             .encode(Command::SUBMIT_MULTI, Status::ROK, 0, &mut pdu)
             .unwrap();
             let to = Recipients::of(&pdu).unwrap();
-            (to.numbers, to.lists)
+            (to.numbers.len(), to.lists)
         };
         let (one, two) = (number("+41791111111"), number("+41792222222"));
         assert_eq!(of(&[one, two, one]), (2, false));

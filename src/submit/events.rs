@@ -121,7 +121,7 @@ impl Events {
 
     fn correlation(&self, sent: &Sent, answer: &Answer, message_id: &str, whole: bool) -> Output {
         let letter = &*sent.letter;
-        let several = sent.recipients;
+        let several = sent.recipients.as_ref();
         let lists = several.is_some_and(|to| to.lists);
         let id = letter.account.dialect.ids.of_response(message_id);
         let esme = &*letter.account.esme;
@@ -139,7 +139,8 @@ impl Events {
             destination: letter.destination.as_deref(),
             // Who does not get it has no receipt; there are 255 at most.
             recipients: (several.filter(|_| !lists))
-                .map(|to| to.numbers.saturating_sub(details::refused(answer) as u32)),
+                .map(|to| to.numbers.len().saturating_sub(details::refused(answer)) as u32),
+            numbers: several.map_or(&[], |to| &to.numbers),
             lists,
             headers: (letter.headers.as_ref())
                 .filter(|_| whole)

@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use std::sync::Arc;
 
-use super::{Effect, Millis, Patience};
-use crate::record::internal::Seen;
+use super::{Effect, Millis, Patience, Receipt, To};
+use crate::record::internal::{Likeness, Seen, compare};
 use crate::record::keys;
 
 /// So many published receipts are remembered of one message; of an SMSC that reports more
@@ -28,6 +28,10 @@ pub(super) struct Creation {
     pub(super) submitted_at: Millis,
     /// How many recipients get a receipt each; `None` if nobody knows.
     pub(super) recipients: Option<u32>,
+    /// Who they are.
+    pub(super) to: To,
+    /// The [`print`](super::print) of the sender.
+    pub(super) sender: u32,
     pub(super) seen: Vec<Seen>,
     /// When the last of the receipts that end the message was published.
     pub(super) final_at: Option<Millis>,
@@ -48,7 +52,7 @@ pub(super) enum Wait {
 pub(super) struct Waiting {
     pub(super) offset: i64,
     pub(super) delivery: Bytes,
-    pub(super) receipt: Seen,
+    pub(super) receipt: Receipt,
     pub(super) wait: Wait,
 }
 
@@ -97,8 +101,10 @@ impl Creation {
         let mut found: Vec<&Seen> = Vec::new();
         for seen in self.seen.iter().filter(|seen| seen.is_final()) {
             // Whoever cannot be told from others is taken for another one.
-            let is_known = |known: &&Seen| known.recipient.is_some() && known.same_recipient(seen);
-            if seen.recipient.is_none() || !found.iter().any(is_known) {
+            let names = seen.recipient.is_some_and(|number| number > 0);
+            let same = |known: &&Seen| compare(known.recipient, seen.recipient) == Likeness::Same;
+            let is_known = |known: &&Seen| names && same(known);
+            if !found.iter().any(is_known) {
                 found.push(seen);
             }
             // Most messages have one recipient, so one is enough.
@@ -153,7 +159,7 @@ impl Creation {
 
     fn octets(&self) -> usize {
         let seen = self.seen.capacity() * size_of::<Seen>();
-        size_of::<Creation>() + self.raw.len() + self.which.len() + seen
+        size_of::<Creation>() + self.raw.len() + self.which.len() + self.to.octets() + seen
     }
 }
 
@@ -186,6 +192,7 @@ impl Waiting {
             identity: identity.clone(),
             delivery: delivery.clone(),
             creation: None,
+            candidates: Vec::new(),
         });
         self.wait = Wait::Published(now);
         delivery
@@ -226,31 +233,18 @@ impl Known {
         }
     }
 
-    /// The creation a receipt belongs to: the newest unfinished one, else the newest.
-    pub(super) fn target(&self) -> Option<usize> {
-        let newest = |(_, c): &(usize, &Creation)| (c.final_at.is_none(), c.submitted_at);
-        self.creations
-            .iter()
-            .enumerate()
-            .max_by_key(newest)
-            .map(|(i, _)| i)
-    }
-
-    /// Whether `receipt` was published or parked already: the same octets, or another receipt
-    /// that ends the message and says the same of the same recipient.
-    pub(super) fn repeats(&self, receipt: &Seen) -> bool {
+    /// Whether `receipt` was published or parked already: the same octets.
+    pub(super) fn has(&self, receipt: &Receipt) -> bool {
         let published = self.creations.iter().flat_map(|c| &c.seen);
-        let parked = self.waiting.iter().map(|w| &w.receipt);
-        let same = |seen: &Seen| (seen.state, seen.digest) == (receipt.state, receipt.digest);
-        if published.chain(parked).any(same) {
-            return true;
-        }
-        let says_the_same = |c: &Creation| c.seen.iter().any(|seen| seen.says_the_same(receipt));
-        receipt.is_final()
-            && self
-                .target()
-                .and_then(|i| self.creations.get(i))
-                .is_some_and(says_the_same)
+        let parked = self.waiting.iter().map(|w| &w.receipt.seen);
+        let new = &receipt.seen;
+        // Two checksums: the one of what is said makes nothing else of the same octets.
+        let same = |seen: &Seen| {
+            let reports = seen.report.zip(new.report);
+            (seen.state, seen.digest) == (new.state, new.digest)
+                && reports.is_none_or(|(one, two)| one == two)
+        };
+        published.chain(parked).any(same)
     }
 
     /// When the first of all its waits ends; `None` if none has an end yet.

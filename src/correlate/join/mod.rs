@@ -14,9 +14,9 @@
 //!                                └──early_receipt_grace──▶ published alone ──final_retention──▶ forgotten
 //! ```
 //!
-//! **Which creation.** SMSCs reuse message ids, and a message sent twice may get one id
-//! twice. A receipt belongs to the newest creation that is not finished; if all are, to the
-//! newest.
+//! **Which creation.** SMSCs reuse message ids, so an id alone is no identity: whose a receipt
+//! is, is told in [`whose`]. One that contradicts all messages of its id waits as if there were
+//! none: its own may come yet. One that fits several is published with all of them.
 //!
 //! **Several recipients.** A SubmitMulti has one message id and a receipt for each recipient, so
 //! its creation says how many there are. It is finished when a final receipt of each has come.
@@ -57,12 +57,18 @@ mod known;
 mod property;
 #[cfg(test)]
 mod tests;
+mod whose;
 
 pub use known::Size;
 use known::{Creation, Known, Wait, Waiting};
+use whose::Whose;
+pub use whose::{Dated, To, print};
 
 /// Milliseconds since 1970, UTC.
 pub type Millis = i64;
+
+/// So many messages are named that a receipt may belong to.
+const CANDIDATES: usize = 16;
 
 /// How much receipts without a message may take in the memory of one partition, in octets.
 pub const PARKED_OCTETS: usize = 16 << 20;
@@ -80,6 +86,30 @@ pub struct Patience {
     pub parked: usize,
 }
 
+/// What a receipt says, as far as the join understands it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// What is remembered of it once it is published; its recipient is whom it came from.
+    pub seen: Seen,
+    /// To whom it went, as a [`number`](crate::record::internal::number).
+    pub to: Option<i64>,
+    /// When its message was submitted, as it says.
+    pub submitted: Option<Dated>,
+    /// When it came; `None` if nobody knows.
+    pub received: Option<Millis>,
+}
+
+impl From<Seen> for Receipt {
+    fn from(seen: Seen) -> Self {
+        Receipt {
+            seen,
+            to: None,
+            submitted: None,
+            received: None,
+        }
+    }
+}
+
 /// A value of the correlation topic, as far as the join understands it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
@@ -91,6 +121,10 @@ pub enum Value {
         submitted_at: Millis,
         /// How many recipients get a receipt each; `None` if nobody knows.
         recipients: Option<u32>,
+        /// Who they are.
+        to: To,
+        /// The [`print`] of the sender.
+        sender: u32,
         /// Receipts published.
         seen: Vec<Seen>,
         /// When the last one that ends the message was.
@@ -101,7 +135,7 @@ pub enum Value {
         /// The delivery as it stands in the log.
         delivery: Bytes,
         /// What it says.
-        receipt: Seen,
+        receipt: Receipt,
         /// When it was published alone.
         published_at: Option<Millis>,
     },
@@ -118,6 +152,8 @@ pub enum Effect {
         delivery: Bytes,
         /// The creation it belongs to, if one is known.
         creation: Option<Bytes>,
+        /// If that is not sure, the creations it may belong to, this one first.
+        candidates: Vec<Bytes>,
     },
     /// The event that final receipts never came.
     Overdue {
@@ -208,6 +244,8 @@ impl Join {
                     raw,
                     submitted_at,
                     recipients,
+                    to,
+                    sender,
                     seen,
                     final_at,
                 },
@@ -217,6 +255,8 @@ impl Join {
                     raw,
                     submitted_at: plausible(submitted_at, now),
                     recipients,
+                    to,
+                    sender,
                     seen,
                     final_at: final_at.map(|at| plausible(at, now)),
                     outdated: false,
@@ -316,16 +356,19 @@ impl Join {
         identity: &str,
         offset: i64,
         delivery: Bytes,
-        receipt: Seen,
+        receipt: Receipt,
         now: Millis,
         out: &mut Vec<Effect>,
     ) -> Fate {
         let known = self.known.get(identity);
-        if known.is_some_and(|k| k.repeats(&receipt)) {
+        if known.is_some_and(|k| k.has(&receipt)) {
             return Fate::Repeat;
         }
-        if known.is_some_and(|k| !k.creations.is_empty()) {
-            self.join(identity, delivery, receipt, true, now, out);
+        if let Some(whose) = known.and_then(|k| k.whose(&receipt)) {
+            if whose.repeats {
+                return Fate::Repeat;
+            }
+            self.join(identity, delivery, &whose, true, now, out);
             return Fate::Joined;
         }
         out.push(Effect::Park {
@@ -450,55 +493,65 @@ impl Join {
         });
     }
 
-    /// Joins the parked receipts of `identity` with its creations.
+    /// Joins the parked receipts of `identity` with its creations; those that contradict all of
+    /// them wait on.
     fn reunite(&mut self, identity: &Arc<str>, now: Millis, out: &mut Vec<Effect>) {
-        let mut waiting = Vec::new();
-        self.edit(identity, |k| waiting = std::mem::take(&mut k.waiting));
-        waiting.sort_by_key(|w| w.offset);
+        let mut found = Vec::new();
+        self.edit(identity, |known| {
+            let waiting = std::mem::take(&mut known.waiting);
+            let fits = |w: &Waiting| known.whose(&w.receipt).is_some();
+            let left;
+            (found, left) = waiting.into_iter().partition(fits);
+            known.waiting = left;
+        });
+        found.sort_by_key(|w| w.offset);
         for Waiting {
             offset,
             delivery,
             receipt,
             wait,
-        } in waiting
+        } in found
         {
-            let repeats = |k: &Known| k.repeats(&receipt);
-            if !self.known.get(identity).is_some_and(repeats) {
+            let known = self.known.get(identity).filter(|k| !k.has(&receipt));
+            let whose = known.and_then(|k| k.whose(&receipt));
+            if let Some(whose) = whose.filter(|w| !w.repeats) {
                 // Published alone already: it only counts as this message's receipt.
                 let publish = !matches!(wait, Wait::Published(_));
-                self.join(identity, delivery, receipt, publish, now, out);
+                self.join(identity, delivery, &whose, publish, now, out);
             }
             let key = keys::parked(identity, offset);
             out.push(Effect::Forget { key });
         }
     }
 
-    /// Gives `receipt` to the creation it belongs to.
+    /// Gives a receipt to the creation it belongs to.
     fn join(
         &mut self,
         identity: &str,
         delivery: Bytes,
-        receipt: Seen,
+        whose: &Whose,
         publish: bool,
         now: Millis,
         out: &mut Vec<Effect>,
     ) {
-        let Some((name, known)) = self.known.get_key_value(identity) else {
+        let Some((name, _)) = self.known.get_key_value(identity) else {
             return;
         };
-        let (name, Some(target)) = (name.clone(), known.target()) else {
-            return;
-        };
+        let name = name.clone();
         self.edit(identity, |known| {
-            let Some(creation) = known.creations.get_mut(target) else {
+            let raw = |at: &usize| known.creations.get(*at).map(|c| c.raw.clone());
+            let candidates = whose.candidates.iter().filter_map(raw).take(CANDIDATES);
+            let candidates = candidates.collect();
+            let Some(creation) = known.creations.get_mut(whose.at) else {
                 return;
             };
-            creation.note(&receipt, now);
+            creation.note(&whose.seen, now);
             if publish {
                 out.push(Effect::Publish {
                     identity: name.clone(),
                     delivery,
                     creation: Some(creation.raw.clone()),
+                    candidates,
                 });
             }
             out.push(creation.remembered(&name));

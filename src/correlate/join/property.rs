@@ -19,6 +19,11 @@ enum Step {
     Create {
         id: u8,
     },
+    /// Another message gets this id.
+    CreateTo {
+        id: u8,
+        recipient: u8,
+    },
     Deliver {
         id: u8,
         recipient: u8,
@@ -40,6 +45,16 @@ fn recipients(id: u8) -> u8 {
     1 + id % 3
 }
 
+/// The number of one of them.
+fn number(recipient: u8) -> i64 {
+    41_790_000_000 + i64::from(recipient)
+}
+
+/// To whom the message under `id` goes.
+fn to(id: u8) -> To {
+    To::Several((0..recipients(id)).map(number).collect())
+}
+
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => (0..6u8).prop_map(|id| Step::Create { id }),
@@ -54,6 +69,31 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (1..40u8).prop_map(Step::Tick),
         1 => Just(Step::Die),
     ]
+}
+
+/// Few ids, few recipients, and receipts that do not say whose they are.
+fn crowded() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => (0..2u8, 0..3u8).prop_map(|(id, recipient)| Step::CreateTo { id, recipient }),
+        4 => (0..2u8, 0..4u8, 1..4u8).prop_map(|(id, recipient, state)| Step::Deliver {
+            id,
+            recipient,
+            state,
+        }),
+        6 => step().prop_filter("others", |step| {
+            !matches!(step, Step::Create { .. } | Step::Deliver { .. })
+        }),
+    ]
+}
+
+/// To whom the message with this raw value goes, and how many they are.
+fn addressed(raw: &[u8]) -> (To, u8) {
+    match raw {
+        // Of several under an id its recipient stands at the end.
+        [.., b'>', recipient] => (To::One(number(recipient - b'0')), 1),
+        [.., id] => (to(id - b'0'), recipients(id - b'0')),
+        [] => (To::One(0), 1),
+    }
 }
 
 /// Kafka and the owner of the partition.
@@ -96,6 +136,12 @@ impl World {
     fn run(&mut self, step: &Step) {
         match step {
             Step::Create { id } => self.create(*id),
+            Step::CreateTo { id, recipient } => {
+                let key = format!("a/{id}/t:0:{}", 10 + self.created.len());
+                let value = self.creation(format!("{key}>{recipient}").into());
+                self.created.insert(key.clone());
+                self.log.push((key, Some(value)));
+            }
             Step::Deliver {
                 id,
                 recipient,
@@ -104,8 +150,10 @@ impl World {
                 let seen = Seen {
                     state: *state,
                     digest: u32::from(*id) * 100 + u32::from(*recipient) * 10 + u32::from(*state),
-                    recipient: Some(41_790_000_000 + i64::from(*recipient)),
-                    report: Some(u32::from(*state)),
+                    // The last one is masked.
+                    recipient: (*recipient < 3).then(|| number(*recipient)),
+                    report: Some(u32::from(*recipient) * 10 + u32::from(*state)),
+                    ambiguous: false,
                 };
                 self.deliveries.push((format!("a/{id}"), seen));
             }
@@ -124,14 +172,21 @@ impl World {
     fn create(&mut self, id: u8) {
         let identity = format!("a/{id}");
         if self.created.insert(identity.clone()) {
-            let value = Value::Creation {
-                raw: identity.clone().into(),
-                submitted_at: self.now,
-                recipients: Some(u32::from(recipients(id))),
-                seen: vec![],
-                final_at: None,
-            };
+            let value = self.creation(identity.clone().into());
             self.log.push((format!("{identity}/t:0:1"), Some(value)));
+        }
+    }
+
+    fn creation(&self, raw: Bytes) -> Value {
+        let (to, recipients) = addressed(&raw);
+        Value::Creation {
+            raw,
+            submitted_at: self.now,
+            recipients: Some(u32::from(recipients)),
+            to,
+            sender: 0,
+            seen: vec![],
+            final_at: None,
         }
     }
 
@@ -154,8 +209,14 @@ impl World {
         let offset = self.consumed as i64;
         self.consumed += 1;
         let raw = self.raw(&identity, &receipt);
-        self.join
-            .delivery(&identity, offset, raw, receipt, self.now, &mut self.pending);
+        self.join.delivery(
+            &identity,
+            offset,
+            raw,
+            receipt.into(),
+            self.now,
+            &mut self.pending,
+        );
     }
 
     fn raw(&self, identity: &str, receipt: &Seen) -> Bytes {
@@ -172,11 +233,13 @@ impl World {
                     seen,
                     final_at,
                 } => {
-                    let id = creation.last().map_or(0, |id| id - b'0');
+                    let (to, recipients) = addressed(&creation);
                     let value = Value::Creation {
                         raw: creation,
                         submitted_at: 0,
-                        recipients: Some(u32::from(recipients(id))),
+                        recipients: Some(u32::from(recipients)),
+                        to,
+                        sender: 0,
                         seen,
                         final_at,
                     };
@@ -212,7 +275,7 @@ impl World {
         };
         Value::Parked {
             delivery,
-            receipt: self.deliveries[offset as usize].1,
+            receipt: self.deliveries[offset as usize].1.into(),
             published_at,
         }
     }
@@ -271,7 +334,7 @@ proptest! {
         let mut overdue = BTreeMap::new();
         for event in &world.events {
             match event {
-                Effect::Publish { identity, delivery, creation } => {
+                Effect::Publish { identity, delivery, creation, .. } => {
                     *published.entry(delivery.clone()).or_insert(0) += 1;
                     if let Some(creation) = creation {
                         prop_assert_eq!(creation, identity.as_bytes());
@@ -324,5 +387,40 @@ proptest! {
         }
         world.settle();
         prop_assert!(world.lonely.is_empty());
+    }
+
+    #[test]
+    fn no_receipt_goes_to_a_message_whose_recipient_it_contradicts(steps in proptest::collection::vec(crowded(), 1..120)) {
+        let mut world = World::new();
+        for step in &steps {
+            world.run(step);
+        }
+        world.settle();
+        let mut published = BTreeMap::new();
+        for event in &world.events {
+            let Effect::Publish { identity, delivery, creation, candidates } = event else {
+                continue;
+            };
+            *published.entry(delivery.clone()).or_insert(0) += 1;
+            let said = |(of, receipt): &&(String, Seen)| **of == **identity && world.raw(of, receipt) == *delivery;
+            let (_, receipt) = world.deliveries.iter().find(said).expect("it was delivered");
+            for creation in creation.iter().chain(candidates) {
+                let one = receipt.recipient.is_none_or(|r| addressed(creation).0 == To::One(r));
+                prop_assert!(one, "{:?} of {:?}", delivery, creation);
+                let of_the_id = creation.starts_with(format!("{identity}/").as_bytes());
+                prop_assert!(of_the_id);
+            }
+            prop_assert!(candidates.is_empty() || candidates.len() > 1);
+        }
+        let delivered: BTreeSet<Bytes> = (world.deliveries.iter())
+            .map(|(identity, receipt)| world.raw(identity, receipt))
+            .collect();
+        for receipt in &delivered {
+            prop_assert_eq!(published.remove(receipt), Some(1), "{:?}", receipt);
+        }
+        prop_assert!(published.is_empty());
+        world.join.check_empty();
+        let log: BTreeMap<_, _> = world.log.iter().map(|(key, value)| (key, value)).collect();
+        prop_assert!(log.values().all(|value| value.is_none()), "{:?}", log);
     }
 }

@@ -17,6 +17,7 @@ fn receipt(state: u8, digest: u32) -> Seen {
         digest,
         recipient: None,
         report: None,
+        ambiguous: false,
     }
 }
 
@@ -27,6 +28,7 @@ fn receipt_of(recipient: i64, state: u8, report: u32) -> Seen {
         digest: crc32fast::hash(format!("{recipient} {state} {report}").as_bytes()),
         recipient: Some(recipient),
         report: Some(report),
+        ambiguous: false,
     }
 }
 
@@ -39,6 +41,8 @@ fn creation_to(recipients: Option<u32>, raw: &'static str, submitted_at: Millis)
         raw: raw.into(),
         submitted_at,
         recipients,
+        to: To::One(0),
+        sender: 0,
         seen: vec![],
         final_at: None,
     }
@@ -105,10 +109,16 @@ impl Partition {
         lines(&out)
     }
 
-    fn delivered(&mut self, id: &str, offset: i64, r: Seen, now: Millis) -> Vec<String> {
+    fn delivered(
+        &mut self,
+        id: &str,
+        offset: i64,
+        r: impl Into<Receipt>,
+        now: Millis,
+    ) -> Vec<String> {
         let mut out = Vec::new();
         let raw = Bytes::from(format!("d{offset}"));
-        self.0.delivery(id, offset, raw, r, now, &mut out);
+        self.0.delivery(id, offset, raw, r.into(), now, &mut out);
         self.0.check();
         lines(&out)
     }
@@ -118,7 +128,7 @@ impl Partition {
         let mut out = Vec::new();
         let value = Value::Parked {
             delivery: Bytes::new(),
-            receipt: receipt(0, 0),
+            receipt: receipt(0, 0).into(),
             published_at: None,
         };
         let key = Key::Parked {
@@ -141,9 +151,19 @@ fn lines(effects: &[Effect]) -> Vec<String> {
     let text = |b: &Bytes| String::from_utf8(b.to_vec()).unwrap();
     let line = |effect: &Effect| match effect {
         Effect::Publish {
-            delivery, creation, ..
+            delivery,
+            creation,
+            candidates,
+            ..
         } => match creation {
-            Some(creation) => format!("{} of {}", text(delivery), text(creation)),
+            Some(creation) if candidates.is_empty() => {
+                format!("{} of {}", text(delivery), text(creation))
+            }
+            Some(creation) => {
+                assert_eq!(creation, &candidates[0]);
+                let all: Vec<String> = candidates.iter().map(text).collect();
+                format!("{} of {}", text(delivery), all.join(" or "))
+            }
             None => format!("{} alone", text(delivery)),
         },
         Effect::Overdue { creation, missing } => match missing {
@@ -255,12 +275,13 @@ fn a_reused_message_id_keeps_its_messages_apart() {
     let mut p = Partition::new();
     p.created("a/1/t:0:7", "old", 0);
     p.created("a/1/t:0:8", "new", 10);
+    // Of versions that did not remember recipients: nobody knows which is which.
     let first = p.delivered("a/1", 0, receipt(DELIVERED, 1), 20);
-    assert_eq!(first[0], "d0 of new");
+    assert_eq!(first[0], "d0 of new or old");
     let repeat = p.delivered("a/1", 1, receipt(DELIVERED, 1), 30);
     assert_eq!(repeat, [""; 0]);
     let second = p.delivered("a/1", 2, receipt(DELIVERED, 2), 40);
-    assert_eq!(second[0], "d2 of old");
+    assert_eq!(second[0], "d2 of old or new");
 }
 
 #[test]
@@ -300,7 +321,7 @@ fn a_successor_finds_what_was_remembered() {
     };
     let parked = |raw: &'static str, digest| Value::Parked {
         delivery: raw.into(),
-        receipt: receipt(DELIVERED, digest),
+        receipt: receipt(DELIVERED, digest).into(),
         published_at: None,
     };
     put(&mut join, "a/1/t:0:1", Some(creation("one", 0)));
@@ -310,6 +331,8 @@ fn a_successor_finds_what_was_remembered() {
         raw: "one!".into(),
         submitted_at: 0,
         recipients: Some(1),
+        to: To::One(0),
+        sender: 0,
         seen: vec![receipt(DELIVERED, 1)],
         final_at: Some(5),
     };
@@ -342,6 +365,8 @@ fn our_own_records_coming_back_change_nothing() {
         raw: "m".into(),
         submitted_at: 0,
         recipients: Some(1),
+        to: To::One(0),
+        sender: 0,
         seen: vec![receipt(DELIVERED, 1)],
         final_at: Some(1),
     };
@@ -399,6 +424,8 @@ fn what_was_published_is_remembered_although_its_creation_is_written_again() {
         raw: "m".into(),
         submitted_at: 0,
         recipients: Some(1),
+        to: To::One(0),
+        sender: 0,
         seen: vec![receipt(DELIVERED, 1)],
         final_at: Some(5),
     };
@@ -557,7 +584,7 @@ fn receipts_from_the_wire_are_told_apart_by_recipient_state_date_and_error() {
             &Default::default(),
         );
         match read.unwrap_or_else(|_| panic!("unread")).said {
-            Said::Receipt(seen) => seen,
+            Said::Receipt(receipt) => receipt.seen,
             Said::Part(_) => panic!("a part"),
         }
     };
@@ -688,4 +715,636 @@ fn times_of_a_clock_that_was_far_ahead_end_too() {
     p.0.record(&key, creation("m", FAR), 10, &mut out);
     assert_eq!(p.tick(100_010), ["m overdue", "a/1/t:0:7 = null"]);
     p.0.check_empty();
+}
+
+/// A message as it was submitted, and remembered.
+#[derive(Clone, Copy)]
+struct Message {
+    raw: &'static str,
+    from: &'static str,
+    to: &'static str,
+    at: Millis,
+}
+
+const fn message(raw: &'static str, to: &'static str, at: Millis) -> Message {
+    Message {
+        raw,
+        from: "1000",
+        to,
+        at,
+    }
+}
+
+fn number(text: &str) -> Option<i64> {
+    crate::record::internal::number(text.as_bytes())
+}
+
+/// A final receipt as the SMSC writes it.
+fn said(from: &str, to: &str, state: u8, report: u32) -> Receipt {
+    Receipt {
+        to: number(to),
+        ..Receipt::from(Seen {
+            state,
+            digest: crc32fast::hash(format!("{from} {to} {state} {report}").as_bytes()),
+            recipient: number(from),
+            report: Some(report),
+            ambiguous: false,
+        })
+    }
+}
+
+impl Partition {
+    /// Of each message, under one id, the SMSC's answer.
+    fn answered(&mut self, id: &str, messages: &[Message]) -> Vec<String> {
+        let mut lines_of_all = Vec::new();
+        for message in messages {
+            // The records are told apart by what they are called.
+            let record = crc32fast::hash(message.raw.as_bytes());
+            let which = format!("t:0:{record}");
+            let mut out = Vec::new();
+            let value = Value::Creation {
+                raw: message.raw.into(),
+                submitted_at: message.at,
+                recipients: Some(1),
+                to: To::One(number(message.to).unwrap_or_default()),
+                sender: print(number(message.from)),
+                seen: vec![],
+                final_at: None,
+            };
+            let key = Key::Creation {
+                identity: id,
+                which: &which,
+            };
+            self.0.record(&key, value, message.at, &mut out);
+            self.0.check();
+            lines_of_all.extend(lines(&out));
+        }
+        lines_of_all
+    }
+
+    /// The event of a receipt, if there is one.
+    fn event(&mut self, id: &str, offset: i64, receipt: Receipt, now: Millis) -> String {
+        let lines = self.delivered(id, offset, receipt, now);
+        lines.into_iter().next().unwrap_or_default()
+    }
+}
+
+const ANNA: &str = "41791111111";
+const BEAT: &str = "41792222222";
+const CARL: &str = "41793333333";
+
+#[test]
+fn whose_a_receipt_is_under_an_id_that_several_have() {
+    let anna = message("anna", ANNA, 100);
+    let beat = message("beat", BEAT, 200);
+    let nobody = Message { to: "", ..anna };
+    let from_shop = Message {
+        from: "SHOP",
+        ..message("shop", ANNA, 200)
+    };
+    let to_beat_from_anna = Message {
+        from: ANNA,
+        ..message("reply", BEAT, 300)
+    };
+    let to_anna_from_beat = Message {
+        from: BEAT,
+        ..message("question", ANNA, 400)
+    };
+    let part = |from, to| said(from, to, DELIVERED, 1);
+    for (why, messages, receipt, event) in [
+        (
+            "of the first",
+            &[anna, beat][..],
+            part(ANNA, "1000"),
+            "d0 of anna",
+        ),
+        (
+            "of the second",
+            &[anna, beat],
+            part(BEAT, "1000"),
+            "d0 of beat",
+        ),
+        (
+            "national",
+            &[anna, beat],
+            part("0791111111", "1000"),
+            "d0 of anna",
+        ),
+        (
+            "with 00",
+            &[anna, beat],
+            part("004179-111 11 11", "1000"),
+            "d0 of anna",
+        ),
+        (
+            "as submitted",
+            &[anna, beat],
+            part("1000", ANNA),
+            "d0 of anna",
+        ),
+        (
+            "as submitted, national",
+            &[anna, beat],
+            part("1000", "0791111111"),
+            "d0 of anna",
+        ),
+        (
+            "a stranger's",
+            &[anna, beat],
+            part(CARL, "1000"),
+            "a/1/@0 = None",
+        ),
+        (
+            "a stranger's, of one",
+            &[anna],
+            part(CARL, "1000"),
+            "a/1/@0 = None",
+        ),
+        (
+            "a stranger's, to a name",
+            &[anna],
+            part(CARL, "SHOP"),
+            "a/1/@0 = None",
+        ),
+        (
+            "a stranger's, as submitted",
+            &[anna],
+            part("1000", CARL),
+            "a/1/@0 = None",
+        ),
+        (
+            "a stranger's, from a name",
+            &[from_shop],
+            part("SHOP", CARL),
+            "a/1/@0 = None",
+        ),
+        (
+            "a stranger's, rewritten",
+            &[from_shop],
+            part("7777", CARL),
+            "a/1/@0 = None",
+        ),
+        ("cut", &[anna], part("417911", "1000"), "d0 of anna"),
+        (
+            "cut, and another cannot be",
+            &[anna, beat],
+            part("41791111", "1000"),
+            "d0 of anna",
+        ),
+        (
+            "too short to tell",
+            &[anna, beat],
+            part("417911", "1000"),
+            "d0 of beat or anna",
+        ),
+        ("its end only", &[anna], part("1111", "1000"), "d0 of anna"),
+        ("masked", &[anna], part("4179111XXXX", "1000"), "d0 of anna"),
+        (
+            "masked, as submitted",
+            &[anna],
+            part("1000", "4179111XXXX"),
+            "d0 of anna",
+        ),
+        (
+            "masked, from a service",
+            &[anna],
+            part("7777", "4179111XXXX"),
+            "d0 of anna",
+        ),
+        ("a name", &[anna], part("ACME", "1000"), "d0 of anna"),
+        ("nothing", &[anna], part("", ""), "d0 of anna"),
+        (
+            "the SMSC's own",
+            &[anna],
+            part("7042", "1000"),
+            "d0 of anna",
+        ),
+        (
+            "the service on both sides",
+            &[anna],
+            part("1000", "1000"),
+            "d0 of anna",
+        ),
+        (
+            "masked, of two",
+            &[anna, beat],
+            part("41791XXXXXX", "1000"),
+            "d0 of beat or anna",
+        ),
+        (
+            "nothing, of two",
+            &[anna, beat],
+            part("", "1000"),
+            "d0 of beat or anna",
+        ),
+        (
+            "an earlier version's",
+            &[nobody],
+            part(CARL, "1000"),
+            "d0 of anna",
+        ),
+        (
+            "one that fits goes first",
+            &[nobody, beat],
+            part(BEAT, "1000"),
+            "d0 of beat",
+        ),
+        (
+            "what was not remembered fits",
+            &[nobody, beat],
+            part(ANNA, "1000"),
+            "d0 of anna",
+        ),
+        (
+            "by the sender",
+            &[anna, from_shop],
+            part(ANNA, "shop"),
+            "d0 of shop",
+        ),
+        (
+            "by the other sender",
+            &[from_shop, anna],
+            part(ANNA, "1000"),
+            "d0 of anna",
+        ),
+        (
+            "by neither sender",
+            &[anna, from_shop],
+            part(ANNA, "999"),
+            "d0 of shop or anna",
+        ),
+        (
+            "as submitted, by the sender",
+            &[anna, from_shop],
+            part("SHOP", ANNA),
+            "d0 of shop",
+        ),
+        (
+            "both ways, of the reply",
+            &[to_beat_from_anna, to_anna_from_beat],
+            part(BEAT, ANNA),
+            "d0 of reply",
+        ),
+        (
+            "both ways, of the question",
+            &[to_beat_from_anna, to_anna_from_beat],
+            part(ANNA, BEAT),
+            "d0 of question",
+        ),
+    ] {
+        let mut p = Partition::new();
+        p.answered("a/1", messages);
+        assert_eq!(p.event("a/1", 0, receipt, 500), event, "{why}");
+        assert_eq!(p.event("a/1", 1, receipt, 501), "", "{why}: a repeat");
+    }
+}
+
+#[test]
+fn after_a_restart_of_the_smsc_an_early_receipt_waits_for_its_own_message() {
+    for finished in [false, true] {
+        let mut p = Partition::new();
+        p.answered("a/1", &[message("old", ANNA, 0)]);
+        if finished {
+            let first = p.event("a/1", 0, said(ANNA, "1000", DELIVERED, 1), 10);
+            assert_eq!(first, "d0 of old");
+        }
+        let early = said(BEAT, "1000", DELIVERED, 2);
+        assert_eq!(p.delivered("a/1", 1, early, 20), ["a/1/@1 = None"]);
+        assert_eq!(p.delivered("a/1", 2, early, 21), [""; 0], "a repeat");
+        p.read_back("a/1", 1, 22);
+        let answered = p.answered("a/1", &[message("new", BEAT, 30)]);
+        assert_eq!(answered[0], "d1 of new");
+        assert_eq!(answered[2], "a/1/@1 = null");
+        if !finished {
+            let late = p.event("a/1", 3, said(ANNA, "1000", DELIVERED, 3), 40);
+            assert_eq!(late, "d3 of old");
+        }
+        p.tick(2000);
+        p.0.check_empty();
+    }
+}
+
+#[test]
+fn a_receipt_that_contradicts_all_goes_out_alone_and_is_nobodys() {
+    let mut p = Partition::new();
+    p.answered("a/1", &[message("old", ANNA, 0)]);
+    let lost = said(BEAT, "1000", DELIVERED, 1);
+    p.delivered("a/1", 0, lost, 10);
+    p.read_back("a/1", 0, 10);
+    assert_eq!(p.answered("a/1", &[message("carl", CARL, 20)]), [""; 0]);
+    assert_eq!(p.tick(69), [""; 0]);
+    assert_eq!(p.tick(70), ["d0 alone", "a/1/@0 = Some(70)"]);
+    assert_eq!(p.delivered("a/1", 1, lost, 80), [""; 0], "a repeat");
+    let own = p.event("a/1", 2, said(ANNA, "1000", DELIVERED, 1), 90);
+    assert_eq!(own, "d2 of old");
+    let own = p.event("a/1", 3, said(CARL, "1000", DELIVERED, 1), 90);
+    assert_eq!(own, "d3 of carl");
+    let mut ends = p.tick(2000);
+    ends.sort_unstable();
+    assert!(ends.iter().all(|line| line.ends_with("null")), "{ends:?}");
+    p.0.check_empty();
+}
+
+#[test]
+fn a_successor_leaves_a_stranger_waiting() {
+    let mut join = Join::new(PATIENCE);
+    let mut out = Vec::new();
+    let parked = Value::Parked {
+        delivery: "d7".into(),
+        receipt: said(BEAT, "1000", DELIVERED, 1),
+        published_at: None,
+    };
+    let key = Key::parse(b"a/1/@7").unwrap();
+    join.record(&key, parked, 0, &mut out);
+    let mut p = Partition(join);
+    p.answered("a/1", &[message("anna", ANNA, 0)]);
+    p.0.live(100, &mut out);
+    p.0.check();
+    assert_eq!(out, []);
+    assert_eq!(p.tick(160), ["d7 alone", "a/1/@7 = Some(160)"]);
+}
+
+#[test]
+fn two_messages_to_one_recipient_are_told_apart_by_the_date_or_not_at_all() {
+    const HOUR: Millis = 3_600_000;
+    const AT: Millis = 1_767_225_600_000; // 2026-01-01T00:00:00Z
+    let first = message("first", ANNA, AT + 30_000);
+    let second = message("second", ANNA, AT + 5 * 60_000);
+    let dated = |minutes: i64, zone: Millis, zoned, lasts| Receipt {
+        submitted: Some(Dated {
+            at: AT + minutes * 60_000 + zone,
+            zoned,
+            lasts,
+        }),
+        ..said(ANNA, "1000", DELIVERED, minutes as u32)
+    };
+    for (why, receipt, event) in [
+        ("UTC", dated(0, 0, false, 60_000), "d0 of first"),
+        ("UTC", dated(5, 0, false, 60_000), "d0 of second"),
+        (
+            "local time",
+            dated(0, 2 * HOUR, false, 60_000),
+            "d0 of first",
+        ),
+        (
+            "local time",
+            dated(5, 2 * HOUR, false, 60_000),
+            "d0 of second",
+        ),
+        (
+            "in Nepal",
+            dated(5, 345 * 60_000, false, 60_000),
+            "d0 of second",
+        ),
+        (
+            "in America",
+            dated(0, -10 * HOUR, false, 60_000),
+            "d0 of first",
+        ),
+        ("with its zone", dated(5, 0, true, 60_000), "d0 of second"),
+        ("seconds", dated(5, 1000, false, 1000), "d0 of second"),
+        (
+            "another hour",
+            dated(5, HOUR, true, 60_000),
+            "d0 of second or first",
+        ),
+        (
+            "a clock that is wrong",
+            dated(2, 0, false, 60_000),
+            "d0 of second or first",
+        ),
+        (
+            "of another year",
+            dated(0, 9000 * HOUR, false, 60_000),
+            "d0 of second or first",
+        ),
+        (
+            "none",
+            said(ANNA, "1000", DELIVERED, 9),
+            "d0 of second or first",
+        ),
+    ] {
+        let mut p = Partition::new();
+        p.0.patience.ttl = HOUR;
+        p.answered("a/1", &[first, second]);
+        let now = AT + 10 * 60_000;
+        assert_eq!(p.event("a/1", 0, receipt, now), event, "{why}");
+    }
+}
+
+#[test]
+fn what_was_published_of_a_guess_does_not_make_the_next_one_sure() {
+    let mut p = Partition::new();
+    let all = [
+        message("one", ANNA, 0),
+        message("two", ANNA, 1),
+        message("three", ANNA, 2),
+    ];
+    p.answered("a/1", &all);
+    let receipt = |report| said(ANNA, "1000", DELIVERED, report);
+    assert_eq!(
+        p.event("a/1", 0, receipt(1), 10),
+        "d0 of three or two or one"
+    );
+    assert_eq!(
+        p.event("a/1", 1, receipt(2), 11),
+        "d1 of two or one or three"
+    );
+    assert_eq!(
+        p.event("a/1", 2, receipt(3), 12),
+        "d2 of one or three or two"
+    );
+    // All have one: whose this corrects nobody knows either, and what one of them said is known.
+    assert_eq!(
+        p.event("a/1", 3, receipt(4), 13),
+        "d3 of three or two or one"
+    );
+    let other_octets = |report| {
+        let mut receipt = receipt(report);
+        receipt.seen.digest ^= 1;
+        receipt
+    };
+    for (offset, report) in (4..).zip(1..=4) {
+        assert_eq!(p.event("a/1", offset, other_octets(report), 14), "");
+    }
+    p.tick(100_000);
+    p.0.check_empty();
+
+    // One that is sure ends its message: the next is the other's.
+    let mut p = Partition::new();
+    let shop = Message {
+        from: "SHOP",
+        ..message("shop", ANNA, 5)
+    };
+    p.answered("a/1", &[message("one", ANNA, 0), shop]);
+    assert_eq!(
+        p.event("a/1", 0, said(ANNA, "SHOP", DELIVERED, 1), 10),
+        "d0 of shop"
+    );
+    assert_eq!(
+        p.event("a/1", 1, said(ANNA, "", DELIVERED, 2), 11),
+        "d1 of one"
+    );
+}
+
+#[test]
+fn a_receipt_is_swallowed_only_if_it_differs_in_nothing() {
+    let first = said("4179111XXXX", "1000", UNDELIVERABLE, 1);
+    for (why, other) in [
+        ("recipient", said("4179222XXXX", "1000", UNDELIVERABLE, 1)),
+        ("state", said("4179111XXXX", "1000", DELIVERED, 1)),
+        (
+            "date or error",
+            said("4179111XXXX", "1000", UNDELIVERABLE, 2),
+        ),
+    ] {
+        let mut p = Partition::new();
+        p.answered("a/1", &[message("anna", ANNA, 0)]);
+        assert_eq!(p.event("a/1", 0, first, 10), "d0 of anna");
+        assert_eq!(p.event("a/1", 1, other, 11), "d1 of anna", "{why}");
+        // A checksum of its octets that is another's by chance makes it none.
+        let mut p = Partition::new();
+        p.answered("a/1", &[message("anna", ANNA, 0)]);
+        p.delivered("a/1", 0, first, 10);
+        let mut collides = said("4179111XXXX", "1000", UNDELIVERABLE, 7);
+        collides.seen.digest = first.seen.digest;
+        assert_eq!(p.event("a/1", 1, collides, 11), "d1 of anna");
+        assert_eq!(p.event("a/1", 2, first, 12), "", "a repeat");
+    }
+}
+
+#[test]
+fn a_message_submitted_after_the_receipt_came_is_another() {
+    let came = |at| Receipt {
+        received: Some(at),
+        ..said(ANNA, "1000", DELIVERED, 1)
+    };
+    let mut p = Partition::new();
+    p.delivered("a/1", 0, came(1_000), 1_000);
+    assert_eq!(
+        p.answered("a/1", &[message("later", ANNA, 30_000)]),
+        [""; 0]
+    );
+    let answered = p.answered("a/1", &[message("own", ANNA, 900)]);
+    assert_eq!(answered[0], "d0 of own");
+}
+
+#[test]
+fn parts_of_one_message_under_one_id_are_one_message() {
+    let mut p = Partition::new();
+    for (key, raw) in [("a/1/t.1:0:7.1", "m1"), ("a/1/t.1:0:7.2", "m2")] {
+        p.created(key, raw, 0);
+    }
+    assert_eq!(
+        p.event("a/1", 0, receipt(DELIVERED, 1).into(), 1),
+        "d0 of m2"
+    );
+    assert_eq!(
+        p.event("a/1", 1, receipt(DELIVERED, 2).into(), 2),
+        "d1 of m1"
+    );
+    p.created("a/1/t.1:0:8.1", "other", 3);
+    let r = receipt(ENROUTE, 3);
+    assert_eq!(p.event("a/1", 2, r.into(), 4), "d2 of other");
+}
+
+#[test]
+fn a_multi_knows_its_recipients_whichever_way_round() {
+    let to = To::Several([ANNA, BEAT].map(|to| number(to).unwrap()).into());
+    for turned in [false, true] {
+        let mut p = Partition::new();
+        let key = Key::parse(b"a/1/t:0:7").unwrap();
+        let value = Value::Creation {
+            raw: "multi".into(),
+            submitted_at: 0,
+            recipients: Some(2),
+            to: to.clone(),
+            sender: print(number("1000")),
+            seen: vec![],
+            final_at: None,
+        };
+        p.0.record(&key, value, 0, &mut Vec::new());
+        p.answered("a/1", &[message("carl", CARL, 1)]);
+        let about = |phone: &str, report| match turned {
+            true => said("1000", phone, DELIVERED, report),
+            false => said(phone, "1000", DELIVERED, report),
+        };
+        assert_eq!(
+            p.delivered("a/1", 0, about(ANNA, 1), 10),
+            ["d0 of multi", "a/1/t:0:7 = [2] None"]
+        );
+        assert_eq!(
+            p.event("a/1", 1, about("0791111111", 1), 11),
+            "",
+            "a repeat"
+        );
+        assert_eq!(p.event("a/1", 2, about(CARL, 1), 12), "d2 of carl");
+        assert_eq!(
+            p.delivered("a/1", 3, about("0792222222", 1), 13),
+            ["d3 of multi", "a/1/t:0:7 = [2, 2] Some(13)"]
+        );
+        p.tick(1013);
+        p.0.check_empty();
+    }
+}
+
+#[test]
+fn so_many_candidates_are_named() {
+    let mut p = Partition::new();
+    for n in 0..40 {
+        p.created(&format!("a/1/t:0:{n}"), "m", n);
+    }
+    let event = p.event("a/1", 0, receipt(DELIVERED, 1).into(), 50);
+    assert_eq!(event.matches(" or ").count(), CANDIDATES - 1);
+}
+
+/// However few ids an SMSC has, whatever is killed in between, and whether or not a receipt outruns
+/// its answer: none is another's, none is missing, none is twice.
+#[test]
+fn receipts_of_messages_to_different_recipients_are_never_mixed_up() {
+    let random = fastrand::Rng::with_seed(14);
+    for ids in [1, 10, 1000, u64::MAX] {
+        let mut random = random.clone();
+        let mut p = Partition::new();
+        p.0.patience.grace = Millis::MAX / 2;
+        let mut events = Vec::new();
+        let (mut offset, count) = (0, 300u64);
+        for n in 0..count {
+            let id = match ids {
+                u64::MAX => format!("a/{}", random.u32(..1 << 31)),
+                ids => format!("a/{}", n % ids),
+            };
+            let phone = 41_790_000_000 + n as i64;
+            let raw: &'static str = Box::leak(format!("m{n}").into_boxed_str());
+            let to: &'static str = Box::leak(phone.to_string().into_boxed_str());
+            let turned = random.bool();
+            let about = |state| match turned {
+                true => said("1000", to, state, 1),
+                false => said(&format!("0{}", phone - 41_000_000_000), "1000", state, 1),
+            };
+            let mut answer = Some(message(raw, to, n as Millis));
+            for state in [ENROUTE, DELIVERED, DELIVERED] {
+                if random.bool()
+                    && let Some(answer) = answer.take()
+                {
+                    events.extend(p.answered(&id, &[answer]));
+                }
+                let said = p.delivered(&id, offset, about(state), n as Millis);
+                offset += 1;
+                events.extend(said);
+            }
+            if let Some(answer) = answer {
+                events.extend(p.answered(&id, &[answer]));
+            }
+            let of = events.iter().filter(|e| e.ends_with(&format!(" of m{n}")));
+            assert_eq!(of.count(), 2, "{ids} ids, {n}: {events:#?}");
+        }
+        let all = events.iter().filter(|e| e.contains(" of ")).count();
+        assert_eq!(all as u64, 2 * count, "{ids} ids");
+        assert!(
+            !events
+                .iter()
+                .any(|e| e.contains(" or ") || e.contains("alone"))
+        );
+    }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Deployment, PATIENCE, message};
+use super::{Deployment, PATIENCE, message, with};
 use crate::harness::{Broker, FakeSmsc, Reply, eventually};
 
 /// A deployment with one message accepted under the id `ID`.
@@ -178,6 +178,89 @@ fn every_recipient_of_a_multi_has_a_receipt_and_the_missing_ones_are_counted() {
     );
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(it.receipts(5).len(), 5, "nothing follows");
+}
+
+/// A final receipt for this message id.
+fn receipt_between(smsc: &FakeSmsc, id: &str, (from, to): (&str, &str), err: &str) {
+    let text =
+        format!("id:{id} submit date:2601010000 done date:2601010001 stat:DELIVRD err:{err}");
+    assert_eq!(smsc.deliver(4, from, to, text.as_bytes()), 0);
+}
+
+#[test]
+fn one_id_for_all_messages_and_each_has_its_receipt() {
+    let smsc = FakeSmsc::start();
+    let it = Deployment::new(smsc.port(), 1);
+    smsc.script(|_| Reply::As("SAME".into()));
+    let _connector = it.start();
+    let phone = |n: usize| format!("4179{n:07}");
+    let all = 40;
+    let messages: Vec<Value> = (0..all)
+        .map(|n| {
+            let to = json!({ "destination": format!("+{}", phone(n)) });
+            with(message(&format!("m{n}")), to)
+        })
+        .collect();
+    it.send(0, &messages);
+    it.results(all);
+    for n in (0..all).rev() {
+        let (phone, national) = (phone(n), format!("0{}", &phone(n)[2..]));
+        let addresses = match n % 3 {
+            0 => (&*phone, "1000"),
+            1 => (&*national, "1000"),
+            _ => ("1000", &*phone),
+        };
+        receipt_between(&smsc, "SAME", addresses, &format!("{n:03}"));
+        receipt_between(&smsc, "SAME", addresses, &format!("{n:03}"));
+    }
+    let receipts = it.receipts(all);
+    assert_eq!(receipts.len(), all);
+    for receipt in &receipts {
+        let n: usize = receipt["err"].as_str().unwrap().parse().unwrap();
+        assert_eq!(receipt["log_id"], format!("m{n}"), "{receipt:#}");
+        assert_eq!(receipt["destination"], format!("+{}", phone(n)));
+        assert_eq!(receipt["source"], "1000");
+        let own = match n % 3 {
+            0 => [Value::Null, Value::Null],
+            1 => [json!(format!("0{}", &phone(n)[2..])), Value::Null],
+            _ => [json!("1000"), json!(phone(n))],
+        };
+        let told = [&receipt["receipt_source"], &receipt["receipt_destination"]];
+        assert_eq!(told, [&own[0], &own[1]], "{receipt:#}");
+        assert!(receipt.get("ambiguous").is_none(), "{receipt:#}");
+    }
+}
+
+#[test]
+fn a_receipt_that_fits_two_messages_says_so() {
+    let smsc = FakeSmsc::start();
+    let it = Deployment::new(smsc.port(), 1);
+    smsc.script(|_| Reply::As("SAME".into()));
+    let mut connector = it.start();
+    it.send(0, &[message("one"), message("two")]);
+    it.results(2);
+    let masked = "4179123XXXX";
+    receipt_between(&smsc, "SAME", (masked, "1000"), "001");
+    it.receipts(1);
+    // The next owner knows that this was a guess.
+    connector.kill9();
+    let _successor = it.start();
+    smsc.wait_bound(1);
+    receipt_between(&smsc, "SAME", ("41791234567", "1000"), "002");
+    let receipts = it.receipts(2);
+    let mut whose: Vec<&str> = Vec::new();
+    for receipt in &receipts {
+        assert_eq!(receipt["correlated"], true);
+        assert_eq!(receipt["ambiguous"], true, "{receipt:#}");
+        assert_eq!(receipt["candidates"].as_array().map(Vec::len), Some(2));
+        assert_eq!(receipt["candidates"][0], receipt["log_id"]);
+        assert_eq!(receipt["destination"], "41791234567");
+        whose.extend(receipt["log_id"].as_str());
+    }
+    whose.sort_unstable();
+    assert_eq!(whose, ["one", "two"], "each has one");
+    let own = receipts.iter().find(|r| r["err"] == "001");
+    assert_eq!(own.expect("the first")["receipt_source"], masked);
 }
 
 #[test]

@@ -229,6 +229,8 @@ fn receipts_and_inbound_messages_are_the_same_in_both_forms() {
         log_id: Some("order-7"),
         extra_data: Some(&extra),
         correlated: true,
+        ambiguous: true,
+        candidates: vec!["a", "b"],
         terminal: false,
         attempt: Some(1),
         record: Some(&record),
@@ -252,6 +254,8 @@ fn receipts_and_inbound_messages_are_the_same_in_both_forms() {
         text: Some("Dear"),
         source: Some("ACME"),
         destination: Some("4179"),
+        receipt_source: Some("079"),
+        receipt_destination: Some("ACME"),
         submitted_at: Some(at(1)),
         received_at: Some(at(2)),
         short_message_hex: Some(b"id:7F"),
@@ -364,6 +368,7 @@ fn correlation() -> Correlation {
         source: Some("ACME".into()),
         destination: Some("+4179".into()),
         recipients: Some(254),
+        numbers: vec![41_791_234_567, -1],
         lists: true,
         headers: vec![
             Header {
@@ -380,6 +385,7 @@ fn correlation() -> Correlation {
             digest: u32::MAX,
             recipient: Some(999_999_999_999_999_999),
             report: Some(u32::MAX),
+            ambiguous: true,
         }],
         final_at: Some(at(7)),
     }
