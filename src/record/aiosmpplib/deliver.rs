@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::super::value::hex;
 use super::{Head, cut};
+use crate::smpp::address::recipient;
 use crate::smpp::{Address, MessageState, Npi, Ton};
 
 /// esm_class of a receipt (SMPP 3.4, 5.2.12).
@@ -114,6 +115,10 @@ struct Receipt<'a> {
     #[serde(default)]
     destination: Option<Cow<'a, str>>,
     #[serde(default)]
+    receipt_source: Option<Cow<'a, str>>,
+    #[serde(default)]
+    receipt_destination: Option<Cow<'a, str>>,
+    #[serde(default)]
     short_message_hex: Option<Cow<'a, str>>,
     #[serde(default)]
     tlvs: Vec<Tlv<'a>>,
@@ -158,9 +163,13 @@ impl<'a> DeliverSm<'a> {
             false => event.rewritten(),
         };
         DeliverSm {
-            // The receipt comes from where the message went.
-            source: PhoneNumber::parse(event.destination.unwrap_or_default()),
-            destination: PhoneNumber::parse(event.source.unwrap_or_default()),
+            // The receipt comes from where the message went, unless it says another number.
+            source: PhoneNumber::parse(
+                (event.receipt_source.or(event.destination)).unwrap_or_default(),
+            ),
+            destination: PhoneNumber::parse(
+                (event.receipt_destination.or(event.source)).unwrap_or_default(),
+            ),
             esm_class: RECEIPT,
             optional_params: event.tlvs.iter().filter_map(Param::of).collect(),
             ..DeliverSm::new(text.into())
@@ -267,8 +276,17 @@ fn minutes(date: &str) -> Option<String> {
 }
 
 impl<'a> PhoneNumber<'a> {
-    /// A number without TON and NPI, which follow from how it looks.
+    /// A number without TON and NPI, which follow from how it looks; as people write it, if it is
+    /// the message's own.
     fn parse(number: Cow<'a, str>) -> Self {
+        if let Ok(written) = recipient(&number) {
+            return Party {
+                number: written.number.to_string().into(),
+                ton: written.ton.0,
+                npi: written.npi.0,
+            }
+            .into();
+        }
         let Address { ton, npi, number } = Address::parse(&number);
         let number = String::from_utf8_lossy(number).into_owned();
         Party {

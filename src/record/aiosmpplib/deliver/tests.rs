@@ -90,6 +90,21 @@ fn a_receipt_goes_the_other_way_round() {
 }
 
 #[test]
+fn a_receipt_has_its_own_addresses_where_they_differ_from_the_messages() {
+    let event = json!({
+        "type": "DeliveryReceipt", "message_id": "7F", "state": "DELIVERED",
+        "source": "1000", "destination": "+41 79 123-45-67",
+    });
+    let object = written(event.clone());
+    assert_eq!(object["source"]["number"], "41791234567");
+    assert_eq!(object["destination"]["number"], "1000");
+    let own = json!({ "receipt_source": "ACME", "receipt_destination": "0791234567" });
+    let object = written(with(event, own));
+    assert_eq!(object["source"]["number"], "ACME");
+    assert_eq!(object["destination"]["number"], "0791234567");
+}
+
+#[test]
 fn a_message_from_a_phone_fits_the_class_whatever_it_holds() {
     let event = json!({
         "type": "InboundSms", "text": "Ж", "octets_hex": "0416", "data_coding": 8, "esm_class": 64,
