@@ -7,13 +7,14 @@ use rdkafka::Offset;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::broker::{PATIENCE, failed, partitions, watermarks};
+use super::broker::{PATIENCE, failed, partitions, reader, watermarks};
 use super::output::{line, table};
 use super::{Code, Failure, Source};
 use crate::config::Config;
 use crate::kafka::Partition;
-use crate::kafka::group::{commits, list};
+use crate::kafka::group::{commits, is_unknown, list, partition_count};
 use crate::kafka::progress::{Identity, metadata};
+use crate::kafka::transactor::Commit;
 
 /// Show or set the offsets committed for the outbound topics and for deliveries
 #[derive(clap::Args)]
@@ -21,9 +22,17 @@ use crate::kafka::progress::{Identity, metadata};
 Examples:
   kafka-smpp offsets show
   kafka-smpp offsets reset --topic sms.outbound --partition 3 --to earliest
+  kafka-smpp offsets reset --missing --to latest      wherever there is no offset
 
 A reset is refused while a connector runs. What lies between the new offset and the end is sent
-as new and flagged possible_duplicate, because it is not known what was sent before.")]
+as new and flagged possible_duplicate, because it is not known what was sent before.
+
+It is also refused where it would leave an outbound partition without an offset: beside those
+that have one it would look like one that was added, and all it holds would be sent. So when
+offsets were lost, set all of them with --missing, and then those of single topics elsewhere.
+
+latest is behind the last record that is committed; what a producer's open transaction holds
+is sent when that is committed.")]
 pub(super) struct Args {
     #[command(flatten)]
     source: Source,
@@ -42,11 +51,14 @@ enum What {
 #[derive(clap::Args)]
 struct Reset {
     /// An outbound topic, a lease topic or the topic of deliveries
-    #[arg(long)]
-    topic: String,
+    #[arg(long, required_unless_present = "missing", conflicts_with = "missing")]
+    topic: Option<String>,
     /// Only this partition; without it all
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", requires = "topic")]
     partition: Option<i32>,
+    /// Every partition of every outbound topic that has no offset
+    #[arg(long)]
+    missing: bool,
     /// Where to: earliest, latest or an offset
     #[arg(long, value_name = "OFFSET")]
     to: To,
@@ -176,39 +188,31 @@ fn state(offset: i64, line: &str, identity: &Identity<'_>, topic: &str, config: 
 }
 
 fn set(config: &Config, reset: &Reset) -> Result<(), Failure> {
-    let known = sources(config);
-    let Some((group, topic)) = known.iter().find(|(_, topic)| *topic == reset.topic) else {
-        let names: Vec<_> = known.iter().map(|(_, topic)| *topic).collect();
-        let text = format!(
-            "no offsets are committed for topic {:?}; they are for: {}",
-            reset.topic,
-            names.join(", ")
-        );
-        return Err(Failure::new(Code::Usage, text));
+    let submit = config.kafka.submit_group();
+    let (group, chosen) = match &reset.topic {
+        Some(topic) => choose(config, topic, reset.partition)?,
+        None => (submit.clone(), missing(config, &submit)?),
     };
-    let consumer = outsider(config, group)?;
-    let mut chosen = partitions(&consumer, topic)?;
-    let count = chosen.len();
-    chosen.retain(|p| reset.partition.is_none_or(|n| n == p.partition));
     if chosen.is_empty() {
-        let text = format!(
-            "topic {topic} has partitions 0 to {}",
-            count.saturating_sub(1)
-        );
-        return Err(Failure::new(Code::Usage, text));
+        return Ok(line("Every outbound partition has an offset.")?);
     }
+    if group == submit && !reset.missing {
+        leaves_none(&missing(config, &submit)?, &chosen, &group)?;
+    }
+    let reader = reader(config, "read_committed")?;
     let mut offsets = list(&chosen, Offset::Invalid);
     for p in &chosen {
-        let offset = Offset::Offset(resolve(&consumer, p, reset.to)?);
+        let offset = Offset::Offset(resolve(&reader, p, reset.to)?);
         offsets
             .set_partition_offset(&p.topic, p.partition, offset)
             .map_err(failed(p))?;
     }
+    let consumer = outsider(config, &group)?;
     // Not being a member, this is refused by Kafka itself while the group has any: no
     // connector can join between a check and the commit.
     consumer
         .commit(&offsets, CommitMode::Sync)
-        .map_err(|error| refused(&error, group))?;
+        .map_err(|error| refused(&error, &group))?;
     for element in offsets.elements() {
         line(format_args!(
             "{group}\t{}\t{}\t{}",
@@ -220,6 +224,80 @@ fn set(config: &Config, reset: &Reset) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The partitions of a topic that are to be set, and the group.
+fn choose(
+    config: &Config,
+    topic: &str,
+    partition: Option<i32>,
+) -> Result<(String, Vec<Partition>), Failure> {
+    let known = sources(config);
+    let Some((group, topic)) = known.iter().find(|(_, known)| *known == topic) else {
+        let names: Vec<_> = known.iter().map(|(_, topic)| *topic).collect();
+        let text = format!(
+            "no offsets are committed for topic {topic:?}; they are for: {}",
+            names.join(", ")
+        );
+        return Err(Failure::new(Code::Usage, text));
+    };
+    let mut chosen = partitions(&outsider(config, group)?, topic)?;
+    let count = chosen.len();
+    chosen.retain(|p| partition.is_none_or(|n| n == p.partition));
+    if chosen.is_empty() {
+        let text = format!(
+            "topic {topic} has partitions 0 to {}",
+            count.saturating_sub(1)
+        );
+        return Err(Failure::new(Code::Usage, text));
+    }
+    Ok((group.clone(), chosen))
+}
+
+/// The partitions that have no offset in the group of the outbound topics. A topic that does not
+/// exist has none.
+fn missing(config: &Config, submit: &str) -> Result<Vec<Partition>, Failure> {
+    let consumer = outsider(config, submit)?;
+    let mut all = Vec::new();
+    for (_, topic) in sources(config).iter().filter(|(group, _)| group == submit) {
+        match partition_count(&consumer, topic, PATIENCE) {
+            Ok(count) => all.extend((0..count).map(|partition| Partition {
+                topic: (*topic).into(),
+                partition,
+            })),
+            Err(error) if is_unknown(&error) => {}
+            Err(error) => return Err(failed(format!("topic {topic}"))(error)),
+        }
+    }
+    if all.is_empty() {
+        return Ok(all);
+    }
+    let found = consumer
+        .committed_offsets(list(&all, Offset::Invalid), PATIENCE)
+        .and_then(|found| commits(&found, &all))
+        .map_err(failed(format!("offsets of group {submit}")))?;
+    all.retain(|p| {
+        let is = |c: &Commit| (&c.topic, c.partition) == (&p.topic, p.partition);
+        !found.iter().any(is)
+    });
+    Ok(all)
+}
+
+/// Refuses to set some offsets where others would still be missing: see `kafka::start`.
+fn leaves_none(missing: &[Partition], chosen: &[Partition], group: &str) -> Result<(), Failure> {
+    let left: Vec<String> = missing
+        .iter()
+        .filter(|p| !chosen.contains(p))
+        .map(Partition::to_string)
+        .collect();
+    if left.is_empty() {
+        return Ok(());
+    }
+    let text = format!(
+        "nothing was set: group {group} has no offset for {} either, and a connector that finds some but not all takes those for new and sends everything they hold. First give them one with: kafka-smpp offsets reset --missing --to <earliest|latest>. Then set single topics or partitions where they are to continue",
+        left.join(", ")
+    );
+    Err(Failure::new(Code::Data, text))
+}
+
 fn resolve(consumer: &BaseConsumer, p: &Partition, to: To) -> Result<i64, Failure> {
     let (low, high) = watermarks(consumer, p)?;
     match to {
@@ -228,7 +306,9 @@ fn resolve(consumer: &BaseConsumer, p: &Partition, to: To) -> Result<i64, Failur
         To::Offset(offset) if (low..=high).contains(&offset) => Ok(offset),
         To::Offset(offset) => Err(Failure::new(
             Code::Data,
-            format!("{offset} is not in the log of {p}, which has {low} to {high}"),
+            format!(
+                "{offset} is not in the log of {p}, which has {low} to {high} (as far as transactions are not open)"
+            ),
         )),
     }
 }

@@ -131,11 +131,7 @@ impl Group {
         partitions: &[Partition],
         patience: Duration,
     ) -> Result<Vec<Commit>, KafkaError> {
-        let consumer: BaseConsumer = self
-            .client
-            .clone()
-            .set("isolation.level", "read_uncommitted")
-            .create()?;
+        let consumer = self.uncommitted()?;
         let found = consumer.committed_offsets(list(partitions, Offset::Invalid), patience)?;
         commits(&found, partitions)
     }
@@ -145,6 +141,21 @@ impl Group {
     pub fn watermarks(&self, p: &Partition, patience: Duration) -> Result<(i64, i64), KafkaError> {
         let consumer = self.consumer.read().clone().ok_or(closed())?;
         consumer.fetch_watermarks(&p.topic, p.partition, patience)
+    }
+
+    /// The end (exclusive) of a partition's log with what belongs to open transactions.
+    pub fn unstable_end(&self, p: &Partition, patience: Duration) -> Result<i64, KafkaError> {
+        let consumer = self.uncommitted()?;
+        let (_, end) = consumer.fetch_watermarks(&p.topic, p.partition, patience)?;
+        Ok(end)
+    }
+
+    /// A client that sees what is not decided yet.
+    fn uncommitted(&self) -> Result<BaseConsumer, KafkaError> {
+        self.client
+            .clone()
+            .set("isolation.level", "read_uncommitted")
+            .create()
     }
 
     /// The first offset of a partition whose record has a timestamp of `since` (Unix
@@ -167,11 +178,12 @@ impl Group {
         Ok(None)
     }
 
-    /// Whether a partition is there; an error if Kafka cannot be asked.
+    /// Whether a partition is there; an error if Kafka cannot be asked, or does not let this
+    /// user see it.
     pub fn exists(&self, p: &Partition, patience: Duration) -> Result<bool, KafkaError> {
         match self.partitions(&p.topic, patience) {
             Ok(count) => Ok(p.partition < count),
-            Err(error) if is_about_topic(&error) => Ok(false),
+            Err(error) if is_unknown(&error) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -263,16 +275,40 @@ pub fn commits(found: &TopicPartitionList, known: &[Partition]) -> Result<Vec<Co
     }
     Ok(commits)
 }
-/// Whether it says that a topic or partition is not there, or closed to us.
-pub(super) fn is_about_topic(error: &KafkaError) -> bool {
+
+/// Whether it says that a topic or partition is not there.
+pub fn is_unknown(error: &KafkaError) -> bool {
     use RDKafkaErrorCode as Code;
     matches!(
         error.rdkafka_error_code(),
-        Some(
-            Code::UnknownTopic
-                | Code::UnknownTopicOrPartition
-                | Code::UnknownPartition
-                | Code::TopicAuthorizationFailed
-        )
+        Some(Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition)
     )
+}
+
+/// Whether it says that a topic or partition is not there, or closed to us.
+pub(super) fn is_about_topic(error: &KafkaError) -> bool {
+    let denied = Some(RDKafkaErrorCode::TopicAuthorizationFailed);
+    is_unknown(error) || error.rdkafka_error_code() == denied
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_that_is_closed_to_us_is_not_away() {
+        let error = KafkaError::MetadataFetch;
+        for (code, unknown, about) in [
+            (RDKafkaErrorCode::UnknownTopicOrPartition, true, true),
+            (RDKafkaErrorCode::UnknownPartition, true, true),
+            (RDKafkaErrorCode::TopicAuthorizationFailed, false, true),
+            (RDKafkaErrorCode::OperationTimedOut, false, false),
+        ] {
+            let error = error(code);
+            assert_eq!(
+                (is_unknown(&error), is_about_topic(&error)),
+                (unknown, about)
+            );
+        }
+    }
 }

@@ -12,10 +12,10 @@
 //! | above the end | ours; the log is younger than what was read | another log: from its beginning, flagged up to the end seen now |
 //! | above the end | any other | none: stop and say |
 //! | below the beginning | any | none: stop and say |
-//! | none, other partitions or topics have one | | a new partition or topic, or an offset that was lost: from its beginning, flagged up to the end seen now |
+//! | none, other partitions or topics have one of ours | | a new partition or topic, or an offset that was lost: from its beginning, flagged up to the end seen now |
 //! | the same, in a young deployment | | the first start of all: from its beginning |
-//! | none anywhere, nothing was ever submitted | | a new deployment: from the beginning |
-//! | none anywhere, but something was submitted | | offsets expired or were deleted: stop and say |
+//! | none of ours anywhere, nothing was ever submitted | | a new deployment: from the beginning |
+//! | none of ours anywhere, but something was submitted | | offsets expired or were deleted: stop and say |
 //!
 //! A flag lasts until the record is finished, whoever owns the partition then: it is committed
 //! ([`Progress::suspect_until`]).
@@ -49,6 +49,29 @@
 //! those of the records written before the group noticed it. At the first start of a
 //! deployment, too, some partitions commit before others. Then nothing was submitted
 //! until a few minutes ago ([`Facts::young`]).
+//!
+//! Only an offset with metadata of ours says that the group has not lost all it had. One that
+//! an operator has set says nothing of the others: whoever sets one after all were lost would
+//! have the others sent again from their beginning. That the operator's becomes ours with the
+//! first commit would bring that back with the next start, so the command that sets offsets
+//! leaves none missing (`kafka-smpp offsets reset --missing`).
+//!
+//! # Below the beginning
+//!
+//! What stood between the committed offset and the beginning of the log is gone, and nothing
+//! says what it was. Most likely it was records that nobody read. But a committed offset
+//! stands behind the last record, and the mark that ends a producer's transaction stands
+//! behind that: where a topic is written in transactions (a replay does it) and then is idle
+//! until retention empties it, only marks lay there. An offset is of no use to tell: one
+//! deleted record looks like one deleted mark. The partition stops in both cases, and the
+//! text names both.
+//!
+//! # Open transactions
+//!
+//! The end of a log is its last stable offset: what lies behind it belongs to a transaction
+//! that may still be aborted. An offset may stand between the two, because tools that set one to
+//! the "end" mean the high watermark. Such a log lost nothing, so the partition waits until the
+//! transaction has ended.
 
 use std::time::{Duration, Instant};
 
@@ -70,7 +93,8 @@ pub struct Facts<'a> {
     pub cluster: &'a str,
     /// Its committed offset and metadata.
     pub committed: Option<(i64, &'a str)>,
-    /// Where else the group has committed an offset; only asked if there is none here.
+    /// Where else the group has committed an offset with metadata of ours; only asked if there
+    /// is none here.
     pub committed_elsewhere: Elsewhere,
     /// Whether nothing was ever submitted (the topics of results are empty).
     pub untouched: bool,
@@ -86,7 +110,8 @@ pub struct Facts<'a> {
     pub high: i64,
 }
 
-/// Where a group has committed offsets besides the partition in question.
+/// Where a group has committed offsets besides the partition in question, with metadata that
+/// is ours: see [the module](self).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Elsewhere {
     /// For another partition of the same topic.
@@ -139,7 +164,7 @@ pub enum Stop {
     },
     /// Unfinished records were deleted from the log.
     #[error(
-        "the committed offset {offset} lies below the beginning of the log ({low}): records were deleted before they were sent (topic retention). To go on with what is left run: kafka-smpp offsets reset --topic {topic} --partition {partition} --to earliest"
+        "the committed offset {offset} lies below the beginning of the log ({low}): records were deleted before they were sent (topic retention); or, if the topic is written in transactions and had nothing left to send, only the marks that end transactions were. To go on with what is left run: kafka-smpp offsets reset --topic {topic} --partition {partition} --to earliest"
     )]
     BelowLog {
         /// The topic.
@@ -167,7 +192,7 @@ pub enum Stop {
     },
     /// There was progress once, and it is gone.
     #[error(
-        "topic {topic} has no committed offset in this group, yet messages have been submitted: the offsets expired or were deleted (or application_id was changed). Decide where to continue and run: kafka-smpp offsets reset --topic {topic} --to <earliest|latest>"
+        "a partition of topic {topic} has no committed offset in this group, yet messages have been submitted: the offsets expired or were deleted (or application_id was changed). Decide where everything that has no offset continues, stop every connector and run: kafka-smpp offsets reset --missing --to <earliest|latest>"
     )]
     Expired {
         /// The topic.
@@ -192,6 +217,16 @@ pub fn question(commit: &Commit, cluster: &str, high: i64) -> Option<i64> {
     } else {
         None
     }
+}
+
+/// Whether the group itself has made this commit: nobody else writes its metadata.
+pub fn is_ours(commit: &Commit, cluster: &str) -> bool {
+    let identity = Identity {
+        cluster,
+        topic: &commit.topic,
+        partition: commit.partition,
+    };
+    metadata::decode(commit.offset, &commit.metadata, &identity).is_ok()
 }
 
 /// Exclusive end of what is known of the log.
@@ -545,6 +580,21 @@ mod tests {
             topic: "sms.outbound".into(),
         };
         assert_eq!(begun(Elsewhere::Nowhere, false, true), Err(expired));
+    }
+
+    #[test]
+    fn only_a_commit_of_ours_tells_that_not_all_offsets_were_lost() {
+        let commit = |metadata: &str| Commit {
+            topic: "sms.outbound".into(),
+            partition: 0,
+            offset: 150,
+            metadata: metadata.into(),
+        };
+        let ours = commit(&written(&Progress::new(150)));
+        assert!(is_ours(&ours, "c"));
+        assert!(!is_ours(&ours, "another cluster"));
+        assert!(!is_ours(&commit(""), "c"), "an operator has set it");
+        assert!(!is_ours(&commit("moved by hand"), "c"));
     }
 
     #[test]

@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tracing::{info, warn};
 
+use crate::kafka::group::is_unknown;
 use crate::kafka::start::{
-    Elsewhere, Facts, Reading, Start, Stop, committed_stable, decide, question,
+    Elsewhere, Facts, Reading, Start, Stop, committed_stable, decide, is_ours, question,
 };
 use crate::kafka::transactor::Commit;
 use crate::kafka::{Group, Partition};
@@ -98,6 +99,17 @@ impl Takeover<'_> {
             std::thread::sleep(PAUSE);
             decided = self.look(partition, own, &surroundings)?;
         }
+        if let Err(Stop::AboveLog { known, .. }) = decided
+            && known <= self.group.unstable_end(partition, PATIENCE)?
+        {
+            warn!(
+                %partition, known,
+                "the offset to start from lies in a transaction of a producer that is still open; waiting for its end"
+            );
+            return Err(KafkaError::OffsetFetch(
+                RDKafkaErrorCode::UnstableOffsetCommit,
+            ));
+        }
         Ok(decided)
     }
 
@@ -153,7 +165,8 @@ impl Takeover<'_> {
         })
     }
 
-    /// Where the group has a committed offset, over all topics it consumes.
+    /// Where the group has made a commit, over all topics it consumes. What an operator has
+    /// set is none.
     fn committed_elsewhere(&self, topic: &str) -> Result<Elsewhere, KafkaError> {
         if self.is_committed(topic)? {
             return Ok(Elsewhere::SameTopic);
@@ -172,7 +185,9 @@ impl Takeover<'_> {
             Err(error) if is_unknown(&error) => return Ok(false),
             all => all?,
         };
-        Ok(!self.group.committed_of(&all, PATIENCE)?.is_empty())
+        let found = self.group.committed_of(&all, PATIENCE)?;
+        let cluster = self.group.cluster_id();
+        Ok(found.iter().any(|commit| is_ours(commit, cluster)))
     }
 
     fn nothing_sent(&self) -> Result<bool, KafkaError> {
@@ -211,13 +226,6 @@ impl Takeover<'_> {
         });
         Ok(all.collect())
     }
-}
-
-fn is_unknown(error: &KafkaError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        Some(RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition)
-    )
 }
 
 fn report(partition: &Partition, committed: Option<&Commit>, decided: &Result<Start, Stop>) {

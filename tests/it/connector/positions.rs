@@ -4,23 +4,50 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal::SIGTERM;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde_json::json;
 
 use super::{Deployment, PATIENCE, message};
-use crate::harness::{Connector, FakeSmsc, Reply};
+use crate::harness::{Connector, FakeSmsc, Reply, command};
 
 fn stop(mut connector: Connector) {
     connector.signal(SIGTERM);
     connector.wait(Duration::from_secs(20));
 }
 
-fn commit(it: &Deployment, offset: i64, metadata: &str) {
-    let operator: BaseConsumer = it
-        .kafka
-        .member(&format!("{}.submit", it.name))
+/// The group that consumes the outbound topics.
+fn group(it: &Deployment) -> String {
+    let id = it.config["kafka"]["application_id"].as_str().unwrap();
+    format!("{id}.submit")
+}
+
+/// Runs `offsets reset`: whether it did it, and what it said.
+fn reset(it: &Deployment, args: &[&str]) -> (bool, String) {
+    let done = command(&it.toml(), &[&["offsets", "reset"], args].concat());
+    let said = String::from_utf8([done.stdout, done.stderr].concat()).unwrap();
+    (done.status.success(), said)
+}
+
+/// A transaction on the outbound topic that has written a record and is open.
+fn open_transaction(it: &Deployment, log_id: &str) -> BaseProducer {
+    let producer: BaseProducer = (it.kafka.config())
+        .set("transactional.id", crate::harness::unique("producer"))
         .create()
         .unwrap();
+    producer.init_transactions(PATIENCE).unwrap();
+    producer.begin_transaction().unwrap();
+    let (topic, value) = (it.topic("outbound"), message(log_id).to_string());
+    let record = BaseRecord::<[u8], str>::to(&topic)
+        .partition(0)
+        .payload(&value);
+    producer.send(record).map_err(|(e, _)| e).unwrap();
+    producer.flush(PATIENCE).unwrap();
+    producer
+}
+
+fn commit(it: &Deployment, offset: i64, metadata: &str) {
+    let operator: BaseConsumer = it.kafka.member(&group(it)).create().unwrap();
     let mut list = TopicPartitionList::new();
     let topic = it.topic("outbound");
     let mut element = list.add_partition(&topic, 0);
@@ -78,6 +105,84 @@ fn lost_offsets_stop_the_topic_once_something_was_submitted() {
     let mut successor = it.start();
     successor.wait_for_log("offsets reset", PATIENCE);
     assert_eq!(smsc.submits().len(), 5);
+}
+
+/// What an operator does after offsets were lost concerns all of them: nothing is sent again
+/// that nobody decided on.
+#[test]
+fn after_lost_offsets_no_topic_is_sent_again_because_another_was_set() {
+    let smsc = FakeSmsc::start();
+    let mut it = Deployment::new(smsc.port(), 1);
+    let (outbound, campaign) = (it.topic("outbound"), it.topic("campaign"));
+    it.kafka.topic(&campaign, 1, &[]);
+    it.esme()["outbound"] = json!([outbound, campaign]);
+    let connector = it.start();
+    it.send_numbered(0, 0..5);
+    let values: Vec<_> = (5..10).map(|n| message(&format!("m{n}"))).collect();
+    it.kafka.produce_json(&campaign, 0, &values);
+    it.results(10);
+    stop(connector);
+
+    it.config["kafka"]["application_id"] = json!(crate::harness::unique("other"));
+    let (done, said) = reset(&it, &["--topic", &outbound, "--to", "latest"]);
+    assert!(!done, "{said}");
+    assert!(said.contains(&format!("{campaign}-0")), "{said}");
+    assert!(said.contains("--missing"), "{said}");
+    assert_eq!(it.kafka.committed(&group(&it), &outbound, 0), None);
+
+    // Another tool does not refuse.
+    commit(&it, 5, "");
+    let mut connector = it.start();
+    connector.wait_for_log("has no committed offset in this group", PATIENCE);
+    connector.wait_for_log("offsets reset --missing", PATIENCE);
+    it.send_numbered(0, 10..11);
+    it.results(11);
+    stop(connector);
+    assert_eq!(smsc.submits().len(), 11);
+
+    let (done, said) = reset(&it, &["--missing", "--to", "latest"]);
+    assert!(done, "{said}");
+    assert!(!said.contains(&outbound), "{said}");
+    let (done, said) = reset(&it, &["--missing", "--to", "latest"]);
+    assert!(done && said.contains("has an offset"), "{said}");
+    let (done, said) = reset(&it, &["--topic", &outbound, "--to", "latest"]);
+    assert!(done, "{said}");
+    let _successor = it.start();
+    it.kafka.produce_json(&campaign, 0, &[message("m11")]);
+    it.results(12);
+    assert_eq!(smsc.submits().len(), 12);
+}
+
+/// What an open transaction holds is not the end of the log, and not a lost one.
+#[test]
+fn an_offset_in_an_open_transaction_is_waited_for() {
+    let smsc = FakeSmsc::start();
+    let it = Deployment::new(smsc.port(), 1);
+    let connector = it.start();
+    it.send_numbered(0, 0..5);
+    it.results(5);
+    stop(connector);
+
+    let producer = open_transaction(&it, "m5");
+    let (done, said) = reset(&it, &["--topic", &it.topic("outbound"), "--to", "latest"]);
+    assert!(done, "{said}");
+    assert_eq!(it.committed(0), Some(5), "{said}");
+    let connector = it.start();
+    smsc.wait_bound(1);
+    producer.commit_transaction(PATIENCE).unwrap();
+    it.results(6);
+    stop(connector);
+
+    // Other tools take the high watermark for the end.
+    let stable = it.kafka.watermarks(&it.topic("outbound"), 0).1;
+    let producer = open_transaction(&it, "m6");
+    commit(&it, stable + 1, "");
+    let mut connector = it.start();
+    connector.wait_for_log("a producer that is still open", PATIENCE);
+    producer.commit_transaction(PATIENCE).unwrap();
+    it.send_numbered(0, 7..8);
+    let results = it.results(7);
+    assert!(results.contains_key("m7") && !results.contains_key("m6"));
 }
 
 /// In Unix milliseconds.
