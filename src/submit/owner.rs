@@ -24,6 +24,7 @@ use tokio::runtime::Handle as Runtime;
 use tracing::{debug, error, info, warn};
 
 use crate::esme::Lease;
+use crate::kafka::group::is_unknown;
 use crate::kafka::poll::{self, Assignments, Flow};
 use crate::kafka::start::{Reading, Start, Stop};
 use crate::kafka::{Group, Partition, Pause};
@@ -89,8 +90,9 @@ pub struct Owner {
     epoch: Mutex<HashMap<Partition, u64>>,
     /// Numbers the assignments.
     assignments: AtomicU64,
-    /// One look at positions at a time.
-    reassessing: Mutex<()>,
+    /// Partitions whose position is being looked at, or was and they stand still, and the epoch
+    /// of their lease. One that stands still does not go on because its log has grown since.
+    reassessing: Mutex<HashMap<Partition, u64>>,
     /// A shared station is left, or joined, by one at a time.
     sharing: Mutex<()>,
     me: std::sync::Weak<Owner>,
@@ -262,6 +264,7 @@ impl Owner {
         partition: Partition,
         start: Start,
     ) {
+        self.reassessed(&partition);
         let key = station_key(index, account, lease);
         let _sharing = key.1.is_none().then(|| self.sharing.lock());
         let mut stations = self.stations.lock();
@@ -404,6 +407,14 @@ impl Owner {
     /// the group takes the leases away.
     pub fn topics_gone(&self, topics: &[Arc<str>]) {
         let mut gone = Vec::new();
+        // One that is only closed to us keeps its offsets and its records.
+        let absent: Vec<&Arc<str>> = topics
+            .iter()
+            .filter(|topic| {
+                let asked = self.parts.group.partitions(topic, PATIENCE);
+                asked.is_err_and(|error| is_unknown(&error))
+            })
+            .collect();
         // Under this lock the leases stay what they are.
         let epochs = self.epoch.lock();
         let ours = self.parts.books.positions().into_iter().map(|(p, _)| p);
@@ -425,7 +436,8 @@ impl Owner {
         drop(epochs);
         self.watch(partitions);
         for (partition, epoch) in gone {
-            self.await_later(partition, epoch, true);
+            let absent = absent.contains(&&partition.topic);
+            self.await_later(partition, epoch, absent);
         }
     }
 
@@ -483,40 +495,73 @@ impl Owner {
 
     /// A position lies outside its log while we are at work: the topic was created anew, the
     /// log lost its tail, or its records were deleted before they were read. The client stops
-    /// fetching such a partition for good, so each is started afresh, or stands still.
+    /// fetching such a partition for good and reports it once, so each is asked about until
+    /// Kafka answers, and then started afresh, or stands still. It does not say which one it
+    /// means.
     fn reassess(&self) {
-        let _alone = self.reassessing.lock();
+        let Some(me) = self.me.upgrade() else { return };
+        // One that cannot be read for long must not hold up the others.
         for (partition, _) in self.parts.books.positions() {
-            let Some((index, account)) = self.account_of(&partition.topic) else {
+            let Some((_, account)) = self.account_of(&partition.topic) else {
                 continue;
             };
             let lease = lease_of(account, &partition);
-            let before = self.epoch.lock().get(&lease).copied();
-            let Ok(log) = self.survey(&partition) else {
+            let Some(epoch) = self.epoch.lock().get(&lease).copied() else {
                 continue;
             };
-            // Under this lock the lease cannot go.
-            let epochs = self.epoch.lock();
-            if before.is_some() && epochs.get(&lease).copied() == before {
-                self.restart(index, account, partition, &log);
+            let before = (self.reassessing.lock()).insert(partition.clone(), epoch);
+            if before == Some(epoch) {
+                continue;
+            }
+            let (me, of) = (me.clone(), partition.clone());
+            let spawned = std::thread::Builder::new()
+                .name("reassess".into())
+                .spawn(move || me.reassess_one(&of, &lease, epoch));
+            if let Err(error) = spawned {
+                error!(%error, "no thread for looking at a position");
+                self.reassessing.lock().remove(&partition);
             }
         }
     }
 
-    /// How a partition's log is. One that ends too early is looked at several times: a new
-    /// leader may need a moment to know how far it has come.
-    fn survey(&self, partition: &Partition) -> Result<Log, KafkaError> {
+    fn reassess_one(&self, partition: &Partition, lease: &Partition, epoch: u64) {
+        let is_ours = || self.epoch.lock().get(lease) == Some(&epoch);
+        let surveyed = until_answered(AGAIN, is_ours, || {
+            let asked = self.survey(partition);
+            if let Err(error) = &asked {
+                warn!(%error, %partition, "its log cannot be looked at yet");
+            }
+            asked
+        });
+        // Under this lock the lease cannot go.
+        let epochs = self.epoch.lock();
+        if epochs.get(lease) != Some(&epoch) {
+            return;
+        }
+        match (surveyed.flatten(), self.account_of(&partition.topic)) {
+            (Some(log), Some((index, account))) => {
+                self.restart(index, account, partition.clone(), &log);
+            }
+            _ => self.reassessed(partition),
+        }
+    }
+
+    /// From here on another report is about what comes after this.
+    fn reassessed(&self, partition: &Partition) {
+        self.reassessing.lock().remove(partition);
+    }
+
+    /// How a partition's log is, if the partition is at work. One that ends too early is looked
+    /// at several times: a new leader may need a moment to know how far it has come.
+    fn survey(&self, partition: &Partition) -> Result<Option<Log>, KafkaError> {
         let (group, books) = (&self.parts.group, &self.parts.books);
         let mut looks = LOOKS;
         loop {
-            let (low, high) = group.watermarks(partition, PATIENCE)?;
+            // First the position: what is compared with it is not older.
             let Some((next, newest)) = books.last_read(partition) else {
-                return Ok(Log {
-                    low,
-                    high,
-                    is_another: false,
-                });
+                return Ok(None);
             };
+            let (low, high) = group.watermarks(partition, PATIENCE)?;
             looks -= 1;
             if high < next && looks > 0 {
                 std::thread::sleep(LOOK_AGAIN);
@@ -529,42 +574,64 @@ impl Owner {
                         Some(since) => group.first_since(partition, since, PATIENCE)? == Some(low),
                         None => false,
                     });
-            return Ok(Log {
+            return Ok(Some(Log {
+                next,
                 low,
                 high,
                 is_another,
-            });
+            }));
         }
     }
 
     fn restart(&self, index: usize, account: &Account, partition: Partition, log: &Log) {
         let (books, poll) = (&self.parts.books, &self.parts.poll);
-        let Some(next) = books.position(&partition) else {
-            return;
-        };
-        let (low, high) = (log.low, log.high);
+        if books.position(&partition).is_none() {
+            return self.reassessed(&partition);
+        }
         poll.hold(partition.clone());
-        if log.is_another {
-            warn!(%partition, next, high, "the topic was created anew; its former state is dropped");
-            books.remove(&books.lanes_of(std::slice::from_ref(&partition)));
-            let start = Start::fresh(low, high);
-            self.open(index, account, partition.partition, partition, start);
-        } else if high < next {
-            error!(
+        // Since it is held the position does not move any more.
+        let Some(now) = books.position(&partition) else {
+            return self.reassessed(&partition);
+        };
+        let (next, low, high) = (log.next, log.low, log.high);
+        match log.verdict(now) {
+            Verdict::GoesOn => {
+                self.reassessed(&partition);
+                poll.start(partition, now);
+            }
+            Verdict::IsAnother => {
+                warn!(%partition, next, high, "the topic was created anew; its former state is dropped");
+                books.remove(&books.lanes_of(std::slice::from_ref(&partition)));
+                let start = Start::fresh(low, high);
+                self.open(index, account, partition.partition, partition, start);
+            }
+            Verdict::LostItsTail => error!(
                 %partition, next, high,
                 "the log ends below what was read of it: it lost its tail (an unclean leader election, a restored backup), or the topic was created anew; this partition stands still, because what is there may have been sent already. Decide where it continues, stop the connector and run: kafka-smpp offsets reset --topic {} --partition {} --to <earliest|latest|OFFSET> (earliest only if the topic was created anew)",
                 partition.topic, partition.partition
-            );
-        } else if next < low {
-            error!(
+            ),
+            Verdict::LostItsBeginning => error!(
                 %partition, next, low,
                 "records were deleted before they were sent (topic retention); this partition stands still. To go on with what is left, stop the connector and run: kafka-smpp offsets reset --topic {} --partition {} --to earliest",
                 partition.topic, partition.partition
-            );
-        } else {
-            poll.start(partition, next);
+            ),
         }
     }
+}
+
+/// Asks until there is an answer, with pauses, or until it does not matter any more.
+fn until_answered<T, E>(
+    mut pause: Pause,
+    matters: impl Fn() -> bool,
+    mut ask: impl FnMut() -> Result<T, E>,
+) -> Option<T> {
+    while matters() {
+        match ask() {
+            Ok(answer) => return Some(answer),
+            Err(_) => std::thread::sleep(pause.next()),
+        }
+    }
+    None
 }
 
 /// What is found of a lease that is taken over.
@@ -577,12 +644,39 @@ struct Look {
     later: Vec<(Partition, bool)>,
 }
 
-/// A partition's log while a position lies outside it.
+/// A partition's log, and the position that was looked at before it.
+#[derive(Clone, Copy)]
 struct Log {
+    next: i64,
     low: i64,
     high: i64,
     /// Whether nothing of it was ever read, for certain.
     is_another: bool,
+}
+
+/// What becomes of a partition whose position was said to lie outside its log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    GoesOn,
+    IsAnother,
+    LostItsTail,
+    LostItsBeginning,
+}
+
+impl Log {
+    /// What was found says nothing of another position than the one it was compared with: a
+    /// partition that moves is healthy, and if it is not, it is reported again.
+    fn verdict(&self, now: i64) -> Verdict {
+        if now != self.next || (self.low..=self.high).contains(&now) {
+            Verdict::GoesOn
+        } else if self.is_another {
+            Verdict::IsAnother
+        } else if self.high < now {
+            Verdict::LostItsTail
+        } else {
+            Verdict::LostItsBeginning
+        }
+    }
 }
 
 async fn close_all(stations: Vec<Station>, drain: Duration) {
@@ -689,9 +783,63 @@ impl Assignments for Owner {
         );
         if outside && let Some(me) = self.me.upgrade() {
             warn!(%error, "a position lies outside its log");
-            std::thread::spawn(move || me.reassess());
+            me.reassess();
         } else {
             warn!(%error, "Kafka reports trouble");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_that_has_moved_since_its_log_was_looked_at_is_not_outside_it() {
+        let log = |next, low, high, is_another| Log {
+            next,
+            low,
+            high,
+            is_another,
+        };
+        for (log, now, verdict) in [
+            (log(5, 0, 9, false), 5, Verdict::GoesOn),
+            (log(9, 0, 9, false), 9, Verdict::GoesOn),
+            (log(9, 0, 9, false), 12, Verdict::GoesOn),
+            (log(12, 0, 9, false), 13, Verdict::GoesOn),
+            (log(12, 0, 9, false), 12, Verdict::LostItsTail),
+            (log(12, 0, 9, true), 12, Verdict::IsAnother),
+            (log(5, 7, 9, false), 8, Verdict::GoesOn),
+            (log(5, 7, 9, false), 6, Verdict::GoesOn),
+            (log(5, 7, 9, false), 5, Verdict::LostItsBeginning),
+        ] {
+            assert_eq!(log.verdict(now), verdict, "{} {now}", log.next);
+        }
+    }
+
+    #[test]
+    fn a_question_is_asked_until_it_is_answered_or_does_not_matter() {
+        let pause = || Pause::new(Duration::ZERO, Duration::ZERO);
+        let mut asked = 0;
+        let answer = until_answered(
+            pause(),
+            || true,
+            || {
+                asked += 1;
+                if asked < 4 {
+                    Err("no answer")
+                } else {
+                    Ok(asked)
+                }
+            },
+        );
+        assert_eq!(answer, Some(4));
+        let (left, mut asked) = (std::cell::Cell::new(3), 0);
+        let matters = || left.replace(left.get() - 1) > 0;
+        let answer = until_answered(pause(), matters, || {
+            asked += 1;
+            Err::<(), _>("no answer")
+        });
+        assert_eq!((answer, asked), (None, 3));
     }
 }
