@@ -5,14 +5,18 @@
 //! group. Whoever holds a partition has to know, because a process that is cut off must have
 //! stopped writing before its partitions are somebody else's.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, ConfigResourceResult, ResourceSpecifier};
+use rdkafka::admin::{AdminClient, AdminOptions, ConfigResourceResult, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
 
-use super::topics::{admin, options};
+use tokio::task::JoinSet;
+use tracing::warn;
+
+use super::topics::admin;
 
 /// What the brokers do unless somebody configures otherwise.
 pub const DEFAULT: Duration = Duration::from_secs(45);
@@ -21,33 +25,58 @@ const OF_GROUP: &str = "consumer.session.timeout.ms";
 const OF_BROKER: &str = "group.consumer.session.timeout.ms";
 const METADATA: Duration = Duration::from_secs(10);
 
+/// How long one broker may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// The session time-out of members of `group` that use the protocol of KIP-848: the shortest
-/// that any broker has, where they differ.
+/// that any broker has, where they differ. All are asked at once, and a broker that does not
+/// answer takes nothing from what the others said.
 ///
 /// # Errors
 ///
-/// When the brokers do not say (it takes `DESCRIBE_CONFIGS` on the cluster, or on the group).
+/// When no broker says it (it takes `DESCRIBE_CONFIGS` on the cluster, or on the group).
 pub async fn timeout(client: &ClientConfig, group: &str) -> Result<Duration, KafkaError> {
-    let admin = admin(client)?;
+    let admin = Arc::new(admin(client)?);
     // Brokers that know no configuration of groups answer with an error.
     let of_group = ask(&admin, ResourceSpecifier::Group(group), OF_GROUP).await;
     if let Ok(Some(timeout)) = of_group {
         return Ok(timeout);
     }
-    let (admin, brokers) = tokio::task::spawn_blocking(move || {
-        let metadata = admin.inner().fetch_metadata(None, METADATA)?;
+    let of = admin.clone();
+    let brokers = tokio::task::spawn_blocking(move || {
+        let metadata = of.inner().fetch_metadata(None, METADATA)?;
         let brokers: Vec<i32> = metadata.brokers().iter().map(|b| b.id()).collect();
-        Ok::<_, KafkaError>((admin, brokers))
+        Ok::<_, KafkaError>(brokers)
     })
     .await
     .map_err(|_| KafkaError::Canceled)??;
-    let mut shortest: Option<Duration> = None;
+    let mut asking = JoinSet::new();
     for broker in brokers {
-        let found = ask(&admin, ResourceSpecifier::Broker(broker), OF_BROKER).await?;
-        shortest = [shortest, found].into_iter().flatten().min();
+        let admin = admin.clone();
+        asking
+            .spawn(async move { ask(&admin, ResourceSpecifier::Broker(broker), OF_BROKER).await });
     }
-    // Brokers that do not have it do not speak the protocol either.
-    Ok(shortest.unwrap_or(DEFAULT))
+    shortest(asking.join_all().await)
+}
+
+/// The shortest that was answered.
+fn shortest(answers: Vec<Result<Option<Duration>, KafkaError>>) -> Result<Duration, KafkaError> {
+    let mut silent = None;
+    let mut answered = Vec::with_capacity(answers.len());
+    for answer in answers {
+        match answer {
+            Ok(found) => answered.push(found),
+            Err(error) => {
+                warn!(%error, "a broker does not say {OF_BROKER}; the others are gone by");
+                silent = Some(error);
+            }
+        }
+    }
+    match silent {
+        Some(error) if answered.is_empty() => Err(error),
+        // Brokers that do not have it do not speak the protocol either.
+        _ => Ok(answered.into_iter().flatten().min().unwrap_or(DEFAULT)),
+    }
 }
 
 async fn ask(
@@ -55,7 +84,8 @@ async fn ask(
     of: ResourceSpecifier<'_>,
     key: &str,
 ) -> Result<Option<Duration>, KafkaError> {
-    let found: Vec<ConfigResourceResult> = admin.describe_configs(&[of], &options()).await?;
+    let options = AdminOptions::new().request_timeout(Some(PATIENCE));
+    let found: Vec<ConfigResourceResult> = admin.describe_configs(&[of], &options).await?;
     for resource in found {
         let resource = resource.map_err(KafkaError::AdminOp)?;
         let entry = resource.get(key).and_then(|entry| entry.value.as_deref());
@@ -64,4 +94,26 @@ async fn ask(
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rdkafka::error::RDKafkaErrorCode;
+
+    #[test]
+    fn a_broker_that_does_not_answer_hides_nothing_that_others_say() {
+        let silent = || Err(KafkaError::AdminOp(RDKafkaErrorCode::OperationTimedOut));
+        let says = |seconds| Ok(Some(Duration::from_secs(seconds)));
+        for (answers, found) in [
+            (vec![says(30), silent(), says(20)], Ok(20)),
+            (vec![silent(), says(30)], Ok(30)),
+            (vec![silent(), Ok(None)], Ok(DEFAULT.as_secs())),
+            (vec![], Ok(DEFAULT.as_secs())),
+            (vec![silent(), silent()], Err(())),
+        ] {
+            let shortest = shortest(answers).map(|t| t.as_secs()).map_err(drop);
+            assert_eq!(shortest, found);
+        }
+    }
 }

@@ -188,7 +188,7 @@ pub(super) fn admin(
     client.create()
 }
 
-pub(super) fn options() -> AdminOptions {
+fn options() -> AdminOptions {
     let patience = Some(Timeout::After(PATIENCE));
     AdminOptions::new()
         .operation_timeout(patience)
