@@ -27,6 +27,12 @@ pub(super) fn line(text: impl std::fmt::Display) -> io::Result<()> {
     writeln!(anstream::stdout().lock(), "{text}")
 }
 
+/// Warns people of what does not make a command fail.
+pub(super) fn warn(text: &str) -> io::Result<()> {
+    let style = anstyle::AnsiColor::Yellow.on_default().bold();
+    writeln!(anstream::stderr().lock(), "{style}warning:{style:#} {text}")
+}
+
 /// `1 part`, `2 parts`.
 pub(super) fn plural(count: usize, what: &str) -> String {
     match count {

@@ -3,9 +3,10 @@
 use clap::Subcommand;
 
 use super::broker::failed;
-use super::output::{line, table};
+use super::output::{line, table, warn};
 use super::{Code, Failure, Source, runtime};
 use crate::config::Config;
+use crate::connector::preflight;
 use crate::kafka::topics::{Created, Description, Topic, create, describe};
 
 /// Create the topics, or show whether those that are there will do
@@ -109,6 +110,10 @@ impl State {
         self.found.iter().find(|d| d.name == name)
     }
 
+    fn count(&self, name: &str) -> Option<i32> {
+        self.find(name).map(|d| d.partitions)
+    }
+
     /// Shows them.
     pub fn print(&self) -> Result<(), Failure> {
         let row = |topic: &Topic| match self.find(&topic.name) {
@@ -130,8 +135,14 @@ impl State {
         Ok(())
     }
 
-    /// Says all that is wrong with them.
+    /// Says all that is wrong with them, after what passes by itself and is none: partitions are
+    /// added to one topic after the other.
     pub fn verdict(&self, config: &Config) -> Result<(), Failure> {
+        for esme in &config.esme {
+            for passing in preflight::lanes(esme, |name| self.count(name)) {
+                warn(&passing)?;
+            }
+        }
         let wrong = self.wrong(config);
         match wrong.is_empty() {
             true => Ok(()),
@@ -150,7 +161,7 @@ impl State {
                 Some(found) => wrong.extend(topic.fault(found).map(|fault| fault.to_string())),
             }
         }
-        let count = |name: &str| self.find(name).map(|d| d.partitions);
+        let count = |name: &str| self.count(name);
         let (correlation, deliveries) = (&config.topics.correlation, &config.topics.deliveries);
         if let (Some(a), Some(b)) = (count(correlation), count(deliveries))
             && a != b
@@ -171,14 +182,6 @@ impl State {
                     esme.leases().unwrap_or_default(),
                     esme.name
                 ));
-            }
-            for lane in esme.outbound.iter().skip(1) {
-                if count(lane).is_some_and(|n| n != leases) {
-                    wrong.push(format!(
-                        "{lane} must have as many partitions as {} ({leases})",
-                        esme.leases().unwrap_or_default()
-                    ));
-                }
             }
         }
         wrong

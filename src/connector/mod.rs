@@ -7,7 +7,7 @@
 mod accounts;
 mod formats;
 mod membership;
-mod preflight;
+pub(crate) mod preflight;
 
 use std::sync::Arc;
 use std::time::Duration;

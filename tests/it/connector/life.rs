@@ -7,7 +7,7 @@ use nix::sys::signal::Signal::SIGTERM;
 use serde_json::json;
 
 use super::{Deployment, PATIENCE};
-use crate::harness::{Broker, FakeSmsc, Reply, eventually, scratch};
+use crate::harness::{Broker, FakeSmsc, Reply, command, eventually, scratch};
 
 #[test]
 fn sigterm_waits_for_answers_commits_and_unbinds() {
@@ -144,6 +144,32 @@ fn check(it: &Deployment) -> (String, bool) {
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said).into_owned();
     (said, output.status.success())
+}
+
+/// Partitions are added to one topic after the other: what the connector serves meanwhile is not
+/// wrong.
+#[test]
+fn topics_that_differ_in_partitions_are_a_warning_and_more_binds_than_allowed_an_error() {
+    let smsc = FakeSmsc::start();
+    let mut it = Deployment::new(smsc.port(), 2);
+    let (outbound, fewer) = (it.topic("outbound"), it.topic("fewer"));
+    it.kafka.topic(&fewer, 1, &[]);
+    it.esme()["outbound"] = json!([outbound, fewer]);
+    let says = format!("go without {fewer} until");
+    let (said, content) = check(&it);
+    assert!(said.contains(&says), "{said}");
+    assert!(content, "{said}");
+    for args in [&["topics", "describe"][..], &["topics", "create"]] {
+        let done = command(&it.toml(), args);
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!(done.status.code(), Some(0), "{said}");
+        assert!(said.contains("warning"), "{said}");
+        assert!(said.contains(&says), "{said}");
+    }
+
+    it.esme()["max_binds"] = json!(1);
+    let done = command(&it.toml(), &["topics", "describe"]);
+    assert_eq!(done.status.code(), Some(69));
 }
 
 #[test]
