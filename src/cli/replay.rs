@@ -26,8 +26,9 @@ errors in the same transaction, so a second run, or one after a crash, sends not
 two at a time the later goes on alone.
 
 Each record keeps its key, value, headers and log id, and gets another result. One that may have
-been sent (OUTCOME_UNKNOWN, or flagged possible_duplicate) is left out without --may-duplicate;
-its new result is flagged. One that a late response says was sent is left out in any case.
+been sent (OUTCOME_UNKNOWN, flagged possible_duplicate, or another error of the same record says
+so) is left out without --may-duplicate; its new result is flagged. One that a response says was
+sent, such as a late one or one after offsets were set back, is left out in any case.
 
 It ends with 0 when all that was selected is sent (or would be), 65 when a record is lost, 75
 when another replay has begun or transactions do not end.
@@ -355,7 +356,7 @@ fn object(one: &Found, what: &str, sent: bool) -> serde_json::Value {
         "error": failed.error,
         "outcome": what,
         "sent": sent && one.fate == Fate::Send,
-        "possible_duplicate": failed.may_have_been_sent() || one.before,
+        "possible_duplicate": one.may_have_been_sent || one.before,
     })
 }
 

@@ -11,6 +11,16 @@
 //! had committed is read by the later one, which waits until every transaction that began before
 //! has ended.
 //!
+//! One record may have several results: an operator sets offsets back, and what was refused once
+//! is sent the second time. So an error that says its record was not sent is not believed alone.
+//! A response of the record that says it was taken, or another error of it that leaves that open,
+//! counts as well, whenever it was written since the record was.
+//!
+//! Which errors came before a record was put back, and which after, is told by their order in the
+//! partition: its marker stands behind the error it names, and what the record came to then
+//! stands behind the marker. Only errors of one record in several partitions (it has no key, or
+//! partitions were added) are compared by when they ended, with the error that the marker names.
+//!
 //! An error holds the record's value only if that could not be read. So the record is read again
 //! from where it stood; if it is there no more, the error's copy has to do, and if there is none,
 //! it is said.
@@ -98,6 +108,8 @@ pub struct Found {
     pub failed: Failed,
     /// Whether its record was put back before.
     pub before: bool,
+    /// Whether its record may have been sent, as this or another error of it says.
+    pub may_have_been_sent: bool,
     /// What becomes of it.
     pub fate: Fate,
 }
@@ -113,7 +125,8 @@ pub enum Fate {
     Superseded,
     /// It may have been sent, and nobody consented to a duplicate.
     Doubtful,
-    /// A response says that the SMSC took it, one that came late or was too large for its topic.
+    /// A response says that the SMSC took it: one that came late, was too large for its topic, or
+    /// belongs to another time that the record was read.
     Taken,
     /// No ESME sends from its topic.
     Foreign,

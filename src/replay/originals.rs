@@ -59,14 +59,30 @@ impl Originals {
     /// The record of an error, or why there is none.
     pub fn read(&mut self, found: &Found) -> Result<Original, Fate> {
         let record = &found.failed.record;
-        match self.stored(record, found) {
+        match self.stored(record, |message, codec| original(message, found, codec)) {
             Ok(original) => Ok(original),
             Err(Fate::Gone(why)) => copy(found).ok_or(Fate::Gone(why)),
             Err(fate) => Err(fate),
         }
     }
 
-    fn stored(&mut self, record: &Position, found: &Found) -> Result<Original, Fate> {
+    /// When a record was written, by its timestamp; `None` if it is there no more, or has none.
+    pub fn written(&mut self, record: &Position) -> Option<i64> {
+        let written = self.stored(record, |message, _| Ok(message.timestamp().to_millis()));
+        written.ok().flatten()
+    }
+
+    /// Whether a record lies in its log; an error if Kafka does not say.
+    pub fn is_there(&mut self, record: &Position) -> Result<bool, KafkaError> {
+        let (low, end) = self.ends(record)?;
+        Ok((low..end).contains(&record.offset))
+    }
+
+    fn stored<T>(
+        &mut self,
+        record: &Position,
+        read: impl FnOnce(&BorrowedMessage<'_>, &Codec) -> Result<T, Fate>,
+    ) -> Result<T, Fate> {
         let (low, end) = self.ends(record).map_err(|_| Fate::Gone(DELETED))?;
         if !(low..end).contains(&record.offset) {
             return Err(Fate::Gone(DELETED));
@@ -81,7 +97,7 @@ impl Originals {
                     let next = message.offset() + 1;
                     self.at = Some((record.topic.clone(), record.partition, next));
                     return match message.offset() == record.offset {
-                        true => original(&message, found, &self.codec),
+                        true => read(&message, &self.codec),
                         false => Err(Fate::Gone(DELETED)),
                     };
                 }

@@ -11,6 +11,7 @@ use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde_json::Value;
 
+use super::originals::Originals;
 use super::{Error, Fate, Found, Options, PATIENCE, Progress, Wish, patiently};
 use crate::kafka::Partition;
 use crate::kafka::foreign;
@@ -19,42 +20,93 @@ use crate::record::failed::Failed;
 use crate::record::headers;
 use crate::record::keys::Position;
 
-/// A late response is written after the error it corrects, by clocks that differ.
+/// A response is written after its record, by clocks that differ.
 const SLACK: i64 = 600_000;
 
 /// How many errors are searched for a key, whatever the limit.
 const SEARCHED: usize = 200_000;
 
+/// Where an error, or a marker, stands on the topic of errors.
+type Place = (i32, i64);
+
 /// What was put back before.
 #[derive(Default)]
 struct Marks {
-    /// The errors.
-    errors: HashSet<(i32, i64)>,
-    /// The records, and when last.
-    records: HashMap<Position, i64>,
+    /// The errors that markers name, and when those ended, if they are there.
+    errors: HashMap<Place, Option<Timestamp>>,
+    /// The records, each with its markers.
+    records: HashMap<Position, Vec<Marker>>,
+}
+
+/// What says that an error's record was put back.
+#[derive(Clone, Copy, Debug)]
+struct Marker {
+    place: Place,
+    /// When it was written, in Unix milliseconds.
+    at: i64,
+    /// The error.
+    names: Place,
 }
 
 impl Marks {
     fn note(&mut self, message: &BorrowedMessage<'_>, of: &str) {
-        if let Some(error) = Position::parse(of) {
-            self.errors.insert((error.partition, error.offset));
-        }
+        let Some(error) = Position::parse(of) else {
+            return;
+        };
+        let error = (error.partition, error.offset);
+        self.errors.entry(error).or_default();
         if let Some(record) = header(message, headers::ORIGIN).and_then(Position::parse) {
-            let at = message.timestamp().to_millis().unwrap_or_default();
-            let last = self.records.entry(record).or_insert(at);
-            *last = at.max(*last);
+            let marker = Marker {
+                place: (message.partition(), message.offset()),
+                at: message.timestamp().to_millis().unwrap_or_default(),
+                names: error,
+            };
+            self.records.entry(record).or_default().push(marker);
         }
     }
 
-    /// Whether an error, or its record after it, was put back.
+    /// Whether an error, or its record after it, was put back: see [the module](super).
     fn has(&self, found: &Found) -> bool {
-        let ended = found.failed.at.as_millisecond();
-        self.errors.contains(&(found.partition, found.offset))
-            || self
-                .records
-                .get(&found.failed.record)
-                .is_some_and(|at| *at >= ended)
+        let place = (found.partition, found.offset);
+        let markers = self.records.get(&found.failed.record);
+        let is_after = |marker: &Marker| self.is_after(marker, place, found.failed.at);
+        self.errors.contains_key(&place) || markers.is_some_and(|all| all.iter().any(is_after))
     }
+
+    /// Whether a marker was set after an error had ended.
+    fn is_after(&self, marker: &Marker, error: Place, ended: Timestamp) -> bool {
+        if marker.place.0 == error.0 {
+            marker.place.1 > error.1
+        } else if let Some(Some(named)) = self.errors.get(&marker.names) {
+            *named >= ended
+        } else {
+            // The error it names is not there, or not read; it may have been a later one.
+            marker.at >= ended.as_millisecond()
+        }
+    }
+}
+
+/// What was put back, as the topic of errors says.
+fn marks(options: &Options, errors: &Log<'_>, progress: Progress<'_>) -> Result<Marks, Error> {
+    let mut marks = Marks::default();
+    errors.read(options, "errors looked at", progress, |message| {
+        if let Some(of) = header(message, headers::REPLAYED) {
+            marks.note(message, of);
+        }
+        Ok(true)
+    })?;
+    if marks.errors.is_empty() {
+        return Ok(marks);
+    }
+    errors.read(options, "errors put back", progress, |message| {
+        if let Some(ended) = (marks.errors).get_mut(&(message.partition(), message.offset()))
+            && let Some(one) = error(message, options)?
+        {
+            *ended = Some(one.failed.at);
+        }
+        Ok(true)
+    })?;
+    Ok(marks)
 }
 
 /// The errors that `wish` is about, and whether there are more than it wants.
@@ -69,13 +121,7 @@ pub(super) fn find(
         topic: &options.errors,
         since,
     };
-    let mut marks = Marks::default();
-    errors.read(options, "errors looked at", progress, |message| {
-        if let Some(of) = header(message, headers::REPLAYED) {
-            marks.note(message, of);
-        }
-        Ok(true)
-    })?;
+    let marks = marks(options, &errors, progress)?;
     let (mut found, mut chosen, mut more) = (Vec::new(), 0, false);
     // Errors do not tell the keys of their records: whose they are shows later.
     let limit = match wish.key {
@@ -147,49 +193,132 @@ fn supersede(found: &mut [Found]) {
 }
 
 /// What may have been sent goes only with consent, and not at all if it is known to have been.
+/// What an error says of itself is not all that is known: see [the module](super).
 fn doubt(
     found: &mut [Found],
     options: &Options,
     wish: &Wish,
     progress: Progress<'_>,
 ) -> Result<(), Error> {
-    let doubtful = |one: &&Found| one.fate == Fate::Send && one.failed.may_have_been_sent();
-    let first = found.iter().filter(doubtful).map(|one| one.failed.at).min();
-    let Some(first) = first else { return Ok(()) };
-    let wanted: HashSet<Position> = found
-        .iter()
-        .filter(doubtful)
-        .map(|one| one.failed.record.clone())
-        .collect();
-    let mut taken = HashSet::new();
-    let responses = Log {
-        topic: &options.responses,
-        since: Some(first.as_millisecond() - SLACK),
+    let candidates = || found.iter().filter(|one| one.fate == Fate::Send);
+    let Some(first) = candidates().map(|one| one.failed.at).min() else {
+        return Ok(());
     };
-    responses.read(options, "responses looked at", progress, |message| {
-        let Some(octets) = message.payload() else {
-            return Ok(true);
-        };
-        if let Ok(event) = patiently(|| options.responses_codec.shown(octets))?
-            && event["accepted"] == true
-            && let Some(record) = record(&event).filter(|record| wanted.contains(record))
-        {
-            taken.insert(record);
-        }
-        Ok(true)
-    })?;
-    for one in found.iter_mut() {
-        if one.fate == Fate::Send && one.failed.may_have_been_sent() {
-            one.fate = if one.failed.was_sent() || taken.contains(&one.failed.record) {
-                Fate::Taken
-            } else if wish.may_duplicate {
-                Fate::Send
-            } else {
-                Fate::Doubtful
-            };
+    let since = since(options, candidates(), first)?;
+    let wanted = candidates().map(|one| one.failed.record.clone()).collect();
+    let mut known = Known {
+        wanted,
+        taken: HashSet::new(),
+        open: HashSet::new(),
+    };
+    known.read_responses(options, since, progress)?;
+    known.read_errors(options, since, progress)?;
+    for one in found.iter_mut().filter(|one| one.fate == Fate::Send) {
+        one.may_have_been_sent |= known.open.contains(&one.failed.record);
+        if one.failed.was_sent() || known.taken.contains(&one.failed.record) {
+            one.fate = Fate::Taken;
+        } else if one.may_have_been_sent && !wish.may_duplicate {
+            one.fate = Fate::Doubtful;
         }
     }
     Ok(())
+}
+
+/// From when on something may have become of the candidates: since the first of them was
+/// written, by its own timestamp. `None`, which is always, where that is not known. What is there
+/// no more, and without a copy, is not sent in any case.
+fn since<'f>(
+    options: &Options,
+    candidates: impl Iterator<Item = &'f Found>,
+    first: Timestamp,
+) -> Result<Option<i64>, Error> {
+    let mut originals = Originals::new(options)?;
+    let mut oldest: HashMap<(&str, i32), &Position> = HashMap::new();
+    for one in candidates {
+        let record = &one.failed.record;
+        match originals.is_there(record) {
+            Ok(true) => {
+                let place = (record.topic.as_str(), record.partition);
+                let other = oldest.entry(place).or_insert(record);
+                if record.offset < other.offset {
+                    *other = record;
+                }
+            }
+            Ok(false) if one.failed.original.is_none() => {}
+            Ok(false) | Err(_) => return Ok(None),
+        }
+    }
+    let mut since = first.as_millisecond();
+    for record in oldest.into_values() {
+        match originals.written(record) {
+            Some(written) => since = since.min(written),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(since - SLACK))
+}
+
+/// What is known of records besides the errors that were wished for.
+struct Known {
+    /// The records that matter.
+    wanted: HashSet<Position>,
+    /// The SMSC took them.
+    taken: HashSet<Position>,
+    /// They may have been sent.
+    open: HashSet<Position>,
+}
+
+impl Known {
+    fn read_responses(
+        &mut self,
+        options: &Options,
+        since: Option<i64>,
+        progress: Progress<'_>,
+    ) -> Result<(), Error> {
+        let responses = Log {
+            topic: &options.responses,
+            since,
+        };
+        responses.read(options, "responses looked at", progress, |message| {
+            let Some(octets) = message.payload() else {
+                return Ok(true);
+            };
+            if let Ok(event) = patiently(|| options.responses_codec.shown(octets))?
+                && event["accepted"] == true
+                && let Some(record) = record(&event).filter(|record| self.wanted.contains(record))
+            {
+                self.taken.insert(record);
+            }
+            Ok(true)
+        })
+    }
+
+    fn read_errors(
+        &mut self,
+        options: &Options,
+        since: Option<i64>,
+        progress: Progress<'_>,
+    ) -> Result<(), Error> {
+        let errors = Log {
+            topic: &options.errors,
+            since,
+        };
+        errors.read(options, "other errors looked at", progress, |message| {
+            if header(message, headers::REPLAYED).is_some() {
+                return Ok(true);
+            }
+            if let Some(Found { failed, .. }) = error(message, options)?
+                && self.wanted.contains(&failed.record)
+            {
+                if failed.was_sent() {
+                    self.taken.insert(failed.record);
+                } else if failed.may_have_been_sent() {
+                    self.open.insert(failed.record);
+                }
+            }
+            Ok(true)
+        })
+    }
 }
 
 fn record(event: &Value) -> Option<Position> {
@@ -214,6 +343,7 @@ fn error(message: &BorrowedMessage<'_>, options: &Options) -> Result<Option<Foun
         offset: message.offset(),
         key: message.key().map(<[u8]>::to_vec),
         headers: message.headers().map(BorrowedHeaders::detach),
+        may_have_been_sent: failed.may_have_been_sent(),
         failed,
         before: false,
         fate: Fate::Send,
@@ -358,5 +488,37 @@ fn settled(
             return Err(Error::Open(p.clone()));
         }
         std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_of_a_partition_tells_lives_apart_and_no_clock() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let (early, late) = (at("2026-01-02T03:00:00Z"), at("2026-01-02T04:00:00Z"));
+        let marker = |at: Timestamp| Marker {
+            place: (1, 20),
+            at: at.as_millisecond(),
+            names: (1, 10),
+        };
+        let marks = |named| Marks {
+            errors: [((1, 10), named)].into(),
+            records: HashMap::new(),
+        };
+        let named = marks(Some(early));
+        // The clock of whoever put it back is an hour ahead, or behind.
+        for clock in [early, late] {
+            assert!(named.is_after(&marker(clock), (1, 19), late));
+            assert!(!named.is_after(&marker(clock), (1, 21), early));
+            // In another partition the error that the marker names has to tell.
+            assert!(named.is_after(&marker(clock), (0, 99), early));
+            assert!(!named.is_after(&marker(clock), (0, 1), late));
+        }
+        let gone = marks(None);
+        assert!(gone.is_after(&marker(late), (0, 1), late));
+        assert!(!gone.is_after(&marker(early), (0, 1), late));
     }
 }

@@ -157,7 +157,7 @@ fn again(found: &Found, original: &Original, error: &Position) -> OwnedHeaders {
         (headers::ATTEMPTS, failed.attempt.to_string()),
         (headers::REPLAY_OF, error.to_string()),
     ];
-    if failed.may_have_been_sent() || found.before {
+    if found.may_have_been_sent || found.before {
         ours.push((headers::POSSIBLE_DUPLICATE, "1".to_owned()));
     }
     ours.iter().fold(original.headers.clone(), insert)

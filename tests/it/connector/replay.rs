@@ -219,6 +219,40 @@ fn what_may_have_been_sent_needs_consent_and_is_flagged() {
     assert_eq!(texts.iter().filter(|text| *text == "m2").count(), 1);
 }
 
+/// An operator sets offsets back: what was refused once is sent, or perhaps sent, the second time.
+#[test]
+fn what_came_to_more_than_its_error_says_is_not_sent_again_unasked() {
+    let smsc = FakeSmsc::start();
+    let it = Deployment::new(smsc.port(), 1);
+    let _connector = it.start();
+    it.send_numbered(0, 0..1);
+    it.results(1);
+    it.kafka
+        .produce_json_at(&it.topic("outbound"), 0, &[json!({}), json!({})], None);
+    it.results(3);
+    let _ = it.kafka.wait_records(&it.topic("errors"), 2, PATIENCE);
+    it.fail(&[
+        it.error(0, "INVALID_RECORD"),
+        it.error(1, "OUTCOME_UNKNOWN"),
+        with(
+            it.error(2, "EVENT_TOO_LARGE"),
+            json!({ "command_status": 0 }),
+        ),
+    ]);
+    let said = it.replayed(&["--kind", "INVALID_RECORD", "--may-duplicate"]);
+    assert!(said.contains("2 left out"), "the SMSC took both: {said}");
+    let said = it.replayed(&["--kind", "INVALID_RECORD", "--send"]);
+    assert!(
+        said.starts_with("0 sent, 1 may have been sent"),
+        "nor does anybody consent: {said}"
+    );
+    let said = it.replayed(&["--kind", "INVALID_RECORD", "--may-duplicate", "--send"]);
+    assert!(said.starts_with("1 sent"), "{said}");
+    let outbound = it.kafka.records(&it.topic("outbound"));
+    let again = outbound.last().unwrap();
+    assert_eq!(again.header("kafka-smpp-possible-duplicate"), Some("1"));
+}
+
 #[test]
 fn a_record_that_is_gone_is_said_or_taken_from_its_error() {
     let it = Deployment::new(1, 1);
