@@ -2,6 +2,7 @@
 
 pub mod cloud_events;
 pub mod cluster;
+pub mod end;
 pub mod fatal;
 pub mod foreign;
 pub mod group;

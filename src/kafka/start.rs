@@ -62,9 +62,10 @@
 //! says what it was. Most likely it was records that nobody read. But a committed offset
 //! stands behind the last record, and the mark that ends a producer's transaction stands
 //! behind that: where a topic is written in transactions (a replay does it) and then is idle
-//! until retention empties it, only marks lay there. An offset is of no use to tell: one
-//! deleted record looks like one deleted mark. The partition stops in both cases, and the
-//! text names both.
+//! until retention empties it, only marks lay there. Afterwards one deleted record looks like
+//! one deleted mark. So whoever owns a partition that rests reads on to its end, and commits
+//! that (see [`end`](super::end)). Where nobody did, because no process was there to do it, the
+//! partition stops in both cases, and the text names both.
 //!
 //! # Open transactions
 //!

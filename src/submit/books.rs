@@ -532,6 +532,32 @@ impl Books {
             .collect()
     }
 
+    /// The partitions that are open and hold nothing, and the next offset of each.
+    pub fn idle(&self) -> HashMap<Partition, i64> {
+        let state = self.state.lock();
+        let lanes = state.lanes.values().map(|h| &h.lane);
+        lanes
+            .filter(|l| l.is_idle())
+            .map(|l| (l.source().clone(), l.next_offset()))
+            .collect()
+    }
+
+    /// A partition is known to have no record from `next` up to `to`: that is committed, if
+    /// `next` is still what comes next.
+    pub fn skip(&self, partition: &Partition, next: i64, to: i64) {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let lane = (state.by_partition.get(partition))
+            .and_then(|id| state.lanes.get_mut(id))
+            .map(|held| &mut held.lane)
+            .filter(|lane| lane.is_idle() && lane.next_offset() == next);
+        if let Some(lane) = lane {
+            lane.skip_to(to);
+            drop(guard);
+            self.wake_transactor();
+        }
+    }
+
     /// Whether a station serves lanes besides these.
     pub fn serves_others(&self, station: StationId, besides: &[LaneId]) -> bool {
         let state = self.state.lock();

@@ -274,11 +274,22 @@ impl Lane {
         if offset < self.next {
             return false;
         }
-        if offset > self.next {
-            self.slots.put(self.next, Slot::Gap(offset));
-        }
+        self.skip_to(offset);
         self.next = offset + 1;
         !self.progress.is_finished(offset)
+    }
+
+    /// There is no record between the next offset and this one.
+    pub fn skip_to(&mut self, offset: i64) {
+        if offset > self.next {
+            self.slots.put(self.next, Slot::Gap(offset));
+            self.next = offset;
+        }
+    }
+
+    /// Whether it is open and holds nothing.
+    pub fn is_idle(&self) -> bool {
+        self.phase == Phase::Open && self.slots.by_offset.is_empty()
     }
 
     /// How often the record at `offset` may have been sent already, and whether its result

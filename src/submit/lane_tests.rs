@@ -592,3 +592,21 @@ fn a_record_that_cannot_be_put_back_waits_as_if_it_had_never_been_finished() {
     cycle(&mut lane);
     assert_eq!(lane.pick(1, due).map(|job| job.offset), Some(0));
 }
+
+#[test]
+fn a_lane_at_rest_may_go_on_behind_what_is_no_record() {
+    let mut lane = lane();
+    take(&mut lane, 0..1);
+    assert!(!lane.is_idle());
+    cycle(&mut lane);
+    assert_eq!(picked(&mut lane, 1), [0]);
+    lane.finish(0, 0);
+    cycle(&mut lane);
+    assert!(lane.is_idle());
+    lane.skip_to(3);
+    lane.skip_to(2);
+    assert_eq!(lane.next_offset(), 3);
+    cycle(&mut lane);
+    assert_eq!(lane.progress().base(), 3);
+    assert!(lane.wants(3), "the next record is none that was skipped");
+}

@@ -284,7 +284,7 @@ impl Submit {
     }
 }
 
-/// Keeps the accounts' shares true while topics grow. Clients notice new partitions only
+/// Keeps the accounts' shares true while topics grow, and commits the ends of partitions that rest. Clients notice new partitions only
 /// every `topic.metadata.refresh.interval.ms` (5 minutes), so this is early enough.
 async fn count_partitions(owner: Arc<Owner>) {
     let mut clock = tokio::time::interval(SHARES_REFRESH);
@@ -292,7 +292,11 @@ async fn count_partitions(owner: Arc<Owner>) {
     loop {
         clock.tick().await;
         let owner = owner.clone();
-        let _ = tokio::task::spawn_blocking(move || owner.refresh_shares()).await;
+        let look = move || {
+            owner.refresh_shares();
+            owner.commit_ends();
+        };
+        let _ = tokio::task::spawn_blocking(look).await;
     }
 }
 

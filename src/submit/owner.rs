@@ -24,6 +24,7 @@ use tokio::runtime::Handle as Runtime;
 use tracing::{debug, error, info, warn};
 
 use crate::esme::Lease;
+use crate::kafka::end;
 use crate::kafka::group::is_unknown;
 use crate::kafka::poll::{self, Assignments, Flow};
 use crate::kafka::start::{Reading, Start, Stop};
@@ -93,6 +94,8 @@ pub struct Owner {
     /// Partitions whose position is being looked at, or was and they stand still, and the epoch
     /// of their lease. One that stands still does not go on because its log has grown since.
     reassessing: Mutex<HashMap<Partition, u64>>,
+    /// Partitions that held nothing when they were last looked at, and what came next then.
+    idle: Mutex<hashbrown::HashMap<Partition, i64>>,
     /// A shared station is left, or joined, by one at a time.
     sharing: Mutex<()>,
     me: std::sync::Weak<Owner>,
@@ -116,6 +119,7 @@ impl Owner {
             epoch: Mutex::default(),
             assignments: AtomicU64::default(),
             reassessing: Mutex::default(),
+            idle: Mutex::default(),
             sharing: Mutex::default(),
             me: me.clone(),
         })
@@ -337,6 +341,36 @@ impl Owner {
                     self.spread_rate(index, account);
                 }
                 Err(error) => debug!(%error, topic = &**topic, "partitions not counted"),
+            }
+        }
+    }
+
+    /// Commits the ends of partitions that rest before them: see [`end`]. To be called now and
+    /// then; only those are looked at that rested since the last time.
+    pub fn commit_ends(&self) {
+        let (books, group) = (&self.parts.books, &self.parts.group);
+        let idle = books.idle();
+        let before = std::mem::replace(&mut *self.idle.lock(), idle.clone());
+        for (partition, next) in idle {
+            if before.get(&partition) != Some(&next) {
+                continue;
+            }
+            let found = group
+                .watermarks(&partition, PATIENCE)
+                .and_then(|(_, high)| {
+                    if high > next {
+                        end::empty_until(group.client(), &partition, next, PATIENCE)
+                    } else {
+                        Ok(None)
+                    }
+                });
+            match found {
+                Ok(Some(to)) if to > next => {
+                    debug!(%partition, next, to, "nothing more up to the end of its log");
+                    books.skip(&partition, next, to);
+                }
+                Ok(_) => {}
+                Err(error) => debug!(%error, %partition, "its end is not known"),
             }
         }
     }

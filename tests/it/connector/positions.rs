@@ -153,6 +153,30 @@ fn after_lost_offsets_no_topic_is_sent_again_because_another_was_set() {
     assert_eq!(smsc.submits().len(), 12);
 }
 
+/// The mark of a transaction behind the last record is nothing that could be lost.
+#[test]
+fn retention_may_empty_a_topic_that_is_written_in_transactions() {
+    let smsc = FakeSmsc::start();
+    let it = Deployment::new(smsc.port(), 1);
+    let connector = it.start();
+    let producer = open_transaction(&it, "m0");
+    producer.commit_transaction(PATIENCE).unwrap();
+    it.results(1);
+    let (topic, end) = (it.topic("outbound"), 2);
+    assert_eq!(it.kafka.watermarks(&topic, 0).1, end);
+    crate::harness::eventually("the mark is behind us", PATIENCE, || {
+        it.committed(0) == Some(end)
+    });
+    // What comes next is not skipped.
+    it.send_numbered(0, 1..2);
+    it.results(2);
+    stop(connector);
+    it.kafka.delete_records(&topic, 0, end + 1);
+    let _successor = it.start();
+    it.send_numbered(0, 2..3);
+    it.results(3);
+}
+
 /// What an open transaction holds is not the end of the log, and not a lost one.
 #[test]
 fn an_offset_in_an_open_transaction_is_waited_for() {
