@@ -489,7 +489,11 @@ mod tests {
         assert!(!same(whole, Some(41_791_234_568)));
         assert!(!same(whole, Some(43_791_234_567)), "of another country");
         assert!(!same(whole, Some(91_234_568)));
-        assert!(same(Some(0), whole) && same(Some(i64::MAX), Some(i64::MAX)));
+        assert!(same(whole, Some(1_234_567)));
+        for short in [0, 7, 4567, 234_567] {
+            assert!(!same(whole, Some(short)) && same(Some(short), Some(short)));
+        }
+        assert!(same(Some(i64::MAX), Some(i64::MAX)));
     }
 
     #[test]

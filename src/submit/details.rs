@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::esme::Answer;
 use crate::record::event::{Address, Details, Unsuccess};
 use crate::record::inbound::Tlv;
+use crate::record::internal::{Likeness, compare, number};
 use crate::record::outbound::Operation;
 use crate::smpp::pdu::{QuerySmResp, SubmitMultiResp};
 use crate::smpp::time::{self, Time};
@@ -55,11 +56,21 @@ impl<'a> Response<'a> {
     }
 }
 
-/// How many recipients of a SubmitMulti do not get it, as its answer says.
-pub(super) fn refused(answer: &Answer) -> usize {
+/// How many of these recipients of a SubmitMulti do not get it, as its answer says. Some SMSCs list
+/// all of them, with ESME_ROK for those who do, or one twice.
+pub(super) fn refused(answer: &Answer, recipients: &[i64]) -> usize {
     let names = Names::default();
     let response = Response::of(Operation::SubmitMulti, answer, &names);
-    SubmitMultiResp::decode(&response.body).map_or(0, |response| response.unsuccess.iter().count())
+    let Ok(response) = SubmitMultiResp::decode(&response.body) else {
+        return 0;
+    };
+    let refused = (response.unsuccess.iter()).filter(|one| one.status != Status::ROK);
+    let refused: Vec<i64> = refused
+        .filter_map(|one| number(one.address.number))
+        .collect();
+    let same = |one: i64, to: i64| compare(Some(one), Some(to)) == Likeness::Same;
+    let named = |to: &&i64| refused.iter().any(|one| same(*one, **to));
+    recipients.iter().filter(named).count()
 }
 
 fn query<'a>(response: QuerySmResp<'a>, names: &'a Names) -> Details<'a> {
@@ -173,9 +184,33 @@ mod tests {
                 "command_status": 11, "command_status_name": "ESME_RINVDSTADR",
             }])
         );
-        assert_eq!(refused(&answer(Status::ROK, body)), 1);
+        let to = ["123", "124"].map(|to| number(to.as_bytes()).unwrap());
+        assert_eq!(refused(&answer(Status::ROK, body), &to), 1);
         for none in [&b"7F\0\0"[..], b"7F\0", b"7F\0\x02\x01\x01123\0\0\0\0\x0B"] {
-            assert_eq!(refused(&answer(Status::ROK, none)), 0);
+            assert_eq!(refused(&answer(Status::ROK, none), &to), 0);
+        }
+    }
+
+    #[test]
+    fn who_is_refused_is_counted_once_and_only_among_those_it_went_to() {
+        let to = ["+41791234567", "+41791234568", "ACME"];
+        let to = to.map(|to| number(to.as_bytes()).unwrap());
+        for (body, count) in [
+            (
+                &b"7F\0\x02\x01\x0141791234567\0\0\0\0\0\x01\x0141791234568\0\0\0\0\x0B"[..],
+                1,
+            ),
+            (
+                b"7F\0\x02\x01\x0141791234567\0\0\0\0\x0B\0\x010791234567\0\0\0\0\x0B",
+                1,
+            ),
+            (
+                b"7F\0\x02\x01\x0141791234569\0\0\0\0\x0B\x05\0ACME\0\0\0\0\x0B",
+                1,
+            ),
+            (b"7F\0\x01\x01\x014567\0\0\0\0\x0B", 0),
+        ] {
+            assert_eq!(refused(&answer(Status::ROK, body), &to), count, "{body:?}");
         }
     }
 

@@ -139,7 +139,7 @@ impl Events {
             destination: letter.destination.as_deref(),
             // Who does not get it has no receipt; there are 255 at most.
             recipients: (several.filter(|_| !lists))
-                .map(|to| to.numbers.len().saturating_sub(details::refused(answer)) as u32),
+                .map(|to| (to.numbers.len() - details::refused(answer, &to.numbers)) as u32),
             numbers: several.map_or(&[], |to| &to.numbers),
             lists,
             headers: (letter.headers.as_ref())
