@@ -153,13 +153,19 @@ impl Reports {
         if waiting.responder.is_none() {
             return self.given_up(error, topic);
         }
-        if code == Some(RDKafkaErrorCode::PurgeQueue) {
-            // The producer ended, and says so itself; this was never sent.
-            debug!(%error, topic, "the SMSC will deliver a deliver_sm again");
-            return self.postponed(waiting);
-        }
+        self.failed_for_now(waiting, error, topic);
+    }
+
+    /// Kafka may have it, and the SMSC delivers it again.
+    fn failed_for_now(&self, waiting: Waiting, error: &KafkaError, topic: &str) {
+        let code = error.rdkafka_error_code();
+        // Also what was purged from the queue: the client puts there what it sent without learning
+        // what became of it.
         self.remember(waiting.kind, waiting.mark);
-        if needs_somebody(code) {
+        if code == Some(RDKafkaErrorCode::PurgeQueue) {
+            // The producer ended, and says so itself.
+            debug!(%error, topic, "the SMSC will deliver a deliver_sm again");
+        } else if needs_somebody(code) {
             error!(%error, topic, "Kafka does not take deliver_sm until that is mended; the SMSC will deliver it again");
         } else {
             warn!(%error, topic, "Kafka did not take a deliver_sm in time; the SMSC will deliver it again");
@@ -409,6 +415,35 @@ impl Inbound for Bind {
         };
         if let Err((error, waiting)) = shared.patient.send(output, waiting) {
             shared.patient.reports().not_taken(waiting, &error, topic);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_purged_from_the_queue_may_have_been_sent() {
+        let reports = Reports {
+            notes: Arc::default(),
+            name: "test",
+            alone: None,
+        };
+        for (mark, code) in [
+            (1, RDKafkaErrorCode::PurgeQueue),
+            (2, RDKafkaErrorCode::PurgeInflight),
+            (3, RDKafkaErrorCode::MessageTimedOut),
+        ] {
+            let waiting = Waiting {
+                responder: None,
+                kind: Kind::Inbound,
+                mark,
+            };
+            assert!(!reports.notes.repeats.lock().knows(mark));
+            let error = KafkaError::MessageProduction(code);
+            reports.failed_for_now(waiting, &error, "sms.inbound");
+            assert!(reports.notes.repeats.lock().knows(mark), "{code:?}");
         }
     }
 }

@@ -9,7 +9,8 @@
 //! - A thread of its own makes the next producer: at once if the last one did well for a while,
 //!   otherwise after a pause that grows, because what ended the last one may end this one too.
 //! - What the old one holds has its delivery reports all the same, each one time: librdkafka
-//!   purges what was not sent, and dropping the old one purges the rest. Who hands a record in says
+//!   purges its queue, and dropping the old one purges the rest. In the queue is also what was sent
+//!   and is to be sent again: Kafka may have it. Who hands a record in says
 //!   ([`Reports::keeps`]) whether it waits here for the next producer or is reported as failed.
 //! - Kept records are in nobody else's hands. They go out again even if Kafka may have them.
 
@@ -274,7 +275,11 @@ impl<R: Reports> Inner<R> {
             drop(state);
             match self.try_send(&output, note) {
                 Ok(()) => {}
-                Err((error, note)) if is_fatal(&error) => self.shared.keep(output, note, &error),
+                // Whoever makes the next one goes on. If there was no thread for that, it is not
+                // known to be dead.
+                Err((error, note)) if is_fatal(&error) => {
+                    return self.shared.keep(output, note, &error);
+                }
                 Err((error, note)) => self.shared.reports.lost(&error, &output.topic, note),
             }
         }
@@ -580,6 +585,26 @@ mod tests {
         let kept = [evens(0..10), (10..20).collect()].concat();
         assert_eq!(sorted(&heard.delivered), kept, "each once");
         assert_eq!(sorted(&heard.lost), [0u32; 0]);
+    }
+
+    #[test]
+    fn one_that_is_dead_and_not_known_to_be_keeps_nobody_busy() {
+        let kafka = MockCluster::new(1).unwrap();
+        let forbidden = RDKafkaRespErr::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED;
+        kafka.request_errors(RDKafkaApiKey::InitProducerId, &[forbidden; 9]);
+        let (producer, heard) = producer(&kafka.bootstrap_servers(), 1 << 20);
+        // As if no thread could be had: nobody takes note of its end.
+        producer.0.shared.state.lock().generation = 9;
+        eventually(
+            "it is dead",
+            || matches!(producer.send(output(1), 1), Err((error, 1)) if is_fatal(&error)),
+        );
+        let (done, sent) = (std::sync::mpsc::channel(), producer.clone());
+        std::thread::spawn(move || done.0.send(sent.send(output(2), 2).is_ok()));
+        let sent = done.1.recv_timeout(Duration::from_secs(20));
+        assert_eq!(sent, Ok(true), "it is kept, once");
+        assert_eq!(producer.0.shared.state.lock().kept.len(), 1);
+        assert_eq!(*heard.renewals.lock(), 0);
     }
 
     #[test]
