@@ -41,9 +41,9 @@ pub(super) fn record(
         return Ok(Record::Tombstone);
     };
     Ok(match key {
-        Key::Owner { .. } => Record::Barrier(codec.read::<Owner>(octets)?.nonce),
+        Key::Owner { .. } => Record::Barrier(codec.read_internal::<Owner>(octets)?.nonce),
         Key::Creation { .. } => {
-            let creation: Correlation = codec.read(octets)?;
+            let creation: Correlation = codec.read_internal(octets)?;
             Record::Value(Value::Creation {
                 raw: codec.kept(octets, &creation),
                 submitted_at: creation.submitted_at.as_millisecond(),
@@ -57,9 +57,9 @@ pub(super) fn record(
                 final_at: creation.final_at.map(Timestamp::as_millisecond),
             })
         }
-        Key::Part { .. } => Record::Part(held(codec.read(octets)?)?),
+        Key::Part { .. } => Record::Part(held(codec.read_internal(octets)?)?),
         Key::Parked { .. } => {
-            let parked: Parked = codec.read(octets)?;
+            let parked: Parked = codec.read_internal(octets)?;
             Record::Value(Value::Parked {
                 receipt: receipt(&parked.delivery, dialects),
                 delivery: Codec::default().must_write(&parked.delivery).into(),
@@ -111,7 +111,7 @@ pub(super) fn delivery<'a>(
         .ok()
         .filter(|key| key.contains('/'));
     let identity = identity.ok_or_else(|| Invalid::because("its key is not ESME/MESSAGE_ID"))?;
-    let delivery: Delivery = codec.read(octets)?;
+    let delivery: Delivery = codec.read_internal(octets)?;
     let said = match keys::is_parts(identity) {
         true => Said::Part(part(&delivery)?),
         false => Said::Receipt(receipt(&delivery, dialects)),

@@ -243,7 +243,29 @@ impl Codec {
         }
     }
 
-    /// Reads a record of an internal topic.
+    /// Like [`read`](Codec::read), of a topic that nobody writes but this program: a schema that is
+    /// none of this version's is one of a newer version's, and the record is for an owner of that.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or not yet.
+    pub fn read_internal<T>(&self, octets: &[u8]) -> Result<T, Unread>
+    where
+        T: Record + DeserializeOwned,
+    {
+        if self.format == Format::AvroSingleObject
+            && let Some((print, _)) = avro::single_object(octets)
+            && avro::published().iter().all(|p| p.fingerprint != print)
+        {
+            let print = u64::from_le_bytes(print);
+            return Err(Unread::Wait(format!(
+                "its schema, with fingerprint {print:016x}, is none of this version's: a newer version wrote it, and an owner of that version will read it"
+            )));
+        }
+        self.read(octets)
+    }
+
+    /// Reads a record.
     ///
     /// # Errors
     ///

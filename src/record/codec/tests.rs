@@ -141,3 +141,22 @@ fn every_operation_goes_onto_its_topic_in_every_format() {
         }
     }
 }
+
+#[test]
+fn what_a_newer_version_wrote_waits_where_only_we_write() {
+    let codec = Codec::new(Format::AvroSingleObject);
+    let mut octets = codec.write(&owner()).unwrap();
+    assert_eq!(codec.read_internal::<Owner>(&octets).unwrap(), owner());
+    octets[2] ^= 1;
+    let error = codec.read_internal::<Owner>(&octets).unwrap_err();
+    assert!(
+        matches!(&error, Unread::Wait(why) if why.contains("newer")),
+        "{error}"
+    );
+    let error = codec.read::<Owner>(&octets).unwrap_err();
+    assert!(matches!(error, Unread::Invalid(_)), "{error}");
+    for damaged in [&octets[..9], b"{}", &[]] {
+        let error = codec.read_internal::<Owner>(damaged).unwrap_err();
+        assert!(matches!(error, Unread::Invalid(_)), "{error}");
+    }
+}
