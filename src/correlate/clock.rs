@@ -23,7 +23,7 @@ use super::join::Millis;
 
 const SECOND: Millis = 1000;
 const HOUR: Millis = 3600 * SECOND;
-const DAY: Millis = 24 * HOUR;
+pub(super) const DAY: Millis = 24 * HOUR;
 
 /// The time runs slower by this part of it while it is ahead.
 const SLOWER: Millis = 2;

@@ -42,13 +42,13 @@
 //! published alone at once ([`unkept`](Join::unkept)): it would wait for ever, and the next
 //! owner would not know of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use hashbrown::HashMap;
 
-use super::clock::plausible;
+use super::clock::{DAY, plausible};
 use crate::record::internal::Seen;
 use crate::record::keys::{self, Key};
 
@@ -209,8 +209,9 @@ pub struct Join {
     known: HashMap<Arc<str>, Known>,
     /// Each identity in `known` once, by the earliest of its deadlines, if it has any.
     timers: BTreeSet<(Millis, Arc<str>)>,
-    /// Each parked receipt in `known` once, by its offset: the oldest first.
-    parked: BTreeMap<i64, Arc<str>>,
+    /// Each parked receipt in `known` once, by its offset: the oldest first. A log that lost its
+    /// tail gives offsets a second time.
+    parked: BTreeSet<(i64, Arc<str>)>,
     /// What everything in `known` takes.
     size: Size,
 }
@@ -223,7 +224,7 @@ impl Join {
             live: false,
             known: HashMap::new(),
             timers: BTreeSet::new(),
-            parked: BTreeMap::new(),
+            parked: BTreeSet::new(),
             size: Size::default(),
         }
     }
@@ -441,10 +442,9 @@ impl Join {
     /// Ends the wait of the oldest receipts without a message until the others fit.
     fn shrink(&mut self, now: Millis, out: &mut Vec<Effect>) {
         while self.size.waiting > self.patience.parked {
-            let Some((&offset, identity)) = self.parked.first_key_value() else {
+            let Some((offset, identity)) = self.parked.first().cloned() else {
                 return;
             };
-            let identity = identity.clone();
             self.edit(&identity, |known| {
                 known
                     .waiting
@@ -453,8 +453,10 @@ impl Join {
         }
     }
 
-    /// A creation was read while live.
-    fn created(&mut self, identity: &str, new: Creation, now: Millis, out: &mut Vec<Effect>) {
+    /// A creation was read while live. Its time is another process's: one whose clock is days behind
+    /// must not end the wait before it began.
+    fn created(&mut self, identity: &str, mut new: Creation, now: Millis, out: &mut Vec<Effect>) {
+        new.submitted_at = new.submitted_at.max(now.saturating_sub(DAY));
         if new.has_receipts() {
             return; // our own
         }
@@ -482,7 +484,10 @@ impl Join {
 
     /// Our own parked receipt came back: whatever was committed before it has been read.
     fn read_back(&mut self, identity: &str, offset: i64, now: Millis) {
-        if self.parked.get(&offset).is_none_or(|at| **at != *identity) {
+        let Some((name, _)) = self.known.get_key_value(identity) else {
+            return;
+        };
+        if !self.parked.contains(&(offset, name.clone())) {
             return;
         }
         self.edit(identity, |known| {
@@ -589,10 +594,10 @@ impl Join {
         if self.live {
             let (gone, new) = differing(&offsets, &parked);
             for offset in gone {
-                self.parked.remove(offset);
+                self.parked.remove(&(*offset, name.clone()));
             }
             for offset in new {
-                self.parked.insert(*offset, name.clone());
+                self.parked.insert((*offset, name.clone()));
             }
         }
         if empty {

@@ -67,8 +67,7 @@ impl Join {
             timers.sort_unstable();
             parked.sort_unstable();
             assert!(self.timers.iter().eq(&timers), "timers");
-            let booked = self.parked.iter().map(|(at, name)| (*at, name.clone()));
-            assert!(booked.eq(parked), "parked");
+            assert!(self.parked.iter().eq(&parked), "parked");
         }
     }
 
@@ -1347,4 +1346,30 @@ fn receipts_of_messages_to_different_recipients_are_never_mixed_up() {
                 .any(|e| e.contains(" or ") || e.contains("alone"))
         );
     }
+}
+
+#[test]
+fn a_creation_of_a_clock_days_behind_is_not_overdue_before_its_wait() {
+    let patience = Patience {
+        ttl: 3 * DAY,
+        ..PATIENCE
+    };
+    let mut p = Partition(Join::new(patience));
+    p.0.live(0, &mut Vec::new());
+    let (key, now) = (Key::parse(b"a/1/t:0:7").unwrap(), 100 * DAY);
+    p.0.record(&key, creation_to(Some(1), "m", 0), now, &mut Vec::new());
+    p.0.check();
+    assert_eq!(p.tick(now + 2 * DAY - 1), [""; 0]);
+    assert_eq!(p.tick(now + 2 * DAY), ["m overdue", "a/1/t:0:7 = null"]);
+}
+
+#[test]
+fn receipts_of_several_messages_may_have_one_offset() {
+    let mut p = Partition::new();
+    p.delivered("a/1", 4, receipt(DELIVERED, 1), 10);
+    p.delivered("a/2", 4, receipt(DELIVERED, 2), 10);
+    p.read_back("a/1", 4, 20);
+    p.read_back("a/2", 4, 30);
+    assert_eq!(p.tick(80), ["d4 alone", "a/1/@4 = Some(80)"]);
+    assert_eq!(p.tick(90), ["d4 alone", "a/2/@4 = Some(90)"]);
 }
