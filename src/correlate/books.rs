@@ -14,11 +14,12 @@ use rdkafka::message::{BorrowedMessage, Message};
 use tracing::{debug, error, info, warn};
 
 use super::assembly::{self, Limits, Piece};
-use super::clock::Clock;
-use super::join::{Effect, Fate, Patience, Receipt};
+use super::clock::{Clock, plausible};
+use super::join::{Effect, Fate, Millis, Patience, Receipt};
 use super::owned::{Owned, Stage};
 use super::read::{self, Delivered, Record, Said};
 use super::render::{self, Topics};
+use super::takeover::{Asked, Request};
 use super::whole::{self, Dialects};
 use super::{Counters, PartitionStatus, tail, takeover};
 use crate::kafka::poll::{self, Assignments, Flow};
@@ -62,6 +63,11 @@ struct State {
     steps: u64,
     /// Partitions whose results their topics refuse.
     aside: SetAside<i32>,
+    /// Questions about partitions that the transaction under way holds: its offsets may be
+    /// committed after the answer.
+    put_off: Vec<Request>,
+    /// What the client said last of reading the correlation topic.
+    trouble: Option<KafkaError>,
 }
 
 pub(super) struct Books {
@@ -117,7 +123,14 @@ impl Books {
         }
     }
 
-    /// Takes `partition` over, or over again.
+    /// The time here.
+    pub(super) fn now(&self) -> Millis {
+        self.clock.now()
+    }
+
+    /// Takes `partition` over, or over again. What is committed for it is read after the transaction
+    /// under way, if that holds the partition: it may commit a newer offset, and the barrier would
+    /// take that back, so that all in between were published once more.
     fn adopt(&self, state: &mut State, partition: &Partition) {
         state.takeovers += 1;
         let takeover = state.takeovers;
@@ -132,7 +145,17 @@ impl Books {
         state.aside.forget(&partition.partition);
         state.owned.insert(partition.partition, owned);
         self.parts.tail.follow(partition.partition, takeover);
-        self.parts.takeover.request([(partition.clone(), takeover)]);
+        let request = Request {
+            partition: partition.clone(),
+            takeover,
+            asked: Asked::Position,
+        };
+        let mut under_way = state.under_way.iter();
+        if under_way.any(|(held, ..)| *held == partition.partition) {
+            state.put_off.push(request);
+        } else {
+            self.parts.takeover.request(request);
+        }
     }
 
     /// Begins anew with a partition that is ours: what is gathered is decided again.
@@ -155,10 +178,61 @@ impl Books {
         }
     }
 
-    /// Whether a takeover still waits for its position.
-    pub(super) fn wants(&self, partition: i32, takeover: u64) -> bool {
-        find(&mut self.state.lock(), partition, takeover)
-            .is_some_and(|owned| owned.stage == Stage::Positioning)
+    /// Whether the answer is still waited for.
+    pub(super) fn wants(&self, request: &Request) -> bool {
+        let mut state = self.state.lock();
+        find(&mut state, request.partition.partition, request.takeover).is_some_and(|owned| {
+            match request.asked {
+                Asked::Position => owned.stage == Stage::Positioning,
+                Asked::End => owned.wants_end(),
+            }
+        })
+    }
+
+    /// The log of a partition ends there: see [`owned`](super::owned).
+    pub(super) fn ends_at(&self, partition: i32, takeover: u64, end: i64) {
+        if let Some(owned) = find(&mut self.state.lock(), partition, takeover)
+            && owned.wants_end()
+        {
+            owned.seen_until(end);
+        }
+        self.wake();
+    }
+
+    /// Consuming begins or goes on after it stood still.
+    fn goes_on(&self, owned: &mut Owned) {
+        owned.goes_on();
+        self.parts.takeover.request(Request {
+            partition: owned.partition.clone(),
+            takeover: owned.takeover,
+            asked: Asked::End,
+        });
+    }
+
+    /// The client has trouble reading the correlation topic.
+    pub(super) fn tail_trouble(&self, error: KafkaError) {
+        debug!(%error, "reading the correlation topic");
+        self.state.lock().trouble = Some(error);
+    }
+
+    /// Says which restores make no progress.
+    pub(super) fn complain(&self) {
+        let state = &mut *self.state.lock();
+        for owned in state.owned.values_mut() {
+            let Some(still) = owned.complaint() else {
+                continue;
+            };
+            let trouble = state.trouble.as_ref().map(KafkaError::to_string);
+            warn!(
+                topic = &*self.rules.topics.correlation,
+                partition = owned.partition.partition,
+                seconds = still.as_secs(),
+                trouble = trouble
+                    .as_deref()
+                    .unwrap_or("none that the client tells of"),
+                "reading what is remembered of messages makes no progress, and their receipts wait for it. May this user read the topic (READ), and write to it (WRITE)? Has its partition a leader?"
+            );
+        }
     }
 
     /// The position of a takeover is known: its first transaction writes the barrier.
@@ -282,6 +356,7 @@ impl Books {
             "correlation restored"
         );
         self.parts.poller.start(owned.partition.clone(), owned.next);
+        self.goes_on(owned);
     }
 
     fn gather(&self, owned: &mut Owned, effects: &[Effect]) {
@@ -376,12 +451,11 @@ impl Books {
             );
             self.wake();
         }
-        let poller = &self.parts.poller;
         self.each_under_way(state, |owned, _| {
             owned.arrived(begun);
             if owned.paused && owned.has_room() {
-                owned.paused = false;
-                poller.resume(owned.partition.clone());
+                self.parts.poller.resume(owned.partition.clone());
+                self.goes_on(owned);
             }
         });
     }
@@ -556,9 +630,6 @@ impl Assignments for Books {
             ),
             _ => Err(Invalid::because("no key or no value").into()),
         };
-        if let Err(Unread::Wait(why)) = delivery {
-            return Flow::Again(why);
-        }
         let mut state = self.state.lock();
         let Some(owned) = state.owned.get_mut(&partition.partition) else {
             return Flow::Continue;
@@ -568,6 +639,13 @@ impl Assignments for Books {
         // Nor one that was fetched before the partition was taken over anew.
         if !is_wanted || !self.parts.poller.is_current(partition) {
             return Flow::Continue;
+        }
+        if let Err(Unread::Wait(why)) = delivery {
+            owned.waits = true;
+            return Flow::Again(why);
+        }
+        if owned.waits {
+            self.goes_on(owned);
         }
         match delivery {
             Ok(Delivered {
@@ -583,13 +661,27 @@ impl Assignments for Books {
                 error!(%partition, offset, %error, "a delivery that is not ours is skipped");
             }
         }
-        owned.next = offset + 1;
-        owned.newest = owned.newest.max(message.timestamp().to_millis());
+        owned.taken(offset);
+        // Of one far ahead nothing could be younger: the way back into a log that lost its tail
+        // would lead to its end.
+        let timestamp = message.timestamp().to_millis();
+        let timestamp = timestamp.map(|at| plausible(at, self.clock.now()));
+        owned.newest = owned.newest.max(timestamp);
         self.wake();
         owned.paused = owned.is_full();
         match owned.paused {
             true => Flow::Pause,
             false => Flow::Continue,
+        }
+    }
+
+    fn at_end(&self, partition: &Partition) {
+        let mut state = self.state.lock();
+        if let Some(owned) = state.owned.get_mut(&partition.partition)
+            && owned.stage == Stage::Live
+            && self.parts.poller.is_current(partition)
+        {
+            owned.at_end();
         }
     }
 
@@ -615,7 +707,7 @@ impl Ledger for Books {
         self.follow_clock(state);
         for owned in state.owned.values_mut() {
             let part = state.aside.takes_part(&owned.partition.partition);
-            if part && owned.stage == Stage::Live && !owned.leaving {
+            if part && owned.lets_time_pass() {
                 let mut effects = Vec::new();
                 let more = owned.join.tick(wall, owned.room(), &mut effects);
                 self.gather(owned, &effects);
@@ -678,6 +770,14 @@ impl Ledger for Books {
                 }
             }
         }
+        // Now what is committed is what counts, whatever it is.
+        for request in std::mem::take(&mut state.put_off) {
+            self.parts.takeover.request(request);
+        }
         self.settled.notify_all();
     }
 }
+
+#[cfg(test)]
+#[path = "books_tests.rs"]
+pub(super) mod tests;

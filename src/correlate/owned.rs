@@ -1,4 +1,18 @@
 //! One partition of the deliveries, owned.
+//!
+//! # Time and the backlog
+//!
+//! That a wait is over means something only where everything was read that came during it. Behind
+//! a takeover, a pause or a record that has to wait lies a backlog: the receipt of a message may
+//! be in it. So time passes in a partition ([`Owned::lets_time_pass`]) only once it has read what
+//! lay in its log when it went on ([`Ahead`]). Two things tell that it has:
+//!
+//! - it consumed all below the end of the log, which is asked for when it goes on;
+//! - or the client came to the end of the log. The offsets below that end may be none of a record
+//!   (of a transaction's end, or deleted since): then nobody consumes them.
+//!
+//! Under steady load the first comes although the second never does, so no partition stands without
+//! time.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,6 +27,8 @@ use crate::kafka::transactor::{Commit, Output};
 const GATHERED_RECORDS: usize = 4000;
 /// The same in octets.
 pub const GATHERED_OCTETS: usize = 4 << 20;
+/// A restore that makes no progress for so long is complained of, then after twice that, and so on.
+const COMPLAINT: Duration = Duration::from_secs(10);
 /// A partition at rest is committed this often, lest Kafka lets its offset expire.
 const RECOMMIT: Duration = Duration::from_secs(24 * 3600);
 
@@ -25,6 +41,17 @@ pub(super) enum Stage {
     Restoring,
     /// Deliveries are consumed.
     Live,
+}
+
+/// What is known of the deliveries that were in the log when the partition went on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ahead {
+    /// The end of the log is to be asked for.
+    Unknown,
+    /// Those below this offset.
+    Until(i64),
+    /// All of them are read.
+    Read,
 }
 
 pub(super) struct Owned {
@@ -52,6 +79,11 @@ pub(super) struct Owned {
     /// When the restore last got on.
     progressed: Instant,
     pub(super) paused: bool,
+    /// Whether the next delivery cannot be understood yet, so that nothing is consumed.
+    pub(super) waits: bool,
+    ahead: Ahead,
+    /// How long a restore may make no progress until it is said (again).
+    patience: Duration,
     /// About to be given up: what is gathered is still written, nothing is added.
     pub(super) leaving: bool,
 }
@@ -80,8 +112,62 @@ impl Owned {
             progressed: Instant::now(),
             under_way: None,
             paused: false,
+            waits: false,
+            ahead: Ahead::Unknown,
+            patience: COMPLAINT,
             leaving: false,
         }
+    }
+
+    /// Whether waits may end: see the [module](self).
+    pub(super) fn lets_time_pass(&self) -> bool {
+        let consumes = self.stage == Stage::Live && !self.leaving && !self.paused && !self.waits;
+        consumes && self.ahead == Ahead::Read
+    }
+
+    /// The delivery at `offset` was taken.
+    pub(super) fn taken(&mut self, offset: i64) {
+        self.next = offset + 1;
+        if let Ahead::Until(end) = self.ahead {
+            self.seen_until(end);
+        }
+    }
+
+    /// Consuming begins or goes on after it stood still: the log has grown meanwhile.
+    pub(super) fn goes_on(&mut self) {
+        (self.paused, self.waits) = (false, false);
+        self.ahead = Ahead::Unknown;
+    }
+
+    /// Whether it is to be asked where the log ends.
+    pub(super) fn wants_end(&self) -> bool {
+        self.stage == Stage::Live && self.ahead == Ahead::Unknown
+    }
+
+    /// The log ends there.
+    pub(super) fn seen_until(&mut self, end: i64) {
+        self.ahead = if self.next >= end {
+            Ahead::Read
+        } else {
+            Ahead::Until(end)
+        };
+    }
+
+    /// All that is in the log was given out.
+    pub(super) fn at_end(&mut self) {
+        if !self.paused && !self.waits {
+            self.ahead = Ahead::Read;
+        }
+    }
+
+    /// For how long the restore has made no progress, if that is to be said now.
+    pub(super) fn complaint(&mut self) -> Option<Duration> {
+        let still = self.progressed.elapsed();
+        if self.stage != Stage::Restoring || still < self.patience {
+            return None;
+        }
+        self.patience = 2 * still;
+        Some(still)
     }
 
     /// The deliveries will be consumed from where `progress` begins, once `barrier` is read
@@ -110,6 +196,7 @@ impl Owned {
     pub(super) fn progressed(&mut self, at: Instant) {
         if self.stage != Stage::Live {
             self.progressed = at;
+            self.patience = COMPLAINT;
         }
     }
 
@@ -232,5 +319,97 @@ impl Owned {
             offset,
             metadata: metadata::encode(&progress, &identity, writer, cycle),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn live() -> Owned {
+        let partition = Partition {
+            topic: "sms.deliveries".into(),
+            partition: 0,
+        };
+        let patience = Patience {
+            grace: 1,
+            retention: 1,
+            ttl: 1,
+            parked: 1,
+        };
+        let limits = Limits { ttl: 1, octets: 1 };
+        let mut owned = Owned::new(partition, 1, "n".to_owned(), patience, limits);
+        assert!(!owned.lets_time_pass() && !owned.wants_end());
+        owned.stage = Stage::Live;
+        owned.next = 5;
+        owned
+    }
+
+    #[test]
+    fn no_time_passes_ahead_of_what_lay_in_the_log() {
+        let mut owned = live();
+        assert!(
+            owned.wants_end() && !owned.lets_time_pass(),
+            "its end is not known"
+        );
+        owned.seen_until(7);
+        assert!(!owned.wants_end() && !owned.lets_time_pass());
+        owned.taken(5);
+        assert!(!owned.lets_time_pass());
+        owned.taken(6);
+        assert!(owned.lets_time_pass(), "however much has come since");
+        let mut empty = live();
+        empty.seen_until(5);
+        assert!(empty.lets_time_pass());
+    }
+
+    #[test]
+    fn an_end_that_no_record_reaches_is_reached_all_the_same() {
+        let mut owned = live();
+        owned.seen_until(7);
+        owned.taken(5);
+        owned.at_end();
+        assert!(owned.lets_time_pass(), "offset 6 is no record's");
+    }
+
+    #[test]
+    fn no_time_passes_while_nothing_is_consumed_nor_before_the_backlog_of_that_is_read() {
+        type Still = fn(&mut Owned);
+        for still in [(|o| o.paused = true) as Still, |o| o.waits = true] {
+            let mut owned = live();
+            owned.seen_until(5);
+            still(&mut owned);
+            owned.at_end();
+            assert!(!owned.lets_time_pass());
+            owned.goes_on();
+            assert!(owned.wants_end() && !owned.lets_time_pass());
+            owned.seen_until(9);
+            assert!(!owned.lets_time_pass());
+            owned.taken(8);
+            assert!(owned.lets_time_pass());
+        }
+    }
+
+    #[test]
+    fn a_restore_that_stands_still_is_complained_of_more_and_more_seldom() {
+        let mut owned = live();
+        let ago = |seconds| {
+            Instant::now()
+                .checked_sub(Duration::from_secs(seconds))
+                .unwrap()
+        };
+        owned.stage = Stage::Restoring;
+        let mut said = Vec::new();
+        for seconds in 0..100 {
+            owned.progressed = ago(seconds);
+            said.extend(owned.complaint().map(|still| still.as_secs()));
+        }
+        assert!((3..=4).contains(&said.len()) && said[0] == 10, "{said:?}");
+        owned.progressed(Instant::now());
+        owned.progressed = ago(11);
+        assert!(owned.complaint().is_some(), "it got on in between");
+        owned.stage = Stage::Live;
+        owned.progressed = ago(1000);
+        assert_eq!(owned.complaint(), None);
     }
 }

@@ -133,7 +133,9 @@ impl Correlator {
     pub fn run(self) -> Result<(), Error> {
         let Correlator { options, handle } = self;
         let cluster = look(&options)?;
-        let group = Group::new(options.consumer.clone(), cluster);
+        let mut consumer = options.consumer.clone();
+        consumer.set("enable.partition.eof", "true");
+        let group = Group::new(consumer, cluster);
         let parts = Parts {
             poller: handle.poller.clone(),
             tail: tail::Handle::default(),

@@ -1,10 +1,15 @@
 //! The thread that reads the correlation topic, partition by partition, from the beginning
 //! and then on as it grows.
+//!
+//! A partition is read from an offset at a time: that is what is wanted of it, and the client is
+//! brought there, however often it has to be tried. So a record that cannot be understood yet (a
+//! newer version wrote it) holds up its own partition only: that is let go, and read on from the
+//! same offset after a pause.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rdkafka::config::ClientConfig;
@@ -12,15 +17,16 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::Offset;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::books::Books;
 use crate::kafka::group::list;
 use crate::kafka::{Partition, Pause};
 
 const POLL: Duration = Duration::from_millis(20);
-/// Pauses before a record that could not be understood yet is looked at again.
-const AGAIN: Pause = Pause::new(Duration::from_millis(100), Duration::from_secs(1));
+/// Pauses before a record that could not be understood yet is looked at again, and before the
+/// client is asked again to read a partition.
+const AGAIN: Pause = Pause::new(Duration::from_millis(100), Duration::from_secs(5));
 
 enum Command {
     /// Reads a partition from its beginning, for the takeover with this number.
@@ -54,6 +60,29 @@ struct Followed {
     /// The next offset. A lower one means that the log ends below it and the client has begun
     /// anew: read a second time into the same memory, old states would count as new ones.
     next: i64,
+    /// When the client is to be brought to `next`; `None` while it reads.
+    due: Option<Instant>,
+    pause: Pause,
+    /// Whether it was said that it is tried again.
+    said: bool,
+}
+
+impl Followed {
+    fn new(takeover: u64) -> Self {
+        Followed {
+            takeover,
+            next: 0,
+            due: Some(Instant::now()),
+            pause: AGAIN,
+            said: false,
+        }
+    }
+
+    /// Tries again after a pause; `true` if it is the first one.
+    fn again(&mut self) -> bool {
+        self.due = Some(Instant::now() + self.pause.next());
+        !std::mem::replace(&mut self.said, true)
+    }
 }
 
 pub(super) struct Tail {
@@ -95,13 +124,16 @@ impl Tail {
             for command in commands {
                 self.obey(command);
             }
+            self.read_due(Instant::now());
             let mut wait = POLL;
             for _ in 0..1000 {
                 match self.consumer.poll(wait) {
                     Some(Ok(message)) => {
-                        take(&mut self.followed, &self.books, &self.commands, &message);
+                        if !take(&mut self.followed, &self.books, &message) {
+                            self.let_go(message.partition());
+                        }
                     }
-                    Some(Err(error)) => debug!(%error, "reading the correlation topic"),
+                    Some(Err(error)) => self.books.tail_trouble(error),
                     None => break,
                 }
                 wait = Duration::ZERO;
@@ -110,62 +142,145 @@ impl Tail {
     }
 
     fn obey(&mut self, command: Command) {
-        let (partition, takeover) = match command {
-            Command::Follow(partition, takeover) => (partition, Some(takeover)),
-            Command::Leave(partition) => (partition, None),
-        };
-        let this = [Partition {
+        match command {
+            Command::Follow(partition, takeover) => {
+                let followed = Followed::new(takeover);
+                if self.followed.insert(partition, followed).is_some() {
+                    self.let_go(partition);
+                }
+            }
+            Command::Leave(partition) => {
+                if self.followed.remove(&partition).is_some() {
+                    self.let_go(partition);
+                }
+            }
+        }
+    }
+
+    /// Reads nothing more of a partition. It may not be read at all: that is the client's to know.
+    fn let_go(&self, partition: i32) {
+        let this = list(&self.named(partition), Offset::Invalid);
+        if let Err(error) = self.consumer.incremental_unassign(&this) {
+            debug!(%error, partition, "the correlation partition is not read");
+        }
+    }
+
+    /// Brings the client to what it is to read.
+    fn read_due(&mut self, now: Instant) {
+        let due = |(_, followed): &(&i32, &Followed)| followed.due.is_some_and(|due| due <= now);
+        let due = self.followed.iter().filter(due).map(|(p, f)| (*p, f.next));
+        for (partition, next) in due.collect::<Vec<_>>() {
+            // A number: a question for the beginning that is answered too late would be asked
+            // again, and bring the tail back there in the middle of its reading.
+            let this = list(&self.named(partition), Offset::Offset(next));
+            let done = self.consumer.incremental_assign(&this);
+            let Some(followed) = self.followed.get_mut(&partition) else {
+                continue;
+            };
+            let Err(error) = done else {
+                followed.due = None;
+                continue;
+            };
+            let topic = &*self.topic;
+            if followed.again() {
+                warn!(%error, topic, partition, "the correlation partition cannot be read, trying again");
+            }
+            // Perhaps the client has it still.
+            self.let_go(partition);
+        }
+    }
+
+    fn named(&self, partition: i32) -> [Partition; 1] {
+        [Partition {
             topic: self.topic.clone(),
             partition,
-        }];
-        let mut done = Ok(());
-        if self.followed.remove(&partition).is_some() {
-            done = self
-                .consumer
-                .incremental_unassign(&list(&this, Offset::Invalid));
-        }
-        if let Some(takeover) = takeover {
-            let next = 0;
-            self.followed.insert(partition, Followed { takeover, next });
-            done = done.and_then(|()| {
-                // A number: a question for the beginning that is answered too late would be
-                // asked again, and bring the tail back there in the middle of its reading.
-                self.consumer
-                    .incremental_assign(&list(&this, Offset::Offset(0)))
-            });
-        }
-        if let Err(error) = done {
-            warn!(%error, partition, "the correlation partition cannot be followed or left");
-        }
+        }]
     }
 }
 
-/// Gives a record of a partition that is followed to the books.
+/// Gives a record of a partition that is followed to the books; `false` if it has to wait, and the
+/// partition with it.
 fn take(
     followed: &mut HashMap<i32, Followed>,
     books: &Books,
-    commands: &Handle,
     message: &BorrowedMessage<'_>,
-) {
-    let partition = message.partition();
+) -> bool {
+    let (partition, offset) = (message.partition(), message.offset());
     let Some(followed) = followed.get_mut(&partition) else {
-        return;
+        return true;
     };
-    if message.offset() < followed.next {
-        books.begin_anew(partition, followed.takeover);
-        return;
+    // Fetched before it was let go.
+    if followed.due.is_some() {
+        return true;
     }
-    followed.next = message.offset() + 1;
-    let Some(key) = message.key() else { return };
-    let read = || books.read(partition, followed.takeover, key, message.payload());
-    let (mut said, mut pause) = (false, AGAIN);
-    while let Err(why) = read() {
-        if !std::mem::replace(&mut said, true) {
-            warn!(partition, why, "a correlation record has to wait");
+    if offset < followed.next {
+        books.begin_anew(partition, followed.takeover);
+        return true;
+    }
+    if let Some(key) = message.key()
+        && let Err(why) = books.read(partition, followed.takeover, key, message.payload())
+    {
+        followed.next = offset;
+        if followed.again() {
+            warn!(
+                partition,
+                offset, why, "a correlation record has to wait, and its partition with it"
+            );
         }
-        if commands.0.1.load(Ordering::Acquire) {
-            return;
-        }
-        std::thread::sleep(pause.next());
+        return false;
+    }
+    followed.next = offset + 1;
+    if std::mem::take(&mut followed.said) {
+        followed.pause.reset();
+        info!(partition, offset, "the correlation partition is read on");
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::books::tests::books;
+    use super::*;
+
+    fn tail() -> Tail {
+        let mut client = ClientConfig::new();
+        client
+            .set("bootstrap.servers", "127.0.0.1:1")
+            .set("group.id", "reader")
+            .set("log_level", "0");
+        let topic = "sms.correlation".into();
+        Tail::new(&client, topic, Arc::new(books()), Handle::default()).unwrap()
+    }
+
+    fn read(tail: &Tail) -> Vec<i32> {
+        let assigned = tail.consumer.assignment().unwrap();
+        assigned.elements().iter().map(|e| e.partition()).collect()
+    }
+
+    #[test]
+    fn a_partition_that_the_client_does_not_take_is_given_to_it_again() {
+        let mut tail = tail();
+        // The client has it already, so it does not take it.
+        let this = list(&tail.named(0), Offset::Offset(0));
+        tail.consumer.incremental_assign(&this).unwrap();
+        tail.obey(Command::Follow(0, 1));
+        tail.read_due(Instant::now());
+        let due = tail.followed[&0].due.expect("it is tried again");
+        assert!(read(&tail).is_empty());
+        tail.read_due(due);
+        assert_eq!((tail.followed[&0].due, read(&tail)), (None, vec![0]));
+    }
+
+    #[test]
+    fn a_partition_that_the_client_does_not_have_is_followed_anew_all_the_same() {
+        let mut tail = tail();
+        tail.obey(Command::Follow(0, 1));
+        tail.read_due(Instant::now());
+        tail.let_go(0);
+        tail.obey(Command::Follow(0, 2));
+        tail.read_due(Instant::now());
+        assert_eq!((tail.followed[&0].takeover, read(&tail)), (2, vec![0]));
+        tail.obey(Command::Leave(0));
+        assert!(tail.followed.is_empty() && read(&tail).is_empty());
     }
 }

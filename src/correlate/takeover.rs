@@ -11,15 +11,22 @@
 //! their timestamps, which is committed with the offset ([`Progress::newest`]): reading goes on
 //! at the first delivery that is younger, less an allowance for clocks that differ. In another
 //! log that is its beginning.
+//!
+//! Each partition is asked about for itself: one of which Kafka does not answer is asked about
+//! again after a pause that grows, behind all others, and holds up none of them.
+//!
+//! The same thread looks where the log of a partition ends before the partition lets time pass: see
+//! [`owned`](super::owned).
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use rdkafka::error::KafkaError;
 use tracing::{info, warn};
 
 use super::books::Books;
+use super::clock::plausible;
 use crate::kafka::progress::{Identity, Progress, Restored, metadata};
 use crate::kafka::start::{Reading, committed_stable};
 use crate::kafka::transactor::{Commit, end_hanging};
@@ -30,13 +37,29 @@ const ENDING: Duration = Duration::from_secs(10);
 /// How often it is looked whether a restore is held up.
 const LOOK: Duration = Duration::from_millis(500);
 /// Pauses after a failure.
-const AGAIN: Pause = Pause::new(Duration::from_millis(250), Duration::from_secs(3));
+const AGAIN: Pause = Pause::new(Duration::from_millis(250), AGAIN_LONGEST);
+const AGAIN_LONGEST: Duration = Duration::from_secs(3);
 
 /// How much the clocks of processes may differ that write deliveries.
 const CLOCKS: i64 = 600_000;
 
-/// One partition to be taken over, with the number of the takeover.
-pub(super) type Request = (Partition, u64);
+/// What is to be asked about a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Where it goes on.
+    Position,
+    /// Where its log ends.
+    End,
+}
+
+/// One partition to be asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Request {
+    pub(super) partition: Partition,
+    /// The number of the takeover.
+    pub(super) takeover: u64,
+    pub(super) asked: Asked,
+}
 
 #[derive(Default)]
 struct State {
@@ -49,8 +72,8 @@ struct State {
 pub(super) struct Handle(Arc<(Mutex<State>, Condvar)>);
 
 impl Handle {
-    pub(super) fn request(&self, requests: impl IntoIterator<Item = Request>) {
-        self.0.0.lock().requests.extend(requests);
+    pub(super) fn request(&self, request: Request) {
+        self.0.0.lock().requests.push(request);
         self.0.1.notify_all();
     }
 
@@ -60,19 +83,61 @@ impl Handle {
     }
 
     /// The next requests, all at once, or none after a while; `None` when it is time to end.
-    fn next(&self) -> Option<Vec<Request>> {
+    fn next(&self, wait: Duration) -> Option<Vec<Request>> {
         let mut state = self.0.0.lock();
         if state.requests.is_empty() && !state.stopping {
-            self.0.1.wait_for(&mut state, LOOK);
+            self.0.1.wait_for(&mut state, wait);
         }
         (!state.stopping).then(|| std::mem::take(&mut state.requests))
     }
 
-    fn again(&self, requests: Vec<Request>, pause: Duration) {
-        let mut state = self.0.0.lock();
-        state.requests.extend(requests);
-        if !state.stopping {
-            self.0.1.wait_for(&mut state, pause);
+    /// What was requested and not taken yet.
+    #[cfg(test)]
+    pub(super) fn requested(&self) -> Vec<Request> {
+        self.0.0.lock().requests.clone()
+    }
+}
+
+/// Requests that failed, to be made again after a pause.
+struct Failed {
+    requests: Vec<Request>,
+    due: Instant,
+    pause: Pause,
+}
+
+impl Failed {
+    fn new() -> Self {
+        Failed {
+            requests: Vec::new(),
+            due: Instant::now(),
+            pause: AGAIN,
+        }
+    }
+
+    /// How long to wait for new requests.
+    fn wait(&self, now: Instant) -> Duration {
+        if self.requests.is_empty() {
+            LOOK
+        } else {
+            self.due.saturating_duration_since(now).min(LOOK)
+        }
+    }
+
+    /// What is to be made now: new ones first, then those whose pause is over.
+    fn join(&mut self, mut new: Vec<Request>, now: Instant) -> Vec<Request> {
+        if self.due <= now {
+            new.append(&mut self.requests);
+        }
+        new
+    }
+
+    /// These failed now.
+    fn put(&mut self, failed: Vec<Request>, now: Instant) {
+        if !failed.is_empty() {
+            self.due = now + self.pause.next();
+            self.requests.extend(failed);
+        } else if self.requests.is_empty() {
+            self.pause.reset();
         }
     }
 }
@@ -80,21 +145,46 @@ impl Handle {
 /// Reads committed offsets for the partitions asked for until stopped. Blocks: give it a
 /// thread.
 pub(super) fn run(books: &Books, group: &Group, reading: &Reading, handle: &Handle) {
-    let mut pause = AGAIN;
-    while let Some(mut requests) = handle.next() {
+    let mut failed = Failed::new();
+    while let Some(new) = handle.next(failed.wait(Instant::now())) {
         end_suspects(books, reading);
-        requests.retain(|(p, takeover)| books.wants(p.partition, *takeover));
+        books.complain();
+        let mut requests = failed.join(new, Instant::now());
+        requests.retain(|request| books.wants(request));
         if requests.is_empty() {
             continue;
         }
-        match take_over(books, group, reading, &requests) {
-            Ok(()) => pause.reset(),
-            Err(error) => {
-                warn!(%error, "committed offsets of the deliveries cannot be read, trying again");
-                handle.again(requests, pause.next());
-            }
+        let (ends, positions): (Vec<Request>, Vec<Request>) =
+            (requests.into_iter()).partition(|request| request.asked == Asked::End);
+        let mut again = each(ends, |end| look(books, group, end));
+        again.extend(take_over(books, group, reading, positions));
+        failed.put(again, Instant::now());
+    }
+}
+
+/// Carries out each request; returns those that failed.
+fn each(
+    requests: Vec<Request>,
+    mut act: impl FnMut(&Request) -> Result<(), KafkaError>,
+) -> Vec<Request> {
+    let mut failed = Vec::new();
+    for request in requests {
+        if let Err(error) = act(&request) {
+            let Request {
+                partition, asked, ..
+            } = &request;
+            warn!(%partition, ?asked, %error, "Kafka does not say where these deliveries stand, trying again");
+            failed.push(request);
         }
     }
+    failed
+}
+
+/// Tells the partition where its log ends.
+fn look(books: &Books, group: &Group, end: &Request) -> Result<(), KafkaError> {
+    let (_, high) = group.watermarks(&end.partition, WATERMARKS)?;
+    books.ends_at(end.partition.partition, end.takeover, high);
+    Ok(())
 }
 
 /// A barrier that was committed and does not come back is hidden behind an open transaction:
@@ -111,37 +201,63 @@ fn end_suspects(books: &Books, reading: &Reading) {
     }
 }
 
+/// Takes partitions over; returns the requests that failed. What is committed is asked for all of
+/// them at once, and if that fails, of each.
 fn take_over(
     books: &Books,
     group: &Group,
     reading: &Reading,
-    requests: &[Request],
-) -> Result<(), KafkaError> {
-    let partitions: Vec<Partition> = requests.iter().map(|(p, _)| p.clone()).collect();
-    let committed = committed_stable(group, &partitions, reading)?;
-    for (partition, takeover) in requests {
-        let found = committed
-            .iter()
-            .find(|c| c.partition == partition.partition);
-        let (low, high) = group.watermarks(partition, WATERMARKS)?;
-        let last = found.and_then(|commit| restored(group, commit));
-        let newest = last.as_ref().and_then(|last| last.progress.newest());
-        let unread = match (found, newest) {
-            (Some(found), Some(newest)) if found.offset > high => {
-                let since = newest.saturating_sub(CLOCKS).max(0);
-                let first = group.first_since(partition, since, WATERMARKS)?;
-                Some(first.unwrap_or(high))
-            }
-            _ => None,
-        };
-        let offset = position(partition, found.map(|c| c.offset), (low, high), unread);
-        let mut progress = Progress::new(offset);
-        if let Some(newest) = newest {
-            progress.read(newest);
-        }
-        let writer = last.map(|last| last.writer);
-        books.begin_at(partition.partition, *takeover, progress, writer);
+    requests: Vec<Request>,
+) -> Vec<Request> {
+    if requests.is_empty() {
+        return requests;
     }
+    let partitions: Vec<Partition> = requests.iter().map(|r| r.partition.clone()).collect();
+    match committed_stable(group, &partitions, reading) {
+        Ok(committed) => each(requests, |request| {
+            let number = request.partition.partition;
+            let found = committed.iter().find(|c| c.partition == number);
+            begin(books, group, request, found)
+        }),
+        Err(error) => {
+            warn!(%error, "committed offsets of the deliveries cannot be read at once");
+            each(requests, |request| {
+                let this = std::slice::from_ref(&request.partition);
+                let found = group.committed_of(this, reading.suspicion)?;
+                begin(books, group, request, found.first())
+            })
+        }
+    }
+}
+
+/// Begins where `found` says, which is committed for the partition.
+fn begin(
+    books: &Books,
+    group: &Group,
+    request: &Request,
+    found: Option<&Commit>,
+) -> Result<(), KafkaError> {
+    let partition = &request.partition;
+    let (low, high) = group.watermarks(partition, WATERMARKS)?;
+    let last = found.and_then(|commit| restored(group, commit));
+    let newest = last.as_ref().and_then(|last| last.progress.newest());
+    // One that an earlier version noted may be anything.
+    let newest = newest.map(|newest| plausible(newest, books.now()));
+    let unread = match (found, newest) {
+        (Some(found), Some(newest)) if found.offset > high => {
+            let since = newest.saturating_sub(CLOCKS).max(0);
+            let first = group.first_since(partition, since, WATERMARKS)?;
+            Some(first.unwrap_or(high))
+        }
+        _ => None,
+    };
+    let offset = position(partition, found.map(|c| c.offset), (low, high), unread);
+    let mut progress = Progress::new(offset);
+    if let Some(newest) = newest {
+        progress.read(newest);
+    }
+    let writer = last.map(|last| last.writer);
+    books.begin_at(partition.partition, request.takeover, progress, writer);
     Ok(())
 }
 
@@ -190,6 +306,49 @@ fn position(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn request(partition: i32) -> Request {
+        Request {
+            partition: Partition {
+                topic: "sms.deliveries".into(),
+                partition,
+            },
+            takeover: 1,
+            asked: Asked::Position,
+        }
+    }
+
+    #[test]
+    fn a_partition_that_cannot_be_taken_over_holds_up_none_behind_it() {
+        let (mut failed, now) = (Failed::new(), Instant::now());
+        let unanswered = |request: &Request| match request.partition.partition {
+            1 => Err(KafkaError::OffsetFetch(
+                rdkafka::error::RDKafkaErrorCode::LeaderNotAvailable,
+            )),
+            _ => Ok(()),
+        };
+        let first = failed.join(vec![request(0), request(1), request(2)], now);
+        let again = each(first, unanswered);
+        assert_eq!(again, [request(1)], "the others are taken over");
+        failed.put(again, now);
+        assert!(failed.wait(now) <= LOOK);
+        assert_eq!(
+            failed.join(vec![request(3)], now),
+            [request(3)],
+            "it pauses"
+        );
+        failed.put(Vec::new(), now);
+        let later = now + 2 * AGAIN_LONGEST;
+        let next = failed.join(vec![request(4)], later);
+        assert_eq!(
+            next,
+            [request(4), request(1)],
+            "new ones do not wait for it"
+        );
+        let before = failed.pause.next();
+        failed.put(Vec::new(), later);
+        assert!(failed.pause.next() < 2 * before, "the pauses begin anew");
+    }
 
     #[test]
     fn nothing_that_is_still_in_the_log_is_skipped() {

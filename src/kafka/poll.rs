@@ -90,6 +90,10 @@ pub trait Assignments: Send + Sync + 'static {
     /// A message of a started partition, in order.
     fn message(&self, partition: &Partition, message: &BorrowedMessage<'_>) -> Flow;
 
+    /// All that is in the log of a started partition was given out. Only of a consumer with
+    /// `enable.partition.eof` and one topic.
+    fn at_end(&self, _partition: &Partition) {}
+
     /// The consumer reported an error; it goes on by itself.
     fn trouble(&self, error: &KafkaError);
 }
@@ -364,6 +368,14 @@ impl Context {
         Some((partition.clone(), resumptions))
     }
 
+    /// The partition with this number, if its end may be given out.
+    fn give_end(&self, number: i32) -> Option<Partition> {
+        let held = self.held.lock();
+        let (partition, applied) = held.iter().find(|(p, _)| p.partition == number)?;
+        let told = applied.started && self.commands.give(partition, applied.generation).is_some();
+        told.then(|| partition.clone())
+    }
+
     /// Lets a partition wait at a message that cannot be taken yet. It counts as not started
     /// meanwhile, so that nothing fetched ahead overtakes that message.
     fn set_aside(
@@ -483,6 +495,12 @@ impl Poller {
     ) {
         let message = match polled {
             Ok(message) => message,
+            Err(KafkaError::PartitionEOF(partition)) => {
+                if let Some(partition) = consumer.context().give_end(partition) {
+                    self.owner.at_end(&partition);
+                }
+                return;
+            }
             Err(error) => return self.owner.trouble(&error),
         };
         let context = consumer.context();

@@ -483,6 +483,28 @@ fn a_message_without_receipt_becomes_overdue() {
 }
 
 #[test]
+fn a_receipt_in_the_backlog_is_read_before_its_message_is_overdue() {
+    let mut rig = Rig::new(1);
+    rig.settings.receipt_ttl = Time::seconds(3600);
+    let old = Timestamp::from_second(Timestamp::now().as_second() - 4000).unwrap();
+    rig.created_at("F3", old);
+    rig.created_at("F4", old);
+    // So many that consuming pauses on the way.
+    let others: Vec<(String, &str)> = (0..8000).map(|n| (format!("O{n}"), "DELIVRD")).collect();
+    rig.deliver_all(&others);
+    rig.delivered("F3", "DELIVRD");
+    let _running = rig.start();
+    let of = |id: &str| {
+        let log_id = format!("log-{id}");
+        let mine = |r: &Record| (r.value["log_id"] == *log_id).then(|| r.value["state"].clone());
+        let receipts = rig.kafka.records(&rig.topics().receipts);
+        receipts.iter().filter_map(mine).collect::<Vec<_>>()
+    };
+    becomes(vec![json!("OVERDUE")], 2 * SOON, || of("F4"));
+    assert_eq!(of("F3"), [json!("DELIVERED")]);
+}
+
+#[test]
 fn entries_are_forgotten_after_their_last_receipt() {
     let mut rig = Rig::new(1);
     rig.settings.final_retention = Time::seconds(1);
@@ -657,7 +679,11 @@ fn deliveries_that_lost_their_tail_are_not_read_again() {
     for stat in ["ENROUTE", "ACCEPTD", "DELIVRD"] {
         rig.delivered("K1", stat);
     }
-    rig.receipts(3);
+    // The clock of who wrote this one was wrong.
+    let month = 30 * 24 * 3_600_000;
+    let wrong = Some(Timestamp::now().as_millisecond() + month);
+    rig.deliver_all_at(&[("K1".to_owned(), "UNKNOWN")], wrong);
+    rig.receipts(4);
     rig.consumed();
     running.stop();
     let committed = rig.kafka.committed(&rig.group(), &deliveries, 0);
@@ -671,10 +697,10 @@ fn deliveries_that_lost_their_tail_are_not_read_again() {
     rig.deliver_all_at(&old, Some(Timestamp::now().as_millisecond() - 3_600_000));
     rig.delivered("K2", "DELIVRD");
     let _running = rig.start();
-    let receipts = rig.receipts(4);
-    assert_eq!(receipts[3].value["log_id"], "log-K2");
+    let receipts = rig.receipts(5);
+    assert_eq!(receipts[4].value["log_id"], "log-K2");
     std::thread::sleep(Duration::from_secs(3));
-    assert_eq!(rig.receipts(4).len(), 4, "what is old was published before");
+    assert_eq!(rig.receipts(5).len(), 5, "what is old was published before");
 }
 
 impl Rig {
