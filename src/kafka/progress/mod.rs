@@ -26,7 +26,9 @@
 //!   like the rest: whoever goes on in the middle of that stretch must say so too.
 //! - `newest`: the youngest timestamp among the records read so far. A log that ends below what
 //!   is committed lost its tail, or is another log of the same name; by this time the two are
-//!   told apart ([`start`](crate::kafka::start)).
+//!   told apart ([`start`](crate::kafka::start)). A timestamp far in the future counts as it stands:
+//!   after it no log is proven to be another one, and an operator decides. Left out, the record that
+//!   has it would itself be taken for one that nobody read, once it is the first that is left.
 //!
 //! # Life of a reservation
 //!
