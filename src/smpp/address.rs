@@ -188,6 +188,19 @@ pub enum BadAddress {
          dialled from abroad"
     )]
     TrunkZero,
+    /// A number that a program took for one to reckon with.
+    #[error(
+        "ends in a fraction, {0:?}, as spreadsheets and programs write what they take for an amount: \
+         write the number without it, as a text such as \"+41791234567\""
+    )]
+    Fraction(String),
+    /// A sign behind which another number may stand.
+    #[error(
+        "may be two numbers, because of {}: write one number, with nothing but blanks, dashes or \
+         dots between its digits",
+        between(*.0)
+    )]
+    Several(char),
     /// A sender with a character that nobody can see.
     #[error("has a control character, {}: remove it", control(*.0))]
     Control(char),
@@ -212,6 +225,15 @@ fn control(character: char) -> String {
     }
 }
 
+/// What stands between two numbers.
+fn between(character: char) -> String {
+    match character {
+        '\u{2028}' | '\u{2029}' => "a line end in it".into(),
+        c if c.is_control() => format!("{} in it", control(c)),
+        c => format!("the {c:?} in it"),
+    }
+}
+
 impl Written<'_> {
     /// The same for a PDU.
     pub fn address(&self) -> Address<'_> {
@@ -227,6 +249,19 @@ impl Written<'_> {
 /// `tel:` before them and invisible marks that come along when a number is copied. What then is no
 /// number is refused: no network delivers to a name.
 ///
+/// Leaving signs out must not make another number of what is none, or of two, because somebody
+/// else would get the message. So three kinds of numbers are refused, although their digits could
+/// be read:
+///
+/// - with a fraction at their end (`491713920001.0`): a dot and one or two digits, or a dot and
+///   nothing but zeros, behind a single run of digits. Numbers in groups have other dots, blanks or
+///   dashes too (`0171.392.0001`), or longer groups;
+/// - with a `(0)` or `[0]` behind other digits, with or without `+`: it is not dialled from abroad;
+/// - with a line end or a tab inside, which stands between two numbers, or with a `/` that does so
+///   in ITU-T E.123 (`0660123456/78`). A `/` is left out only behind a trunk or country code with
+///   an area code that is too short to be a number itself: `089/123456`, `0660/1234567`,
+///   `+49 171/3920001`.
+///
 /// ```
 /// use kafka_smpp::smpp::address::{Ton, recipient};
 ///
@@ -240,11 +275,12 @@ impl Written<'_> {
 ///
 /// What is no number.
 pub fn recipient(text: &str) -> Result<Written<'_>, BadAddress> {
-    let number = without_separators(text)?;
+    let number = without_separators(text);
     let (ton, npi) = infer(&number);
     if number.is_empty() || ton == Ton::ALPHANUMERIC {
         return Err(BadAddress::NoNumber);
     }
+    check_meaning(text)?;
     Ok(dialled(number, ton, npi))
 }
 
@@ -262,11 +298,16 @@ pub fn sender(text: &str) -> Result<Written<'_>, BadAddress> {
         return Err(BadAddress::Blank);
     }
     if text.starts_with('+') || without_scheme(text) != text {
-        let number = without_separators(text)?;
+        let number = without_separators(text);
         let (ton, npi) = infer(&number);
         if ton == Ton::INTERNATIONAL {
+            check_meaning(text)?;
             return Ok(dialled(number, ton, npi));
         }
+    }
+    // Names may have figures and dots, but this is what becomes of a number in a spreadsheet.
+    if let Some(fraction) = fraction(text).filter(|fraction| is_zero(fraction)) {
+        return Err(BadAddress::Fraction(fraction.into()));
     }
     let (ton, npi) = infer(text);
     let length = text.chars().count();
@@ -299,17 +340,79 @@ fn without_scheme(text: &str) -> &str {
 }
 
 /// Without what people put between the digits of a number (ITU-T E.123, RFC 3966 §5.1.1).
-fn without_separators(text: &str) -> Result<Cow<'_, str>, BadAddress> {
+fn without_separators(text: &str) -> Cow<'_, str> {
     let is_plain = |octet: u8| octet.is_ascii_digit() || matches!(octet, b'+' | b'*' | b'#');
     if text.bytes().all(is_plain) {
-        return Ok(Cow::Borrowed(text));
+        return Cow::Borrowed(text);
     }
     let text = without_scheme(text.trim_matches(is_separator));
-    let plain: String = text.chars().filter(|c| !is_separator(*c)).collect();
-    match plain.starts_with('+') && text.contains("(0)") {
-        true => Err(BadAddress::TrunkZero),
-        false => Ok(Cow::Owned(plain)),
+    let plain = text.chars().filter(|c| !is_separator(*c));
+    Cow::Owned(plain.collect())
+}
+
+/// Refuses what would be another number without its separators, or may be several.
+fn check_meaning(text: &str) -> Result<(), BadAddress> {
+    let visible: String = text.chars().filter(|c| !is_mark(*c)).collect();
+    let inside = without_scheme(visible.trim_matches(is_separator));
+    if let Some(fraction) = fraction(inside) {
+        return Err(BadAddress::Fraction(fraction.into()));
     }
+    let is_line_end = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    if let Some(end) = inside.chars().find(|c| is_line_end(*c)) {
+        return Err(BadAddress::Several(end));
+    }
+    let dense = |text: &str| text.split_whitespace().collect::<String>();
+    for zero in ["(0)", "[0]"] {
+        if let Some((before, _)) = dense(&visible).split_once(zero)
+            && before.contains(|c: char| c.is_ascii_digit() || c == '+')
+        {
+            return Err(BadAddress::TrunkZero);
+        }
+    }
+    let mut slashes = inside.match_indices('/');
+    let is_left_out = |(at, _)| is_area_code(&inside[..at], &inside[at + 1..]);
+    if slashes.all(is_left_out) {
+        Ok(())
+    } else {
+        Err(BadAddress::Several('/'))
+    }
+}
+
+/// The end of a number that was written as one to reckon with: `.0`.
+fn fraction(text: &str) -> Option<&str> {
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
+    let at = text.rfind('.')?;
+    let (whole, end) = text.split_at(at);
+    let whole = whole.strip_prefix('+').unwrap_or(whole);
+    let is_end = is_digits(&end[1..]) && (end.len() <= 3 || is_zero(end));
+    (is_digits(whole) && is_end).then_some(end)
+}
+
+/// Whether a fraction is none.
+fn is_zero(fraction: &str) -> bool {
+    fraction.bytes().all(|octet| matches!(octet, b'.' | b'0'))
+}
+
+/// The digits that no number has that is dialled with a trunk or country code: [`infer`] takes
+/// what has more for a number.
+const AREA_CODE: usize = 6;
+/// The least digits behind an area code; the other ending of a number has fewer.
+const SUBSCRIBER: usize = 4;
+
+/// Whether what stands before a `/` is no number without what stands behind it, and what stands
+/// behind it none without what stands before.
+fn is_area_code(before: &str, behind: &str) -> bool {
+    let plain = without_separators(before);
+    let abroad = plain.strip_prefix('+').or_else(|| plain.strip_prefix("00"));
+    let code = abroad.unwrap_or(&plain);
+    let is_prefixed = abroad.is_some() || plain.starts_with('0');
+    let is_digits = !code.is_empty() && code.bytes().all(|octet| octet.is_ascii_digit());
+    let subscriber = without_separators(behind);
+    is_prefixed
+        && is_digits
+        && code.len() <= AREA_CODE
+        && subscriber.len() >= SUBSCRIBER
+        && !subscriber.starts_with(['0', '+'])
 }
 
 fn is_separator(character: char) -> bool {
@@ -317,12 +420,15 @@ fn is_separator(character: char) -> bool {
         character,
         '-' | '.' | '(' | ')' | '[' | ']' | '/' | '\u{2010}'..='\u{2015}' | '\u{2212}'
     );
-    // Marks of direction and of no width, which address books put around numbers.
-    let invisible = matches!(
+    visible || is_mark(character) || character.is_whitespace()
+}
+
+/// Whether it is a mark of direction or of no width, which address books put around numbers.
+fn is_mark(character: char) -> bool {
+    matches!(
         character,
         '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}'
-    );
-    visible || invisible || character.is_whitespace()
+    )
 }
 
 #[cfg(test)]
@@ -364,7 +470,21 @@ mod tests {
             ("004366012345678", 1, "4366012345678"),
             ("+43 660 1234 5678", 1, "4366012345678"),
             ("+43-660-1234.5678", 1, "4366012345678"),
-            ("+43 (660) 1234/5678", 1, "4366012345678"),
+            ("+43 (660) 1234-5678", 1, "4366012345678"),
+            ("+43 660/12345678", 1, "4366012345678"),
+            ("+49/171/3920001", 1, "491713920001"),
+            ("0049 (171) / 392-0001", 1, "491713920001"),
+            ("+49 (89) 123-456", 1, "4989123456"),
+            ("089/123456", 0, "089123456"),
+            ("0660 / 123 45 67", 0, "06601234567"),
+            ("(0660)/1234567", 0, "06601234567"),
+            ("033056/123456", 0, "033056123456"),
+            ("0171.392.0001", 0, "01713920001"),
+            ("01.23.45.67.89", 0, "0123456789"),
+            ("0171 39 20 0.01", 0, "01713920001"),
+            ("491.713.920.001", 1, "491713920001"),
+            ("0171.3920001", 0, "01713920001"),
+            ("(0)660 1234567", 0, "06601234567"),
             (" +4366012345678\r\n", 1, "4366012345678"),
             ("tel:+43-660-12345678", 1, "4366012345678"),
             ("TEL:+4366012345678", 1, "4366012345678"),
@@ -402,10 +522,59 @@ mod tests {
             ("+43660CALLME", BadAddress::NoNumber),
             ("+4366012\x00345678", BadAddress::NoNumber),
             ("#", BadAddress::NoNumber),
-            ("+43 (0)660 12345678", BadAddress::TrunkZero),
         ] {
             assert_eq!(recipient(text), Err(error), "{text}");
         }
+    }
+
+    #[test]
+    fn no_other_number_is_made_of_what_was_written() {
+        let fraction = |text: &str| BadAddress::Fraction(text.into());
+        for (text, error) in [
+            ("491713920001.0", fraction(".0")),
+            ("+491713920001.0", fraction(".0")),
+            ("tel:491713920001.00", fraction(".00")),
+            (" 491713920001.0\n", fraction(".0")),
+            ("491713920001.5", fraction(".5")),
+            ("491713920001.0000", fraction(".0000")),
+            ("80900.0", fraction(".0")),
+            ("491713920001\u{200B}.0", fraction(".0")),
+            ("+43 660 12345678 (0)", BadAddress::TrunkZero),
+            ("+43 (0)660 12345678", BadAddress::TrunkZero),
+            ("+43(0)66012345678", BadAddress::TrunkZero),
+            ("0043 (0)660 12345678", BadAddress::TrunkZero),
+            ("(0043) (0)660 12345678", BadAddress::TrunkZero),
+            ("43 (0) 660 12345678", BadAddress::TrunkZero),
+            ("+43 [0] 660 12345678", BadAddress::TrunkZero),
+            ("+43 ( 0 ) 660 12345678", BadAddress::TrunkZero),
+            ("+43\u{A0}(\u{200B}0)660 12345678", BadAddress::TrunkZero),
+            ("0660123456/78", BadAddress::Several('/')),
+            ("0660123456/0660123478", BadAddress::Several('/')),
+            ("+43 660 123456/78", BadAddress::Several('/')),
+            ("+43 (660) 1234/5678", BadAddress::Several('/')),
+            ("80900/80901", BadAddress::Several('/')),
+            ("0171/392/0001", BadAddress::Several('/')),
+            ("0660/12", BadAddress::Several('/')),
+            ("+49/0171 3920001", BadAddress::Several('/')),
+            ("*100#/1234", BadAddress::Several('/')),
+            ("80900\n80901", BadAddress::Several('\n')),
+            ("0660123456\t78", BadAddress::Several('\t')),
+            ("0660123456\u{2028}78", BadAddress::Several('\u{2028}')),
+        ] {
+            assert_eq!(recipient(text), Err(error), "{text}");
+        }
+        assert_eq!(
+            sender("+43 (0) 660 12345678"),
+            Err(BadAddress::TrunkZero),
+            "a sender is cleaned in the same way"
+        );
+        assert_eq!(sender("80900.0"), Err(fraction(".0")));
+        assert_eq!(sender("3.14").unwrap().number, "3.14", "a name");
+        assert_eq!(sender("+AC/24 (0)").unwrap().ton, Ton::ALPHANUMERIC);
+        let told = BadAddress::Several('\n').to_string();
+        assert!(told.contains("because of a line end in it"), "{told}");
+        let told = BadAddress::Several('/').to_string();
+        assert!(told.contains("because of the '/' in it"), "{told}");
     }
 
     #[test]
