@@ -37,7 +37,10 @@ impl Dialect {
     /// - an acknowledgement of a phone or its user belongs to the message that it names;
     /// - anything else must name a message and say what became of it: in TLVs, or in a text with an
     ///   id and a known state, where receipted_message_id stands beside it or the SMSC is
-    ///   [known](Style::unmarked) for receipts that only their text marks.
+    ///   [known](Style::unmarked) for receipts that only their text marks. A text that has more of
+    ///   the labels of SMPP 3.4 Appendix B than `stat:` and what names the message is a receipt in
+    ///   whatever words it says the state: no person writes so, and as a message it would be lost
+    ///   to whoever waits for the receipt.
     pub fn report<'a>(&self, sm: &Sm<'a>) -> Option<Receipt<'a>> {
         let kind = sm.message_type();
         if kind.reports_on_a_message() {
@@ -57,7 +60,7 @@ impl Dialect {
             Some(_) => beside || self.receipts.unmarked,
             None => {
                 let names_it = self.receipts.unmarked || is_some(&receipt.text_id);
-                names_it && receipt.text_state.is_some()
+                names_it && receipt.text_state.is_some() || is_labelled(&receipt, beside)
             }
         };
         let is_about_one = kind.is_acknowledgement() || says_state;
@@ -68,6 +71,21 @@ impl Dialect {
     pub fn receipt<'a>(&self, sm: &Sm<'a>) -> Receipt<'a> {
         Receipt::of(sm, &self.receipts)
     }
+}
+
+/// Whether a text has the labels of a receipt: `stat:` and one more, which may be `id:` only where
+/// a TLV names the message too.
+fn is_labelled(receipt: &Receipt<'_>, beside: bool) -> bool {
+    let id = receipt.text_id.as_ref().filter(|_| beside);
+    let others = [
+        id,
+        receipt.sub.as_ref(),
+        receipt.dlvrd.as_ref(),
+        receipt.submit_date.as_ref(),
+        receipt.done_date.as_ref(),
+        receipt.err.as_ref(),
+    ];
+    receipt.stat.is_some() && others.iter().any(Option::is_some)
 }
 
 impl From<Alphabet> for Dialect {
@@ -137,6 +155,21 @@ mod tests {
             (0x00, b"", &[STATE], "a message"),
             (0x00, b"", &[ID, STATE], "7F"),
             (0x00, b"id:127 stat:UNDELIV", &[ID], "7F"),
+            // Whatever the word, and whether or not the text names the message too.
+            (0x00, b"id:127 stat:DELIVERY_PENDING", &[ID], "7F"),
+            (0x00, b"stat:DELIVRD err:000", &[ID], "7F"),
+            (
+                0x00,
+                b"sub:001 dlvrd:000 stat:5 err:12 text:hi",
+                &[ID],
+                "7F",
+            ),
+            (0x00, b"submit date:2601010000 stat:GONE", &[ID], "7F"),
+            (0x00, b"err:000 sub:001", &[ID], "a message"),
+            (0x00, b"stat:DELIVRD text:hi", &[ID], "a message"),
+            (0x00, b"id:127 err:000", &[ID], "a message"),
+            (0x00, b"stat:GONE err:000", &[NONE], "a message"),
+            (0x00, b"id:127 stat:GONE err:000", &[], "a message"),
             (0x08, b"", &[ID], "7F"),
             (0x04, b"Yes please", &[ID], "7F"),
         ] {
@@ -151,6 +184,8 @@ mod tests {
         dialect.receipts.unmarked = true;
         let about = |text, tlvs: &[_]| about(0, text, tlvs, &dialect);
         assert_eq!(about(b"id:7F stat:DELIVRD err:000", &[]), "7F");
+        assert_eq!(about(b"id:7F stat:WEIRD err:000", &[]), "7F");
+        assert_eq!(about(b"id:7F stat:WEIRD", &[]), "a message");
         assert_eq!(about(b"my id: 7F", &[]), "a message");
         assert_eq!(about(b"stat:DELIVRD", &[]), "a message");
         assert_eq!(about(b"hello", &[]), "a message");
