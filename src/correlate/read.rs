@@ -173,10 +173,11 @@ fn receipt(delivery: &Delivery, dialects: &Dialects) -> Receipt {
     // Without the header: a repeat has another sequence number.
     let body = delivery.pdu.get(HEADER..).unwrap_or_default();
     let seen = Seen {
-        state: match said.message_type().is_preliminary() {
-            // What is said before the end is no repeat of the end, nor the end of it.
-            true => said.state().value() | Seen::PRELIMINARY,
-            false => said.state().value(),
+        // What is said before the end, or in an unknown word, is no repeat of the end, nor the end.
+        state: if said.is_open() {
+            said.state().value() | Seen::PRELIMINARY
+        } else {
+            said.state().value()
         },
         digest: crc32fast::hash(body),
         // The receipt goes the other way round.
@@ -237,6 +238,8 @@ fn report(said: &said::Said<'_>) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::smpp::pdu::Sm;
+    use crate::smpp::{Command, Status};
 
     /// To whom and from whom the message of a creation with these fields went.
     fn went(fields: &str) -> (To, u32) {
@@ -291,5 +294,44 @@ mod tests {
         );
         let zoned = of("2026-01-02 05:04:00 +02:00");
         assert_eq!((zoned.at, zoned.zoned), (at, true));
+    }
+
+    /// Whether the join and the event take a receipt for the end of its message.
+    fn is_final(text: &str) -> (bool, bool) {
+        let sm = Sm {
+            esm_class: 0x04,
+            short_message: text.as_bytes(),
+            ..Sm::default()
+        };
+        let mut pdu = Vec::new();
+        sm.encode(Command::DELIVER_SM, Status::ROK, 1, &mut pdu)
+            .unwrap();
+        let event = said::Said::of(&pdu, &crate::smpp::Dialect::default()).is_final();
+        let delivery = Delivery {
+            esme: "acme".into(),
+            bind: "acme-0".into(),
+            received_at: Timestamp::UNIX_EPOCH,
+            pdu,
+        };
+        (
+            receipt(&delivery, &Dialects::default()).seen.is_final(),
+            event,
+        )
+    }
+
+    #[test]
+    fn a_word_that_nobody_knows_is_not_the_end_of_a_message() {
+        for (text, expected) in [
+            ("id:7F stat:DELIVERY_PENDING err:000", false),
+            ("id:7F stat:FAILED_PENDING err:000", false),
+            ("id:7F stat:SOMETHING err:000", false),
+            ("id:7F", false),
+            ("id:7F stat:ENROUTE err:000", false),
+            ("id:7F stat:UNKNOWN err:000", true),
+            ("id:7F stat:FAILED_MAX_ATTEMPTS err:000", true),
+            ("id:7F stat:DELIVRD err:000", true),
+        ] {
+            assert_eq!(is_final(text), (expected, expected), "{text}");
+        }
     }
 }

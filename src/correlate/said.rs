@@ -37,7 +37,7 @@ impl<'a> Said<'a> {
         }
     }
 
-    /// What became of the message.
+    /// What became of the message; `UNKNOWN` also if it does not say so in a word that is known.
     pub(super) fn state(&self) -> MessageState {
         self.receipt.state.unwrap_or(MessageState::Unknown)
     }
@@ -47,8 +47,15 @@ impl<'a> Said<'a> {
         MessageType::of(self.esm_class)
     }
 
+    /// Whether it does not say what the end is: it was said before the end, or in a word that
+    /// nobody knows, after which any state may follow. `UNKNOWN` is known: the SMSC says that it
+    /// will not get to know.
+    pub(super) fn is_open(&self) -> bool {
+        self.message_type().is_preliminary() || self.receipt.state.is_none()
+    }
+
     /// Whether no other state follows.
     pub(super) fn is_final(&self) -> bool {
-        self.state().is_final() && !self.message_type().is_preliminary()
+        self.state().is_final() && !self.is_open()
     }
 }

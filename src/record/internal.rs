@@ -134,7 +134,8 @@ pub struct Header {
 /// A receipt that was published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
-    /// Its message_state (SMPP 5.0, 4.8.4.41), with 0x80 if it was said before the end.
+    /// Its message_state (SMPP 5.0, 4.8.4.41), with 0x80 if it was said before the end, or in a
+    /// word that nobody knows.
     pub state: u8,
     /// CRC-32 of the body of its PDU.
     pub digest: u32,
@@ -250,7 +251,7 @@ pub fn compare(one: Option<i64>, two: Option<i64>) -> Likeness {
 }
 
 impl Seen {
-    /// Set in `state` for what was said before a message's end.
+    /// Set in `state` for what was said before a message's end, or may have been.
     pub const PRELIMINARY: u8 = 0x80;
 
     /// Whether no other state follows.
