@@ -161,10 +161,10 @@ fn label(text: &str) -> Option<(Label, &str)> {
 /// A date, and what follows it. A time or a zone may stand apart from it, and the next label may
 /// stand right behind it.
 fn take_date(text: &str) -> (&str, &str) {
-    let (value, rest) = take_value(text);
-    let glued = value
-        .char_indices()
-        .find(|(at, c)| c.is_ascii_alphabetic() && *at > 0 && label(&value[*at..]).is_some());
+    // It is looked for on the way to the end: else a text of nothing but dates that stand together
+    // would be read to its end for each of them.
+    let is_glued = |c: char, here: &str| c.is_ascii_alphabetic() && label(here).is_some();
+    let (value, rest) = take_value_until(text, is_glued);
     // What is quoted does not lie at the end of what was taken.
     let taken = text.len() - rest.len();
     let Some(start) = taken
@@ -173,9 +173,6 @@ fn take_date(text: &str) -> (&str, &str) {
     else {
         return (value, rest);
     };
-    if let Some((at, _)) = glued {
-        return (&value[..at], &text[start + at..]);
-    }
     let mut end = start + value.len();
     if value.contains(['-', '/', '.']) {
         end += apart(&text[end..], |next| {
@@ -211,6 +208,11 @@ fn is_zone(text: &str) -> bool {
 /// A value, and what follows it. It ends at a space, or where a separator and a label stand; in
 /// quotes it ends at the closing one.
 fn take_value(text: &str) -> (&str, &str) {
+    take_value_until(text, |_, _| false)
+}
+
+/// The same, which also ends where `is_end` says so of a character and the text from it on.
+fn take_value_until(text: &str, is_end: impl Fn(char, &str) -> bool) -> (&str, &str) {
     let begin = text.trim_start();
     if label(begin).is_some() {
         return ("", begin);
@@ -224,7 +226,9 @@ fn take_value(text: &str) -> (&str, &str) {
     }
     let ends = |(at, character): &(usize, char)| {
         let after = &begin[at + character.len_utf8()..];
-        character.is_whitespace() || is_boundary(*character) && label(after).is_some()
+        character.is_whitespace()
+            || is_boundary(*character) && label(after).is_some()
+            || *at > 0 && is_end(*character, &begin[*at..])
     };
     let end = begin
         .char_indices()

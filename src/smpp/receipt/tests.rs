@@ -558,3 +558,13 @@ fn the_characters_of_a_receipt_are_those_in_which_it_is_read() {
     }
     assert_eq!(Receipt::characters(b"hi", Encoding::Ucs2), "\u{6869}");
 }
+
+#[test]
+fn dates_that_stand_together_are_read_once() {
+    let text =
+        "submitdate:2601010000donedate:2601010001done date:7".repeat(20_000) + "stat:DELIVRD";
+    let receipt = Receipt::parse(&text);
+    assert_eq!(receipt.submit_date.as_deref(), Some("2601010000"));
+    assert_eq!(receipt.done_date.as_deref(), Some("2601010001"));
+    assert_eq!(receipt.state, Some(MessageState::Delivered));
+}
