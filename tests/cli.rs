@@ -626,6 +626,39 @@ fn what_is_absurd_is_told_and_ends() {
         .assert()
         .code(65)
         .stdout(contains("line_too_long").and(contains("enquire_link")));
+    // Nothing but TLVs without the octets of their integers, and a dump without end.
+    let tlvs = 130_000;
+    let submit_sm = format!(
+        "{:08x}000000040000000000000001{}{}",
+        33 + 4 * tlvs,
+        "00".repeat(17),
+        "02040000".repeat(tlvs)
+    );
+    for arguments in [&["decode"][..], &["decode", "--json"]] {
+        kafka_smpp(dir.path())
+            .args(arguments)
+            .write_stdin(&*submit_sm)
+            .assert()
+            .success()
+            .stdout(contains("tlv_length"));
+    }
+    let row = |at: usize| {
+        format!(
+            "{:08x}: 0000 0010 0000 0015 0000 0000 0000 0001  ....\n",
+            at * 16
+        )
+    };
+    let rows: String = (0..70_000).map(row).collect();
+    kafka_smpp(dir.path())
+        .args(["decode", "--json"])
+        .write_stdin(rows)
+        .assert()
+        .code(65)
+        .stdout(
+            contains("enquire_link")
+                .count(1 << 16)
+                .and(contains("dump_too_long").count(1)),
+        );
     kafka_smpp(dir.path())
         .args(["segments", "--json"])
         .write_stdin(b"a\xFFb\n".to_vec())

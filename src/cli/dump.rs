@@ -1,9 +1,12 @@
 //! Octets in dumps: rows of hexadecimal digits with what programs write around them.
 //!
 //! Read are the rows of xxd, hexdump -C, od -Ax -tx1, Wireshark ("copy as hex dump"), tcpdump -x and
-//! -X, and Kannel's log. Rows that go on where the one before ended are one dump.
+//! -X, and Kannel's log. Rows that go on where the one before ended are one dump. Of a dump as much
+//! is kept as of a line; its other rows are passed over.
 
 use std::borrow::Cow;
+
+use super::lines::{Fault, LONGEST};
 
 /// The most octets in a row.
 const WIDEST: usize = 64;
@@ -29,10 +32,37 @@ pub(super) enum Step {
     Other,
 }
 
+/// A dump that has ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Dumped {
+    /// The number of the line with its first row.
+    pub number: usize,
+    pub octets: Vec<u8>,
+    /// Whether more octets belonged to it than are kept.
+    pub cut: bool,
+}
+
+impl Dumped {
+    /// What is wrong when it is longer than is read.
+    pub fn fault(&self) -> Option<Fault> {
+        self.cut.then(|| Fault {
+            code: "dump_too_long".into(),
+            offset: None,
+            text: format!(
+                "the dump has more than {LONGEST} octets, what follows is not read: split it, or \
+                 give the capture itself"
+            ),
+        })
+    }
+}
+
 /// A dump as far as it was read.
 #[derive(Debug, Default)]
 pub(super) struct Dump {
+    /// The first of them, at most [`LONGEST`].
     octets: Vec<u8>,
+    /// How many it has.
+    length: usize,
     /// The number of the line with its first row.
     first: usize,
     /// Octets in the first row.
@@ -45,18 +75,18 @@ pub(super) struct Dump {
 
 impl Dump {
     /// Takes a line in. A row that does not go on hands out the dump before it.
-    pub fn take(&mut self, number: usize, line: &[u8]) -> (Step, Option<(usize, Vec<u8>)>) {
+    pub fn take(&mut self, number: usize, line: &[u8]) -> (Step, Option<Dumped>) {
         let line = String::from_utf8_lossy(line);
         let Some(row) = row(&line) else {
-            let is_end = self.numbered && is_offset(line.trim(), self.octets.len());
+            let is_end = self.numbered && is_offset(line.trim(), self.length);
             return match is_end || is_frame(&line) {
                 true => (Step::Frame, self.end()),
                 false => (Step::Other, self.end()),
             };
         };
         let goes_on = match row.offset {
-            Some(offset) => self.numbered && offset == self.octets.len() && offset > 0,
-            None => !self.numbered && !self.is_ended && !self.octets.is_empty(),
+            Some(offset) => self.numbered && offset == self.length && offset > 0,
+            None => !self.numbered && !self.is_ended && self.length > 0,
         };
         let before = if goes_on { None } else { self.end() };
         if !goes_on {
@@ -64,14 +94,20 @@ impl Dump {
             self.numbered = row.offset.is_some();
         }
         self.is_ended = row.octets.len() < self.width;
-        self.octets.extend(row.octets);
+        self.length += row.octets.len();
+        let room = LONGEST - self.octets.len();
+        self.octets.extend(row.octets.iter().take(room));
         (Step::Row, before)
     }
 
-    /// What was read, with the number of its first line.
-    pub fn end(&mut self) -> Option<(usize, Vec<u8>)> {
+    /// What was read.
+    pub fn end(&mut self) -> Option<Dumped> {
         let dump = std::mem::take(self);
-        (!dump.octets.is_empty()).then_some((dump.first, dump.octets))
+        (dump.length > 0).then_some(Dumped {
+            number: dump.first,
+            cut: dump.octets.len() < dump.length,
+            octets: dump.octets,
+        })
     }
 }
 
@@ -167,14 +203,15 @@ mod tests {
     fn read(text: &str) -> Vec<(usize, Vec<u8>)> {
         let mut dump = Dump::default();
         let mut all = Vec::new();
+        let whole = |dump: Dumped| (dump.number, dump.octets);
         for (index, line) in text.lines().enumerate() {
             let (step, before) = dump.take(index + 1, line.as_bytes());
-            all.extend(before);
+            all.extend(before.map(whole));
             if step == Step::Other && !line.is_empty() {
                 all.push((index + 1, b"other".to_vec()));
             }
         }
-        all.extend(dump.end());
+        all.extend(dump.end().map(whole));
         all
     }
 
@@ -214,6 +251,28 @@ mod tests {
             .map(|(line, octets)| (*line, octets.len()))
             .collect();
         assert_eq!(lines, [(1, 16), (2, 16), (4, 16), (5, 5)]);
+    }
+
+    #[test]
+    fn a_dump_without_end_takes_no_more_than_its_room() {
+        let mut dump = Dump::default();
+        let rows = LONGEST / 16 + 100;
+        for row in 0..rows {
+            let line = format!("{:08x}: {}  ......", row * 16, "0000 ".repeat(8).trim());
+            assert_eq!(dump.take(row + 1, line.as_bytes()), (Step::Row, None));
+            assert!(dump.octets.len() <= LONGEST);
+        }
+        // The rows that are passed over belong to it, and what follows does not.
+        let (step, cut) = dump.take(rows + 1, format!("{:08x}", rows * 16).as_bytes());
+        let cut = cut.unwrap();
+        assert_eq!(
+            (step, cut.number, cut.octets.len()),
+            (Step::Frame, 1, LONGEST)
+        );
+        assert_eq!(cut.fault().unwrap().code, "dump_too_long");
+        let next = "00000000: 0000 0010 0000 0015 0000 0000 0000 0001  ................";
+        assert_eq!(dump.take(rows + 2, next.as_bytes()), (Step::Row, None));
+        assert_eq!(dump.end().unwrap().fault(), None);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::path::Path;
 use clap::ValueEnum;
 
 use super::capture::{self, Found, Origin, is_capture, is_header, tcp_payload};
-use super::dump::{Dump, Step, unwrapped};
+use super::dump::{Dump, Dumped, Step, unwrapped};
 use super::lines::{self, Fault, Line, Verdict, json};
 use super::octets::{from_base64, from_hex};
 use super::output;
@@ -194,10 +194,18 @@ pub(super) enum Place<'a> {
 /// Shows the PDUs of lines, each alone or all rows of a dump together.
 fn lines_of(how: &How, from: impl BufRead) -> Result<Verdict, Failure> {
     let mut dump = Dump::default();
-    let dumped = |(number, octets): (usize, Vec<u8>)| -> Result<Verdict, Failure> {
-        match tcp_payload(&octets) {
-            Some([]) => Ok(Verdict::Good),
-            payload => all_of(how, number, payload.unwrap_or(&octets)),
+    let dumped = |dump: Dumped| -> Result<Verdict, Failure> {
+        let (number, octets) = (dump.number, &*dump.octets);
+        let verdict = match tcp_payload(octets) {
+            Some([]) => Verdict::Good,
+            payload => all_of(how, number, payload.unwrap_or(octets))?,
+        };
+        match dump.fault() {
+            Some(fault) => {
+                let told = show(how, Place::Line(number), &[], Some(fault))?;
+                Ok(verdict.and(told))
+            }
+            None => Ok(verdict),
         }
     };
     let all = lines::each_of(from, |line| {

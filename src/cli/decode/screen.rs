@@ -37,11 +37,11 @@ pub(in crate::cli) fn print(
         return writeln!(anstream::stdout());
     }
     writeln!(out, "{TITLE}{}{TITLE:#}", title(anatomy))?;
+    let mut marks = Marks::of(&anatomy.flaws);
     for part in &anatomy.parts {
-        part_rows(&mut out, part, &anatomy.flaws, names)?;
+        part_rows(&mut out, part, &mut marks, names)?;
     }
-    let end = anatomy.parts.last().map_or(0, |part| part.range.end);
-    for flaw in anatomy.flaws.iter().filter(|flaw| is_at_end(flaw, end)) {
+    for flaw in marks.rest() {
         point(&mut out, 0, flaw.range.len().min(ROW), flaw)?;
     }
     if let Some(message) = message {
@@ -64,15 +64,36 @@ fn title(anatomy: &Anatomy<'_>) -> String {
     )
 }
 
-/// Whether no row shows the place.
-fn is_at_end(flaw: &Flaw, end: usize) -> bool {
-    flaw.range.start >= end
+/// Flaws in the order of the octets, as rows walk past them: each is looked at once, however many
+/// rows and flaws there are: a line has room for more than a hundred thousand TLVs of no length.
+struct Marks<'a> {
+    flaws: std::iter::Peekable<std::vec::IntoIter<&'a Flaw>>,
+}
+
+impl<'a> Marks<'a> {
+    fn of(flaws: &'a [Flaw]) -> Self {
+        let mut flaws: Vec<_> = flaws.iter().collect();
+        flaws.sort_by_key(|flaw| flaw.range.start);
+        Marks {
+            flaws: flaws.into_iter().peekable(),
+        }
+    }
+
+    /// The next one that begins before `end`, where a row ends.
+    fn before(&mut self, end: usize) -> Option<&'a Flaw> {
+        self.flaws.next_if(|flaw| flaw.range.start < end)
+    }
+
+    /// Those whose place no row shows.
+    fn rest(self) -> impl Iterator<Item = &'a Flaw> {
+        self.flaws
+    }
 }
 
 fn part_rows(
     out: &mut impl Write,
     part: &Part<'_>,
-    flaws: &[Flaw],
+    marks: &mut Marks<'_>,
     names: &Names,
 ) -> io::Result<()> {
     let name = match part.entry {
@@ -92,10 +113,11 @@ fn part_rows(
             (_, Value::Number(_)) => writeln!(out)?,
             _ => writeln!(out, "{:24} {}", "", printable(row))?,
         }
-        let here = start..start + row.len();
-        for flaw in flaws.iter().filter(|flaw| here.contains(&flaw.range.start)) {
-            let end = flaw.range.end.clamp(flaw.range.start + 1, here.end);
-            point(out, flaw.range.start - start, end - flaw.range.start, flaw)?;
+        let row_end = start + row.len();
+        while let Some(flaw) = marks.before(row_end) {
+            let from = flaw.range.start.max(start);
+            let end = flaw.range.end.clamp(from + 1, row_end);
+            point(out, from - start, end - from, flaw)?;
         }
     }
     Ok(())
@@ -159,10 +181,11 @@ mod tests {
 
     fn shown(octets: &[u8]) -> String {
         let anatomy = Anatomy::of(octets);
-        let mut out = Vec::new();
+        let (mut out, mut marks) = (Vec::new(), Marks::of(&anatomy.flaws));
         for part in &anatomy.parts {
-            part_rows(&mut out, part, &anatomy.flaws, &Names::default()).unwrap();
+            part_rows(&mut out, part, &mut marks, &Names::default()).unwrap();
         }
+        assert_eq!(marks.rest().count(), 0, "rows show every octet");
         anstream::adapter::strip_str(str::from_utf8(&out).unwrap()).to_string()
     }
 
@@ -186,5 +209,24 @@ mod tests {
              (truncated_tlv_header)"
         );
         assert_eq!(rows.len(), 7);
+    }
+
+    #[test]
+    fn however_many_flaws_there_are_each_is_looked_at_once() {
+        // A line of a submit_sm and then TLVs that should be integers and have no octet.
+        let mut pdu = b"\0\0\0\0\0\0\0\x04\0\0\0\0\0\0\0\x01".to_vec();
+        pdu.extend([0; 17]);
+        let tlvs = (crate::cli::lines::LONGEST / 2 - pdu.len()) / 4;
+        pdu.extend(b"\x02\x04\0\0".repeat(tlvs));
+        let length = u32::try_from(pdu.len()).unwrap();
+        pdu[..4].copy_from_slice(&length.to_be_bytes());
+        let text = shown(&pdu);
+        let rows = text
+            .lines()
+            .filter(|row| row.contains("user_message_reference"));
+        let marks = text.lines().filter(|row| row.contains("(tlv_length)"));
+        let (rows, marks) = (rows.count(), marks.count());
+        assert_eq!(marks, tlvs);
+        assert_eq!(rows, 2 * tlvs, "a row, and what is wrong with it");
     }
 }
