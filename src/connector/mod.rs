@@ -215,7 +215,7 @@ async fn look(config: &Config, shutdown: &CancellationToken) -> Option<Survey> {
         }
         tokio::select! {
             () = shutdown.cancelled() => return None,
-            () = tokio::time::sleep(pause.next()) => {}
+            () = tokio::time::sleep(pause.grow()) => {}
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The books of the join: which partitions are owned, their state, and what is gathered for
 //! the next transaction. One lock guards all of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -24,7 +24,7 @@ use super::whole::{self, Dialects};
 use super::{Counters, PartitionStatus, tail, takeover};
 use crate::kafka::poll::{self, Assignments, Flow};
 use crate::kafka::progress::Progress;
-use crate::kafka::set_aside::{self, SetAside};
+use crate::kafka::set_aside::{self, SetAside, Why};
 use crate::kafka::transactor::{self, Abort, Cycle, Ledger, Settled};
 use crate::kafka::{Group, Partition};
 use crate::record::codec::Unread;
@@ -35,6 +35,9 @@ use crate::record::keys::Key;
 const FAREWELL: Duration = Duration::from_secs(2);
 /// Longest pause before a topic that refuses results is tried again.
 const REFUSED: Duration = Duration::from_secs(5);
+
+/// For how long nothing may be reported of a transaction's records.
+const STALL: Duration = Duration::from_secs(4);
 
 /// The other parts, which the books call.
 pub(super) struct Parts {
@@ -461,10 +464,14 @@ impl Books {
     }
 
     fn aborted(&self, state: &mut State, abort: &Abort) {
-        state.aside.aborted(Instant::now());
         match abort {
-            Abort::Record { index, code } => return self.refused(state, *index, *code, true),
-            Abort::Topic { index, code } => return self.refused(state, *index, *code, false),
+            Abort::Record {
+                index,
+                code,
+                larger,
+            } => return self.record_refused(state, *index, *code, *larger),
+            Abort::Topic { index, code } => return self.topic_refused(state, *index, *code),
+            Abort::Unavailable(indexes) => return self.unavailable(state, indexes),
             Abort::Fenced(reason) => info!(reason, "transaction aborted, its results go again"),
             Abort::Trouble(reason) => warn!(reason, "transaction aborted, its results go again"),
             Abort::Gone(topics) => {
@@ -474,64 +481,99 @@ impl Books {
                 );
             }
         }
+        state.aside.aborted(Instant::now());
         self.each_under_way(state, |owned, _| owned.take_back());
     }
 
-    /// The record at `index` was refused, for what it is or with all others of its topic: a
-    /// smaller one says so in its place, or what it would have kept goes out at once, or the
-    /// partitions concerned are set aside.
-    fn refused(&self, state: &mut State, index: usize, code: RDKafkaErrorCode, record: bool) {
-        let mut culprit = None;
-        let mut topics = Vec::new();
+    /// Takes everything back. For each record of the transaction, in order: its partition, and its
+    /// place and topic there.
+    fn take_back(&self, state: &mut State) -> Vec<(i32, usize, Arc<str>)> {
+        let mut origins = Vec::new();
         self.each_under_way(state, |owned, places| {
+            // What was taken over anew meanwhile is nobody's.
+            origins.resize(places.start, (-1, 0, Arc::default()));
             let partition = owned.partition.partition;
-            let theirs: Vec<Arc<str>> = owned.departed().map(|o| o.topic.clone()).collect();
-            if places.contains(&index) {
-                let place = index - places.start;
-                culprit = Some((partition, place, theirs[place].clone()));
-            }
-            topics.push((partition, theirs));
+            let theirs = owned.departed().enumerate();
+            origins.extend(theirs.map(|(place, o)| (partition, place, o.topic.clone())));
             owned.take_back();
         });
-        let Some((partition, place, topic)) = culprit else {
-            return;
+        origins
+    }
+
+    /// The record at `index` was refused for what it is; with `larger` for its size, and so is
+    /// what is larger. A smaller one says so in its place, or what it would have kept goes out at
+    /// once. Its partition is tried alone from now on.
+    fn record_refused(
+        &self,
+        state: &mut State,
+        index: usize,
+        code: RDKafkaErrorCode,
+        larger: bool,
+    ) {
+        let origins = self.take_back(state);
+        let Some((partition, place, topic)) = origins.get(index).cloned() else {
+            return state.aside.aborted(Instant::now());
         };
-        if record
-            && let Some(owned) = state.owned.get_mut(&partition)
-            && self.replaced(owned, place, code)
-        {
-            return;
+        let Some(owned) = state.owned.get_mut(&partition) else {
+            return state.aside.aborted(Instant::now());
+        };
+        let places = match larger {
+            true => owned.as_large(place),
+            false => vec![place],
+        };
+        let mut replaced = false;
+        // One that is left out moves those behind it.
+        for other in places.into_iter().rev() {
+            replaced |= self.replaced(owned, other, code) && other == place;
         }
-        let concerned = |(p, theirs): &(i32, Vec<Arc<str>>)| {
-            let one = if record {
-                *p == partition
-            } else {
-                theirs.contains(&topic)
-            };
-            one.then_some(*p)
-        };
         let refusal = set_aside::Refusal {
-            topic: topic.clone(),
-            record,
-            partitions: topics.iter().filter_map(concerned).collect(),
+            topic,
+            why: Why::Record,
+            replaced,
+            partitions: [partition].into(),
         };
-        let partitions = refusal.partitions.clone();
-        let pause = set_aside::pauses(REFUSED);
-        if state.aside.refused(refusal, pause, Instant::now()) {
-            error!(
-                topic = &*topic,
-                ?partitions,
-                ?code,
-                "a topic refuses results of these partitions of the deliveries; they stand still until it takes them, and the others go on. Does the topic exist, and may this user write to it? Does a rule of the broker's, or max.message.bytes, refuse what it is given?"
-            );
-        } else {
-            debug!(
-                topic = &*topic,
-                ?partitions,
-                ?code,
-                "results are still refused"
-            );
+        set_aside(state, refusal, code);
+    }
+
+    /// The topic of the record at `index` takes none, whatever they are: all partitions with
+    /// results for it wait.
+    fn topic_refused(&self, state: &mut State, index: usize, code: RDKafkaErrorCode) {
+        let origins = self.take_back(state);
+        let ours = |(partition, ..): &&(i32, usize, Arc<str>)| state.owned.contains_key(partition);
+        let Some((_, _, topic)) = origins.get(index).filter(ours).cloned() else {
+            return state.aside.aborted(Instant::now());
+        };
+        let theirs = origins.iter().filter(|(_, _, t)| *t == topic);
+        let refusal = set_aside::Refusal {
+            why: Why::Topic,
+            replaced: false,
+            partitions: theirs.map(|(partition, ..)| *partition).collect(),
+            topic: topic.clone(),
+        };
+        set_aside(state, refusal, code);
+    }
+
+    /// Partitions that these records go to are not available.
+    fn unavailable(&self, state: &mut State, indexes: &[usize]) {
+        let origins = self.take_back(state);
+        let mut topics: BTreeMap<Arc<str>, BTreeSet<i32>> = BTreeMap::new();
+        for (partition, _, topic) in indexes.iter().filter_map(|i| origins.get(*i)) {
+            let partitions = topics.entry(topic.clone()).or_default();
+            partitions.insert(*partition);
         }
+        for (topic, mut partitions) in topics {
+            partitions.retain(|partition| state.owned.contains_key(partition));
+            let refusal = set_aside::Refusal {
+                topic,
+                why: Why::Unavailable,
+                replaced: false,
+                partitions,
+            };
+            if !refusal.partitions.is_empty() {
+                set_aside(state, refusal, RDKafkaErrorCode::MessageTimedOut);
+            }
+        }
+        state.aside.aborted(Instant::now());
     }
 
     /// A record that its topic does not take for what it is: a smaller one says so in its place,
@@ -593,6 +635,41 @@ impl Books {
         for partition in &ours {
             self.again(state, partition);
         }
+    }
+}
+
+/// These partitions have no part in transactions until a trial of theirs is committed.
+fn set_aside(state: &mut State, refusal: set_aside::Refusal<i32>, code: RDKafkaErrorCode) {
+    let (topic, partitions) = (refusal.topic.clone(), refusal.partitions.clone());
+    let (why, replaced) = (refusal.why, refusal.replaced);
+    let pause = set_aside::pauses(REFUSED);
+    let news = state.aside.refused(refusal, pause, Instant::now());
+    if replaced {
+        debug!(
+            topic = &*topic,
+            ?partitions,
+            "tried in a transaction of their own"
+        );
+    } else if news && why == Why::Unavailable {
+        error!(
+            topic = &*topic,
+            ?partitions,
+            "results of these partitions of the deliveries are not delivered; they stand still until they are, and the others go on. Has each partition of the topic a leader, and are as many replicas in sync as min.insync.replicas says?"
+        );
+    } else if news {
+        error!(
+            topic = &*topic,
+            ?partitions,
+            ?code,
+            "a topic refuses results of these partitions of the deliveries; they stand still until it takes them, and the others go on. Does the topic exist, and may this user write to it? Does a rule of the broker's, or max.message.bytes, refuse what it is given?"
+        );
+    } else {
+        debug!(
+            topic = &*topic,
+            ?partitions,
+            ?code,
+            "results are still refused"
+        );
     }
 }
 
@@ -741,7 +818,7 @@ impl Ledger for Books {
             offsets.push(owned.commit(offset, self.group.cluster_id(), writer, number));
         }
         if offsets.is_empty() {
-            if state.aside.committed().is_some() {
+            if state.aside.nothing(now) {
                 self.wake();
             }
             return None;
@@ -752,6 +829,8 @@ impl Ledger for Books {
             records,
             offsets,
             group: membership.metadata(),
+            patience: STALL,
+            trial: state.aside.trial(STALL / 2),
         })
     }
 

@@ -100,7 +100,10 @@ fn the_end_of_the_log_is_asked_for_when_a_partition_goes_on() {
         takeover: 1,
         asked: Asked::End,
     };
-    assert_eq!(books.parts.takeover.requested()[1..], [end.clone()]);
+    assert_eq!(
+        books.parts.takeover.requested()[1..],
+        std::slice::from_ref(&end)[..]
+    );
     assert!(books.wants(&end));
     books.ends_at(0, 1, 0);
     assert!(!books.wants(&end));

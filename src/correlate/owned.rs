@@ -287,6 +287,17 @@ impl Owned {
         self.gathered.get(index)
     }
 
+    /// The places of what is gathered for the same topic as record `index`, and as large at least.
+    pub(super) fn as_large(&self, index: usize) -> Vec<usize> {
+        let Some(refused) = self.gathered.get(index) else {
+            return Vec::new();
+        };
+        let (topic, size) = (&refused.topic, refused.size());
+        let large = |o: &Output| o.topic == *topic && o.size() >= size;
+        let places = self.gathered.iter().enumerate();
+        places.filter(|(_, o)| large(o)).map(|(at, _)| at).collect()
+    }
+
     /// Replaces record `index` of what is gathered, or leaves it out.
     pub(super) fn replace(&mut self, index: usize, with: Option<Output>) {
         let Some(output) = self.gathered.get_mut(index) else {
@@ -411,5 +422,36 @@ mod tests {
         owned.stage = Stage::Live;
         owned.progressed = ago(1000);
         assert_eq!(owned.complaint(), None);
+    }
+
+    #[test]
+    fn what_is_as_large_as_what_was_refused_goes_with_it() {
+        let partition = Partition {
+            topic: "deliveries".into(),
+            partition: 0,
+        };
+        let patience = Patience {
+            grace: 0,
+            retention: 0,
+            ttl: 0,
+            parked: 0,
+        };
+        let limits = Limits { ttl: 0, octets: 0 };
+        let mut owned = Owned::new(partition, 1, "nonce".into(), patience, limits);
+        let sizes = [
+            ("receipts", 500),
+            ("receipts", 499),
+            ("inbound", 900),
+            ("receipts", 600),
+        ];
+        owned.gather(sizes.map(|(topic, octets)| Output {
+            topic: topic.into(),
+            partition: None,
+            key: None,
+            value: Some(vec![b'x'; octets]),
+            headers: None,
+        }));
+        assert_eq!(owned.as_large(0), [0, 3]);
+        assert!(owned.as_large(9).is_empty());
     }
 }

@@ -80,7 +80,7 @@ impl Followed {
 
     /// Tries again after a pause; `true` if it is the first one.
     fn again(&mut self) -> bool {
-        self.due = Some(Instant::now() + self.pause.next());
+        self.due = Some(Instant::now() + self.pause.grow());
         !std::mem::replace(&mut self.said, true)
     }
 }

@@ -134,7 +134,7 @@ impl Failed {
     /// These failed now.
     fn put(&mut self, failed: Vec<Request>, now: Instant) {
         if !failed.is_empty() {
-            self.due = now + self.pause.next();
+            self.due = now + self.pause.grow();
             self.requests.extend(failed);
         } else if self.requests.is_empty() {
             self.pause.reset();
@@ -345,9 +345,9 @@ mod tests {
             [request(4), request(1)],
             "new ones do not wait for it"
         );
-        let before = failed.pause.next();
+        let before = failed.pause.grow();
         failed.put(Vec::new(), later);
-        assert!(failed.pause.next() < 2 * before, "the pauses begin anew");
+        assert!(failed.pause.grow() < 2 * before, "the pauses begin anew");
     }
 
     #[test]

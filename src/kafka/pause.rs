@@ -25,7 +25,7 @@ impl Pause {
     }
 
     /// After a failure: how long to wait.
-    pub fn next(&mut self) -> Duration {
+    pub fn grow(&mut self) -> Duration {
         let Pause { first, longest, .. } = *self;
         let next = self.next.get_or_insert_with(|| {
             ExponentialBuilder::new()
@@ -54,7 +54,7 @@ mod tests {
         for _ in 0..2 {
             for full in [20, 40, 80, 160, 320, 640, 1280, 2000, 2000, 2000] {
                 let full = Duration::from_millis(full);
-                let next = pause.next();
+                let next = pause.grow();
                 assert!((full..=2 * full).contains(&next), "{next:?} for {full:?}");
             }
             pause.reset();

@@ -394,7 +394,7 @@ impl Context {
                 warn!(%partition, offset, why, "a record has to wait, and its partition with it");
             }
             let mut pause = before.map_or(AGAIN, |before| before.pause);
-            let due = Some(Instant::now() + pause.next());
+            let due = Some(Instant::now() + pause.grow());
             applied.waiting = Some(Waiting { offset, due, pause });
         });
     }

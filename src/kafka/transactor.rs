@@ -19,6 +19,13 @@
 //! - A broker judges batches, not records: it refuses many records that are each small
 //!   enough, and names none. A refused batch is therefore tried again record by record
 //!   before one of them is blamed.
+//! - A partition of an output topic may not be available: it has no leader, or too few replicas.
+//!   librdkafka then waits for as long as the transaction may last, and says nothing. That must
+//!   not take the time of all others: where nothing is reported for [`Cycle::patience`] although
+//!   the transaction's offsets were taken, Kafka is there, and the records that are not reported
+//!   are what it fails for ([`Abort::Unavailable`]). Where no record at all was reported, Kafka
+//!   may have gone since, and it waits twice as long. If it blames them wrongly, because all of
+//!   Kafka is slow or has gone, no harm is done: they are tried again soon, and with more time.
 //! - An outcome that is not known (time-out, fenced, fatal error inside the commit) is not
 //!   guessed. A new producer initialises under the same transactional.id, which settles the
 //!   transaction one way or the other, and the metadata committed last says which: it names
@@ -37,6 +44,7 @@ use rdkafka::producer::{BaseProducer, Producer};
 use super::group::Group;
 use super::pause::Pause;
 use super::writer::Writer;
+pub use super::writer::is_size;
 
 /// Pauses after transactions that failed in a row.
 const AFTER_FAILURE: Pause = Pause::new(Duration::from_millis(20), Duration::from_secs(2));
@@ -86,6 +94,20 @@ pub struct Cycle {
     pub offsets: Vec<Commit>,
     /// The membership under which the offsets are committed.
     pub group: Arc<ConsumerGroupMetadata>,
+    /// Records of which nothing is reported for so long hold up the others.
+    pub patience: Duration,
+    /// If it is only for partitions that are [set aside](super::set_aside): how it goes.
+    pub trial: Option<Trial>,
+}
+
+/// A transaction for partitions that are set aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// Its records go each in a batch of its own, so that the one that is refused is named.
+    pub singly: bool,
+    /// Used in place of [`Cycle::patience`], also where no record was reported: it takes the
+    /// time of others, who have nothing to do with it.
+    pub patience: Duration,
 }
 
 /// How a transaction ended.
@@ -115,6 +137,8 @@ pub enum Abort {
         index: usize,
         /// What the broker or the client said.
         code: RDKafkaErrorCode,
+        /// It is too large, and what is larger is as well: nothing is compressed.
+        larger: bool,
     },
     /// The topic of the record with this index does not take records for now, whatever they
     /// are. The cycle's offsets had been taken.
@@ -124,6 +148,9 @@ pub enum Abort {
         /// What the broker or the client said.
         code: RDKafkaErrorCode,
     },
+    /// Of the records with these indexes nothing was reported in time: the partitions that they
+    /// go to are not available. The cycle's offsets had been taken.
+    Unavailable(Vec<usize>),
     /// The offsets of these topics cannot be committed: they do not exist (any more), or are
     /// closed to us. As long as a transaction carries them it fails.
     Gone(Vec<Arc<str>>),
@@ -253,14 +280,16 @@ impl<L: Ledger> Transactor<L> {
             // The next one is another.
             let refused = matches!(
                 settled,
-                Settled::Aborted(Abort::Record { .. } | Abort::Topic { .. })
+                Settled::Aborted(
+                    Abort::Record { .. } | Abort::Topic { .. } | Abort::Unavailable(_)
+                )
             );
             self.ledger.settled(settled);
             if !failed || refused {
                 pause.reset();
             }
             // After a refusal it is always the first pause.
-            if failed && self.rest(pause.next()) {
+            if failed && self.rest(pause.grow()) {
                 pause.reset();
             }
             if failed {

@@ -28,6 +28,16 @@ const PAUSE: Duration = Duration::from_micros(500);
 /// Pauses before a call is made again that librdkafka says may succeed.
 const CALL: Pause = Pause::new(Duration::from_millis(10), Duration::from_millis(200));
 
+/// A topic that is not known after so long does not exist.
+const MISSING: Duration = Duration::from_millis(800);
+
+/// Nothing is said to stall that may only be missing, or slow.
+const LEAST_STALL: Duration = Duration::from_secs(1);
+
+/// Time for what was purged to be reported, and how often it is purged.
+const PURGE: Duration = Duration::from_millis(100);
+const PURGES: usize = 50;
+
 /// Pauses before a commit of unknown outcome is looked for again.
 const READ_BACK: Pause = Pause::new(Duration::from_millis(100), Duration::from_secs(1));
 
@@ -38,7 +48,10 @@ struct Reports(Mutex<ReportState>);
 #[derive(Default)]
 struct ReportState {
     outstanding: usize,
-    reported: bool,
+    /// Which of the records that were handed over are settled: delivered, or refused.
+    settled: Vec<bool>,
+    /// When something was reported last.
+    reported: Option<Instant>,
     failure: Option<(usize, RDKafkaErrorCode)>,
 }
 
@@ -51,7 +64,25 @@ impl ReportState {
 
     /// The first produce request has been answered.
     fn may_abort(&self) -> bool {
-        self.outstanding == 0 || self.reported
+        self.outstanding == 0 || self.reported.is_some()
+    }
+
+    fn handed_over(&mut self) {
+        self.outstanding += 1;
+        self.settled.push(false);
+    }
+
+    /// The last one was not handed over after all.
+    fn taken_back(&mut self) {
+        self.outstanding = self.outstanding.saturating_sub(1);
+        self.settled.pop();
+    }
+
+    /// The records of which nothing is known.
+    fn unsettled(&self) -> Vec<usize> {
+        let places = self.settled.iter().enumerate();
+        let open = places.filter(|(_, settled)| !**settled);
+        open.map(|(index, _)| index).collect()
     }
 
     /// One cause brings down the other records of the transaction, which then only say
@@ -66,13 +97,24 @@ impl ReportState {
 
 fn names_cause(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
-    !matches!(
+    let passed_on = matches!(
         code,
-        Code::PurgeQueue
-            | Code::PurgeInflight
-            | Code::InvalidDifferentRecord
-            | Code::MessageTimedOut
-            | Code::Fatal
+        Code::PurgeQueue | Code::PurgeInflight | Code::InvalidDifferentRecord | Code::Fatal
+    );
+    !passed_on && !is_unavailable(code)
+}
+
+/// What is said of a partition that takes nothing for now.
+fn is_unavailable(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Code::MessageTimedOut
+            | Code::LeaderNotAvailable
+            | Code::NotLeaderForPartition
+            | Code::NotEnoughReplicas
+            | Code::NotEnoughReplicasAfterAppend
+            | Code::KafkaStorageError
     )
 }
 
@@ -89,9 +131,15 @@ impl ProducerContext for Reports {
         let mut state = self.0.lock();
         // A report can come after its transaction was given up.
         state.outstanding = state.outstanding.saturating_sub(1);
-        state.reported = true;
+        state.reported = Some(Instant::now());
+        let code =
+            |error: &KafkaError| error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+        let late = matches!(result, Err((error, _)) if is_unavailable(code(error)));
+        if let Some(settled) = state.settled.get_mut(index) {
+            *settled = !late;
+        }
         if let Err((error, message)) = result {
-            let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+            let code = code(error);
             debug!(topic = message.topic(), ?code, "record not delivered");
             state.fail(index, code);
         }
@@ -153,7 +201,7 @@ impl Batching {
         if self.until.is_some_and(long_ago) {
             self.hold.reset();
         }
-        let hold = self.hold.next();
+        let hold = self.hold.grow();
         self.until = Some(now + hold);
         hold
     }
@@ -174,9 +222,9 @@ impl Writer {
             config.set("linger.ms", "1");
         }
         if config.get("topic.metadata.propagation.max.ms").is_none() {
-            // A missing topic is to be named before its records merely time out.
-            let half = (timeout / 2).as_millis().to_string();
-            config.set("topic.metadata.propagation.max.ms", half);
+            // A missing topic is to be named before its records merely stall.
+            let time = MISSING.min(timeout / 2).as_millis().to_string();
+            config.set("topic.metadata.propagation.max.ms", time);
         }
         Writer {
             config,
@@ -200,18 +248,19 @@ impl Writer {
         stopping: impl Fn() -> bool,
     ) -> Settled {
         let begun = Instant::now();
-        self.go(self.batching.is_singly(begun));
+        let singly = cycle.trial.is_some_and(|trial| trial.singly);
+        self.go(singly || self.batching.is_singly(begun));
         let mut end = self.attempt(cycle);
         if let Err(Failure::Batch { index, code }) = end
             && !self.singly
         {
             let topic = cycle.records.get(index).map_or("", |r| &r.topic);
             debug!(topic, ?code, "batch refused; its records are tried singly");
-            self.abort();
-            let hold = self.batching.refused(Instant::now());
+            self.abort(false);
             self.go(true);
             end = self.attempt(cycle);
             if end.is_ok() {
+                let hold = self.batching.refused(Instant::now());
                 warn!(
                     topic,
                     ?hold,
@@ -225,11 +274,11 @@ impl Writer {
             Ok(()) => Settled::Committed { begun },
             Err(Failure::Abort(abort)) => {
                 debug!(?abort, "transaction aborted");
-                self.abort();
+                self.abort(matches!(abort, Abort::Unavailable(_)));
                 Settled::Aborted(abort)
             }
             Err(Failure::Offsets(reason)) => {
-                self.abort();
+                self.abort(false);
                 let gone = group.missing(&cycle.offsets, self.patience);
                 Settled::Aborted(match gone.is_empty() {
                     true => Abort::Trouble(reason),
@@ -238,8 +287,13 @@ impl Writer {
             }
             Err(Failure::Batch { index, code }) => {
                 debug!(index, ?code, "record refused");
-                self.abort();
-                Settled::Aborted(Abort::Record { index, code })
+                self.abort(false);
+                let larger = is_size(code) && !self.compresses();
+                Settled::Aborted(Abort::Record {
+                    index,
+                    code,
+                    larger,
+                })
             }
             Err(Failure::Lost(abort)) => {
                 warn!(?abort, "transactional producer lost; it is made anew");
@@ -264,6 +318,12 @@ impl Writer {
                 (None, failure) => failure,
             }
         })
+    }
+
+    /// Whether the client compresses: then the larger one of two records may be taken.
+    fn compresses(&self) -> bool {
+        let set = |key| self.config.get(key).is_some_and(|codec| codec != "none");
+        set("compression.type") || set("compression.codec")
     }
 
     fn go(&mut self, singly: bool) {
@@ -295,16 +355,24 @@ impl Writer {
             .ok_or_else(|| Failure::Lost(Abort::Trouble("no producer".into())))
     }
 
-    fn abort(&mut self) {
+    /// Aborts the transaction. If it is `stalled`, no answer is waited for that did not come.
+    fn abort(&mut self, stalled: bool) {
         let Some(producer) = &self.producer else {
             return;
         };
-        await_reports(producer, Duration::from_secs(5), ReportState::may_abort);
+        if !stalled {
+            await_reports(producer, Duration::from_secs(5), ReportState::may_abort);
+        }
         // The flush within the abort waits for reports that only our polling takes: without
         // this it lasts as long as it may, and then the producer is lost.
-        producer.purge(PurgeConfig::default().queue());
         let drained = |state: &ReportState| state.outstanding == 0;
-        await_reports(producer, Duration::from_secs(5), drained);
+        for _ in 0..PURGES {
+            // Again, because what was in flight may have come back into the queue.
+            producer.purge(PurgeConfig::default().queue());
+            if await_reports(producer, PURGE, drained) {
+                break;
+            }
+        }
         if let Err(error) = producer.abort_transaction(self.patience) {
             warn!(%error, "abort failed; the producer is made anew");
             self.producer = None;
@@ -336,7 +404,7 @@ impl Writer {
             if stopping() {
                 return Settled::Unknown;
             }
-            std::thread::sleep(pause.next());
+            std::thread::sleep(pause.grow());
         }
     }
 
@@ -393,7 +461,7 @@ fn write(
         })?;
     }
     let offsets = began.elapsed();
-    produce(producer, &cycle.records, patience)?;
+    produce(producer, cycle, patience)?;
     let produced = began.elapsed() - offsets;
     let done = retry(patience, || producer.commit_transaction(patience)).map_err(|e| match &e {
         KafkaError::Transaction(t) if t.txn_requires_abort() && !t.is_fatal() => {
@@ -414,10 +482,13 @@ fn write(
 
 fn produce(
     producer: &BaseProducer<Reports>,
-    records: &[Output],
+    cycle: &Cycle,
     patience: Duration,
 ) -> Result<(), Failure> {
+    let records = &cycle.records;
     *producer.context().0.lock() = ReportState::default();
+    let stall = Stall::new(cycle, patience);
+    let stalled = |state: &ReportState| stall.is_reached(state.reported);
     let deadline = Instant::now() + patience;
     for (index, output) in records.iter().enumerate() {
         let mut record = BaseRecord::with_opaque_to(&output.topic, index);
@@ -425,15 +496,21 @@ fn produce(
         record.payload = output.value.as_deref();
         record.partition = output.partition;
         record.headers = output.headers.clone();
-        producer.context().0.lock().outstanding += 1;
+        producer.context().0.lock().handed_over();
         while let Err((error, back)) = producer.send(record) {
             match error.rdkafka_error_code() {
                 Some(RDKafkaErrorCode::QueueFull) if Instant::now() < deadline => {
                     producer.poll(Duration::from_millis(5));
                     record = back;
+                    let state = producer.context().0.lock();
+                    if state.is_decided() || stalled(&state) {
+                        drop(state);
+                        producer.context().0.lock().taken_back();
+                        return end(producer, records);
+                    }
                 }
                 code => {
-                    producer.context().0.lock().outstanding -= 1;
+                    producer.context().0.lock().taken_back();
                     return Err(unacceptable(index, code.unwrap_or(RDKafkaErrorCode::Fail)));
                 }
             }
@@ -443,15 +520,53 @@ fn produce(
         }
     }
     let left = deadline.saturating_duration_since(Instant::now());
-    if !await_reports(producer, left, ReportState::is_decided) {
-        return Err(Failure::Abort(Abort::Trouble(
-            "no delivery reports in time".into(),
-        )));
+    await_reports(producer, left, |s| s.is_decided() || stalled(s));
+    end(producer, records)
+}
+
+/// What became of the records handed over, now that they are reported, or something stalls them.
+fn end(producer: &BaseProducer<Reports>, records: &[Output]) -> Result<(), Failure> {
+    let state = producer.context().0.lock();
+    let late = state.unsettled();
+    match state.failure {
+        Some((index, code)) if names_cause(code) || late.is_empty() => {
+            Err(undeliverable(index, code, &records[index].topic))
+        }
+        None if late.is_empty() => Ok(()),
+        _ => Err(Failure::Abort(Abort::Unavailable(late))),
     }
-    let failure = producer.context().0.lock().failure;
-    failure.map_or(Ok(()), |(index, code)| {
-        Err(undeliverable(index, code, &records[index].topic))
-    })
+}
+
+/// For how long nothing may be reported of what a transaction produced.
+struct Stall {
+    since: Instant,
+    /// While no record was reported at all.
+    first: Duration,
+    /// After the last report.
+    next: Duration,
+}
+
+impl Stall {
+    /// That of `cycle`, begun now. It ends before `timeout`, when the brokers abort it.
+    fn new(cycle: &Cycle, timeout: Duration) -> Stall {
+        let (first, next) = match cycle.trial {
+            Some(trial) => (trial.patience, trial.patience),
+            None => (cycle.patience * 2, cycle.patience),
+        };
+        let most = timeout.mul_f64(0.7);
+        Stall {
+            since: Instant::now(),
+            first: first.max(LEAST_STALL).min(most),
+            next: next.max(LEAST_STALL).min(most),
+        }
+    }
+
+    fn is_reached(&self, reported: Option<Instant>) -> bool {
+        match reported {
+            Some(at) => at.max(self.since).elapsed() >= self.next,
+            None => self.since.elapsed() >= self.first,
+        }
+    }
 }
 
 /// Serves delivery reports until `enough`; `false` at the deadline.
@@ -486,9 +601,22 @@ fn await_reports(
 /// What the client itself refuses, it refuses record by record.
 fn unacceptable(index: usize, code: RDKafkaErrorCode) -> Failure {
     match undeliverable(index, code, "") {
-        Failure::Batch { index, code } => Failure::Abort(Abort::Record { index, code }),
+        Failure::Batch { index, code } => Failure::Abort(Abort::Record {
+            index,
+            code,
+            larger: is_size(code),
+        }),
         other => other,
     }
+}
+
+/// Whether a record is refused because it is too large.
+pub fn is_size(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge
+    )
 }
 
 fn undeliverable(index: usize, code: RDKafkaErrorCode, topic: &str) -> Failure {
@@ -546,7 +674,7 @@ fn retry(
         match call() {
             Err(KafkaError::Transaction(e)) if e.is_retriable() && Instant::now() < deadline => {
                 debug!(error = %e, "transaction call retried");
-                std::thread::sleep(pause.next());
+                std::thread::sleep(pause.grow());
             }
             result => return result,
         }
@@ -584,6 +712,14 @@ fn classify(error: &KafkaError, abort: Abort) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
+    use rdkafka::mocking::{MockCluster, MockCoordinator};
+    use rdkafka::producer::DefaultProducerContext;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+    use super::super::transactor::Trial;
     use super::*;
 
     #[test]
@@ -606,5 +742,144 @@ mod tests {
         assert!(holds[4] >= Duration::from_secs(8), "{holds:?}");
         let another = batching.refused(now + SETTLED);
         assert!(another <= Duration::from_secs(1), "{another:?}");
+    }
+
+    /// A writer whose Kafka has a topic with two partitions, each on a broker of its own.
+    struct Scene {
+        kafka: MockCluster<'static, DefaultProducerContext>,
+        writer: Writer,
+        group: Arc<Group>,
+        membership: Arc<ConsumerGroupMetadata>,
+        number: u64,
+    }
+
+    impl Scene {
+        fn new() -> Scene {
+            let kafka = MockCluster::new(2).unwrap();
+            kafka.create_topic("results", 2, 1).unwrap();
+            kafka.create_topic("source", 1, 1).unwrap();
+            for (partition, broker) in [(0, 1), (1, 2)] {
+                let leader = Some(broker);
+                kafka
+                    .partition_leader("results", partition, leader)
+                    .unwrap();
+            }
+            for coordinator in [
+                MockCoordinator::Transaction("writer".into()),
+                MockCoordinator::Group("group".into()),
+            ] {
+                kafka.coordinator(coordinator, 1).unwrap();
+            }
+            let mut client = ClientConfig::new();
+            client.set("bootstrap.servers", kafka.bootstrap_servers());
+            let consumer: BaseConsumer = client.clone().set("group.id", "group").create().unwrap();
+            Scene {
+                kafka,
+                writer: Writer::new(&Options {
+                    client: client.clone(),
+                    transactional_id: "writer".into(),
+                    transaction_timeout: Duration::from_secs(30),
+                    tick: Duration::from_millis(100),
+                }),
+                group: Group::new(client, "cluster".into()),
+                membership: Arc::new(consumer.group_metadata().unwrap()),
+                number: 0,
+            }
+        }
+
+        /// A transaction with a record for each of these partitions.
+        fn transact(&mut self, partitions: &[i32], trial: Option<Trial>) -> Settled {
+            self.number += 1;
+            let output = |partition: &i32| Output {
+                topic: "results".into(),
+                partition: Some(*partition),
+                key: None,
+                value: Some(b"1".into()),
+                headers: None,
+            };
+            let cycle = Cycle {
+                number: self.number,
+                records: partitions.iter().map(output).collect(),
+                offsets: vec![Commit {
+                    topic: "source".into(),
+                    partition: 0,
+                    offset: self.number as i64,
+                    metadata: String::new(),
+                }],
+                group: self.membership.clone(),
+                patience: Duration::from_secs(2),
+                trial,
+            };
+            self.writer.transact(&cycle, &self.group, || false)
+        }
+    }
+
+    #[test]
+    fn a_partition_that_is_not_available_is_blamed_for_its_records_and_no_others() {
+        let mut scene = Scene::new();
+        assert!(matches!(
+            scene.transact(&[0, 1], None),
+            Settled::Committed { .. }
+        ));
+        scene.kafka.broker_down(2).unwrap();
+        let trial = Some(Trial {
+            singly: false,
+            patience: Duration::from_secs(1),
+        });
+        for (partitions, trial, late) in [
+            (&[0, 1, 0, 1][..], None, &[1, 3][..]),
+            (&[1, 1], trial, &[0, 1]),
+            (&[1], None, &[0]),
+        ] {
+            let begun = Instant::now();
+            let end = scene.transact(partitions, trial);
+            let Settled::Aborted(Abort::Unavailable(indexes)) = end else {
+                panic!("{end:?}")
+            };
+            assert_eq!(indexes, late);
+            assert!(
+                begun.elapsed() < Duration::from_secs(15),
+                "{:?}",
+                begun.elapsed()
+            );
+            assert!(scene.writer.producer.is_some(), "the producer is not lost");
+            let others = scene.transact(&[0, 0], None);
+            assert!(matches!(others, Settled::Committed { .. }), "{others:?}");
+        }
+        scene.kafka.broker_up(2).unwrap();
+        let mut ends = (0..10).map(|_| scene.transact(&[1, 1], trial));
+        assert!(ends.any(|end| matches!(end, Settled::Committed { .. })));
+    }
+
+    #[test]
+    fn records_go_singly_only_where_batches_are_refused_and_records_are_not() {
+        let mut scene = Scene::new();
+        let large = RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+        scene
+            .kafka
+            .request_errors(RDKafkaApiKey::Produce, &[large; 2]);
+        let end = scene.transact(&[0], None);
+        let named = Abort::Record {
+            index: 0,
+            code: RDKafkaErrorCode::MessageSizeTooLarge,
+            larger: true,
+        };
+        assert_eq!(format!("{end:?}"), format!("{:?}", Settled::Aborted(named)));
+        assert!(scene.writer.singly);
+        assert!(matches!(
+            scene.transact(&[0], None),
+            Settled::Committed { .. }
+        ));
+        assert!(!scene.writer.singly, "the others have done nothing");
+        let trial = Trial {
+            singly: true,
+            patience: Duration::from_secs(5),
+        };
+        let end = scene.transact(&[0], Some(trial));
+        assert!(matches!(end, Settled::Committed { .. }) && scene.writer.singly);
+        scene.kafka.request_errors(RDKafkaApiKey::Produce, &[large]);
+        scene.transact(&[0], None);
+        scene.transact(&[0], None);
+        assert!(scene.writer.singly, "batches are what is refused");
     }
 }

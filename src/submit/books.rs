@@ -5,6 +5,7 @@
 //! is waiting, out with a bind, or on its way into a transaction. The transactor's side of
 //! it is in [`ledger`](super::ledger), what sessions say of records in [`outcome`](super::outcome).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -693,8 +694,14 @@ impl State {
     }
 
     /// The records among `entries` that were put back onto `topic`, which is not there, wait in
-    /// their lanes until the SMSC wants them again.
-    pub(super) fn reopen(&mut self, entries: &mut Vec<Entry>, topic: &str, now: Instant) {
+    /// their lanes until the SMSC wants them again. Where that is too far behind what finished
+    /// since, they stay entries; returns the lanes of these.
+    pub(super) fn reopen(
+        &mut self,
+        entries: &mut Vec<Entry>,
+        topic: &str,
+        now: Instant,
+    ) -> BTreeSet<LaneId> {
         let wall = Timestamp::now();
         let theirs = |entry: &mut Entry| match &entry.fate {
             Fate::PutBack(job, _) => {
@@ -702,8 +709,18 @@ impl State {
             }
             _ => false,
         };
-        let back: Vec<Entry> = entries.extract_if(.., theirs).collect();
+        // The youngest first: each that is reopened leaves the older ones less room, not more.
+        let mut back: Vec<Entry> = entries.extract_if(.., theirs).collect();
+        back.sort_by_key(|entry| std::cmp::Reverse(entry.finishes().map(|(offset, _)| offset)));
+        let mut left = BTreeSet::new();
         for entry in back {
+            let fits = |lane: &Lane| (entry.finishes()).is_some_and(|(o, _)| lane.may_reopen(o));
+            let lane = self.lanes.get(&entry.lane).map(|held| &held.lane);
+            if !lane.is_some_and(fits) {
+                left.insert(entry.lane);
+                entries.push(entry);
+                continue;
+            }
             if let Fate::PutBack(job, returned) = entry.fate
                 && let Some(held) = self.lanes.get_mut(&entry.lane)
             {
@@ -716,6 +733,7 @@ impl State {
                 held.lane.reopen(job, due.unwrap_or(now));
             }
         }
+        left
     }
 
     fn bind_mut(&mut self, bind: &BindRef) -> Option<&mut BindState> {

@@ -313,6 +313,32 @@ fn what_a_refused_transaction_made_ready_takes_no_room_either() {
 }
 
 #[test]
+fn a_record_too_far_behind_to_be_reopened_stays_to_be_put_back() {
+    let scene = Scene::new(f64::INFINITY, &[0]);
+    let mut guard = scene.books.state.lock();
+    let state = &mut *guard;
+    let lane = scene.lanes[0];
+    let progress = &mut state.lanes.get_mut(&lane).unwrap().lane;
+    for offset in (0..15_000).chain((15_001..30_000).step_by(2)) {
+        progress.finish(offset, 0);
+    }
+    let put_back = |offset| Entry {
+        lane,
+        applied: true,
+        fate: Fate::PutBack(lane::tests::job(offset), Default::default()),
+    };
+    let mut entries = vec![put_back(0), put_back(14_000)];
+    let topic = lane::tests::job(0).letter.topic.clone();
+    let left = state.reopen(&mut entries, &topic, Instant::now());
+    assert_eq!(left, [lane].into());
+    let [Entry { fate, .. }] = &entries[..] else {
+        panic!("{entries:?}")
+    };
+    assert!(matches!(fate, Fate::PutBack(job, _) if job.offset == 0));
+    assert_eq!(state.lanes[&lane].lane.progress().base(), 14_000);
+}
+
+#[test]
 fn what_the_session_still_has_of_a_partition_that_goes_is_in_doubt_and_may_be_answered() {
     let scene = Scene::new(f64::INFINITY, &[0, 0]);
     scene.take(0, 0..1);

@@ -444,6 +444,13 @@ impl Lane {
         }
     }
 
+    /// Whether the record at `offset` can be [reopened](Self::reopen). What finished since may
+    /// have gone so far ahead of it that no metadata tells of both: then every transaction of
+    /// the lane would fail.
+    pub fn may_reopen(&self, offset: i64) -> bool {
+        self.progress.may_reopen(offset, self.limits)
+    }
+
     /// A record that was finished by being put back onto its topic waits again, until `due`: the
     /// topic did not take it, and no commit says that it was finished.
     pub fn reopen(&mut self, mut job: Box<Job>, due: Instant) {

@@ -9,13 +9,18 @@
 //! back to the head of what is gathered: the next transaction carries both. What belongs to
 //! a lane that has been given up meanwhile is published as late, outside any transaction.
 //!
-//! When a topic refuses a record, that concerns its lane and no other. What can be said shorter
-//! is, by a `SendError` in its place; a record that cannot be put back onto its topic for now
-//! waits in its lane. Otherwise the lane is [set aside](crate::kafka::set_aside): it has no part
-//! in transactions, with all that is known of it, until a trial of its own is committed. Its
-//! reservation stays as it was committed last, so nothing new of it is sent meanwhile.
+//! When a topic refuses a record, that concerns its lane and no other: the lane is
+//! [set aside](crate::kafka::set_aside), and has no part in transactions, with all that is known
+//! of it, until a trial of its own is committed. Its reservation stays as it was committed last,
+//! so nothing new of it is sent meanwhile. What can be said shorter is, by a `SendError` in place
+//! of what was refused, and then the lane is tried at once; if it is the size that is refused,
+//! so is everything of the lane that is as large, lest each costs a transaction.
+//!
+//! A record that cannot be put back onto its topic for now waits in its lane. But what finished
+//! since may have gone so far ahead that the metadata does not reach over both: then the lane is
+//! set aside with it, and the record goes when its topic is there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,7 +30,8 @@ use tracing::{debug, error, info, warn};
 
 use crate::esme::{Lease, Moment};
 use crate::kafka::progress::{Identity, metadata};
-use crate::kafka::transactor::{Abort, Commit, Cycle, Ledger, Settled};
+use crate::kafka::set_aside::Why;
+use crate::kafka::transactor::{Abort, Commit, Cycle, Ledger, Settled, is_size};
 use crate::kafka::{Group, Membership, Partition, set_aside};
 use crate::record::event::SendErrorKind;
 
@@ -60,13 +66,19 @@ struct UnderWay {
     since: Moment,
     entries: Vec<Entry>,
     snapshots: Vec<(LaneId, Snapshot)>,
-    /// For each record of the cycle, the entry it comes from, and its topic.
-    owners: Vec<(usize, Arc<str>)>,
+    /// For each record of the cycle, where it comes from.
+    owners: Vec<Origin>,
 }
 
-/// A record that was put back onto its topic, which is not there for now.
-struct Returning {
+/// Where a record of a transaction comes from.
+#[derive(Clone)]
+struct Origin {
+    /// The entry it tells of.
+    entry: usize,
+    /// Where it goes.
     topic: Arc<str>,
+    /// About how many octets it has.
+    octets: usize,
 }
 
 /// See the [module](self).
@@ -121,8 +133,8 @@ impl SubmitLedger {
         touched.extend(state.lanes.iter().filter(due).map(|(id, _)| *id));
         touched.sort_unstable();
         touched.dedup();
-        if touched.is_empty() && state.aside.committed().is_some() {
-            // What was refused is not to be told any more.
+        if touched.is_empty() && state.aside.nothing(now) {
+            // What was refused is not to be told any more, or it is a trial's turn.
             self.books.wake_transactor();
         }
         let current = |m: &Membership| self.group.is_current(m);
@@ -156,6 +168,9 @@ impl SubmitLedger {
             records: Vec::new(),
             offsets,
             group: membership.metadata(),
+            // Leases of all lanes end when nothing is committed for too long.
+            patience: self.terms.recommit * 2,
+            trial: state.aside.trial(self.terms.recommit),
         };
         Some((under_way, cycle, orphans))
     }
@@ -224,7 +239,7 @@ impl SubmitLedger {
     }
 
     /// Puts what was not committed back to where the next transaction finds it.
-    fn put_back(&self, mut under_way: UnderWay, returning: Option<&Returning>) {
+    fn put_back(&self, mut under_way: UnderWay) {
         let now = Instant::now();
         let mut state = self.books.state.lock();
         state.under_way = None;
@@ -233,9 +248,6 @@ impl SubmitLedger {
             if let Some(held) = state.lanes.get_mut(id) {
                 held.lane.not_committed();
             }
-        }
-        if let Some(Returning { topic }) = returning {
-            state.reopen(&mut under_way.entries, topic, now);
         }
         let gone = |e: &mut Entry| !state.lanes.contains_key(&e.lane);
         let orphans: Vec<Entry> = under_way.entries.extract_if(.., gone).collect();
@@ -248,59 +260,104 @@ impl SubmitLedger {
     }
 
     /// The record at `index` is refused for what it is.
-    fn record_refused(&self, mut under_way: UnderWay, index: usize, code: Code) {
-        let Some((owner, topic)) = under_way.owners.get(index).cloned() else {
-            return self.put_back(under_way, None);
+    /// The record at `index` is refused for what it is; with `larger` for its size, and so is what
+    /// is larger.
+    fn record_refused(&self, mut under_way: UnderWay, index: usize, code: Code, larger: bool) {
+        let Some(origin) = under_way.owners.get(index).cloned() else {
+            return self.put_back(under_way);
         };
-        let lane = under_way.entries[owner].lane;
-        if replace(&mut under_way.entries, owner, code) {
-            warn!(lane, topic = &*topic, %code, "a record is refused by its topic; what can be said shorter is");
-        } else {
-            let refusal = set_aside::Refusal {
-                topic,
-                record: true,
-                partitions: [lane].into(),
-            };
-            self.set_aside(refusal, code);
+        let lane = under_way.entries[origin.entry].lane;
+        let owners = match larger {
+            true => as_large(&under_way, lane, &origin),
+            false => [origin.entry].into(),
+        };
+        let mut replaced = false;
+        // One that is left out moves those behind it.
+        for owner in owners.iter().rev() {
+            replaced |= replace(&mut under_way.entries, *owner, code) && *owner == origin.entry;
         }
-        self.put_back(under_way, None);
+        if replaced {
+            warn!(lane, topic = &*origin.topic, %code, count = owners.len(), "records are refused by their topic; what can be said shorter is");
+        }
+        let refusal = set_aside::Refusal {
+            topic: origin.topic,
+            why: Why::Record,
+            replaced,
+            partitions: [lane].into(),
+        };
+        self.refused(refusal, code);
+        self.put_back(under_way);
     }
 
     /// The topic of the record at `index` takes none, whatever they are.
     fn topic_refused(&self, mut under_way: UnderWay, index: usize, code: Code) {
-        let Some((_, topic)) = under_way.owners.get(index).cloned() else {
-            return self.put_back(under_way, None);
+        let Some(Origin { topic, .. }) = under_way.owners.get(index).cloned() else {
+            return self.put_back(under_way);
         };
-        let there = under_way.owners.iter().filter(|(_, t)| *t == topic);
-        let owners: BTreeSet<usize> = there.map(|(owner, _)| *owner).collect();
-        let mut lanes = BTreeSet::new();
-        for owner in owners {
-            let entry = &under_way.entries[owner];
-            let returns = matches!(entry.fate, Fate::PutBack(..));
-            if !returns {
-                lanes.insert(entry.lane);
-            } else if code == Code::TopicAuthorizationFailed {
-                replace(&mut under_way.entries, owner, code);
+        let there = under_way.owners.iter().filter(|o| o.topic == topic);
+        let owners: BTreeSet<usize> = there.map(|o| o.entry).collect();
+        if code == Code::TopicAuthorizationFailed {
+            for owner in &owners {
+                if matches!(under_way.entries[*owner].fate, Fate::PutBack(..)) {
+                    replace(&mut under_way.entries, *owner, code);
+                }
             }
         }
-        if !lanes.is_empty() {
-            let refusal = set_aside::Refusal {
-                topic: topic.clone(),
-                record: false,
-                partitions: lanes,
-            };
-            self.set_aside(refusal, code);
+        let mut lanes = BTreeSet::new();
+        for entry in owners.iter().map(|owner| &under_way.entries[*owner]) {
+            if !matches!(entry.fate, Fate::PutBack(..)) {
+                lanes.insert(entry.lane);
+            }
         }
-        self.put_back(under_way, Some(&Returning { topic }));
+        let now = Instant::now();
+        let left = (self.books.state.lock()).reopen(&mut under_way.entries, &topic, now);
+        lanes.extend(left);
+        self.set_aside(topic, Why::Topic, lanes, code);
+        self.put_back(under_way);
+    }
+
+    /// The partitions that these records go to are not available. A record that is put back
+    /// onto one waits with its lane: another that comes after it would cost as long again.
+    fn unavailable(&self, under_way: UnderWay, indexes: &[usize]) {
+        let mut topics: BTreeMap<Arc<str>, BTreeSet<LaneId>> = BTreeMap::new();
+        for origin in indexes.iter().filter_map(|i| under_way.owners.get(*i)) {
+            let lanes = topics.entry(origin.topic.clone()).or_default();
+            lanes.insert(under_way.entries[origin.entry].lane);
+        }
+        for (topic, lanes) in topics {
+            self.set_aside(topic, Why::Unavailable, lanes, Code::MessageTimedOut);
+        }
+        self.put_back(under_way);
+    }
+
+    fn set_aside(&self, topic: Arc<str>, why: Why, partitions: BTreeSet<LaneId>, code: Code) {
+        if !partitions.is_empty() {
+            let refusal = set_aside::Refusal {
+                topic,
+                why,
+                replaced: false,
+                partitions,
+            };
+            self.refused(refusal, code);
+        }
     }
 
     /// These lanes have no part in transactions until the topic takes their results.
-    fn set_aside(&self, refusal: set_aside::Refusal<LaneId>, code: Code) {
+    fn refused(&self, refusal: set_aside::Refusal<LaneId>, code: Code) {
         let mut state = self.books.state.lock();
         let topic = refusal.topic.clone();
         let partitions = state.names(&refusal.partitions);
         let pause = set_aside::pauses(self.terms.recommit);
-        if state.aside.refused(refusal, pause, Instant::now()) {
+        let (why, replaced) = (refusal.why, refusal.replaced);
+        let news = state.aside.refused(refusal, pause, Instant::now());
+        if replaced {
+            debug!(topic = &*topic, %partitions, "tried in a transaction of their own");
+        } else if news && why == Why::Unavailable {
+            error!(
+                topic = &*topic, %partitions,
+                "results of these partitions are not delivered; they stand still until they are, and the others go on. Has each partition of the topic a leader, and are as many replicas in sync as min.insync.replicas says?"
+            );
+        } else if news {
             error!(
                 topic = &*topic, %partitions, %code,
                 "a topic refuses results of these partitions; they stand still until it takes them, and the others go on. Does the topic exist, and may this user write to it? Does a rule of the broker's refuse what it is given?"
@@ -320,8 +377,12 @@ impl Ledger for SubmitLedger {
         for (index, entry) in under_way.entries.iter().enumerate() {
             self.events.write(entry, &mut cycle.records);
             let new = &cycle.records[under_way.owners.len()..];
-            let topics = new.iter().map(|output| (index, output.topic.clone()));
-            under_way.owners.extend(topics.collect::<Vec<_>>());
+            let origins = new.iter().map(|output| Origin {
+                entry: index,
+                topic: output.topic.clone(),
+                octets: output.size(),
+            });
+            under_way.owners.extend(origins);
         }
         *self.under_way.lock() = under_way;
         Some(cycle)
@@ -331,9 +392,17 @@ impl Ledger for SubmitLedger {
         let under_way = std::mem::take(&mut *self.under_way.lock());
         match outcome {
             Settled::Committed { begun } => self.committed(under_way, begun),
-            Settled::Aborted(Abort::Record { index, code }) => {
+            Settled::Aborted(Abort::Record {
+                index,
+                code,
+                larger,
+            }) => {
                 self.lease.extend(under_way.since, self.terms.validity);
-                self.record_refused(under_way, index, code);
+                self.record_refused(under_way, index, code, larger);
+            }
+            Settled::Aborted(Abort::Unavailable(indexes)) => {
+                self.lease.extend(under_way.since, self.terms.validity);
+                self.unavailable(under_way, &indexes);
             }
             Settled::Aborted(Abort::Topic { index, code }) => {
                 // Its offsets had been taken, so this process is a member.
@@ -342,18 +411,18 @@ impl Ledger for SubmitLedger {
             }
             Settled::Aborted(Abort::Fenced(why)) => {
                 warn!(why, "transaction refused; it is tried again");
-                self.put_back(under_way, None);
+                self.put_back(under_way);
             }
             Settled::Aborted(Abort::Trouble(why)) => {
                 warn!(why, "transaction failed; it is tried again");
-                self.put_back(under_way, None);
+                self.put_back(under_way);
             }
             Settled::Aborted(Abort::Gone(topics)) => {
                 error!(
                     ?topics,
                     "these topics are gone; their partitions are left out until they are back"
                 );
-                self.put_back(under_way, None);
+                self.put_back(under_way);
                 self.owner.topics_gone(&topics);
             }
             Settled::Unknown => {
@@ -410,6 +479,21 @@ fn apply(state: &mut State, entries: &mut Vec<Entry>) -> Vec<Entry> {
         false
     };
     entries.extract_if(.., orphan).collect()
+}
+
+/// The entries of a lane with a record for the same topic that is as large at least as the one
+/// that was refused.
+fn as_large(under_way: &UnderWay, lane: LaneId, refused: &Origin) -> BTreeSet<usize> {
+    let large = |o: &&Origin| {
+        let theirs = under_way.entries[o.entry].lane == lane;
+        theirs && o.topic == refused.topic && o.octets >= refused.octets
+    };
+    under_way
+        .owners
+        .iter()
+        .filter(large)
+        .map(|o| o.entry)
+        .collect()
 }
 
 /// Replaces the entry whose record is refused by one that says so in fewer words, or leaves it
@@ -476,13 +560,6 @@ fn replace(entries: &mut Vec<Entry>, owner: usize, code: Code) -> bool {
     true
 }
 
-fn is_size(code: Code) -> bool {
-    matches!(
-        code,
-        Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge
-    )
-}
-
 fn event_refused(code: Code) -> SendErrorKind {
     if is_size(code) {
         SendErrorKind::EventTooLarge
@@ -547,6 +624,32 @@ mod tests {
             assert!(refusal.text.contains("A1"), "{}", refusal.text);
             assert!(sent.letter.is_short());
         }
+    }
+
+    #[test]
+    fn what_is_as_large_as_what_was_refused_is_replaced_with_it() {
+        let mut under_way = UnderWay::default();
+        for (entry, (lane, topic, octets)) in [
+            (7, "responses", 5000),
+            (7, "responses", 4999),
+            (7, "errors", 9000),
+            (8, "responses", 9000),
+            (7, "responses", 6000),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let (sent, answer) = answered();
+            let fate = Fate::Answered(sent, answer);
+            under_way.entries.push(Entry::new(lane, fate));
+            under_way.owners.push(Origin {
+                entry,
+                topic: topic.into(),
+                octets,
+            });
+        }
+        let refused = under_way.owners[0].clone();
+        assert_eq!(as_large(&under_way, 7, &refused), [0, 4].into());
     }
 
     #[test]

@@ -242,7 +242,7 @@ pub fn watch(books: &Arc<Books>, group: &Group, partitions: &[Partition]) {
     let mut reached: Option<Instant> = None;
     let mut pause = LOOK;
     loop {
-        std::thread::sleep(pause.next());
+        std::thread::sleep(pause.grow());
         let left = books.remembered(partitions);
         if left.is_empty() {
             return;

@@ -183,7 +183,7 @@ impl Owner {
                 Ok(known) => break known,
                 Err(error) => {
                     warn!(%error, %lease, "cannot be taken over yet");
-                    std::thread::sleep(pause.next());
+                    std::thread::sleep(pause.grow());
                 }
             }
         };
@@ -489,7 +489,7 @@ impl Owner {
         let lease = lease_of(account, &partition);
         let mut pause = ABSENT;
         let decided = loop {
-            std::thread::sleep(pause.next());
+            std::thread::sleep(pause.grow());
             if self.epoch.lock().get(&lease) != Some(&epoch) {
                 return;
             }
@@ -662,7 +662,7 @@ fn until_answered<T, E>(
     while matters() {
         match ask() {
             Ok(answer) => return Some(answer),
-            Err(_) => std::thread::sleep(pause.next()),
+            Err(_) => std::thread::sleep(pause.grow()),
         }
     }
     None

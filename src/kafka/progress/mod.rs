@@ -214,6 +214,15 @@ impl Progress {
         self.set_attempts(offset, attempts);
     }
 
+    /// Whether the metadata fits still, whatever finishes of what is reserved, if the record at
+    /// `offset` is unfinished after all.
+    pub fn may_reopen(&self, offset: i64, limits: Limits) -> bool {
+        let mut reopened = self.clone();
+        reopened.reopen(offset, 0);
+        let end = reopened.reserved.max(reopened.known_end());
+        reopened.admits(end - 1, limits)
+    }
+
     /// Raises the reservation to `until` (exclusive). It never falls here.
     pub fn reserve(&mut self, until: i64) {
         self.reserved = self.reserved.max(until);
@@ -308,6 +317,33 @@ mod tests {
         assert!(p.finish(10));
         assert_eq!(p.base(), 13);
         assert!(!p.finish(11), "a second result changes nothing");
+    }
+
+    #[test]
+    fn a_record_too_far_behind_what_finished_since_is_not_reopened() {
+        let limits = Limits::default();
+        let identity = Identity {
+            cluster: "cluster",
+            topic: "source",
+            partition: 0,
+        };
+        let mut p = Progress::new(0);
+        p.finish_range(0, 15_000);
+        assert!(p.may_reopen(0, limits));
+        for offset in (15_001..30_000).step_by(2) {
+            assert!(p.admits(offset, limits));
+            p.reserve(offset + 1);
+            p.finish(offset);
+        }
+        let octets = |p: &Progress| metadata::encode(p, &identity, "writer", 1).len();
+        assert!(octets(&p) <= limits.metadata);
+        assert!(!p.may_reopen(0, limits));
+        assert!(p.may_reopen(14_000, limits));
+        let mut poison = p.clone();
+        poison.reopen(0, 0);
+        assert!(octets(&poison) > limits.metadata, "{}", octets(&poison));
+        p.reopen(14_000, 0);
+        assert!(octets(&p) <= limits.metadata);
     }
 
     #[test]

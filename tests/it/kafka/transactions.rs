@@ -73,6 +73,8 @@ impl Ledger for Books {
                 metadata: metadata::encode(&progress, &identity, writer, state.number),
             }],
             group: (state.stale.take()).or_else(|| Some(self.group.membership()?.metadata()))?,
+            patience: Duration::from_secs(4),
+            trial: None,
         })
     }
 
@@ -86,9 +88,10 @@ impl Ledger for Books {
                 let end = match abort {
                     Abort::Fenced(_) => "fenced",
                     Abort::Topic { .. } => "topic",
+                    Abort::Unavailable(_) => "unavailable",
                     Abort::Gone(_) => "gone",
                     Abort::Trouble(_) => "trouble",
-                    Abort::Record { index, code } => {
+                    Abort::Record { index, code, .. } => {
                         state.refused.push((index, code));
                         state.ends.push("refused".into());
                         return;
