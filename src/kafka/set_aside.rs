@@ -181,7 +181,7 @@ impl<K: Ord + Clone> SetAside<K> {
     }
 
     /// The transaction was aborted because of this. Pauses are `pause` at first. `true` if a
-    /// partition was not set aside before.
+    /// partition was not refused before.
     pub fn refused(&mut self, refusal: Refusal<K>, pause: Pause, now: Instant) -> bool {
         let trial = self.end_trial(now);
         let Refusal {
@@ -190,7 +190,12 @@ impl<K: Ord + Clone> SetAside<K> {
             replaced,
             partitions,
         } = refusal;
-        let news = !partitions.iter().all(|p| self.is_held(p));
+        // One that is tried alone after a replacement has not been refused so far.
+        let is_refused = |p: &K| {
+            let mut groups = self.groups.iter();
+            groups.any(|group| group.partitions.get(p).is_some_and(Option::is_some))
+        };
+        let news = !partitions.iter().all(is_refused);
         if let Some(group) = trial.map(|at| &mut self.groups[at]) {
             group.due = now + group.pause.grow();
             group.trials += 1;

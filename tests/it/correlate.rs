@@ -680,6 +680,10 @@ fn deliveries_that_lost_their_tail_are_not_read_again() {
         rig.delivered("K1", stat);
     }
     // The clock of who wrote this one was wrong.
+    let any = i64::MAX.to_string();
+    rig.kafka
+        .alter_topic(&deliveries, "message.timestamp.after.max.ms", &any);
+    std::thread::sleep(Duration::from_secs(1));
     let month = 30 * 24 * 3_600_000;
     let wrong = Some(Timestamp::now().as_millisecond() + month);
     rig.deliver_all_at(&[("K1".to_owned(), "UNKNOWN")], wrong);
@@ -839,8 +843,8 @@ fn what_the_correlation_topic_does_not_take_is_published_at_once_and_not_lost() 
 }
 
 /// A receipt with a text of so many octets.
-fn long_receipt(rig: &Rig, id: &str, text: usize) {
-    let text = format!("id:{id} stat:DELIVRD err:000 text:{}", "x".repeat(text));
+fn long_receipt(rig: &Rig, id: &str, stat: &str, text: usize) {
+    let text = format!("id:{id} stat:{stat} err:000 text:{}", "x".repeat(text));
     let sm = Sm {
         source: Address::parse("41790000000"),
         destination: Address::parse("1234"),
@@ -878,16 +882,16 @@ fn a_receipt_that_its_topic_refuses_holds_up_only_its_partition_and_is_not_lost(
     rig.created(&large);
     rig.created(&small);
     let running = rig.start();
-    long_receipt(&rig, &small, 0);
+    long_receipt(&rig, &small, "ACCEPTD", 0);
     let octets = rig.receipts(1)[0].value.to_string().len();
     let limit = (octets + 250).to_string();
     let receipts = rig.topics().receipts;
     rig.kafka
         .alter_topic(&receipts, "max.message.bytes", &limit);
     std::thread::sleep(Duration::from_secs(1));
-    long_receipt(&rig, &large, 200);
+    long_receipt(&rig, &large, "DELIVRD", 200);
     std::thread::sleep(Duration::from_secs(1));
-    rig.delivered(&small, "ENROUTE");
+    long_receipt(&rig, &small, "DELIVRD", 0);
     let two = rig.receipts(2);
     assert!(
         two.iter().all(|r| r.value["message_id"] == json!(small)),

@@ -46,29 +46,6 @@ fn a_topic_that_takes_no_result_holds_up_only_the_partitions_with_such() {
 }
 
 #[test]
-fn an_answer_that_its_topic_refuses_ends_as_an_error_that_tells_of_it() {
-    let smsc = FakeSmsc::start();
-    let mut it = Deployment::new(smsc.port(), 1);
-    let strict = it.topic("strict");
-    // What waits for longer than that before it is written is refused; the markers by which
-    // transactions end do not wait.
-    let rule = ("message.timestamp.before.max.ms", "700");
-    it.kafka.topic(&strict, 1, &[rule]);
-    it.config["topics"]["responses"] = json!(strict);
-    it.config["kafka"]["properties"]["linger.ms"] = json!("1500");
-    let mut connector = it.start();
-    it.send_numbered(0, 0..5);
-    let errors = it.kafka.wait_records(&it.topic("errors"), 5, PATIENCE);
-    for error in &errors {
-        assert_eq!(error.value["kind"], "EVENT_REFUSED", "{error:?}");
-        assert_eq!(error.value["command_status"], 0);
-        assert_eq!(error.value["terminal"], true);
-    }
-    assert_eq!(smsc.submits().len(), 5);
-    assert!(connector.ended().is_none());
-}
-
-#[test]
 fn a_result_topic_that_is_away_is_waited_for() {
     let smsc = FakeSmsc::start();
     let it = Deployment::new(smsc.port(), 2);

@@ -187,10 +187,17 @@ fn an_offset_that_was_lost_is_told_from_the_first_start_of_all() {
     }
     kafka.produce_json(&topic, 0, &vec![json!(1); 20]);
     let operator: BaseConsumer = kafka.member(&group).create().unwrap();
+    // A commit of ours for the other partition: one of an operator's would say nothing.
+    let identity = Identity {
+        cluster: "cluster",
+        topic: &topic,
+        partition: 1,
+    };
+    let ours = metadata::encode(&Progress::new(0), &identity, "w", 1);
     let mut other = TopicPartitionList::new();
-    other
-        .add_partition_offset(&topic, 1, Offset::Offset(0))
-        .unwrap();
+    let mut element = other.add_partition(&topic, 1);
+    element.set_offset(Offset::Offset(0)).unwrap();
+    element.set_metadata(ours);
     operator.commit(&other, CommitMode::Sync).unwrap();
     let flagged = |results: &str| {
         let start = decided(&kafka, &group, &topic, results).unwrap();
