@@ -773,7 +773,7 @@ fn admit(lane: &mut Lane, offset: i64, incoming: Incoming) {
 
 #[cfg(test)]
 #[path = "books_tests.rs"]
-mod tests;
+pub(super) mod tests;
 
 #[cfg(test)]
 #[path = "crash_tests.rs"]

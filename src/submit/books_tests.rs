@@ -50,17 +50,7 @@ impl Scene {
                 held.lane.finish(offset, octets);
             }
         }
-        let now = Instant::now();
-        for held in state.lanes.values_mut() {
-            held.lane.plan(now, true);
-        }
-        for station in state.stations.values_mut() {
-            station.share(&mut state.lanes, Duration::from_millis(300), |_| true);
-        }
-        for held in state.lanes.values_mut() {
-            let snapshot = held.lane.snapshot(now);
-            held.lane.committed(snapshot);
-        }
+        cycle(state);
         gathered
     }
 
@@ -117,6 +107,21 @@ fn answer() -> Answer {
         message_id: b"x".to_vec(),
         tlvs: Bytes::new(),
         received: SystemTime::UNIX_EPOCH,
+    }
+}
+
+/// What is due before a transaction and after it, as far as the lanes know.
+pub(in crate::submit) fn cycle(state: &mut State) {
+    let now = Instant::now();
+    for held in state.lanes.values_mut() {
+        held.lane.plan(now, true);
+    }
+    for station in state.stations.values_mut() {
+        station.share(&mut state.lanes, Duration::from_millis(300), |_| true);
+    }
+    for held in state.lanes.values_mut() {
+        let snapshot = held.lane.snapshot(now);
+        held.lane.committed(snapshot);
     }
 }
 

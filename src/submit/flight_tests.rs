@@ -1,6 +1,6 @@
 //! Conversations about messages of three parts, read as transcripts.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use rdkafka::config::ClientConfig;
@@ -16,6 +16,7 @@ use crate::record::keys::Position;
 use crate::settings::{InDoubt, Time};
 use crate::smpp::frame::push_empty;
 use crate::smpp::{Command, Status};
+use crate::submit::books::tests::cycle;
 use crate::submit::events::{AccountRef, Events};
 use crate::submit::intake::Incoming;
 use crate::submit::job::{Letter, Refusal};
@@ -93,21 +94,6 @@ impl Table {
     fn attempts(&self, offset: i64) -> u8 {
         let state = self.books.state.lock();
         state.lanes[&self.lane].lane.progress().attempts(offset)
-    }
-}
-
-/// A whole transaction, as far as the lanes know.
-fn cycle(state: &mut State) {
-    let now = Instant::now();
-    for held in state.lanes.values_mut() {
-        held.lane.plan(now, true);
-    }
-    for station in state.stations.values_mut() {
-        station.share(&mut state.lanes, Duration::from_millis(300), |_| true);
-    }
-    for held in state.lanes.values_mut() {
-        let snapshot = held.lane.snapshot(now);
-        held.lane.committed(snapshot);
     }
 }
 
