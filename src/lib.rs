@@ -4,6 +4,7 @@
 //!
 //! - [`smpp`]: the protocol as pure data, without I/O;
 //! - [`settings`]: durations and the like as people write them;
+//! - [`repeated`]: log lines for what may happen many times;
 //! - [`esme`]: one session with an SMSC and its life;
 //! - [`record`]: what travels on topics;
 //! - [`registry`]: the schema registry, where records are written by its schemas;
@@ -28,6 +29,7 @@ pub mod kafka;
 pub mod ops;
 pub mod record;
 pub mod registry;
+pub mod repeated;
 pub mod replay;
 pub mod settings;
 pub mod simulator;

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle as Runtime;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 use crate::config::Config;
@@ -24,6 +25,7 @@ use crate::kafka::{Pause, poll};
 use crate::ops::random;
 use crate::record::codec::Codecs;
 use crate::registry::{self, Registry};
+use crate::repeated;
 use crate::submit::account::Account;
 use crate::submit::events::Events;
 use crate::submit::{self, Submit};
@@ -92,6 +94,7 @@ const LOOK_AGAIN: Pause = Pause::new(Duration::from_millis(500), Duration::from_
 ///
 /// When the configuration does not fit the cluster, or a pipeline ends by itself.
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Error> {
+    let _saying = AbortOnDropHandle::new(tokio::spawn(repeated::run()));
     let Some(survey) = look(&config, &shutdown).await else {
         return Ok(());
     };
@@ -160,6 +163,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
     if !joining.is_finished() {
         failed = part("correlate", joining.await).after(failed);
     }
+    repeated::finish();
     match failed {
         None => {
             info!("stopped");

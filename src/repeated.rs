@@ -1,0 +1,231 @@
+//! Log lines for what may happen many times: said at once, then as a count.
+//!
+//! A line for each message in doubt would bury the log in the very hour in which it is read. So
+//! the first time is said at once; what follows is counted and said as one line after a while,
+//! which gets longer for as long as it goes on. Nothing is swallowed: the last count is said too,
+//! by [`run`], which a process has once.
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+/// From the first line to the second; twice as long after each further one.
+const FIRST: Duration = Duration::from_secs(10);
+/// The longest time between two lines.
+const LONGEST: Duration = Duration::from_secs(300);
+/// How often what is due is looked for.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// All lines of this process that may have something to say: like the log itself there is one list.
+static LINES: Mutex<Vec<Weak<dyn Due>>> = Mutex::new(Vec::new());
+
+/// How often something happened since the last line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// How often, at least 1.
+    pub count: u64,
+    /// Since when; zero in the line that is said at once.
+    pub within: Duration,
+}
+
+/// A line that is said at once, then as a count. Clones are the same line.
+///
+/// ```
+/// use kafka_smpp::repeated::Line;
+///
+/// let refused = Line::new(|times, bind: String| {
+///     tracing::warn!(bind, refused = times.count, within = ?times.within, "the SMSC is put off");
+/// });
+/// refused.note("acme/0".to_owned()); // a line
+/// refused.note("acme/0".to_owned()); // counted
+/// ```
+pub struct Line<T>(Arc<Inner<T>>);
+
+impl<T> Clone for Line<T> {
+    fn clone(&self) -> Self {
+        Line(self.0.clone())
+    }
+}
+
+struct Inner<T> {
+    say: Box<dyn Fn(Times, T) + Send + Sync>,
+    state: Mutex<State<T>>,
+}
+
+struct State<T> {
+    /// What is counted and not said, and the latest of it.
+    unsaid: Option<(u64, T)>,
+    /// When the last line was said.
+    said: Option<Instant>,
+    /// How long after that the next line may come.
+    pause: Duration,
+}
+
+impl<T: Send + 'static> Line<T> {
+    /// A line that is written by `say`, which gets how often it happened and the latest of it.
+    pub fn new(say: impl Fn(Times, T) + Send + Sync + 'static) -> Self {
+        let line = Self::apart(say);
+        let mut lines = LINES.lock();
+        lines.retain(|line| line.strong_count() > 0);
+        lines.push(Arc::downgrade(&line.0) as Weak<dyn Due>);
+        drop(lines);
+        line
+    }
+
+    /// A line that nobody looks after: what is counted is said by the next [`Self::note`].
+    fn apart(say: impl Fn(Times, T) + Send + Sync + 'static) -> Self {
+        Line(Arc::new(Inner {
+            say: Box::new(say),
+            state: Mutex::new(State {
+                unsaid: None,
+                said: None,
+                pause: FIRST,
+            }),
+        }))
+    }
+
+    /// It happened once.
+    pub fn note(&self, what: T) {
+        self.note_many(1, what);
+    }
+
+    /// It happened so often, of late like `what`; nothing if that is zero.
+    pub fn note_many(&self, count: u64, what: T) {
+        if count > 0 {
+            self.0.note(count, what, Instant::now());
+        }
+    }
+}
+
+impl<T: Send> Inner<T> {
+    fn note(&self, count: u64, what: T, now: Instant) {
+        let mut state = self.state.lock();
+        let before = state.unsaid.take().map_or(0, |(count, _)| count);
+        state.unsaid = Some((before.saturating_add(count), what));
+        drop(state);
+        self.say_due(now);
+    }
+}
+
+/// A line, whatever it is about.
+trait Due: Send + Sync {
+    /// Says what is counted, if it is time.
+    fn say_due(&self, now: Instant);
+}
+
+impl<T: Send> Due for Inner<T> {
+    fn say_due(&self, now: Instant) {
+        let mut state = self.state.lock();
+        let since = state.said.map(|said| now.saturating_duration_since(said));
+        if since.is_some_and(|since| since < state.pause) {
+            return;
+        }
+        let Some((count, what)) = state.unsaid.take() else {
+            // Quiet for a whole pause: the next time is the first.
+            state.said = None;
+            state.pause = FIRST;
+            return;
+        };
+        state.pause = match since {
+            None => FIRST,
+            Some(_) => (state.pause * 2).min(LONGEST),
+        };
+        state.said = Some(now);
+        drop(state);
+        let within = since.unwrap_or_default();
+        (self.say)(Times { count, within }, what);
+    }
+}
+
+/// Says what is counted when its time has come, for as long as it is polled.
+pub async fn run() {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        say_due(Instant::now());
+    }
+}
+
+/// Says all that is counted: the last words of a process.
+pub fn finish() {
+    say_due(Instant::now() + LONGEST);
+}
+
+fn say_due(now: Instant) {
+    let lines: Vec<_> = LINES.lock().iter().filter_map(Weak::upgrade).collect();
+    for line in lines {
+        line.say_due(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Said = Arc<Mutex<Vec<(u64, u64, char)>>>;
+
+    fn line() -> (Line<char>, Said) {
+        let said = Said::default();
+        let to = said.clone();
+        let line = Line::apart(move |times: Times, what| {
+            to.lock().push((times.count, times.within.as_secs(), what));
+        });
+        (line, said)
+    }
+
+    #[test]
+    fn the_first_time_is_said_at_once_and_the_rest_is_counted() {
+        let (line, said) = line();
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        for (seconds, what) in [(0, 'a'), (1, 'b'), (2, 'c')] {
+            line.0.note(1, what, after(seconds));
+        }
+        assert_eq!(*said.lock(), [(1, 0, 'a')]);
+        line.0.say_due(after(9));
+        assert_eq!(said.lock().len(), 1, "not yet");
+        line.0.say_due(after(10));
+        line.0.say_due(after(11));
+        assert_eq!(said.lock()[1..], [(2, 10, 'c')]);
+    }
+
+    #[test]
+    fn what_goes_on_is_said_ever_more_rarely_and_what_comes_back_at_once() {
+        let (line, said) = line();
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        for second in 0..1000 {
+            line.0.note(3, 'x', after(second));
+        }
+        let times: Vec<u64> = said.lock().iter().map(|(_, within, _)| *within).collect();
+        assert_eq!(times, [0, 10, 20, 40, 80, 160, 300, 300]);
+        let told: u64 = said.lock().iter().map(|(count, ..)| count).sum();
+        line.0.say_due(after(2000));
+        assert_eq!(
+            said.lock().last().unwrap().0,
+            3000 - told,
+            "nothing is swallowed"
+        );
+        line.0.say_due(after(3000));
+        line.0.note(1, 'y', after(3001));
+        assert_eq!(said.lock().last().unwrap(), &(1, 0, 'y'));
+    }
+
+    #[test]
+    fn a_line_is_looked_after_for_as_long_as_it_lives() {
+        let said = Said::default();
+        let to = said.clone();
+        let line = Line::new(move |times: Times, what| {
+            to.lock().push((times.count, 0, what));
+        });
+        line.note('a');
+        line.note('b');
+        line.note_many(0, 'c');
+        finish();
+        assert_eq!(*said.lock(), [(1, 0, 'a'), (1, 0, 'b')]);
+        drop(line);
+        LINES.lock().retain(|line| line.strong_count() > 0);
+        finish();
+        assert_eq!(said.lock().len(), 2);
+    }
+}
