@@ -11,17 +11,20 @@ use super::output::line;
 use super::{Code, Failure, runtime};
 use crate::settings::Time;
 use crate::simulator::{
-    Account, Error, Fault, Form, Handle, Options, Outbind, Outcomes, Simulator, Spread, Totals,
-    Version,
+    Account, Burst, Congestion, Error, Fault, Form, Handle, Options, Outbind, Outcomes, Parties,
+    Refusal, Retry, Simulator, Spread, Totals, Version,
 };
 
 /// Simulate an SMSC: accounts, limits, receipts, inbound messages, and faults on demand
 #[derive(clap::Args, Default)]
 #[command(after_help = "\
 A fault is an action and the conditions under which it strikes, in one argument:
-  swallow | late=TIME | status=STATUS | nack=STATUS | drop | drop-accepted | cut | split |
-  stall=TIME | early=TIME | twice | stray | deaf | refuse=STATUS (a bind)
-  [to=PREFIX] [from=PREFIX] [account=ID] [nth=N] [every=N] [p=CHANCE] [times=N]
+  swallow (accepted, not answered) | ignore (neither) | late=TIME | status=STATUS | nack=STATUS |
+  drop | drop-accepted | cut | split | stall=TIME | twice | stray | deaf (to enquire_link) |
+  early=TIME (the receipt before its response) | behind (right behind it) |
+  refuse=STATUS (a bind) | die=TIME (after a bind)
+  [to=PREFIX] [from=PREFIX] [account=ID] [during=500ms/8s | during=10s..25s]
+  [after=N] [nth=N] [every=N] [p=CHANCE] [times=N] [per=session]
 
 Examples:
   kafka-smpp smsc                                       anybody may bind, receipts after 1 s
@@ -30,6 +33,22 @@ Examples:
   kafka-smpp smsc --outcomes DELIVRD=95,UNDELIV=4,NONE=1 --inbound-rate 2
   kafka-smpp smsc --fault 'swallow p=0.001' --fault 'drop-accepted every=5000'
   kafka-smpp smsc --smpp 3.3 --alert-rate 0.1
+
+SMSCs as they are:
+  kafka-smpp smsc --window 20 --response-delay 50ms     a window, above it ESME_RMSGQFUL
+  kafka-smpp smsc --answer-rate 3                       answers one at a time, three a second
+  kafka-smpp smsc --fault die=200ms                     closes 0.2 s after every bind
+  kafka-smpp smsc --fault swallow                       answers enquire_link, and no message
+  kafka-smpp smsc --fault 'ignore after=1000 per=session'   not even accepted, after 1000
+  kafka-smpp smsc --fault 'status=ESME_RTHROTTLED during=500ms/8s'   half a second of every eight
+  kafka-smpp smsc --first-id 1                          the same ids again after each start
+  kafka-smpp smsc --first-id 1 --last-id 9999           ids that wrap; 1 and 1: one id for all
+  kafka-smpp smsc --message-ids empty                   no ids; --random-ids: 31 bits, at random
+  kafka-smpp smsc --receipt-numbers swapped --fault early
+  kafka-smpp smsc --receipt-retry never                 what is refused is not offered again
+  kafka-smpp smsc --inbound-burst 5000 --inbound-text 'MO {n}' --deliver-window 0
+  kafka-smpp smsc --congestion load                     SMPP 5.0's congestion_state in responses
+
   kafka-smpp smsc --outbind s3cret@127.0.0.1:2776        the ESME listens and is asked to bind
   kafka-smpp smsc --journal accepted.jsonl --options smsc.toml
 
@@ -54,30 +73,55 @@ pub(super) struct Args {
     /// submit_sm a second an account may send; beyond it ESME_RTHROTTLED
     #[arg(long, value_name = "N")]
     max_tps: Option<u32>,
-    /// Unanswered submit_sm a session may have; beyond it ESME_RTHROTTLED
+    /// Unanswered submit_sm a session may have; beyond it --window-status
     #[arg(long, value_name = "N")]
     window: Option<usize>,
-    /// Unanswered deliver_sm kept on a session [default: 50]
+    /// What a submit_sm beyond the window is answered [default: ESME_RMSGQFUL]
+    #[arg(long, value_name = "STATUS")]
+    window_status: Option<Refusal>,
+    /// Unanswered deliver_sm kept on a session; 0: no limit [default: 50]
     #[arg(long, value_name = "N")]
     deliver_window: Option<usize>,
+    /// A deliver_sm not answered for so long counts as refused [default: 0s, never]
+    #[arg(long, value_name = "TIME")]
+    deliver_timeout: Option<Time>,
     /// From a submit_sm to its response, as 20ms or 10ms..200ms [default: 0s]
     #[arg(long, value_name = "TIME")]
     response_delay: Option<Spread>,
+    /// submit_sm a second that a session answers, one after the other, in order
+    #[arg(long, value_name = "N")]
+    answer_rate: Option<f64>,
+    /// congestion_state, 0 to 100 or by load, in responses to ESMEs that bind with SMPP 5.0
+    #[arg(long, value_name = "N|load")]
+    congestion: Option<Congestion>,
     /// How message_ids look in submit_sm_resp [default: hex]
     #[arg(long, value_name = "FORM")]
     message_ids: Option<Form>,
     /// How they look in receipts [default: the same]
     #[arg(long, value_name = "FORM")]
     receipt_ids: Option<Form>,
+    /// Number of the first message_id [default: from the clock, no id comes twice]
+    #[arg(long, value_name = "N")]
+    first_id: Option<u64>,
+    /// After this number comes the first again
+    #[arg(long, value_name = "N")]
+    last_id: Option<u64>,
+    /// Draw message_ids from --first-id (1) to --last-id (2147483647); some come twice
+    #[arg(long)]
+    random_ids: bool,
     /// From acceptance to receipt, as 1s or 1s..5s [default: 1s]
     #[arg(long, value_name = "TIME")]
     receipt_delay: Option<Spread>,
     /// How messages end, with weights; NONE is a receipt that never comes [default: DELIVRD=1]
     #[arg(long, value_name = "STATE=WEIGHT,...")]
     outcomes: Option<Outcomes>,
-    /// When a receipt refused by the ESME goes out again; 0s: on the next bind [default: 5s]
-    #[arg(long, value_name = "TIME")]
-    receipt_retry: Option<Time>,
+    /// When a receipt or inbound message refused by the ESME goes out again; 0s: on the next
+    /// bind; never [default: 5s]
+    #[arg(long, value_name = "TIME|never")]
+    receipt_retry: Option<Retry>,
+    /// Which numbers receipts carry [default: standard]
+    #[arg(long, value_name = "NUMBERS")]
+    receipt_numbers: Option<Parties>,
     /// Receipts also where registered_delivery asks for none
     #[arg(long)]
     receipts_always: bool,
@@ -90,7 +134,10 @@ pub(super) struct Args {
     /// Inbound messages a second to each account that can receive
     #[arg(long, value_name = "N")]
     inbound_rate: Option<f64>,
-    /// A text of inbound messages; again for more
+    /// So many inbound messages at once as soon as an account can receive; N/60s: every 60 s
+    #[arg(long, value_name = "N[/TIME]")]
+    inbound_burst: Option<Burst>,
+    /// A text of inbound messages, {n} is the message's number; again for more
     #[arg(long, value_name = "TEXT")]
     inbound_text: Vec<String>,
     /// alert_notification a second to each account that can receive
@@ -113,8 +160,8 @@ pub(super) struct Args {
     /// Ask a peer that is silent for so long with enquire_link
     #[arg(long, value_name = "TIME")]
     enquire_link: Option<Time>,
-    /// Append binds, accepted messages and acknowledged receipts as JSON lines; a message is in
-    /// the file before its response goes out
+    /// Append binds, messages accepted and rejected, and deliver_sm acknowledged and refused as
+    /// JSON lines; a message is in the file before its response goes out
     #[arg(short, long, value_name = "FILE")]
     journal: Option<PathBuf>,
     /// Make all chances repeatable
@@ -138,8 +185,12 @@ impl Args {
         set(&mut options.bind_linger, self.bind_linger);
         set(&mut options.max_tps, self.max_tps);
         set(&mut options.window, self.window);
+        set(&mut options.window_status, self.window_status);
         set(&mut options.deliver_window, self.deliver_window);
+        set(&mut options.deliver_timeout, self.deliver_timeout);
         set(&mut options.response_delay, self.response_delay);
+        set(&mut options.answer_rate, self.answer_rate);
+        set(&mut options.receipts.numbers, self.receipt_numbers);
         set(&mut options.message_ids.form, self.message_ids);
         set(&mut options.receipts.delay, self.receipt_delay);
         set(&mut options.receipts.outcomes, self.outcomes);
@@ -151,6 +202,11 @@ impl Args {
         set(&mut options.keep, self.keep);
         options.outbind.extend(self.outbind);
         options.message_ids.receipt = self.receipt_ids.or(options.message_ids.receipt);
+        options.message_ids.first = self.first_id.or(options.message_ids.first);
+        options.message_ids.last = self.last_id.or(options.message_ids.last);
+        options.message_ids.random |= self.random_ids;
+        options.congestion = self.congestion.or(options.congestion);
+        options.inbound.burst = self.inbound_burst.or(options.inbound.burst);
         options.receipts.always |= self.receipts_always;
         options.receipts.text &= !self.no_receipt_text;
         options.receipts.tlvs &= !self.no_receipt_tlvs;
@@ -219,28 +275,40 @@ async fn show(smsc: &Handle) -> io::Result<()> {
 fn rates(before: &Totals, now: &Totals, smsc: &Handle) -> String {
     format!(
         "{} bound  {}/s accepted  {}/s throttled  {}/s refused  {}/s receipts  {}/s inbound  \
-         {} waiting  {} in all",
+         {}/s not taken  {} waiting  {} in all",
         smsc.binds().len(),
         now.accepted - before.accepted,
         now.throttled - before.throttled,
         now.refused - before.refused,
         now.receipts - before.receipts,
         now.inbound - before.inbound,
+        not_taken(now) - not_taken(before),
         smsc.waiting(),
         now.accepted,
     )
 }
 
+/// How often the ESME refused a deliver_sm or did not answer it in time.
+fn not_taken(totals: &Totals) -> u64 {
+    totals.deliveries_refused + totals.unanswered
+}
+
 fn summary(totals: &Totals) -> String {
     format!(
-        "{} binds, {} messages accepted, {} throttled, {} refused, {} receipts and {} inbound \
-         messages acknowledged",
+        "{} binds, {} messages accepted, {} throttled, {} refused, {} ignored, {} receipts and {} \
+         inbound messages acknowledged; of receipts {} refused, of inbound messages {}, {} not \
+         answered in time, {} of all lost",
         totals.binds,
         totals.accepted,
         totals.throttled,
         totals.refused,
+        totals.ignored,
         totals.receipts,
         totals.inbound,
+        totals.deliveries_refused - totals.inbound_refused,
+        totals.inbound_refused,
+        totals.unanswered,
+        totals.lost,
     )
 }
 
@@ -249,6 +317,7 @@ impl From<Error> for Failure {
         let code = match &error {
             Error::Listen { .. } => Code::Unavailable,
             Error::Journal { .. } => Code::Io,
+            Error::Options(_) => Code::Config,
             Error::Account(_) | Error::Message(_) => Code::Data,
         };
         Failure::new(code, error.to_string())
@@ -306,10 +375,78 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_fault_is_a_wrong_argument() {
-        let error = Line::try_parse_from(["smsc", "--fault=explode"])
-            .err()
-            .unwrap();
-        assert!(error.to_string().contains("drop-accepted"), "{error}");
+    fn smscs_as_they_are_can_be_asked_for() {
+        let options = options(&[
+            "--window-status=ESME_RTHROTTLED",
+            "--answer-rate=3",
+            "--congestion=load",
+            "--first-id=1",
+            "--last-id=9999",
+            "--random-ids",
+            "--receipt-retry=never",
+            "--receipt-numbers=swapped",
+            "--inbound-burst=5000",
+            "--deliver-window=0",
+            "--deliver-timeout=10s",
+            "--fault=status=ESME_RTHROTTLED during=500ms/8s",
+        ]);
+        let ids = &options.message_ids;
+        assert_eq!(
+            (ids.first, ids.last, ids.random),
+            (Some(1), Some(9999), true)
+        );
+        assert_eq!(options.receipts.retry, Retry::Never);
+        assert_eq!(options.receipts.numbers, Parties::Swapped);
+        assert_eq!(options.inbound.burst.unwrap().count, 5000);
+        assert_eq!(options.window_status.to_string(), "ESME_RTHROTTLED");
+        assert_eq!((options.answer_rate, options.deliver_window), (3.0, 0));
+        assert_eq!(options.congestion, Some(Congestion::Load));
+        assert_eq!(options.deliver_timeout, Time::seconds(10));
+    }
+
+    /// Each example of the help that has nothing of a shell.
+    #[test]
+    fn the_examples_of_the_help_are_right() {
+        let help = <Line as clap::CommandFactory>::command().render_long_help();
+        let examples: Vec<String> = help
+            .to_string()
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("kafka-smpp "))
+            .map(|line| {
+                line.split("   ")
+                    .next()
+                    .unwrap_or_default()
+                    .trim()
+                    .to_owned()
+            })
+            .collect();
+        assert!(examples.len() > 15, "{examples:?}");
+        for example in examples {
+            let quoted = example.split('\'').enumerate();
+            let words = quoted.flat_map(|(n, part)| match n % 2 {
+                0 => part.split_whitespace().map(str::to_owned).collect(),
+                _ => vec![part.to_owned()],
+            });
+            let words: Vec<String> = words
+                .map(|word| word.trim_end_matches(';').to_owned())
+                .collect();
+            let parsed = Line::try_parse_from(&words);
+            assert!(parsed.is_ok(), "{example}: {}", parsed.err().unwrap());
+        }
+    }
+
+    #[test]
+    fn what_means_nothing_is_a_wrong_argument() {
+        for (argument, help) in [
+            ("--fault=explode", "drop-accepted"),
+            ("--window-status=ESME_ROK", "ESME_RMSGQFUL"),
+            ("--congestion=101", "0 to 100"),
+            ("--receipt-retry=no", "never"),
+            ("--receipt-numbers=odd", "masked"),
+            ("--inbound-burst=0", "5000/60s"),
+        ] {
+            let error = Line::try_parse_from(["smsc", argument]).err().unwrap();
+            assert!(error.to_string().contains(help), "{argument}: {error}");
+        }
     }
 }

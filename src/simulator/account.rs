@@ -12,7 +12,8 @@ use serde::Serialize;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::smpp::{Command, MessageState, Status};
+use super::Mo;
+use crate::smpp::{Command, EncodeError, MessageState, Status};
 
 /// What a session may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -69,6 +70,17 @@ pub(super) struct Delivery {
     pub tries: u32,
 }
 
+impl Delivery {
+    /// The inbound message of this number.
+    pub(super) fn of(mo: &Mo, number: u64) -> Result<Self, EncodeError> {
+        Ok(Delivery {
+            pdu: mo.encode()?,
+            what: What::Inbound { number },
+            tries: 0,
+        })
+    }
+}
+
 pub(super) enum What {
     /// The receipt for the message of this number.
     Receipt { number: u64, state: MessageState },
@@ -100,6 +112,16 @@ struct Desk {
     served: usize,
     /// When the clock looks again.
     armed: Option<Instant>,
+    /// When inbound messages come all at once, from the first receiving bind on.
+    burst: NextBurst,
+}
+
+#[derive(Clone, Copy, Default)]
+enum NextBurst {
+    #[default]
+    AtOnce,
+    At(Instant),
+    Never,
 }
 
 struct Seat {
@@ -167,6 +189,7 @@ impl Account {
             return Err(Status::RALYBND);
         }
         if bound.mode.receives() {
+            self.clock.notify_one();
             let parked = std::mem::take(&mut desk.parked);
             parked
                 .into_iter()
@@ -174,7 +197,7 @@ impl Account {
         }
         desk.seats.push(Seat {
             bound,
-            room: window.max(1),
+            room: if window == 0 { usize::MAX } else { window },
             inbox: Vec::new(),
             wake,
         });
@@ -202,6 +225,31 @@ impl Account {
             desk.ghosts.push(now + linger);
         }
         self.deal(&mut desk, now);
+    }
+
+    /// Whether a burst of inbound messages is due, and when the next one is.
+    pub(super) fn burst(&self, now: Instant, every: Option<Duration>) -> (bool, Option<Instant>) {
+        if !self.receives() {
+            return (false, None);
+        }
+        let mut desk = self.desk.lock();
+        let due = match desk.burst {
+            NextBurst::AtOnce => true,
+            NextBurst::At(at) => at <= now,
+            NextBurst::Never => false,
+        };
+        if due {
+            desk.burst = every.map_or(NextBurst::Never, |every| NextBurst::At(now + every));
+        }
+        match desk.burst {
+            NextBurst::At(at) => (due, Some(at)),
+            _ => (due, None),
+        }
+    }
+
+    /// How much of the burst that the account's rate allows is used, 0 to 1.
+    pub(super) fn load(&self, now: Instant) -> f64 {
+        self.pace.load(now)
     }
 
     /// Puts deliveries in line.
@@ -243,7 +291,7 @@ impl Account {
     pub(super) fn collect(&self, session: u64, answered: usize, into: &mut Vec<Delivery>) {
         let mut desk = self.desk.lock();
         if let Some(seat) = desk.seat(session) {
-            seat.room += answered;
+            seat.room = seat.room.saturating_add(answered);
         }
         if answered > 0 {
             self.deal(&mut desk, Instant::now());
@@ -353,12 +401,21 @@ impl Pace {
         }
     }
 
+    fn nanos(&self, now: Instant) -> u64 {
+        let since = now.saturating_duration_since(self.start).as_nanos();
+        u64::try_from(since).unwrap_or(u64::MAX / 2)
+    }
+
+    fn load(&self, now: Instant) -> f64 {
+        let ahead = self.empty.load(Relaxed).saturating_sub(self.nanos(now));
+        ahead as f64 / BURST.max(self.gap) as f64
+    }
+
     fn admits(&self, now: Instant) -> bool {
         if self.gap == 0 {
             return true;
         }
-        let now = u64::try_from(now.saturating_duration_since(self.start).as_nanos());
-        let now = now.unwrap_or(u64::MAX / 2);
+        let now = self.nanos(now);
         let next = |empty: u64| {
             let after = empty.max(now) + self.gap;
             (after <= now + BURST.max(self.gap)).then_some(after)
@@ -427,6 +484,22 @@ mod tests {
             "an answer makes room for one"
         );
         assert_eq!(account.waiting(), 1);
+    }
+
+    #[test]
+    fn a_burst_waits_for_a_receiver_and_comes_again_if_asked() {
+        let account = Account::new("a", 0, Arc::default());
+        let (now, minute) = (Instant::now(), Duration::from_secs(60));
+        seat(&account, 1, Mode::Transmitter, 0).unwrap();
+        assert_eq!(account.burst(now, Some(minute)), (false, None));
+        seat(&account, 2, Mode::Receiver, 0).unwrap();
+        let next = now + minute;
+        assert_eq!(account.burst(now, Some(minute)), (true, Some(next)));
+        assert_eq!(account.burst(now, Some(minute)), (false, Some(next)));
+        assert_eq!(account.burst(next, None), (true, None));
+        assert_eq!(account.burst(next + minute, None), (false, None));
+        deliver(&account, 1..=300);
+        assert_eq!(take(&account, 2, 1).len(), 300, "a window without limit");
     }
 
     #[test]

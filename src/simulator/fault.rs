@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use hashbrown::HashMap;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::settings::Time;
 use crate::smpp::Status;
@@ -18,11 +20,15 @@ use crate::smpp::Status;
 /// status=ESME_RTHROTTLED every=100     every hundredth submit_sm is refused
 /// drop to=4479 times=2                 the connection ends, twice, without the message accepted
 /// late=3s nth=5                        the fifth response comes after three seconds
+/// status=ESME_RTHROTTLED during=500ms/8s   the last half second of every eight, all are refused
+/// die=200ms                            every bind ends, without a word, after 200 ms
+/// swallow after=500 per=session        a session answers 500 messages, and no more
 /// ```
 ///
-/// Conditions: `to=PREFIX` of the destination, `from=PREFIX` of the source, `account=SYSTEM_ID`;
-/// among the submit_sm (for `refuse`: binds) that meet those, `nth=N` only the Nth, `every=N` each
-/// Nth, `p=0.01` by chance; `times=N` at most so often.
+/// Conditions: `to=PREFIX` of the destination, `from=PREFIX` of the source, `account=SYSTEM_ID`,
+/// `during=` a [time](During); among the submit_sm (for `refuse` and `die`: binds) that meet
+/// those, `after=N` none of the first N, `nth=N` only the Nth, `every=N` each Nth, `p=0.01` by
+/// chance; `times=N` at most so often. With `per=session` each session is counted for itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Fault {
@@ -34,6 +40,10 @@ pub struct Fault {
     pub from: Option<String>,
     /// Only this account.
     pub account: Option<String>,
+    /// Only at some times.
+    pub during: Option<During>,
+    /// None of the first N of them.
+    pub after: Option<u64>,
     /// Only the Nth of them, counted from 1.
     pub nth: Option<u64>,
     /// Each Nth of them.
@@ -42,6 +52,77 @@ pub struct Fault {
     pub probability: Option<f64>,
     /// At most so often.
     pub times: Option<u64>,
+    /// Whether each session is counted for itself, and not all together.
+    pub per_session: bool,
+}
+
+/// When a fault may strike, in the time since the simulator began or was given its faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum During {
+    /// `500ms/8s`: in the last 500 ms of every 8 s, so that it begins in health.
+    Each {
+        /// For how long.
+        part: Duration,
+        /// Of how long a time.
+        of: Duration,
+    },
+    /// `10s..25s`: once, from the tenth second to the twenty-fifth.
+    Once {
+        /// From when.
+        from: Duration,
+        /// Until when.
+        until: Duration,
+    },
+}
+
+impl During {
+    fn holds(self, since: Duration) -> bool {
+        match self {
+            During::Each { part, of } => {
+                let at = since.as_nanos() % of.as_nanos().max(1);
+                at >= of.saturating_sub(part).as_nanos()
+            }
+            During::Once { from, until } => (from..until).contains(&since),
+        }
+    }
+}
+
+impl FromStr for During {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let time = |text: &str| text.parse::<Time>().map(Time::get);
+        if let Some((part, of)) = text.split_once('/') {
+            let (part, of) = (time(part)?, time(of)?);
+            return match part <= of && !part.is_zero() {
+                true => Ok(During::Each { part, of }),
+                false => Err(format!(
+                    "during={text}: the first time is a part of the second: write such as \
+                     during=500ms/8s"
+                )),
+            };
+        }
+        let (from, until) = text.split_once("..").ok_or(format!(
+            "during={text:?} is no time: write during=500ms/8s for the last 500 ms of every 8 s, \
+             or during=10s..25s since the start"
+        ))?;
+        let (from, until) = (time(from)?, time(until)?);
+        match from < until {
+            true => Ok(During::Once { from, until }),
+            false => Err(format!(
+                "during={text} ends before it begins: write the earlier time first"
+            )),
+        }
+    }
+}
+
+impl fmt::Display for During {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            During::Each { part, of } => write!(f, "{}/{}", Time(part), Time(of)),
+            During::Once { from, until } => write!(f, "{}..{}", Time(from), Time(until)),
+        }
+    }
 }
 
 /// What can go wrong.
@@ -49,6 +130,8 @@ pub struct Fault {
 pub enum Action {
     /// `swallow`: accepted, never answered.
     Swallow,
+    /// `ignore`: neither accepted nor answered.
+    Ignore,
     /// `late=TIME`: accepted, answered that much later.
     Late(Duration),
     /// `status=STATUS`: refused with this command_status.
@@ -67,6 +150,8 @@ pub enum Action {
     Stall(Duration),
     /// `early=TIME`: the receipt goes out at once, the response that much later.
     Early(Duration),
+    /// `behind`: the receipt goes out right behind the response.
+    Behind,
     /// `twice`: the receipt goes out twice.
     Twice,
     /// `stray`: the receipt carries a message_id that was never given to anybody.
@@ -75,9 +160,16 @@ pub enum Action {
     Deaf,
     /// `refuse=STATUS`: a bind is refused with this command_status.
     Refuse(Status),
+    /// `die=TIME`: a bind is granted, and its connection ends, without a word, so much later.
+    Die(Duration),
 }
 
 impl Action {
+    /// Whether it happens to binds, and not to messages.
+    fn is_of_binds(self) -> bool {
+        matches!(self, Action::Refuse(_) | Action::Die(_))
+    }
+
     fn parse(text: &str) -> Result<Action, String> {
         let (name, value) = text
             .split_once('=')
@@ -98,11 +190,14 @@ impl Action {
             "late" => Action::Late(time(1000)?),
             "stall" => Action::Stall(time(1000)?),
             "early" => Action::Early(time(200)?),
+            "die" => Action::Die(time(200)?),
             "status" => Action::Status(status()?),
             "nack" => Action::Nack(status()?),
             "refuse" => Action::Refuse(status()?),
             _ if value.is_some() => return Err(unknown(text)),
             "swallow" => Action::Swallow,
+            "ignore" => Action::Ignore,
+            "behind" => Action::Behind,
             "drop" => Action::Drop,
             "drop-accepted" => Action::DropAccepted,
             "cut" => Action::Cut,
@@ -117,8 +212,9 @@ impl Action {
 
 fn unknown(action: &str) -> String {
     format!(
-        "unknown fault {action:?}: use swallow, late=TIME, status=STATUS, nack=STATUS, drop, \
-         drop-accepted, cut, split, stall=TIME, early=TIME, twice, stray, deaf or refuse=STATUS"
+        "unknown fault {action:?}: use swallow, ignore, late=TIME, status=STATUS, nack=STATUS, \
+         drop, drop-accepted, cut, split, stall=TIME, early=TIME, behind, twice, stray, deaf, \
+         refuse=STATUS or die=TIME"
     )
 }
 
@@ -126,6 +222,8 @@ impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Action::Swallow => f.write_str("swallow"),
+            Action::Ignore => f.write_str("ignore"),
+            Action::Behind => f.write_str("behind"),
             Action::Late(time) => write!(f, "late={}", Time(*time)),
             Action::Status(status) => write!(f, "status={status}"),
             Action::Nack(status) => write!(f, "nack={status}"),
@@ -139,6 +237,7 @@ impl fmt::Display for Action {
             Action::Stray => f.write_str("stray"),
             Action::Deaf => f.write_str("deaf"),
             Action::Refuse(status) => write!(f, "refuse={status}"),
+            Action::Die(time) => write!(f, "die={}", Time(*time)),
         }
     }
 }
@@ -150,10 +249,13 @@ impl From<Action> for Fault {
             to: None,
             from: None,
             account: None,
+            during: None,
+            after: None,
             nth: None,
             every: None,
             probability: None,
             times: None,
+            per_session: false,
         }
     }
 }
@@ -176,9 +278,13 @@ impl FromStr for Fault {
                 "to" => fault.to = Some(value.to_owned()),
                 "from" => fault.from = Some(value.to_owned()),
                 "account" => fault.account = Some(value.to_owned()),
+                "during" => fault.during = Some(value.parse()?),
+                "after" => fault.after = number()?,
                 "nth" => fault.nth = number()?,
                 "every" => fault.every = number()?,
                 "times" => fault.times = number()?,
+                "per" if value == "session" => fault.per_session = true,
+                "per" => return Err(format!("{word:?} means nothing: write per=session")),
                 "p" => {
                     let chance = value.parse().ok().filter(|p| (0.0..=1.0).contains(p));
                     fault.probability =
@@ -187,10 +293,16 @@ impl FromStr for Fault {
                 _ => {
                     return Err(format!(
                         "unknown condition {word:?} in fault {text:?}: use to=, from=, account=, \
-                         nth=, every=, p= or times="
+                         during=, after=, nth=, every=, p=, times= or per=session"
                     ));
                 }
             }
+        }
+        if fault.action.is_of_binds() && (fault.to.is_some() || fault.from.is_some()) {
+            return Err(format!(
+                "fault {text:?} is about binds, which have no to= and from=: use account=, during=, \
+                 after=, nth=, every=, p= or times="
+            ));
         }
         Ok(fault)
     }
@@ -209,7 +321,11 @@ impl fmt::Display for Fault {
                 write!(f, " {name}={value}")?;
             }
         }
+        if let Some(during) = self.during {
+            write!(f, " during={during}")?;
+        }
         let numbers = [
+            ("after", self.after),
             ("nth", self.nth),
             ("every", self.every),
             ("times", self.times),
@@ -219,68 +335,108 @@ impl fmt::Display for Fault {
                 write!(f, " {name}={value}")?;
             }
         }
-        self.probability.map_or(Ok(()), |p| write!(f, " p={p}"))
+        if let Some(p) = self.probability {
+            write!(f, " p={p}")?;
+        }
+        f.write_str(if self.per_session { " per=session" } else { "" })
     }
 }
 
 /// What a rule may look at.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Subject<'a> {
+    pub session: u64,
     pub account: &'a str,
     pub source: &'a [u8],
     pub destination: &'a [u8],
 }
 
 /// Faults with their counts, shared by all sessions.
-#[derive(Default)]
 pub(super) struct Faults {
     rules: Vec<Rule>,
+    since: Instant,
 }
 
 struct Rule {
     fault: Fault,
-    seen: AtomicU64,
-    struck: AtomicU64,
+    /// By session, or all under 0.
+    counts: Mutex<HashMap<u64, Count>>,
+}
+
+#[derive(Default)]
+struct Count {
+    seen: u64,
+    struck: u64,
 }
 
 impl Faults {
     pub(super) fn new(faults: &[Fault]) -> Self {
         let rule = |fault: &Fault| Rule {
             fault: fault.clone(),
-            seen: AtomicU64::new(0),
-            struck: AtomicU64::new(0),
+            counts: Mutex::default(),
         };
         Faults {
             rules: faults.iter().map(rule).collect(),
+            since: Instant::now(),
         }
     }
 
     /// The command_status that refuses this bind.
-    pub(super) fn bind(&self, account: &str, rng: &mut fastrand::Rng) -> Option<Status> {
-        let subject = Subject {
-            account,
-            ..Subject::default()
-        };
+    pub(super) fn bind(
+        &self,
+        subject: Subject<'_>,
+        now: Instant,
+        rng: &mut fastrand::Rng,
+    ) -> Option<Status> {
+        let since = now.saturating_duration_since(self.since);
         self.rules.iter().find_map(|rule| match rule.fault.action {
-            Action::Refuse(status) => rule.strikes(subject, rng).then_some(status),
+            Action::Refuse(status) => rule.strikes(subject, since, rng).then_some(status),
             _ => None,
         })
     }
 
+    /// After how long a bind that is granted ends.
+    pub(super) fn life(
+        &self,
+        subject: Subject<'_>,
+        now: Instant,
+        rng: &mut fastrand::Rng,
+    ) -> Option<Duration> {
+        let since = now.saturating_duration_since(self.since);
+        let ends = |rule: &Rule| match rule.fault.action {
+            Action::Die(time) if rule.strikes(subject, since, rng) => Some(time),
+            _ => None,
+        };
+        self.rules.iter().filter_map(ends).min()
+    }
+
     /// What goes wrong with this submit_sm.
-    pub(super) fn submit(&self, subject: Subject<'_>, rng: &mut fastrand::Rng) -> Plan {
+    pub(super) fn submit(
+        &self,
+        subject: Subject<'_>,
+        now: Instant,
+        rng: &mut fastrand::Rng,
+    ) -> Plan {
+        let since = now.saturating_duration_since(self.since);
         let mut plan = Plan::default();
         for rule in &self.rules {
-            if !matches!(rule.fault.action, Action::Refuse(_)) && rule.strikes(subject, rng) {
+            if !rule.fault.action.is_of_binds() && rule.strikes(subject, since, rng) {
                 plan.add(rule.fault.action);
             }
         }
         plan
     }
+
+    /// Forgets what was counted of a session that is over.
+    pub(super) fn forget(&self, session: u64) {
+        for rule in self.rules.iter().filter(|rule| rule.fault.per_session) {
+            rule.counts.lock().remove(&session);
+        }
+    }
 }
 
 impl Rule {
-    fn strikes(&self, subject: Subject<'_>, rng: &mut fastrand::Rng) -> bool {
+    fn strikes(&self, subject: Subject<'_>, since: Duration, rng: &mut fastrand::Rng) -> bool {
         let fault = &self.fault;
         let begins = |value: &[u8], prefix: &Option<String>| {
             prefix
@@ -293,16 +449,27 @@ impl Rule {
                 .account
                 .as_ref()
                 .is_some_and(|account| account != subject.account)
+            || fault.during.is_some_and(|during| !during.holds(since))
         {
             return false;
         }
-        let count = self.seen.fetch_add(1, Ordering::Relaxed) + 1;
-        fault.nth.is_none_or(|nth| nth == count)
-            && fault.every.is_none_or(|every| count.is_multiple_of(every))
-            && fault.probability.is_none_or(|p| rng.f64() < p)
+        let whose = if fault.per_session {
+            subject.session
+        } else {
+            0
+        };
+        let mut counts = self.counts.lock();
+        let count = counts.entry(whose).or_default();
+        count.seen += 1;
+        let strikes = fault.after.is_none_or(|after| count.seen > after)
+            && fault.nth.is_none_or(|nth| nth == count.seen)
             && fault
-                .times
-                .is_none_or(|t| self.struck.fetch_add(1, Ordering::Relaxed) < t)
+                .every
+                .is_none_or(|every| count.seen.is_multiple_of(every))
+            && fault.probability.is_none_or(|p| rng.f64() < p)
+            && fault.times.is_none_or(|times| count.struck < times);
+        count.struck += u64::from(strikes);
+        strikes
     }
 }
 
@@ -313,11 +480,13 @@ pub(super) struct Plan {
     pub refuse: Option<(Status, bool)>,
     pub ending: Ending,
     pub swallow: bool,
+    pub ignore: bool,
     pub split: bool,
     pub twice: bool,
     pub stray: bool,
     pub deaf: bool,
     pub early: bool,
+    pub behind: bool,
     pub late: Duration,
     pub stall: Duration,
 }
@@ -336,6 +505,8 @@ impl Plan {
     fn add(&mut self, action: Action) {
         match action {
             Action::Swallow => self.swallow = true,
+            Action::Ignore => self.ignore = true,
+            Action::Behind => self.behind = true,
             Action::Late(time) => self.late = self.late.max(time),
             Action::Status(status) => self.refuse = Some((status, false)),
             Action::Nack(status) => self.refuse = Some((status, true)),
@@ -351,7 +522,7 @@ impl Plan {
             Action::Twice => self.twice = true,
             Action::Stray => self.stray = true,
             Action::Deaf => self.deaf = true,
-            Action::Refuse(_) => {}
+            Action::Refuse(_) | Action::Die(_) => {}
         }
     }
 }
@@ -366,7 +537,8 @@ mod tests {
 
     fn struck(faults: &Faults, subject: Subject<'_>, of: usize) -> Vec<usize> {
         let mut rng = fastrand::Rng::with_seed(3);
-        let hit = |_: &usize| faults.submit(subject, &mut rng) != Plan::default();
+        let now = Instant::now();
+        let hit = |_: &usize| faults.submit(subject, now, &mut rng) != Plan::default();
         (1..=of).filter(hit).collect()
     }
 
@@ -388,6 +560,12 @@ mod tests {
             "deaf",
             "refuse=ESME_RALYBND times=3",
             "status=0x00000401",
+            "status=ESME_RTHROTTLED during=500ms/8s",
+            "status=ESME_RTHROTTLED during=10s..25s",
+            "die=200ms account=a during=1s..9s after=3 every=2",
+            "swallow after=500 per=session",
+            "ignore p=0.5 per=session",
+            "behind",
         ] {
             assert_eq!(line.parse::<Fault>().unwrap().to_string(), line);
         }
@@ -405,6 +583,14 @@ mod tests {
             ("drop every=0", "from 1"),
             ("drop p=2", "0 to 1"),
             ("drop when=now", "times="),
+            ("drop during=8s", "during=500ms/8s"),
+            ("drop during=8s/500ms", "part of the second"),
+            ("drop during=0s/5s", "part of the second"),
+            ("drop during=8s..8s", "earlier time first"),
+            ("drop during=1/2", "\"30s\""),
+            ("drop per=bind", "per=session"),
+            ("die=1s to=44", "account="),
+            ("refuse=ESME_RALYBND from=44", "account="),
         ] {
             let error = line.parse::<Fault>().unwrap_err();
             assert!(error.contains(help), "{line:?}: {error}");
@@ -422,6 +608,7 @@ mod tests {
         );
         let faults = faults(&["swallow to=44 account=a nth=1"]);
         let subject = Subject {
+            session: 1,
             account: "a",
             source: b"x",
             destination: b"4479",
@@ -460,10 +647,65 @@ mod tests {
             "refuse=ESME_RALYBND times=1",
         ]);
         let mut rng = fastrand::Rng::with_seed(1);
-        let plan = faults.submit(Subject::default(), &mut rng);
+        let (anybody, now) = (Subject::default(), Instant::now());
+        let plan = faults.submit(anybody, now, &mut rng);
         assert!(plan.twice && plan.early);
         assert_eq!(plan.late, Duration::from_secs(2));
-        assert_eq!(faults.bind("a", &mut rng), Some(Status::RALYBND));
-        assert_eq!(faults.bind("a", &mut rng), None);
+        assert_eq!(faults.bind(anybody, now, &mut rng), Some(Status::RALYBND));
+        assert_eq!(faults.bind(anybody, now, &mut rng), None);
+    }
+
+    #[test]
+    fn after_so_many_it_strikes_all_and_each_session_may_be_counted_for_itself() {
+        let anybody = Subject::default();
+        assert_eq!(struck(&faults(&["swallow after=7"]), anybody, 9), [8, 9]);
+        let together = faults(&["swallow after=2"]);
+        let each = faults(&["swallow after=2 per=session"]);
+        for (faults, of_second) in [(together, vec![1, 2, 3]), (each, vec![3])] {
+            let of = |session| Subject { session, ..anybody };
+            assert_eq!(struck(&faults, of(1), 3), [3]);
+            assert_eq!(struck(&faults, of(2), 3), of_second);
+        }
+    }
+
+    #[test]
+    fn times_come_at_the_end_of_each_period_or_once() {
+        let second = Duration::from_secs;
+        let each: During = "500ms/8s".parse().unwrap();
+        let held = |during: During| {
+            let holds = |half: &u64| during.holds(Duration::from_millis(half * 500));
+            (0..40).filter(holds).collect::<Vec<u64>>()
+        };
+        assert_eq!(held(each), [15, 31], "in half seconds");
+        assert_eq!(held("2s..3s".parse().unwrap()), [4, 5]);
+        let faults = faults(&["status=ESME_RTHROTTLED during=2s..3s nth=1"]);
+        let (start, mut rng) = (faults.since, fastrand::Rng::with_seed(1));
+        let mut at = |seconds| {
+            let plan = faults.submit(Subject::default(), start + second(seconds), &mut rng);
+            plan.refuse.is_some()
+        };
+        assert_eq!(
+            [at(1), at(2), at(2), at(3)],
+            [false, true, false, false],
+            "only what falls into the time is counted"
+        );
+    }
+
+    #[test]
+    fn binds_die_as_often_as_asked() {
+        let faults = faults(&["die=200ms times=2", "die=1s account=b"]);
+        let mut rng = fastrand::Rng::with_seed(1);
+        let mut life = |account| {
+            let subject = Subject {
+                account,
+                ..Subject::default()
+            };
+            faults.life(subject, Instant::now(), &mut rng)
+        };
+        let millis = |ms| Some(Duration::from_millis(ms));
+        assert_eq!(
+            [life("b"), life("a"), life("b"), life("a")],
+            [millis(200), millis(200), millis(1000), None]
+        );
     }
 }

@@ -62,7 +62,8 @@ impl Handle {
     pub fn deliver(&self, mo: &Mo) -> Result<u64, Error> {
         let account = self.shared.recipient(mo.account.as_deref())?;
         let number = self.shared.inbound.next();
-        self.shared.deliver(&account, mo, number)?;
+        let delivery = Delivery::of(mo, number)?;
+        account.deliver(&mut vec![(Instant::now(), delivery)]);
         Ok(number)
     }
 

@@ -42,6 +42,22 @@ pub enum Entry<'a> {
     },
     /// A submit_sm was accepted.
     Accepted(&'a Accepted),
+    /// A submit_sm was refused, or neither accepted nor answered.
+    Rejected {
+        /// When.
+        at: Timestamp,
+        /// Number of the session.
+        session: u64,
+        /// system_id of the bind; empty before it.
+        account: &'a str,
+        /// sequence_number of the submit_sm.
+        sequence: u32,
+        /// command_status of the answer; none if there is no answer.
+        #[serde(serialize_with = "as_shown_or_none")]
+        status: Option<Status>,
+        /// destination_addr; empty if the PDU cannot be read.
+        destination: &'a str,
+    },
     /// A receipt was acknowledged with ESME_ROK.
     Receipt {
         /// When.
@@ -71,7 +87,7 @@ pub enum Entry<'a> {
         /// How often it had been sent.
         tries: u32,
     },
-    /// A deliver_sm was answered with an error.
+    /// A deliver_sm was answered with an error, or not in time.
     Refused {
         /// When.
         at: Timestamp,
@@ -81,11 +97,15 @@ pub enum Entry<'a> {
         account: &'a str,
         /// The receipt's message as in submit_sm_resp, empty for an inbound message.
         message_id: &'a str,
-        /// command_status of the answer.
-        #[serde(serialize_with = "as_shown")]
-        status: Status,
+        /// Number of the inbound message; none for a receipt.
+        number: Option<u64>,
+        /// command_status of the answer; none if it was not answered in time.
+        #[serde(serialize_with = "as_shown_or_none")]
+        status: Option<Status>,
         /// How often it had been sent.
         tries: u32,
+        /// Whether it will be offered again.
+        again: bool,
     },
 }
 
@@ -102,6 +122,8 @@ pub struct Accepted {
     pub sequence: u32,
     /// The id given to it in the response.
     pub message_id: String,
+    /// When the response is due; none: it never comes.
+    pub response_due: Option<Timestamp>,
     /// source_addr.
     pub source: String,
     /// destination_addr.
@@ -136,8 +158,14 @@ fn as_stat<S: serde::Serializer>(state: &MessageState, serializer: S) -> Result<
     serializer.serialize_str(state.stat())
 }
 
-fn as_shown<S: serde::Serializer>(status: &Status, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(status)
+fn as_shown_or_none<S: serde::Serializer>(
+    status: &Option<Status>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match status {
+        Some(status) => serializer.collect_str(status),
+        None => serializer.serialize_none(),
+    }
 }
 
 /// A message as far as it can be read, see [`Accepted::text`].
@@ -233,6 +261,7 @@ mod tests {
             account: "a".into(),
             sequence: n,
             message_id: format!("{n:x}"),
+            response_due: Timestamp::from_millisecond(50).ok(),
             source: "ACME".into(),
             destination: "4479".into(),
             esm_class: 0,
@@ -256,8 +285,10 @@ mod tests {
             session: 1,
             account: "a",
             message_id: "a",
-            status: Status::RX_T_APPN,
+            number: None,
+            status: Some(Status::RX_T_APPN),
             tries: 2,
+            again: true,
         };
         journal.note(&mut page, &refused);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "");
@@ -265,11 +296,14 @@ mod tests {
         assert_eq!(
             std::fs::read_to_string(&path).unwrap(),
             "{\"event\":\"accepted\",\"at\":\"1970-01-01T00:00:00Z\",\"session\":1,\"account\":\"a\",\
-             \"sequence\":10,\"message_id\":\"a\",\"source\":\"ACME\",\"destination\":\"4479\",\
+             \"sequence\":10,\"message_id\":\"a\",\
+             \"response_due\":\"1970-01-01T00:00:00.05Z\",\
+             \"source\":\"ACME\",\"destination\":\"4479\",\
              \"esm_class\":0,\"data_coding\":0,\"registered_delivery\":1,\
              \"user_message_reference\":7,\"text\":\"hi\",\"octets\":\"6869\"}\n\
              {\"event\":\"refused\",\"at\":\"1970-01-01T00:00:00Z\",\"session\":1,\"account\":\"a\",\
-             \"message_id\":\"a\",\"status\":\"ESME_RX_T_APPN\",\"tries\":2}\n"
+             \"message_id\":\"a\",\"number\":null,\"status\":\"ESME_RX_T_APPN\",\"tries\":2,\
+             \"again\":true}\n"
         );
         assert_eq!(journal.kept(), []);
     }

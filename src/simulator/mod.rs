@@ -4,8 +4,8 @@
 //! It answers ESMEs over TCP as SMPP 3.4 says, accepts every message its limits allow, and
 //! remembers what it accepted: in memory for tests, in a [journal file](Options::journal) for
 //! those who count from outside. What an ESME has not acknowledged with ESME_ROK is kept and sent
-//! again, to another session of the account or on its next bind. Queues have no limit, so that
-//! tests can pile up what they like. The [newest messages](Options::keep) can be asked about,
+//! again, to another session of the account or on its next bind, unless [told](Retry) otherwise.
+//! Queues have no limit, so that tests can pile up what they like. The [newest messages](Options::keep) can be asked about,
 //! cancelled and replaced; messages to several recipients and broadcasts are taken too.
 //!
 //! ```no_run
@@ -53,12 +53,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use account::{Bound, Mode};
-pub use fault::{Action, Fault};
+pub use fault::{Action, During, Fault};
 pub use handle::Handle;
 pub use id::{Form, MessageIds};
 pub use journal::{Accepted, Entry};
 pub use mo::Mo;
-pub use options::{Account, Inbound, Options, Outbind, Outcomes, Receipts, Spread, Version};
+pub use options::{
+    Account, Burst, Congestion, Inbound, Options, Outbind, Outcomes, Parties, Receipts, Refusal,
+    Retry, Spread, Version,
+};
 pub use totals::Totals;
 
 use crate::smpp::pdu::AlertNotification;
@@ -86,6 +89,9 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// Options that cannot be.
+    #[error("{0}")]
+    Options(String),
     /// There is nobody to deliver to.
     #[error("no account {0:?}: nobody has bound with it and it is not among the accounts given")]
     Account(String),
@@ -130,6 +136,7 @@ struct Shared {
 impl Simulator {
     /// Listens and opens the journal.
     pub async fn bind(options: Options) -> Result<(Simulator, Handle), Error> {
+        options.check().map_err(Error::Options)?;
         let address = options.listen;
         let listen = |source| Error::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
@@ -142,7 +149,7 @@ impl Simulator {
         let stop = CancellationToken::new();
         let shared = Arc::new(Shared {
             faults: Mutex::new(Arc::new(fault::Faults::new(&options.faults))),
-            numbers: id::Numbers::new(&options.message_ids),
+            numbers: id::Numbers::new(&options.message_ids, options.seed),
             counters: totals::Counters::default(),
             journal,
             accounts: Mutex::default(),
@@ -317,6 +324,8 @@ impl Shared {
                 .filter_map(|account| account.dispatch())
                 .min();
             let now = Instant::now();
+            let burst = self.make_up_burst(now);
+            next = [next, burst].into_iter().flatten().min();
             for ticker in [&mut inbound, &mut alerts].into_iter().flatten() {
                 for _ in 0..ticker.due(now) {
                     (ticker.make_up)(self);
@@ -336,16 +345,40 @@ impl Shared {
     }
 
     fn make_up_inbound(&self) {
-        let inbound = &self.options.inbound;
         for account in self.ledgers().iter().filter(|account| account.receives()) {
-            let turn = usize::try_from(self.inbound.next()).unwrap_or_default();
+            self.make_up(account, 1);
+        }
+    }
+
+    /// Inbound messages all at once, where they are due; when they are next.
+    fn make_up_burst(&self, now: Instant) -> Option<Instant> {
+        let burst = self.options.inbound.burst?;
+        let of = |account: &Arc<account::Account>| {
+            let (due, next) = account.burst(now, burst.every.map(crate::settings::Time::get));
+            if due {
+                self.make_up(account, burst.count);
+            }
+            next
+        };
+        self.ledgers().iter().filter_map(of).min()
+    }
+
+    fn make_up(&self, account: &account::Account, count: u32) {
+        let inbound = &self.options.inbound;
+        let (now, mut made) = (Instant::now(), Vec::new());
+        for _ in 0..count {
+            let number = self.inbound.next();
+            let turn = usize::try_from(number).unwrap_or_default();
             let text = inbound.texts.get(turn % inbound.texts.len().max(1));
             let text = text.map_or("", String::as_str);
-            let mo = Mo::new(&inbound.source, &inbound.destination, text);
-            if let Err(error) = self.deliver(account, &mo, turn as u64) {
-                tracing::warn!(%error, text, "cannot make up an inbound message");
+            let text = text.replace("{n}", &number.to_string());
+            let mo = Mo::new(&inbound.source, &inbound.destination, &text);
+            match account::Delivery::of(&mo, number) {
+                Ok(delivery) => made.push((now, delivery)),
+                Err(error) => tracing::warn!(%error, text, "cannot make up an inbound message"),
             }
         }
+        account.deliver(&mut made);
     }
 
     fn make_up_alert(&self) {
@@ -381,16 +414,5 @@ impl Shared {
             wake.notify_one();
         }
         Ok(true)
-    }
-
-    fn deliver(&self, account: &account::Account, mo: &Mo, number: u64) -> Result<(), EncodeError> {
-        let what = account::What::Inbound { number };
-        let delivery = account::Delivery {
-            pdu: mo.encode()?,
-            what,
-            tries: 0,
-        };
-        account.deliver(&mut vec![(Instant::now(), delivery)]);
-        Ok(())
     }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::fault::Fault;
 use super::id::MessageIds;
 use crate::settings::Time;
-use crate::smpp::MessageState;
+use crate::smpp::{MessageState, Status};
 
 /// Everything a simulated SMSC can be told. The default answers anybody at once, on a free port of
 /// the loopback interface, and sends a DELIVRD receipt one second later.
@@ -31,12 +31,23 @@ pub struct Options {
     pub bind_linger: Time,
     /// submit_sm a second an account may send; beyond it ESME_RTHROTTLED. 0: no limit.
     pub max_tps: u32,
-    /// Unanswered submit_sm a session may have; beyond it ESME_RTHROTTLED. 0: no limit.
+    /// Unanswered submit_sm a session may have; beyond it `window_status`. 0: no limit.
     pub window: usize,
-    /// Unanswered deliver_sm this side keeps on a session, at least 1.
+    /// What a submit_sm beyond the window is answered: ESME_RMSGQFUL, which says that too much
+    /// waits, and not, as ESME_RTHROTTLED, that it comes too fast.
+    pub window_status: Refusal,
+    /// Unanswered deliver_sm this side keeps on a session. 0: no limit.
     pub deliver_window: usize,
+    /// A deliver_sm that is not answered for so long counts as refused, and its place in the window
+    /// is free again. 0: it is waited for as long as the session lives.
+    pub deliver_timeout: Time,
     /// From a submit_sm to its response.
     pub response_delay: Spread,
+    /// submit_sm a second that a session answers, one after the other and in order, as a serial
+    /// server does; the others are accepted and wait. 0: all at once.
+    pub answer_rate: f64,
+    /// congestion_state (SMPP 5.0 §4.8.4.18) in responses to ESMEs that bind with SMPP 5.0.
+    pub congestion: Option<Congestion>,
     /// How message_ids look in responses and in receipts.
     pub message_ids: MessageIds,
     /// Delivery receipts.
@@ -72,8 +83,12 @@ impl Default for Options {
             bind_linger: Time::seconds(0),
             max_tps: 0,
             window: 0,
+            window_status: Refusal(Status::RMSGQFUL),
             deliver_window: 50,
+            deliver_timeout: Time::seconds(0),
             response_delay: Spread::default(),
+            answer_rate: 0.0,
+            congestion: None,
             message_ids: MessageIds::default(),
             receipts: Receipts::default(),
             inbound: Inbound::default(),
@@ -87,6 +102,188 @@ impl Default for Options {
             seed: None,
         }
     }
+}
+
+impl Options {
+    /// What of it cannot be, as a sentence for people.
+    pub(super) fn check(&self) -> Result<(), String> {
+        self.message_ids.check()?;
+        let rates = [
+            ("answer_rate", self.answer_rate),
+            ("inbound.rate", self.inbound.rate),
+            ("inbound.alert_rate", self.inbound.alert_rate),
+        ];
+        for (name, rate) in rates {
+            if !rate.is_finite() || rate < 0.0 {
+                return Err(format!(
+                    "{name} = {rate}: a rate is a number a second from 0, such as 3 or 0.5"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A command_status that is an error, by its name or number: `ESME_RMSGQFUL`, `0x00000401`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Refusal(pub Status);
+
+impl FromStr for Refusal {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let status = Status::from_name(text).filter(|status| *status != Status::ROK);
+        status.map(Refusal).ok_or(format!(
+            "{text:?} is no command_status of an error: write such as ESME_RMSGQFUL, \
+             ESME_RTHROTTLED or 0x00000401"
+        ))
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What congestion_state says, 0 (idle) to 100 (congested), of which 80 to 89 is best: a number, or
+/// `load`, how full the window is, how much of a second the rate is ahead, or how much of ten
+/// seconds the answers at `answer_rate` are behind, whichever is most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Congestion {
+    /// Always this.
+    Always(u8),
+    /// By load.
+    Load,
+}
+
+impl FromStr for Congestion {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.parse()) {
+            ("load", _) => Ok(Congestion::Load),
+            (_, Ok(state @ 0..=100)) => Ok(Congestion::Always(state)),
+            _ => Err(format!(
+                "{text:?} is no congestion_state: write a number from 0 to 100, or load"
+            )),
+        }
+    }
+}
+
+impl fmt::Display for Congestion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Congestion::Always(state) => state.fmt(f),
+            Congestion::Load => f.write_str("load"),
+        }
+    }
+}
+
+/// When a receipt or an inbound message that the ESME refused is offered again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Retry {
+    /// `5s`: so much later.
+    After(Time),
+    /// `0s`: on the next bind.
+    NextBind,
+    /// `never`: it is lost, as with many SMSCs.
+    Never,
+}
+
+impl From<Time> for Retry {
+    fn from(time: Time) -> Self {
+        match time.get() {
+            Duration::ZERO => Retry::NextBind,
+            _ => Retry::After(time),
+        }
+    }
+}
+
+impl FromStr for Retry {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "never" => Ok(Retry::Never),
+            text => text.parse::<Time>().map(Retry::from).map_err(|error| {
+                format!("{error}; or \"never\" for an SMSC that offers nothing twice")
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Retry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Retry::After(time) => time.fmt(f),
+            Retry::NextBind => f.write_str("0s"),
+            Retry::Never => f.write_str("never"),
+        }
+    }
+}
+
+/// Inbound messages that come all at once: `5000` as soon as the account can receive, once;
+/// `5000/60s` the same, and again every 60 s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Burst {
+    /// How many.
+    pub count: u32,
+    /// How often, if again.
+    pub every: Option<Time>,
+}
+
+impl FromStr for Burst {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (count, every) = match text.split_once('/') {
+            Some((count, every)) => (count, Some(every.parse::<Time>()?)),
+            None => (text, None),
+        };
+        match (count.parse(), every.is_some_and(|t| t.get().is_zero())) {
+            (Ok(count @ 1..), false) => Ok(Burst { count, every }),
+            _ => Err(format!(
+                "{text:?} is no burst: write a number of messages from 1, such as 5000, or \
+                 5000/60s for so many every 60 s"
+            )),
+        }
+    }
+}
+
+impl fmt::Display for Burst {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.every {
+            Some(every) => write!(f, "{}/{every}", self.count),
+            None => self.count.fmt(f),
+        }
+    }
+}
+
+/// Which numbers stand in receipts. Appendix B of SMPP 3.4 has the message's recipient as source
+/// and its sender as destination; SMSCs have much else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Parties {
+    /// The recipient as source, the sender as destination.
+    #[default]
+    Standard,
+    /// As in the submit_sm: the sender as source, the recipient as destination.
+    Swapped,
+    /// The recipient without its country code (two digits), with a leading 0 and TON 2.
+    National,
+    /// The last seven digits of the recipient.
+    Cut,
+    /// The recipient with its last four digits as `*`.
+    Masked,
+    /// A name in place of the recipient, with TON 5.
+    Alphanumeric,
+    /// Neither number.
+    Missing,
 }
 
 /// Somebody who may bind. On the command line `SYSTEM_ID` or `SYSTEM_ID:PASSWORD`.
@@ -192,9 +389,11 @@ pub struct Receipts {
     /// Whether the TLVs receipted_message_id and message_state (SMPP 3.4 §5.3.2.12, §5.3.2.35) are
     /// there.
     pub tlvs: bool,
-    /// After this long a receipt refused with a command_status goes out again. 0: only on the
-    /// next bind.
-    pub retry: Time,
+    /// After this long a receipt (or inbound message) refused with a command_status goes out
+    /// again. `0s`: only on the next bind; `never`.
+    pub retry: Retry,
+    /// Which numbers they carry.
+    pub numbers: Parties,
     /// Sends a receipt also where registered_delivery asks for none.
     pub always: bool,
 }
@@ -206,7 +405,8 @@ impl Default for Receipts {
             outcomes: Outcomes::default(),
             text: true,
             tlvs: true,
-            retry: Time::seconds(5),
+            retry: Retry::After(Time::seconds(5)),
+            numbers: Parties::default(),
             always: false,
         }
     }
@@ -220,7 +420,9 @@ pub struct Inbound {
     pub rate: f64,
     /// alert_notification a second to each of them: the subscriber can be reached again. 0: none.
     pub alert_rate: f64,
-    /// Their texts, in turn.
+    /// So many at once.
+    pub burst: Option<Burst>,
+    /// Their texts, in turn; `{n}` stands for the message's number, counted from 1.
     pub texts: Vec<String>,
     /// Who sends them.
     pub source: String,
@@ -233,6 +435,7 @@ impl Default for Inbound {
         Inbound {
             rate: 0.0,
             alert_rate: 0.0,
+            burst: None,
             texts: vec!["STOP".into(), "Ja, gerne".into(), "Спасибо!".into()],
             source: "447700900123".into(),
             destination: "80800".into(),
@@ -390,7 +593,7 @@ macro_rules! written_as_text {
     )+};
 }
 
-written_as_text!(Spread, Outcomes, Fault);
+written_as_text!(Spread, Outcomes, Fault, Refusal, Congestion, Retry, Burst);
 
 #[cfg(test)]
 mod tests {
@@ -447,19 +650,66 @@ mod tests {
         let options: Options = toml::from_str(
             r#"
             max_tps = 100
+            window_status = "ESME_RTHROTTLED"
+            answer_rate = 3.0
+            congestion = "load"
             accounts = [{ system_id = "a", password = "b" }]
             faults = ["swallow every=100"]
             [receipts]
             delay = "100ms..2s"
             outcomes = "DELIVRD=9,UNDELIV=1"
+            retry = "never"
+            numbers = "swapped"
             [message_ids]
             form = "hex"
             receipt = "decimal"
+            last = 9999
+            [inbound]
+            burst = "5000/60s"
             "#,
         )
         .unwrap();
         assert_eq!(options.accounts[0].system_id, "a");
         assert_eq!(options.receipts.delay.to_string(), "100ms..2s");
+        assert_eq!(options.window_status, Refusal(Status::RTHROTTLED));
+        assert_eq!(options.congestion, Some(Congestion::Load));
+        assert_eq!(options.receipts.retry, Retry::Never);
+        assert_eq!(options.receipts.numbers, Parties::Swapped);
+        assert_eq!(options.inbound.burst.unwrap().to_string(), "5000/1m");
+        assert_eq!(options.check(), Ok(()));
+        let again = toml::to_string(&options).unwrap();
+        assert_eq!(toml::from_str::<Options>(&again).unwrap(), options);
         assert!(toml::from_str::<Options>("windows = 3").is_err());
+    }
+
+    #[test]
+    fn what_means_nothing_says_what_would() {
+        fn error<T: FromStr<Err = String> + fmt::Debug>(text: &str) -> String {
+            text.parse::<T>().unwrap_err()
+        }
+        assert!(error::<Refusal>("ESME_ROK").contains("ESME_RMSGQFUL"));
+        assert!(error::<Refusal>("busy").contains("ESME_RMSGQFUL"));
+        assert!(error::<Congestion>("101").contains("0 to 100"));
+        assert!(error::<Retry>("no").contains("never"));
+        for text in ["", "0", "5/0s", "-1", "x/5s"] {
+            assert!(error::<Burst>(text).contains("5000/60s"), "{text}");
+        }
+        for (options, word) in [
+            ("answer_rate = -1.0", "answer_rate"),
+            ("answer_rate = nan", "answer_rate"),
+            ("[inbound]\nrate = inf", "inbound.rate"),
+            ("[message_ids]\nfirst = 5\nlast = 4", "comes before"),
+        ] {
+            let error = toml::from_str::<Options>(options).unwrap().check();
+            assert!(error.as_ref().unwrap_err().contains(word), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_offered_again_later_on_the_next_bind_or_never() {
+        for text in ["5s", "0s", "never"] {
+            assert_eq!(text.parse::<Retry>().unwrap().to_string(), text);
+        }
+        assert_eq!(Retry::from(Time::seconds(0)), Retry::NextBind);
     }
 }

@@ -1,14 +1,15 @@
 //! Delivery receipts as most SMSCs write them (SMPP 3.4 appendix B).
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::options::Receipts;
+use super::options::{Parties, Receipts};
 use crate::smpp::pdu::Sm;
 use crate::smpp::tlv::push_tlv;
-use crate::smpp::{Command, EncodeError, MessageState, Status, Tag, Tlvs};
+use crate::smpp::{Address, Command, EncodeError, MessageState, Npi, Status, Tag, Tlvs, Ton};
 
 /// esm_class of a deliver_sm that carries a delivery receipt (SMPP 3.4 §5.2.12).
 const RECEIPT: u8 = 0x04;
@@ -61,9 +62,32 @@ impl Receipt<'_> {
         if let Some(reference) = reference.filter(|_| !self.plain) {
             push_tlv(&mut tlvs, Tag::USER_MESSAGE_REFERENCE, reference)?;
         }
+        let (sender, recipient) = (self.message.source, self.message.destination);
+        let number = altered(recipient.number, as_told.numbers);
+        let recipient = match as_told.numbers {
+            Parties::National => Address {
+                ton: Ton::NATIONAL,
+                number: &number,
+                ..recipient
+            },
+            Parties::Alphanumeric => Address {
+                ton: Ton::ALPHANUMERIC,
+                npi: Npi::UNKNOWN,
+                number: &number,
+            },
+            _ => Address {
+                number: &number,
+                ..recipient
+            },
+        };
+        let (source, destination) = match as_told.numbers {
+            Parties::Swapped => (sender, recipient),
+            Parties::Missing => Default::default(),
+            _ => (recipient, sender),
+        };
         let deliver = Sm {
-            source: self.message.destination,
-            destination: self.message.source,
+            source,
+            destination,
             esm_class: RECEIPT,
             short_message: &text,
             tlvs: Tlvs::new(&tlvs),
@@ -90,6 +114,19 @@ impl Receipt<'_> {
         let mut text = text.into_bytes();
         text.extend_from_slice(&self.octets[..self.octets.len().min(EXCERPT)]);
         text
+    }
+}
+
+/// A recipient's number as receipts show it.
+fn altered(number: &[u8], numbers: Parties) -> Cow<'_, [u8]> {
+    let without = |count: usize| number.get(count..).unwrap_or_default();
+    let before = |count: usize| &number[..number.len().saturating_sub(count)];
+    match numbers {
+        Parties::National => [b"0", without(2)].concat().into(),
+        Parties::Cut => without(number.len().saturating_sub(7)).into(),
+        Parties::Masked => [before(4), b"****"].concat().into(),
+        Parties::Alphanumeric => b"SMSC".into(),
+        Parties::Standard | Parties::Swapped | Parties::Missing => number.into(),
     }
 }
 
@@ -181,6 +218,34 @@ mod tests {
             "{text}"
         );
         assert_eq!(read(&pdu).tlvs.get(Tag::RECEIPTED_MESSAGE_ID), None);
+    }
+
+    #[test]
+    fn numbers_in_receipts_are_as_smscs_have_them() {
+        let of = |numbers| {
+            let told = Receipts {
+                numbers,
+                ..Receipts::default()
+            };
+            let pdu = receipt_of(&told, MessageState::Delivered);
+            let sm = read(&pdu);
+            let text = |address: Address<'_>| {
+                let number = String::from_utf8_lossy(address.number);
+                format!("{}:{number}", address.ton.0)
+            };
+            (text(sm.source), text(sm.destination))
+        };
+        for (numbers, source, destination) in [
+            (Parties::Standard, "1:4915112345678", "5:ACME"),
+            (Parties::Swapped, "5:ACME", "1:4915112345678"),
+            (Parties::National, "2:015112345678", "5:ACME"),
+            (Parties::Cut, "1:2345678", "5:ACME"),
+            (Parties::Masked, "1:491511234****", "5:ACME"),
+            (Parties::Alphanumeric, "5:SMSC", "5:ACME"),
+            (Parties::Missing, "0:", "0:"),
+        ] {
+            assert_eq!(of(numbers), (source.into(), destination.into()));
+        }
     }
 
     #[test]

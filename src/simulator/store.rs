@@ -100,7 +100,7 @@ pub(super) struct Store {
 
 #[derive(Default)]
 struct Kept {
-    by_id: HashMap<Box<str>, Vec<Stored>>,
+    by_id: HashMap<Box<str>, VecDeque<Stored>>,
     oldest: VecDeque<Box<str>>,
 }
 
@@ -124,9 +124,14 @@ impl Store {
         }
         let kept = &mut *self.kept.lock();
         if let Some(same) = kept.by_id.get_mut(id) {
-            return same.push(message);
+            same.push_back(message);
+            // SMSCs that use one id for all must not keep all.
+            if same.len() > self.most {
+                same.pop_front();
+            }
+            return;
         }
-        kept.by_id.insert(id.into(), vec![message]);
+        kept.by_id.insert(id.into(), [message].into());
         kept.oldest.push_back(id.into());
         if kept.oldest.len() > self.most
             && let Some(oldest) = kept.oldest.pop_front()
@@ -138,10 +143,10 @@ impl Store {
     /// The messages of an id that this account sent from this number; none if there is no such.
     pub(super) fn find(&self, id: &str, account: &str, source: &[u8]) -> Vec<Stored> {
         let kept = self.kept.lock();
-        let same = kept.by_id.get(id).map_or(&[][..], Vec::as_slice);
         let own =
             |message: &&Stored| &*message.account == account && *message.source.number == *source;
-        same.iter().filter(own).cloned().collect()
+        let same = kept.by_id.get(id).into_iter().flatten();
+        same.filter(own).cloned().collect()
     }
 
     /// Changes the messages that are chosen and have not ended; those that were changed, with their
@@ -154,7 +159,7 @@ impl Store {
         mut change: impl FnMut(&mut Stored),
     ) -> Vec<(Box<str>, Stored)> {
         let mut changed = Vec::new();
-        let mut each = |id: &str, messages: &mut Vec<Stored>| {
+        let mut each = |id: &str, messages: &mut VecDeque<Stored>| {
             for message in messages {
                 if chosen(message) && !message.is_over(now) {
                     change(message);
@@ -214,7 +219,7 @@ mod tests {
     #[test]
     fn only_the_newest_are_kept_and_only_their_sender_finds_them() {
         let store = Store::new(2);
-        for id in ["x", "y", "y", "z"] {
+        for id in ["x", "y", "y", "y", "z"] {
             store.keep(id, message("1"));
         }
         assert!(store.find("x", "a", b"1").is_empty());

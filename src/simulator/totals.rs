@@ -28,10 +28,12 @@ totals! {
     binds,
     /// submit_sm (and data_sm) accepted.
     accepted,
-    /// submit_sm answered with ESME_RTHROTTLED because of a limit.
+    /// submit_sm answered with ESME_RTHROTTLED, or because of a limit with another status.
     throttled,
     /// submit_sm refused for another reason.
     refused,
+    /// submit_sm neither accepted nor answered.
+    ignored,
     /// Receipts written to a session, repeats included.
     receipts_sent,
     /// Receipts acknowledged with ESME_ROK.
@@ -42,6 +44,12 @@ totals! {
     inbound,
     /// deliver_sm answered with an error.
     deliveries_refused,
+    /// Those of them that are inbound messages, and no receipts.
+    inbound_refused,
+    /// deliver_sm not answered in time.
+    unanswered,
+    /// deliver_sm refused or not answered in time, and never offered again.
+    lost,
 }
 
 /// One count.

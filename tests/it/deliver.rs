@@ -80,7 +80,7 @@ impl Rig {
         let smsc = runtime
             .block_on(Simulator::start(simulator::Options {
                 receipts: Receipts {
-                    retry: Time::millis(300),
+                    retry: Time::millis(300).into(),
                     ..Receipts::default()
                 },
                 ..simulator::Options::default()

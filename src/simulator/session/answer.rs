@@ -1,9 +1,9 @@
 //! What each PDU of the ESME is answered.
 
-use tokio::time::Instant;
-
 use super::{End, Seat, Session};
+use crate::simulator::Retry;
 use crate::simulator::account::{Bound, Delivery, Mode, What};
+use crate::simulator::fault::Subject;
 use crate::simulator::journal::Entry;
 use crate::smpp::pdu::{Bind, BindResp};
 use crate::smpp::tlv::push_tlv;
@@ -30,8 +30,10 @@ impl Session {
             | Command::BROADCAST_SM
             | Command::QUERY_BROADCAST_SM
             | Command::CANCEL_BROADCAST_SM => self.manage(frame),
-            Command::DELIVER_SM_RESP | Command::DATA_SM_RESP => self.delivered(sequence, status),
-            Command::GENERIC_NACK => self.delivered(sequence, status.max(Status(1))),
+            Command::DELIVER_SM_RESP | Command::DATA_SM_RESP => {
+                self.delivered(sequence, Some(status));
+            }
+            Command::GENERIC_NACK => self.delivered(sequence, Some(status.max(Status(1)))),
             Command::ENQUIRE_LINK if self.deaf => {}
             Command::ENQUIRE_LINK => self.reply(command, Status::ROK, sequence),
             Command::UNBIND => {
@@ -108,7 +110,12 @@ impl Session {
         }
         let name = str::from_utf8(bind.system_id).map_err(|_| Status::RINVSYSID)?;
         let account = shared.account(name, bind.password)?;
-        if let Some(status) = self.faults.bind(name, &mut self.rng) {
+        let subject = Subject {
+            session: self.id,
+            account: name,
+            ..Subject::default()
+        };
+        if let Some(status) = self.faults.bind(subject, self.now, &mut self.rng) {
             return Err(status);
         }
         let bound = Bound {
@@ -126,6 +133,8 @@ impl Session {
         )?;
         self.version = bind.interface_version.min(shared.options.version.octet());
         shared.counters.binds.add(1);
+        let life = self.faults.life(subject, self.now, &mut self.rng);
+        self.dies = life.map(|life| self.now + life);
         let entry = Entry::Bound {
             at: self.clock,
             session: self.id,
@@ -138,32 +147,36 @@ impl Session {
         Ok(())
     }
 
-    /// The ESME answered a deliver_sm.
-    fn delivered(&mut self, sequence: u32, status: Status) {
+    /// The ESME answered a deliver_sm, or has not for too long.
+    pub(super) fn delivered(&mut self, sequence: u32, status: Option<Status>) {
         let Some(delivery) = self.unanswered.remove(&sequence) else {
             return;
         };
         let Some(seat) = &self.seat else { return };
         self.answered += 1;
         self.message_id.clear();
-        if let What::Receipt { number, .. } = delivery.what {
-            self.shared
-                .options
-                .message_ids
-                .form
-                .write(number, &mut self.message_id);
-        }
+        let inbound = match delivery.what {
+            What::Receipt { number, .. } => {
+                let number = self.shared.numbers.shown(number);
+                let form = self.shared.options.message_ids.form;
+                form.write(number, &mut self.message_id);
+                None
+            }
+            What::Inbound { number } => Some(number),
+        };
         let (at, session, account, tries) =
             (self.clock, self.id, &*seat.account.name, delivery.tries);
         let message_id = &*self.message_id;
         let entry = match delivery.what {
-            _ if status != Status::ROK => Entry::Refused {
+            _ if status != Some(Status::ROK) => Entry::Refused {
                 at,
                 session,
                 account,
                 message_id,
+                number: inbound,
                 status,
                 tries,
+                again: self.shared.options.receipts.retry != Retry::Never,
             },
             What::Receipt { state, .. } => Entry::Receipt {
                 at,
@@ -182,22 +195,30 @@ impl Session {
             },
         };
         self.shared.journal.note(&mut self.page, &entry);
-        if status != Status::ROK {
-            self.shared.counters.deliveries_refused.add(1);
-            return self.try_again(delivery);
+        let counters = &self.shared.counters;
+        match (status, inbound) {
+            (Some(Status::ROK), None) => counters.receipts.add(1),
+            (Some(Status::ROK), Some(_)) => counters.inbound.add(1),
+            (Some(_), inbound) => {
+                counters.deliveries_refused.add(1);
+                counters.inbound_refused.add(inbound.is_some().into());
+            }
+            (None, _) => counters.unanswered.add(1),
         }
-        match delivery.what {
-            What::Receipt { .. } => self.shared.counters.receipts.add(1),
-            What::Inbound { .. } => self.shared.counters.inbound.add(1),
+        if status != Some(Status::ROK) {
+            self.try_again(delivery);
         }
     }
 
     fn try_again(&mut self, delivery: Delivery) {
-        let retry = self.shared.options.receipts.retry.get();
-        let again: Instant = self.now + retry;
-        match &self.seat {
-            Some(seat) if retry.is_zero() => seat.account.park(delivery),
-            _ => self.receipts.push((again, delivery)),
+        match self.shared.options.receipts.retry {
+            Retry::Never => self.shared.counters.lost.add(1),
+            Retry::NextBind => {
+                if let Some(seat) = &self.seat {
+                    seat.account.park(delivery);
+                }
+            }
+            Retry::After(time) => self.receipts.push((self.now + time.get(), delivery)),
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::submit::Fate;
 use super::{End, Session};
 use crate::simulator::account::Delivery;
+use crate::simulator::fault::Plan;
 use crate::simulator::store::{Party, Stored};
 use crate::smpp::pdu::{
     BroadcastSm, CancelBroadcastSm, CancelSm, Destination, Pdu, QueryBroadcastSm, QuerySm,
@@ -174,8 +175,9 @@ impl Session {
             return Err(Status::RTHROTTLED);
         }
         let number = self.number();
+        self.response_due = Some(self.now);
         let mut unsuccess = Vec::new();
-        let mut accepted = 0;
+        let (mut accepted, mut silent) = (0, false);
         for destination in multi.destinations.iter() {
             let refused = match destination {
                 // Nobody keeps lists here.
@@ -189,9 +191,15 @@ impl Session {
                 Destination::Sme(address) if address.number.is_empty() => {
                     Some((address, Status::RINVDSTADR))
                 }
-                Destination::Sme(address) => self
-                    .one_of_several(multi, address, number, sequence)
-                    .map(|status| (address, status)),
+                Destination::Sme(address) => {
+                    match self.one_of_several(multi, address, number, sequence) {
+                        Ok(plan) => {
+                            silent |= plan.swallow || plan.ignore;
+                            None
+                        }
+                        Err(status) => Some((address, status)),
+                    }
+                }
             };
             match refused {
                 Some((address, status)) => unsuccess.push(Unsuccess { address, status }),
@@ -200,6 +208,9 @@ impl Session {
             if self.end == Some(End::Lost) {
                 return Ok(true);
             }
+        }
+        if silent {
+            return Ok(true);
         }
         if let (0, Some(first)) = (accepted, unsuccess.first()) {
             self.shared.counters.refused.add(1);
@@ -215,14 +226,14 @@ impl Session {
         written.map(|()| true).map_err(|_| Status::RSYSERR)
     }
 
-    /// Takes a message to one of several recipients in, or says why not.
+    /// Takes a message to one of several recipients in, with what goes wrong, or says why not.
     fn one_of_several(
         &mut self,
         multi: &SubmitMulti<'_>,
         destination: Address<'_>,
         number: u64,
         sequence: u32,
-    ) -> Option<Status> {
+    ) -> Result<Plan, Status> {
         let message = Sm {
             service_type: multi.service_type,
             source: multi.source,
@@ -235,11 +246,16 @@ impl Session {
             ..Sm::default()
         };
         let plan = self.plan(&message);
+        if plan.ignore {
+            self.ignore(sequence, &message);
+            return Ok(plan);
+        }
         if let Some((status, _)) = plan.refuse {
-            return Some(status);
+            self.reject(Some(status), sequence, Some(&message));
+            return Err(status);
         }
         self.take_in(&message, sequence, number, &plan);
-        None
+        Ok(plan)
     }
 
     fn broadcast(&mut self, broadcast: &BroadcastSm<'_>, sequence: u32) -> Result<bool, Status> {

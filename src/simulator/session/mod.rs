@@ -4,7 +4,7 @@ mod answer;
 mod manage;
 mod submit;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -53,8 +53,16 @@ pub(super) struct Session {
     /// Responses not yet due, by their time and order.
     held: BTreeMap<(Instant, u64), Vec<u8>>,
     order: u64,
+    /// Until when one answer after the other keeps this side busy.
+    busy: Instant,
+    /// When the last response of a serial server goes out.
+    last_due: Instant,
+    /// When the response at hand is due; none: never.
+    response_due: Option<Instant>,
     /// deliver_sm not yet answered, by sequence_number.
     unanswered: HashMap<u32, Delivery>,
+    /// When they were sent, if somebody looks.
+    sent: VecDeque<(Instant, u32)>,
     answered: usize,
     sequence: u32,
     /// Receipts this batch gave rise to.
@@ -69,6 +77,8 @@ pub(super) struct Session {
     split: Option<usize>,
     stalled: Option<Instant>,
     deaf: bool,
+    /// When the connection ends on demand.
+    dies: Option<Instant>,
     unbinds: u64,
     end: Option<End>,
 }
@@ -108,7 +118,11 @@ impl Session {
             page: Page::default(),
             held: BTreeMap::new(),
             order: 0,
+            busy: now,
+            last_due: now,
+            response_due: None,
             unanswered: HashMap::new(),
+            sent: VecDeque::new(),
             answered: 0,
             sequence: 0,
             receipts: Vec::new(),
@@ -120,6 +134,7 @@ impl Session {
             split: None,
             stalled: None,
             deaf: false,
+            dies: None,
             end: None,
         }
     }
@@ -208,6 +223,16 @@ impl Session {
                 self.out.append(&mut first.remove());
             }
         }
+        let patience = self.shared.options.deliver_timeout.get();
+        while let Some((at, sequence)) = self.sent.front().copied()
+            && at + patience <= self.now
+        {
+            self.sent.pop_front();
+            self.delivered(sequence, None);
+        }
+        if self.dies.is_some_and(|at| at <= self.now) {
+            self.end = Some(End::Lost);
+        }
         let patience = self.shared.options.enquire_link.get();
         if patience > Duration::ZERO && self.now >= self.link_check(patience) {
             if self.asked {
@@ -231,7 +256,12 @@ impl Session {
         };
         let patience = self.shared.options.enquire_link.get();
         let link = (patience > Duration::ZERO).then(|| self.link_check(patience));
-        [held, link, self.stalled].into_iter().flatten().min()
+        let patience = self.shared.options.deliver_timeout.get();
+        let sent = self.sent.front().map(|(at, _)| *at + patience);
+        [held, link, sent, self.stalled, self.dies]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Hands over the receipts of this batch and takes what is to be delivered here.
@@ -253,6 +283,9 @@ impl Session {
                 What::Inbound { .. } => counters.inbound_sent.add(1),
             }
             self.unanswered.insert(self.sequence, delivery);
+            if !self.shared.options.deliver_timeout.get().is_zero() {
+                self.sent.push_back((self.now, self.sequence));
+            }
         }
     }
 
@@ -279,6 +312,7 @@ impl Session {
 
     fn leave(mut self) {
         self.shared.part(self.id);
+        self.faults.forget(self.id);
         let Some(seat) = self.seat.take() else { return };
         let unbound = self.end == Some(End::Unbound);
         let closed = Entry::Closed {

@@ -1,5 +1,6 @@
 //! Transcripts of ESMEs written out by hand over TCP.
 
+mod as_they_are;
 mod faults;
 mod manage;
 mod peer;
@@ -189,7 +190,7 @@ async fn a_rate_and_a_window_throttle() {
     }
     assert_eq!(
         esme.hears().await.header(),
-        (Command::SUBMIT_SM_RESP, Status::RTHROTTLED, 4)
+        (Command::SUBMIT_SM_RESP, Status::RMSGQFUL, 4)
     );
     assert_eq!(
         esme.hears().await.header(),
@@ -204,6 +205,7 @@ async fn a_receipt_follows_in_another_form_of_the_id() {
         form: Form::Hex,
         receipt: Some(Form::Decimal),
         first: Some(0xbeef),
+        ..MessageIds::default()
     };
     let smsc = Simulator::start(Options {
         message_ids,
@@ -225,7 +227,7 @@ async fn a_receipt_follows_in_another_form_of_the_id() {
 
 #[tokio::test]
 async fn receipts_unacknowledged_or_refused_come_again_until_they_are_taken() {
-    let retry = crate::settings::Time::seconds(0);
+    let retry = Retry::NextBind;
     let options = Options {
         receipts: Receipts {
             retry,

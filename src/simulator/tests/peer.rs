@@ -60,10 +60,20 @@ impl Esme {
         system_id: &str,
         password: &str,
     ) -> Status {
+        self.bind_as(0x34, command, system_id, password).await
+    }
+
+    pub(super) async fn bind_as(
+        &mut self,
+        interface_version: u8,
+        command: Command,
+        system_id: &str,
+        password: &str,
+    ) -> Status {
         let bind = Bind {
             system_id: system_id.as_bytes(),
             password: password.as_bytes(),
-            interface_version: 0x34,
+            interface_version,
             ..Bind::default()
         };
         let mut pdu = Vec::new();
