@@ -161,7 +161,6 @@ impl Scene {
                 "system_id": "bench",
                 "password": "secret",
                 "window": setting("BENCH_WINDOW", 500),
-                "inbound_window": 2000,
                 "max_binds": 100,
             }],
         });

@@ -69,10 +69,15 @@ pub struct Esme {
     /// How many requests of one bind may be without their response.
     #[schemars(range(min = 1, max = 10_000))]
     pub window: u32,
-    /// How many deliver_sm of one bind may be unacknowledged; beyond that the SMSC is told
-    /// that its queue is full.
-    #[schemars(range(min = 1, max = 10_000))]
-    pub inbound_window: u32,
+    /// No longer used: what waits for Kafka is bounded by `inbound.buffer`, in octets, and not by
+    /// how many deliver_sm of one bind are unacknowledged. Take it out.
+    #[schemars(extend("deprecated" = true))]
+    pub inbound_window: Option<u32>,
+    /// What a deliver_sm is answered with that cannot be taken now (see `[inbound]`), by name or
+    /// as a number such as `0x64`. ESME_RX_T_APPN is what SMPP has for it (3.4 §5.1.3). Ask which
+    /// statuses make this SMSC deliver a message again: some take that one for final, and come again
+    /// after ESME_RMSGQFUL or ESME_RTHROTTLED.
+    pub refusal_status: String,
     /// How many PDUs per second the account may send in the whole deployment. 0: no limit.
     pub max_tps: f64,
     /// How many PDUs per second one bind may send. 0: no limit.
@@ -156,7 +161,8 @@ impl Default for Esme {
             binds: Binds::default(),
             max_binds: 10,
             window: 100,
-            inbound_window: 100,
+            inbound_window: None,
+            refusal_status: "ESME_RX_T_APPN".into(),
             max_tps: 0.0,
             max_tps_per_bind: 0.0,
             message_id: MessageIds::default(),

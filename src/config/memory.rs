@@ -3,10 +3,19 @@
 use super::{Binds, Config, Esme};
 use crate::correlate::GATHERED_OCTETS;
 use crate::correlate::join::PARKED_OCTETS;
+use crate::esme;
 use crate::submit::side::LATE;
 
 /// About what one unanswered PDU, with what is kept for its result, takes.
 const PDU_OCTETS: u64 = 2048;
+
+/// The producers: of results, late answers and correlation, and of deliver_sm, those sent one by
+/// one, and notifications.
+const PRODUCERS: u64 = 6;
+/// Each has so many requests under way with a broker (max.in.flight.requests.per.connection).
+const REQUESTS: u64 = 5;
+/// The longest, copied from what is held (batch.size of librdkafka).
+const BATCH_OCTETS: u64 = 1_000_000;
 
 /// About what a message that awaits its receipts takes if it has little extra data.
 const MESSAGE_OCTETS: u64 = 900;
@@ -23,13 +32,21 @@ impl Config {
                 3 * kafka.fetch_buffer.get(),
             ),
             (
-                "held by 5 producers (kafka.produce_buffer)".to_owned(),
-                5 * kafka.produce_buffer.get(),
+                "held by 3 producers (kafka.produce_buffer)".to_owned(),
+                3 * kafka.produce_buffer.get(),
+            ),
+            (
+                "deliver_sm that Kafka does not have yet (inbound.buffer)".to_owned(),
+                self.inbound.buffer.get(),
+            ),
+            (
+                "batches on their way to Kafka, for each broker".to_owned(),
+                PRODUCERS * REQUESTS * BATCH_OCTETS,
             ),
         ];
         bound.push((
             "notifications of SMSCs while Kafka is away".to_owned(),
-            2 * crate::deliver::NOTIFICATIONS,
+            crate::deliver::NOTIFICATIONS,
         ));
         bound.push((
             "late answers while their producer is made anew".to_owned(),
@@ -71,7 +88,7 @@ impl Config {
         )
     }
 
-    fn of_esme(&self, esme: &Esme) -> [(String, u64); 2] {
+    fn of_esme(&self, esme: &Esme) -> [(String, u64); 3] {
         let octets = self.submit.fetch_octets.get();
         let lanes = esme.outbound.len() as u64;
         let records = match esme.max_partitions() {
@@ -94,11 +111,14 @@ impl Config {
             Binds::PerPartition(_) => esme.max_binds,
             Binds::PerInstance(n) => n.saturating_mul(esme.sessions_per_bind()),
         };
-        let window = u64::from(esme.window) + u64::from(esme.inbound_window);
         let windows = (
-            format!("{}: windows of {binds} binds", esme.name),
-            u64::from(binds) * window * PDU_OCTETS,
+            format!("{}: windows of {binds} binds (esme.window)", esme.name),
+            u64::from(binds) * u64::from(esme.window) * PDU_OCTETS,
         );
-        [records, windows]
+        let connections = (
+            format!("{}: connections of {binds} binds", esme.name),
+            u64::from(binds) * esme::SESSION_OCTETS as u64,
+        );
+        [records, windows, connections]
     }
 }

@@ -7,6 +7,7 @@ mod cloud_events;
 mod esme;
 mod example;
 mod formats;
+mod inbound;
 mod kafka;
 mod load;
 mod log;
@@ -26,6 +27,7 @@ pub use cloud_events::CloudEvents;
 pub use esme::{BindMode, Binds, Esme, InterfaceVersion};
 pub use example::{example, schema};
 pub use formats::Formats;
+pub use inbound::Inbound;
 pub use kafka::{GroupProtocol, Kafka, Property};
 pub use load::{PREFIX, load, parse};
 pub use log::{Log, LogFormat};
@@ -56,8 +58,9 @@ pub struct Config {
     pub submit: submit::Settings,
     /// How receipts find the messages they belong to.
     pub correlate: correlate::Settings,
-    /// How messages from phones are put together.
-    pub inbound: correlate::Inbound,
+    /// How deliver_sm (receipts, and messages from phones) get to Kafka, and how messages from
+    /// phones are put together.
+    pub inbound: Inbound,
     /// The log, on standard error. Passwords and texts of messages are never in it.
     pub log: Log,
     /// The ESMEs: accounts with SMSCs, each with its own outbound topics.
@@ -75,7 +78,7 @@ impl Default for Config {
             cloud_events: CloudEvents::default(),
             submit: submit::Settings::default(),
             correlate: correlate::Settings::default(),
-            inbound: correlate::Inbound::default(),
+            inbound: Inbound::default(),
             log: Log::default(),
             esme: Vec::new(),
         }

@@ -6,6 +6,7 @@ use super::{BindMode, Config, Esme};
 use crate::esme;
 use crate::esme::{Door, Identity, Mode, OutbindTls, Welcome};
 use crate::kafka::topics::{Cleanup, Topic};
+use crate::smpp::Status;
 
 impl BindMode {
     /// The sessions that make up one bind.
@@ -54,7 +55,7 @@ impl Esme {
             },
             mode,
             window: self.window as usize,
-            inbound_window: self.inbound_window as usize,
+            refusal: Status::from_name(&self.refusal_status).unwrap_or(Status::RX_T_APPN),
             timers: self.timers.clone(),
             reconnect: self.reconnect.clone(),
             ..esme::Options::default()

@@ -13,9 +13,10 @@ use rdkafka::error::KafkaError;
 use super::esme::{BindMode, Binds, Esme};
 use super::kafka::{Kafka, OWNED};
 use super::problem::{Problem, nearest};
-use super::{Config, Log};
+use super::{Config, Inbound, Log};
 use crate::record::format::Format;
 use crate::settings::Time;
+use crate::smpp::Status;
 use crate::smpp::address::{BadAddress, sender};
 use crate::smpp::pdu::REGISTERED_DELIVERY;
 use crate::{correlate, submit};
@@ -299,15 +300,19 @@ fn correlate(check: &mut Check<'_>, correlate: &correlate::Settings, kafka: &Kaf
     );
 }
 
-fn inbound(check: &mut Check<'_>, inbound: &correlate::Inbound) {
+fn inbound(check: &mut Check<'_>, inbound: &Inbound) {
     check.positive("reassembly_ttl", inbound.reassembly_ttl);
-    let octets = inbound.reassembly_memory;
-    check.must(
-        (1 << 20..=1 << 30).contains(&octets.get()),
-        "reassembly_memory",
-        octets,
-        "from \"1MiB\" to \"1GiB\"",
-    );
+    for (key, octets) in [
+        ("buffer", inbound.buffer),
+        ("reassembly_memory", inbound.reassembly_memory),
+    ] {
+        let good = (1 << 20..=1 << 30).contains(&octets.get());
+        check.must(good, key, octets, "from \"1MiB\" to \"1GiB\"");
+    }
+    let timeout = inbound.answer_timeout;
+    let good = (500..=600_000).contains(&timeout.get().as_millis());
+    let text = "from 500ms to 10m, and shorter than the SMSC waits for a response";
+    check.must(good, "answer_timeout", timeout, text);
 }
 
 fn log(check: &mut Check<'_>, log: &Log) {
@@ -348,6 +353,7 @@ fn esme(check: &mut Check<'_>, esme: &Esme) {
     dialect::identity(check, esme);
     binds(check, esme);
     rates(check, esme);
+    refusal(check, esme);
     defaults(check, esme);
     dialect::texts(check, esme);
     dialect::dialect(check, esme);
@@ -455,17 +461,23 @@ fn binds(check: &mut Check<'_>, esme: &Esme) {
             esme.max_binds
         ),
     );
-    for (key, window) in [
-        ("window", esme.window),
-        ("inbound_window", esme.inbound_window),
-    ] {
-        check.must(
-            (1..=10_000).contains(&window),
-            key,
-            window,
-            "from 1 to 10000",
-        );
-    }
+    check.must(
+        (1..=10_000).contains(&esme.window),
+        "window",
+        esme.window,
+        "from 1 to 10000",
+    );
+}
+
+fn refusal(check: &mut Check<'_>, esme: &Esme) {
+    let status = &esme.refusal_status;
+    let good = Status::from_name(status).is_some_and(|status| status != Status::ROK);
+    check.must(
+        good,
+        "refusal_status",
+        format_args!("{status:?}"),
+        "the name or number of an error, such as \"ESME_RX_T_APPN\", \"ESME_RMSGQFUL\" or \"0x64\"",
+    );
 }
 
 fn rates(check: &mut Check<'_>, esme: &Esme) {

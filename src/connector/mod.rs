@@ -79,9 +79,6 @@ impl Error {
     }
 }
 
-/// How many deliver_sm may wait for Kafka.
-const WAITING: usize = 20_000;
-
 /// How long one question to Kafka may take at the start.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -259,9 +256,6 @@ fn submit_options(
 }
 
 fn deliver_options(config: &Config, partitions: i32, codecs: &Codecs) -> deliver::Options {
-    // An SMSC gives up on an answer after about as long as we do.
-    let shortest = config.esme.iter().map(|e| e.timers.response.get()).min();
-    let patience = shortest.unwrap_or(PATIENCE).mul_f64(0.8);
     deliver::Options {
         client: config.kafka.producer(),
         deliveries: config.topics.deliveries.as_str().into(),
@@ -270,8 +264,8 @@ fn deliver_options(config: &Config, partitions: i32, codecs: &Codecs) -> deliver
         notifications: config.topics.notifications.as_str().into(),
         codecs: codecs.clone(),
         cloud_events: config.cloud_events(),
-        waiting: WAITING,
-        patience: patience.max(Duration::from_secs(1)),
+        buffer: config.inbound.buffer.get(),
+        answer_timeout: config.inbound.answer_timeout.get(),
     }
 }
 
@@ -291,7 +285,7 @@ fn correlate_options(config: &Config, process: &str, codecs: &Codecs) -> correla
             cloud_events: config.cloud_events(),
         },
         settings: config.correlate.clone(),
-        inbound: config.inbound.clone(),
+        inbound: config.inbound.reassembly(),
         dialects: accounts::dialects(config),
     }
 }

@@ -48,6 +48,12 @@ pub fn check(config: &Config, survey: &Survey) -> Result<Vec<String>, Vec<String
     }
     for esme in &config.esme {
         passing.extend(lanes(esme, count));
+        if esme.inbound_window.is_some() {
+            passing.push(format!(
+                "esme {:?}: inbound_window is no longer used, take it out: what waits for Kafka is bounded by inbound.buffer ({}), of all binds together",
+                esme.name, config.inbound.buffer
+            ));
+        }
         check_binds(esme, survey, &mut wrong);
     }
     match wrong.is_empty() {

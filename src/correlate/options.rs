@@ -34,8 +34,7 @@ impl Default for Settings {
 }
 
 /// How long messages from phones, which come in parts, are put together.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inbound {
     /// How long the parts of a message wait for the others. Then what there is goes out with
     /// `complete: false` and the numbers of the missing ones. A sender's reference that is

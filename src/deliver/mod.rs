@@ -7,9 +7,20 @@
 //! | Kafka | answer | the SMSC |
 //! |---|---|---|
 //! | has it | ESME_ROK | is done with it |
-//! | is slow, away or does not let us | ESME_RX_T_APPN | delivers it again, later |
+//! | is slow or away | none yet, up to `inbound.answer_timeout` | waits |
+//! | has not taken it by then, or does not let us | `esme.refusal_status` | delivers it again, perhaps |
 //! | refuses it for good (too large) | ESME_RX_P_APPN | drops it |
-//! | our queue is full | ESME_RX_T_APPN, at once | delivers it again, later |
+//! | is slow or away, and `inbound.buffer` is full | `esme.refusal_status`, at once | delivers it again, perhaps |
+//!
+//! Perhaps, because many SMSCs do not offer again what was refused. So what comes is held, up to
+//! a bound in octets that all binds share ([`buffer`]), and nothing else is counted: how many
+//! deliver_sm an SMSC has under way is its own affair. While they wait the session reads on, because
+//! not to read would hold up responses and enquire_link, too.
+//!
+//! `esme.refusal_status` is ESME_RX_T_APPN by default: what the specification has for a receiver's
+//! passing trouble (SMPP 3.4 §5.1.3), and what fakes and gateways alike retry. Some aggregators take
+//! it for final and come again after ESME_RMSGQFUL or ESME_RTHROTTLED, which the specification has
+//! for the queue and the rate of an SMSC.
 //!
 //! So a receipt or message is never lost between the two, and may come twice when an answer
 //! was lost. Receipts are made single by [`correlate`](crate::correlate); messages from
@@ -17,8 +28,9 @@
 //! process remembers that the first one was not acknowledged.
 //!
 //! A producer that librdkafka gives up (it may not write any more, or lost its place in the log)
-//! is made anew ([`idempotent`](crate::kafka::idempotent)). What it held is answered with
-//! ESME_RX_T_APPN from its reports, once each; what wants no answer goes to the next one.
+//! is made anew ([`idempotent`](crate::kafka::idempotent)), and what it held goes to the next one.
+//! Kafka may have some of that: receipts and parts are known by their messages, and what a phone
+//! sent in one PDU is flagged.
 //!
 //! What wants no answer (alert_notification, and outbind) goes to `sms.notifications`. The SMSC
 //! does not say it again, so a producer of its own keeps it while Kafka is away, for an hour and
@@ -27,8 +39,10 @@
 //! A PDU that cannot be read goes to `sms.inbound` as it came, with what is wrong: it would
 //! come again for days otherwise. The session goes on in every case.
 
+mod buffer;
 mod incoming;
 mod producer;
+mod refusal;
 mod repeats;
 mod status;
 

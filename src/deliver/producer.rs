@@ -4,17 +4,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use hashbrown::HashMap;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::producer::DeliveryResult;
 use thiserror::Error;
-use tracing::{debug, error, warn};
 
 use super::Counts;
+use super::buffer::{Buffer, Held, Share};
 use super::incoming::{self, Arrival, Esme, Kind};
+use super::refusal::{Lines, NoRoom, Refused};
 use super::repeats::Repeats;
 use super::status::Counters;
 use crate::esme::{Inbound, Notice, Responder};
@@ -41,23 +43,34 @@ pub struct Options {
     pub inbound: Arc<str>,
     /// The topic of what else SMSCs say.
     pub notifications: Arc<str>,
-    /// How many PDUs may wait for Kafka; beyond it they are answered with ESME_RX_T_APPN at
-    /// once.
-    pub waiting: usize,
+    /// How many octets of PDUs may wait for Kafka; those that come when it is full are refused for
+    /// now, at once.
+    pub buffer: u64,
     /// How their values are written.
     pub codecs: Codecs,
     /// How events say what they are.
     pub cloud_events: CloudEvents,
-    /// How long Kafka may take until a PDU is answered with ESME_RX_T_APPN. Shorter than the
-    /// SMSC's own patience with a response.
-    pub patience: Duration,
+    /// After how long at most a PDU that Kafka does not take is refused for now.
+    /// Shorter than the SMSC waits for a response.
+    pub answer_timeout: Duration,
 }
 
 /// How long Kafka may be away until what the SMSC says only once is given up.
 const PATIENT: Duration = Duration::from_secs(3600);
 
-/// How many octets of that are kept; as much may wait while its producer is made anew.
+/// How many octets of that are kept.
 pub const NOTIFICATIONS: u64 = 4 << 20;
+
+/// What a record takes until Kafka has it, beside its key, value and headers: librdkafka's
+/// message (176 octets), what is noted here for its report (80), its answer on the way to the
+/// socket (three times, 60), and what allocators add to each.
+const RECORD: u64 = 512;
+
+/// The same for a header.
+const HEADER_OCTETS: u64 = 128;
+
+/// librdkafka looks once in so long for records whose time is over.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Why there are no deliveries.
 #[derive(Debug, Error)]
@@ -73,6 +86,59 @@ struct Waiting {
     responder: Option<Responder>,
     kind: Kind,
     mark: u64,
+    from: Arc<Origin>,
+    /// Until when it may wait for another producer if that of its record ends.
+    until: Instant,
+    /// What makes its record anew, of those whose repeats nothing but a flag tells.
+    again: Option<Box<Again>>,
+    /// Its place in the buffer, until all is told.
+    _held: Held,
+}
+
+/// Where a PDU came from.
+struct Origin {
+    esme: Arc<Esme>,
+    bind: Arc<str>,
+    lines: Arc<Lines>,
+}
+
+/// A PDU as it came, and when.
+struct Again {
+    frame: Bytes,
+    at: Timestamp,
+}
+
+impl Waiting {
+    /// Answers it, if it wants an answer; whether that reached the session.
+    fn answer(self, status: Status) -> Option<bool> {
+        self.responder.map(|responder| responder.respond(status))
+    }
+
+    /// Why it was not taken, for the log.
+    fn refused(&self, error: &KafkaError, topic: &str) -> Refused {
+        self.from.refused(error, topic)
+    }
+}
+
+impl Origin {
+    fn refused(&self, error: impl ToString, topic: impl Into<Arc<str>>) -> Refused {
+        Refused {
+            bind: self.bind.clone(),
+            topic: topic.into(),
+            error: error.to_string(),
+        }
+    }
+}
+
+/// About what a record takes in memory until its report is heard.
+fn octets(output: &Output) -> u64 {
+    let len = |octets: &Option<Vec<u8>>| octets.as_ref().map_or(0, Vec::len) as u64;
+    let headers = output.headers.iter().flat_map(|headers| headers.iter());
+    let headers = headers.map(|header| {
+        let value = header.value.map_or(0, <[u8]>::len);
+        HEADER_OCTETS + (header.key.len() + value) as u64
+    });
+    RECORD + len(&output.key) + len(&output.value) + headers.sum::<u64>()
 }
 
 /// What all delivery reports are noted in.
@@ -82,9 +148,16 @@ struct Notes {
     repeats: Mutex<Repeats>,
 }
 
+/// How records are written.
+struct Writing {
+    codecs: Codecs,
+    cloud_events: CloudEvents,
+}
+
 /// Answers by delivery report.
 struct Reports {
     notes: Arc<Notes>,
+    writing: Arc<Writing>,
     /// How the log calls the producer.
     name: &'static str,
     /// A broker judges batches, not records: what it refuses is sent again, alone in its
@@ -99,9 +172,39 @@ impl idempotent::Reports for Reports {
         self.name
     }
 
-    /// The SMSC delivers again what is not acknowledged; what wants no answer it does not.
+    /// The next producer is there in a moment, and what is refused may never come again.
     fn keeps(&self, waiting: &Waiting) -> bool {
-        waiting.responder.is_none()
+        !self.is_over(waiting)
+    }
+
+    /// Kafka may have it. A repeat of a receipt or of a part is known by its message; of what a phone
+    /// sent in one PDU only the flag tells.
+    fn kept(&self, output: Output, waiting: &Waiting) -> Output {
+        let Some(Again { frame, at }) = waiting.again.as_deref() else {
+            return output;
+        };
+        let arrival = Arrival {
+            esme: &waiting.from.esme,
+            codecs: &self.writing.codecs,
+            cloud_events: &self.writing.cloud_events,
+            bind: &waiting.from.bind,
+            at: *at,
+            possible_duplicate: true,
+        };
+        match incoming::read(frame, &arrival) {
+            Ok(incoming) => Output {
+                value: Some(incoming.value),
+                headers: incoming.headers,
+                ..output
+            },
+            // It was written once.
+            Err(_) => output,
+        }
+    }
+
+    /// What wants an answer gets it in time.
+    fn is_over(&self, waiting: &Waiting) -> bool {
+        waiting.responder.is_some() && waiting.until <= Instant::now()
     }
 
     fn report(&self, result: &DeliveryResult<'_>, waiting: Waiting) {
@@ -112,6 +215,8 @@ impl idempotent::Reports for Reports {
     }
 
     fn lost(&self, error: &KafkaError, topic: &str, waiting: Waiting) {
+        // The producer that ended may have sent it.
+        self.remember(waiting.kind, waiting.mark);
         self.not_taken(waiting, error, topic);
     }
 
@@ -129,9 +234,9 @@ impl Reports {
             Kind::Unreadable => self.notes.counters.unreadable.add(),
             Kind::Notification => self.notes.counters.notifications.add(),
         }
-        let answer = waiting.responder.map(|r| r.respond(Status::ROK));
-        if answer == Some(false) {
-            self.remember(waiting.kind, waiting.mark);
+        let (kind, mark) = (waiting.kind, waiting.mark);
+        if waiting.answer(Status::ROK) == Some(false) {
+            self.remember(kind, mark);
         }
     }
 
@@ -151,26 +256,17 @@ impl Reports {
             _ => {}
         }
         if waiting.responder.is_none() {
-            return self.given_up(error, topic);
+            return self.given_up(&waiting, error, topic);
         }
         self.failed_for_now(waiting, error, topic);
     }
 
     /// Kafka may have it, and the SMSC delivers it again.
     fn failed_for_now(&self, waiting: Waiting, error: &KafkaError, topic: &str) {
-        let code = error.rdkafka_error_code();
         // Also what was purged from the queue: the client puts there what it sent without learning
         // what became of it.
         self.remember(waiting.kind, waiting.mark);
-        if code == Some(RDKafkaErrorCode::PurgeQueue) {
-            // The producer ended, and says so itself.
-            debug!(%error, topic, "the SMSC will deliver a deliver_sm again");
-        } else if needs_somebody(code) {
-            error!(%error, topic, "Kafka does not take deliver_sm until that is mended; the SMSC will deliver it again");
-        } else {
-            warn!(%error, topic, "Kafka did not take a deliver_sm in time; the SMSC will deliver it again");
-        }
-        self.postponed(waiting);
+        self.postponed(waiting, error, topic);
     }
 
     fn again(&self, alone: &Idempotent<Reports>, waiting: Waiting, record: &BorrowedMessage<'_>) {
@@ -185,31 +281,39 @@ impl Reports {
             return self.refused(waiting, error, topic);
         }
         if waiting.responder.is_none() {
-            return self.given_up(error, topic);
+            return self.given_up(&waiting, error, topic);
         }
-        debug!(%error, topic, "a deliver_sm is not taken for now; the SMSC will deliver it again");
-        self.postponed(waiting);
+        self.postponed(waiting, error, topic);
     }
 
     /// What wants no answer is not delivered again.
-    fn given_up(&self, error: &KafkaError, topic: &str) {
+    fn given_up(&self, waiting: &Waiting, error: &KafkaError, topic: &str) {
         self.notes.counters.notifications_lost.add();
-        error!(%error, topic, "Kafka does not take a notification of the SMSC: it is lost");
+        let lines = &waiting.from.lines;
+        lines.lost.note(waiting.refused(error, topic));
     }
 
     fn refused(&self, waiting: Waiting, error: &KafkaError, topic: &str) {
-        let Some(responder) = waiting.responder else {
-            return self.given_up(error, topic);
-        };
+        if waiting.responder.is_none() {
+            return self.given_up(&waiting, error, topic);
+        }
         self.notes.counters.refused.add();
-        error!(%error, topic, "Kafka refuses a deliver_sm for good; the SMSC is told so");
-        responder.respond(Status::RX_P_APPN);
+        let lines = &waiting.from.lines;
+        lines.for_good.note(waiting.refused(error, topic));
+        waiting.answer(Status::RX_P_APPN);
     }
 
-    fn postponed(&self, waiting: Waiting) {
+    fn postponed(&self, waiting: Waiting, error: &KafkaError, topic: &str) {
         self.notes.counters.postponed.add();
+        let (code, lines) = (error.rdkafka_error_code(), &waiting.from.lines);
+        let line = if needs_somebody(code) {
+            &lines.forbidden
+        } else {
+            &lines.late
+        };
+        line.note(waiting.refused(error, topic));
         if let Some(responder) = waiting.responder {
-            responder.respond(Status::RX_T_APPN);
+            responder.put_off();
         }
     }
 }
@@ -245,14 +349,30 @@ fn needs_somebody(code: Option<RDKafkaErrorCode>) -> bool {
 
 struct Shared {
     producer: Idempotent<Reports>,
+    /// The room of what is answered when Kafka has it.
+    buffer: Arc<Buffer>,
+    /// The room of what wants no answer.
+    notices: Arc<Buffer>,
+    /// The lines of each ESME.
+    lines: Mutex<HashMap<String, Arc<Lines>>>,
     /// Keeps what the SMSC will not say again for as long as Kafka is away.
     patient: Idempotent<Reports>,
     deliveries: Arc<str>,
     inbound: Arc<str>,
     notifications: Arc<str>,
     partitions: i32,
-    codecs: Codecs,
-    cloud_events: CloudEvents,
+    writing: Arc<Writing>,
+    /// How long librdkafka has for a record.
+    timeout: Duration,
+}
+
+/// Lets librdkafka hold what our own buffer holds: that one decides, and counts more. A limit on
+/// the number of records, such as librdkafka's own of 100,000, would refuse tiny ones before.
+fn bounded_by(client: &mut ClientConfig, buffer: u64) {
+    client.set("queue.buffering.max.messages", "0").set(
+        "queue.buffering.max.kbytes",
+        (buffer.div_ceil(1024)).to_string(),
+    );
 }
 
 /// The way of deliver_sm and data_sm into Kafka. Cheap to clone: all clones share one
@@ -264,51 +384,68 @@ impl Deliver {
     /// Makes the producers. Does not wait for Kafka.
     pub fn new(options: &Options) -> Result<Self, Error> {
         let mut client = options.client.clone();
+        let timeout = options.answer_timeout.max(Duration::from_millis(2));
+        let timeout = timeout.saturating_sub(LOOK).max(timeout / 2);
         client
             .set("linger.ms", "0")
-            .set(
-                "message.timeout.ms",
-                options.patience.as_millis().to_string(),
-            )
-            .set(
-                "queue.buffering.max.messages",
-                options.waiting.max(1).to_string(),
-            );
+            .set("message.timeout.ms", timeout.as_millis().to_string());
+        bounded_by(&mut client, options.buffer);
         let notes = Arc::new(Notes::default());
+        let writing = Arc::new(Writing {
+            codecs: options.codecs.clone(),
+            cloud_events: options.cloud_events.clone(),
+        });
         let make = |client: &ClientConfig, name, alone| {
-            let notes = notes.clone();
-            let reports = Reports { notes, name, alone };
-            Idempotent::new(client, reports, NOTIFICATIONS as usize)
+            let reports = Reports {
+                notes: notes.clone(),
+                writing: writing.clone(),
+                name,
+                alone,
+            };
+            // What is kept is still in our own buffers.
+            Idempotent::new(client, reports, usize::MAX)
         };
         let mut singly = client.clone();
         singly.set("batch.num.messages", "1");
         let alone = make(&singly, "deliveries, one by one", None)?;
         let mut patient = client.clone();
-        patient
-            .set("message.timeout.ms", PATIENT.as_millis().to_string())
-            .set(
-                "queue.buffering.max.kbytes",
-                (NOTIFICATIONS >> 10).to_string(),
-            );
+        patient.set("message.timeout.ms", PATIENT.as_millis().to_string());
+        bounded_by(&mut patient, NOTIFICATIONS);
         Ok(Deliver(Arc::new(Shared {
             producer: make(&client, "deliveries", Some(alone))?,
             patient: make(&patient, "notifications", None)?,
+            buffer: Buffer::new(options.buffer),
+            notices: Buffer::new(NOTIFICATIONS),
+            lines: Mutex::default(),
             deliveries: options.deliveries.clone(),
             inbound: options.inbound.clone(),
             notifications: options.notifications.clone(),
             partitions: options.partitions,
-            codecs: options.codecs.clone(),
-            cloud_events: options.cloud_events.clone(),
+            writing,
+            timeout,
         })))
     }
 
     /// What takes the PDUs of one bind of `esme`.
     pub fn bind(&self, esme: Arc<Esme>, bind: impl Into<String>) -> Arc<dyn Inbound> {
+        let mut lines = self.0.lines.lock();
+        let of_esme = || Arc::new(Lines::new(&esme.name));
+        let lines = lines.entry(esme.name.clone()).or_insert_with(of_esme);
         Arc::new(Bind {
             deliver: self.clone(),
-            esme,
-            bind: bind.into(),
+            from: Arc::new(Origin {
+                esme,
+                bind: bind.into().into(),
+                lines: lines.clone(),
+            }),
+            share: self.0.buffer.share(),
+            notices: self.0.notices.share(),
         })
+    }
+
+    /// How many octets wait for Kafka now, as the bound counts them.
+    pub fn held(&self) -> u64 {
+        self.0.buffer.held()
     }
 
     /// What happened since the start.
@@ -330,38 +467,53 @@ impl Deliver {
 /// One bind.
 struct Bind {
     deliver: Deliver,
-    esme: Arc<Esme>,
-    bind: String,
+    from: Arc<Origin>,
+    share: Arc<Share>,
+    notices: Arc<Share>,
+}
+
+impl Bind {
+    /// There is no room for a PDU.
+    fn no_room(&self, responder: Responder) {
+        let shared = &*self.deliver.0;
+        shared.producer.reports().notes.counters.no_room.add();
+        self.from.lines.full.note(NoRoom {
+            bind: self.from.bind.clone(),
+            held: shared.buffer.held(),
+        });
+        responder.put_off();
+    }
 }
 
 impl Inbound for Bind {
     fn receive(&self, frame: Bytes, responder: Responder) {
         let shared = &*self.deliver.0;
         let reports = shared.producer.reports();
+        // Not to make a record for nothing while a flood is refused.
+        if !self.share.has_room(RECORD + frame.len() as u64) {
+            return self.no_room(responder);
+        }
         let body = frame.get(HEADER..).unwrap_or_default();
-        let mark = Repeats::mark(&self.esme.name, body);
+        let mark = Repeats::mark(&self.from.esme.name, body);
+        let at = Timestamp::now();
         let arrival = Arrival {
-            esme: &self.esme,
-            codecs: &shared.codecs,
-            cloud_events: &shared.cloud_events,
-            bind: &self.bind,
-            at: Timestamp::now(),
+            esme: &self.from.esme,
+            codecs: &shared.writing.codecs,
+            cloud_events: &shared.writing.cloud_events,
+            bind: &self.from.bind,
+            at,
             possible_duplicate: reports.notes.repeats.lock().knows(mark),
         };
         let incoming = match incoming::read(&frame, &arrival) {
             Ok(incoming) => incoming,
             Err(error) => {
-                error!(%error, esme = self.esme.name, "a deliver_sm cannot be written as a record");
+                let refused = self.from.refused(error, shared.inbound.clone());
+                self.from.lines.unwritable.note(refused);
                 // The responder, dropped, asks for it again.
                 return;
             }
         };
         let kind = incoming.kind;
-        let waiting = Waiting {
-            responder: Some(responder),
-            kind,
-            mark,
-        };
         let (topic, partition) = match kind {
             Kind::Receipt | Kind::Part => {
                 let partition = keys::partition(&incoming.key, shared.partitions);
@@ -376,6 +528,21 @@ impl Inbound for Bind {
             value: Some(incoming.value),
             headers: incoming.headers,
         };
+        let again =
+            matches!(kind, Kind::Inbound | Kind::Unreadable).then(|| Box::new(Again { frame, at }));
+        let more = again.as_ref().map_or(0, |again| again.frame.len() as u64);
+        let Some(held) = self.share.hold(octets(&output) + more) else {
+            return self.no_room(responder);
+        };
+        let waiting = Waiting {
+            responder: Some(responder),
+            kind,
+            mark,
+            from: self.from.clone(),
+            until: Instant::now() + shared.timeout,
+            again,
+            _held: held,
+        };
         if let Err((error, waiting)) = shared.producer.send(output, waiting) {
             reports.not_taken(waiting, &error, topic);
         }
@@ -384,27 +551,22 @@ impl Inbound for Bind {
     fn notice(&self, notice: Notice) {
         let shared = &*self.deliver.0;
         let arrival = message::Arrival {
-            esme: &self.esme.name,
-            bind: &self.bind,
+            esme: &self.from.esme.name,
+            bind: &self.from.bind,
             at: Timestamp::now(),
             possible_duplicate: false,
         };
         let event = match &notice {
-            Notice::Alert(pdu) => Notification::alert(pdu, &self.esme.dialect, &arrival),
+            Notice::Alert(pdu) => Notification::alert(pdu, &self.from.esme.dialect, &arrival),
             Notice::Outbind { system_id, peer } => {
                 Notification::outbind(system_id, peer.to_string(), &arrival)
             }
         };
         let key = match &event.source {
             Some(phone) => phone.number.as_bytes().to_vec(),
-            None => self.esme.name.clone().into_bytes(),
+            None => self.from.esme.name.clone().into_bytes(),
         };
-        let value = shared.codecs.notifications.must_write(&event);
-        let waiting = Waiting {
-            responder: None,
-            kind: Kind::Notification,
-            mark: 0,
-        };
+        let value = shared.writing.codecs.notifications.must_write(&event);
         let topic = &shared.notifications;
         let output = Output {
             topic: topic.clone(),
@@ -413,33 +575,306 @@ impl Inbound for Bind {
             value: Some(value),
             headers: None,
         };
+        let reports = shared.patient.reports();
+        let Some(held) = self.notices.hold(octets(&output)) else {
+            reports.notes.counters.notifications_lost.add();
+            let full = "what waits for Kafka fills their buffer";
+            self.from
+                .lines
+                .lost
+                .note(self.from.refused(full, topic.clone()));
+            return;
+        };
+        let waiting = Waiting {
+            responder: None,
+            kind: Kind::Notification,
+            mark: 0,
+            from: self.from.clone(),
+            until: Instant::now() + PATIENT,
+            again: None,
+            _held: held,
+        };
         if let Err((error, waiting)) = shared.patient.send(output, waiting) {
-            shared.patient.reports().not_taken(waiting, &error, topic);
+            reports.not_taken(waiting, &error, topic);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
     use super::*;
+    use crate::esme::testing::Answers;
+    use crate::smpp::pdu::Sm;
+
+    fn waiting(mark: u64) -> Waiting {
+        Waiting {
+            responder: None,
+            kind: Kind::Inbound,
+            mark,
+            from: Arc::new(Origin {
+                esme: Arc::default(),
+                bind: "acme-0".into(),
+                lines: Arc::new(Lines::new("acme")),
+            }),
+            until: Instant::now(),
+            again: None,
+            _held: Buffer::new(100).share().hold(1).unwrap(),
+        }
+    }
+
+    fn reports() -> Reports {
+        Reports {
+            notes: Arc::default(),
+            writing: Arc::new(Writing {
+                codecs: Codecs::default(),
+                cloud_events: CloudEvents::OFF,
+            }),
+            name: "test",
+            alone: None,
+        }
+    }
+
+    /// Deliveries of which none goes on: there is no Kafka at this address.
+    fn without_kafka(buffer: u64) -> Deliver {
+        deliver("127.0.0.1:1", buffer, Duration::from_secs(600))
+    }
+
+    fn deliver(bootstrap: &str, buffer: u64, answer_timeout: Duration) -> Deliver {
+        let mut client = ClientConfig::new();
+        client
+            .set("bootstrap.servers", bootstrap)
+            // Less than tests hold: what bounds the records is our own buffer.
+            .set("queue.buffering.max.messages", "100")
+            .set("log_level", "0");
+        Deliver::new(&Options {
+            client,
+            deliveries: "deliveries".into(),
+            partitions: 1,
+            inbound: "inbound".into(),
+            notifications: "notifications".into(),
+            codecs: Codecs::default(),
+            cloud_events: CloudEvents::OFF,
+            buffer,
+            answer_timeout,
+        })
+        .unwrap()
+    }
+
+    fn bind(deliver: &Deliver, name: &str) -> Arc<dyn Inbound> {
+        let esme = Esme {
+            name: "acme".into(),
+            ..Esme::default()
+        };
+        deliver.bind(Arc::new(esme), name)
+    }
+
+    fn receipt(n: u32) -> Bytes {
+        let text = format!("id:{n} stat:DELIVRD err:000");
+        let sm = Sm {
+            esm_class: 0x04,
+            short_message: text.as_bytes(),
+            ..Sm::default()
+        };
+        let mut pdu = Vec::new();
+        let (command, status) = (crate::smpp::Command::DELIVER_SM, Status::ROK);
+        sm.encode(command, status, n, &mut pdu).unwrap();
+        pdu.into()
+    }
+
+    fn eventually(what: &str, is: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !is() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn what_has_no_room_is_refused_at_once_and_nothing_else_is() {
+        const BUFFER: u64 = 1 << 20;
+        let deliver = without_kafka(BUFFER);
+        let (first, second) = (bind(&deliver, "acme-0"), bind(&deliver, "acme-1"));
+        let answers = Answers::new();
+        let mut taken = 0;
+        while answers.take().is_empty() {
+            taken += 1;
+            first.receive(receipt(taken), answers.responder(taken));
+        }
+        // About 1 KiB each, in eight ninths of the buffer.
+        assert!((500..2000).contains(&taken), "{taken}");
+        let held = deliver.held();
+        assert!((BUFFER * 8 / 9 - 2000..=BUFFER).contains(&held), "{held}");
+        first.receive(receipt(0), answers.responder(0));
+        assert_eq!(answers.take(), [(0, Status::RX_T_APPN)]);
+        assert_eq!(deliver.counts().no_room, 2);
+        second.receive(receipt(1), answers.responder(1));
+        assert_eq!(answers.take(), [], "another bind finds room");
+        // What its SMSC hears at the end of all: nothing is lost in silence, nothing stays held.
+        let buffer = deliver.0.buffer.clone();
+        drop((first, second, deliver));
+        eventually("all is told", || buffer.held() == 0);
+        let told = answers.take();
+        assert_eq!(told.len() as u32, taken);
+        assert!(told.iter().all(|(_, status)| *status == Status::RX_T_APPN));
+    }
+
+    #[test]
+    fn five_thousand_at_once_are_all_taken_and_then_nothing_is_held() {
+        const COUNT: u32 = 5000;
+        let kafka = MockCluster::new(1).unwrap();
+        for topic in ["deliveries", "inbound", "notifications"] {
+            kafka.create_topic(topic, 1, 1).unwrap();
+        }
+        let timeout = Duration::from_secs(600);
+        let deliver = deliver(&kafka.bootstrap_servers(), 64 << 20, timeout);
+        let (bind, answers) = (bind(&deliver, "acme-0"), Answers::new());
+        for n in 1..=COUNT {
+            bind.receive(receipt(n), answers.responder(n));
+        }
+        assert!(deliver.held() > 0);
+        assert!(deliver.flush(Duration::from_secs(60)));
+        let expected: Vec<_> = (1..=COUNT).map(|n| (n, Status::ROK)).collect();
+        assert_eq!(answers.take(), expected, "in their order");
+        eventually("nothing is held", || deliver.held() == 0);
+    }
+
+    #[test]
+    fn what_kafka_does_not_take_in_time_is_refused_and_releases_its_room() {
+        let deliver = deliver("127.0.0.1:1", 1 << 20, Duration::from_secs(2));
+        let (bind, answers) = (bind(&deliver, "acme-0"), Answers::new());
+        let begun = Instant::now();
+        for n in 1..=10 {
+            bind.receive(receipt(n), answers.responder(n));
+        }
+        eventually("answered", || deliver.counts().postponed == 10);
+        assert!(begun.elapsed() >= Duration::from_secs(1), "not at once");
+        let told = answers.take();
+        assert_eq!(told.len(), 10);
+        assert!(told.iter().all(|(_, status)| *status == Status::RX_T_APPN));
+        eventually("nothing is held", || deliver.held() == 0);
+    }
+
+    #[test]
+    fn what_a_producer_held_that_ended_goes_on_with_the_next_one() {
+        const COUNT: u32 = 20;
+        let kafka = MockCluster::new(1).unwrap();
+        for topic in ["deliveries", "inbound", "notifications"] {
+            kafka.create_topic(topic, 1, 1).unwrap();
+        }
+        let broken = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
+        kafka.request_errors(RDKafkaApiKey::Produce, &[broken]);
+        let timeout = Duration::from_secs(600);
+        let deliver = deliver(&kafka.bootstrap_servers(), 1 << 20, timeout);
+        let (bind, answers) = (bind(&deliver, "acme-0"), Answers::new());
+        for n in 1..=COUNT {
+            bind.receive(receipt(n), answers.responder(n));
+        }
+        let done = || deliver.counts().receipts == u64::from(COUNT);
+        eventually("all is in Kafka", done);
+        let mut told = answers.take();
+        told.sort_unstable_by_key(|(sequence, _)| *sequence);
+        let expected: Vec<_> = (1..=COUNT).map(|n| (n, Status::ROK)).collect();
+        assert_eq!(told, expected);
+        let counts = deliver.counts();
+        assert_eq!((counts.renewed, counts.postponed), (1, 0));
+        eventually("nothing is held", || deliver.held() == 0);
+    }
+
+    #[test]
+    fn what_a_phone_sent_is_flagged_when_it_goes_to_another_producer() {
+        let at = Timestamp::from_second(1_700_000_000).unwrap();
+        let waiting = Waiting {
+            again: Some(Box::new(Again {
+                frame: message(1, b"hello"),
+                at,
+            })),
+            ..waiting(1)
+        };
+        let output = Output {
+            topic: "inbound".into(),
+            partition: None,
+            key: Some(b"41".to_vec()),
+            value: Some(b"as it was".to_vec()),
+            headers: None,
+        };
+        let kept = idempotent::Reports::kept(&reports(), output, &waiting);
+        let value: serde_json::Value = serde_json::from_slice(&kept.value.unwrap()).unwrap();
+        assert_eq!(value["possible_duplicate"], true);
+        assert_eq!(value["text"], "hello");
+        assert_eq!(value["received_at"], "2023-11-14T22:13:20.000000Z");
+        assert_eq!(kept.key.as_deref(), Some(&b"41"[..]));
+    }
+
+    /// Resident memory in octets.
+    fn resident() -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|l| l.split_whitespace().next()).unwrap();
+        kib.parse::<u64>().unwrap() << 10
+    }
+
+    #[test]
+    #[ignore = "measures memory, and must be alone: cargo test --lib -- --ignored --nocapture held_octets"]
+    fn held_octets_are_what_is_resident() {
+        const COUNT: u32 = 200_000;
+        let deliver = without_kafka(1 << 30);
+        let (bind, answers) = (bind(&deliver, "acme-0"), Answers::new());
+        for (what, pdu) in [
+            ("receipts", &receipt as &dyn Fn(u32) -> Bytes),
+            ("empty messages", &|n| message(n, b"")),
+            ("messages", &|n| message(n, &[b'x'; 140])),
+        ] {
+            let (before, held) = (resident(), deliver.held());
+            for n in 0..COUNT {
+                bind.receive(pdu(n), answers.responder(n));
+            }
+            let taken = resident().saturating_sub(before) / u64::from(COUNT);
+            let counted = (deliver.held() - held) / u64::from(COUNT);
+            eprintln!("{what}: {taken} octets each are resident, {counted} are counted");
+            assert!(taken <= counted, "{what}");
+        }
+        assert_eq!(deliver.counts().no_room, 0);
+    }
+
+    fn message(n: u32, text: &[u8]) -> Bytes {
+        let (command, status) = (crate::smpp::Command::DELIVER_SM, Status::ROK);
+        let sm = Sm {
+            short_message: text,
+            ..Sm::default()
+        };
+        let mut pdu = Vec::new();
+        sm.encode(command, status, n, &mut pdu).unwrap();
+        pdu.into()
+    }
+
+    #[test]
+    fn notifications_are_held_within_their_own_room() {
+        let deliver = without_kafka(1 << 20);
+        let bind = bind(&deliver, "acme-0");
+        let mut given = 0;
+        while deliver.counts().notifications_lost == 0 {
+            let alert = Bytes::from_static(&[0; 16]);
+            bind.notice(Notice::Alert(alert));
+            given += 1;
+            assert!(deliver.0.notices.held() <= NOTIFICATIONS);
+            assert!(given < 20_000);
+        }
+        assert!(given > 1000, "{given}");
+        assert_eq!(deliver.held(), 0, "deliver_sm have theirs");
+    }
 
     #[test]
     fn what_was_purged_from_the_queue_may_have_been_sent() {
-        let reports = Reports {
-            notes: Arc::default(),
-            name: "test",
-            alone: None,
-        };
+        let reports = reports();
         for (mark, code) in [
             (1, RDKafkaErrorCode::PurgeQueue),
             (2, RDKafkaErrorCode::PurgeInflight),
             (3, RDKafkaErrorCode::MessageTimedOut),
         ] {
-            let waiting = Waiting {
-                responder: None,
-                kind: Kind::Inbound,
-                mark,
-            };
+            let waiting = waiting(mark);
             assert!(!reports.notes.repeats.lock().knows(mark));
             let error = KafkaError::MessageProduction(code);
             reports.failed_for_now(waiting, &error, "sms.inbound");

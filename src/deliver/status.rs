@@ -47,8 +47,11 @@ counters! {
     notifications;
     /// Notifications that Kafka did not take.
     notifications_lost;
-    /// Answered with a temporary error: they come again.
+    /// Answered with a temporary error because Kafka did not take them in time: they may come
+    /// again.
     postponed;
+    /// Answered with a temporary error at once, because what waits for Kafka fills the buffer.
+    no_room;
     /// Answered with a permanent error: Kafka does not take them.
     refused;
     /// Producers made anew after an error that ended them.

@@ -13,6 +13,9 @@ use tokio::sync::{Semaphore, oneshot};
 use super::client::Token;
 use crate::smpp::{Command, Status};
 
+/// Room for so many answers is kept when a burst is over.
+pub(super) const SPARE: usize = 1024;
+
 /// A request on its way to the session.
 #[derive(Debug)]
 pub(super) struct Request {
@@ -38,7 +41,8 @@ pub(super) struct Recall {
 }
 
 /// What a session shares with its slots and responders. It lives as long as the session: those
-/// who keep a slot longer find it closed. Bounded by the number of slots and the inbound window.
+/// who keep a slot longer find it closed. Bounded by the number of slots, and by what the
+/// receiver of the SMSC's requests holds of them.
 #[derive(Debug)]
 pub(super) struct Channel {
     inbox: Mutex<Inbox>,
@@ -109,6 +113,7 @@ impl Channel {
             requests.append(&mut inbox.requests);
         }
         responses.append(&mut inbox.responses);
+        inbox.responses.shrink_to(SPARE);
         if !inbox
             .waker
             .as_ref()
@@ -246,7 +251,7 @@ impl Drop for Slot {
 
 /// Answers one deliver_sm or data_sm, at most once and whenever its fate is known.
 ///
-/// Dropped unused, it answers ESME_RX_T_APPN: a temporary error, so the message comes again.
+/// Dropped unused, it refuses the message for now.
 #[derive(Debug)]
 pub struct Responder {
     channel: Option<Arc<Channel>>,
@@ -254,17 +259,17 @@ pub struct Responder {
 }
 
 impl Responder {
-    pub(super) fn new(channel: Arc<Channel>, command: Command, sequence: u32) -> Self {
-        let response = Response {
-            command,
-            status: Status::RX_T_APPN,
-            sequence,
-        };
+    /// One that gives `response` unless another status is known.
+    pub(super) fn new(channel: Arc<Channel>, response: Response) -> Self {
         Responder {
             channel: Some(channel),
             response,
         }
     }
+
+    /// Refuses the message for now, with ESME_RX_T_APPN or as [`refusal`](super::Options::refusal)
+    /// says: the SMSC delivers it again, perhaps.
+    pub fn put_off(self) {}
 
     /// Answers with `status`. False when the session is over: nothing is answered, and the SMSC
     /// will deliver the message again.
@@ -283,6 +288,45 @@ impl Drop for Responder {
     fn drop(&mut self) {
         if let Some(channel) = self.channel.take() {
             channel.respond(self.response);
+        }
+    }
+}
+
+/// A session of which there are only the answers, for tests of those who give them.
+#[cfg(test)]
+pub(crate) mod testing {
+    use std::task::Waker;
+
+    use super::*;
+
+    pub struct Answers(Arc<Channel>);
+
+    /// As a session has it by default.
+    pub(in crate::esme) fn refusal(sequence: u32) -> Response {
+        Response {
+            command: Command::DELIVER_SM_RESP,
+            status: Status::RX_T_APPN,
+            sequence,
+        }
+    }
+
+    impl Answers {
+        pub fn new() -> Self {
+            Answers(Channel::new(1))
+        }
+
+        /// What answers the deliver_sm of this sequence number.
+        pub fn responder(&self, sequence: u32) -> Responder {
+            Responder::new(self.0.clone(), refusal(sequence))
+        }
+
+        /// The answers since the last time: sequence numbers, and what was answered.
+        pub fn take(&self) -> Vec<(u32, Status)> {
+            let mut responses = Vec::new();
+            let cx = Context::from_waker(Waker::noop());
+            self.0.take(&mut VecDeque::new(), &mut responses, &cx);
+            let answer = |response: Response| (response.sequence, response.status);
+            responses.into_iter().map(answer).collect()
         }
     }
 }
@@ -356,7 +400,7 @@ mod tests {
     #[test]
     fn a_responder_answers_once_and_a_forgotten_one_asks_for_a_repetition() {
         let channel = Channel::new(1);
-        let responder = |n| Responder::new(Arc::clone(&channel), Command::DELIVER_SM_RESP, n);
+        let responder = |n| Responder::new(Arc::clone(&channel), testing::refusal(n));
         channel.freeze();
         assert!(
             responder(1).respond(Status::ROK),

@@ -34,7 +34,7 @@ counters! {
     in_doubt: "Requests without answer when their session ended.";
     unmatched: "Answers to nothing that was asked, or of another kind, which were ignored.";
     inbound: "deliver_sm and data_sm that were let in.";
-    inbound_refused: "deliver_sm and data_sm answered ESME_RX_T_APPN because too many were unanswered.";
+    inbound_left: "deliver_sm and data_sm that came while the session was being ended, and got no answer.";
     refused_commands: "Requests of the SMSC answered with generic_nack.";
 }
 

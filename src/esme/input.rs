@@ -18,7 +18,7 @@ pub(super) struct Input {
 }
 
 /// Read at once, in octets.
-const BATCH: usize = 65_536;
+pub(super) const BATCH: usize = 65_536;
 
 impl Input {
     /// A buffer for PDUs of up to `max_frame` octets.

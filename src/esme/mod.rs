@@ -48,6 +48,8 @@ mod window;
 mod tests;
 
 pub use bind::Bind;
+#[cfg(test)]
+pub(crate) use channel::testing;
 pub use channel::{NotQueued, Responder, Slot};
 pub use client::{Answer, Client, Doubt, Inbound, Notice, Outcome, Token};
 pub use counters::Counters;
@@ -56,6 +58,7 @@ pub use lease::{Lease, Moment};
 pub use options::{Identity, Mode, Options, OutbindTls, Reconnect, Timers, Tls};
 pub use outbind::{Door, Welcome};
 pub use rate::Rate;
+pub(crate) use session::SESSION_OCTETS;
 pub use throttle::Throttle;
 pub use tls::TlsError;
 pub(crate) use tls::client_config;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::outbind::Door;
 use crate::settings::Time;
+use crate::smpp::Status;
 
 /// What a bind may do (SMPP 3.4 §2.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,9 +200,8 @@ pub struct Options {
     pub mode: Mode,
     /// How many submit_sm may be unanswered, at least 1.
     pub window: usize,
-    /// How many deliver_sm and data_sm may be unanswered; ESME_RX_T_APPN is answered to those
-    /// beyond.
-    pub inbound_window: usize,
+    /// What a deliver_sm or data_sm is answered with that cannot be taken now.
+    pub refusal: Status,
     /// The longest PDU that is read, in octets; a longer command_length ends the session.
     pub max_frame: usize,
     /// The timers.
@@ -220,7 +220,7 @@ impl Default for Options {
             identity: Identity::default(),
             mode: Mode::Transceiver,
             window: 100,
-            inbound_window: 1000,
+            refusal: Status::RX_T_APPN,
             max_frame: 65_536,
             timers: Timers::default(),
             reconnect: Reconnect::default(),

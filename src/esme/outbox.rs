@@ -7,6 +7,9 @@ use super::client::Token;
 use crate::smpp::frame::{self, Header, push_empty, set_sequence};
 use crate::smpp::{Command, Status};
 
+/// Room for so many octets is kept when everything is written.
+const SPARE: usize = 262_144;
+
 /// One buffer of PDUs to be written, with the places where requests begin.
 ///
 /// A request leaves its mark here until its first octet is taken by the kernel, and is in the
@@ -114,6 +117,7 @@ impl Outbox {
         }
         if self.written >= self.octets.len() {
             self.octets.clear();
+            self.octets.shrink_to(SPARE);
             self.written = 0;
         } else if self.written >= self.octets.len() / 2 {
             self.octets.drain(..self.written);

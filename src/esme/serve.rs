@@ -132,22 +132,21 @@ impl Session {
     fn request(&mut self, header: Header, pdu: &[u8], now: Instant) {
         let command = header.command.response();
         self.clock.traffic = now;
-        let put_off = self.unanswered >= self.inbound_window
-            || matches!(self.phase, Phase::Settling { .. } | Phase::Unbinding { .. });
-        if put_off {
-            let (status, sequence) = (Status::RX_T_APPN, header.sequence);
-            self.outbox.push_response(Response {
-                command,
-                status,
-                sequence,
-            });
-            self.shared.counters.inbound_refused.add(1);
-        } else {
-            self.unanswered += 1;
-            self.shared.counters.inbound.add(1);
-            let responder = Responder::new(Arc::clone(&self.channel), command, header.sequence);
-            self.inbound.receive(Bytes::copy_from_slice(pdu), responder);
+        if matches!(self.phase, Phase::Settling { .. } | Phase::Unbinding { .. }) {
+            // Our unbind is next, or on its way. What has no answer then the SMSC delivers again,
+            // to the next session; what is refused many SMSCs do not.
+            self.shared.counters.inbound_left.add(1);
+            return;
         }
+        self.unanswered += 1;
+        self.shared.counters.inbound.add(1);
+        let response = Response {
+            command,
+            status: self.refusal,
+            sequence: header.sequence,
+        };
+        let responder = Responder::new(Arc::clone(&self.channel), response);
+        self.inbound.receive(Bytes::copy_from_slice(pdu), responder);
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-use super::channel::{Channel, Recall, Request, Response};
+use super::channel::{Channel, Recall, Request, Response, SPARE};
 use super::client::{Client, Doubt, Inbound, Outcome};
 use super::clock::Clock;
 use super::connect::{Io, Opened};
@@ -28,6 +28,9 @@ use crate::smpp::{Command, ImpossibleLength, Status};
 const BATCH: usize = 65_536;
 /// Above this many octets unwritten nothing is read: the SMSC asks without reading our answers.
 const FULL: usize = 262_144;
+/// What the buffers of a session hold at most, in octets: what was read, what is to be written, and
+/// answers to what was read last. What waits for its fate is held by others.
+pub const SESSION_OCTETS: usize = 2 * super::input::BATCH + BATCH + FULL;
 /// How long a farewell may take: the answer to our unbind, or the last octets of our own.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -80,7 +83,7 @@ pub(super) enum Phase {
     Frozen,
     /// Waits for answers to our requests.
     Draining { by: Instant },
-    /// Waits for our answers to the SMSC's requests; new ones are put off.
+    /// Waits for our answers to the SMSC's requests; new ones get none.
     Settling { by: Instant },
     /// Our unbind is on its way.
     Unbinding { by: Instant },
@@ -109,7 +112,8 @@ pub(super) struct Session {
     lease: Lease,
     pub(super) shared: Arc<Shared>,
     timers: Timers,
-    pub(super) inbound_window: usize,
+    /// What those are answered with that cannot be taken now.
+    pub(super) refusal: Status,
     /// Requests of the SMSC that were let in and not answered yet.
     pub(super) unanswered: usize,
     pub(super) phase: Phase,
@@ -154,7 +158,7 @@ impl Session {
             lease,
             shared,
             timers: options.timers.clone(),
-            inbound_window: options.inbound_window,
+            refusal: options.refusal,
             unanswered: 0,
             phase: Phase::Open,
             ending: None,
@@ -309,6 +313,7 @@ impl Session {
         for response in self.responses.drain(..) {
             self.outbox.push_response(response);
         }
+        self.responses.shrink_to(SPARE);
         while self.outbox.unsent_octets() < BATCH {
             let Some(request) = self.queue.pop_front() else {
                 return;

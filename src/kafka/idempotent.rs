@@ -37,6 +37,8 @@ const LONGEST: Duration = Duration::from_secs(30);
 const YOUNG: Duration = Duration::from_secs(60);
 /// Pause before the old producer is looked at again that a sender still holds.
 const HELD: Duration = Duration::from_millis(1);
+/// How often what is kept is looked at, for what has waited too long.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// Who hands records in, and hears what became of them.
 pub trait Reports: Send + Sync + Sized + 'static {
@@ -49,11 +51,24 @@ pub trait Reports: Send + Sync + Sized + 'static {
     /// Whether a record that the old producer did not deliver goes to the next one.
     fn keeps(&self, note: &Self::Note) -> bool;
 
+    /// A record that goes to the next producer, although Kafka may have it: what it is from now on.
+    fn kept(&self, output: Output, note: &Self::Note) -> Output {
+        let _ = note;
+        output
+    }
+
+    /// Whether a record that was kept has waited for too long: then it is [`lost`](Self::lost).
+    fn is_over(&self, note: &Self::Note) -> bool {
+        let _ = note;
+        false
+    }
+
     /// What became of a record, called once for each that was taken; with an error Kafka may
     /// have it all the same.
     fn report(&self, result: &DeliveryResult<'_>, note: Self::Note);
 
-    /// A record that was kept has no room here, or none in the next producer.
+    /// A record that was kept has no room here, or none in the next producer, or waited for too
+    /// long.
     fn lost(&self, error: &KafkaError, topic: &str, note: Self::Note);
 
     /// The producer was made anew.
@@ -166,7 +181,8 @@ impl<R: Reports> ProducerContext for Context<R> {
             Err((error, message)) if ends(error) => {
                 self.shared.ended(self.generation, &error.to_string());
                 if reports.keeps(&note) {
-                    self.shared.keep(owned(message), *note, error);
+                    let output = reports.kept(owned(message), &note);
+                    self.shared.keep(output, *note, error);
                 } else {
                     reports.report(result, *note);
                 }
@@ -261,8 +277,28 @@ impl<R: Reports> Inner<R> {
         })
     }
 
+    /// Gives up what was kept for too long. What was kept first is over first, or about then.
+    fn give_up(&self) {
+        let shared = &self.shared;
+        loop {
+            let mut state = shared.state.lock();
+            let front = state.kept.front();
+            if !front.is_some_and(|(_, note)| shared.reports.is_over(note)) {
+                return;
+            }
+            let Some((output, note)) = state.kept.pop_front() else {
+                return;
+            };
+            state.octets -= output.size();
+            drop(state);
+            let error = KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut);
+            shared.reports.lost(&error, &output.topic, note);
+        }
+    }
+
     /// Hands what is kept to the current producer, unless that is dead too.
     fn send_kept(&self) {
+        self.give_up();
         loop {
             let mut state = self.shared.state.lock();
             if state.dead {
@@ -345,7 +381,18 @@ fn renew<R: Reports>(weak: &Weak<Inner<R>>) {
         let Some(pause) = weak.upgrade().map(pause) else {
             return;
         };
-        std::thread::sleep(pause);
+        let begun = Instant::now();
+        loop {
+            let left = pause.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                break;
+            }
+            std::thread::sleep(left.min(LOOK));
+            match weak.upgrade() {
+                Some(inner) => inner.give_up(),
+                None => return,
+            }
+        }
         if !weak.upgrade().is_some_and(|inner| inner.replace()) {
             return;
         }
@@ -430,6 +477,8 @@ impl<R: Reports> Idempotent<R> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use rdkafka::mocking::MockCluster;
     use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
@@ -442,6 +491,8 @@ mod tests {
         failed: Mutex<Vec<u32>>,
         lost: Mutex<Vec<u32>>,
         renewals: Mutex<u32>,
+        /// Whatever is kept has waited for too long.
+        over: AtomicBool,
     }
 
     impl Reports for Arc<Heard> {
@@ -453,6 +504,10 @@ mod tests {
 
         fn keeps(&self, note: &u32) -> bool {
             note.is_multiple_of(2)
+        }
+
+        fn is_over(&self, _: &u32) -> bool {
+            self.over.load(Ordering::Relaxed)
         }
 
         fn report(&self, result: &DeliveryResult<'_>, note: u32) {
@@ -585,6 +640,26 @@ mod tests {
         let kept = [evens(0..10), (10..20).collect()].concat();
         assert_eq!(sorted(&heard.delivered), kept, "each once");
         assert_eq!(sorted(&heard.lost), [0u32; 0]);
+    }
+
+    #[test]
+    fn what_is_kept_for_too_long_is_given_up_although_there_is_no_producer() {
+        let kafka = MockCluster::new(1).unwrap();
+        let forbidden = RDKafkaRespErr::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED;
+        kafka.request_errors(RDKafkaApiKey::InitProducerId, &[forbidden; 20]);
+        let (producer, heard) = producer(&kafka.bootstrap_servers(), 1 << 20);
+        eventually(
+            "it is dead",
+            || matches!(producer.send(output(1), 1), Err((error, 1)) if is_fatal(&error)),
+        );
+        for note in [2, 4, 6] {
+            producer.send(output(note), note).unwrap();
+        }
+        assert_eq!(sorted(&heard.lost), [0u32; 0]);
+        heard.over.store(true, Ordering::Relaxed);
+        eventually("given up", || sorted(&heard.lost) == [2, 4, 6]);
+        let state = producer.0.shared.state.lock();
+        assert_eq!((state.kept.len(), state.octets), (0, 0));
     }
 
     #[test]

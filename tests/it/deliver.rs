@@ -42,12 +42,14 @@ struct Rig {
 
 /// What tests change.
 struct Limits<'a> {
-    waiting: usize,
+    buffer: u64,
+    answer_timeout: Duration,
     inbound: &'a [(&'a str, &'a str)],
 }
 
 const NO_LIMITS: Limits<'_> = Limits {
-    waiting: 1000,
+    buffer: 64 << 20,
+    answer_timeout: Duration::from_secs(2),
     inbound: &[],
 };
 
@@ -72,13 +74,15 @@ impl Rig {
             notifications: notifications.as_str().into(),
             codecs: Codecs::default(),
             cloud_events: CloudEvents::OFF,
-            waiting: limits.waiting,
-            patience: Duration::from_secs(1),
+            buffer: limits.buffer,
+            answer_timeout: limits.answer_timeout,
         })
         .unwrap();
         let runtime = Runtime::new().unwrap();
         let smsc = runtime
             .block_on(Simulator::start(simulator::Options {
+                // All that is there at once.
+                deliver_window: 100_000,
                 receipts: Receipts {
                     retry: Time::millis(300).into(),
                     ..Receipts::default()
@@ -202,25 +206,47 @@ fn what_kafka_does_not_take_in_time_comes_again_and_says_so() {
 }
 
 #[test]
-fn no_more_than_the_limit_wait_for_kafka() {
+fn a_burst_of_five_thousand_is_taken_whole_and_in_order() {
+    const COUNT: usize = 5000;
+    let rig = Rig::new(kafka(), &NO_LIMITS);
+    for n in 0..COUNT {
+        rig.text(&n.to_string());
+    }
+    rig.acknowledged(COUNT as u64);
+    assert_eq!(rig.smsc.totals().deliveries_refused, 0);
+    let counts = rig.deliver.counts();
+    assert_eq!((counts.postponed, counts.no_room), (0, 0));
+    let messages = rig.kafka.records(&rig.inbound);
+    let texts = messages.iter().map(|m| m.value["text"].as_str().unwrap());
+    assert!(texts.eq((0..COUNT).map(|n| n.to_string())), "in order");
+}
+
+#[test]
+fn what_comes_while_kafka_stands_still_for_three_seconds_is_held_and_not_refused() {
     let broker = Broker::start_private();
     let limits = Limits {
-        waiting: 2,
+        buffer: 4 << 20,
+        answer_timeout: Duration::from_secs(8),
         ..NO_LIMITS
     };
     let rig = Rig::new(broker.kafka(), &limits);
     rig.text("first");
     rig.acknowledged(1);
     broker.freeze();
-    for i in 0..10 {
-        rig.text(&format!("n{i}"));
+    for n in 0..1000 {
+        rig.receipt(&format!("R{n}"));
     }
-    // Eight have no room; they do not wait for the time-out of the others.
-    eventually("postponed", Duration::from_millis(900), || {
-        rig.deliver.counts().postponed >= 8
-    });
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(rig.smsc.totals().inbound, 1);
+    assert!(rig.deliver.held() > 500_000, "{}", rig.deliver.held());
     broker.thaw();
-    rig.acknowledged(11);
+    rig.acknowledged(1001);
+    assert_eq!(rig.smsc.totals().deliveries_refused, 0);
+    let counts = rig.deliver.counts();
+    assert_eq!(
+        (counts.receipts, counts.postponed, counts.no_room),
+        (1000, 0, 0)
+    );
     assert_eq!(rig.smsc.totals().binds, 1, "the session went on");
 }
 

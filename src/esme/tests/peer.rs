@@ -193,6 +193,15 @@ impl Inbound for Recorder {
     }
 }
 
+/// What becomes of the SMSC's requests.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// The test receives them.
+    ByTest,
+    /// They are refused as soon as they are read.
+    Refused,
+}
+
 /// A running bind and all that it tells.
 pub struct Esme {
     pub handle: Handle,
@@ -209,10 +218,15 @@ impl Esme {
     fn with<F: Future<Output = ()> + Send + 'static>(
         options: Options,
         lease: Lease,
+        inbound: Taken,
         life: impl FnOnce(Bind) -> F,
     ) -> Self {
         let (told, told_to) = mpsc::unbounded_channel();
-        let (received, received_by) = mpsc::unbounded_channel();
+        let (received, mut received_by) = mpsc::unbounded_channel();
+        if inbound == Taken::Refused {
+            // What nobody takes is refused.
+            received_by.close();
+        }
         let (sessions, sessions_of) = mpsc::unbounded_channel();
         let (notices, notices_of) = mpsc::unbounded_channel();
         let (versions, versions_of) = mpsc::unbounded_channel();
@@ -243,7 +257,7 @@ impl Esme {
 
     /// A bind that connects by itself.
     pub fn running(options: Options, lease: Lease) -> Self {
-        Self::with(options, lease, |bind| bind.run())
+        Self::with(options, lease, Taken::ByTest, |bind| bind.run())
     }
 
     /// Queues a request as soon as there is a slot.
@@ -305,6 +319,17 @@ pub async fn session_on<S>(
     io: Box<dyn Io>,
     far: S,
 ) -> (Esme, Smsc<S>) {
+    session_taking(options, lease, Taken::ByTest, io, far).await
+}
+
+/// The same with this done to what the SMSC asks.
+pub async fn session_taking<S>(
+    options: Options,
+    lease: Lease,
+    inbound: Taken,
+    io: Box<dyn Io>,
+    far: S,
+) -> (Esme, Smsc<S>) {
     let input = Input::new(options.max_frame);
     let opened = Opened {
         io,
@@ -313,7 +338,7 @@ pub async fn session_on<S>(
         exact: !options.tls.enabled,
         version: None,
     };
-    let esme = Esme::with(options, lease, |mut bind| async move {
+    let esme = Esme::with(options, lease, inbound, |mut bind| async move {
         let _ = bind.live(opened, "smsc:2775".into()).await;
     });
     esme.becomes("bound").await;

@@ -146,7 +146,8 @@ async fn flooded(capacity: usize) -> (Esme, Smsc<DuplexStream>) {
         position: 0,
         out,
     };
-    session_on(Options::default(), Lease::unlimited(), Box::new(io), far).await
+    let (options, lease) = (Options::default(), Lease::unlimited());
+    session_taking(options, lease, Taken::Refused, Box::new(io), far).await
 }
 
 #[tokio::test(start_paused = true)]

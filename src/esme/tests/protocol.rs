@@ -162,24 +162,31 @@ async fn requests_of_the_smsc_are_answered_when_their_fate_is_known() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn beyond_the_inbound_window_requests_are_put_off() {
-    let options = Options {
-        inbound_window: 2,
-        ..Options::default()
-    };
-    let (mut esme, mut smsc) = session(options).await;
-    smsc.sends([deliver_sm(1), deliver_sm(2), deliver_sm(3)].concat())
+async fn however_many_requests_wait_for_their_fate_the_session_reads_on() {
+    const COUNT: u32 = 5000;
+    let (mut esme, mut smsc) = session(Options::default()).await;
+    let burst: Vec<u8> = (1..=COUNT).flat_map(deliver_sm).collect();
+    smsc.sends(burst).await;
+    let mut waiting = Vec::new();
+    for sequence in 1..=COUNT {
+        let (header, responder) = esme.receives().await;
+        assert_eq!(header.sequence, sequence, "in order");
+        waiting.push(responder);
+    }
+    // None of them is answered, and what else goes over the session does not wait for them.
+    smsc.sends(empty(Command::ENQUIRE_LINK, Status::ROK, 9000))
         .await;
-    smsc.expects_answer(Command::DELIVER_SM_RESP, Status::RX_T_APPN, 3)
+    smsc.expects_answer(Command::ENQUIRE_LINK_RESP, Status::ROK, 9000)
         .await;
-    let (_, first) = esme.receives().await;
-    first.respond(Status::ROK);
-    smsc.expects_answer(Command::DELIVER_SM_RESP, Status::ROK, 1)
-        .await;
-    smsc.sends(deliver_sm(4)).await;
-    esme.receives().await.1.respond(Status::ROK);
-    smsc.expects_answer(Command::DELIVER_SM_RESP, Status::ROK, 2)
-        .await;
+    esme.submits(1).await;
+    let request = smsc.expects(Command::SUBMIT_SM).await;
+    smsc.sends(accepted(&request, "A")).await;
+    assert_eq!(esme.hears_answer(1).await.1, "A");
+    for (sequence, responder) in (1..=COUNT).zip(waiting) {
+        assert!(responder.respond(Status::ROK));
+        smsc.expects_answer(Command::DELIVER_SM_RESP, Status::ROK, sequence)
+            .await;
+    }
 }
 
 #[tokio::test]

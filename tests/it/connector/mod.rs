@@ -13,6 +13,7 @@ mod leases;
 mod life;
 mod modes;
 mod operations;
+mod outage;
 mod parts;
 mod positions;
 mod rates;

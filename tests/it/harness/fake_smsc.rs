@@ -19,6 +19,9 @@ const DATA_SM: u32 = 0x103;
 const UNBIND: u32 = 6;
 const BIND_TRANSCEIVER: u32 = 9;
 const ENQUIRE_LINK: u32 = 0x15;
+const DELIVER_SM_RESP: u32 = DELIVER_SM | RESPONSE;
+const DATA_SM_RESP: u32 = DATA_SM | RESPONSE;
+const ENQUIRE_LINK_RESP: u32 = ENQUIRE_LINK | RESPONSE;
 const ESME_RX_T_APPN: u32 = 0x64;
 const MESSAGE_PAYLOAD: u16 = 0x0424;
 
@@ -118,7 +121,8 @@ struct Shared {
     /// Session and sequence number of those that were answered with an error.
     refused: Mutex<HashSet<(u32, u32)>>,
     sessions: Mutex<BTreeMap<u32, Session>>,
-    /// command_status of each deliver_sm_resp and data_sm_resp by session and sequence number.
+    /// command_status of each deliver_sm_resp, data_sm_resp and enquire_link_resp by session and
+    /// sequence number.
     acknowledged: Mutex<HashMap<(u32, u32), u32>>,
     ids: AtomicU32,
     sequence: AtomicU32,
@@ -383,6 +387,11 @@ impl FakeSmsc {
         self.request_now(DELIVER_SM, &deliver_body(esm_class, 0, source, to, text))
     }
 
+    /// Sends an enquire_link and does not wait; returns its session and sequence number.
+    pub fn enquire(&self) -> (u32, u32) {
+        self.request_now(ENQUIRE_LINK, b"")
+    }
+
     fn request_now(&self, command: u32, body: &[u8]) -> (u32, u32) {
         let mut sent = None;
         eventually("a receiver is bound", Duration::from_secs(60), || {
@@ -409,7 +418,7 @@ impl FakeSmsc {
         Some((session, sequence))
     }
 
-    /// The command_status a deliver_sm was answered with, if it was.
+    /// The command_status a request of this SMSC was answered with, if it was.
     pub fn status_of(&self, session: u32, sequence: u32) -> Option<u32> {
         let acknowledged = self.shared.acknowledged.lock().unwrap();
         acknowledged.get(&(session, sequence)).copied()
@@ -482,7 +491,7 @@ impl FakeSmsc {
                 return false;
             }
             SUBMIT_SM | SUBMIT_MULTI => return self.submit(command, n, sequence, body),
-            _ if [DELIVER_SM | RESPONSE, DATA_SM | RESPONSE].contains(&command) => {
+            DELIVER_SM_RESP | DATA_SM_RESP | ENQUIRE_LINK_RESP => {
                 let mut acknowledged = self.shared.acknowledged.lock().unwrap();
                 acknowledged.insert((n, sequence), status);
             }

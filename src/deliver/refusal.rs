@@ -1,0 +1,142 @@
+//! What the log says of deliver_sm that are not taken: each kind once, then as a count.
+
+use std::sync::Arc;
+
+use tracing::{error, warn};
+
+use crate::repeated::{Line, Times};
+
+/// A PDU that was not taken.
+pub(super) struct Refused {
+    /// The bind it came on.
+    pub(super) bind: Arc<str>,
+    /// The topic it was for.
+    pub(super) topic: Arc<str>,
+    /// Why it was not taken.
+    pub(super) error: String,
+}
+
+/// A PDU there was no room for.
+pub(super) struct NoRoom {
+    /// The bind it came on.
+    pub(super) bind: Arc<str>,
+    /// How many octets wait for Kafka, of all binds.
+    pub(super) held: u64,
+}
+
+/// The lines of one ESME.
+pub(super) struct Lines {
+    /// The buffer is full.
+    pub(super) full: Line<NoRoom>,
+    /// Kafka did not take it in time.
+    pub(super) late: Line<Refused>,
+    /// Kafka takes none until somebody mends something.
+    pub(super) forbidden: Line<Refused>,
+    /// Kafka will never take it.
+    pub(super) for_good: Line<Refused>,
+    /// It makes no record.
+    pub(super) unwritable: Line<Refused>,
+    /// It wants no answer, so it does not come again.
+    pub(super) lost: Line<Refused>,
+}
+
+impl Lines {
+    pub(super) fn new(esme: &str) -> Self {
+        let name: Arc<str> = esme.into();
+        let line = |say: fn(&str, Times, Refused)| {
+            let esme = name.clone();
+            Line::new(move |times, refused| say(&esme, times, refused))
+        };
+        let esme = name.clone();
+        Lines {
+            full: Line::new(move |times, no_room| full(&esme, times, &no_room)),
+            late: line(late),
+            forbidden: line(forbidden),
+            for_good: line(for_good),
+            unwritable: line(unwritable),
+            lost: line(lost),
+        }
+    }
+}
+
+fn full(esme: &str, times: Times, NoRoom { bind, held }: &NoRoom) {
+    let (refused, within) = (times.count, times.within);
+    warn!(
+        esme,
+        %bind,
+        refused,
+        ?within,
+        held,
+        "deliver_sm are refused for now: those that wait for Kafka fill inbound.buffer. Some SMSCs do not deliver them again (esme.refusal_status): see why Kafka is slow, or raise inbound.buffer"
+    );
+}
+
+fn late(esme: &str, times: Times, what: Refused) {
+    let (refused, within) = (times.count, times.within);
+    let Refused { bind, topic, error } = what;
+    warn!(
+        esme,
+        %bind,
+        refused,
+        ?within,
+        %topic,
+        error,
+        "deliver_sm are refused for now: Kafka did not take them within inbound.answer_timeout. Some SMSCs do not deliver them again (esme.refusal_status): see why Kafka is slow or away"
+    );
+}
+
+fn forbidden(esme: &str, times: Times, what: Refused) {
+    let (refused, within) = (times.count, times.within);
+    let Refused { bind, topic, error } = what;
+    error!(
+        esme,
+        %bind,
+        refused,
+        ?within,
+        %topic,
+        error,
+        "deliver_sm are refused for now: Kafka takes none for this topic until somebody creates it (kafka-smpp topics create) or gives this client the right to write to it (and IdempotentWrite on the cluster before Kafka 2.8)"
+    );
+}
+
+fn for_good(esme: &str, times: Times, what: Refused) {
+    let (refused, within) = (times.count, times.within);
+    let Refused { bind, topic, error } = what;
+    error!(
+        esme,
+        %bind,
+        refused,
+        ?within,
+        %topic,
+        error,
+        "deliver_sm are refused for good (ESME_RX_P_APPN), and lost: Kafka takes no such record. If it is too large, raise max.message.bytes of the topic"
+    );
+}
+
+fn unwritable(esme: &str, times: Times, what: Refused) {
+    let (refused, within) = (times.count, times.within);
+    let Refused { bind, topic, error } = what;
+    error!(
+        esme,
+        %bind,
+        refused,
+        ?within,
+        %topic,
+        error,
+        "deliver_sm are refused for now: they cannot be written in the format of this topic; set another one in [formats]"
+    );
+}
+
+fn lost(esme: &str, times: Times, what: Refused) {
+    let (lost, within) = (times.count, times.within);
+    let Refused { bind, topic, error } = what;
+    error!(
+        esme,
+        %bind,
+        lost,
+        ?within,
+        %topic,
+        error,
+        "notifications of the SMSC are lost, which it does not repeat: Kafka does not take them"
+    );
+}
