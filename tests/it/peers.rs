@@ -58,6 +58,29 @@ fn node_smpp_is_an_smsc() {
     behaves(&Smsc::node());
 }
 
+#[test]
+fn opensmpp_is_an_smsc_that_answers_one_after_the_other() {
+    let smsc = Smsc::opensmpp();
+    let (mut session, status) = Session::bind(smsc.port(), "secret");
+    assert_eq!(status, 0);
+    for sequence in 2..4 {
+        session.send(
+            SUBMIT_SM,
+            sequence,
+            b"\0\x01\x0141\0\x01\x011000\0\0\0\0\0\0\0\0\0\0\x02Hi",
+        );
+    }
+    for sequence in 2..4 {
+        let (command, status, answered, body) = session.receive();
+        assert_eq!(
+            (command, status, answered),
+            (SUBMIT_SM | RESPONSE, 0, sequence)
+        );
+        let id = format!("Smsc{}\0", 1999 + sequence);
+        assert_eq!(body, id.as_bytes(), "ids begin again at each start");
+    }
+}
+
 fn behaves(smsc: &Smsc) {
     let (_refused, status) = Session::bind(smsc.port(), "wrong");
     assert_eq!(status, 0x0E, "ESME_RINVPASWD");

@@ -11,6 +11,7 @@ mod happy;
 mod inbound;
 mod leases;
 mod life;
+mod live;
 mod modes;
 mod operations;
 mod outage;

@@ -20,22 +20,39 @@ pub struct Smsc {
 impl Smsc {
     /// One on jSMPP: hexadecimal message ids, receipts as text with decimal ids.
     pub fn jsmpp() -> Smsc {
-        Smsc::java("jSMPP", "jsmpp", "3.0.1")
+        Smsc::jsmpp_with(&[])
+    }
+
+    /// The same, in this environment, which its source explains.
+    pub fn jsmpp_with(env: &[(&str, &str)]) -> Smsc {
+        Smsc::java("jSMPP", "jsmpp", "3.0.1", env)
     }
 
     /// One on Cloudhopper SMPP: decimal message ids with leading zeros, receipts without them.
     pub fn cloudhopper() -> Smsc {
-        Smsc::java("Cloudhopper", "cloudhopper", "5.0.9")
+        Smsc::cloudhopper_with(&[])
     }
 
-    fn java(name: &str, peer: &str, version: &str) -> Smsc {
+    /// The same, in this environment, which its source explains.
+    pub fn cloudhopper_with(env: &[(&str, &str)]) -> Smsc {
+        Smsc::java("Cloudhopper", "cloudhopper", "5.0.9", env)
+    }
+
+    /// OpenSMPP's simulator: three answers a second, one after the other, and the same message ids
+    /// at each start.
+    pub fn opensmpp() -> Smsc {
+        Smsc::java("OpenSMPP", "opensmpp", "3.0.2", &[])
+    }
+
+    fn java(name: &str, peer: &str, version: &str, env: &[(&str, &str)]) -> Smsc {
         let jars = jars(peer, version);
         let mut java = Command::new("java");
         java.args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
             .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=error")
             .arg("-cp")
             .arg(jars.join("*"))
-            .arg(source(peer).join("Smsc.java"));
+            .arg(source(peer).join("Smsc.java"))
+            .envs(env.iter().copied());
         Smsc::start(name, java)
     }
 

@@ -13,6 +13,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 
+import com.cloudhopper.smpp.PduAsyncResponse;
 import com.cloudhopper.smpp.SmppConstants;
 import com.cloudhopper.smpp.SmppServerConfiguration;
 import com.cloudhopper.smpp.SmppServerHandler;
@@ -32,6 +33,7 @@ import com.cloudhopper.smpp.pdu.ReplaceSm;
 import com.cloudhopper.smpp.pdu.SubmitSm;
 import com.cloudhopper.smpp.pdu.SubmitSmResp;
 import com.cloudhopper.smpp.pdu.Unbind;
+import com.cloudhopper.smpp.type.Address;
 import com.cloudhopper.smpp.type.SmppProcessingException;
 
 /**
@@ -41,12 +43,27 @@ import com.cloudhopper.smpp.type.SmppProcessingException;
  * message, 2000 is throttled three times, 3000 is rejected, 5000 drops the connection instead of
  * answering, 6000 is out of reach: its messages wait until they are cancelled, and can be queried
  * and replaced like all others.
+ *
+ * Its environment makes it an operator's: WINDOW=20 answers ESME_RMSGQFUL to what comes while so many
+ * wait for their response on a session, RESP_DELAY_MS=50 answers so much later, DIE_MS=200 closes so
+ * long after each bind, DEAF=1 takes messages and answers none, THROTTLE=500/8000 answers
+ * ESME_RTHROTTLED to all in the last 500 ms of every 8 s, BURST=5000 delivers so many messages at
+ * once to the first that can receive, and offers none twice.
  */
 public class Smsc implements SmppServerHandler {
     private static final byte ENROUTE = 1;
     private static final byte DELIVERED = 2;
     private static final byte DELETED = 4;
 
+    private static final int WINDOW = setting("WINDOW");
+    private static final int RESP_DELAY_MS = setting("RESP_DELAY_MS");
+    private static final int DIE_MS = setting("DIE_MS");
+    private static final boolean DEAF = setting("DEAF") > 0;
+    private static final String[] THROTTLE = System.getenv().getOrDefault("THROTTLE", "0/1").split("/");
+    private static final int BURST = setting("BURST");
+
+    private final long begun = System.currentTimeMillis();
+    private final AtomicInteger bursts = new AtomicInteger();
     private final ScheduledExecutorService later = Executors.newScheduledThreadPool(8);
     private final List<SmppServerSession> receivers = new CopyOnWriteArrayList<>();
     private final AtomicLong messageIds = new AtomicLong(System.nanoTime() % 0xFFFFFFL);
@@ -58,10 +75,20 @@ public class Smsc implements SmppServerHandler {
         configuration.setHost(InetAddress.getLoopbackAddress().getHostAddress());
         configuration.setPort(freePort());
         configuration.setSystemId("cloudhopper");
-        configuration.setDefaultWindowSize(100);
+        configuration.setDefaultWindowSize(Math.max(100, BURST));
         configuration.setDefaultRequestExpiryTimeout(5000);
         new DefaultSmppServer(configuration, new Smsc(), Executors.newCachedThreadPool()).start();
         say("listening", "port", configuration.getPort());
+    }
+
+    private static int setting(String name) {
+        return Integer.parseInt(System.getenv().getOrDefault(name, "0"));
+    }
+
+    private boolean throttles() {
+        long part = Long.parseLong(THROTTLE[0]);
+        long of = Long.parseLong(THROTTLE[1]);
+        return (System.currentTimeMillis() - begun) % of >= of - part;
     }
 
     /** It cannot be told to take a free port and say which. */
@@ -89,6 +116,27 @@ public class Smsc implements SmppServerHandler {
             case TRANSMITTER -> { }
             default -> receivers.add(session);
         }
+        if (DIE_MS > 0) {
+            later.schedule(session::destroy, DIE_MS, TimeUnit.MILLISECONDS);
+        }
+        if (BURST > 0 && receivers.contains(session) && bursts.getAndIncrement() == 0) {
+            later.schedule(() -> burst(session), 1, TimeUnit.SECONDS);
+        }
+    }
+
+    /** All at once, none of them offered again. */
+    private void burst(SmppServerSession session) {
+        for (int n = 1; n <= BURST; n++) {
+            try {
+                DeliverSm deliver = new DeliverSm();
+                deliver.setSourceAddress(new Address((byte) 1, (byte) 1, "447700900123"));
+                deliver.setDestAddress(new Address((byte) 0, (byte) 0, "80800"));
+                deliver.setShortMessage(("MO " + n).getBytes(StandardCharsets.US_ASCII));
+                session.sendRequestPdu(deliver, 60_000, false);
+            } catch (Exception e) {
+                say("offered", "outcome", e.toString());
+            }
+        }
     }
 
     @Override
@@ -102,6 +150,7 @@ public class Smsc implements SmppServerHandler {
     private class Requests extends DefaultSmppSessionHandler {
         private final Long id;
         private final SmppServerSession session;
+        private final AtomicInteger waiting = new AtomicInteger();
 
         Requests(Long id, SmppServerSession session) {
             this.id = id;
@@ -125,8 +174,47 @@ public class Smsc implements SmppServerHandler {
             return request.createResponse();
         }
 
+        /** Answers of a burst, which nobody waits for one by one. */
+        @Override
+        public void fireExpectedPduResponseReceived(PduAsyncResponse answer) {
+            int status = answer.getResponse().getCommandStatus();
+            say("offered", "outcome", status == 0 ? "acknowledged" : "status " + status);
+        }
+
+        @Override
+        public void firePduRequestExpired(PduRequest request) {
+            say("offered", "outcome", "not answered");
+        }
+
+        /** Answers later, as one of those that wait, if so many may. */
+        private PduResponse answer(PduResponse response) {
+            if (DEAF) {
+                return null;
+            }
+            if (RESP_DELAY_MS == 0) {
+                return response;
+            }
+            waiting.incrementAndGet();
+            later.schedule(() -> {
+                waiting.decrementAndGet();
+                try {
+                    session.sendResponsePdu(response);
+                } catch (Exception e) {
+                    say("failed", "why", e.toString());
+                }
+            }, RESP_DELAY_MS, TimeUnit.MILLISECONDS);
+            return null;
+        }
+
         private PduResponse submit(SubmitSm sm) {
             String to = sm.getDestAddress().getAddress();
+            if (throttles() || WINDOW > 0 && waiting.get() >= WINDOW) {
+                int status = throttles() ? SmppConstants.STATUS_THROTTLED : SmppConstants.STATUS_MSGQFUL;
+                say("submit", "session", id.toString(), "status", status);
+                SubmitSmResp response = sm.createResponse();
+                response.setCommandStatus(status);
+                return response;
+            }
             int status = switch (to) {
                 case "2000" -> throttled.getAndIncrement() < 3 ? SmppConstants.STATUS_THROTTLED : 0;
                 case "3000" -> SmppConstants.STATUS_INVDSTADR;
@@ -156,7 +244,7 @@ public class Smsc implements SmppServerHandler {
                 later.schedule(() -> deliver("inbound", sm, session, sm.getEsmClass(), sm.getDataCoding(),
                         sm.getShortMessage(), ""), 50, TimeUnit.MILLISECONDS);
             }
-            return response;
+            return answer(response);
         }
 
         private PduResponse query(QuerySm sm) {
@@ -231,7 +319,7 @@ public class Smsc implements SmppServerHandler {
     }
 
     private static synchronized void say(String event, Object... fields) {
-        StringBuilder line = new StringBuilder("{\"event\":\"" + event + "\"");
+        StringBuilder line = new StringBuilder("{\"event\":\"" + event + "\",\"at\":" + System.currentTimeMillis());
         for (int i = 0; i < fields.length; i += 2) {
             Object value = fields[i + 1];
             String text = value instanceof String s ? '"' + s.replace("\\", "\\\\").replace("\"", "\\\"") + '"' : value.toString();

@@ -59,6 +59,10 @@ import org.jsmpp.util.MessageId;
  * an inbound message, 2000 is throttled three times, 3000 is rejected, 5000 drops the
  * connection instead of answering, 6000 is out of reach: its messages wait until they are
  * cancelled, and can be queried and replaced like all others.
+ *
+ * Its environment makes it an operator's: RESP_DELAY_MS=300 takes so long for each message, one after
+ * the other, DIE_MS=200 closes so long after each bind, DEAF=1 takes messages and answers none (the
+ * link lives on), THROTTLE=500/8000 answers ESME_RTHROTTLED to all in the last 500 ms of every 8 s.
  */
 public class Smsc implements ServerMessageReceiverListener, ServerConnectionFactory {
     private static final int ESME_RTHROTTLED = 0x58;
@@ -69,6 +73,12 @@ public class Smsc implements ServerMessageReceiverListener, ServerConnectionFact
     private static final int ESME_RREPLACEFAIL = 0x13;
     private static final int ESME_RQUERYFAIL = 0x67;
 
+    private static final int RESP_DELAY_MS = setting("RESP_DELAY_MS");
+    private static final int DIE_MS = setting("DIE_MS");
+    private static final boolean DEAF = setting("DEAF") > 0;
+    private static final String[] THROTTLE = System.getenv().getOrDefault("THROTTLE", "0/1").split("/");
+
+    private final long begun = System.currentTimeMillis();
     private final ScheduledExecutorService later = Executors.newScheduledThreadPool(8);
     private final List<SMPPServerSession> receivers = new CopyOnWriteArrayList<>();
     private final AtomicLong messageIds = new AtomicLong(0xA0000000L + System.nanoTime() % 0xFFFFFFL);
@@ -82,10 +92,27 @@ public class Smsc implements ServerMessageReceiverListener, ServerConnectionFact
     private void serve() throws IOException {
         SMPPServerSessionListener listener = new SMPPServerSessionListener(0, this);
         listener.setMessageReceiverListener(this);
+        if (RESP_DELAY_MS > 0) {
+            listener.setPduProcessorDegree(1);
+            listener.setQueueCapacity(10_000);
+        } else if (DEAF) {
+            // Each message that is not answered keeps one busy, and enquire_link needs one too.
+            listener.setPduProcessorDegree(300);
+        }
         while (true) {
             SMPPServerSession session = listener.accept();
             Executors.newSingleThreadExecutor().execute(() -> bind(session));
         }
+    }
+
+    private static int setting(String name) {
+        return Integer.parseInt(System.getenv().getOrDefault(name, "0"));
+    }
+
+    private boolean throttles() {
+        long part = Long.parseLong(THROTTLE[0]);
+        long of = Long.parseLong(THROTTLE[1]);
+        return (System.currentTimeMillis() - begun) % of >= of - part;
     }
 
     private void bind(SMPPServerSession session) {
@@ -108,6 +135,9 @@ public class Smsc implements ServerMessageReceiverListener, ServerConnectionFact
             if (request.getBindType() != BindType.BIND_TX) {
                 receivers.add(session);
             }
+            if (DIE_MS > 0) {
+                later.schedule(session::close, DIE_MS, TimeUnit.MILLISECONDS);
+            }
         } catch (Exception e) {
             say("failed", "why", e.toString());
         }
@@ -116,6 +146,11 @@ public class Smsc implements ServerMessageReceiverListener, ServerConnectionFact
     @Override
     public SubmitSmResult onAcceptSubmitSm(SubmitSm sm, SMPPServerSession session) throws ProcessRequestException {
         String to = sm.getDestAddress();
+        if (throttles()) {
+            say("submit", "session", session.getSessionId(), "status", ESME_RTHROTTLED);
+            throw new ProcessRequestException("for a while", ESME_RTHROTTLED);
+        }
+        pause(RESP_DELAY_MS);
         int status = switch (to) {
             case "2000" -> throttled.getAndIncrement() < 3 ? ESME_RTHROTTLED : 0;
             case "3000" -> ESME_RINVDSTADR;
@@ -128,6 +163,9 @@ public class Smsc implements ServerMessageReceiverListener, ServerConnectionFact
                 "status", status, "message_id", id);
         if (to.equals("5000")) {
             session.close();
+        }
+        if (DEAF) {
+            pause(3_600_000);
         }
         if (status != 0) {
             throw new ProcessRequestException("as the destination says", status);
@@ -144,6 +182,14 @@ public class Smsc implements ServerMessageReceiverListener, ServerConnectionFact
             return new SubmitSmResult(new MessageId(id), new OptionalParameter[0]);
         } catch (Exception e) {
             throw new ProcessRequestException("message id", 8, e);
+        }
+    }
+
+    private static void pause(long millis) {
+        try {
+            Thread.sleep(millis);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
         }
     }
 
@@ -183,7 +229,7 @@ public class Smsc implements ServerMessageReceiverListener, ServerConnectionFact
     }
 
     private static synchronized void say(String event, Object... fields) {
-        StringBuilder line = new StringBuilder("{\"event\":\"" + event + "\"");
+        StringBuilder line = new StringBuilder("{\"event\":\"" + event + "\",\"at\":" + System.currentTimeMillis());
         for (int i = 0; i < fields.length; i += 2) {
             Object value = fields[i + 1];
             String text = value instanceof String s ? '"' + s.replace("\\", "\\\\").replace("\"", "\\\"") + '"' : value.toString();
