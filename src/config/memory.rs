@@ -54,7 +54,7 @@ impl Config {
         ));
         bound.push((
             "marks of inbound messages that may come again".to_owned(),
-            crate::deliver::REPEATS,
+            crate::deliver::repeats_octets(self.inbound.buffer.get()),
         ));
         bound.push((
             "parts of inbound messages, for each partition of topics.deliveries (inbound.reassembly_memory)"

@@ -3,7 +3,7 @@
 use secrecy::ExposeSecret;
 
 use super::*;
-use crate::settings::InDoubt;
+use crate::settings::{InDoubt, Octets};
 use crate::submit::OnStatus;
 
 const MINIMAL: &str = r#"
@@ -257,6 +257,36 @@ fn the_memory_bound_grows_with_what_may_be_held() {
     };
     let wider = MINIMAL.to_owned() + "window = 200\n";
     assert_eq!(sum(&wider) - sum(MINIMAL), 10 * 100 * 2048);
+    let more = "[inbound]\nbuffer = \"100MiB\"\n".to_owned() + MINIMAL;
+    let marks = |buffer: u64| crate::deliver::repeats_octets(buffer << 20);
+    assert_eq!(
+        sum(&more) - sum(MINIMAL),
+        (36 << 20) + marks(100) - marks(64)
+    );
+}
+
+#[test]
+fn what_is_wrong_with_inbound_is_said_of_each_key() {
+    let inbound = "[inbound]\nbuffer = \"64KiB\"\nanswer_timeout = \"0s\"\n";
+    let more = "refusal_status = \"ESME_ROK\"\n";
+    assert_eq!(
+        told(&format!("{inbound}{MINIMAL}{more}"), &[]),
+        [
+            "line 2: inbound.buffer = 64KiB: from \"1MiB\" to \"1GiB\"",
+            "line 3: inbound.answer_timeout = 0s: from 500ms to 10m, and shorter than the SMSC waits for a response",
+            "line 11: esme[0].refusal_status = \"ESME_ROK\": the name or number of an error, such as \"ESME_RX_T_APPN\", \"ESME_RMSGQFUL\" or \"0x64\"",
+        ]
+    );
+}
+
+#[test]
+fn a_configuration_with_the_window_of_before_is_still_read() {
+    let text = MINIMAL.to_owned() + "inbound_window = 100\nrefusal_status = \"0x14\"\n";
+    let config = read(&text, &[]).unwrap();
+    let session = config.esme[0].session("acme-0".into(), crate::esme::Mode::Receiver);
+    assert_eq!(session.refusal, crate::smpp::Status::RMSGQFUL);
+    assert_eq!(config.inbound.buffer, Octets::mib(64));
+    assert_eq!(config.inbound.answer_timeout, Time::seconds(8));
 }
 
 #[test]

@@ -19,7 +19,7 @@ use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::correlate::{self, Correlator};
-use crate::deliver::{self, Deliver};
+use crate::deliver::{self, Counts, Deliver};
 use crate::kafka::cluster::{Survey, survey};
 use crate::kafka::{Pause, poll};
 use crate::ops::random;
@@ -152,10 +152,29 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
     if !submitting.is_finished() {
         failed = part("submit", submitting.await).after(failed);
     }
-    let flushing = tokio::task::spawn_blocking(move || deliver.flush(PATIENCE));
+    let flushed = deliver.clone();
+    let flushing = tokio::task::spawn_blocking(move || flushed.flush(PATIENCE));
     if let Ok(false) = flushing.await {
         warn!("some deliveries were not stored in time; the SMSC delivers them again");
     }
+    let Counts {
+        receipts,
+        parts,
+        inbound,
+        postponed,
+        no_room,
+        refused,
+        ..
+    } = deliver.counts();
+    info!(
+        receipts,
+        parts,
+        inbound,
+        refused_late = postponed,
+        refused_full = no_room,
+        refused_for_good = refused,
+        "what SMSCs delivered to this process"
+    );
     correlating.close();
     if !joining.is_finished() {
         failed = part("correlate", joining.await).after(failed);

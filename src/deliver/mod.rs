@@ -48,5 +48,5 @@ mod status;
 
 pub use incoming::Esme;
 pub use producer::{Deliver, Error, NOTIFICATIONS, Options};
-pub use repeats::REPEATS;
+pub use repeats::repeats_octets;
 pub use status::Counts;

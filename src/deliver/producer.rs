@@ -64,7 +64,7 @@ pub const NOTIFICATIONS: u64 = 4 << 20;
 /// What a record takes until Kafka has it, beside its key, value and headers: librdkafka's
 /// message (176 octets), what is noted here for its report (80), its answer on the way to the
 /// socket (three times, 60), and what allocators add to each.
-const RECORD: u64 = 512;
+pub(super) const RECORD: u64 = 512;
 
 /// The same for a header.
 const HEADER_OCTETS: u64 = 128;
@@ -142,10 +142,18 @@ fn octets(output: &Output) -> u64 {
 }
 
 /// What all delivery reports are noted in.
-#[derive(Default)]
 struct Notes {
     counters: Counters,
     repeats: Mutex<Repeats>,
+}
+
+impl Notes {
+    fn new(buffer: u64) -> Self {
+        Notes {
+            counters: Counters::default(),
+            repeats: Mutex::new(Repeats::new(buffer)),
+        }
+    }
 }
 
 /// How records are written.
@@ -390,7 +398,7 @@ impl Deliver {
             .set("linger.ms", "0")
             .set("message.timeout.ms", timeout.as_millis().to_string());
         bounded_by(&mut client, options.buffer);
-        let notes = Arc::new(Notes::default());
+        let notes = Arc::new(Notes::new(options.buffer));
         let writing = Arc::new(Writing {
             codecs: options.codecs.clone(),
             cloud_events: options.cloud_events.clone(),
@@ -627,7 +635,7 @@ mod tests {
 
     fn reports() -> Reports {
         Reports {
-            notes: Arc::default(),
+            notes: Arc::new(Notes::new(0)),
             writing: Arc::new(Writing {
                 codecs: Codecs::default(),
                 cloud_events: CloudEvents::OFF,
