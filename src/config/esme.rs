@@ -27,7 +27,8 @@ pub struct Esme {
     /// partitions are the leases.
     #[schemars(example = "sms.acme.lease")]
     pub lease_topic: Option<String>,
-    /// The SMSC's addresses, `host:port`, in the order in which they are tried.
+    /// The SMSC's addresses, `host:port`, in the order in which they are tried. An IPv6 address
+    /// stands in brackets, with its zone if it needs one: `[fe80::1%eth0]:2775`.
     pub hosts: Vec<String>,
     /// Instead of `hosts`: the SMSC connects here and asks for the bind by outbind.
     pub outbind: Outbind,
@@ -39,7 +40,7 @@ pub struct Esme {
     #[serde(serialize_with = "masked")]
     pub password: SecretString,
     /// File that holds the password, instead of `password`; a line feed at its end does not
-    /// count.
+    /// count, and a blank there is an error.
     #[schemars(example = "/run/secrets/acme-password")]
     pub password_file: Option<PathBuf>,
     /// Whether the password may be longer than SMPP allows, up to 64 octets: some SMSCs take it.

@@ -143,6 +143,27 @@ pub(super) const OWNED: &[(&str, &str)] = &[
     ("group.protocol", "set kafka.group_protocol instead"),
     ("session.timeout.ms", "set kafka.session_timeout instead"),
     (
+        "heartbeat.interval.ms",
+        "it follows from kafka.session_timeout",
+    ),
+    (
+        "delivery.report.only.error",
+        "results are committed when every one of them is reported",
+    ),
+    (
+        "enable.partition.eof",
+        "the connector asks for it where it needs it",
+    ),
+    ("queued.min.messages", "set kafka.fetch_buffer instead"),
+    (
+        "fetch.queue.backoff.ms",
+        "more than the connector's own would hold up sending",
+    ),
+    (
+        "fetch.error.backoff.ms",
+        "more than the connector's own would hold up sending",
+    ),
+    (
         "transaction.timeout.ms",
         "set kafka.transaction_timeout instead",
     ),

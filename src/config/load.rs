@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use toml::Value;
 
+use super::environment::{Whose, meant, same_words, whose};
 use super::problem::{Error, Origin, Problem, nearest};
 use super::tree::{Path, Step, Tree};
 use super::{Config, Property};
@@ -23,7 +24,8 @@ pub const PREFIX: &str = "KAFKA_SMPP__";
 /// Reads the configuration from `file` (without one: from the environment alone) and from
 /// the variables in `env` that begin with [`PREFIX`]: `KAFKA_SMPP__SUBMIT__IN_DOUBT=resend`,
 /// `KAFKA_SMPP__ESME__0__PASSWORD=...` or, by the ESME's name,
-/// `KAFKA_SMPP__ESME__ACME__PASSWORD=...`.
+/// `KAFKA_SMPP__ESME__ACME__PASSWORD=...`. A variable whose name looks like one of these and is
+/// none is an error.
 pub fn load(
     file: Option<&FilePath>,
     env: impl IntoIterator<Item = (String, String)>,
@@ -94,58 +96,108 @@ struct Reading {
 
 impl Reading {
     fn environment(&mut self, env: impl IntoIterator<Item = (String, String)>) {
-        let mut ours: Vec<_> = env
-            .into_iter()
-            .filter_map(|(name, value)| Some((name.strip_prefix(PREFIX)?.to_owned(), value)))
-            .collect();
+        let mut ours: Vec<(String, String)> = env.into_iter().collect();
+        ours.retain(|(name, _)| whose(name) != Whose::Others);
         ours.sort();
         for (name, value) in ours {
-            let path = self.path_of(&name);
-            let variable = format!("{PREFIX}{name}");
-            let text = Value::String(value.clone());
-            match self.tree.set(&path, text, &variable) {
-                Ok(()) => {
-                    self.variables.insert(path.to_string(), value);
+            match whose(&name) {
+                Whose::Ours(path) => self.variable(&name, path, value),
+                Whose::Misspelt(path) => {
+                    let text = match meant(path, &self.esmes()) {
+                        Some(meant) => format!("did you mean {meant}?"),
+                        None => format!(
+                            "write {PREFIX} and the key's path with __ between its parts, such as {PREFIX}LOG__LEVEL"
+                        ),
+                    };
+                    let text = format!("there is no such variable; {text}");
+                    self.bad_variable(&name, "environment".into(), text);
                 }
-                Err(text) => self.problems.push(Problem {
-                    key: path.to_string(),
-                    origin: Origin::Variable(variable),
-                    value: None,
-                    text,
-                }),
+                Whose::Others => {}
             }
         }
     }
 
-    fn path_of(&self, name: &str) -> Path {
+    fn variable(&mut self, name: &str, path: &str, value: String) {
+        let path = match self.path_of(path) {
+            Ok(path) => path,
+            Err((path, text)) => return self.bad_variable(name, path.to_string(), text),
+        };
+        let text = Value::String(value.clone());
+        match self.tree.set(&path, text, name) {
+            Ok(()) => {
+                self.variables.insert(path.to_string(), value);
+            }
+            Err(text) => self.bad_variable(name, path.to_string(), text),
+        }
+    }
+
+    fn bad_variable(&mut self, name: &str, key: String, text: String) {
+        self.problems.push(Problem {
+            key,
+            origin: Origin::Variable(name.to_owned()),
+            value: None,
+            text,
+        });
+    }
+
+    /// The key of a variable, or what is wrong with it.
+    fn path_of(&self, name: &str) -> Result<Path, (Path, String)> {
         let mut path = Path::default();
         for part in name.split("__") {
             let part = part.to_lowercase();
             let within = path.last_key();
             let step = match within {
-                Some("esme") if path.0.len() == 1 => self.esme(&part),
+                Some("esme") if path.0.len() == 1 => match self.esme(&part) {
+                    Ok(step) => step,
+                    Err(text) => return Err((path, text)),
+                },
                 Some("properties" | "property_files") => Step::Key(part.replace('_', ".")),
                 _ => Step::Key(part),
             };
             path = path.with(step);
         }
-        path
+        Ok(path)
+    }
+
+    /// The names of the ESMEs as far as they are known.
+    fn esmes(&self) -> Vec<String> {
+        let all = self.tree.root.get("esme").and_then(Value::as_array);
+        let name = |esme: &Value| Some(esme.get("name")?.as_str()?.to_owned());
+        let names = all.into_iter().flatten().map(name);
+        names.map(Option::unwrap_or_default).collect()
     }
 
     /// An ESME by its number or its name.
-    fn esme(&self, part: &str) -> Step {
+    fn esme(&self, part: &str) -> Result<Step, String> {
         if let Ok(index) = part.parse() {
-            return Step::Index(index);
+            return Ok(Step::Index(index));
         }
-        let same = |esme: &Value| {
-            let name = esme.get("name").and_then(Value::as_str).unwrap_or_default();
+        let esmes = self.esmes();
+        let variable = |name: &String| -> String {
             let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-            name.to_lowercase().chars().map(plain).eq(part.chars())
+            name.to_lowercase().chars().map(plain).collect()
         };
-        let all = self.tree.root.get("esme").and_then(Value::as_array);
-        match all.and_then(|all| all.iter().position(same)) {
-            Some(index) => Step::Index(index),
-            None => Step::Key(part.to_owned()),
+        let mut same = (0..esmes.len()).filter(|index| variable(&esmes[*index]) == part);
+        match (same.next(), same.next()) {
+            (Some(index), None) => Ok(Step::Index(index)),
+            (Some(one), Some(other)) => Err(format!(
+                "two ESMEs may be meant, {:?} and {:?}: write their numbers, {one} and {other}",
+                esmes[one], esmes[other]
+            )),
+            (None, _) if esmes.is_empty() => Err(format!(
+                "no ESME is there: number them, such as {PREFIX}ESME__0__NAME"
+            )),
+            (None, _) => {
+                let known: Vec<String> = esmes.iter().map(variable).collect();
+                let known: Vec<&str> = known.iter().map(String::as_str).collect();
+                Err(match nearest(part, &known) {
+                    Some(meant) => format!(
+                        "no ESME is called so; did you mean {PREFIX}ESME__{}__...?",
+                        meant.to_uppercase()
+                    ),
+                    None => format!("no ESME is called so; there are: {}", esmes.join(", ")),
+                })
+            }
         }
     }
 
@@ -200,11 +252,21 @@ impl Reading {
             false => self.tree.get(path).map(short),
         };
         let unknown = message.starts_with("unknown field");
+        let origin = self.tree.origin(&key);
+        let words = match &origin {
+            Origin::Variable(name) if unknown => name
+                .strip_prefix(PREFIX)
+                .and_then(|path| same_words(path, &self.esmes())),
+            _ => None,
+        };
         self.problems.push(Problem {
-            origin: self.tree.origin(&key),
+            origin,
             key: key.clone(),
             value: value.filter(|_| !unknown),
-            text: explain(message),
+            text: match words {
+                Some(variable) => format!("there is no such key; did you mean {variable}?"),
+                None => explain(message),
+            },
         });
         self.wrong.push(key);
     }
@@ -249,15 +311,38 @@ impl Reading {
         let files = std::mem::take(&mut config.kafka.property_files);
         for (name, file) in &files {
             let key = Path::default().key("kafka").key("property_files").key(name);
-            match std::fs::read_to_string(file) {
-                Ok(text) => {
-                    let value = Property(first_line(&text).to_owned());
+            let key = key.to_string();
+            if config.kafka.properties.contains_key(name) {
+                let text = format!(
+                    "set it in kafka.properties or in kafka.property_files, not in both: remove one {name}"
+                );
+                self.bad_secret(key, Some(file), text);
+                continue;
+            }
+            // Certificates and keys in PEM have many lines.
+            let read = read_secret(file, name.ends_with(".pem"));
+            match read {
+                Ok(value) => {
+                    let value = Property(value);
                     config.kafka.properties.insert(name.clone(), value);
                 }
-                Err(error) => self.unreadable(key.to_string(), file, &error),
+                Err(text) => self.bad_secret(key, Some(file), text),
             }
         }
         config.kafka.property_files = files;
+        self.empty_secrets();
+    }
+
+    /// Whoever sets a variable to nothing meant it to hold something.
+    fn empty_secrets(&mut self) {
+        let empty = self.variables.iter().filter(|(_, value)| value.is_empty());
+        let keys: Vec<String> = empty.map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            if matches!(key.rsplit('.').next(), Some("password" | "token")) {
+                let text = "it is empty: set it, or leave the variable out if there is none";
+                self.bad_secret(key, None, text);
+            }
+        }
     }
 
     /// Reads what stands in the file of a secret, if it has one.
@@ -266,18 +351,25 @@ impl Reading {
         let key = format!("{at}_file");
         if !secret.expose_secret().is_empty() {
             let name = at.rsplit('.').next().unwrap_or(at);
-            self.problems.push(Problem {
-                origin: self.tree.origin(&key),
-                key,
-                value: None,
-                text: format!("set {name} or {name}_file, not both"),
-            });
+            let text = format!("set {name} or {name}_file, not both");
+            self.bad_secret(key, Some(file), text);
             return;
         }
-        match std::fs::read_to_string(file) {
-            Ok(text) => *secret = first_line(&text).into(),
-            Err(error) => self.unreadable(key, file, &error),
+        match read_secret(file, false) {
+            Ok(text) => *secret = text.into(),
+            Err(text) => self.bad_secret(key, Some(file), text),
         }
+    }
+
+    /// Notes what is wrong with a secret, without it.
+    fn bad_secret(&mut self, key: String, file: Option<&FilePath>, text: impl Into<String>) {
+        self.problems.push(Problem {
+            origin: self.tree.origin(&key),
+            key: key.clone(),
+            value: file.map(|file| format!("{:?}", file.display().to_string())),
+            text: text.into(),
+        });
+        self.wrong.push(key);
     }
 
     fn unreadable(&mut self, key: String, file: &FilePath, error: &std::io::Error) {
@@ -290,8 +382,42 @@ impl Reading {
     }
 }
 
-fn first_line(text: &str) -> &str {
-    text.trim_end_matches(['\n', '\r'])
+/// The secret that stands in a file. What is wrong is said without it.
+fn read_secret(file: &FilePath, many_lines: bool) -> Result<String, String> {
+    if file.as_os_str().is_empty() {
+        return Err("it is blank: name a file, or leave it out".into());
+    }
+    let octets =
+        std::fs::read(file).map_err(|error| format!("the file cannot be read: {error}"))?;
+    let wrong = |text: &str| Err(text.to_owned());
+    let Ok(text) = String::from_utf8(octets) else {
+        return wrong("the file is not UTF-8, perhaps UTF-16: write it anew as plain text");
+    };
+    if text.starts_with('\u{feff}') {
+        return wrong(
+            "the file begins with a byte order mark, as editors write it: save it without",
+        );
+    }
+    let secret = text.trim_end_matches(['\n', '\r']);
+    if secret.is_empty() {
+        return wrong("the file is empty: write the secret into it, or leave the key out");
+    }
+    if !many_lines && secret.contains(['\n', '\r']) {
+        return wrong("the file has several lines: write nothing but the secret into it");
+    }
+    match blank_end(secret) {
+        Some(text) if !many_lines => wrong(&format!("the secret in the file {text}")),
+        _ => Ok(secret.to_owned()),
+    }
+}
+
+/// What is wrong with a secret that begins or ends with a blank: nobody sees it, and the other
+/// side refuses it as wrong.
+pub(super) fn blank_end(secret: &str) -> Option<&'static str> {
+    if secret.trim_end() != secret {
+        return Some("ends with a blank: remove it");
+    }
+    (secret.trim_start() != secret).then_some("begins with a blank: remove it")
 }
 
 fn toml_value(text: &str) -> Option<Value> {
@@ -343,6 +469,7 @@ fn wanted(expected: &str) -> &str {
         "a map" => "a table",
         other if other.starts_with("struct ") => "a table",
         other if other.contains("enum") => "one of its words, as a string",
+        "path string" | "a string" => "a text in quotes",
         other => other,
     }
 }

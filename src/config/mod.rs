@@ -4,6 +4,7 @@
 //! final values. The same types make the JSON Schema and the commented example.
 
 mod cloud_events;
+mod environment;
 mod esme;
 mod example;
 mod formats;

@@ -1,5 +1,7 @@
 //! Configurations as people write them, and what they are told.
 
+mod values;
+
 use secrecy::ExposeSecret;
 
 use super::*;
@@ -70,8 +72,8 @@ system_id = "b"
         "line 5: kafka.properties.\"isolation.level\": cannot be set: only committed records may be read, or results would be doubled",
         "line 6: kafka.properties.\"sasl.pasword\": librdkafka has no such property; did you mean `sasl.password`?",
         "line 10: submit.fetch_records = 30000: from 1 to 20000",
-        "line 15: esme[0].hosts[0] = \"smsc\": not an address: write host:port, such as \"smsc.example.net:2775\"",
-        "line 16: esme[0].system_id = \"a name that is too long\": at most 15 ASCII characters",
+        "line 15: esme[0].hosts[0] = \"smsc\": not an address: the port is missing: write such as \"smsc:2775\"",
+        "line 16: esme[0].system_id = \"a name that is too long\": at most 15 ASCII characters; it has 23",
         "line 17: esme[0].binds.per_partition = 20: makes 20 sessions, more than max_binds (10)",
         "esme[1].lease_topic: a receiver needs a topic whose partitions are its leases, such as \"sms.acme.lease\"",
         "line 19: esme[1].name = \"a\": esme[0].name has the same name: each needs its own",
@@ -340,7 +342,7 @@ tls.key_file = \"/nowhere/key\"
         "line 2: schema_registry.urls[0] = \"localhost:8081\": not an address: write such as \"https://registry.example.net\"",
         "line 2: schema_registry.urls[1]: an address must not hold a password: set username and password_file instead",
         "line 4: schema_registry.token: set a user name and a password, or a token, not both",
-        "line 5: schema_registry.timeout = 0s: must be longer than 0s",
+        "line 5: schema_registry.timeout = 0s: from \"1ms\" to \"1h\"",
         "line 6: schema_registry.tls.key_file = \"/nowhere/key\": there is no such file",
     ];
     for line in expected {
@@ -531,7 +533,12 @@ fn what_does_not_go_with_outbind_is_said() {
             "bind",
             "a receiver or a transceiver",
         ),
-        ("127.0.0.1:2776", "2776", "outbind.listen", "host:port"),
+        (
+            "127.0.0.1:2776",
+            "2776",
+            "outbind.listen",
+            "port is missing",
+        ),
         (
             "system_id = \"SMSC1\"",
             "password = \"longer-than-8\"",

@@ -97,7 +97,8 @@ impl Tree {
         Ok(tree)
     }
 
-    /// Where the value at `key` (as displayed) came from; a variable may have set all around it.
+    /// Where the value at `key` (as displayed) came from; a variable may have set all around it, or
+    /// something in it.
     pub fn origin(&self, key: &str) -> Origin {
         if let Some(origin) = self.origins.get(key) {
             return origin.clone();
@@ -109,7 +110,17 @@ impl Tree {
                 return origin.clone();
             }
         }
-        Origin::Absent
+        let is_within = |inner: &str| {
+            let rest = inner.strip_prefix(key);
+            rest.is_some_and(|rest| rest.starts_with(['.', '[']))
+        };
+        let within = self.origins.iter().filter(|(inner, _)| is_within(inner));
+        let within = within.map(|(_, origin)| origin);
+        within
+            .filter(|origin| matches!(origin, Origin::Variable(_)))
+            .min()
+            .cloned()
+            .unwrap_or(Origin::Absent)
     }
 
     pub fn get(&self, path: &Path) -> Option<&Value> {

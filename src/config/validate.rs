@@ -1,19 +1,21 @@
 //! What a value's type cannot say about it.
 
+mod accounts;
 mod dialect;
+mod kafka;
+mod level;
 mod registry;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
-use rdkafka::error::KafkaError;
-
 use super::esme::{BindMode, Binds, Esme};
-use super::kafka::{Kafka, OWNED};
-use super::problem::{Problem, nearest};
-use super::{Config, Inbound, Log};
+use super::kafka::Kafka;
+use super::load::blank_end;
+use super::problem::Problem;
+use super::{Config, Inbound};
+use crate::esme::host::Host;
 use crate::record::format::Format;
 use crate::settings::Time;
 use crate::smpp::Status;
@@ -48,22 +50,118 @@ impl Check<'_> {
         self.problems.push(Problem::missing(key, text));
     }
 
-    fn positive(&mut self, key: &str, time: Time) {
-        let good = !time.get().is_zero();
-        self.must(good, key, time, "must be longer than 0s");
+    /// Notes a time that is not from `least` to `most`.
+    fn between(&mut self, key: &str, time: Time, least: &str, most: &str) {
+        let bound = |text: &str| text.parse::<Time>().unwrap_or_default();
+        let good = (bound(least)..=bound(most)).contains(&time);
+        let text = format!("from {least:?} to {most:?}");
+        self.must(good, key, time, &text);
     }
 
-    /// A C-octet string of the protocol: printable ASCII, at most `max` octets.
+    /// A time that may be as short as people like, but not nothing.
+    fn positive(&mut self, key: &str, time: Time, most: &str) {
+        self.between(key, time, "1ms", most);
+    }
+
+    /// A C-octet string of the protocol: printable ASCII, at most `max` octets, without blanks
+    /// around it.
     fn octets(&mut self, key: &str, value: &str, max: usize) {
-        let good = value.len() <= max && value.bytes().all(|b| (0x20..0x7f).contains(&b));
-        let text = format!("at most {max} ASCII characters");
-        self.must(good, key, format_args!("{value:?}"), &text);
+        let shown = format_args!("{value:?}");
+        if let Some(strange) = strange(value) {
+            let text = format!("at most {max} ASCII characters; {strange}");
+            self.must(false, key, shown, &text);
+        } else if value.len() > max {
+            let text = format!("at most {max} ASCII characters; it has {}", value.len());
+            self.must(false, key, shown, &text);
+        } else if let Some(blank) = blank_end(value) {
+            self.must(false, key, shown, &format!("it {blank}"));
+        }
+    }
+
+    /// A password of the protocol (SMPP 3.4 §5.2.2), which is never shown. With a file, that is
+    /// to blame.
+    fn password(&mut self, key: &str, file: bool, password: &str, max: usize, longer: &str) {
+        let key = match file {
+            true => format!("{key}_file"),
+            false => key.to_owned(),
+        };
+        if let Some(strange) = strange(password) {
+            let text = format!(
+                "{strange}, and SMPP has ASCII only (SMPP 3.4 §3.1): ask the SMSC's operator for another password"
+            );
+            self.missing(&key, &text);
+        }
+        if password.chars().count() > max {
+            let count = password.chars().count();
+            let text = format!(
+                "at most {max} ASCII characters (SMPP 3.4 §5.2.2); this one has {count}{longer}"
+            );
+            self.missing(&key, &text);
+        }
+        if let Some(blank) = blank_end(password) {
+            self.missing(&key, &format!("the password {blank}"));
+        }
+    }
+
+    /// `host:port`.
+    fn host(&mut self, key: &str, host: &str) {
+        if let Err(wrong) = Host::parse(host) {
+            let text = format!("not an address: {wrong}");
+            self.must(false, key, format_args!("{host:?}"), &text);
+        }
+    }
+
+    /// A file that is read as it is.
+    fn file(&mut self, key: &str, file: &Option<PathBuf>) {
+        let Some(file) = file else { return };
+        let text = match file.as_os_str().is_empty() {
+            true => "name a file, or leave it out",
+            false if file.is_dir() => "it is a directory",
+            false => "there is no such file",
+        };
+        self.must(file.is_file(), key, format_args!("{file:?}"), text);
+    }
+
+    /// Elements that stand in a list twice.
+    fn twice<'a>(&mut self, key: &str, list: impl IntoIterator<Item = &'a str>) {
+        let mut seen = HashSet::new();
+        for (n, element) in list.into_iter().enumerate() {
+            let good = seen.insert(element.to_lowercase());
+            let key = format!("{key}[{n}]");
+            let text = "it stands there twice: remove one";
+            self.must(good, &key, format_args!("{element:?}"), text);
+        }
     }
 
     fn topic(&mut self, key: &str, name: &str) {
+        let shown = format_args!("{name:?}");
         let text = "not a topic's name: 1 to 249 letters, digits, '.', '_' or '-'";
-        self.must(is_topic(name), key, format_args!("{name:?}"), text);
+        self.must(is_topic(name), key, shown, text);
+        let is_kafkas = matches!(
+            name,
+            "__consumer_offsets"
+                | "__transaction_state"
+                | "__share_group_state"
+                | "__cluster_metadata"
+        );
+        self.must(
+            !is_kafkas,
+            key,
+            shown,
+            "a topic of Kafka's own: name another",
+        );
     }
+}
+
+/// The first character that a string of the protocol cannot have.
+fn strange(text: &str) -> Option<String> {
+    let (at, strange) =
+        (text.chars().enumerate()).find(|(_, character)| !matches!(character, ' '..='~'))?;
+    let number = at + 1;
+    Some(match strange.is_ascii() {
+        true => format!("character {number} is a control character"),
+        false => format!("character {number} is not ASCII"),
+    })
 }
 
 fn is_topic(name: &str) -> bool {
@@ -80,11 +178,15 @@ impl Config {
             let problems = &mut problems;
             check(&mut Check { at, problems });
         };
-        within("kafka", &|c| kafka(c, &self.kafka));
+        within("kafka", &|c| kafka::check(c, &self.kafka));
         within("submit", &|c| submit(c, &self.submit, &self.kafka));
         within("correlate", &|c| correlate(c, &self.correlate, &self.kafka));
         within("inbound", &|c| inbound(c, &self.inbound));
-        within("log", &|c| log(c, &self.log));
+        within("log", &|c| {
+            if let Some(text) = level::fault(&self.log.level) {
+                c.must(false, "level", format_args!("{:?}", self.log.level), &text);
+            }
+        });
         within("schema_registry", &|c| {
             registry::check(c, &self.schema_registry)
         });
@@ -100,14 +202,23 @@ impl Config {
 
     /// What must hold between the parts.
     fn together(&self, check: &mut Check<'_>) {
-        check.positive("shutdown_timeout", self.shutdown_timeout);
+        check.positive("shutdown_timeout", self.shutdown_timeout, "1d");
+        let drain = self.submit.revoke_drain;
+        let text =
+            format!("must be longer than submit.revoke_drain ({drain}), which is a part of it");
+        let good = self.shutdown_timeout > drain;
+        check.must(good, "shutdown_timeout", self.shutdown_timeout, &text);
         if let Some(source) = &self.cloud_events.source {
             let good = !source.is_empty() && source.bytes().all(|b| (0x21..0x7f).contains(&b));
+            let shown = format_args!("{source:?}");
             let text = "a URI reference such as /sms/gateway: printable ASCII without spaces";
+            check.must(good, "cloud_events.source", shown, text);
+            let text =
+                "events are no CloudEvents: set cloud_events.enabled = true, or leave it out";
             check.must(
-                good,
+                self.cloud_events.enabled,
                 "cloud_events.source",
-                format_args!("{source:?}"),
+                shown,
                 text,
             );
         }
@@ -121,6 +232,7 @@ impl Config {
         if self.esme.is_empty() {
             check.missing("esme", "no ESME is configured: add an [[esme]] table");
         }
+        accounts::check(check, &self.esme);
         let mut names = HashMap::new();
         let mut topics = HashMap::new();
         for (key, name) in self.topics.named() {
@@ -145,6 +257,10 @@ impl Config {
     }
 }
 
+fn alike(one: &str, other: &str) -> bool {
+    one.replace('.', "_") == other.replace('.', "_")
+}
+
 fn once<'a>(
     check: &mut Check<'_>,
     seen: &mut HashMap<&'a str, String>,
@@ -152,6 +268,15 @@ fn once<'a>(
     key: String,
     what: &str,
 ) {
+    // Kafka names metrics after topics, with '.' as '_', and refuses two that then are one.
+    let collides = |other: &&&str| what == "topic" && **other != value && alike(other, value);
+    if let Some(other) = seen.keys().find(collides) {
+        let text = format!(
+            "Kafka takes '.' and '_' for the same in names of topics, and {} is {other:?}: name one of them otherwise",
+            seen[*other]
+        );
+        check.must(false, &key, format_args!("{value:?}"), &text);
+    }
     match seen.get(value) {
         Some(other) => {
             let text = format!("{other} has the same {what}: each needs its own");
@@ -163,103 +288,22 @@ fn once<'a>(
     }
 }
 
-fn kafka(check: &mut Check<'_>, kafka: &Kafka) {
-    if kafka.bootstrap_servers.trim().is_empty() {
-        check.missing(
-            "bootstrap_servers",
-            "name at least one broker, such as \"localhost:9092\"",
-        );
-    }
-    let id = &kafka.application_id;
-    let good = is_topic(id) && id.len() <= 100;
-    check.must(
-        good,
-        "application_id",
-        format_args!("{id:?}"),
-        "1 to 100 letters, digits, '.', '_' or '-'",
-    );
-    if let Some(instance) = &kafka.instance_id {
-        let text = "1 to 249 letters, digits, '.', '_' or '-', or leave it out";
-        check.must(
-            is_topic(instance),
-            "instance_id",
-            format_args!("{instance:?}"),
-            text,
-        );
-    }
-    between(check, "session_timeout", kafka.session_timeout, 1, 1800);
-    between(
-        check,
-        "transaction_timeout",
-        kafka.transaction_timeout,
-        1,
-        900,
-    );
-    let text = "from \"1MiB\" to \"1GiB\"";
-    for (key, size) in [
-        ("fetch_buffer", kafka.fetch_buffer),
-        ("produce_buffer", kafka.produce_buffer),
-    ] {
-        check.must((1 << 20..=1 << 30).contains(&size.get()), key, size, text);
-    }
-    for name in kafka.properties.keys() {
-        property(check, &format!("properties.\"{name}\""), name, kafka);
-    }
-    for name in kafka.property_files.keys() {
-        let key = format!("property_files.\"{name}\"");
-        if OWNED.iter().any(|(owned, _)| owned == name) {
-            property(check, &key, name, kafka);
-        }
-    }
-}
-
-fn property(check: &mut Check<'_>, key: &str, name: &str, kafka: &Kafka) {
-    if let Some((_, why)) = OWNED.iter().find(|(owned, _)| *owned == name) {
-        check.missing(key, &format!("cannot be set: {why}"));
-        return;
-    }
-    let Some(value) = kafka.properties.get(name) else {
-        return;
-    };
-    let tried = ClientConfig::new()
-        .set(name, value.get())
-        .create_native_config();
-    if let Err(KafkaError::ClientConfig(_, text, ..)) = tried {
-        let known = [
-            "sasl.mechanism",
-            "sasl.username",
-            "sasl.password",
-            "security.protocol",
-        ];
-        let text = match nearest(name, &known) {
-            Some(known) if text.starts_with("No such") && known != name => {
-                format!("librdkafka has no such property; did you mean `{known}`?")
-            }
-            _ if text.starts_with("No such") => {
-                "librdkafka has no such property (see its CONFIGURATION.md)".into()
-            }
-            // The text of other errors may quote the value.
-            _ => "librdkafka refuses the value".into(),
-        };
-        check.missing(key, &text);
-    }
-}
-
-fn between(check: &mut Check<'_>, key: &str, time: Time, min: u64, max: u64) {
-    let good = (Duration::from_secs(min)..=Duration::from_secs(max)).contains(&time.get());
-    let text = format!(
-        "from \"{}\" to \"{}\"",
-        Time::seconds(min),
-        Time::seconds(max)
-    );
-    check.must(good, key, time, &text);
-}
-
 fn submit(check: &mut Check<'_>, submit: &submit::Settings, kafka: &Kafka) {
     let max = submit.max_resends;
     check.must(max <= 100, "max_resends", max, "from 0 to 100");
-    check.positive("message_deadline", submit.message_deadline);
-    check.positive("retry_delay", submit.retry_delay);
+    check.positive("message_deadline", submit.message_deadline, "366d");
+    check.positive("retry_delay", submit.retry_delay, "1d");
+    let text = format!(
+        "must be shorter than message_deadline ({}), or no message would be sent again",
+        submit.message_deadline
+    );
+    check.must(
+        submit.retry_delay < submit.message_deadline,
+        "retry_delay",
+        submit.retry_delay,
+        &text,
+    );
+    check.between("max_hold", submit.max_hold, "0s", "1d");
     let drain = submit.revoke_drain;
     check.must(
         drain < kafka.session_timeout,
@@ -270,9 +314,7 @@ fn submit(check: &mut Check<'_>, submit: &submit::Settings, kafka: &Kafka) {
             kafka.session_timeout
         ),
     );
-    let horizon = submit.reserve_horizon;
-    let good = (10..=10_000).contains(&horizon.get().as_millis());
-    check.must(good, "reserve_horizon", horizon, "from \"10ms\" to \"10s\"");
+    check.between("reserve_horizon", submit.reserve_horizon, "10ms", "10s");
     let records = submit.fetch_records;
     let good = (1..=20_000).contains(&records);
     check.must(good, "fetch_records", records, "from 1 to 20000");
@@ -290,8 +332,9 @@ fn correlate(check: &mut Check<'_>, correlate: &correlate::Settings, kafka: &Kaf
         grace,
         &format!("at least \"{least}\" (kafka.transaction_timeout and 10 s), or a response held up in a hanging transaction would miss its receipt"),
     );
-    check.positive("final_retention", correlate.final_retention);
+    check.positive("final_retention", correlate.final_retention, "366d");
     let ttl = correlate.receipt_ttl;
+    check.positive("receipt_ttl", ttl, "366d");
     check.must(
         ttl > grace,
         "receipt_ttl",
@@ -301,7 +344,7 @@ fn correlate(check: &mut Check<'_>, correlate: &correlate::Settings, kafka: &Kaf
 }
 
 fn inbound(check: &mut Check<'_>, inbound: &Inbound) {
-    check.positive("reassembly_ttl", inbound.reassembly_ttl);
+    check.positive("reassembly_ttl", inbound.reassembly_ttl, "366d");
     for (key, octets) in [
         ("buffer", inbound.buffer),
         ("reassembly_memory", inbound.reassembly_memory),
@@ -313,16 +356,6 @@ fn inbound(check: &mut Check<'_>, inbound: &Inbound) {
     let good = (500..=600_000).contains(&timeout.get().as_millis());
     let text = "from 500ms to 10m, and shorter than the SMSC waits for a response";
     check.must(good, "answer_timeout", timeout, text);
-}
-
-fn log(check: &mut Check<'_>, log: &Log) {
-    let good = tracing_subscriber::EnvFilter::try_new(&log.level).is_ok();
-    check.must(
-        good,
-        "level",
-        format_args!("{:?}", log.level),
-        "error, warn, info, debug or trace, or such as \"info,kafka_smpp::esme=debug\"",
-    );
 }
 
 fn esme(check: &mut Check<'_>, esme: &Esme) {
@@ -342,14 +375,9 @@ fn esme(check: &mut Check<'_>, esme: &Esme) {
         );
     }
     for (n, host) in esme.hosts.iter().enumerate() {
-        let text = "not an address: write host:port, such as \"smsc.example.net:2775\"";
-        check.must(
-            is_host(host),
-            &format!("hosts[{n}]"),
-            format_args!("{host:?}"),
-            text,
-        );
+        check.host(&format!("hosts[{n}]"), host);
     }
+    check.twice("hosts", esme.hosts.iter().map(String::as_str));
     dialect::identity(check, esme);
     binds(check, esme);
     rates(check, esme);
@@ -358,8 +386,28 @@ fn esme(check: &mut Check<'_>, esme: &Esme) {
     dialect::texts(check, esme);
     dialect::dialect(check, esme);
     timers(check, esme);
+    tls(check, esme);
+}
+
+fn tls(check: &mut Check<'_>, esme: &Esme) {
     let tls = &esme.tls;
     tls_files(check, &tls.ca_file, &tls.certificate_file, &tls.key_file);
+    for (key, is_set) in [
+        ("tls.ca_file", tls.ca_file.is_some()),
+        ("tls.certificate_file", tls.certificate_file.is_some()),
+        ("tls.key_file", tls.key_file.is_some()),
+        ("tls.server_name", tls.server_name.is_some()),
+    ] {
+        if is_set && !tls.enabled {
+            let text = "the connection is not encrypted: set tls.enabled = true, or leave it out";
+            check.missing(key, text);
+        }
+    }
+    if let Some(name) = &tls.server_name {
+        let good = rustls::pki_types::ServerName::try_from(name.as_str()).is_ok();
+        let text = "neither a host's name nor an IP address, as a certificate has them";
+        check.must(good, "tls.server_name", format_args!("{name:?}"), text);
+    }
 }
 
 fn tls_files(
@@ -380,14 +428,7 @@ fn tls_files(
         ("tls.certificate_file", certificate),
         ("tls.key_file", private_key),
     ] {
-        if let Some(file) = file {
-            check.must(
-                file.is_file(),
-                key,
-                format_args!("{file:?}"),
-                "there is no such file",
-            );
-        }
+        check.file(key, file);
     }
 }
 
@@ -422,18 +463,6 @@ fn leases(check: &mut Check<'_>, esme: &Esme) {
         ),
         (_, false, None) => {}
     }
-}
-
-pub(super) fn is_host(host: &str) -> bool {
-    let Some((name, port)) = host.rsplit_once(':') else {
-        return false;
-    };
-    let bare = !name.is_empty() && !name.contains([':', '/', ' ', '[', ']']);
-    let v6 = name
-        .strip_prefix('[')
-        .and_then(|n| n.strip_suffix(']'))
-        .is_some_and(|n| n.parse::<std::net::Ipv6Addr>().is_ok());
-    (bare || v6) && port.parse::<u16>().is_ok_and(|p| p != 0)
 }
 
 /// More sessions than any SMSC gives to one account.
@@ -494,9 +523,30 @@ fn rates(check: &mut Check<'_>, esme: &Esme) {
             "PDUs per second, from 0.01 to 1000000; 0 for no limit",
         );
     }
+    let good = esme.max_tps == 0.0 || esme.max_tps_per_bind <= esme.max_tps;
+    let text = format!(
+        "more than the whole account may send: max_tps is {}",
+        esme.max_tps
+    );
+    check.must(good, "max_tps_per_bind", esme.max_tps_per_bind, &text);
 }
 
 fn defaults(check: &mut Check<'_>, esme: &Esme) {
+    for (key, octet) in [
+        ("source_ton", esme.source_ton),
+        ("source_npi", esme.source_npi),
+    ] {
+        if let Some(octet) = octet
+            && esme.source.is_none()
+        {
+            check.must(
+                false,
+                key,
+                octet,
+                "it is about source, which is not set: set it, or leave this out",
+            );
+        }
+    }
     if let Some(source) = &esme.source {
         let is_printable = source.bytes().all(|octet| (b' '..=b'~').contains(&octet));
         let good = (1..=20).contains(&source.len()) && is_printable;
@@ -528,11 +578,21 @@ fn timers(check: &mut Check<'_>, esme: &Esme) {
         ("timers.response", timers.response),
         ("timers.read", timers.read),
         ("reconnect.initial", again.initial),
+        ("reconnect.max", again.max),
         ("reconnect.refused", again.refused),
         ("reconnect.bound_elsewhere", again.bound_elsewhere),
     ] {
-        check.positive(key, time);
+        check.positive(key, time, "1d");
     }
+    check.between("timers.enquire_link", timers.enquire_link, "0s", "1d");
+    check.between("timers.inactivity", timers.inactivity, "0s", "366d");
+    let text = format!(
+        "shorter than timers.response ({}): a session would be given up while it waits for an answer",
+        timers.response
+    );
+    let inactivity = timers.inactivity;
+    let good = inactivity == Time::default() || inactivity >= timers.response;
+    check.must(good, "timers.inactivity", inactivity, &text);
     let text = format!(
         "must not be shorter than reconnect.initial ({})",
         again.initial

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::host::Host;
 use super::input::Input;
 use super::options::{Identity, Mode, Options};
 use super::outbind::Guest;
@@ -129,8 +130,13 @@ async fn connect(options: &Options, host: &str) -> Result<(Box<dyn Io>, SocketAd
     } else {
         None
     };
-    // Resolves the name each time, and tries each of its addresses.
-    let stream = TcpStream::connect(host).await.map_err(failed)?;
+    // Resolves the name each time, and tries each of its addresses. In two parts, because only so
+    // the resolver is asked for the zone of an IPv6 address.
+    let connected = match Host::parse(host) {
+        Ok(Host { name, port }) => TcpStream::connect((name, port)).await,
+        Err(_) => TcpStream::connect(host).await,
+    };
+    let stream = connected.map_err(failed)?;
     stream.set_nodelay(true).map_err(failed)?;
     let peer = stream.peer_addr().map_err(failed)?;
     match encrypted {

@@ -32,6 +32,7 @@ mod clock;
 mod connect;
 mod counters;
 mod handle;
+pub mod host;
 mod input;
 mod lease;
 pub mod options;

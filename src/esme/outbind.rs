@@ -31,6 +31,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 use super::connect::{Failure, Io};
+use super::host::Host;
 use super::input::Input;
 use super::options::{Options, OutbindTls};
 use super::tls;
@@ -172,7 +173,10 @@ impl Door {
             return Ok(Arc::clone(listener));
         }
         let listen = &self.welcome.listen;
-        let listener = TcpListener::bind(listen).await;
+        let listener = match Host::parse(listen) {
+            Ok(Host { name, port }) => TcpListener::bind((name, port)).await,
+            Err(_) => TcpListener::bind(listen).await,
+        };
         let listener = listener.map_err(|source| Failure::Listen {
             listen: listen.clone(),
             source,

@@ -107,6 +107,8 @@ pub(super) fn acceptor(tls: &OutbindTls) -> Result<Option<TlsAcceptor>, TlsError
 pub(super) fn server_name(tls: &Tls, host: &str) -> Result<ServerName<'static>, TlsError> {
     let without_port = host.rsplit_once(':').map_or(host, |(name, _)| name);
     let bare = without_port.trim_start_matches('[').trim_end_matches(']');
+    // The zone of an address is ours, not the SMSC's.
+    let bare = bare.split('%').next().unwrap_or(bare);
     let name = tls.server_name.as_deref().unwrap_or(bare);
     ServerName::try_from(name.to_owned()).map_err(|_| TlsError::ServerName(name.to_owned()))
 }

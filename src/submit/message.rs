@@ -348,12 +348,23 @@ fn source<'a>(record: &'a SubmitSm<'_>, defaults: &'a Defaults) -> Result<Writte
     address("source", from, smpp::address::sender)
 }
 
-/// The recipient of a record or one of several; nobody if it is empty.
+/// The recipient of a record or one of several; nobody if it is empty. What is written as a number
+/// with blanks and dashes is one also where its type is named, unless that is a name's.
 fn destination<'a>(field: &str, to: &'a submit_sm::Address<'_>) -> Result<Written<'a>, Refused> {
-    match to.number.is_empty() {
-        true => Ok(Written::default()),
-        false => address(field, to, smpp::address::recipient),
+    if to.number.is_empty() {
+        return Ok(Written::default());
     }
+    let mut written = address(field, to, smpp::address::recipient)?;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '*' | '#');
+    if to.ton.is_some() && written.ton != Ton::ALPHANUMERIC && !to.number.chars().all(is_plain) {
+        match smpp::address::recipient(&to.number) {
+            Ok(number) => written.number = number.number,
+            // Perhaps an address of another kind, such as that of a mailbox.
+            Err(BadAddress::NoNumber) => {}
+            Err(error) => return Err(bad(field, &to.number, &error)),
+        }
+    }
+    Ok(written)
 }
 
 /// An address as SMPP has it. Whoever names the type knows how its numbers are written; of others

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
@@ -131,12 +132,33 @@ impl Serialize for StatusTable {
 
 impl<'de> Deserialize<'de> for StatusTable {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut table = StatusTable::default();
-        let named = BTreeMap::<Key, OnStatus>::deserialize(deserializer)?;
-        table
-            .0
-            .extend(named.into_iter().map(|(key, on)| (key.0, on)));
-        Ok(table)
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = StatusTable;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<StatusTable, A::Error> {
+                let mut named = BTreeMap::new();
+                while let Some(Key(status)) = map.next_key()? {
+                    if named.insert(status, map.next_value()?).is_some() {
+                        let name = Status(status);
+                        return Err(A::Error::custom(format!(
+                            "{name} stands there twice, by its name and its number: remove one"
+                        )));
+                    }
+                }
+                let mut table = StatusTable::default();
+                table.0.extend(named);
+                Ok(table)
+            }
+        }
+        deserializer.deserialize_map(Visitor)
     }
 }
 

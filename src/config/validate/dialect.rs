@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use secrecy::ExposeSecret;
 
-use super::{Check, is_host};
+use super::Check;
 use crate::config::Esme;
 use crate::config::esme::BindMode;
 use crate::config::esme::InterfaceVersion;
@@ -21,33 +21,24 @@ pub(super) fn identity(check: &mut Check<'_>, esme: &Esme) {
         true => check.missing("system_id", "the account's name with the SMSC is missing"),
         false => check.octets("system_id", &esme.system_id, 15),
     }
-    password(check, esme);
+    let password = esme.password.expose_secret();
+    let (most, longer) = match esme.long_password {
+        true => (LONG_PASSWORD, ""),
+        false => (
+            PASSWORD,
+            ". If the SMSC takes longer ones, set long_password = true",
+        ),
+    };
+    check.password(
+        "password",
+        esme.password_file.is_some(),
+        password,
+        most,
+        longer,
+    );
     check.octets("system_type", &esme.system_type, 12);
     check.octets("address_range", &esme.address_range, 40);
     check.octets("service_type", &esme.service_type, 5);
-}
-
-fn password(check: &mut Check<'_>, esme: &Esme) {
-    let password = esme.password.expose_secret();
-    let most = match esme.long_password {
-        true => LONG_PASSWORD,
-        false => PASSWORD,
-    };
-    if password.len() <= most && password.bytes().all(|b| (0x20..0x7f).contains(&b)) {
-        return;
-    }
-    let count = password.chars().count();
-    let text = match esme.long_password {
-        true => format!("at most {most} ASCII characters; this one has {count}"),
-        false => format!(
-            "at most {most} ASCII characters (SMPP 3.4 §5.2.2); this one has {count}. If the SMSC takes longer ones, set long_password = true"
-        ),
-    };
-    let key = match esme.password_file {
-        Some(_) => "password_file",
-        None => "password",
-    };
-    check.missing(key, &text);
 }
 
 pub(super) fn outbind(check: &mut Check<'_>, esme: &Esme) {
@@ -55,7 +46,11 @@ pub(super) fn outbind(check: &mut Check<'_>, esme: &Esme) {
     let Some(listen) = &outbind.listen else {
         let unused = !outbind.system_id.is_empty()
             || !outbind.password.expose_secret().is_empty()
-            || outbind.certificate_file.is_some();
+            || outbind.password_file.is_some()
+            || !outbind.from.is_empty()
+            || outbind.certificate_file.is_some()
+            || outbind.key_file.is_some()
+            || outbind.client_ca_file.is_some();
         if unused {
             check.missing(
                 "outbind.listen",
@@ -64,13 +59,9 @@ pub(super) fn outbind(check: &mut Check<'_>, esme: &Esme) {
         }
         return;
     };
-    let text = "not an address: write host:port, such as \"0.0.0.0:2776\"";
-    check.must(
-        is_host(listen),
-        "outbind.listen",
-        format_args!("{listen:?}"),
-        text,
-    );
+    check.host("outbind.listen", listen);
+    let from: Vec<String> = outbind.from.iter().map(ToString::to_string).collect();
+    check.twice("outbind.from", from.iter().map(String::as_str));
     if !esme.hosts.is_empty() {
         let text = "either we connect to hosts, or the SMSC to outbind.listen: remove one of them, or make two ESMEs";
         check.must(false, "hosts", format_args!("{:?}", esme.hosts), text);
@@ -86,13 +77,8 @@ pub(super) fn outbind(check: &mut Check<'_>, esme: &Esme) {
     }
     check.octets("outbind.system_id", &outbind.system_id, 15);
     let password = outbind.password.expose_secret();
-    if password.len() > PASSWORD || !password.is_ascii() {
-        let key = match outbind.password_file {
-            Some(_) => "outbind.password_file",
-            None => "outbind.password",
-        };
-        check.missing(key, "at most 8 ASCII characters (SMPP 3.4 §4.1.7.1)");
-    }
+    let file = outbind.password_file.is_some();
+    check.password("outbind.password", file, password, PASSWORD, "");
     if outbind.certificate_file.is_some() != outbind.key_file.is_some() {
         check.missing(
             "outbind.key_file",
@@ -104,14 +90,11 @@ pub(super) fn outbind(check: &mut Check<'_>, esme: &Esme) {
         ("outbind.key_file", &outbind.key_file),
         ("outbind.client_ca_file", &outbind.client_ca_file),
     ] {
-        if let Some(file) = file {
-            check.must(
-                file.is_file(),
-                key,
-                format_args!("{file:?}"),
-                "there is no such file",
-            );
-        }
+        check.file(key, file);
+    }
+    if outbind.client_ca_file.is_some() && outbind.certificate_file.is_none() {
+        let text = "connections are not encrypted: set outbind.certificate_file and outbind.key_file too, or leave it out";
+        check.missing("outbind.client_ca_file", text);
     }
 }
 
@@ -151,6 +134,7 @@ pub(super) fn texts(check: &mut Check<'_>, esme: &Esme) {
         let text = "a language with tables in 3GPP TS 23.038, such as \"turkish\"";
         check.must(good, "languages", format_args!("{language:?}"), text);
     }
+    check.twice("languages", esme.languages.iter().map(String::as_str));
     let parts = esme.segmentation.max_parts;
     check.must(parts > 0, "segmentation.max_parts", parts, "from 1 to 255");
     if esme.interface_version == InterfaceVersion::V33 {
@@ -177,6 +161,8 @@ pub(super) fn dialect(check: &mut Check<'_>, esme: &Esme) {
         check.must(false, "receipt.pattern", format_args!("{pattern:?}"), &text);
     }
     for (word, state) in &esme.receipt.states {
+        let text = "write the SMSC's word before the =";
+        check.must(!word.trim().is_empty(), "receipt.states", "\"\"", text);
         let good = MessageState::from_name(state).is_some();
         let names = MessageState::ALL.map(MessageState::name).join(", ");
         let text = format!("no state of a message: write one of {names}");
@@ -187,6 +173,8 @@ pub(super) fn dialect(check: &mut Check<'_>, esme: &Esme) {
         let text = "an empty prefix changes nothing: leave it out";
         check.must(!prefix.is_empty(), "message_id.prefixes", "\"\"", text);
     }
+    let prefixes = esme.message_id.prefixes.iter().map(String::as_str);
+    check.twice("message_id.prefixes", prefixes);
     if esme.message_id.until.as_deref() == Some("") {
         check.must(
             false,

@@ -5,6 +5,7 @@ use secrecy::ExposeSecret;
 
 use super::{Check, tls_files};
 use crate::config::Formats;
+use crate::config::load::blank_end;
 use crate::registry::Options;
 
 pub(super) fn check(check: &mut Check<'_>, registry: &Options) {
@@ -27,6 +28,27 @@ pub(super) fn check(check: &mut Check<'_>, registry: &Options) {
         let text = "not an address: write such as \"https://registry.example.net\"";
         check.must(good, &key, format_args!("{url:?}"), text);
     }
+    check.twice("urls", registry.urls.iter().map(String::as_str));
+    let strange =
+        registry.username.contains([':', '\n', '\r']) || blank_end(&registry.username).is_some();
+    check.must(
+        !strange,
+        "username",
+        format_args!("{:?}", registry.username),
+        "a user name has no colon, and no blanks around it (RFC 7617 §2)",
+    );
+    for (key, secret, file) in [
+        ("password", &registry.password, &registry.password_file),
+        ("token", &registry.token, &registry.token_file),
+    ] {
+        let key = match file {
+            Some(_) => format!("{key}_file"),
+            None => key.to_owned(),
+        };
+        if let Some(blank) = blank_end(secret.expose_secret()) {
+            check.missing(&key, &format!("the secret {blank}"));
+        }
+    }
     let secret = |secret: &secrecy::SecretString| !secret.expose_secret().is_empty();
     let (password, token) = (secret(&registry.password), secret(&registry.token));
     if password && registry.username.is_empty() {
@@ -44,8 +66,8 @@ pub(super) fn check(check: &mut Check<'_>, registry: &Options) {
             "it may consist of ASCII letters, digits and signs only",
         );
     }
-    check.positive("timeout", registry.timeout);
-    check.positive("retry_max", registry.retry_max);
+    check.positive("timeout", registry.timeout, "1h");
+    check.positive("retry_max", registry.retry_max, "1d");
     let tls = &registry.tls;
     tls_files(check, &tls.ca_file, &tls.certificate_file, &tls.key_file);
 }

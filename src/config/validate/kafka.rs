@@ -1,0 +1,210 @@
+//! Kafka: where it is, and librdkafka's own properties.
+
+use std::collections::HashSet;
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::BaseConsumer;
+use rdkafka::error::KafkaError;
+use rdkafka::producer::BaseProducer;
+
+use super::{Check, is_topic};
+use crate::config::kafka::{Kafka, OWNED};
+use crate::config::load::blank_end;
+use crate::config::problem::nearest;
+use crate::esme::host::{BadHost, Host};
+
+/// What librdkafka calls by two names.
+const ALIASES: [(&str, &str); 7] = [
+    ("sasl.mechanism", "sasl.mechanisms"),
+    ("compression.codec", "compression.type"),
+    ("delivery.timeout.ms", "message.timeout.ms"),
+    ("linger.ms", "queue.buffering.max.ms"),
+    ("max.in.flight", "max.in.flight.requests.per.connection"),
+    ("message.send.max.retries", "retries"),
+    ("fetch.message.max.bytes", "max.partition.fetch.bytes"),
+];
+
+/// The values of properties that people write wrongly.
+const VALUES: [(&str, &str); 4] = [
+    (
+        "security.protocol",
+        "plaintext, ssl, sasl_plaintext or sasl_ssl",
+    ),
+    (
+        "sasl.mechanism",
+        "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER",
+    ),
+    ("compression.type", "none, gzip, snappy, lz4 or zstd"),
+    ("compression.codec", "none, gzip, snappy, lz4 or zstd"),
+];
+
+pub(super) fn check(check: &mut Check<'_>, kafka: &Kafka) {
+    brokers(check, &kafka.bootstrap_servers);
+    let id = &kafka.application_id;
+    let good = is_topic(id) && id.len() <= 100;
+    check.must(
+        good,
+        "application_id",
+        format_args!("{id:?}"),
+        "1 to 100 letters, digits, '.', '_' or '-'",
+    );
+    if let Some(instance) = &kafka.instance_id {
+        let text = "1 to 249 letters, digits, '.', '_' or '-', or leave it out";
+        check.must(
+            is_topic(instance),
+            "instance_id",
+            format_args!("{instance:?}"),
+            text,
+        );
+    }
+    check.between("session_timeout", kafka.session_timeout, "1s", "30m");
+    check.between(
+        "transaction_timeout",
+        kafka.transaction_timeout,
+        "1s",
+        "15m",
+    );
+    let text = "from \"1MiB\" to \"1GiB\"";
+    for (key, size) in [
+        ("fetch_buffer", kafka.fetch_buffer),
+        ("produce_buffer", kafka.produce_buffer),
+    ] {
+        check.must((1 << 20..=1 << 30).contains(&size.get()), key, size, text);
+    }
+    properties(check, kafka);
+}
+
+fn brokers(check: &mut Check<'_>, servers: &str) {
+    if servers.trim().is_empty() {
+        check.missing(
+            "bootstrap_servers",
+            "name at least one broker, such as \"localhost:9092\"",
+        );
+        return;
+    }
+    let mut seen = HashSet::new();
+    for server in servers.split(',').map(str::trim) {
+        let wrong = match broker(server) {
+            Err(wrong) => wrong.to_string().replace("2775", "9092"),
+            Ok(()) if !seen.insert(server.to_lowercase()) => "once is enough".to_owned(),
+            Ok(()) => continue,
+        };
+        let text = format!("{server:?} is no broker's address: {wrong}");
+        check.must(
+            false,
+            "bootstrap_servers",
+            format_args!("{servers:?}"),
+            &text,
+        );
+    }
+}
+
+/// `host:port`; librdkafka takes 9092 for a port that is missing, and a protocol before it.
+fn broker(server: &str) -> Result<(), BadHost> {
+    let protocols = ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"];
+    let bare = match server.split_once("://") {
+        Some((protocol, bare)) if protocols.contains(&protocol.to_uppercase().as_str()) => bare,
+        _ => server,
+    };
+    match Host::parse(bare) {
+        Err(BadHost::NoPort(_)) if !bare.ends_with(':') => Ok(()),
+        parsed => parsed.map(|_| ()),
+    }
+}
+
+fn properties(check: &mut Check<'_>, kafka: &Kafka) {
+    let mut good = true;
+    for name in kafka.properties.keys() {
+        let table = match kafka.property_files.contains_key(name) {
+            true => "property_files",
+            false => "properties",
+        };
+        good &= property(check, &format!("{table}.\"{name}\""), name, kafka);
+    }
+    for (one, other) in ALIASES {
+        if kafka.properties.contains_key(one) && kafka.properties.contains_key(other) {
+            let text = format!("it is the same as {one}: set one of them");
+            check.missing(&format!("properties.\"{other}\""), &text);
+            good = false;
+        }
+    }
+    if good && !kafka.properties.is_empty() {
+        together(check, kafka);
+    }
+}
+
+/// What librdkafka says of each property alone; whether nothing is wrong.
+fn property(check: &mut Check<'_>, key: &str, name: &str, kafka: &Kafka) -> bool {
+    if let Some((_, why)) = OWNED.iter().find(|(owned, _)| *owned == name) {
+        check.missing(key, &format!("cannot be set: {why}"));
+        return false;
+    }
+    let Some(value) = kafka.properties.get(name) else {
+        return true;
+    };
+    if let Some(blank) = blank_end(value.get()).filter(|_| !name.ends_with(".pem")) {
+        check.missing(key, &format!("its value {blank}"));
+        return false;
+    }
+    let tried = ClientConfig::new()
+        .set(name, value.get())
+        .create_native_config();
+    let Err(KafkaError::ClientConfig(_, text, ..)) = tried else {
+        return true;
+    };
+    let known = [
+        "sasl.mechanism",
+        "sasl.username",
+        "sasl.password",
+        "security.protocol",
+        "ssl.ca.location",
+        "ssl.certificate.location",
+        "ssl.key.location",
+        "ssl.key.password",
+        "compression.type",
+    ];
+    let values = VALUES.iter().find(|(of, _)| *of == name);
+    let text = match (nearest(name, &known), values) {
+        (Some(known), _) if text.starts_with("No such") && known != name => {
+            format!("librdkafka has no such property; did you mean `{known}`?")
+        }
+        _ if text.starts_with("No such") => {
+            "librdkafka has no such property (see its CONFIGURATION.md)".into()
+        }
+        (_, Some((_, values))) => format!("librdkafka refuses the value: write {values}"),
+        // The text of other errors may quote the value.
+        _ => "librdkafka refuses the value (see its CONFIGURATION.md)".into(),
+    };
+    check.missing(key, &text);
+    false
+}
+
+/// What librdkafka says of all of them together, as a client begins: numbers that contradict each
+/// other, files that are not there. No broker is named, so nothing is connected to.
+fn together(check: &mut Check<'_>, kafka: &Kafka) {
+    let timeout = kafka.transaction_timeout.get().as_millis().to_string();
+    let alone = |client: &mut ClientConfig| {
+        client.remove("bootstrap.servers");
+    };
+    let mut consumer = kafka.submit_consumer();
+    alone(&mut consumer);
+    let mut producer = kafka.transactional();
+    producer
+        .set("transactional.id", "check")
+        .set("transaction.timeout.ms", timeout);
+    alone(&mut producer);
+    let mut idempotent = kafka.producer();
+    alone(&mut idempotent);
+    let made: [Result<(), KafkaError>; 3] = [
+        consumer.create::<BaseConsumer>().map(drop),
+        producer.create::<BaseProducer>().map(drop),
+        idempotent.create::<BaseProducer>().map(drop),
+    ];
+    let wrong = made.into_iter().find_map(Result::err);
+    if let Some(wrong) = wrong {
+        check.missing(
+            "properties",
+            &format!("librdkafka makes no client with these: {wrong}"),
+        );
+    }
+}
