@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::time::timeout;
 
 use super::broker::{PATIENCE, failed};
@@ -11,12 +12,11 @@ use super::output::{line, table};
 use super::topics::State as Topics;
 use super::{Code, Failure, Source, runtime};
 use crate::config::{Binds, Config, Esme};
-use crate::esme::{Bind, Client, Inbound, Lease, Mode, Outcome, Responder, State, Token};
+use crate::esme::{Bind, Client, Inbound, Lease, Mode, Outcome, Responder, State, Token, reach};
 use crate::kafka::cluster::{cluster_id, takes_metadata};
 use crate::kafka::progress::Limits;
 use crate::registry::{self, Error, Registry};
 use crate::settings::Octets;
-use crate::smpp::Status;
 
 /// Check the configuration, and with --connect what it names
 #[derive(clap::Args)]
@@ -26,14 +26,22 @@ Examples:
   kafka-smpp check --config connector.toml --connect
 
 With --connect it asks Kafka for the topics and commits an offset in a group of its own
-(APPLICATION_ID.check) to see how much metadata the brokers take, and binds and unbinds each ESME once for each kind of
-session it has: where the account's binds are all in use, the SMSC refuses that one.")]
+(APPLICATION_ID.check) to see how much metadata the brokers take.
+
+Of each ESME it binds and unbinds one transmitter, also where the ESME binds as transceiver: a
+transmitter is given no deliveries, so none is taken away from a connector that runs. Where the
+account's binds are all in use, the SMSC refuses it. Of a receiver it tries the connection and TLS
+only. With --bind-receivers it binds as the ESME does: what the SMSC delivers to that bind stays
+unanswered, and not every SMSC delivers it again, so do it only while nothing is on its way.")]
 pub(super) struct Args {
     #[command(flatten)]
     source: Source,
     /// Also connect: Kafka, its topics, the schema registry, and a bind of each ESME
     #[arg(long)]
     connect: bool,
+    /// With --connect: bind as receiver or transceiver, too, as the ESME does
+    #[arg(long, requires = "connect")]
+    bind_receivers: bool,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
@@ -44,7 +52,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     line(config.unbounded())?;
     line("\nThe configuration is good.")?;
     match args.connect {
-        true => connect(&config),
+        true => connect(&config, args.bind_receivers),
         false => Ok(()),
     }
 }
@@ -86,7 +94,7 @@ pub(super) fn bound(config: &Config) -> Vec<[String; 3]> {
 }
 
 /// Tries everything, then says all that went wrong.
-fn connect(config: &Config) -> Result<(), Failure> {
+fn connect(config: &Config, receive: bool) -> Result<(), Failure> {
     let mut wrong = Vec::new();
     let mut note = |result: Result<(), Failure>| wrong.extend(result.err().map(|f| f.text));
     line("")?;
@@ -101,7 +109,7 @@ fn connect(config: &Config) -> Result<(), Failure> {
             continue;
         }
         for mode in esme.bind.modes() {
-            note(smsc(esme, *mode));
+            note(smsc(esme, *mode, receive));
         }
     }
     match wrong.is_empty() {
@@ -176,11 +184,33 @@ fn schemas(config: &Config) -> Result<(), Failure> {
     ))?)
 }
 
-fn smsc(esme: &Esme, mode: Mode) -> Result<(), Failure> {
+/// Tries what a session of this kind needs, as far as that takes nothing from anybody.
+fn smsc(esme: &Esme, mode: Mode, receive: bool) -> Result<(), Failure> {
+    let runtime = runtime()?;
     let what = format!("{} as {}", esme.name, mode.name());
-    match runtime()?.block_on(bind_once(esme, mode)) {
-        Ok(host) => Ok(line(format_args!("{what}: bound to {host}, unbound"))?),
-        Err(why) => Err(Failure::new(Code::Unavailable, format!("{what}: {why}"))),
+    let failed = |why: String| Failure::new(Code::Unavailable, format!("{what}: {why}"));
+    let (tried, note) = match (mode, receive) {
+        (Mode::Receiver, false) => {
+            let session = esme.session(format!("{}/check", esme.name), mode);
+            let host = runtime.block_on(reach(&session)).map_err(failed)?;
+            return Ok(line(format_args!(
+                "{what}: connected to {host}; its bind is not tried, because it would take deliveries (--bind-receivers tries it)"
+            ))?);
+        }
+        (Mode::Transceiver, false) => (
+            Mode::Transmitter,
+            " as transmitter, which takes no deliveries",
+        ),
+        (mode, _) => (mode, ""),
+    };
+    match runtime.block_on(bind_once(esme, tried)) {
+        Ok(host) => Ok(line(format_args!(
+            "{what}: bound to {host}{note}, unbound"
+        ))?),
+        Err(why) if tried != mode => Err(failed(format!(
+            "bound as transmitter, which takes no deliveries: {why}. If the SMSC takes none of this account, try its transceiver with --bind-receivers while nothing is on its way"
+        ))),
+        Err(why) => Err(failed(why)),
     }
 }
 
@@ -189,7 +219,7 @@ async fn bind_once(esme: &Esme, mode: Mode) -> Result<String, String> {
     let options = esme.session(format!("{}/check", esme.name), mode);
     let patience = (esme.timers.session_init.get() + esme.timers.response.get())
         .saturating_mul(u32::try_from(esme.hosts.len()).unwrap_or(1));
-    let nobody = Arc::new(Nobody);
+    let nobody = Arc::new(Nobody::default());
     let (bind, handle) = Bind::new(options, nobody.clone(), nobody, Lease::unlimited());
     let running = tokio::spawn(bind.run());
     let mut states = handle.state();
@@ -223,8 +253,10 @@ async fn bind_once(esme: &Esme, mode: Mode) -> Result<String, String> {
     settled.unwrap_or_else(|_| Err("no answer in time".into()))
 }
 
-/// Sends nothing; what the SMSC delivers meanwhile it is asked to deliver again later.
-struct Nobody;
+/// Sends nothing, and answers nothing: what is not answered when a session ends is delivered again
+/// by most SMSCs, what is refused by few.
+#[derive(Default)]
+struct Nobody(Mutex<Vec<Responder>>);
 
 impl Client for Nobody {
     fn outcome(&self, _: Token, _: Outcome) {}
@@ -232,6 +264,88 @@ impl Client for Nobody {
 
 impl Inbound for Nobody {
     fn receive(&self, _: Bytes, responder: Responder) {
-        responder.respond(Status::RX_T_APPN);
+        self.0.lock().push(responder);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::smpp::{Command, Status};
+
+    /// An SMSC that takes sessions, each until it ends; what it was asked for in each.
+    fn smsc(
+        sessions: usize,
+        status: Status,
+    ) -> (String, std::thread::JoinHandle<Vec<Vec<Command>>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let peer = std::thread::spawn(move || {
+            let session = |_| answer_all(listener.accept().unwrap().0, status);
+            (0..sessions).map(session).collect()
+        });
+        (host, peer)
+    }
+
+    fn answer_all(mut stream: TcpStream, status: Status) -> Vec<Command> {
+        let (mut asked, mut header) = (Vec::new(), [0; 16]);
+        while stream.read_exact(&mut header).is_ok() {
+            let word = |at: usize| u32::from_be_bytes(header[at..at + 4].try_into().unwrap());
+            let mut body = vec![0; word(0) as usize - 16];
+            stream.read_exact(&mut body).unwrap();
+            let command = Command(word(4));
+            asked.push(command);
+            let is_bind = command != Command::UNBIND;
+            let status = if is_bind { status } else { Status::ROK };
+            let body: &[u8] = if is_bind { b"s\0" } else { b"" };
+            let mut answer = (16 + body.len() as u32).to_be_bytes().to_vec();
+            answer.extend(command.response().0.to_be_bytes());
+            answer.extend(status.0.to_be_bytes());
+            answer.extend(&header[12..]);
+            answer.extend(body);
+            stream.write_all(&answer).unwrap();
+        }
+        asked
+    }
+
+    fn account(host: String) -> Esme {
+        Esme {
+            name: "acme".into(),
+            hosts: vec![host],
+            system_id: "acme".into(),
+            ..Esme::default()
+        }
+    }
+
+    #[test]
+    fn what_is_tried_takes_no_deliveries_unless_that_is_asked_for() {
+        let (transmitter, receiver) = (Command::BIND_TRANSMITTER, Command::BIND_RECEIVER);
+        for (mode, receive, asked) in [
+            (Mode::Transmitter, false, vec![transmitter, Command::UNBIND]),
+            (Mode::Transceiver, false, vec![transmitter, Command::UNBIND]),
+            (Mode::Receiver, false, vec![]),
+            (Mode::Receiver, true, vec![receiver, Command::UNBIND]),
+            (
+                Mode::Transceiver,
+                true,
+                vec![Command::BIND_TRANSCEIVER, Command::UNBIND],
+            ),
+        ] {
+            let (host, peer) = smsc(1, Status::ROK);
+            super::smsc(&account(host), mode, receive).unwrap();
+            assert_eq!(peer.join().unwrap(), [asked], "{mode:?} {receive}");
+        }
+    }
+
+    #[test]
+    fn an_smsc_that_takes_no_transmitter_is_not_tried_otherwise() {
+        let (host, peer) = smsc(1, Status::RINVCMDID);
+        let told = super::smsc(&account(host), Mode::Transceiver, false).unwrap_err();
+        assert!(told.text.contains("ESME_RINVCMDID"), "{}", told.text);
+        assert!(told.text.contains("--bind-receivers"), "{}", told.text);
+        assert_eq!(peer.join().unwrap(), [[Command::BIND_TRANSMITTER]]);
     }
 }

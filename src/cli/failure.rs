@@ -18,6 +18,8 @@ pub enum Code {
     Data = 65,
     /// A file that should be read is not there.
     NoInput = 66,
+    /// A message did not reach its recipient (`EX_NOUSER`).
+    NotDelivered = 67,
     /// Kafka, a topic, an SMSC or the schema registry is not available.
     Unavailable = 69,
     /// A fault of this program.
@@ -26,6 +28,8 @@ pub enum Code {
     Io = 74,
     /// Not now, but perhaps later.
     TempFail = 75,
+    /// Nobody knows what became of a message (`EX_PROTOCOL`).
+    Unknown = 76,
     /// The configuration is wrong.
     Config = 78,
 }

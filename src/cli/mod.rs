@@ -56,8 +56,9 @@ pub fn read_capture(octets: &[u8]) {
 )]
 #[command(after_help = "\
 Exit codes are those of sysexits.h: 0 done, 64 wrong usage, 65 wrong data, 66 no such file,
-69 something needed is not available, 70 a fault of ours, 74 input or output failed,
-75 try again, 78 wrong configuration.
+67 a message was not delivered, 69 something needed is not available, 70 a fault of ours,
+74 input or output failed, 75 try again, 76 what became of a message is not known, 78 wrong
+configuration.
 
 Examples:
   kafka-smpp demo                                     the main job, on nothing but this machine

@@ -10,11 +10,15 @@ use super::check::bound;
 use super::{Code, Failure, Source};
 use crate::{connector, ops};
 
-/// Run the connector until SIGTERM or SIGINT
+/// Run the connector until SIGTERM, SIGINT or SIGHUP
 ///
 /// The first signal drains: nothing more is taken, what is out is waited for, everything is
-/// committed, binds are closed. A second signal ends at once; nothing is lost then either,
-/// but what was out is in doubt.
+/// committed, binds are closed. A second SIGTERM or SIGINT ends at once; nothing is lost then
+/// either, but what was out is in doubt.
+///
+/// SIGHUP drains, because the terminal is gone; it never ends at once, however often it comes.
+/// Under nohup it is ignored. It does not read the configuration anew: start the connector again
+/// for that. Certificates of TLS are read anew at every connect.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -55,21 +59,44 @@ const OVERTIME: Duration = Duration::from_secs(10);
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// `None` if whoever started the process wants it to be ignored.
+    hangup: Option<Signal>,
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// SIGTERM or SIGINT.
+    Stop,
+    /// SIGHUP: shells and service managers send it besides, or twice.
+    HangUp,
 }
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         Ok(Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: match ignores_hangup(&status) {
+                true => None,
+                false => Some(signal(SignalKind::hangup())?),
+            },
         })
     }
 
     async fn watch(mut self, shutdown: CancellationToken, patience: Duration) {
-        self.next().await;
-        info!("asked to stop: draining; once more ends at once");
+        let first = self.next().await;
+        info!("asked to stop: draining; SIGTERM or SIGINT once more ends at once");
         shutdown.cancel();
-        match tokio::time::timeout(patience, self.next()).await {
+        let again = async {
+            // What asks for nothing but an end counts; the first of it may follow a SIGHUP.
+            let mut stops = usize::from(first == Asked::Stop);
+            while stops < 2 {
+                stops += usize::from(self.next().await == Asked::Stop);
+            }
+        };
+        match tokio::time::timeout(patience, again).await {
             Ok(()) => warn!("asked to stop again: ending at once"),
             Err(_) => warn!("draining takes longer than shutdown_timeout: ending"),
         }
@@ -77,10 +104,39 @@ impl Signals {
         std::process::exit(143);
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Asked {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.interrupt.recv() => Asked::Stop,
+            _ = hangup => Asked::HangUp,
         }
+    }
+}
+
+/// Whether the process was started with SIGHUP ignored, as nohup does, by what Linux says of it in
+/// `/proc/self/status`. A handler of ours would undo that.
+fn ignores_hangup(status: &str) -> bool {
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // Bit 0 is signal 1.
+    ignored.is_some_and(|mask| mask & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nohup_is_seen() {
+        let status = |mask| format!("Name:\tkafka-smpp\nSigIgn:\t{mask}\nSigCgt:\t0001\n");
+        assert!(ignores_hangup(&status("0000000000001001")));
+        assert!(!ignores_hangup(&status("0000000000001000")));
+        assert!(!ignores_hangup(""));
     }
 }

@@ -1,5 +1,6 @@
 //! `kafka-smpp send`: a message from the command line onto an outbound topic.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -27,8 +28,13 @@ Examples:
   kafka-smpp send --to 491701234567 --text Привет --from ACME --in-doubt resend
   kafka-smpp send --json message.json --wait=5m
 
-With --wait it ends with 0 when the SMSC took the message (and its receipt came, if one was
-asked for), 65 when it did not, and 75 when the time was over.")]
+With --wait it ends with
+   0  the SMSC took the message, and if a receipt was asked for, it was delivered
+  65  it was not accepted: the record is wrong, the SMSC rejected it, or it expired unsent
+  67  it was accepted and not delivered: UNDELIVERABLE, EXPIRED, REJECTED, DELETED, SKIPPED
+  75  the time was over before its result or its receipts came: it may still arrive
+  76  what became of it is not known: no answer of the SMSC, or a receipt that says UNKNOWN
+A message in parts, or to several recipients, is delivered when all of it is.")]
 pub(super) struct Args {
     #[command(flatten)]
     source: Source,
@@ -90,11 +96,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     match (reader, args.wait) {
         (Some(mut reader), Some(patience)) => {
             let asked = registered(&record).unwrap_or(esme.registered_delivery);
+            let asked = if esme.bind.receives() { asked & 3 } else { 0 };
             wait(
                 &mut reader,
                 &log_id,
                 patience,
-                asked & 3 != 0 && esme.bind.receives(),
+                Awaited::new(asked, recipients(&record)),
             )
         }
         _ => Ok(()),
@@ -214,30 +221,239 @@ fn produce(
     ))
 }
 
-fn wait(reader: &mut Reader, log_id: &str, patience: Time, receipt: bool) -> Result<(), Failure> {
+/// To how many the record goes; 1 unless it says otherwise. `None` if it names a distribution
+/// list: nobody knows how many there are.
+fn recipients(record: &[u8]) -> Option<usize> {
+    let value: Value = serde_json::from_slice(record).ok()?;
+    match value["destinations"].as_array() {
+        Some(all) if all.iter().any(|one| one["list"].is_string()) => None,
+        Some(all) => Some(all.len()),
+        None => Some(1),
+    }
+}
+
+fn wait(
+    reader: &mut Reader,
+    log_id: &str,
+    patience: Time,
+    mut awaited: Awaited,
+) -> Result<(), Failure> {
     let deadline = Instant::now() + patience.get();
-    let mut awaited = "result";
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let Some(event) = reader.next(left)? else {
-            let text = format!("no {awaited} within {patience}");
-            return Err(Failure::new(Code::TempFail, text));
+            return awaited.time_is_over(patience);
         };
         if !event.of(log_id) {
             continue;
         }
         line(event.line())?;
-        match verdict(&event) {
-            Some(false) => return Err(Failure::new(Code::Data, "the message was not accepted")),
-            Some(true) if !receipt => return Ok(()),
-            Some(true) => awaited = "receipt",
-            None if event.is("final") => return Ok(()),
-            None => {}
+        if let Some(ended) = awaited.see(&event) {
+            return ended;
         }
     }
 }
 
-/// Whether the message's result, if this is it, is good.
-fn verdict(event: &Event) -> Option<bool> {
-    event.is("terminal").then(|| event.is("accepted"))
+/// What is waited for.
+struct Awaited {
+    /// Of whom a receipt was asked for: of nobody (0), whatever the outcome (1), on failure (2), on
+    /// success (3) (SMPP 5.0 §4.7.21).
+    asked: u8,
+    /// How many final receipts there will be, if that is known.
+    receipts: Option<usize>,
+    /// Whether the SMSC took it, as far as that is known.
+    accepted: bool,
+    /// Whose final receipt is there, by part and recipient, and its state.
+    finals: BTreeMap<String, String>,
+}
+
+impl Awaited {
+    fn new(asked: u8, recipients: Option<usize>) -> Self {
+        Awaited {
+            asked,
+            receipts: recipients,
+            accepted: false,
+            finals: BTreeMap::new(),
+        }
+    }
+
+    /// What comes next. Returns how it ends, if this is the end.
+    fn see(&mut self, event: &Event) -> Option<Result<(), Failure>> {
+        if event.is("terminal") {
+            if let Some(failure) = self.result(event) {
+                return Some(Err(failure));
+            }
+        } else if event.is("overdue") {
+            let text = "no receipt came in time: what became of the message is not known";
+            return Some(Err(Failure::new(Code::Unknown, text)));
+        } else if event.is("final") {
+            let who = format!("{} {}", event.field("part"), event.field("destination"));
+            self.finals.insert(who, event.field("state"));
+        }
+        let enough = self.receipts.is_none_or(|n| self.finals.len() >= n);
+        match self.asked {
+            _ if !self.accepted => None,
+            0 => Some(Ok(())),
+            _ if enough && !self.finals.is_empty() => Some(self.verdict()),
+            _ => None,
+        }
+    }
+
+    /// The result of the record.
+    fn result(&mut self, event: &Event) -> Option<Failure> {
+        if event.field("kind") == "OUTCOME_UNKNOWN" {
+            let text = "the SMSC did not answer: the message may have been sent, or not";
+            return Some(Failure::new(Code::Unknown, text));
+        }
+        if !event.is("accepted") {
+            return Some(Failure::new(Code::Data, "the message was not accepted"));
+        }
+        self.accepted = true;
+        let list = |name| event.value[name].as_array().map_or(0, Vec::len);
+        self.receipts = self.receipts.map(|recipients| {
+            recipients
+                .max(list("parts"))
+                .saturating_sub(list("unsuccess"))
+        });
+        None
+    }
+
+    /// What all receipts together say: the worst.
+    fn verdict(&self) -> Result<(), Failure> {
+        let state = |good: &dyn Fn(&str) -> bool| self.finals.values().find(|state| good(state));
+        if let Some(state) = state(&|state| !matches!(state, "DELIVERED" | "ACCEPTED" | "UNKNOWN"))
+        {
+            let text = format!("the message was not delivered: {state}");
+            return Err(Failure::new(Code::NotDelivered, text));
+        }
+        match state(&|state| state == "UNKNOWN") {
+            Some(_) => {
+                let text = "the SMSC does not know whether the message was delivered: UNKNOWN";
+                Err(Failure::new(Code::Unknown, text))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn time_is_over(&self, patience: Time) -> Result<(), Failure> {
+        let missing = |what: &str| {
+            let text = format!("no {what} within {patience}; it may still come");
+            Err(Failure::new(Code::TempFail, text))
+        };
+        // What came says more than what did not.
+        match self.verdict() {
+            Err(failure) if failure.code == Code::NotDelivered => Err(failure),
+            _ if !self.accepted => missing("result"),
+            _ if self.finals.is_empty() && self.asked == 2 => Ok(()),
+            _ if self.finals.is_empty() => missing("receipt"),
+            _ => missing(&format!("more receipts than {}", self.finals.len())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How it ends after these events; -1 if it goes on.
+    fn ends(asked: u8, recipients: Option<usize>, events: &[Value]) -> i32 {
+        let mut awaited = Awaited::new(asked, recipients);
+        for value in events {
+            let event = Event {
+                text: value.to_string(),
+                value: value.clone(),
+            };
+            if let Some(ended) = awaited.see(&event) {
+                return ended.err().map_or(0, |failure| failure.code as i32);
+            }
+        }
+        -1
+    }
+
+    fn receipt(state: &str, who: &str) -> Value {
+        json!({ "type": "DeliveryReceipt", "final": true, "state": state, "destination": who })
+    }
+
+    #[test]
+    fn what_became_of_a_message_is_an_exit_code() {
+        let taken = json!({ "terminal": true, "accepted": true });
+        let two = json!({ "terminal": true, "accepted": true, "parts": [{}, {}] });
+        let unknown = json!({ "terminal": true, "kind": "OUTCOME_UNKNOWN" });
+        let rejected = json!({ "terminal": true, "accepted": false });
+        let good = receipt("DELIVERED", "1");
+        let part = |n: u8, state: &str| {
+            let mut part = receipt(state, "1");
+            part["part"] = json!(n);
+            part
+        };
+        let one = Some(1);
+        for (asked, recipients, events, code) in [
+            (0, one, vec![taken.clone()], 0),
+            (1, one, vec![taken.clone()], -1),
+            (1, one, vec![taken.clone(), good.clone()], 0),
+            (1, one, vec![good.clone()], -1),
+            (1, one, vec![good.clone(), taken.clone()], 0),
+            (1, one, vec![taken.clone(), receipt("ACCEPTED", "1")], 0),
+            (
+                1,
+                one,
+                vec![taken.clone(), receipt("UNDELIVERABLE", "1")],
+                67,
+            ),
+            (1, one, vec![taken.clone(), receipt("EXPIRED", "1")], 67),
+            (1, one, vec![receipt("REJECTED", "1"), taken.clone()], 67),
+            (1, one, vec![taken.clone(), receipt("UNKNOWN", "1")], 76),
+            (1, one, vec![taken.clone(), json!({ "overdue": true })], 76),
+            (0, one, vec![unknown.clone()], 76),
+            (1, one, vec![rejected], 65),
+            (
+                1,
+                one,
+                vec![json!({ "terminal": true, "kind": "EXPIRED" })],
+                65,
+            ),
+            (1, one, vec![two.clone(), part(1, "DELIVERED")], -1),
+            (
+                1,
+                one,
+                vec![two.clone(), part(1, "DELIVERED"), part(2, "DELIVERED")],
+                0,
+            ),
+            (
+                1,
+                one,
+                vec![two, part(1, "DELIVERED"), part(2, "DELETED")],
+                67,
+            ),
+            (1, Some(2), vec![taken.clone(), good.clone()], -1),
+            (
+                1,
+                Some(2),
+                vec![taken.clone(), good.clone(), receipt("DELIVERED", "2")],
+                0,
+            ),
+            (1, None, vec![taken, good], 0),
+        ] {
+            let came = ends(asked, recipients, &events);
+            assert_eq!(came, code, "{asked} {recipients:?} {events:?}");
+        }
+    }
+
+    #[test]
+    fn when_the_time_is_over_what_came_counts() {
+        let over = |asked, accepted, states: &[&str]| {
+            let mut awaited = Awaited::new(asked, Some(2));
+            awaited.accepted = accepted;
+            for (n, state) in states.iter().enumerate() {
+                awaited.finals.insert(n.to_string(), (*state).to_owned());
+            }
+            let ended = awaited.time_is_over(Time::seconds(1));
+            ended.err().map_or(0, |failure| failure.code as i32)
+        };
+        assert_eq!(over(1, false, &[]), 75);
+        assert_eq!(over(1, true, &[]), 75);
+        assert_eq!(over(2, true, &[]), 0, "receipts on failure only");
+        assert_eq!(over(1, true, &["DELIVERED"]), 75);
+        assert_eq!(over(1, true, &["UNDELIVERABLE"]), 67);
+    }
 }

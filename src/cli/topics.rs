@@ -1,9 +1,11 @@
 //! `kafka-smpp topics`: creating what is missing, and looking at what is there.
 
+use std::time::{Duration, Instant};
+
 use clap::Subcommand;
 
-use super::broker::failed;
-use super::output::{line, table, warn};
+use super::broker::{PATIENCE, failed};
+use super::output::{line, plural, table, warn};
 use super::{Code, Failure, Source, runtime};
 use crate::config::Config;
 use crate::connector::preflight;
@@ -14,7 +16,11 @@ use crate::kafka::topics::{Created, Description, Topic, create, describe};
 #[command(after_help = "\
 Examples:
   kafka-smpp topics create --partitions 6 --replication 3
-  kafka-smpp topics describe")]
+  kafka-smpp topics describe
+
+Topics that exist are left as they are. Those that are not as asked for are named, with what to do,
+and the exit code is 69: another number of partitions or replicas (where --partitions or
+--replication say one), or a cleanup policy that loses what the connector needs.")]
 pub(super) struct Args {
     #[command(flatten)]
     source: Source,
@@ -22,13 +28,17 @@ pub(super) struct Args {
     what: What,
 }
 
+/// How long until the brokers are asked again for topics that were just created.
+const AGAIN: Duration = Duration::from_millis(250);
+
 #[derive(Subcommand)]
 enum What {
-    /// Create those that are missing; refuse those whose cleanup policy is wrong
+    /// Create those that are missing; say what of the others is not as asked for
     Create {
-        /// How many partitions each gets. Every partition of an outbound topic opens a bind
-        #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..))]
-        partitions: i32,
+        /// How many partitions each gets, 1 by default. Every partition of an outbound topic opens a
+        /// bind
+        #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+        partitions: Option<i32>,
         /// Replicas of each partition; without it the brokers' default
         #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
         replication: Option<i32>,
@@ -52,7 +62,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
 }
 
-fn make(config: &Config, partitions: i32, replication: Option<i32>) -> Result<(), Failure> {
+fn make(config: &Config, asked: Option<i32>, replication: Option<i32>) -> Result<(), Failure> {
+    let partitions = asked.unwrap_or(1);
     for esme in &config.esme {
         let most = esme.max_partitions().unwrap_or(u32::MAX);
         if u32::try_from(partitions).is_ok_and(|n| n > most) {
@@ -68,10 +79,14 @@ fn make(config: &Config, partitions: i32, replication: Option<i32>) -> Result<()
         .block_on(create(&config.kafka.client(), &wanted, replication))
         .map_err(failed("the topics cannot be created"))?;
     let mut refused = Vec::new();
+    let mut existing = Vec::new();
     for (name, created) in outcome {
         match created {
             Created::Created => line(format_args!("{name}\tcreated"))?,
-            Created::Exists => line(format_args!("{name}\texists"))?,
+            Created::Exists => {
+                line(format_args!("{name}\texists"))?;
+                existing.push(name);
+            }
             Created::Refused(why) => {
                 let hint = match why.contains("ReplicationFactor") {
                     true => {
@@ -86,7 +101,72 @@ fn make(config: &Config, partitions: i32, replication: Option<i32>) -> Result<()
     if !refused.is_empty() {
         return Err(Failure::new(Code::Unavailable, refused.join("\n")));
     }
-    State::of(config)?.verdict(config)
+    let state = settled(config)?;
+    let mut wrong: Vec<String> = (state.found.iter())
+        .filter(|found| existing.contains(&found.name))
+        .flat_map(|found| {
+            let fixed = [&config.topics.correlation, &config.topics.deliveries];
+            differences(found, asked, replication, fixed.contains(&&found.name))
+        })
+        .collect();
+    if let Err(failure) = state.verdict(config) {
+        wrong.push(failure.text);
+    }
+    match wrong.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::new(Code::Unavailable, wrong.join("\n"))),
+    }
+}
+
+/// The topics once the brokers know of all of them: what one has made, or what another process
+/// makes at the same time, is known to the next a moment later.
+fn settled(config: &Config) -> Result<State, Failure> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let state = State::of(config)?;
+        if state.found.len() == state.wanted.len() || Instant::now() > deadline {
+            return Ok(state);
+        }
+        std::thread::sleep(AGAIN);
+    }
+}
+
+/// How a topic that was there differs from what was asked for. Of those that are `fixed` the number
+/// of partitions must not change.
+fn differences(
+    found: &Description,
+    partitions: Option<i32>,
+    replication: Option<i32>,
+    fixed: bool,
+) -> Vec<String> {
+    let name = &found.name;
+    let mut differences = Vec::new();
+    if let Some(asked) = partitions.filter(|asked| *asked != found.partitions) {
+        let has = plural(usize::try_from(found.partitions).unwrap_or(0), "partition");
+        let remedy = match asked > found.partitions {
+            _ if fixed => {
+                "it keeps the number it has, because receipts are looked for by it: ask for as many, or create all topics anew while nothing awaits its receipt".to_owned()
+            }
+            true => format!(
+                "to add the others, run: kafka-topics.sh --bootstrap-server HOST:PORT --alter --topic {name} --partitions {asked}"
+            ),
+            false => format!(
+                "Kafka takes none away: ask for {}, or create the topic anew once it is empty",
+                found.partitions
+            ),
+        };
+        differences.push(format!(
+            "topic {name} exists and has {has}, not {asked}: {remedy}"
+        ));
+    }
+    let replicas = usize::try_from(replication.unwrap_or(0)).unwrap_or(0);
+    if replicas > 0 && replicas != found.replication {
+        let has = plural(found.replication, "replica");
+        differences.push(format!(
+            "topic {name} exists and has {has} of each partition, not {replicas}: to change that, run kafka-reassign-partitions.sh, or leave --replication out"
+        ));
+    }
+    differences
 }
 
 /// The topics as they are.
@@ -185,5 +265,37 @@ impl State {
             }
         }
         wrong
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_is_said_with_what_to_do() {
+        let found = Description {
+            name: "sms.outbound".into(),
+            partitions: 2,
+            replication: 3,
+            cleanup_policy: "delete".into(),
+            max_message_octets: None,
+        };
+        let told = |partitions, replication, fixed| {
+            differences(&found, partitions, replication, fixed).join("\n")
+        };
+        assert_eq!(told(None, None, false), "");
+        assert_eq!(told(Some(2), Some(3), true), "");
+        let fewer = told(Some(3), None, false);
+        assert!(fewer.contains("has 2 partitions, not 3"), "{fewer}");
+        assert!(fewer.contains("--alter --topic sms.outbound --partitions 3"));
+        assert!(told(Some(1), None, false).contains("ask for 2"));
+        assert!(told(Some(3), None, true).contains("keeps the number it has"));
+        let both = told(Some(3), Some(1), false);
+        assert!(
+            both.contains("has 3 replicas of each partition, not 1"),
+            "{both}"
+        );
+        assert_eq!(both.lines().count(), 2);
     }
 }

@@ -97,6 +97,33 @@ pub(super) async fn open(options: &Options, host: &str) -> Result<Opened, Failur
     })
 }
 
+/// Connects, with TLS if that is configured, and ends the connection: to see whether somebody is
+/// there without a bind. Every host is tried once; the address of the first that answers.
+///
+/// # Errors
+///
+/// Why each of them cannot be reached.
+pub async fn reach(options: &Options) -> Result<SocketAddr, String> {
+    let limit = options.timers.session_init.get();
+    let mut reasons = Vec::new();
+    for host in &options.hosts {
+        match timeout(limit, connect(options, host)).await {
+            Ok(Ok((mut io, peer))) => {
+                // It is there; how it takes its leave says nothing.
+                let _ = timeout(limit, io.shutdown()).await;
+                return Ok(peer);
+            }
+            Ok(Err(failure)) => reasons.push(failure.to_string()),
+            Err(_) => {
+                let host = host.clone();
+                let failure = Failure::ConnectTimeout { host, after: limit };
+                reasons.push(failure.to_string());
+            }
+        }
+    }
+    Err(reasons.join("; "))
+}
+
 /// Binds over a connection on which the SMSC has asked for it.
 pub(super) async fn return_visit(options: &Options, guest: Guest) -> Result<Opened, Failure> {
     let Guest {

@@ -53,6 +53,7 @@ pub use bind::Bind;
 pub(crate) use channel::testing;
 pub use channel::{NotQueued, Responder, Slot};
 pub use client::{Answer, Client, Doubt, Inbound, Notice, Outcome, Token};
+pub use connect::reach;
 pub use counters::Counters;
 pub use handle::{Handle, State};
 pub use lease::{Lease, Moment};

@@ -3,14 +3,14 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal::SIGTERM;
+use nix::sys::signal::Signal::{SIGHUP, SIGTERM};
 use serde_json::json;
 
 use super::{Deployment, PATIENCE};
 use crate::harness::{Broker, FakeSmsc, Reply, command, eventually, scratch};
 
 #[test]
-fn sigterm_waits_for_answers_commits_and_unbinds() {
+fn the_first_signal_waits_for_answers_commits_and_unbinds() {
     let smsc = FakeSmsc::start();
     smsc.script(|submit| {
         if submit.text() == "m7" {
@@ -24,8 +24,11 @@ fn sigterm_waits_for_answers_commits_and_unbinds() {
     it.send_numbered(0, 0..20);
     let submits = smsc.wait_submits(20);
     it.results(19);
-    connector.signal(SIGTERM);
-    std::thread::sleep(Duration::from_millis(500));
+    // A shell that ends may send SIGHUP twice, a service manager SIGTERM besides.
+    for signal in [SIGHUP, SIGHUP, SIGTERM] {
+        connector.signal(signal);
+        std::thread::sleep(Duration::from_millis(200));
+    }
     assert!(
         connector.ended().is_none(),
         "it waits for the outstanding answer"
@@ -167,6 +170,13 @@ fn topics_that_differ_in_partitions_are_a_warning_and_more_binds_than_allowed_an
         assert!(said.contains(&says), "{said}");
     }
 
+    let create = ["topics", "create", "--partitions", "3"];
+    let done = command(&it.toml(), &create);
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(69), "{said}");
+    let says = format!("topic {fewer} exists and has 1 partition, not 3");
+    assert!(said.contains(&says), "{said}");
+
     it.esme()["max_binds"] = json!(1);
     let done = command(&it.toml(), &["topics", "describe"]);
     assert_eq!(done.status.code(), Some(69));
@@ -177,6 +187,7 @@ fn check_says_whether_the_brokers_take_the_metadata_of_commits() {
     let smsc = FakeSmsc::start();
     let (said, content) = check(&Deployment::new(smsc.port(), 1));
     assert!(said.contains("4000 characters are taken"), "{said}");
+    assert!(said.contains("takes no deliveries"), "{said}");
     assert!(content, "{said}");
 
     let broker = Broker::start_with("offset.metadata.max.bytes=1000\n");
