@@ -131,6 +131,9 @@ impl<'de> Deserialize<'de> for Property {
     }
 }
 
+/// How often a client asks for the partitions of its topics.
+const REFRESH: &str = "topic.metadata.refresh.interval.ms";
+
 /// Properties that are ours, and why or what to set instead.
 pub(super) const OWNED: &[(&str, &str)] = &[
     ("bootstrap.servers", "set kafka.bootstrap_servers instead"),
@@ -294,6 +297,11 @@ impl Kafka {
 
     fn group_consumer(&self, group: &str) -> ClientConfig {
         let mut client = self.consumer(group);
+        // The member that assigns partitions learns of new ones by this, and by default only
+        // every five minutes. (With KIP-848 the brokers assign, and know.)
+        if !self.properties.contains_key(REFRESH) {
+            client.set(REFRESH, "10000");
+        }
         if let Some(instance) = &self.instance_id {
             client.set("group.instance.id", instance);
         }

@@ -234,6 +234,10 @@ fn librdkafka_takes_every_client_with_both_group_protocols() {
     for protocol in ["classic", "consumer"] {
         let env = [("KAFKA_SMPP__KAFKA__GROUP_PROTOCOL", protocol)];
         let kafka = read(MINIMAL, &env).unwrap().kafka;
+        // Partitions that are added are noticed within half a minute.
+        let refresh = kafka.submit_consumer();
+        let refresh = refresh.get("topic.metadata.refresh.interval.ms");
+        assert_eq!(refresh, Some("10000"));
         for consumer in [
             kafka.submit_consumer(),
             kafka.correlate_consumer(),

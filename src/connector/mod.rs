@@ -270,6 +270,9 @@ fn submit_options(
             config.topics.responses.clone(),
             config.topics.errors.clone(),
         ],
+        fixed: [&config.topics.correlation, &config.topics.deliveries]
+            .map(|topic| (topic.clone(), correlation_partitions))
+            .to_vec(),
         accounts,
     }
 }

@@ -16,9 +16,11 @@ pub mod set_aside;
 pub mod start;
 pub mod topics;
 pub mod transactor;
+pub mod waiting;
 mod writer;
 
 pub use fatal::Fatal;
 pub use group::{Group, Partition};
 pub use membership::Membership;
 pub use pause::Pause;
+pub use waiting::Waiting;

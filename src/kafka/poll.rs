@@ -43,12 +43,15 @@ use super::fatal::Fatal;
 use super::group::{Group, Partition, list};
 use super::membership::Standing;
 use super::pause::Pause;
+use super::waiting::Waiting;
 
 /// How long one poll waits; also the delay of a command.
 const POLL: Duration = Duration::from_millis(10);
 const SEEK: Duration = Duration::from_secs(5);
 /// Pauses before a message is given again.
 const AGAIN: Pause = Pause::new(Duration::from_millis(100), Duration::from_secs(2));
+/// What is said of a partition that waits at a record.
+const RECORD: &str = "a record has to wait, and its partition with it, until it can be read; the other partitions go on";
 /// Where a partition is assigned that nothing is fetched of yet: a number, see the
 /// [module](self).
 const NOWHERE: Offset = Offset::Offset(0);
@@ -122,12 +125,12 @@ struct Applied {
     started: bool,
     /// While it is paused: the resumptions that were asked for before the pause.
     paused: Option<u64>,
-    waiting: Option<Waiting>,
+    waiting: Option<Aside>,
 }
 
 /// A partition whose next message cannot be taken yet.
 #[derive(Debug)]
-struct Waiting {
+struct Aside {
     offset: i64,
     /// When it is given again; `None` while it is under way.
     due: Option<Instant>,
@@ -174,7 +177,7 @@ impl Desired {
         {
             return Some(Step::Start(from, self.generation));
         }
-        if let Some(Waiting {
+        if let Some(Aside {
             offset,
             due: Some(due),
             ..
@@ -284,6 +287,7 @@ pub struct Context {
     commands: Handle,
     standing: Arc<Standing<ConsumerGroupMetadata>>,
     held: Mutex<HashMap<Partition, Applied>>,
+    waiting: Waiting,
 }
 
 impl ClientContext for Context {
@@ -338,6 +342,7 @@ impl Context {
             all.extend(self.owner.revoked(partitions, lost));
         }
         self.held.lock().retain(|p, _| !all.contains(p));
+        self.waiting.forget(&all);
         self.commands.forget(&all);
         if let Err(error) = consumer.incremental_unassign(&list(&all, Offset::Invalid)) {
             error!(%error, "revocation refused by the client");
@@ -390,13 +395,12 @@ impl Context {
         self.note(partition, |applied| {
             applied.started = false;
             let before = applied.waiting.take().filter(|w| w.offset == offset);
-            if before.is_none() {
-                warn!(%partition, offset, why, "a record has to wait, and its partition with it");
-            }
             let mut pause = before.map_or(AGAIN, |before| before.pause);
             let due = Some(Instant::now() + pause.grow());
-            applied.waiting = Some(Waiting { offset, due, pause });
+            applied.waiting = Some(Aside { offset, due, pause });
         });
+        let why = format!("the record at offset {offset}: {why}");
+        self.waiting.note(partition, RECORD, why);
     }
 }
 
@@ -446,6 +450,7 @@ impl Poller {
             commands: self.commands.clone(),
             standing: self.group.standing.clone(),
             held: Mutex::default(),
+            waiting: Waiting::default(),
         };
         let consumer: Arc<BaseConsumer<Context>> =
             Arc::new(self.client.create_with_context(context)?);
@@ -517,11 +522,13 @@ impl Poller {
             }
             Flow::Continue => {}
         }
+        let mut waited = false;
         context.note(&partition, |applied| {
-            if applied.waiting.take().is_some() {
-                info!(%partition, offset = message.offset(), "a record need not wait any more");
-            }
+            waited = applied.waiting.take().is_some()
         });
+        if waited {
+            context.waiting.done(&partition);
+        }
     }
 
     /// Brings each partition a step nearer to what is wanted of it; `false` when it is time to
@@ -533,7 +540,11 @@ impl Poller {
         };
         for (partition, step) in steps {
             match step {
-                Step::Hold(word) => hold(consumer, &partition, word),
+                Step::Hold(word) => {
+                    let waiting = &consumer.context().waiting;
+                    waiting.forget(std::slice::from_ref(&partition));
+                    hold(consumer, &partition, word);
+                }
                 Step::Start(offset, word) => start(consumer, &partition, offset, word),
                 Step::GiveAgain(offset) => give_again(consumer, &partition, offset),
                 Step::Resume => resume(consumer, &partition),
@@ -779,7 +790,7 @@ mod tests {
         let later = Instant::now() + Duration::from_secs(60);
         let pause = || Pause::new(POLL, SEEK);
         let waiting = |due| {
-            Some(Waiting {
+            Some(Aside {
                 offset: 7,
                 due,
                 pause: pause(),

@@ -66,7 +66,28 @@ pub struct Account {
 struct Share {
     assigned: BTreeSet<i32>,
     total: i32,
+    /// When the topic was seen to have grown, and how many partitions it had before.
+    grown: Option<(Instant, i32)>,
 }
+
+impl Share {
+    fn count(&mut self, total: i32) {
+        if total > self.total && self.total > 0 {
+            self.grown = Some((Instant::now(), self.total));
+        }
+        self.total = total;
+    }
+
+    fn settles(&self, partition: i32) -> Option<Duration> {
+        let (grown, _) = self.grown.filter(|(_, before)| partition >= *before)?;
+        COUNTED
+            .checked_sub(grown.elapsed())
+            .filter(|left| !left.is_zero())
+    }
+}
+
+/// How long until every process has counted the partitions of a topic that has grown.
+const COUNTED: Duration = Duration::from_secs(15);
 
 impl Account {
     /// An account whose first topic has `total` partitions, none of them ours.
@@ -83,6 +104,7 @@ impl Account {
             share: Mutex::new(Share {
                 assigned: BTreeSet::new(),
                 total,
+                grown: None,
             }),
         }
     }
@@ -102,7 +124,7 @@ impl Account {
     pub fn gain(&self, partition: i32, total: i32) {
         let mut share = self.share.lock();
         share.assigned.insert(partition);
-        share.total = total;
+        share.count(total);
         self.adjust(&share);
     }
 
@@ -116,8 +138,15 @@ impl Account {
     /// The first topic has `total` partitions now.
     pub fn resize(&self, total: i32) {
         let mut share = self.share.lock();
-        share.total = total;
+        share.count(total);
         self.adjust(&share);
+    }
+
+    /// How long a partition must not be served yet: it was added a moment ago, and until all
+    /// processes know that theirs is a smaller part, all together would exceed the account's rate.
+    pub fn settles_in(&self, partition: i32) -> Option<Duration> {
+        let is_shared = self.options.max_tps.is_finite();
+        self.share.lock().settles(partition).filter(|_| is_shared)
     }
 
     /// The account's rate here, in submit_sm per second.
@@ -180,5 +209,24 @@ impl Account {
             window: first.map_or(1, |s| s.window),
             binds,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_added_is_served_when_everybody_has_counted_it() {
+        let mut share = Share::default();
+        share.count(2);
+        assert!(share.settles(0).is_none() && share.settles(1).is_none());
+        share.count(4);
+        share.count(4);
+        assert!(share.settles(1).is_none(), "it was there before");
+        assert!(share.settles(2).is_some() && share.settles(3).is_some());
+        let begun = Instant::now().checked_sub(COUNTED).unwrap();
+        share.grown = share.grown.map(|(_, before)| (begun, before));
+        assert!(share.settles(3).is_none());
     }
 }

@@ -66,7 +66,7 @@ use owner::{Owner, Parts};
 use side::Side;
 
 /// How often the partitions of an account's topic are counted.
-const SHARES_REFRESH: Duration = Duration::from_secs(20);
+const SHARES_REFRESH: Duration = Duration::from_secs(10);
 
 /// How the pipeline works.
 pub struct Options {
@@ -92,6 +92,8 @@ pub struct Options {
     pub events: Events,
     /// The topics that show whether anything was ever sent.
     pub results: Vec<String>,
+    /// Topics whose number of partitions must not change, and that number.
+    pub fixed: Vec<(String, i32)>,
     /// The accounts, at least one.
     pub accounts: Vec<Arc<Account>>,
 }
@@ -170,6 +172,7 @@ impl Submit {
                 own: options.transactional_id.clone(),
             },
             results: options.results.clone(),
+            fixed: options.fixed.clone(),
             revoke_drain: options.settings.revoke_drain.get(),
             runtime,
         });
@@ -284,8 +287,9 @@ impl Submit {
     }
 }
 
-/// Keeps the accounts' shares true while topics grow, and commits the ends of partitions that rest. Clients notice new partitions only
-/// every `topic.metadata.refresh.interval.ms` (5 minutes), so this is early enough.
+/// Keeps the accounts' shares true while topics grow, commits the ends of partitions that rest, and
+/// says again what goes on waiting. New partitions come to the group within some ten seconds; they
+/// are served when everybody has counted them ([`Account::settles_in`]).
 async fn count_partitions(owner: Arc<Owner>) {
     let mut clock = tokio::time::interval(SHARES_REFRESH);
     clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -295,6 +299,7 @@ async fn count_partitions(owner: Arc<Owner>) {
         let look = move || {
             owner.refresh_shares();
             owner.commit_ends();
+            owner.remind();
         };
         let _ = tokio::task::spawn_blocking(look).await;
     }

@@ -23,12 +23,13 @@ use rdkafka::message::BorrowedMessage;
 use tokio::runtime::Handle as Runtime;
 use tracing::{debug, error, info, warn};
 
-use crate::esme::Lease;
+use crate::esme::{Lease, State};
 use crate::kafka::end;
 use crate::kafka::group::is_unknown;
 use crate::kafka::poll::{self, Assignments, Flow};
 use crate::kafka::start::{Reading, Start, Stop};
-use crate::kafka::{Group, Partition, Pause};
+use crate::kafka::{Group, Partition, Pause, Waiting};
+use crate::repeated::Line;
 
 use super::account::{Account, Binds};
 use super::books::{At, Books};
@@ -72,6 +73,8 @@ pub struct Parts {
     pub reading: Reading,
     /// The topics that show whether anything was ever sent.
     pub results: Vec<String>,
+    /// Topics whose number of partitions must not change, and that number.
+    pub fixed: Vec<(String, i32)>,
     /// How long a partition that goes waits for answers.
     pub revoke_drain: Duration,
     /// Where binds run.
@@ -98,6 +101,12 @@ pub struct Owner {
     idle: Mutex<hashbrown::HashMap<Partition, i64>>,
     /// A shared station is left, or joined, by one at a time.
     sharing: Mutex<()>,
+    /// What is said of partitions that are not served.
+    waiting: Waiting,
+    /// Of each account that records wait for a bind: in how many partitions, and one of them.
+    unbound: Vec<Line<(usize, Partition)>>,
+    /// A topic has another number of partitions than it had: its name, then and now.
+    changed: Line<(String, i32, i32)>,
     me: std::sync::Weak<Owner>,
 }
 
@@ -110,6 +119,16 @@ impl Owner {
                 by_topic.insert(topic.clone(), index);
             }
         }
+        let unbound = parts.accounts.iter().map(|account| {
+            let esme = account.options.name.clone();
+            Line::new(move |_, (partitions, one): (usize, Partition)| {
+                warn!(
+                    %esme, partitions, %one,
+                    "records wait for a bind, because none of their partition is up; what is said of the binds has the reason"
+                );
+            })
+        });
+        let unbound = unbound.collect();
         let consumed = by_topic.keys().map(|t| t.to_string()).collect();
         Arc::new_cyclic(|me| Owner {
             parts,
@@ -121,12 +140,22 @@ impl Owner {
             reassessing: Mutex::default(),
             idle: Mutex::default(),
             sharing: Mutex::default(),
+            waiting: Waiting::default(),
+            unbound,
+            changed: Line::new(|_, (topic, then, now): (String, i32, i32)| {
+                error!(
+                    topic,
+                    then,
+                    now,
+                    "the number of partitions of an internal topic was changed, which loses receipts: where one is looked for follows from that number. This process goes on with the number it began with; start no other and do not start it again until all messages have their receipts, then create this topic and its twin (topics.correlation, topics.deliveries) anew with equal numbers"
+                );
+            }),
             me: me.clone(),
         })
     }
 
     /// The state of each bind, by name.
-    pub fn binds(&self) -> Vec<crate::esme::State> {
+    pub fn binds(&self) -> Vec<State> {
         let stations = self.stations.lock();
         stations.values().flat_map(Station::states).collect()
     }
@@ -157,9 +186,9 @@ impl Owner {
         };
         let most = account.options.max_partitions;
         if most.is_some_and(|most| i64::from(lease.partition) >= i64::from(most)) {
-            error!(
-                %lease,
-                "this partition would bring more binds than max_binds allows; it is not served. Raise esme.max_binds if the SMSC allows it, or use binds = {{ per_instance = N }}"
+            self.waiting.stand(
+                lease,
+                "this partition would bring more binds than max_binds allows; it is not served, and what it holds is not sent. Raise esme.max_binds if the SMSC allows it, or use binds = { per_instance = N }, and start the connector again",
             );
             return;
         }
@@ -182,11 +211,18 @@ impl Owner {
             match self.look(lease, &companions) {
                 Ok(known) => break known,
                 Err(error) => {
-                    warn!(%error, %lease, "cannot be taken over yet");
+                    self.waiting.note(lease, TAKEOVER, why_not_yet(&error));
                     std::thread::sleep(pause.grow());
                 }
             }
         };
+        account.resize(total);
+        while account.settles_in(lease.partition).is_some() {
+            if self.epoch.lock().get(lease) != Some(&epoch) {
+                return;
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
         // Under this lock no revocation comes in between.
         let current = self.epoch.lock();
         if current.get(lease) != Some(&epoch) {
@@ -219,10 +255,7 @@ impl Owner {
             match self.look_at(companion, &mut absent) {
                 Ok(decided) => starts.push(decided),
                 Err(error) => {
-                    warn!(
-                        %error, partition = %companion, %lease,
-                        "this partition cannot be taken over yet, and is not sent with the others of its number; it is tried until it can"
-                    );
+                    self.note_later(companion, absent, &error);
                     later.push((companion.clone(), absent));
                 }
             }
@@ -232,6 +265,11 @@ impl Owner {
             starts,
             later,
         })
+    }
+
+    fn note_later(&self, partition: &Partition, absent: bool, error: &KafkaError) {
+        let what = if absent { FEWER } else { COMPANION };
+        self.waiting.note(partition, what, why_not_yet(error));
     }
 
     /// Where one partition starts that may not be there; whether it was not is noted.
@@ -254,7 +292,10 @@ impl Owner {
             committed,
         } = decided;
         match (start, committed) {
-            (Ok(start), _) => self.open(index, account, partition.partition, partition, start),
+            (Ok(start), _) => {
+                self.waiting.done(&partition);
+                self.open(index, account, partition.partition, partition, start);
+            }
             (Err(_), Some(commit)) => self.parts.books.keep(partition, commit),
             (Err(_), None) => {}
         }
@@ -322,6 +363,7 @@ impl Owner {
             books.remove(&lanes);
         }
         books.unkeep(&partitions_of(account, leases));
+        self.waiting.forget(&partitions_of(account, leases));
         for partition in leases {
             account.lose(*partition);
         }
@@ -341,6 +383,53 @@ impl Owner {
                     self.spread_rate(index, account);
                 }
                 Err(error) => debug!(%error, topic = &**topic, "partitions not counted"),
+            }
+        }
+    }
+
+    /// Says again what stands still, what waits for a bind, and what was changed that must not
+    /// be. To be called now and then.
+    pub fn remind(&self) {
+        // A takeover may have noted one that was taken away meanwhile.
+        let epochs = self.epoch.lock();
+        let is_ours = |partition: &Partition| {
+            let account = self.account_of(&partition.topic);
+            account.is_some_and(|(_, account)| epochs.contains_key(&lease_of(account, partition)))
+        };
+        let waiting = self
+            .waiting
+            .all()
+            .into_iter()
+            .map(|(partition, _)| partition);
+        let gone: Vec<Partition> = waiting.filter(|partition| !is_ours(partition)).collect();
+        drop(epochs);
+        self.waiting.forget(&gone);
+        self.waiting.remind();
+        let idle = self.parts.books.idle();
+        let stations = self.stations.lock();
+        let is_bound = |state: &State| matches!(state, State::Bound { .. });
+        let up: HashMap<StationKey, bool> = (stations.iter())
+            .map(|(key, station)| (*key, station.states().iter().any(is_bound)))
+            .collect();
+        drop(stations);
+        let mut waiting: HashMap<usize, (usize, Partition)> = HashMap::new();
+        for (partition, _) in self.parts.books.positions() {
+            let Some((index, account)) = self.account_of(&partition.topic) else {
+                continue;
+            };
+            let key = station_key(index, account, partition.partition);
+            if up.get(&key) == Some(&false) && !idle.contains_key(&partition) {
+                waiting.entry(index).or_insert((0, partition)).0 += 1;
+            }
+        }
+        for (index, waiting) in waiting {
+            self.unbound[index].note(waiting);
+        }
+        for (topic, then) in &self.parts.fixed {
+            match self.parts.group.partitions(topic, PATIENCE) {
+                Ok(now) if now != *then => self.changed.note((topic.clone(), *then, now)),
+                Ok(_) => {}
+                Err(error) => debug!(%error, topic, "partitions not counted"),
             }
         }
     }
@@ -495,13 +584,12 @@ impl Owner {
             }
             match self.start_anew(&partition, &mut absent) {
                 Ok(decided) => break decided,
-                Err(error) => debug!(%error, %partition, "still away"),
+                Err(error) => self.note_later(&partition, absent, &error),
             }
         };
         // Under this lock no revocation comes in between.
         let current = self.epoch.lock();
         if current.get(&lease) == Some(&epoch) {
-            info!(%partition, "it can be taken over now");
             self.begin(index, account, decided);
         }
     }
@@ -524,6 +612,7 @@ impl Owner {
             reading: &self.parts.reading,
             consumed: &self.consumed,
             results: &self.parts.results,
+            waiting: &self.waiting,
         }
     }
 
@@ -563,7 +652,11 @@ impl Owner {
         let surveyed = until_answered(AGAIN, is_ours, || {
             let asked = self.survey(partition);
             if let Err(error) = &asked {
-                warn!(%error, %partition, "its log cannot be looked at yet");
+                self.waiting.note(
+                    partition,
+                    "its position lies outside its log, and the log cannot be looked at yet; nothing of it is sent until it can",
+                    error.to_string(),
+                );
             }
             asked
         });
@@ -630,6 +723,7 @@ impl Owner {
         let (next, low, high) = (log.next, log.low, log.high);
         match log.verdict(now) {
             Verdict::GoesOn => {
+                self.waiting.done(&partition);
                 self.reassessed(&partition);
                 poll.start(partition, now);
             }
@@ -637,19 +731,38 @@ impl Owner {
                 warn!(%partition, next, high, "the topic was created anew; its former state is dropped");
                 books.remove(&books.lanes_of(std::slice::from_ref(&partition)));
                 let start = Start::fresh(low, high);
+                self.waiting.done(&partition);
                 self.open(index, account, partition.partition, partition, start);
             }
-            Verdict::LostItsTail => error!(
-                %partition, next, high,
-                "the log ends below what was read of it: it lost its tail (an unclean leader election, a restored backup), or the topic was created anew; this partition stands still, because what is there may have been sent already. Decide where it continues, stop the connector and run: kafka-smpp offsets reset --topic {} --partition {} --to <earliest|latest|OFFSET> (earliest only if the topic was created anew)",
+            Verdict::LostItsTail => self.waiting.stand(&partition, &format!(
+                "the log ends below what was read of it (offset {next}) at {high}: it lost its tail (an unclean leader election, a restored backup), or the topic was created anew; this partition stands still, because what is there may have been sent already. Decide where it continues, stop the connector and run: kafka-smpp offsets reset --topic {} --partition {} --to <earliest|latest|OFFSET> (earliest only if the topic was created anew)",
                 partition.topic, partition.partition
-            ),
-            Verdict::LostItsBeginning => error!(
-                %partition, next, low,
-                "records were deleted before they were sent (topic retention); this partition stands still. To go on with what is left, stop the connector and run: kafka-smpp offsets reset --topic {} --partition {} --to earliest",
+            )),
+            Verdict::LostItsBeginning => self.waiting.stand(&partition, &format!(
+                "records were deleted before they were sent (topic retention): the next is at offset {next}, and the log begins at {low}; this partition stands still. To go on with what is left, stop the connector and run: kafka-smpp offsets reset --topic {} --partition {} --to earliest",
                 partition.topic, partition.partition
-            ),
+            )),
         }
+    }
+}
+
+/// What is said of a lease that cannot be taken over.
+const TAKEOVER: &str =
+    "this partition cannot be taken over yet, and is not sent; it is tried until it can";
+
+/// What is said of a partition that goes with a lease and is not there.
+const FEWER: &str = "this partition is not there: its topic was deleted (create it anew), or has fewer partitions than the first of its ESME (add them: kafka-topics.sh --alter --partitions N); what has its number in other topics goes on without it";
+
+/// What is said of one that is there.
+const COMPANION: &str = "this partition cannot be taken over yet, and is not sent with the others of its number; it is tried until it can";
+
+/// Why a partition cannot be taken over, in words.
+fn why_not_yet(error: &KafkaError) -> String {
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::UnstableOffsetCommit) => format!(
+            "{error}: a transaction that holds its offset is open, its predecessor's or a producer's; it ends by itself, at the latest after its time-out"
+        ),
+        _ => error.to_string(),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::kafka::start::{
     Elsewhere, Facts, Reading, Start, Stop, committed_stable, decide, is_ours, question,
 };
 use crate::kafka::transactor::Commit;
-use crate::kafka::{Group, Partition};
+use crate::kafka::{Group, Partition, Waiting};
 
 /// How long one question to Kafka may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -47,6 +47,8 @@ pub struct Takeover<'a> {
     pub consumed: &'a [String],
     /// The topics that hold something as soon as anything was ever sent.
     pub results: &'a [String],
+    /// What is said of partitions that wait.
+    pub waiting: &'a Waiting,
 }
 
 /// What is known of the group besides a partition's own offset.
@@ -68,7 +70,7 @@ impl Takeover<'_> {
                 .position(|c| c.partition == partition.partition && c.topic == partition.topic)
                 .map(|at| committed.swap_remove(at));
             let start = self.start(partition, own.as_ref())?;
-            report(partition, own.as_ref(), &start);
+            self.report(partition, own.as_ref(), &start);
             starts.push(Decided {
                 partition: partition.clone(),
                 start,
@@ -102,9 +104,10 @@ impl Takeover<'_> {
         if let Err(Stop::AboveLog { known, .. }) = decided
             && known <= self.group.unstable_end(partition, PATIENCE)?
         {
-            warn!(
-                %partition, known,
-                "the offset to start from lies in a transaction of a producer that is still open; waiting for its end"
+            self.waiting.note(
+                partition,
+                "the offset to start from lies in a transaction of a producer that is still open; its end is waited for, at the latest that of the producer's transaction.timeout.ms",
+                format!("offset {known}"),
             );
             return Err(KafkaError::OffsetFetch(
                 RDKafkaErrorCode::UnstableOffsetCommit,
@@ -226,19 +229,27 @@ impl Takeover<'_> {
         });
         Ok(all.collect())
     }
-}
 
-fn report(partition: &Partition, committed: Option<&Commit>, decided: &Result<Start, Stop>) {
-    match decided {
-        Ok(start) => {
-            let base = start.progress.base();
-            let in_doubt = start.progress.doubtful();
-            if committed.is_some_and(|c| c.offset > base) {
-                warn!(%partition, base, "the topic was created anew: what was known of it is dropped");
-            } else {
-                info!(%partition, base, in_doubt, "taken over");
+    fn report(
+        &self,
+        partition: &Partition,
+        committed: Option<&Commit>,
+        decided: &Result<Start, Stop>,
+    ) {
+        match decided {
+            Ok(start) => {
+                let base = start.progress.base();
+                let in_doubt = start.progress.doubtful();
+                if committed.is_some_and(|c| c.offset > base) {
+                    warn!(%partition, base, "the topic was created anew: what was known of it is dropped");
+                } else {
+                    info!(%partition, base, in_doubt, "taken over");
+                }
+            }
+            Err(stop) => {
+                let what = format!("this partition is not started: {stop}");
+                self.waiting.stand(partition, &what);
             }
         }
-        Err(stop) => tracing::error!(%partition, "this partition is not started: {stop}"),
     }
 }

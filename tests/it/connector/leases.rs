@@ -154,7 +154,7 @@ fn a_partition_without_its_companion_is_served_alone_until_that_is_there() {
     it.esme()["outbound"] = json!([fast, it.topic("outbound")]);
     let mut connector = it.start();
     connector.wait_for_log("go without", PATIENCE);
-    connector.wait_for_log("this partition cannot be taken over yet", PATIENCE);
+    connector.wait_for_log("this partition is not there", PATIENCE);
     it.kafka.produce_json(&fast, 0, &[message("otp0")]);
     it.kafka.produce_json(&fast, 1, &[message("otp1")]);
     it.send_numbered(0, 0..1);

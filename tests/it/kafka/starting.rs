@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use kafka_smpp::kafka::Waiting;
 use kafka_smpp::kafka::progress::{Identity, Progress, metadata};
 use kafka_smpp::kafka::start::{Elsewhere, Facts, Reading, Start, Stop, committed_stable, decide};
 use kafka_smpp::submit::takeover::Takeover;
@@ -100,6 +101,7 @@ fn decided(kafka: &Kafka, group: &str, topic: &str, results: &str) -> Result<Sta
         reading: &reading(kafka),
         consumed: &[topic.to_owned()],
         results: &[results.to_owned()],
+        waiting: &Waiting::default(),
     };
     let mut starts = takeover.starts(&[partition(topic, 0)]).unwrap();
     starts.remove(0).start

@@ -62,7 +62,7 @@ fn a_registry_that_is_stopped_and_killed_mid_stream_loses_nothing() {
     );
     registry.thaw();
     assert_eq!(it.results(5).len(), 5);
-    connector.wait_for_log("a record need not wait any more", WORD);
+    connector.wait_for_log("it waits no longer", WORD);
 
     registry.kill9();
     it.put(

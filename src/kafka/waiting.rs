@@ -1,0 +1,142 @@
+//! Partitions that wait, and for what.
+//!
+//! A partition may wait for long: for a schema, for the end of a predecessor's transaction, for a
+//! topic that has fewer partitions, for an operator's word. That is said at once, then again and
+//! again for as long as it goes on, more and more rarely, and once more when it is over.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use tracing::{error, info, warn};
+
+use super::group::Partition;
+use crate::repeated::{Line, Times};
+
+/// The partitions of one pipeline that wait.
+#[derive(Default)]
+pub struct Waiting(Mutex<HashMap<Partition, Wait>>);
+
+struct Wait {
+    /// What for, in words that stay the same while it lasts.
+    what: String,
+    since: Instant,
+    /// Whether it ends only when somebody does something: nothing else says it again.
+    stands: bool,
+    /// The line about it, with what is known of it now.
+    said: Line<String>,
+}
+
+impl Waiting {
+    /// A partition waits. To be called whenever it was tried in vain: `what` stays the same for as
+    /// long as it is the same wait, `why` may change.
+    pub fn note(&self, partition: &Partition, what: &str, why: impl Into<String>) {
+        self.add(partition, what, why.into(), false);
+    }
+
+    /// A partition stands still until somebody does what `what` says.
+    pub fn stand(&self, partition: &Partition, what: &str) {
+        self.add(partition, what, String::new(), true);
+    }
+
+    fn add(&self, partition: &Partition, what: &str, why: String, stands: bool) {
+        let mut all = self.0.lock();
+        let same = all.get(partition).filter(|wait| wait.what == what);
+        let said = match same {
+            Some(wait) => wait.said.clone(),
+            None => {
+                let wait = Wait::new(partition.clone(), what.to_owned(), stands);
+                let said = wait.said.clone();
+                all.insert(partition.clone(), wait);
+                said
+            }
+        };
+        // What is written then may take its time.
+        drop(all);
+        said.note(why);
+    }
+
+    /// Says again what stands still. To be called now and then.
+    pub fn remind(&self) {
+        let lines: Vec<Line<String>> = (self.0.lock().values())
+            .filter(|wait| wait.stands)
+            .map(|wait| wait.said.clone())
+            .collect();
+        for line in lines {
+            line.note(String::new());
+        }
+    }
+
+    /// A partition goes on, if it waited.
+    pub fn done(&self, partition: &Partition) {
+        let waited = self.0.lock().remove(partition);
+        if let Some(wait) = waited {
+            let seconds = wait.since.elapsed().as_secs();
+            info!(%partition, seconds, "it waits no longer");
+        }
+    }
+
+    /// These partitions are not ours any more.
+    pub fn forget(&self, partitions: &[Partition]) {
+        (self.0.lock()).retain(|partition, _| !partitions.contains(partition));
+    }
+
+    /// What each partition that waits waits for.
+    pub fn all(&self) -> Vec<(Partition, String)> {
+        let all = self.0.lock();
+        let what = |(partition, wait): (&Partition, &Wait)| (partition.clone(), wait.what.clone());
+        all.iter().map(what).collect()
+    }
+}
+
+impl Wait {
+    fn new(partition: Partition, what: String, stands: bool) -> Self {
+        let (since, words) = (Instant::now(), what.clone());
+        let said = Line::new(move |times: Times, why: String| {
+            let why = Some(why.as_str()).filter(|why| !why.is_empty());
+            let again = (!times.within.is_zero()).then(|| since.elapsed().as_secs());
+            match stands {
+                true => error!(%partition, seconds = again, "{words}"),
+                false => warn!(%partition, why, seconds = again, "{words}"),
+            }
+        });
+        Wait {
+            what,
+            since,
+            stands,
+            said,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn partition(number: i32) -> Partition {
+        Partition {
+            topic: "sms.outbound".into(),
+            partition: number,
+        }
+    }
+
+    #[test]
+    fn a_wait_is_one_until_it_is_for_something_else() {
+        let waiting = Waiting::default();
+        waiting.note(&partition(0), "a schema", "number 7");
+        waiting.note(&partition(0), "a schema", "number 8");
+        waiting.stand(&partition(1), "an operator");
+        let since = waiting.0.lock()[&partition(0)].since;
+        waiting.note(&partition(0), "a schema", "number 8");
+        assert_eq!(waiting.0.lock()[&partition(0)].since, since);
+        waiting.note(&partition(0), "its predecessor", "");
+        assert_ne!(waiting.0.lock()[&partition(0)].since, since);
+        let mut all = waiting.all();
+        all.sort();
+        assert_eq!(all[0], (partition(0), "its predecessor".to_owned()));
+        waiting.done(&partition(0));
+        waiting.remind();
+        waiting.forget(&[partition(1)]);
+        assert_eq!(waiting.all(), []);
+    }
+}
