@@ -67,9 +67,14 @@ pub struct Esme {
     /// topic whose partitions need more is refused.
     #[schemars(range(min = 1, max = 100_000))]
     pub max_binds: u32,
-    /// How many requests of one bind may be without their response.
+    /// How many requests of one bind may be without their response at most. How many are is found
+    /// from what the SMSC answers: few after a new bind, as many as it copes with after that.
     #[schemars(range(min = 1, max = 10_000))]
     pub window: u32,
+    /// How many requests a new session may have without their response before the first response
+    /// has come, and one that was at rest: so many are in doubt if it is dead.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub slow_start: u32,
     /// No longer used: what waits for Kafka is bounded by `inbound.buffer`, in octets, and not by
     /// how many deliver_sm of one bind are unacknowledged. Take it out.
     #[schemars(extend("deprecated" = true))]
@@ -162,6 +167,7 @@ impl Default for Esme {
             binds: Binds::default(),
             max_binds: 10,
             window: 100,
+            slow_start: 2,
             inbound_window: None,
             refusal_status: "ESME_RX_T_APPN".into(),
             max_tps: 0.0,

@@ -55,6 +55,7 @@ impl Esme {
             },
             mode,
             window: self.window as usize,
+            start: self.slow_start as usize,
             refusal: Status::from_name(&self.refusal_status).unwrap_or(Status::RX_T_APPN),
             timers: self.timers.clone(),
             reconnect: self.reconnect.clone(),

@@ -490,12 +490,14 @@ fn binds(check: &mut Check<'_>, esme: &Esme) {
             esme.max_binds
         ),
     );
-    check.must(
-        (1..=10_000).contains(&esme.window),
-        "window",
-        esme.window,
-        "from 1 to 10000",
-    );
+    for (key, window) in [("window", esme.window), ("slow_start", esme.slow_start)] {
+        check.must(
+            (1..=10_000).contains(&window),
+            key,
+            window,
+            "from 1 to 10000",
+        );
+    }
 }
 
 fn refusal(check: &mut Check<'_>, esme: &Esme) {

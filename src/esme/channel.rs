@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -48,6 +49,9 @@ pub(super) struct Channel {
     inbox: Mutex<Inbox>,
     /// One permit for each free place in the window; closed with the channel.
     places: Semaphore,
+    /// Places that the window has no more and somebody still holds: they are not free when they
+    /// come back.
+    owed: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -74,6 +78,7 @@ impl Channel {
                 ..Inbox::default()
             }),
             places: Semaphore::new(window),
+            owed: AtomicUsize::new(0),
         })
     }
 
@@ -95,7 +100,35 @@ impl Channel {
 
     /// `count` requests have their outcome.
     pub fn release(&self, count: usize) {
-        self.places.add_permits(count);
+        let free = count - self.pay(count);
+        self.places.add_permits(free);
+    }
+
+    /// The window has `count` places more.
+    pub fn grow(&self, count: usize) {
+        self.release(count);
+    }
+
+    /// The window has `count` places less: free ones go at once, the others when they come back.
+    pub fn shrink(&self, count: usize) {
+        let gone = self.places.forget_permits(count);
+        self.owed.fetch_add(count - gone, Relaxed);
+    }
+
+    /// Pays off up to `most` of the places that are owed: how many.
+    fn pay(&self, most: usize) -> usize {
+        let mut owed = self.owed.load(Relaxed);
+        while owed > 0 && most > 0 {
+            let paid = owed.min(most);
+            match self
+                .owed
+                .compare_exchange_weak(owed, owed - paid, Relaxed, Relaxed)
+            {
+                Ok(_) => return paid,
+                Err(now) => owed = now,
+            }
+        }
+        0
     }
 
     /// Moves everything that waits into the session's own queues and wakes `cx` when more comes.
@@ -365,6 +398,28 @@ mod tests {
         assert_eq!(drained(&channel).0, [1, 2]);
         channel.release(1);
         assert!(slot(&channel).is_some());
+    }
+
+    #[test]
+    fn a_smaller_window_takes_free_places_at_once_and_the_others_when_they_come_back() {
+        let channel = Channel::new(4);
+        let held: Vec<Slot> = (0..3).filter_map(|_| slot(&channel)).collect();
+        channel.shrink(3);
+        assert!(slot(&channel).is_none(), "the free one is gone");
+        drop(held);
+        let one = slot(&channel).unwrap();
+        assert!(
+            slot(&channel).is_none(),
+            "two of three came back for nothing"
+        );
+        channel.shrink(1);
+        channel.grow(2);
+        let two = slot(&channel).unwrap();
+        assert!(slot(&channel).is_none(), "what is owed is paid first");
+        drop((one, two));
+        let both = (slot(&channel), slot(&channel));
+        assert!(both.0.is_some() && both.1.is_some());
+        assert!(slot(&channel).is_none());
     }
 
     #[test]

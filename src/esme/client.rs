@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 
 use super::channel::Responder;
+use super::flow::{Pace, Signal};
 use crate::smpp::{Command, Status};
 
 /// The caller's name for a request. The session does not interpret it.
@@ -87,6 +88,16 @@ pub trait Client: Send + Sync + 'static {
     /// Each request that was queued gets exactly one of `Answered`, `NotSent` and `InDoubt`; after
     /// `InDoubt(Timeout)` at most one `Late` may follow within the same session.
     fn outcome(&self, token: Token, outcome: Outcome);
+
+    /// What a command_status other than ESME_ROK says about the amount and the speed of requests.
+    fn means(&self, status: Status) -> Signal {
+        Signal::of(status)
+    }
+
+    /// What the bind may do has changed.
+    fn paced(&self, pace: Pace) {
+        let _ = pace;
+    }
 
     /// The first octet of the request went to the socket.
     fn sent(&self, token: Token) {

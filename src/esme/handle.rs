@@ -2,14 +2,17 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::channel::{Channel, Slot};
 use super::client::Token;
 use super::counters::Counters;
+use super::flow::{Flow, Pace};
 use crate::smpp::Status;
 
 /// Where a bind stands.
@@ -101,6 +104,12 @@ pub(super) struct Shared {
     pub orders: watch::Sender<Order>,
     pub source: watch::Sender<Source>,
     pub counters: Counters,
+    /// The congestion control while no session has it.
+    pub flow: Mutex<Option<Flow>>,
+    /// What it allows.
+    pub pace: Mutex<Pace>,
+    /// Whether that is less than the bind's full speed: read for each batch that is sent.
+    pub limited: AtomicBool,
 }
 
 impl Shared {
@@ -110,6 +119,9 @@ impl Shared {
             orders: watch::Sender::new(Order::Run),
             source: watch::Sender::new(Source::None),
             counters: Counters::default(),
+            flow: Mutex::new(None),
+            pace: Mutex::new(Pace::default()),
+            limited: AtomicBool::new(false),
         })
     }
 }
@@ -154,6 +166,17 @@ impl Handle {
     /// The bind's state, to read and to wait for.
     pub fn state(&self) -> watch::Receiver<State> {
         self.shared.state.subscribe()
+    }
+
+    /// How many requests may be unanswered and how fast they may go, as the SMSC's answers have
+    /// shown.
+    pub fn pace(&self) -> Pace {
+        *self.shared.pace.lock()
+    }
+
+    /// Whether [`Self::pace`] names a rate.
+    pub fn is_limited(&self) -> bool {
+        self.shared.limited.load(Relaxed)
     }
 
     /// What the bind has counted since it was made.

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use super::flow::Siblings;
 use super::outbind::Door;
 use crate::settings::Time;
 use crate::smpp::Status;
@@ -198,8 +199,13 @@ pub struct Options {
     pub identity: Identity,
     /// As what.
     pub mode: Mode,
-    /// How many submit_sm may be unanswered, at least 1.
+    /// How many submit_sm may be unanswered at most, at least 1. How many are is found from what
+    /// the SMSC answers.
     pub window: usize,
+    /// How many may be unanswered before anything is answered.
+    pub start: usize,
+    /// What is known together with the other binds of the account.
+    pub siblings: Siblings,
     /// What a deliver_sm or data_sm is answered with that cannot be taken now.
     pub refusal: Status,
     /// The longest PDU that is read, in octets; a longer command_length ends the session.
@@ -220,6 +226,8 @@ impl Default for Options {
             identity: Identity::default(),
             mode: Mode::Transceiver,
             window: 100,
+            start: 2,
+            siblings: Siblings::default(),
             refusal: Status::RX_T_APPN,
             max_frame: 65_536,
             timers: Timers::default(),

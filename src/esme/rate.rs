@@ -39,11 +39,12 @@ impl Rate {
             return;
         }
         // The bucket's debt is a number of PDUs: at the new rate it takes another time to pay off.
+        // An empty bucket stays empty, however large it was.
         self.full_at = match (self.full_at, self.interval, new) {
             (Some(full_at), Some(old), Some(new)) if !old.is_zero() => {
                 let owed = full_at.saturating_duration_since(now).as_secs_f64() / old.as_secs_f64();
-                let more = f64::from(burst.saturating_sub(self.burst));
-                Some(now + new.mul_f64(owed + more))
+                let larger = f64::from(burst) - f64::from(self.burst);
+                Some(now + new.mul_f64((owed + larger).max(0.0)))
             }
             _ => None,
         };
@@ -148,6 +149,15 @@ mod tests {
         assert_eq!((0..10).filter(|_| rate.take(later)).count(), 5);
         rate.set(10.0, 10, later);
         assert_eq!((0..10).filter(|_| rate.take(later)).count(), 0);
+    }
+
+    #[test]
+    fn an_empty_bucket_that_becomes_smaller_owes_no_more_than_it_holds() {
+        let start = Instant::now();
+        let mut rate = Rate::new(1000.0, 20);
+        assert!(!rate.take(start), "empty at first");
+        rate.set(10.0, 1, start);
+        assert_eq!(rate.delay(start), Duration::from_millis(100), "and not 2 s");
     }
 
     proptest! {

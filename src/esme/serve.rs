@@ -8,10 +8,12 @@ use tokio::time::Instant;
 
 use super::channel::{Responder, Response};
 use super::client::{Answer, Notice, Outcome};
+use super::flow::Signal;
 use super::session::{End, Phase, Session};
 use super::window::Matched;
 use crate::smpp::frame::{HEADER, Header};
 use crate::smpp::pdu::Outbind;
+use crate::smpp::tlv::{Tag, Tlvs};
 use crate::smpp::{Command, Status};
 
 impl Session {
@@ -48,7 +50,10 @@ impl Session {
             self.clock.heard = now;
             self.clock.probe = None;
         }
-        self.channel.release(answered);
+        if answered > 0 {
+            self.regulate(now);
+            self.channel.release(answered);
+        }
         self.shared.counters.pdus_in.add(pdus);
         self.shared.counters.answered.add(answered);
         served
@@ -110,13 +115,20 @@ impl Session {
 
     fn answer(&mut self, header: Header, pdu: &[u8], received: SystemTime, now: Instant) -> bool {
         match self.window.answered(header.sequence, header.command) {
-            Matched::Open(token) => {
+            Matched::Open(token, sending) => {
                 self.clock.traffic = now;
-                self.client
-                    .outcome(token, Outcome::Answered(answer(header, pdu, received)));
+                let answer = answer(header, pdu, received);
+                let signal = match answer.status {
+                    Status::ROK => Signal::Taken,
+                    other => self.client.means(other),
+                };
+                let congestion = congestion_state(&answer);
+                (self.flow).answered(sending, signal, congestion, now.into_std());
+                self.client.outcome(token, Outcome::Answered(answer));
                 true
             }
             Matched::Late(token) => {
+                self.flow.late();
                 self.shared.counters.late.add(1);
                 self.client
                     .outcome(token, Outcome::Late(answer(header, pdu, received)));
@@ -147,6 +159,17 @@ impl Session {
         };
         let responder = Responder::new(Arc::clone(&self.channel), response);
         self.inbound.receive(Bytes::copy_from_slice(pdu), responder);
+    }
+}
+
+/// How busy the SMSC says that it is, from 0 to 99 (SMPP 5.0 §4.8.4.18).
+fn congestion_state(answer: &Answer) -> Option<u8> {
+    if answer.tlvs.is_empty() {
+        return None;
+    }
+    match Tlvs::new(&answer.tlvs).get(Tag::CONGESTION_STATE)? {
+        [state] => Some(*state),
+        _ => None,
     }
 }
 

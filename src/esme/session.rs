@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use super::channel::{Channel, Recall, Request, Response, SPARE};
 use super::client::{Client, Doubt, Inbound, Outcome};
 use super::clock::Clock;
 use super::connect::{Io, Opened};
+use super::flow::{Flow, Pace};
 use super::handle::Shared;
 use super::input::Input;
 use super::lease::{LOOK_AGAIN, Lease};
@@ -101,6 +103,11 @@ pub(super) struct Session {
     pub(super) input: Input,
     pub(super) outbox: Outbox,
     pub(super) window: Window,
+    /// How many requests may be unanswered, and how fast they may go.
+    pub(super) flow: Flow,
+    /// What it allowed when the places of the channel were counted last, and the client told.
+    pace: Pace,
+    places: usize,
     queue: VecDeque<Request>,
     responses: Vec<Response>,
     pub(super) channel: Arc<Channel>,
@@ -133,12 +140,20 @@ impl Session {
         shared: Arc<Shared>,
         generation: u64,
     ) -> Self {
-        let places = if options.mode.submits() {
+        let most = if options.mode.submits() {
             options.window.max(1)
         } else {
             0
         };
         let now = Instant::now();
+        let known = shared.flow.lock().take();
+        let mut flow = known.unwrap_or_else(|| Flow::of(options, now.into_std()));
+        flow.began(now.into_std());
+        let pace = flow.pace(now.into_std());
+        let places = flow.allowed().min(most);
+        *shared.pace.lock() = pace;
+        shared.limited.store(pace.rate.is_some(), Relaxed);
+        client.paced(pace);
         client.bound(generation);
         Session {
             io: opened.io,
@@ -147,7 +162,10 @@ impl Session {
             unflushed: false,
             input: opened.input,
             outbox: Outbox::default(),
-            window: Window::new(places),
+            window: Window::new(most),
+            flow,
+            pace,
+            places,
             queue: VecDeque::new(),
             responses: Vec::new(),
             channel: Channel::new(places),
@@ -323,10 +341,33 @@ impl Session {
         }
     }
 
+    /// Gives the channel as many places as the SMSC copes with, and tells who wants to know.
+    pub(super) fn regulate(&mut self, now: Instant) {
+        let now = now.into_std();
+        self.flow.tick(self.window.len(), now);
+        if self.places == 0 {
+            return; // a receiver
+        }
+        let allowed = self.flow.allowed();
+        match allowed >= self.places {
+            true => self.channel.grow(allowed - self.places),
+            false => self.channel.shrink(self.places - allowed),
+        }
+        self.places = allowed;
+        let pace = self.flow.pace(now);
+        if pace.differs(&self.pace) {
+            self.pace = pace;
+            *self.shared.pace.lock() = pace;
+            self.shared.limited.store(pace.rate.is_some(), Relaxed);
+            self.client.paced(pace);
+        }
+    }
+
     fn written(&mut self, count: usize, now: Instant) {
         let Session {
             outbox,
             window,
+            flow,
             client,
             shared,
             clock,
@@ -341,6 +382,7 @@ impl Session {
         clock.stalled = None;
         if sent > 0 {
             clock.traffic = now;
+            flow.sent(sent, window.len(), now.into_std());
         }
         shared.counters.sent.add(sent);
         shared.counters.octets_out.add(count);
@@ -351,20 +393,22 @@ impl Session {
         self.clock.check(&self.timers, now)?;
         let Session {
             window,
+            flow,
             client,
             shared,
-            channel,
             ..
         } = self;
+        let mut expired = 0;
         if window.next_expiry().is_some_and(|at| at <= now) {
-            let mut expired = 0;
             window.expire(now, |token| {
                 client.outcome(token, Outcome::InDoubt(Doubt::Timeout));
                 expired += 1;
             });
-            channel.release(expired);
+            flow.expired(now.into_std());
             shared.counters.timeouts.add(expired);
         }
+        self.regulate(now);
+        self.channel.release(expired);
         match self.phase {
             Phase::Open if !self.lease.valid() => self.unbind(End::LeaseOver, now),
             Phase::Open | Phase::Frozen if self.inactive_at().is_some_and(|at| at <= now) => {
@@ -406,7 +450,11 @@ impl Session {
         };
         let timers = self.clock.next(&self.timers).filter(|_| !self.is_going());
         let expiry = self.window.next_expiry();
-        let Some(next) = [phase, timers, expiry, self.inactive_at()]
+        let flow = self
+            .flow
+            .next_tick(self.window.len())
+            .map(Instant::from_std);
+        let Some(next) = [phase, timers, expiry, flow, self.inactive_at()]
             .into_iter()
             .flatten()
             .min()
@@ -481,6 +529,8 @@ impl Session {
         let waiting = self.channel.close();
         let open = self.window.drain();
         self.shared.counters.in_doubt.add(open.len());
+        self.flow.ended(open.len(), Instant::now().into_std());
+        *self.shared.flow.lock() = Some(self.flow.clone());
         for token in open {
             self.client.outcome(token, Outcome::InDoubt(doubt));
         }

@@ -8,6 +8,7 @@ use hashbrown::hash_map::Entry;
 use tokio::time::Instant;
 
 use super::client::Token;
+use super::flow::Sending;
 use super::outbox::Unsent;
 use crate::smpp::Command;
 use crate::smpp::frame::next_sequence;
@@ -35,6 +36,9 @@ struct Open {
     token: Token,
     /// What was asked.
     command: Command,
+    sent: Instant,
+    /// How many were open when it was sent, it included.
+    rank: u32,
     expires: Instant,
 }
 
@@ -42,7 +46,7 @@ struct Open {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Matched {
     /// A request that waits.
-    Open(Token),
+    Open(Token, Sending),
     /// A request that was given up.
     Late(Token),
     /// Nothing of ours, answered before, or no answer to what was asked.
@@ -80,6 +84,9 @@ impl Window {
         let open = Open {
             token: sent.token,
             command: sent.command,
+            sent: now,
+            // A window has at most some thousand places.
+            rank: self.open.len() as u32 + 1,
             expires,
         };
         self.open.insert(sent.sequence, open);
@@ -90,10 +97,15 @@ impl Window {
     /// goes on waiting, and is in doubt in the end.
     pub fn answered(&mut self, sequence: u32, command: Command) -> Matched {
         if let Entry::Occupied(open) = self.open.entry(sequence) {
-            return match answers(open.get().command, command) {
-                true => Matched::Open(open.remove().token),
-                false => Matched::Unknown,
+            if !answers(open.get().command, command) {
+                return Matched::Unknown;
+            }
+            let open = open.remove();
+            let sending = Sending {
+                at: open.sent.into_std(),
+                rank: open.rank as usize,
             };
+            return Matched::Open(open.token, sending);
         }
         match self.tombstones.entry(sequence) {
             Entry::Occupied(entry) if answers(entry.get().1, command) => {
@@ -200,7 +212,7 @@ mod tests {
         }
         assert_eq!(
             window.answered(1, Command::DATA_SM_RESP),
-            Matched::Open(100)
+            open(100, 1, start)
         );
         assert_eq!(expire(&mut window, start + TIMEOUT), [101]);
         assert_eq!(
@@ -211,6 +223,11 @@ mod tests {
             window.answered(2, Command::GENERIC_NACK),
             Matched::Late(101)
         );
+    }
+
+    fn open(token: Token, rank: usize, at: Instant) -> Matched {
+        let at = at.into_std();
+        Matched::Open(token, Sending { at, rank })
     }
 
     fn window_of(tokens: std::ops::Range<Token>, now: Instant) -> Window {
@@ -230,8 +247,9 @@ mod tests {
 
     #[test]
     fn answers_find_their_request_once() {
-        let mut window = window_of(100..103, Instant::now());
-        assert_eq!(window.answered(2, RESP), Matched::Open(101));
+        let start = Instant::now();
+        let mut window = window_of(100..103, start);
+        assert_eq!(window.answered(2, RESP), open(101, 2, start));
         assert_eq!(
             window.answered(2, RESP),
             Matched::Unknown,
@@ -250,7 +268,7 @@ mod tests {
         assert_eq!(window.next_expiry(), Some(start + TIMEOUT / 2));
         assert_eq!(expire(&mut window, start + TIMEOUT / 2), [102]);
         assert_eq!(window.next_expiry(), Some(start + TIMEOUT));
-        assert_eq!(window.answered(1, RESP), Matched::Open(100));
+        assert_eq!(window.answered(1, RESP), open(100, 1, start));
         assert_eq!(expire(&mut window, start + TIMEOUT), [101]);
         assert_eq!(window.answered(3, RESP), Matched::Late(102));
         assert_eq!(window.answered(3, RESP), Matched::Unknown);

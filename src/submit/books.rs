@@ -65,15 +65,50 @@ pub(super) struct BindState {
     /// Whether it has a session that submits.
     pub bound: bool,
     pub submits: bool,
-    /// PDUs per second that it lets through now; infinite without a limit of its own.
-    pub pace: f64,
+    /// What it lets through now.
+    pub pace: Told,
     pub wake: Arc<Notify>,
+}
+
+/// What the books are told of a bind's pace.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Told {
+    /// How many requests it may have unanswered.
+    pub window: usize,
+    /// PDUs per second that it lets through; infinite without a limit of its own.
+    pub rate: f64,
+    /// Answers per second of its SMSC, when the window is what limits.
+    pub answered: f64,
+}
+
+impl Default for Told {
+    /// Nothing is known yet.
+    fn default() -> Self {
+        Told {
+            window: usize::MAX,
+            rate: f64::INFINITY,
+            answered: 0.0,
+        }
+    }
+}
+
+impl Told {
+    /// Whether that is far from what was told `before`.
+    pub fn differs(&self, before: &Told) -> bool {
+        let far = |a: f64, b: f64| {
+            a != b && ((a - b).abs() >= b / 10.0 || a.is_infinite() || b.is_infinite())
+        };
+        self.window != before.window
+            || far(self.rate, before.rate)
+            || far(self.answered, before.answered)
+    }
 }
 
 pub(super) struct StationState {
     /// In order of priority.
     pub lanes: Vec<(usize, LaneId)>,
     pub binds: HashMap<BindId, BindState>,
+    /// The most that one bind may have unanswered.
     pub window: usize,
     /// Share of the account's rate, PDUs per second; infinite without a limit.
     pub rate: f64,
@@ -85,9 +120,13 @@ pub(super) struct StationState {
     pub opened: Arc<Notify>,
 }
 
+/// So many are ready for a bind at least: a window that grows would wait for commits.
+const FEWEST: usize = 8;
+
 impl StationState {
-    /// How many PDUs may be ready to be handed out, beyond those that are: a window for each
-    /// bind that is bound, less where a rate lets less through within `time`.
+    /// How many PDUs may be ready to be handed out, beyond those that are: for each bind that is
+    /// bound the window in force, or what its SMSC answers until the next commit if that is more,
+    /// up to a whole window; less where a rate lets less through within `time`.
     fn room(&self, time: Duration) -> usize {
         // What goes out between two commits, and a little for the timer's resolution. A float
         // beyond the range becomes its end.
@@ -97,7 +136,11 @@ impl StationState {
         };
         let bound = self.binds.values().filter(|bind| bind.bound);
         let windows: usize = bound
-            .map(|bind| self.window.max(1).min(within(bind.pace)))
+            .map(|bind| {
+                let pace = &bind.pace;
+                let room = pace.window.max(FEWEST).max(within(pace.answered));
+                room.min(self.window.max(1)).min(within(pace.rate))
+            })
             .sum();
         windows.min(within(self.rate))
     }
@@ -291,7 +334,7 @@ impl Books {
                 name: name.clone(),
                 bound: false,
                 submits,
-                pace: f64::INFINITY,
+                pace: Told::default(),
                 wake: wake.clone(),
             };
             station.binds.insert(id, bind);
@@ -311,8 +354,8 @@ impl Books {
         }
     }
 
-    /// Changes how much a bind lets through, in PDUs per second: infinite without a limit.
-    pub fn set_pace(&self, bind: &BindRef, pace: f64) {
+    /// Changes how much a bind lets through.
+    pub fn set_pace(&self, bind: &BindRef, pace: Told) {
         if let Some(bind) = self.state.lock().bind_mut(bind) {
             bind.pace = pace;
         }

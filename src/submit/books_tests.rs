@@ -270,8 +270,30 @@ fn what_may_have_been_sent_is_what_is_out_and_one_window() {
         assert_eq!(scene.ready().iter().sum::<usize>(), 10);
         scene.pick(6);
     }
+    // A window that has become smaller, and an SMSC that answers little.
+    let narrow = Told {
+        window: 3,
+        answered: 5.0,
+        ..Told::default()
+    };
+    scene.books.set_pace(&scene.bind, narrow);
+    scene.cycle();
+    assert_eq!(scene.ready().iter().sum::<usize>(), FEWEST);
+    // One that answers a window and more between two commits.
+    let answered = 1e9;
+    scene
+        .books
+        .set_pace(&scene.bind, Told { answered, ..narrow });
+    scene.cycle();
+    assert_eq!(scene.ready().iter().sum::<usize>(), 10);
     // A throttle that lets two through in a second.
-    scene.books.set_pace(&scene.bind, 2.0);
+    scene.books.set_pace(
+        &scene.bind,
+        Told {
+            rate: 2.0,
+            ..Told::default()
+        },
+    );
     scene.cycle();
     assert_eq!(scene.ready().iter().sum::<usize>(), 2);
 }

@@ -30,7 +30,6 @@ use super::entry::{Entry, Fate, LaneId, Sent, accepted};
 use super::job::Job;
 use super::lane::BindId;
 use super::options::OnStatus;
-use super::outcome::Pace;
 use super::parts::{End, Standing};
 
 /// A message of several parts that a bind is sending.
@@ -205,14 +204,15 @@ impl Flights {
 }
 
 impl Books {
-    /// A session said what became of a part; `None` if the token is not a part's.
+    /// A session said what became of a part: whether the sender has to look at what is due; `None`
+    /// if the token is not a part's.
     pub(super) fn part_outcome(
         &self,
         state: &mut State,
         bind: &BindRef,
         token: u64,
         outcome: &Outcome,
-    ) -> Option<Pace> {
+    ) -> Option<bool> {
         if matches!(outcome, Outcome::Late(_)) {
             return None; // those are known among the time-outs
         }
@@ -228,24 +228,24 @@ impl Books {
                 parts.note(index, end);
             }
         };
-        let pace = match outcome {
+        let look = match outcome {
             Outcome::NotSent => {
                 note(End::Waiting);
-                Pace::Unknown
+                true
             }
             Outcome::InDoubt(doubt) => {
                 note(End::Doubt(*doubt));
                 if doubt.may_be_answered() {
                     state.expect_late(token, lane, bind.id, sent);
                 }
-                Pace::Unknown
+                true
             }
             Outcome::Answered(answer) | Outcome::Late(answer) => {
                 self.part_answered(state, first, index, sent, answer)
             }
         };
         self.conclude_landed(state, first);
-        Some(pace)
+        Some(look)
     }
 
     fn part_answered(
@@ -255,10 +255,10 @@ impl Books {
         index: usize,
         sent: Sent,
         answer: &Answer,
-    ) -> Pace {
+    ) -> bool {
         let on = self.settings.status.get(answer.status.0);
         let Some(flight) = state.flights.by_token.get_mut(&first) else {
-            return Pace::Unknown;
+            return true;
         };
         if let Some(parts) = &mut flight.job.parts {
             parts.answered(index, answer, on == OnStatus::Reject);
@@ -266,19 +266,15 @@ impl Books {
         flight.stopped |= !accepted(answer);
         let Some(held) = state.lanes.get_mut(&flight.lane) else {
             self.side.publish_late(sent, answer.clone());
-            return Pace::Unknown;
+            return true;
         };
         if accepted(answer) {
             held.lane.part_taken(sent.offset);
             let fate = Fate::Taken(Box::new(sent), answer.clone(), true);
             state.gathered.push(Entry::new(flight.lane, fate));
-            return Pace::Fine;
+            return false;
         }
-        match on {
-            OnStatus::Throttle => Pace::Throttled,
-            OnStatus::Reject => Pace::Fine,
-            OnStatus::Retry => Pace::Unknown,
-        }
+        on != OnStatus::Reject
     }
 
     /// An answer to a part after its time-out: it counts as long as the part is not out again,

@@ -18,51 +18,40 @@ use super::late::Expected;
 use super::options::OnStatus;
 use super::verdict::{self, Case, Verdict};
 
-/// What an outcome says about the pace of the bind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
-    /// The SMSC took it.
-    Fine,
-    /// The SMSC asks for less.
-    Throttled,
-    /// Nothing.
-    Unknown,
-}
-
 impl Books {
-    /// A session said what became of a record.
-    pub fn outcome(&self, bind: &BindRef, token: u64, outcome: Outcome) -> Pace {
+    /// A session said what became of a record. `true` if the sender has to look at what is due.
+    pub fn outcome(&self, bind: &BindRef, token: u64, outcome: Outcome) -> bool {
         let mut state = self.state.lock();
-        if let Some(pace) = self.part_outcome(&mut state, bind, token, &outcome) {
+        if let Some(look) = self.part_outcome(&mut state, bind, token, &outcome) {
             drop(state);
             self.wake_transactor();
-            return pace;
+            return look;
         }
-        let pace = match outcome {
+        let look = match outcome {
             Outcome::Answered(answer) => self.answered(&mut state, bind, token, answer),
             Outcome::Late(answer) => {
                 self.late(&mut state, token, answer);
-                Pace::Unknown
+                true
             }
             Outcome::NotSent => {
                 state.not_sent(token);
-                Pace::Unknown
+                true
             }
             Outcome::InDoubt(doubt) => {
                 self.in_doubt(&mut state, bind, token, doubt);
-                Pace::Unknown
+                true
             }
         };
         drop(state);
         self.wake_transactor();
-        pace
+        look
     }
 
-    fn answered(&self, state: &mut State, bind: &BindRef, token: u64, answer: Answer) -> Pace {
+    fn answered(&self, state: &mut State, bind: &BindRef, token: u64, answer: Answer) -> bool {
         let Some(out) = state.out.remove(&token) else {
             // Its partition was given up before this answer came.
             self.late(state, token, answer);
-            return Pace::Unknown;
+            return true;
         };
         let Out { lane: id, job } = out;
         let sent = Sent::of(&job, &bind.name);
@@ -70,7 +59,7 @@ impl Books {
             if let Some((sent, answer)) = self.remember_answer(state, id, sent, answer) {
                 self.side.publish_late(sent, answer);
             }
-            return Pace::Unknown;
+            return true;
         };
         held.lane.returned(job.offset);
         let on = match answer.status {
@@ -84,12 +73,8 @@ impl Books {
         if let Some(fate) = fate {
             state.gathered.push(Entry::new(id, fate));
         }
-        match on {
-            OnStatus::Throttle => Pace::Throttled,
-            OnStatus::Reject => Pace::Fine,
-            // Wakes the sender, which has to know when it is due.
-            OnStatus::Retry => Pace::Unknown,
-        }
+        // What goes out again wakes the sender, which has to know when it is due.
+        on != OnStatus::Reject
     }
 
     /// What the sessions have of these lanes: their tokens.
@@ -153,7 +138,9 @@ impl Books {
         };
         let verdict = verdict::on_answer(status, &case, &self.settings, now);
         debug!(log_id = job.letter.log_id, %status, ?verdict, "not accepted for now");
-        job.retries += 1;
+        if verdict != Verdict::Throttled {
+            job.retries += 1; // being too much for the SMSC is no failure of the message
+        }
         match verdict {
             // It is asked only about what is no rejection.
             Verdict::Throttled | Verdict::Final => {

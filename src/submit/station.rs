@@ -5,20 +5,22 @@
 //! its lanes is given up.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tracing::debug;
+use tracing::{debug, info, warn};
 
-use crate::esme::{self, Client, Inbound, Lease, Outcome, Rate, State, Throttle, Token};
+use crate::esme::{self, Client, Inbound, Lease, Outcome, Pace, Rate, Signal, State, Token};
+use crate::repeated::{Line, Times};
+use crate::smpp::Status;
 
-use super::books::{BindRef, Books, StationId};
+use super::books::{BindRef, Books, StationId, Told};
 use super::message::Version;
-use super::outcome::Pace;
+use super::options::OnStatus;
 
 /// Records taken from the books at once.
 const BATCH: usize = 64;
@@ -114,12 +116,11 @@ async fn serve(
         let desk = Arc::new(Desk {
             books: books.clone(),
             bind,
-            throttle: Mutex::new(Throttle::new()),
             own: plan.per_bind,
-            told: AtomicU64::new(f64::INFINITY.to_bits()),
+            told: Mutex::new(Told::default()),
             version: plan.version.clone(),
+            complaints: Complaints::new(),
         });
-        desk.tell_pace(None);
         let inbound = (plan.inbound)(&options.name);
         let (service, handle) =
             esme::Bind::new(options.clone(), desk.clone(), inbound, lease.clone());
@@ -131,6 +132,7 @@ async fn serve(
                 desk,
                 account: plan.account.clone(),
                 own: Mutex::new(Rate::new(plan.per_bind, burst(plan.per_bind))),
+                found: Mutex::new(Rate::unlimited()),
                 limited: plan.limited,
                 response: plan.response,
             };
@@ -161,24 +163,99 @@ pub fn burst(per_second: f64) -> u32 {
 struct Desk {
     books: Arc<Books>,
     bind: BindRef,
-    throttle: Mutex<Throttle>,
     /// The bind's own limit, in PDUs per second; infinite without one.
     own: f64,
-    /// The pace that the books know, as bits.
-    told: AtomicU64,
+    /// What the books know.
+    told: Mutex<Told>,
     version: Version,
+    complaints: Complaints,
+}
+
+/// What the SMSC says of too much, for the log.
+struct Complaints {
+    /// Refusals that are not said yet, and the command_status of the latest.
+    unsaid: AtomicU64,
+    status: AtomicU32,
+    line: Line<Complaint>,
+    /// Whether the SMSC has complained, and it is not said that this is over.
+    troubled: AtomicBool,
+}
+
+/// The latest of some refusals, and what followed from it.
+struct Complaint {
+    bind: Arc<str>,
+    status: Status,
+    pace: Pace,
+}
+
+impl Complaints {
+    fn new() -> Self {
+        Complaints {
+            unsaid: AtomicU64::new(0),
+            status: AtomicU32::new(0),
+            line: Line::new(|times, complaint: Complaint| complaint.say(times)),
+            troubled: AtomicBool::new(false),
+        }
+    }
+
+    fn note(&self, status: Status) {
+        self.status.store(status.0, Relaxed);
+        self.unsaid.fetch_add(1, Relaxed);
+    }
+
+    /// The bind may do this now.
+    fn say(&self, bind: &Arc<str>, pace: Pace) {
+        let refused = self.unsaid.swap(0, Relaxed);
+        if refused > 0 {
+            self.troubled.store(true, Relaxed);
+            let status = Status(self.status.load(Relaxed));
+            let bind = bind.clone();
+            self.line
+                .note_many(refused, Complaint { bind, status, pace });
+        } else if !pace.troubled && self.troubled.swap(false, Relaxed) {
+            let window = pace.window;
+            info!(
+                bind = &**bind,
+                window,
+                "the SMSC takes everything again: it refused nothing as too much for a minute"
+            );
+        }
+    }
+}
+
+impl Complaint {
+    fn say(&self, times: Times) {
+        let (window, bind) = (self.pace.window, &*self.bind);
+        let rate = match self.pace.rate {
+            Some(rate) => format!("{rate:.1}/s"),
+            None => "unlimited".to_owned(),
+        };
+        let (refused, within, status) = (times.count, times.within, self.status);
+        let text = match status {
+            Status::RMSGQFUL => {
+                "the SMSC's queue is full: the bind keeps fewer messages unanswered, and those refused are sent again; if this goes on, set `window` to what the contract allows"
+            }
+            _ => {
+                "the SMSC says that messages come too fast: the bind slows down, and those refused are sent again; if this goes on, set `max_tps` or `max_tps_per_bind` to what the contract allows"
+            }
+        };
+        warn!(bind, refused, ?within, %status, window, rate, "{text}");
+    }
 }
 
 impl Desk {
     /// Tells the books how much the bind lets through, if that has changed by much: so little is
     /// made ready for it.
-    fn tell_pace(&self, limit: Option<f64>) {
-        let pace = limit.unwrap_or(f64::INFINITY).min(self.own);
-        let told = f64::from_bits(self.told.load(Relaxed));
-        let near = pace == told || (pace - told).abs() < told / 10.0;
-        if !near {
-            self.told.store(pace.to_bits(), Relaxed);
-            self.books.set_pace(&self.bind, pace);
+    fn tell(&self, pace: Pace) {
+        let now = Told {
+            window: pace.window,
+            rate: pace.rate.unwrap_or(f64::INFINITY).min(self.own),
+            answered: pace.answered,
+        };
+        let mut told = self.told.lock();
+        if now.differs(&told) {
+            *told = now;
+            self.books.set_pace(&self.bind, now);
         }
     }
 }
@@ -196,28 +273,32 @@ impl Client for Desk {
         self.books.unbound(&self.bind);
     }
 
+    fn means(&self, status: Status) -> Signal {
+        match self.books.settings.status.get(status.0) {
+            OnStatus::Throttle if status == Status::RMSGQFUL => Signal::QueueFull,
+            OnStatus::Throttle => Signal::TooFast,
+            OnStatus::Retry => Signal::Answered,
+            OnStatus::Reject => Signal::Taken,
+        }
+    }
+
+    fn paced(&self, pace: Pace) {
+        self.tell(pace);
+        self.complaints.say(&self.bind.name, pace);
+    }
+
     fn outcome(&self, token: Token, outcome: Outcome) {
-        let pace = self.books.outcome(&self.bind, token, outcome);
-        let now = Instant::now();
-        match pace {
-            Pace::Throttled => {
-                let limit = {
-                    let mut throttle = self.throttle.lock();
-                    throttle.throttled(now);
-                    throttle.limit()
-                };
-                self.tell_pace(limit);
-                self.bind.wake.notify_one();
-            }
-            Pace::Fine => {
-                let limit = {
-                    let mut throttle = self.throttle.lock();
-                    throttle.accepted(now);
-                    throttle.limit()
-                };
-                self.tell_pace(limit);
-            }
-            Pace::Unknown => self.bind.wake.notify_one(),
+        if let Outcome::Answered(answer) = &outcome
+            && answer.status != Status::ROK
+            && matches!(
+                self.means(answer.status),
+                Signal::QueueFull | Signal::TooFast
+            )
+        {
+            self.complaints.note(answer.status);
+        }
+        if self.books.outcome(&self.bind, token, outcome) {
+            self.bind.wake.notify_one();
         }
     }
 }
@@ -228,6 +309,8 @@ struct Sender {
     desk: Arc<Desk>,
     account: Arc<Mutex<Rate>>,
     own: Mutex<Rate>,
+    /// The rate that the SMSC's answers have shown.
+    found: Mutex<Rate>,
     limited: bool,
     response: Duration,
 }
@@ -264,8 +347,7 @@ impl Sender {
     /// Adds the slots that may be used at once. `false` if there is nothing to send, which
     /// must be known before a place in the rate's line is taken.
     async fn gather(&self, slots: &mut Vec<esme::Slot>, due: &mut Option<Instant>) -> bool {
-        let throttled = self.desk.throttle.lock().limit().is_some();
-        if !self.limited && !throttled {
+        if !self.limited && !self.handle.is_limited() {
             let more = std::iter::from_fn(|| self.handle.try_slot());
             slots.extend(more.take(BATCH - 1));
             return true;
@@ -293,7 +375,7 @@ impl Sender {
     /// meanwhile.
     fn delay(&self) -> Duration {
         let now = Instant::now();
-        let delay = self.desk.throttle.lock().delay(now);
+        let delay = self.found.lock().delay(now);
         let delay = delay.max(self.own.lock().delay(now));
         let delay = delay.max(self.account.lock().delay(now));
         delay.clamp(Duration::from_millis(1), Duration::from_millis(200))
@@ -302,12 +384,14 @@ impl Sender {
     /// Takes a place in every line at once, or in none.
     fn take_place(&self) -> bool {
         let now = Instant::now();
-        let mut throttle = self.desk.throttle.lock();
+        let rate = self.handle.pace().rate.unwrap_or(f64::INFINITY);
+        let mut found = self.found.lock();
+        found.set(rate, burst(rate), now);
         let mut own = self.own.lock();
-        let free = throttle.delay(now).is_zero() && own.delay(now).is_zero();
+        let free = found.delay(now).is_zero() && own.delay(now).is_zero();
         if free && self.account.lock().take(now) {
             own.take(now);
-            throttle.sent(now);
+            found.take(now);
             return true;
         }
         false

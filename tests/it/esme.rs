@@ -47,6 +47,7 @@ fn bind(port: u16, password: &str) -> (Arc<Seen>, Handle) {
             ..Identity::default()
         },
         window: 20,
+        start: 20,
         ..Options::default()
     };
     let (bind, handle) = Bind::new(options, seen.clone(), seen.clone(), Lease::unlimited());

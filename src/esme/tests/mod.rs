@@ -1,6 +1,7 @@
 //! Transcripts between a bind and a scripted SMSC.
 
 mod field;
+mod flow;
 mod life;
 mod outbind;
 mod outcomes;

@@ -221,6 +221,12 @@ impl Esme {
         inbound: Taken,
         life: impl FnOnce(Bind) -> F,
     ) -> Self {
+        // The whole window from the beginning, unless the transcript says how it begins.
+        let start = match options.start == Options::default().start {
+            true => options.window,
+            false => options.start,
+        };
+        let options = Options { start, ..options };
         let (told, told_to) = mpsc::unbounded_channel();
         let (received, mut received_by) = mpsc::unbounded_channel();
         if inbound == Taken::Refused {

@@ -230,6 +230,7 @@ fn a_partition_that_leaves_shared_binds_costs_the_others_nothing() {
     let mut it = Deployment::new(smsc.port(), 2);
     it.esme()["binds"] = json!({ "per_instance": 1 });
     it.esme()["timers"]["response"] = json!("60s");
+    it.esme()["slow_start"] = json!(20);
     it.config["submit"]["revoke_drain"] = json!("500ms");
     let _one = it.start();
     smsc.wait_bound(1);

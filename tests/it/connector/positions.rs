@@ -353,6 +353,7 @@ fn records_deleted_before_they_were_read_stop_their_partition_and_no_other() {
     smsc.script(|_| Reply::Silence);
     let mut it = Deployment::new(smsc.port(), 2);
     it.config["submit"]["fetch_records"] = json!(5);
+    it.esme()["slow_start"] = json!(5);
     let mut connector = it.start();
     it.send_numbered(0, 0..20);
     smsc.wait_submits(5);

@@ -74,6 +74,7 @@ fn kill(mood: Mood, backlog: usize, rng: &mut fastrand::Rng) -> ledger::Mark {
     let mut it = Deployment::new(smsc.port(), PARTITIONS);
     it.config["kafka"]["session_timeout"] = json!("3s");
     it.esme()["window"] = json!(WINDOW);
+    it.esme()["slow_start"] = json!(WINDOW);
     it.esme()["timers"]["response"] = json!("60s");
     it.config["submit"]["revoke_drain"] = json!("1s");
     it.config["submit"]["retry_delay"] = match mood {
