@@ -45,6 +45,8 @@ struct Seen {
     /// Assigned since a test last looked.
     fresh: Vec<Partition>,
     got: Vec<(Partition, i64)>,
+    /// How much had been got of a partition when it was said to be at its end.
+    ends: Vec<(Partition, usize)>,
     troubles: Vec<String>,
 }
 
@@ -96,6 +98,12 @@ impl Assignments for Owner {
             Some(n) if seen.got.len().is_multiple_of(n) => Flow::Pause,
             _ => Flow::Continue,
         }
+    }
+
+    fn at_end(&self, partition: &Partition) {
+        let mut seen = self.seen.lock();
+        let got = seen.got.iter().filter(|(p, _)| p == partition).count();
+        seen.ends.push((partition.clone(), got));
     }
 
     fn trouble(&self, error: &KafkaError) {

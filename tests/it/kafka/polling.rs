@@ -135,6 +135,38 @@ fn what_is_paused_stays_paused_until_resumed() {
     becomes(200, PATIENCE, || member.offsets(&p).len());
 }
 
+/// What waits for the end of a log (a restore, a quiet clock) must not be told of it while records
+/// are still to come, and must be told again when more has come.
+#[test]
+fn the_end_of_a_log_is_told_when_all_before_it_was_given_out() {
+    let kafka = kafka();
+    let topic = filled(&kafka, 1, 1000);
+    let mut client = kafka.member(&unique("group"));
+    client.set("enable.partition.eof", "true");
+    let owner = Owner {
+        pause_every: Some(400),
+        ..Owner::default()
+    };
+    let member = Member::join(client, &topic, owner);
+    member.wait_held(1);
+    let p = partition(&topic, 0);
+    let ends = || member.owner.seen.lock().ends.clone();
+    member.handle.start(p.clone(), 0);
+    becomes(400, PATIENCE, || member.offsets(&p).len());
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(ends(), [], "it is paused before its end");
+    member.handle.resume(p.clone());
+    becomes(800, PATIENCE, || member.offsets(&p).len());
+    member.handle.resume(p.clone());
+    eventually("the end is told", PATIENCE, || !ends().is_empty());
+    kafka.produce_json(&topic, 0, &[json!("more")]);
+    eventually("it is told again", PATIENCE, || {
+        ends().last().is_some_and(|(_, got)| *got == 1001)
+    });
+    let early = ends().into_iter().find(|(_, got)| *got < 1000);
+    assert_eq!(early, None);
+}
+
 #[test]
 fn an_empty_partition_started_at_its_end_delivers_what_comes() {
     let kafka = kafka();
