@@ -165,7 +165,10 @@ impl Flow {
             Signal::TooFast => {
                 self.complained = Some(now);
                 self.window.complaint();
-                self.rate.too_fast(sending.at, now);
+                // Some say it of a full window, too.
+                if !self.window.is_beyond(sending, now) {
+                    self.rate.too_fast(sending.at, now);
+                }
             }
         }
     }

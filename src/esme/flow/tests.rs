@@ -28,7 +28,7 @@ fn after(milliseconds: f64) -> Smsc {
 #[test]
 fn the_window_is_full_within_a_few_round_trips() {
     for (milliseconds, window, full) in [
-        (1.0, 100, 0.02),
+        (1.0, 100, 0.08),
         (50.0, 100, 0.4),
         (300.0, 100, 2.0), // by satellite
         (50.0, 1, 0.01),
@@ -336,6 +336,19 @@ fn a_burst_after_little_traffic_has_a_whole_window_soon() {
         },
     );
     assert!(row.taken * 2.5 > 2995.0, "1500 ms at 2000/s, and a second");
+}
+
+#[test]
+fn a_fast_smsc_has_no_more_unanswered_than_it_needs_until_it_has_shown_something() {
+    let row = row(
+        "200 messages at once, 1 ms",
+        Case {
+            offered: Box::new(|t| if t < 0.0005 { 200_000.0 } else { 0.0 }),
+            seconds: 2.0,
+            ..Case::default()
+        },
+    );
+    assert_eq!((row.most, row.taken), (16, 100.0));
 }
 
 #[test]

@@ -17,6 +17,10 @@ const LONGEST_PROBE: Duration = Duration::from_secs(10);
 /// A refusal among so many that were taken with as much unanswered tells nothing of a limit: a
 /// recipient's own queue is full, perhaps.
 const BELIEVED: u32 = 32;
+/// A window of so many grows only when it was in use for so many answers, or for so long: a fast
+/// SMSC needs no more, and if it dies, all that is unanswered is in doubt.
+const ENOUGH: usize = 16;
+const USED_FOR: (u32, Duration) = (256, Duration::from_millis(20));
 /// congestion_state from which nothing grows, and from which it shrinks (SMPP 5.0 §4.8.4.18).
 const HIGH_LOAD: u8 = 80;
 const CONGESTED: u8 = 90;
@@ -49,6 +53,8 @@ pub(super) struct WindowControl {
     round: Round,
     /// Answers per second in the last two rounds in which the window was what limited.
     rates: [f64; 2],
+    /// For how many answers, and for how long, the window was in use since it grew.
+    used_for: (u32, Duration),
     /// The shortest time to an answer: of this minute and of the one before.
     least: [Duration; 2],
     least_since: Instant,
@@ -123,6 +129,7 @@ impl WindowControl {
             began: now,
             round: Round::new(now),
             rates: [0.0; 2],
+            used_for: (0, Duration::ZERO),
             least: [Duration::MAX; 2],
             least_since: now,
             usual: Duration::ZERO,
@@ -200,6 +207,22 @@ impl WindowControl {
             return false;
         }
         self.round.complaint = true;
+        self.believe(sending, now);
+        sending.rank <= 1
+    }
+
+    /// Whether a request was refused with more unanswered than ever one was taken with: then that
+    /// was too much, and not the speed.
+    pub fn is_beyond(&mut self, sending: Sending, now: Instant) -> bool {
+        let beyond = sending.rank > self.proved.max(1);
+        if beyond {
+            self.believe(sending, now);
+        }
+        beyond
+    }
+
+    /// The SMSC holds no more than what was unanswered before this request.
+    fn believe(&mut self, sending: Sending, now: Instant) {
         let size = (sending.rank - 1).max(1);
         if size < self.size {
             let wait = match self.ceiling {
@@ -216,7 +239,6 @@ impl WindowControl {
             self.resize(size);
             self.proved = size;
         }
-        sending.rank <= 1
     }
 
     /// An answer came, whatever it says.
@@ -317,9 +339,15 @@ impl WindowControl {
             (self.recent, self.late) = (self.recent / 2, self.late / 2);
         }
         let used = round.peak * 4 >= self.size * 3;
-        let elapsed = now.saturating_duration_since(round.began).as_secs_f64();
-        if used && elapsed > 0.0 {
-            self.rates = [f64::from(round.answers) / elapsed, self.rates[0]];
+        let elapsed = now.saturating_duration_since(round.began);
+        if used && !elapsed.is_zero() {
+            let rate = f64::from(round.answers) / elapsed.as_secs_f64();
+            self.rates = [rate, self.rates[0]];
+        }
+        if used {
+            self.used_for.0 = self.used_for.0.saturating_add(round.answers);
+            // Less than a round that began with a pause.
+            self.used_for.1 += elapsed.min(round.slowest * 2);
         }
         let in_time = self.in_time();
         // Little's law. Lost answers would have the rate look too small, an SMSC that takes long
@@ -345,6 +373,10 @@ impl WindowControl {
 
     /// The next larger window.
     fn grown(&mut self, now: Instant) -> usize {
+        let (answers, time) = self.used_for;
+        if self.size >= ENOUGH && answers < USED_FOR.0 && time < USED_FOR.1 {
+            return self.size;
+        }
         let doubled = self.size.saturating_mul(2);
         let Some(ceiling) = &mut self.ceiling else {
             return doubled;
@@ -368,6 +400,10 @@ impl WindowControl {
     }
 
     fn resize(&mut self, size: usize) {
-        self.size = size.clamp(1, self.most);
+        let size = size.clamp(1, self.most);
+        if size > self.size {
+            self.used_for = (0, Duration::ZERO);
+        }
+        self.size = size;
     }
 }
