@@ -110,7 +110,7 @@ impl Reading {
                         ),
                     };
                     let text = format!("there is no such variable; {text}");
-                    self.bad_variable(&name, "environment".into(), text);
+                    self.bad_variable(&name, String::new(), text);
                 }
                 Whose::Others => {}
             }

@@ -20,7 +20,7 @@ pub enum Origin {
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The key, such as `esme[0].timers.read`.
+    /// The key, such as `esme[0].timers.read`; empty if it is about none.
     pub key: String,
     /// Where its value came from.
     pub origin: Origin,
@@ -56,6 +56,10 @@ impl fmt::Display for Problem {
             Origin::Line(line) => write!(f, "line {line}: ")?,
             Origin::Variable(name) => write!(f, "{name}: ")?,
             Origin::Absent => {}
+        }
+        // A variable that is for no key has said its name.
+        if self.key.is_empty() {
+            return f.write_str(&self.text);
         }
         f.write_str(&self.key)?;
         if let Some(value) = &self.value {

@@ -432,6 +432,7 @@ fn a_variable_that_means_nothing_is_an_error_that_names_the_one_that_was_meant()
         let told = told(BASE, &[(variable, "x")]);
         let good = |line: &String| line.starts_with(variable) && line.contains(said);
         assert!(told.iter().any(good), "{variable}: {told:#?}");
+        assert!(!told.iter().any(|line| line.contains(": : ")), "{told:#?}");
     }
     let twice = BASE.to_owned()
         + "[[esme]]\nname = 'a-b'\noutbound = ['o1']\nhosts = ['x:1']\nsystem_id = 'a'\n\
