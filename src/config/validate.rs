@@ -498,6 +498,11 @@ fn binds(check: &mut Check<'_>, esme: &Esme) {
             "from 1 to 10000",
         );
     }
+    // A window of 1 leaves slow_start its default.
+    let most = esme.window.max(Esme::default().slow_start);
+    let text = format!("more than window ({}), which it begins below", esme.window);
+    let start = esme.slow_start;
+    check.must(start <= most, "slow_start", start, &text);
 }
 
 fn refusal(check: &mut Check<'_>, esme: &Esme) {

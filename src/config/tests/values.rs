@@ -190,6 +190,8 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("esme.max_binds", "0", "", "from 1 to 100000"),
     ("esme.max_binds", "1", "esme.bind = 'pair'", "makes 2 sessions, more than max_binds (1)"),
     ("esme.window", "0", "", "from 1 to 10000"),
+    ("esme.slow_start", "0", "", "from 1 to 10000"),
+    ("esme.slow_start", "200", "", "more than window (100)"),
     ("esme.inbound_window", "-1", "", "a whole number, 0 or more"),
     ("esme.refusal_status", "'ESME_ROK'", "", "the name or number of an error"),
     ("esme.refusal_status", "''", "", "the name or number of an error"),
