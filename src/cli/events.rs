@@ -205,6 +205,7 @@ impl Event {
             "InboundSms" => (GOOD, "inbound"),
             "AlertNotification" => (GOOD, "alert"),
             "Outbind" => (GOOD, "outbind"),
+            "MessageIdHint" => (BAD, "hint"),
             other => (Style::new(), other),
         };
         let mut line = format!("{style}{what:9}{style:#}");
@@ -246,6 +247,7 @@ impl Event {
             ],
             "AlertNotification" => &["esme", "source", "availability"],
             "Outbind" => &["esme", "system_id", "peer"],
+            "MessageIdHint" => &["esme", "message_id"],
             _ => &["esme", "source", "destination", "text"],
         }
     }

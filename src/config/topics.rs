@@ -16,7 +16,8 @@ pub struct Topics {
     pub receipts: String,
     /// Messages from subscribers (`InboundSms`), by the sender's number.
     pub inbound: String,
-    /// What SMSCs say beside messages (`AlertNotification`, `Outbind`), by the phone's number.
+    /// What SMSCs say beside messages (`AlertNotification`, `Outbind`), by the phone's
+    /// number, and what is noticed about them (`MessageIdHint`), by the ESME's name.
     pub notifications: String,
     /// Internal, compacted: what a later receipt needs to find its message.
     pub correlation: String,

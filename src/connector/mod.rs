@@ -18,7 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 use crate::config::Config;
-use crate::correlate::{self, Correlator};
+use crate::correlate::{self, Correlator, Notify};
 use crate::deliver::{self, Counts, Deliver};
 use crate::kafka::cluster::{Survey, survey};
 use crate::kafka::{Pause, poll};
@@ -122,7 +122,11 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
     let Opened { outbound, codecs } = opened;
     let deliver = Deliver::new(&deliver_options(&config, internal, &codecs))?;
     let accounts = accounts::all(&config, &survey, &deliver, &outbound);
-    let (correlator, correlating) = Correlator::new(correlate_options(&config, &process, &codecs));
+    let notifications = deliver.clone();
+    let (correlator, correlating) = Correlator::new(correlate::Options {
+        notify: Notify::new(move |event| notifications.notify(event)),
+        ..correlate_options(&config, &process, &codecs)
+    });
     let (submit, _) = Submit::new(
         submit::Options {
             session_timeout,
@@ -309,5 +313,6 @@ fn correlate_options(config: &Config, process: &str, codecs: &Codecs) -> correla
         settings: config.correlate.clone(),
         inbound: config.inbound.reassembly(),
         dialects: accounts::dialects(config),
+        notify: Notify::default(),
     }
 }

@@ -15,7 +15,9 @@ use tracing::{debug, error, info, warn};
 
 use super::assembly::{self, Limits, Piece};
 use super::clock::{Clock, plausible};
-use super::join::{Effect, Fate, Millis, Patience, Receipt};
+use super::forms::Habits;
+use super::hint::{Hints, Notify};
+use super::join::{Effect, Fate, Join, Millis, Patience, Receipt};
 use super::owned::{Owned, Stage};
 use super::read::{self, Delivered, Record, Said};
 use super::render::{self, Topics};
@@ -53,6 +55,9 @@ pub(super) struct Rules {
     pub(super) patience: Patience,
     pub(super) limits: Limits,
     pub(super) dialects: Dialects,
+    /// How many partitions the deliveries have.
+    pub(super) partitions: i32,
+    pub(super) notify: Notify,
 }
 
 #[derive(Default)]
@@ -80,6 +85,8 @@ pub(super) struct Books {
     rules: Rules,
     writer: String,
     clock: Clock,
+    habits: Arc<Habits>,
+    hints: Hints,
     pub(super) parts: Parts,
     pub(super) counters: Counters,
 }
@@ -90,6 +97,8 @@ impl Books {
             state: Mutex::default(),
             settled: Condvar::new(),
             group,
+            habits: Arc::default(),
+            hints: Hints::new(rules.notify.clone()),
             rules,
             writer,
             clock: Clock::default(),
@@ -138,13 +147,9 @@ impl Books {
         state.takeovers += 1;
         let takeover = state.takeovers;
         let nonce = format!("{}.{takeover}", self.writer);
-        let owned = Owned::new(
-            partition.clone(),
-            takeover,
-            nonce,
-            self.rules.patience,
-            self.rules.limits,
-        );
+        let join = Join::new(self.rules.patience).sharing(self.habits.clone());
+        let limits = self.rules.limits;
+        let owned = Owned::new(partition.clone(), takeover, nonce, join, limits);
         state.aside.forget(&partition.partition);
         state.owned.insert(partition.partition, owned);
         self.parts.tail.follow(partition.partition, takeover);
@@ -329,9 +334,34 @@ impl Books {
         let mut effects = Vec::new();
         let (join, now) = (&mut owned.join, self.clock.now());
         match join.delivery(id, offset, raw, receipt, now, &mut effects) {
-            Fate::Joined => {}
+            Fate::Joined | Fate::Moved | Fate::Alone => {}
             Fate::Parked => self.counters.count_parked(),
             Fate::Repeat => self.counters.count_repeated(),
+        }
+        self.gather(owned, &effects);
+    }
+
+    /// A receipt comes from `home`, under another form of its id.
+    fn visit(&self, owned: &mut Owned, (id, home): (&str, &str), raw: Bytes, receipt: Receipt) {
+        let mut effects = Vec::new();
+        let (join, now) = (&mut owned.join, self.clock.now());
+        match join.visit(id, home, raw, receipt, now, &mut effects) {
+            Fate::Joined => {
+                self.counters.count_other_form();
+                for effect in &effects {
+                    if let Effect::Publish {
+                        delivery,
+                        creation: Some(creation),
+                        ..
+                    } = effect
+                    {
+                        let both = (&**creation, &**delivery);
+                        (self.hints).found(id, both, &self.habits, &self.rules.dialects);
+                    }
+                }
+            }
+            Fate::Repeat => self.counters.count_repeated(),
+            Fate::Moved | Fate::Parked | Fate::Alone => {}
         }
         self.gather(owned, &effects);
     }
@@ -368,7 +398,15 @@ impl Books {
         }
         for effect in effects {
             match effect {
-                Effect::Publish { creation: None, .. } => self.counters.count_uncorrelated(),
+                Effect::Publish {
+                    creation: None,
+                    identity,
+                    ..
+                } => {
+                    self.counters.count_uncorrelated();
+                    self.hints.lost(identity, &self.habits);
+                }
+                Effect::Move { .. } => self.counters.count_moved(),
                 Effect::Publish { candidates, .. } => {
                     self.counters.count_correlated();
                     if !candidates.is_empty() {
@@ -380,8 +418,9 @@ impl Books {
             }
         }
         let (rules, partition) = (&self.rules, owned.partition.partition);
-        let output = |effect| render::output(effect, &rules.topics, &rules.dialects, partition);
-        owned.gather(effects.iter().map(output));
+        let of = (partition, rules.partitions);
+        let output = |effect| render::output(effect, &rules.topics, &rules.dialects, of);
+        owned.gather(effects.iter().filter_map(output));
         self.wake();
     }
 
@@ -598,6 +637,13 @@ impl Books {
                 owned.assembly.unkept(identity, offset, now, &mut parts);
                 (None, "what it would have kept is published at once")
             }
+            _ if *topic == self.rules.topics.deliveries => {
+                let (topics, dialects) = (&self.rules.topics, &self.rules.dialects);
+                match render::moved_alone(&output, topics, dialects) {
+                    Some(alone) => (Some(alone), "it is published without its message"),
+                    None => return false,
+                }
+            }
             _ => match render::reduced(&output, code, &self.rules.topics) {
                 Some(smaller) => (Some(smaller), "a smaller one goes in its place"),
                 None => return false,
@@ -729,8 +775,12 @@ impl Assignments for Books {
                 identity,
                 said,
                 kept,
+                home,
             }) => match said {
-                Said::Receipt(receipt) => self.receipt(owned, identity, offset, kept, receipt),
+                Said::Receipt(receipt) => match home {
+                    Some(home) => self.visit(owned, (identity, &home), kept, receipt),
+                    None => self.receipt(owned, identity, offset, kept, receipt),
+                },
                 Said::Part(piece) => self.part(owned, identity, offset, kept, piece),
             },
             Err(error) => {

@@ -18,6 +18,7 @@ pub(in crate::correlate) fn books() -> Books {
             cloud_events: CloudEvents::OFF,
         },
         patience: Patience {
+            moment: 5,
             grace: 1000,
             retention: 1000,
             ttl: 1000,
@@ -28,6 +29,8 @@ pub(in crate::correlate) fn books() -> Books {
             octets: 1 << 20,
         },
         dialects: Dialects::default(),
+        partitions: 1,
+        notify: Notify::default(),
     };
     let parts = Parts {
         poller: poll::Handle::default(),

@@ -26,6 +26,8 @@
 pub mod assembly;
 mod books;
 mod clock;
+pub mod forms;
+mod hint;
 pub mod join;
 pub mod options;
 mod owned;
@@ -38,6 +40,7 @@ mod tail;
 mod takeover;
 mod whole;
 
+pub use hint::Notify;
 pub use options::{Inbound, Settings};
 pub use owned::GATHERED_OCTETS;
 pub use render::Topics;

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::assembly::{Assembly, Limits};
-use super::join::{Join, Patience};
+use super::join::Join;
 use crate::kafka::Partition;
 use crate::kafka::progress::{Identity, Progress, metadata};
 use crate::kafka::transactor::{Commit, Output};
@@ -93,7 +93,7 @@ impl Owned {
         partition: Partition,
         takeover: u64,
         nonce: String,
-        patience: Patience,
+        join: Join,
         limits: Limits,
     ) -> Self {
         Owned {
@@ -101,7 +101,7 @@ impl Owned {
             takeover,
             nonce,
             stage: Stage::Positioning,
-            join: Join::new(patience),
+            join,
             assembly: Assembly::new(limits),
             next: 0,
             newest: None,
@@ -335,6 +335,7 @@ impl Owned {
 
 #[cfg(test)]
 mod tests {
+    use super::super::join::Patience;
     use super::*;
 
     fn live() -> Owned {
@@ -343,13 +344,14 @@ mod tests {
             partition: 0,
         };
         let patience = Patience {
+            moment: 5,
             grace: 1,
             retention: 1,
             ttl: 1,
             parked: 1,
         };
         let limits = Limits { ttl: 1, octets: 1 };
-        let mut owned = Owned::new(partition, 1, "n".to_owned(), patience, limits);
+        let mut owned = Owned::new(partition, 1, "n".to_owned(), Join::new(patience), limits);
         assert!(!owned.lets_time_pass() && !owned.wants_end());
         owned.stage = Stage::Live;
         owned.next = 5;
@@ -431,13 +433,14 @@ mod tests {
             partition: 0,
         };
         let patience = Patience {
+            moment: 5,
             grace: 0,
             retention: 0,
             ttl: 0,
             parked: 0,
         };
         let limits = Limits { ttl: 0, octets: 0 };
-        let mut owned = Owned::new(partition, 1, "nonce".into(), patience, limits);
+        let mut owned = Owned::new(partition, 1, "nonce".into(), Join::new(patience), limits);
         let sizes = [
             ("receipts", 500),
             ("receipts", 499),

@@ -53,6 +53,7 @@ pub(super) fn record(
                 },
                 to: to(&creation),
                 sender: print(creation.source.as_deref().and_then(submitted)),
+                reference: creation.reference,
                 seen: creation.seen,
                 final_at: creation.final_at.map(Timestamp::as_millisecond),
             })
@@ -96,6 +97,8 @@ pub(super) enum Said {
 pub(super) struct Delivered<'a> {
     pub(super) identity: &'a str,
     pub(super) said: Said,
+    /// Of a receipt that is looked for under another form of its id: its own identity.
+    pub(super) home: Option<String>,
     /// The whole, as it is kept.
     pub(super) kept: Bytes,
 }
@@ -120,6 +123,7 @@ pub(super) fn delivery<'a>(
         identity,
         said,
         kept: codec.kept(octets, &delivery),
+        home: delivery.home,
     })
 }
 
@@ -184,13 +188,26 @@ fn receipt(delivery: &Delivery, dialects: &Dialects) -> Receipt {
         recipient: number(said.source),
         report: Some(report(&said)),
         ambiguous: false,
+        session: session(delivery),
     };
     Receipt {
         seen,
         to: number(said.destination),
         submitted: said.receipt.submitted().and_then(dated),
         received: Some(delivery.received_at.as_millisecond()),
+        bound_at: delivery.bound_at.map(Timestamp::as_millisecond),
+        reference: said.tlvs.user_message_reference(),
+        tries: delivery.tries,
     }
+}
+
+/// The session that a delivery came in.
+fn session(delivery: &Delivery) -> Option<u32> {
+    let bound_at = delivery.bound_at?.as_microsecond();
+    let mut digest = crc32fast::Hasher::new();
+    digest.update(delivery.bind.as_bytes());
+    digest.update(&bound_at.to_be_bytes());
+    Some(digest.finalize())
 }
 
 /// A date by the SMSC's clock. Most show no seconds.
@@ -312,6 +329,9 @@ mod tests {
             bind: "acme-0".into(),
             received_at: Timestamp::UNIX_EPOCH,
             pdu,
+            bound_at: None,
+            home: None,
+            tries: 0,
         };
         (
             receipt(&delivery, &Dialects::default()).seen.is_final(),

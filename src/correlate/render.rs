@@ -15,7 +15,7 @@ use super::said::Said;
 use super::whole::Dialects;
 use crate::kafka::cloud_events::{self, CloudEvents};
 use crate::kafka::transactor::Output;
-use crate::record::codec::Codecs;
+use crate::record::codec::{Codec, Codecs};
 use crate::record::inbound::{DeliveryReceipt, NetworkError, Tlv};
 use crate::record::internal::{
     Correlation, Delivery, Header, Likeness, Owner, Parked, Seen, compare, number,
@@ -54,14 +54,14 @@ pub(super) fn barrier(nonce: &str, writer: &str, topics: &Topics, partition: i32
     )
 }
 
-/// The record of an effect in `partition`.
+/// The record of an effect in a partition, of so many; `None` if it cannot be made.
 pub(super) fn output(
     effect: &Effect,
     topics: &Topics,
     dialects: &Dialects,
-    partition: i32,
-) -> Output {
-    match effect {
+    (partition, partitions): (i32, i32),
+) -> Option<Output> {
+    Some(match effect {
         Effect::Publish {
             identity,
             delivery,
@@ -90,7 +90,52 @@ pub(super) fn output(
             remembered(topics, partition, key.clone(), Some(value))
         }
         Effect::Forget { key } => remembered(topics, partition, key.clone(), None),
-    }
+        Effect::Move {
+            to,
+            delivery,
+            home,
+            tries,
+        } => return moved(to, delivery, (home.as_deref(), *tries), topics, partitions),
+    })
+}
+
+/// A receipt that goes on as a delivery under another identity.
+fn moved(
+    to: &str,
+    delivery: &Bytes,
+    (home, tries): (Option<&str>, u8),
+    topics: &Topics,
+    partitions: i32,
+) -> Option<Output> {
+    let delivery = match serde_json::from_slice::<Delivery>(delivery) {
+        Ok(delivery) => Delivery {
+            home: home.map(str::to_owned),
+            tries,
+            ..delivery
+        },
+        // It was read when it came in, so this does not happen.
+        Err(error) => {
+            error!(%error, to, "a delivery does not read any more");
+            return None;
+        }
+    };
+    Some(Output {
+        topic: topics.deliveries.clone(),
+        partition: Some(keys::partition(to.as_bytes(), partitions)),
+        key: Some(to.as_bytes().to_vec()),
+        value: Some(topics.codecs.deliveries.must_write(&delivery)),
+        headers: None,
+    })
+}
+
+/// The event of a moved receipt that the topic of deliveries does not take.
+pub(super) fn moved_alone(output: &Output, topics: &Topics, dialects: &Dialects) -> Option<Output> {
+    let key = std::str::from_utf8(output.key.as_deref()?).ok()?;
+    let codec = &topics.codecs.deliveries;
+    let delivery: Delivery = codec.read_internal(output.value.as_ref()?).ok()?;
+    let identity = delivery.home.clone().unwrap_or_else(|| key.to_owned());
+    let delivery = Codec::default().must_write(&delivery).into();
+    Some(receipt(&identity, &delivery, (None, &[]), topics, dialects))
 }
 
 /// A record that its topic refuses for good, made to fit: without the message's own extra

@@ -13,8 +13,8 @@ use tracing::{error, info};
 
 use super::assembly::Limits;
 use super::books::{Books, Parts, Rules};
-use super::join::{Millis, PARKED_OCTETS, Patience};
-use super::{Dialects, Inbound, Settings, Status, Topics, tail, takeover};
+use super::join::{MOMENT, Millis, PARKED_OCTETS, Patience};
+use super::{Dialects, Inbound, Notify, Settings, Status, Topics, tail, takeover};
 use crate::kafka::Group;
 use crate::kafka::group::partition_count;
 use crate::kafka::poll::{self, Poller};
@@ -48,6 +48,8 @@ pub struct Options {
     pub inbound: Inbound,
     /// What the SMSC of each ESME does in its own way.
     pub dialects: Dialects,
+    /// Takes what is said of SMSCs that write ids in two forms.
+    pub notify: Notify,
 }
 
 /// Why the join does not run.
@@ -132,7 +134,7 @@ impl Correlator {
     /// Joins until [`Handle::close`]. Blocks: give it a thread.
     pub fn run(self) -> Result<(), Error> {
         let Correlator { options, handle } = self;
-        let cluster = look(&options)?;
+        let (cluster, partitions) = look(&options)?;
         let mut consumer = options.consumer.clone();
         consumer.set("enable.partition.eof", "true");
         let group = Group::new(consumer, cluster);
@@ -149,6 +151,8 @@ impl Correlator {
                 patience: patience(&options.settings),
                 limits: limits(&options.inbound),
                 dialects: options.dialects.clone(),
+                partitions,
+                notify: options.notify.clone(),
             },
             options.transactional_id.clone(),
             parts,
@@ -168,8 +172,8 @@ impl Correlator {
     }
 }
 
-/// Checks the topics and returns the cluster's id.
-fn look(options: &Options) -> Result<String, Error> {
+/// Checks the topics and returns the cluster's id, and how many partitions the deliveries have.
+fn look(options: &Options) -> Result<(String, i32), Error> {
     let client: BaseConsumer = options.reader.create()?;
     let count = |topic: &str| {
         partition_count(&client, topic, METADATA).map_err(|reason| Error::Topic {
@@ -188,7 +192,7 @@ fn look(options: &Options) -> Result<String, Error> {
         });
     }
     let cluster = client.client().fetch_cluster_id(METADATA);
-    Ok(cluster.unwrap_or_default())
+    Ok((cluster.unwrap_or_default(), found))
 }
 
 fn millis(time: Time) -> Millis {
@@ -204,6 +208,7 @@ fn limits(inbound: &Inbound) -> Limits {
 
 fn patience(settings: &Settings) -> Patience {
     Patience {
+        moment: MOMENT,
         grace: millis(settings.early_receipt_grace),
         retention: millis(settings.final_retention),
         ttl: millis(settings.receipt_ttl),

@@ -65,6 +65,10 @@ counters! {
     correlated, count_correlated;
     /// Those of them that may belong to other messages too.
     ambiguous, count_ambiguous;
+    /// Those of them that were found by another form of their id.
+    other_form, count_other_form;
+    /// How often a receipt was moved to where another form of its id belongs, or back.
+    moved, count_moved;
     /// Receipts published without.
     uncorrelated, count_uncorrelated;
     /// Receipts that came before their message.

@@ -54,6 +54,8 @@ pub(super) struct Arrival<'a> {
     pub(super) cloud_events: &'a CloudEvents,
     pub(super) bind: &'a str,
     pub(super) at: Timestamp,
+    /// When its session was bound.
+    pub(super) bound_at: Option<Timestamp>,
     pub(super) possible_duplicate: bool,
 }
 
@@ -125,6 +127,9 @@ fn delivery(
         bind: arrival.bind.to_owned(),
         received_at: arrival.at,
         pdu: pdu.to_vec(),
+        bound_at: arrival.bound_at,
+        home: None,
+        tries: 0,
     };
     Ok(Incoming {
         kind,
@@ -188,6 +193,7 @@ mod tests {
             cloud_events: &CloudEvents::OFF,
             bind: "acme-0",
             at: Timestamp::UNIX_EPOCH,
+            bound_at: None,
             possible_duplicate: false,
         }
     }

@@ -1,6 +1,7 @@
 //! The producer all ESMEs share, and the answers its delivery reports give.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -197,6 +198,7 @@ impl idempotent::Reports for Reports {
             cloud_events: &self.writing.cloud_events,
             bind: &waiting.from.bind,
             at: *at,
+            bound_at: None, // it stands in receipts only
             possible_duplicate: true,
         };
         match incoming::read(frame, &arrival) {
@@ -448,7 +450,61 @@ impl Deliver {
             }),
             share: self.0.buffer.share(),
             notices: self.0.notices.share(),
+            bound_at: AtomicI64::new(0),
         })
+    }
+
+    /// Writes what is noticed about an SMSC. It is kept while Kafka is away.
+    pub fn notify(&self, event: &Notification<'_>) {
+        let mut lines = self.0.lines.lock();
+        let of_esme = || Arc::new(Lines::new(event.esme));
+        let lines = lines.entry(event.esme.to_owned()).or_insert_with(of_esme);
+        let from = Arc::new(Origin {
+            esme: Arc::new(Esme {
+                name: event.esme.to_owned(),
+                ..Esme::default()
+            }),
+            bind: event.bind.into(),
+            lines: lines.clone(),
+        });
+        self.notice(&from, &self.0.notices.share(), event);
+    }
+
+    /// Writes what an SMSC says only once.
+    fn notice(&self, from: &Arc<Origin>, notices: &Arc<Share>, event: &Notification<'_>) {
+        let shared = &*self.0;
+        let key = match &event.source {
+            Some(phone) => phone.number.as_bytes().to_vec(),
+            None => event.esme.as_bytes().to_vec(),
+        };
+        let value = shared.writing.codecs.notifications.must_write(event);
+        let topic = &shared.notifications;
+        let output = Output {
+            topic: topic.clone(),
+            partition: None,
+            key: Some(key),
+            value: Some(value),
+            headers: None,
+        };
+        let reports = shared.patient.reports();
+        let Some(held) = notices.hold(octets(&output)) else {
+            reports.notes.counters.notifications_lost.add();
+            let full = "what waits for Kafka fills their buffer";
+            from.lines.lost.note(from.refused(full, topic.clone()));
+            return;
+        };
+        let waiting = Waiting {
+            responder: None,
+            kind: Kind::Notification,
+            mark: 0,
+            from: from.clone(),
+            until: Instant::now() + PATIENT,
+            again: None,
+            _held: held,
+        };
+        if let Err((error, waiting)) = shared.patient.send(output, waiting) {
+            reports.not_taken(waiting, &error, topic);
+        }
     }
 
     /// How many octets wait for Kafka now, as the bound counts them.
@@ -478,6 +534,8 @@ struct Bind {
     from: Arc<Origin>,
     share: Arc<Share>,
     notices: Arc<Share>,
+    /// When its session was bound, in Unix microseconds; 0 before the first.
+    bound_at: AtomicI64,
 }
 
 impl Bind {
@@ -494,6 +552,11 @@ impl Bind {
 }
 
 impl Inbound for Bind {
+    fn bound(&self) {
+        let now = Timestamp::now().as_microsecond();
+        self.bound_at.store(now, Ordering::Relaxed);
+    }
+
     fn receive(&self, frame: Bytes, responder: Responder) {
         let shared = &*self.deliver.0;
         let reports = shared.producer.reports();
@@ -510,6 +573,10 @@ impl Inbound for Bind {
             cloud_events: &shared.writing.cloud_events,
             bind: &self.from.bind,
             at,
+            bound_at: match self.bound_at.load(Ordering::Relaxed) {
+                0 => None,
+                at => Timestamp::from_microsecond(at).ok(),
+            },
             possible_duplicate: reports.notes.repeats.lock().knows(mark),
         };
         let incoming = match incoming::read(&frame, &arrival) {
@@ -557,7 +624,6 @@ impl Inbound for Bind {
     }
 
     fn notice(&self, notice: Notice) {
-        let shared = &*self.deliver.0;
         let arrival = message::Arrival {
             esme: &self.from.esme.name,
             bind: &self.from.bind,
@@ -570,41 +636,7 @@ impl Inbound for Bind {
                 Notification::outbind(system_id, peer.to_string(), &arrival)
             }
         };
-        let key = match &event.source {
-            Some(phone) => phone.number.as_bytes().to_vec(),
-            None => self.from.esme.name.clone().into_bytes(),
-        };
-        let value = shared.writing.codecs.notifications.must_write(&event);
-        let topic = &shared.notifications;
-        let output = Output {
-            topic: topic.clone(),
-            partition: None,
-            key: Some(key),
-            value: Some(value),
-            headers: None,
-        };
-        let reports = shared.patient.reports();
-        let Some(held) = self.notices.hold(octets(&output)) else {
-            reports.notes.counters.notifications_lost.add();
-            let full = "what waits for Kafka fills their buffer";
-            self.from
-                .lines
-                .lost
-                .note(self.from.refused(full, topic.clone()));
-            return;
-        };
-        let waiting = Waiting {
-            responder: None,
-            kind: Kind::Notification,
-            mark: 0,
-            from: self.from.clone(),
-            until: Instant::now() + PATIENT,
-            again: None,
-            _held: held,
-        };
-        if let Err((error, waiting)) = shared.patient.send(output, waiting) {
-            reports.not_taken(waiting, &error, topic);
-        }
+        self.deliver.notice(&self.from, &self.notices, &event);
     }
 }
 

@@ -107,6 +107,9 @@ pub trait Client: Send + Sync + 'static {
 
 /// Receives the requests of the SMSC: deliver_sm and data_sm.
 pub trait Inbound: Send + Sync + 'static {
+    /// A session is bound: what arrives from now on came in it.
+    fn bound(&self) {}
+
     /// A whole PDU, its header included, has arrived. Called on the session's task: it must be
     /// quick and must not block. The responder may be used later, on any thread.
     fn receive(&self, frame: Bytes, responder: Responder);

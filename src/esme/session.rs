@@ -155,6 +155,7 @@ impl Session {
         shared.limited.store(pace.rate.is_some(), Relaxed);
         client.paced(pace);
         client.bound(generation);
+        inbound.bound();
         Session {
             io: opened.io,
             peer: opened.peer,

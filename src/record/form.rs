@@ -202,6 +202,15 @@ pub(super) fn is_false(value: &bool) -> bool {
     !value
 }
 
+/// Whether a count is zero, and so left out.
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
+pub(super) fn is_zero(value: &u8) -> bool {
+    *value == 0
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

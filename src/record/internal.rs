@@ -8,7 +8,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use super::form::{instant, instant_option, is_false, raw};
+use super::form::{instant, instant_option, is_false, is_zero, raw};
 use super::keys::Position;
 use crate::smpp::MessageState;
 
@@ -59,6 +59,9 @@ pub struct Correlation {
     /// receipts will come.
     #[serde(default, skip_serializing_if = "is_false")]
     pub lists: bool,
+    /// The user_message_reference that the record set, which many an SMSC repeats in receipts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<u16>,
     /// Headers of the outbound record that travel on to its receipts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<Header>,
@@ -112,6 +115,9 @@ pub struct Creation<'a> {
     /// Whether distribution lists are among the recipients.
     #[serde(skip_serializing_if = "is_false")]
     pub lists: bool,
+    /// The user_message_reference that the record set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<u16>,
     /// Headers of the outbound record that travel on to its receipts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<Header>,
@@ -149,6 +155,10 @@ pub struct Seen {
     /// Whether it may be about another message, and was published so.
     #[serde(default, skip_serializing_if = "is_false")]
     pub ambiguous: bool,
+    /// CRC-32 of the session it came in: its bind, and when that was bound. Absent in what versions
+    /// before this field have written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<u32>,
 }
 
 /// A number in the form in which recipients are compared: its digits without leading zeros, the
@@ -271,6 +281,14 @@ impl Seen {
         }
     }
 
+    /// Whether it is a receipt with the same octets. Two checksums: the one of what is said makes
+    /// nothing else of the same octets.
+    pub fn same_octets(&self, other: &Seen) -> bool {
+        let reports = self.report.zip(other.report);
+        (self.state, self.digest) == (other.state, other.digest)
+            && reports.is_none_or(|(one, two)| one == two)
+    }
+
     /// Whether it is about the same recipient and says the same of it: state, dates and errors.
     pub fn says_the_same(&self, other: &Seen) -> bool {
         let reports = self.report.zip(other.report);
@@ -295,6 +313,21 @@ pub struct Delivery {
     /// The whole deliver_sm or data_sm, header included, Base64 in JSON.
     #[serde(with = "base64")]
     pub pdu: Vec<u8>,
+    /// When the session it came in was bound. Absent in what versions before this field have
+    /// written.
+    #[serde(
+        default,
+        serialize_with = "instant_option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub bound_at: Option<Timestamp>,
+    /// Of a receipt that is looked for under another form of its id: the
+    /// [`identity`](super::keys::identity) that it has itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<String>,
+    /// How often it was looked for under another form of its id, and not found.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tries: u8,
 }
 
 /// A receipt that waits for its message: the value beside [`parked`](super::keys::parked).
@@ -467,6 +500,7 @@ mod tests {
             recipients: Some(3),
             numbers: &[41_791_234_567, -5],
             lists: true,
+            reference: Some(7),
             headers: Vec::new(),
         };
         let line = serde_json::to_string(&creation).unwrap();
@@ -482,6 +516,7 @@ mod tests {
             recipient,
             report: None,
             ambiguous: false,
+            session: None,
         };
         let same = |one, two| seen(one).same_recipient(&seen(two));
         let (whole, national) = (Some(41_791_234_567), Some(791_234_567));
@@ -568,6 +603,7 @@ mod tests {
             recipient: number(text.as_bytes()),
             report: None,
             ambiguous: false,
+            session: None,
         };
         assert!(of("4179111XXXX").same_recipient(&of("4179111xxxx")));
         assert!(!of("4179111XXXX").same_recipient(&of("4179222XXXX")));
@@ -583,6 +619,7 @@ mod tests {
             recipient: Some(41),
             report: Some(9),
             ambiguous: false,
+            session: None,
         };
         assert!(now.says_the_same(&earlier) && earlier.says_the_same(&now));
         let other = Seen { state: 5, ..now };
@@ -615,6 +652,9 @@ mod tests {
                 bind: "acme-0".into(),
                 received_at: "2026-01-02T03:04:05Z".parse().unwrap(),
                 pdu: vec![0, 0, 0, 16, 255],
+                bound_at: None,
+                home: None,
+                tries: 0,
             },
             published_at: None,
         };

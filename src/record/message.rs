@@ -271,6 +271,9 @@ mod tests {
             bind: format!("acme-{at}"),
             received_at: format!("2026-01-02T03:04:{at}Z").parse().unwrap(),
             pdu,
+            bound_at: None,
+            home: None,
+            tries: 0,
         }
     }
 

@@ -1,5 +1,5 @@
-//! What an SMSC says that is neither a message nor about one, as it is written to
-//! `sms.notifications`.
+//! What an SMSC says that is neither a message nor about one, and what is noticed about it, as it is
+//! written to `sms.notifications`.
 
 use std::borrow::Cow;
 
@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::form::{hex_option, time};
 use super::inbound::{Party, Tlv};
+use super::internal::Delivery;
 use super::message::Arrival;
 use crate::smpp::pdu::AlertNotification;
 use crate::smpp::{Dialect, Frame, Pdu, Tag};
@@ -16,7 +17,8 @@ use crate::smpp::{Dialect, Frame, Pdu, Tag};
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Notification<'a> {
     /// `AlertNotification`: a phone can be reached again, for which the ESME asked by set_dpf.
-    /// `Outbind`: the SMSC has asked the ESME to bind.
+    /// `Outbind`: the SMSC has asked the ESME to bind. `MessageIdHint`: receipts have message ids in
+    /// another form than responses have.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// The ESME.
@@ -38,6 +40,9 @@ pub struct Notification<'a> {
     /// Of an outbind: the address it came from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<String>,
+    /// Of a hint about message ids: what it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<MessageIdHint<'a>>,
     /// Optional parameters as they came.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tlvs: Vec<Tlv<'a>>,
@@ -56,7 +61,37 @@ pub struct Notification<'a> {
     pub received_at: Timestamp,
 }
 
+/// Which `[esme.message_id]` would make receipts match exactly that were found by another form of
+/// their message's id.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct MessageIdHint<'a> {
+    /// `esme.message_id.response`.
+    pub response: &'a str,
+    /// `esme.message_id.receipt`.
+    pub receipt: &'a str,
+    /// How many receipts match so,
+    pub matched: u32,
+    /// of so many that found their messages last.
+    pub of: u32,
+    /// The id of a message in its response,
+    pub response_id: &'a str,
+    /// and in its receipt.
+    pub receipt_id: &'a str,
+}
+
 impl<'a> Notification<'a> {
+    /// Of a receipt, which was found by another form of its message's id.
+    pub fn of_message_ids(receipt: &'a Delivery, hint: MessageIdHint<'a>) -> Self {
+        Notification {
+            kind: "MessageIdHint",
+            esme: &receipt.esme,
+            bind: &receipt.bind,
+            message_id: Some(hint),
+            received_at: receipt.received_at,
+            ..Notification::default()
+        }
+    }
+
     /// Of an alert_notification, a whole PDU.
     pub fn alert(pdu: &'a [u8], dialect: &'a Dialect, arrival: &Arrival<'a>) -> Self {
         let nothing = Notification {

@@ -40,6 +40,8 @@ impl From<IdForm> for Form {
 
 /// How an SMSC writes the same message id in several places. Many write it in hexadecimal in
 /// submit_sm_resp and in decimal in the receipt: name both, and ids are compared by value.
+/// Without that such receipts find their message by value and recipient, but some seconds later,
+/// and a `MessageIdHint` says what to set here.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MessageIds {

@@ -242,6 +242,12 @@ impl<'a> Tlvs<'a> {
         self.find(tag).map(|tlv| tlv.value)
     }
 
+    /// user_message_reference (SMPP 3.4 §5.3.2.17), if it has its two octets.
+    pub fn user_message_reference(&self) -> Option<u16> {
+        let value = self.get(Tag::USER_MESSAGE_REFERENCE)?;
+        value.try_into().ok().map(u16::from_be_bytes)
+    }
+
     /// The first parameter with this tag.
     pub fn find(&self, tag: Tag) -> Option<Tlv<'a>> {
         self.iter().find(|tlv| tlv.tag == tag)

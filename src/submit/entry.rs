@@ -70,6 +70,8 @@ pub struct Sent {
     pub parts: Option<Box<[End]>>,
     /// To whom it went, if that is not one recipient.
     pub recipients: Option<Recipients>,
+    /// The user_message_reference that the record set.
+    pub reference: Option<u16>,
 }
 
 /// To whom a SubmitMulti goes, each of whom has a receipt.
@@ -103,6 +105,12 @@ impl Recipients {
     }
 }
 
+/// The user_message_reference of a request, or of the first of several.
+fn reference_of(pdu: &[u8]) -> Option<u16> {
+    let message = Pdu::decode(pdu).ok()?.message()?;
+    message.tlvs.user_message_reference()
+}
+
 /// Whether the SMSC took the message: a generic_nack takes nothing, whatever it says.
 pub fn accepted(answer: &Answer) -> bool {
     answer.status == Status::ROK && answer.command != Command::GENERIC_NACK
@@ -126,6 +134,7 @@ impl Sent {
                 Operation::SubmitMulti => Recipients::of(&job.pdu),
                 _ => None,
             },
+            reference: job.registered.then(|| reference_of(&job.pdu)).flatten(),
         }
     }
 

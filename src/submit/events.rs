@@ -142,6 +142,7 @@ impl Events {
                 .map(|to| (to.numbers.len() - details::refused(answer, &to.numbers)) as u32),
             numbers: several.map_or(&[], |to| &to.numbers),
             lists,
+            reference: sent.reference,
             headers: (letter.headers.as_ref())
                 .filter(|_| whole)
                 .map_or_else(Vec::new, travelling),

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use kafka_smpp::correlate::{
-    Correlator, Dialects, Error, Handle, Inbound, Options, Settings, Topics,
+    Correlator, Dialects, Error, Handle, Inbound, Notify, Options, Settings, Topics,
 };
 use kafka_smpp::kafka::cloud_events::CloudEvents;
 use kafka_smpp::record::codec::Codecs;
@@ -88,6 +88,7 @@ impl Rig {
             settings: self.settings.clone(),
             inbound: Inbound::default(),
             dialects: Dialects::default(),
+            notify: Notify::default(),
         }
     }
 

@@ -1,9 +1,14 @@
 //! What is known of one identity.
-
-use bytes::Bytes;
+//!
+//! Mostly that is one message. An SMSC that gives one id to all has as many under it as are
+//! remembered, so beyond a few they are found by an [`Index`] and never all looked at.
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
+use super::crowd::{self, Index};
+use super::whose::{Doubt, Whose};
 use super::{Effect, Millis, Patience, Receipt, To};
 use crate::record::internal::{Likeness, Seen, compare};
 use crate::record::keys;
@@ -22,6 +27,9 @@ const IDENTITY: usize = size_of::<Known>() + 160;
 /// About what a parked receipt takes, with its place among the others.
 const WAITING: usize = size_of::<Waiting>() + 40;
 
+/// Two messages that had one id within this time: the SMSC uses its ids again quickly.
+const QUICKLY: Millis = 10 * 60_000;
+
 pub(super) struct Creation {
     pub(super) which: Box<str>,
     pub(super) raw: Bytes,
@@ -32,6 +40,10 @@ pub(super) struct Creation {
     pub(super) to: To,
     /// The [`print`](super::print) of the sender.
     pub(super) sender: u32,
+    /// Its user_message_reference.
+    pub(super) reference: Option<u16>,
+    /// It is so manieth of its identity.
+    pub(super) order: u32,
     pub(super) seen: Vec<Seen>,
     /// When the last of the receipts that end the message was published.
     pub(super) final_at: Option<Millis>,
@@ -43,8 +55,10 @@ pub(super) struct Creation {
 pub(super) enum Wait {
     /// Not read back from the log yet.
     Unread,
-    /// Its grace runs since then.
+    /// Its grace runs since then, and first the moment in which its message may turn up.
     Since(Millis),
+    /// The same, and that moment is over.
+    Longer(Millis),
     /// Published alone then.
     Published(Millis),
 }
@@ -58,8 +72,17 @@ pub(super) struct Waiting {
 
 #[derive(Default)]
 pub(super) struct Known {
-    pub(super) creations: Vec<Creation>,
+    /// In no order: [`Creation::order`] says which came first.
+    creations: Vec<Creation>,
     pub(super) waiting: Vec<Waiting>,
+    /// Finds creations where they are many.
+    index: Option<Box<Index>>,
+    /// How many creations there have been.
+    count: u32,
+    /// When the newest of them was submitted.
+    newest: Option<Millis>,
+    /// Whether the SMSC has used this id again within minutes.
+    pub(super) repeats: bool,
 }
 
 /// How much a join holds.
@@ -157,7 +180,7 @@ impl Creation {
         }
     }
 
-    fn octets(&self) -> usize {
+    pub(super) fn octets(&self) -> usize {
         let seen = self.seen.capacity() * size_of::<Seen>();
         size_of::<Creation>() + self.raw.len() + self.which.len() + self.to.octets() + seen
     }
@@ -201,10 +224,46 @@ impl Waiting {
     pub(super) fn deadline(&self, patience: &Patience) -> Millis {
         match self.wait {
             Wait::Unread => Millis::MAX,
-            Wait::Since(at) => at.saturating_add(patience.grace),
+            Wait::Since(at) => at.saturating_add(patience.moment.min(patience.grace)),
+            Wait::Longer(at) => at.saturating_add(patience.grace),
             Wait::Published(at) => at.saturating_add(patience.retention),
         }
     }
+
+    /// Whether it is to be given to the message that it fits.
+    pub(super) fn is_sure(&self, whose: &Whose, news: News) -> bool {
+        match self.wait {
+            Wait::Unread | Wait::Since(_) => whose.doubt == Doubt::None && news != News::Perhaps,
+            Wait::Longer(_) | Wait::Published(_) => true,
+        }
+    }
+
+    fn octets(&self) -> usize {
+        self.delivery.len() + WAITING
+    }
+}
+
+/// What is known of the same octets as a receipt's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Same {
+    /// They are new.
+    No,
+    /// They came before, and an SMSC says again what it has no acknowledgement of.
+    Yes,
+    /// They came before in the session that they came in now, in which they were acknowledged: it
+    /// may say the same of another message.
+    InSession,
+}
+
+/// Whether a receipt says something new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// It was published or parked before.
+    Old,
+    /// It was, unless a message turns up that it is about.
+    Perhaps,
+    /// It does.
+    New,
 }
 
 impl Known {
@@ -212,49 +271,217 @@ impl Known {
         self.creations.is_empty() && self.waiting.is_empty()
     }
 
-    pub(super) fn find(&self, which: &str) -> Option<&Creation> {
-        self.creations.iter().find(|c| &*c.which == which)
+    pub(super) fn has_creations(&self) -> bool {
+        !self.creations.is_empty()
     }
 
-    /// Most identities have one creation: room for one is what they get.
-    pub(super) fn add(&mut self, creation: Creation) {
-        self.creations.reserve_exact(1);
+    /// The creation at a place.
+    pub(super) fn at(&self, at: usize) -> Option<&Creation> {
+        self.creations.get(at)
+    }
+
+    /// Where the creation of a key stands.
+    pub(super) fn find(&self, which: &str) -> Option<usize> {
+        let is = |at: &usize| self.at(*at).is_some_and(|c| &*c.which == which);
+        match &self.index {
+            Some(index) => index.named(which).iter().map(|at| *at as usize).find(is),
+            None => (0..self.creations.len()).find(is),
+        }
+    }
+
+    /// Most identities have one creation: room for one is what they get. `true` if it is known by
+    /// now that the id was used again within minutes.
+    pub(super) fn add(&mut self, mut creation: Creation, patience: &Patience) -> bool {
+        let at = creation.submitted_at;
+        let before = self.newest.replace(self.newest.map_or(at, |n| n.max(at)));
+        let quickly = before.is_some_and(|before| (at - before).abs() < QUICKLY);
+        // Parts of one message may share an id.
+        let record = creation.record();
+        let again = quickly
+            && self
+                .creations
+                .iter()
+                .rev()
+                .take(2)
+                .any(|c| c.record() != record);
+        self.repeats |= again;
+        creation.order = self.count;
+        self.count = self.count.wrapping_add(1);
+        self.creations.reserve_exact(match self.creations.len() {
+            few @ 0..crowd::MANY => few.min(1) + 1,
+            many => many / 4,
+        });
         self.creations.push(creation);
+        let last = self.creations.len() - 1;
+        if let Some(index) = &mut self.index {
+            index.add(last, &self.creations[last], patience);
+        } else if self.creations.len() > crowd::MANY {
+            self.index = Some(Index::of(&self.creations, patience).into());
+        }
+        again
+    }
+
+    /// Takes the creation at a place out.
+    pub(super) fn remove(&mut self, at: usize, patience: &Patience) -> Creation {
+        let last = self.creations.len() - 1;
+        if let Some(index) = &mut self.index {
+            index.remove(at, &self.creations[at], patience);
+            if at != last {
+                index.remove(last, &self.creations[last], patience);
+            }
+        }
+        let gone = self.creations.swap_remove(at);
+        if let (Some(index), Some(moved)) = (&mut self.index, self.creations.get(at)) {
+            index.add(at, moved, patience);
+        }
+        if self.creations.len() < crowd::MANY / 4 {
+            self.index = None;
+            self.creations.shrink_to_fit();
+        }
+        gone
+    }
+
+    /// Changes the creation at a place.
+    pub(super) fn change<T>(
+        &mut self,
+        at: usize,
+        patience: &Patience,
+        change: impl FnOnce(&mut Creation) -> T,
+    ) -> Option<T> {
+        let creation = self.creations.get_mut(at)?;
+        if let Some(index) = &mut self.index {
+            index.remove(at, creation, patience);
+        }
+        let done = change(creation);
+        if let Some(index) = &mut self.index {
+            index.add(at, creation, patience);
+        }
+        Some(done)
+    }
+
+    /// Takes those out whose time is over.
+    pub(super) fn expire(&mut self, now: Millis, patience: &Patience) -> Vec<Creation> {
+        let mut gone = Vec::new();
+        loop {
+            let over = |at: &usize| self.creations[*at].deadline(patience) <= now;
+            let next = match &self.index {
+                Some(index) => index.first().filter(over),
+                None => (0..self.creations.len()).find(over),
+            };
+            let Some(at) = next else { return gone };
+            gone.push(self.remove(at, patience));
+        }
     }
 
     /// A creation as it stands in the log; one that is written anew says nothing of receipts,
     /// and what was published of it before still counts.
-    pub(super) fn restore(&mut self, new: Creation) {
-        let mut all = self.creations.iter_mut();
-        match all.find(|c| c.which == new.which) {
-            Some(before) if before.has_receipts() && !new.has_receipts() => before.outdated = true,
-            Some(before) => *before = new,
-            None => self.add(new),
+    /// `true` if that makes known that the id was used again within minutes.
+    pub(super) fn restore(&mut self, new: Creation, patience: &Patience) -> bool {
+        let Some(at) = self.find(&new.which) else {
+            return self.add(new, patience);
+        };
+        self.change(at, patience, |before| {
+            if before.has_receipts() && !new.has_receipts() {
+                before.outdated = true;
+            } else {
+                let order = before.order;
+                *before = Creation { order, ..new };
+            }
+        });
+        false
+    }
+
+    /// What is to be written of creations that a record in the log does not say.
+    pub(super) fn outdated(&mut self, identity: &str, out: &mut Vec<Effect>) {
+        for creation in &mut self.creations {
+            if std::mem::take(&mut creation.outdated) {
+                out.push(creation.remembered(identity));
+            }
         }
     }
 
-    /// Whether `receipt` was published or parked already: the same octets.
-    pub(super) fn has(&self, receipt: &Receipt) -> bool {
-        let published = self.creations.iter().flat_map(|c| &c.seen);
-        let parked = self.waiting.iter().map(|w| &w.receipt.seen);
-        let new = &receipt.seen;
-        // Two checksums: the one of what is said makes nothing else of the same octets.
-        let same = |seen: &Seen| {
-            let reports = seen.report.zip(new.report);
-            (seen.state, seen.digest) == (new.state, new.digest)
-                && reports.is_none_or(|(one, two)| one == two)
+    /// The creations that `receipt` may be about, as far as that can be told without looking at
+    /// all of them.
+    pub(super) fn near(&self, receipt: &Receipt) -> Vec<usize> {
+        let all = || (0..self.creations.len()).collect();
+        let Some(index) = &self.index else {
+            return all();
         };
-        published.chain(parked).any(same)
+        index.near(receipt, &self.creations).unwrap_or_else(all)
+    }
+
+    /// Whether the octets of `receipt` were published or parked already.
+    pub(super) fn has(&self, receipt: &Receipt) -> Same {
+        let new = &receipt.seen;
+        let published: Vec<&Seen> = match &self.index {
+            Some(index) => (index.said(new.digest).iter())
+                .filter_map(|at| self.at(*at as usize))
+                .flat_map(|c| &c.seen)
+                .collect(),
+            None => self.creations.iter().flat_map(|c| &c.seen).collect(),
+        };
+        let parked = self.waiting.iter().map(|w| &w.receipt.seen);
+        let mut before = published
+            .into_iter()
+            .chain(parked)
+            .filter(|seen| seen.same_octets(new))
+            .peekable();
+        if before.peek().is_none() {
+            return Same::No;
+        }
+        let in_session = |seen: &Seen| new.session.is_some() && seen.session == new.session;
+        match before.all(in_session) {
+            true => Same::InSession,
+            false => Same::Yes,
+        }
+    }
+
+    /// Whether `receipt` is news, which is `whose` if it is anybody's. `hasty` if the SMSC is known to
+    /// use ids again within minutes.
+    pub(super) fn news(&self, receipt: &Receipt, whose: Option<&Whose>, hasty: bool) -> News {
+        match (self.has(receipt), whose) {
+            (Same::No, None) => News::New,
+            (Same::No, Some(whose)) if whose.repeats => News::Old,
+            (Same::No, Some(_)) => News::New,
+            (Same::Yes, _) => News::Old,
+            (Same::InSession, _) if !receipt.seen.is_final() => News::Old,
+            // Of several messages that look alike each has its receipt.
+            (Same::InSession, None) => News::New,
+            (Same::InSession, Some(whose)) if whose.waits => News::New,
+            (Same::InSession, Some(_)) if hasty || self.repeats => News::Perhaps,
+            (Same::InSession, Some(_)) => News::Old,
+        }
+    }
+
+    /// Ends the wait of the parked receipt at a place. `true` if it stays, as published.
+    pub(super) fn end(
+        &mut self,
+        at: usize,
+        identity: &Arc<str>,
+        now: Millis,
+        out: &mut Vec<Effect>,
+    ) -> bool {
+        let seen = self.waiting[at].receipt.seen;
+        // Nobody is left whose it may be: then the same octets are the same receipt.
+        let alone = |w: &Waiting| matches!(w.wait, Wait::Published(_));
+        let same = |w: &Waiting| alone(w) && w.receipt.seen.same_octets(&seen);
+        if !alone(&self.waiting[at]) && self.waiting.iter().any(same) {
+            let key = keys::parked(identity, self.waiting[at].offset);
+            out.push(Effect::Forget { key });
+            return false;
+        }
+        self.waiting[at].end(identity, now, out)
     }
 
     /// When the first of all its waits ends; `None` if none has an end yet.
     pub(super) fn due(&self, patience: &Patience) -> Option<Millis> {
-        let creations = self.creations.iter().map(|c| c.deadline(patience));
-        let waiting = self.waiting.iter().map(|w| w.deadline(patience));
-        creations
-            .chain(waiting)
-            .min()
-            .filter(|at| *at < Millis::MAX)
+        let creations = match &self.index {
+            Some(index) => index.due(),
+            None => (self.creations.iter()).map(|c| c.deadline(patience)).min(),
+        };
+        let waiting = self.waiting.iter().map(|w| w.deadline(patience)).min();
+        let due = creations.into_iter().chain(waiting).min();
+        due.filter(|at| *at < Millis::MAX)
     }
 
     /// The offsets of its parked receipts.
@@ -267,12 +494,11 @@ impl Known {
         if self.is_empty() {
             return Size::default();
         }
-        let creations: usize = self.creations.iter().map(Creation::octets).sum();
-        let waiting: usize = self
-            .waiting
-            .iter()
-            .map(|w| w.delivery.len() + WAITING)
-            .sum();
+        let creations: usize = match &self.index {
+            Some(index) => index.octets(),
+            None => self.creations.iter().map(Creation::octets).sum(),
+        };
+        let waiting: usize = self.waiting.iter().map(Waiting::octets).sum();
         let identity = IDENTITY + name;
         Size {
             creations: self.creations.len(),

@@ -32,6 +32,23 @@
 //! What was published is written back to the log in the transaction that publishes
 //! it. A receipt published alone is remembered in the same way.
 //!
+//! **In doubt.** A receipt that fits a message, and may be that of another one that is not known
+//! yet, waits for a moment ([`MOMENT`]) like one that is early: [`whose`] says when.
+//!
+//! **In another form.** A receipt that nobody is found for after that moment is looked for under the
+//! form of its id that responses have ([`forms`](super::forms)). The state of that identity lies in
+//! another partition, mostly, so the receipt *moves* there: it becomes a delivery under that
+//! identity, which knows its home, in the transaction that takes it out here. There it finds
+//! its message ([`visit`](Join::visit)), or becomes a delivery under its own identity again. So it is
+//! in one place at any time, and published once; where it waits, and when it is published alone, is
+//! decided at home only. Where most receipts of an ESME are found so, they go at once.
+//!
+//! ```text
+//! parked ──moment──▶ moved ──▶ visits ──▶ published
+//!    ▲                           └──▶ moved back, parked again; at last published alone
+//!    └──────────────────────────────────────────┘
+//! ```
+//!
 //! **Memory.** Everything here belongs to an identity in `known`: its waits are in `timers` by
 //! the earliest deadline, its parked receipts in `parked`, and [`edit`](Join::edit) is the one
 //! place that changes any of them. Receipts without a message are as many as the SMSC likes.
@@ -49,20 +66,26 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 
 use super::clock::{DAY, plausible};
-use crate::record::internal::Seen;
+use super::forms::Habits;
+use crate::record::internal::{Seen, is_short};
 use crate::record::keys::{self, Key};
 
+mod crowd;
 mod known;
+#[cfg(test)]
+mod moving;
 #[cfg(test)]
 mod property;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod truth;
 mod whose;
 
 pub use known::Size;
-use known::{Creation, Known, Wait, Waiting};
-use whose::Whose;
+use known::{Creation, Known, News, Wait, Waiting};
 pub use whose::{Dated, To, print};
+use whose::{Doubt, Whose};
 
 /// Milliseconds since 1970, UTC.
 pub type Millis = i64;
@@ -70,12 +93,22 @@ pub type Millis = i64;
 /// So many messages are named that a receipt may belong to.
 const CANDIDATES: usize = 16;
 
+/// In this time the answer to a message is known, mostly.
+pub const MOMENT: Millis = 3_000;
+
+/// So often a receipt without a message is looked for under another form of its id: twice after the
+/// moment, for its message may have come meanwhile, and at the end of its grace.
+const TRIES: u8 = 3;
+
 /// How much receipts without a message may take in the memory of one partition, in octets.
 pub const PARKED_OCTETS: usize = 16 << 20;
 
 /// Lengths of time, in milliseconds; see [`Settings`](super::Settings).
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
+    /// How long a receipt waits for a message that is not known yet, although there is one that it
+    /// may belong to: [`MOMENT`]. No longer than the grace.
+    pub moment: Millis,
     /// `early_receipt_grace`.
     pub grace: Millis,
     /// `final_retention`.
@@ -97,6 +130,12 @@ pub struct Receipt {
     pub submitted: Option<Dated>,
     /// When it came; `None` if nobody knows.
     pub received: Option<Millis>,
+    /// When the session it came in was bound.
+    pub bound_at: Option<Millis>,
+    /// Its user_message_reference.
+    pub reference: Option<u16>,
+    /// How often it was looked for under another form of its id.
+    pub tries: u8,
 }
 
 impl From<Seen> for Receipt {
@@ -106,6 +145,9 @@ impl From<Seen> for Receipt {
             to: None,
             submitted: None,
             received: None,
+            bound_at: None,
+            reference: None,
+            tries: 0,
         }
     }
 }
@@ -125,6 +167,8 @@ pub enum Value {
         to: To,
         /// The [`print`] of the sender.
         sender: u32,
+        /// Its user_message_reference.
+        reference: Option<u16>,
         /// Receipts published.
         seen: Vec<Seen>,
         /// When the last one that ends the message was.
@@ -187,6 +231,17 @@ pub enum Effect {
         /// The key.
         key: String,
     },
+    /// A receipt that goes on as a delivery, to where another form of its id belongs or back.
+    Move {
+        /// Under which identity it is looked for.
+        to: String,
+        /// The delivery.
+        delivery: Bytes,
+        /// Its own identity, if it is on its way from there.
+        home: Option<Arc<str>>,
+        /// How often it was looked for under another form of its id, and not found.
+        tries: u8,
+    },
 }
 
 /// What became of a delivery.
@@ -198,6 +253,10 @@ pub enum Fate {
     Parked,
     /// It was published or parked before, so nothing happened.
     Repeat,
+    /// It goes on to another identity.
+    Moved,
+    /// Nobody was found for it, and it was published alone.
+    Alone,
 }
 
 /// The join of one partition. See the [module](self).
@@ -214,6 +273,8 @@ pub struct Join {
     parked: BTreeSet<(i64, Arc<str>)>,
     /// What everything in `known` takes.
     size: Size,
+    /// How the SMSC of each ESME goes about its ids.
+    habits: Arc<Habits>,
 }
 
 impl Join {
@@ -226,7 +287,13 @@ impl Join {
             timers: BTreeSet::new(),
             parked: BTreeSet::new(),
             size: Size::default(),
+            habits: Arc::default(),
         }
+    }
+
+    /// The same, which knows of the habits of SMSCs what others know.
+    pub fn sharing(self, habits: Arc<Habits>) -> Self {
+        Join { habits, ..self }
     }
 
     /// How much it holds.
@@ -247,6 +314,7 @@ impl Join {
                     recipients,
                     to,
                     sender,
+                    reference,
                     seen,
                     final_at,
                 },
@@ -258,6 +326,8 @@ impl Join {
                     recipients,
                     to,
                     sender,
+                    reference,
+                    order: 0,
                     seen,
                     final_at: final_at.map(|at| plausible(at, now)),
                     outdated: false,
@@ -265,7 +335,9 @@ impl Join {
                 if self.live {
                     self.created(identity, creation, now, out);
                 } else {
-                    self.edit(identity, |known| known.restore(creation));
+                    let (patience, mut again) = (self.patience, false);
+                    self.edit(identity, |k| again = k.restore(creation, &patience));
+                    self.habits.response(identity, again);
                 }
             }
             (
@@ -297,7 +369,13 @@ impl Join {
     pub fn tombstone(&mut self, key: &Key<'_>) {
         match *key {
             Key::Creation { identity, which } => {
-                self.edit(identity, |k| k.creations.retain(|c| &*c.which != which));
+                let known = self.known.get(identity);
+                if let Some(at) = known.and_then(|k| k.find(which)) {
+                    let patience = self.patience;
+                    self.edit(identity, |k| {
+                        k.remove(at, &patience);
+                    });
+                }
             }
             Key::Parked { identity, offset } => {
                 self.edit(identity, |k| k.waiting.retain(|w| w.offset != offset));
@@ -326,12 +404,8 @@ impl Join {
                     waiting.wait = Wait::Since(now);
                 }
             }
-            for creation in &mut known.creations {
-                if std::mem::take(&mut creation.outdated) {
-                    out.push(creation.remembered(identity));
-                }
-            }
-            if !known.waiting.is_empty() && !known.creations.is_empty() {
+            known.outdated(identity, out);
+            if !known.waiting.is_empty() && known.has_creations() {
                 reunited.push(identity.clone());
             }
         }
@@ -345,7 +419,7 @@ impl Join {
         };
         self.parked = self.known.iter().flat_map(parked).collect();
         for identity in reunited {
-            self.reunite(&identity, now, out);
+            self.reunite(&identity, None, now, out);
         }
         self.shrink(now, out);
     }
@@ -361,16 +435,37 @@ impl Join {
         now: Millis,
         out: &mut Vec<Effect>,
     ) -> Fate {
-        let known = self.known.get(identity);
-        if known.is_some_and(|k| k.has(&receipt)) {
+        match receipt.tries {
+            0 => self.habits.receipt(identity),
+            _ => self.habits.missed(identity),
+        }
+        let (whose, news) = self.asked(identity, &receipt);
+        if news == News::Old {
             return Fate::Repeat;
         }
-        if let Some(whose) = known.and_then(|k| k.whose(&receipt)) {
-            if whose.repeats {
-                return Fate::Repeat;
-            }
+        let nobody = whose.is_none();
+        let sure = |whose: &Whose| whose.doubt == Doubt::None && news == News::New;
+        if let Some(whose) = whose.filter(sure) {
             self.join(identity, delivery, &whose, true, now, out);
+            self.habits.exact(identity);
             return Fate::Joined;
+        }
+        if nobody
+            && receipt.tries == 0
+            && self.habits.prefers_other(identity)
+            && let Some(to) = self.elsewhere(identity, &receipt)
+        {
+            out.push(Effect::Move {
+                to,
+                delivery,
+                home: Some(identity.into()),
+                tries: 0,
+            });
+            return Fate::Moved;
+        }
+        if nobody && receipt.tries >= TRIES {
+            self.alone(identity, offset, delivery, receipt, now, out);
+            return Fate::Alone;
         }
         out.push(Effect::Park {
             key: keys::parked(identity, offset),
@@ -388,6 +483,70 @@ impl Join {
         });
         self.shrink(now, out);
         Fate::Parked
+    }
+
+    /// A delivery says `receipt` about `home`, and is looked for under `identity`, another form of
+    /// its id. It finds its message there only if that is one, and to the recipient that the receipt
+    /// names; otherwise it goes home.
+    pub fn visit(
+        &mut self,
+        identity: &str,
+        home: &str,
+        delivery: Bytes,
+        receipt: Receipt,
+        now: Millis,
+        out: &mut Vec<Effect>,
+    ) -> Fate {
+        let (whose, news) = self.asked(identity, &receipt);
+        if news != News::New {
+            return Fate::Repeat;
+        }
+        let young = receipt
+            .received
+            .is_some_and(|at| now - at < self.patience.moment);
+        let sure = |whose: &Whose| {
+            whose.names && whose.candidates.len() < 2 && !(young && whose.doubt == Doubt::Slight)
+        };
+        if let Some(whose) = whose.filter(sure) {
+            self.join(identity, delivery, &whose, true, now, out);
+            return Fate::Joined;
+        }
+        out.push(Effect::Move {
+            to: home.to_owned(),
+            delivery,
+            home: None,
+            tries: receipt.tries.saturating_add(1),
+        });
+        Fate::Moved
+    }
+
+    /// Where else a receipt may find its message, if it names a recipient by whom it is known there.
+    fn elsewhere(&self, identity: &str, receipt: &Receipt) -> Option<String> {
+        let of_phone = |one: Option<i64>| one.is_some_and(|number| number > 0) && !is_short(one);
+        let names = of_phone(receipt.seen.recipient) || of_phone(receipt.to);
+        names.then(|| self.habits.seek(identity)).flatten()
+    }
+
+    /// Publishes a receipt alone that came at `offset`, and remembers it.
+    fn alone(
+        &mut self,
+        identity: &str,
+        offset: i64,
+        delivery: Bytes,
+        receipt: Receipt,
+        now: Millis,
+        out: &mut Vec<Effect>,
+    ) {
+        let mut waiting = Waiting {
+            offset,
+            delivery,
+            receipt,
+            wait: Wait::Unread,
+        };
+        let identity: Arc<str> = identity.into();
+        waiting.end(&identity, now, out);
+        self.edit(&identity, |k| k.waiting.push(waiting));
+        self.shrink(now, out);
     }
 
     /// The log does not take the parked receipt at `offset`: it is published alone at once, if
@@ -423,19 +582,57 @@ impl Join {
 
     fn due(&mut self, identity: &Arc<str>, now: Millis, out: &mut Vec<Effect>) {
         let patience = self.patience;
+        let mut surer = Vec::new();
         self.edit(identity, |known| {
-            known.creations.retain(|creation| {
-                if creation.deadline(&patience) > now {
-                    return true;
-                }
+            for creation in known.expire(now, &patience) {
                 out.extend(creation.overdue());
                 let key = creation.key(identity);
                 out.push(Effect::Forget { key });
-                false
-            });
-            known.waiting.retain_mut(|waiting| {
-                waiting.deadline(&patience) > now || waiting.end(identity, now, out)
-            });
+            }
+            for waiting in &mut known.waiting {
+                if let Wait::Since(at) = waiting.wait
+                    && waiting.deadline(&patience) <= now
+                {
+                    waiting.wait = Wait::Longer(at);
+                    surer.push(waiting.offset);
+                }
+            }
+        });
+        // The message that it may have been of has not turned up.
+        if !surer.is_empty() {
+            self.reunite(identity, Some(&surer), now, out);
+        }
+        let waiting = self.known.get(identity).map_or(&[][..], |k| &k.waiting);
+        let elsewhere = |w: &Waiting| {
+            let over = w.deadline(&patience) <= now;
+            let most = match (w.wait, over) {
+                (Wait::Longer(_), true) => TRIES,
+                (Wait::Longer(_), false) if surer.contains(&w.offset) => TRIES - 1,
+                _ => return None,
+            };
+            let tries = w.receipt.tries < most;
+            tries
+                .then(|| self.elsewhere(identity, &w.receipt))
+                .flatten()
+        };
+        let ways: Vec<Option<String>> = waiting.iter().map(elsewhere).collect();
+        self.edit(identity, |known| {
+            for (at, way) in ways.into_iter().enumerate().rev() {
+                let due = known.waiting[at].deadline(&patience) <= now;
+                if let Some(to) = way {
+                    let waiting = known.waiting.remove(at);
+                    let key = keys::parked(identity, waiting.offset);
+                    out.push(Effect::Move {
+                        to,
+                        delivery: waiting.delivery,
+                        home: Some(identity.clone()),
+                        tries: waiting.receipt.tries,
+                    });
+                    out.push(Effect::Forget { key });
+                } else if due && !known.end(at, identity, now, out) {
+                    known.waiting.remove(at);
+                }
+            }
         });
     }
 
@@ -446,9 +643,12 @@ impl Join {
                 return;
             };
             self.edit(&identity, |known| {
-                known
-                    .waiting
-                    .retain_mut(|w| w.offset != offset || w.end(&identity, now, out));
+                for at in (0..known.waiting.len()).rev() {
+                    let it = known.waiting[at].offset == offset;
+                    if it && !known.end(at, &identity, now, out) {
+                        known.waiting.remove(at);
+                    }
+                }
             });
         }
     }
@@ -460,16 +660,28 @@ impl Join {
         if new.has_receipts() {
             return; // our own
         }
-        let before = self.known.get(identity).and_then(|k| k.find(&new.which));
-        if let Some(before) = before {
+        let known = self.known.get(identity);
+        if let Some(before) = known.and_then(|k| k.at(k.find(&new.which)?)) {
             // An SMSC that knows a message sent twice gives it the same id again.
             if before.has_receipts() {
                 out.push(before.remembered(identity));
             }
             return;
         }
-        let identity = self.edit(identity, |k| k.add(new));
-        self.reunite(&identity, now, out);
+        let patience = self.patience;
+        let near = |known: &Known| {
+            let concerns =
+                |w: &Waiting| known.waiting.len() < crowd::MANY || w.receipt.is_near(&new);
+            let near = known.waiting.iter().filter(|w| concerns(w));
+            near.map(|w| w.offset).collect::<Vec<i64>>()
+        };
+        let near = known.map(near).unwrap_or_default();
+        let mut again = false;
+        let identity = self.edit(identity, |k| again = k.add(new, &patience));
+        self.habits.response(&identity, again);
+        if !near.is_empty() {
+            self.reunite(&identity, Some(&near), now, out);
+        }
     }
 
     fn restore_parked(&mut self, identity: &str, mut new: Waiting) {
@@ -498,35 +710,75 @@ impl Join {
         });
     }
 
-    /// Joins the parked receipts of `identity` with its creations; those that contradict all of
-    /// them wait on.
-    fn reunite(&mut self, identity: &Arc<str>, now: Millis, out: &mut Vec<Effect>) {
+    /// Joins the parked receipts of `identity`, or those of these offsets, with its creations; those
+    /// that contradict all of them wait on, and those that are in doubt for as long as they may be.
+    fn reunite(
+        &mut self,
+        identity: &Arc<str>,
+        offsets: Option<&[i64]>,
+        now: Millis,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(known) = self.known.get(identity) else {
+            return;
+        };
+        let mut offsets = match offsets {
+            Some(offsets) => offsets.to_vec(),
+            None => known.offsets(),
+        };
+        offsets.sort_unstable();
+        offsets.dedup();
+        for offset in offsets {
+            self.reunite_one(identity, offset, now, out);
+        }
+    }
+
+    /// Joins the parked receipt at an offset, if it is sure enough by now.
+    fn reunite_one(
+        &mut self,
+        identity: &Arc<str>,
+        offset: i64,
+        now: Millis,
+        out: &mut Vec<Effect>,
+    ) {
+        let hasty = self.habits.is_hasty(identity);
         let mut found = Vec::new();
         self.edit(identity, |known| {
-            let waiting = std::mem::take(&mut known.waiting);
-            let fits = |w: &Waiting| known.whose(&w.receipt).is_some();
-            let left;
-            (found, left) = waiting.into_iter().partition(fits);
-            known.waiting = left;
-        });
-        found.sort_by_key(|w| w.offset);
-        for Waiting {
-            offset,
-            delivery,
-            receipt,
-            wait,
-        } in found
-        {
-            let known = self.known.get(identity).filter(|k| !k.has(&receipt));
-            let whose = known.and_then(|k| k.whose(&receipt));
-            if let Some(whose) = whose.filter(|w| !w.repeats) {
-                // Published alone already: it only counts as this message's receipt.
-                let publish = !matches!(wait, Wait::Published(_));
-                self.join(identity, delivery, &whose, publish, now, out);
+            for at in (0..known.waiting.len()).rev() {
+                if known.waiting[at].offset != offset {
+                    continue;
+                }
+                // It is not to be taken for a repeat of itself.
+                let waiting = known.waiting.remove(at);
+                let whose = known.whose(&waiting.receipt, hasty);
+                let news = known.news(&waiting.receipt, whose.as_ref(), hasty);
+                match whose.filter(|whose| waiting.is_sure(whose, news)) {
+                    Some(whose) => found.push((waiting, whose, news)),
+                    None => known.waiting.insert(at, waiting),
+                }
             }
-            let key = keys::parked(identity, offset);
+        });
+        for (waiting, whose, news) in found {
+            if news == News::New {
+                // Published alone already: it only counts as this message's receipt.
+                let publish = !matches!(waiting.wait, Wait::Published(_));
+                self.join(identity, waiting.delivery, &whose, publish, now, out);
+                self.habits.exact(identity);
+            }
+            let key = keys::parked(identity, waiting.offset);
             out.push(Effect::Forget { key });
         }
+    }
+
+    /// Whose a receipt is, and whether it says something new.
+    fn asked(&self, identity: &str, receipt: &Receipt) -> (Option<Whose>, News) {
+        let Some(known) = self.known.get(identity) else {
+            return (None, News::New);
+        };
+        let hasty = self.habits.is_hasty(identity);
+        let whose = known.whose(receipt, hasty);
+        let news = known.news(receipt, whose.as_ref(), hasty);
+        (whose, news)
     }
 
     /// Gives a receipt to the creation it belongs to.
@@ -543,23 +795,23 @@ impl Join {
             return;
         };
         let name = name.clone();
+        let patience = self.patience;
         self.edit(identity, |known| {
-            let raw = |at: &usize| known.creations.get(*at).map(|c| c.raw.clone());
+            let raw = |at: &usize| known.at(*at).map(|c| c.raw.clone());
             let candidates = whose.candidates.iter().filter_map(raw).take(CANDIDATES);
             let candidates = candidates.collect();
-            let Some(creation) = known.creations.get_mut(whose.at) else {
-                return;
-            };
-            creation.note(&whose.seen, now);
-            if publish {
-                out.push(Effect::Publish {
-                    identity: name.clone(),
-                    delivery,
-                    creation: Some(creation.raw.clone()),
-                    candidates,
-                });
-            }
-            out.push(creation.remembered(&name));
+            known.change(whose.at, &patience, |creation| {
+                creation.note(&whose.seen, now);
+                if publish {
+                    out.push(Effect::Publish {
+                        identity: name.clone(),
+                        delivery,
+                        creation: Some(creation.raw.clone()),
+                        candidates,
+                    });
+                }
+                out.push(creation.remembered(&name));
+            });
         });
     }
 

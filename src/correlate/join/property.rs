@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::*;
 
 const PATIENCE: Patience = Patience {
+    moment: 5,
     grace: 50,
     retention: 1_000_000,
     ttl: 10_000_000,
@@ -154,6 +155,7 @@ impl World {
                     recipient: (*recipient < 3).then(|| number(*recipient)),
                     report: Some(u32::from(*recipient) * 10 + u32::from(*state)),
                     ambiguous: false,
+                    session: None,
                 };
                 self.deliveries.push((format!("a/{id}"), seen));
             }
@@ -185,6 +187,7 @@ impl World {
             recipients: Some(u32::from(recipients)),
             to,
             sender: 0,
+            reference: None,
             seen: vec![],
             final_at: None,
         }
@@ -248,6 +251,7 @@ impl World {
                         recipients: Some(u32::from(recipients)),
                         to,
                         sender: 0,
+                        reference: None,
                         seen,
                         final_at,
                     };

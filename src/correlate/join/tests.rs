@@ -1,6 +1,7 @@
 use super::*;
 
 const PATIENCE: Patience = Patience {
+    moment: 5,
     grace: 60,
     retention: 1000,
     ttl: 100_000,
@@ -18,6 +19,7 @@ fn receipt(state: u8, digest: u32) -> Seen {
         recipient: None,
         report: None,
         ambiguous: false,
+        session: None,
     }
 }
 
@@ -29,6 +31,7 @@ fn receipt_of(recipient: i64, state: u8, report: u32) -> Seen {
         recipient: Some(recipient),
         report: Some(report),
         ambiguous: false,
+        session: None,
     }
 }
 
@@ -43,6 +46,7 @@ fn creation_to(recipients: Option<u32>, raw: &'static str, submitted_at: Millis)
         recipients,
         to: To::One(0),
         sender: 0,
+        reference: None,
         seen: vec![],
         final_at: None,
     }
@@ -160,7 +164,10 @@ fn lines(effects: &[Effect]) -> Vec<String> {
             }
             Some(creation) => {
                 assert_eq!(creation, &candidates[0]);
-                let all: Vec<String> = candidates.iter().map(text).collect();
+                let mut all: Vec<String> = candidates.iter().map(text).collect();
+                if all.len() == 1 {
+                    all.push("another".to_owned());
+                }
                 format!("{} of {}", text(delivery), all.join(" or "))
             }
             None => format!("{} alone", text(delivery)),
@@ -183,6 +190,15 @@ fn lines(effects: &[Effect]) -> Vec<String> {
             key, published_at, ..
         } => format!("{key} = {published_at:?}"),
         Effect::Forget { key } => format!("{key} = null"),
+        Effect::Move {
+            to,
+            delivery,
+            home,
+            tries,
+        } => match home {
+            Some(home) => format!("{} from {home} to {to}", text(delivery)),
+            None => format!("{} back to {to}, {tries} tries", text(delivery)),
+        },
     };
     effects.iter().map(line).collect()
 }
@@ -332,6 +348,7 @@ fn a_successor_finds_what_was_remembered() {
         recipients: Some(1),
         to: To::One(0),
         sender: 0,
+        reference: None,
         seen: vec![receipt(DELIVERED, 1)],
         final_at: Some(5),
     };
@@ -366,6 +383,7 @@ fn our_own_records_coming_back_change_nothing() {
         recipients: Some(1),
         to: To::One(0),
         sender: 0,
+        reference: None,
         seen: vec![receipt(DELIVERED, 1)],
         final_at: Some(1),
     };
@@ -425,6 +443,7 @@ fn what_was_published_is_remembered_although_its_creation_is_written_again() {
         recipients: Some(1),
         to: To::One(0),
         sender: 0,
+        reference: None,
         seen: vec![receipt(DELIVERED, 1)],
         final_at: Some(5),
     };
@@ -574,6 +593,9 @@ fn receipts_from_the_wire_are_told_apart_by_recipient_state_date_and_error() {
             bind: "b".into(),
             received_at: jiff::Timestamp::UNIX_EPOCH,
             pdu,
+            bound_at: None,
+            home: None,
+            tries: 0,
         };
         let octets = serde_json::to_vec(&delivered).unwrap();
         let read = delivery(
@@ -656,6 +678,7 @@ fn nothing_stays_of_receipts_that_were_early() {
 #[test]
 fn nothing_stays_of_messages_whose_receipts_came() {
     let mut join = Join::new(Patience {
+        moment: 5,
         grace: 60_000,
         retention: 3_600_000,
         ttl: 3 * 86_400_000,
@@ -748,6 +771,7 @@ fn said(from: &str, to: &str, state: u8, report: u32) -> Receipt {
             recipient: number(from),
             report: Some(report),
             ambiguous: false,
+            session: None,
         })
     }
 }
@@ -767,6 +791,7 @@ impl Partition {
                 recipients: Some(1),
                 to: To::One(number(message.to).unwrap_or_default()),
                 sender: print(number(message.from)),
+                reference: None,
                 seen: vec![],
                 final_at: None,
             };
@@ -1224,6 +1249,8 @@ fn a_message_submitted_after_the_receipt_came_is_another() {
         p.answered("a/1", &[message("later", ANNA, 30_000)]),
         [""; 0]
     );
+    p.read_back("a/1", 0, 30_000);
+    assert_eq!(p.tick(30_000 + PATIENCE.moment), [""; 0]);
     let answered = p.answered("a/1", &[message("own", ANNA, 900)]);
     assert_eq!(answered[0], "d0 of own");
 }
@@ -1259,6 +1286,7 @@ fn a_multi_knows_its_recipients_whichever_way_round() {
             recipients: Some(2),
             to: to.clone(),
             sender: print(number("1000")),
+            reference: None,
             seen: vec![],
             final_at: None,
         };
@@ -1372,4 +1400,354 @@ fn receipts_of_several_messages_may_have_one_offset() {
     p.read_back("a/2", 4, 30);
     assert_eq!(p.tick(80), ["d4 alone", "a/1/@4 = Some(80)"]);
     assert_eq!(p.tick(90), ["d4 alone", "a/2/@4 = Some(90)"]);
+}
+
+/// A receipt that came then, in a session bound then, with a date of the SMSC's.
+fn came(at: Millis, bound_at: Millis, date: Option<Millis>, receipt: Receipt) -> Receipt {
+    Receipt {
+        received: Some(at),
+        bound_at: Some(bound_at),
+        submitted: date.map(|at| Dated {
+            at,
+            zoned: false,
+            lasts: 1000,
+        }),
+        ..receipt
+    }
+}
+
+#[test]
+fn a_receipt_that_may_be_of_a_message_not_known_yet_waits_a_moment() {
+    const OLD: Millis = 1_000_000_000;
+    const NOW: Millis = OLD + 400_000;
+    let old = message("old", ANNA, OLD);
+    let new = message("new", ANNA, NOW - 500);
+    let receipt = said(ANNA, "1000", DELIVERED, 2);
+    let first = said(ANNA, "1000", DELIVERED, 1);
+    let (as_ever, restarted) = (OLD - 1, NOW - 1000);
+    for (why, ended, session, date, alone, with) in [
+        ("as ever", false, as_ever, None, "d9 of old", ""),
+        ("its date", false, restarted, Some(OLD), "d9 of old", ""),
+        (
+            "its date, corrected",
+            true,
+            as_ever,
+            Some(OLD),
+            "d9 of old",
+            "",
+        ),
+        (
+            "a restart",
+            false,
+            restarted,
+            None,
+            "d9 of old",
+            "d9 of new or old",
+        ),
+        (
+            "the date of now",
+            false,
+            as_ever,
+            Some(NOW - 400),
+            "d9 of old",
+            "d9 of new",
+        ),
+        (
+            "it has ended",
+            true,
+            as_ever,
+            None,
+            "d9 of old or another",
+            "d9 of new",
+        ),
+        (
+            "both",
+            true,
+            restarted,
+            Some(NOW - 400),
+            "d9 of old or another",
+            "d9 of new",
+        ),
+        (
+            "a clock that is wrong",
+            false,
+            restarted,
+            Some(NOW + 7_654_321),
+            "d9 of old",
+            "d9 of new or old",
+        ),
+    ] {
+        for turns_up in [false, true] {
+            let mut p = Partition::new();
+            p.0.patience.retention = 1_000_000;
+            p.0.patience.ttl = 1_000_000;
+            p.answered("a/1", &[old]);
+            if ended {
+                assert_eq!(p.event("a/1", 0, first, OLD + 10), "d0 of old");
+            }
+            let receipt = came(NOW, session, date, receipt);
+            let at_once = p.event("a/1", 9, receipt, NOW);
+            let waits = !with.is_empty();
+            let expected = if waits { "a/1/@9 = None" } else { alone };
+            assert_eq!(at_once, expected, "{why}");
+            assert_eq!(p.event("a/1", 10, receipt, NOW), "", "{why}: a repeat");
+            p.read_back("a/1", 9, NOW);
+            let mut events = Vec::new();
+            if turns_up {
+                events.extend(p.answered("a/1", &[new]));
+            }
+            let moment = NOW + PATIENCE.moment;
+            assert_eq!(p.tick(moment - 1), [""; 0], "{why}");
+            events.extend(p.tick(moment));
+            let event = events.into_iter().find(|event| event.starts_with("d9"));
+            let expected = if turns_up { with } else { alone };
+            assert_eq!(
+                event.unwrap_or_default(),
+                if waits { expected } else { "" },
+                "{why}"
+            );
+            p.tick(NOW + 10_000_000);
+            p.tick(NOW + 20_000_000);
+            p.0.check_empty();
+        }
+    }
+}
+
+#[test]
+fn a_user_message_reference_tells_messages_apart() {
+    let mut p = Partition::new();
+    for (n, raw) in [(7, "seven"), (8, "eight")] {
+        let which = format!("t:0:{n}");
+        let key = Key::Creation {
+            identity: "a/1",
+            which: &which,
+        };
+        let mut value = creation(raw, 0);
+        if let Value::Creation { reference, .. } = &mut value {
+            *reference = Some(n);
+        }
+        p.0.record(&key, value, 0, &mut Vec::new());
+    }
+    let with = |reference, report| Receipt {
+        reference: Some(reference),
+        received: Some(10),
+        ..said(ANNA, "1000", DELIVERED, report)
+    };
+    assert_eq!(p.event("a/1", 0, with(7, 1), 10), "d0 of seven");
+    assert_eq!(p.event("a/1", 1, with(8, 2), 10), "d1 of eight");
+    assert_eq!(
+        p.event("a/1", 2, with(7, 3), 10),
+        "d2 of seven",
+        "corrected"
+    );
+
+    // Another one is another message's, unless that does not turn up.
+    let mut p = Partition::new();
+    let mut value = creation("seven", 0);
+    if let Value::Creation { reference, .. } = &mut value {
+        *reference = Some(7);
+    }
+    p.0.record(
+        &Key::parse(b"a/1/t:0:7").unwrap(),
+        value,
+        0,
+        &mut Vec::new(),
+    );
+    assert_eq!(p.event("a/1", 0, with(9, 1), 10), "a/1/@0 = None");
+    p.read_back("a/1", 0, 10);
+    let events = p.tick(15);
+    assert_eq!(events[0], "d0 of seven or another");
+}
+
+#[test]
+fn receipts_that_look_alike_in_one_session_are_of_several_messages() {
+    let alike = |session| {
+        let mut receipt = said(ANNA, "1000", DELIVERED, 1);
+        receipt.seen.session = Some(session);
+        receipt
+    };
+    let all = [message("one", ANNA, 0), message("two", ANNA, 1)];
+    let mut p = Partition::new();
+    p.answered("a/1", &all);
+    assert_eq!(p.event("a/1", 0, alike(1), 10), "d0 of two or one");
+    assert_eq!(
+        p.event("a/1", 1, alike(2), 11),
+        "",
+        "said again in another session"
+    );
+    assert_eq!(p.event("a/1", 2, alike(1), 12), "d2 of one or two");
+    assert_eq!(
+        p.event("a/1", 3, alike(1), 13),
+        "a/1/@3 = None",
+        "all have one"
+    );
+    p.read_back("a/1", 3, 13);
+    assert_eq!(p.tick(18), ["a/1/@3 = null"], "and no other turns up");
+    // Before the answers too, where ids are known to be used again; and if none comes, they are one.
+    for answers in [true, false] {
+        let mut p = Partition::new();
+        p.answered("a/1", &[message("beat", BEAT, 0), message("carl", CARL, 0)]);
+        for offset in 0..2 {
+            p.delivered("a/1", offset, alike(1), 10);
+            p.read_back("a/1", offset, 10);
+        }
+        if answers {
+            let mut events = p.answered("a/1", &all);
+            events.extend(p.tick(50));
+            let published = events.iter().filter(|e| e.starts_with('d')).count();
+            assert_eq!(published, 2, "{events:?}");
+        }
+        let ends = p.tick(80);
+        let alone = ends.iter().filter(|e| e.ends_with("alone")).count();
+        assert_eq!(alone, usize::from(!answers), "{ends:?}");
+    }
+}
+
+#[test]
+fn among_very_many_messages_under_one_id_a_receipt_finds_its_own() {
+    const MANY: i64 = 20_000;
+    let mut p = Join::new(Patience {
+        ttl: 1_000_000,
+        ..PATIENCE
+    });
+    p.live(0, &mut Vec::new());
+    let phone = |n: i64| 41_790_000_000 + n * 37;
+    let mut out = Vec::new();
+    for n in 0..MANY {
+        let key = format!("a/1/t:0:{n}");
+        let value = Value::Creation {
+            raw: n.to_string().into(),
+            submitted_at: n,
+            recipients: Some(1),
+            to: To::One(if n % 100 == 0 { -n - 1 } else { phone(n) }),
+            sender: print(number("1000")),
+            reference: None,
+            seen: vec![],
+            final_at: None,
+        };
+        p.record(&Key::parse(key.as_bytes()).unwrap(), value, n, &mut out);
+    }
+    assert_eq!(out, []);
+    let known = p.known.values().next().unwrap();
+    for n in (1..MANY).step_by(997) {
+        for (from, to) in [
+            (format!("+{}", phone(n)), "1000".to_owned()),
+            (format!("0{}", phone(n) % 1_000_000_000), "1000".to_owned()),
+            ("1000".to_owned(), phone(n).to_string()),
+        ] {
+            let receipt = said(&from, &to, DELIVERED, 1);
+            let near = known.near(&receipt);
+            assert_eq!(near.len(), 1, "{from} {to}");
+            let whose = known.whose(&receipt, false).unwrap();
+            assert_eq!(known.at(whose.at).unwrap().raw, n.to_string());
+        }
+    }
+    // Its beginning is few messages', and a stranger is compared with few.
+    let near = |from: &str| known.near(&said(from, "1000", DELIVERED, 1)).len();
+    assert!((1..2000).contains(&near("417900370")));
+    assert!(
+        near("49170000001") < 300,
+        "only those with a name for a recipient"
+    );
+    assert_eq!(near("41790XXXXXX"), MANY as usize);
+    p.check();
+    for (n, offset) in (1..MANY).step_by(3).zip(0..) {
+        let receipt = said(&phone(n).to_string(), "1000", DELIVERED, 1);
+        p.delivery("a/1", offset, Bytes::from("d"), receipt, n, &mut out);
+    }
+    p.check();
+    while p.tick(5_000_000, 10_000, &mut out) {
+        out.clear();
+    }
+    p.check_empty();
+}
+
+/// What a receipt becomes that is looked for under another form of its id.
+#[test]
+fn a_receipt_in_another_form_visits_its_message_and_comes_back_without() {
+    let of = |tries| Receipt {
+        tries,
+        received: Some(0),
+        ..said(ANNA, "1000", DELIVERED, 1)
+    };
+    // At home: after the moment it goes, comes back, goes again, and at last it stays.
+    let mut p = Partition::new();
+    p.answered("a/7f", &[message("other", BEAT, 0)]);
+    assert_eq!(p.event("a/7E", 0, of(0), 10), "a/7E/@0 = None");
+    p.read_back("a/7E", 0, 10);
+    assert_eq!(p.tick(15), ["d0 from a/7E to a/7e", "a/7E/@0 = null"]);
+    p.delivered("a/7E", 1, of(1), 20);
+    p.read_back("a/7E", 1, 20);
+    assert_eq!(p.tick(25), ["d1 from a/7E to a/7e", "a/7E/@1 = null"]);
+    p.delivered("a/7E", 2, of(2), 30);
+    assert_eq!(p.event("a/7E", 3, of(0), 30), "", "a repeat");
+    p.read_back("a/7E", 2, 30);
+    assert_eq!(p.tick(89), [""; 0]);
+    assert_eq!(p.tick(90), ["d2 from a/7E to a/7e", "a/7E/@2 = null"]);
+    let last = p.delivered("a/7E", 4, of(3), 95);
+    assert_eq!(last, ["d4 alone", "a/7E/@4 = Some(95)"]);
+    assert_eq!(p.event("a/7E", 5, of(0), 96), "", "a repeat");
+    p.tick(2000);
+    // Without a number, or in the form that responses have, it goes nowhere.
+    let mut p = Partition::new();
+    p.answered("a/7f", &[message("other", BEAT, 0)]);
+    for (offset, id, from) in [(0, "a/7E", "4179XXXXXXX"), (1, "a/7e", ANNA)] {
+        p.delivered(id, offset, said(from, "1000", DELIVERED, 1), 10);
+        p.read_back(id, offset, 10);
+    }
+    assert_eq!(p.tick(15), [""; 0]);
+
+    // Elsewhere: it finds the message to the recipient that it names, if that is the only one.
+    for (why, messages, receipt, expected) in [
+        (
+            "its own",
+            &[message("own", ANNA, 0)][..],
+            of(1),
+            "d0 of own",
+        ),
+        (
+            "national",
+            &[message("own", ANNA, 0)],
+            said("0791111111", "1000", DELIVERED, 1),
+            "d0 of own",
+        ),
+        (
+            "as submitted",
+            &[message("own", ANNA, 0)],
+            said("1000", ANNA, DELIVERED, 1),
+            "d0 of own",
+        ),
+        (
+            "another's",
+            &[message("other", BEAT, 0)],
+            of(1),
+            "d0 back to a/7F, 2 tries",
+        ),
+        ("nobody's", &[], of(0), "d0 back to a/7F, 1 tries"),
+        (
+            "cut",
+            &[message("own", ANNA, 0)],
+            said("41791111", "1000", DELIVERED, 1),
+            "d0 back to a/7F, 1 tries",
+        ),
+        (
+            "one of two",
+            &[message("one", ANNA, 0), message("two", ANNA, 1)],
+            of(2),
+            "d0 back to a/7F, 3 tries",
+        ),
+    ] {
+        let mut p = Partition::new();
+        p.answered("a/7f", messages);
+        let mut visit = |now| {
+            let mut out = Vec::new();
+            p.0.visit("a/7f", "a/7F", "d0".into(), receipt, now, &mut out);
+            p.0.check();
+            lines(&out).into_iter().next().unwrap_or_default()
+        };
+        assert_eq!(visit(10), expected, "{why}");
+        if expected.contains(" of ") {
+            assert_eq!(visit(11), "", "{why}: a repeat");
+        }
+    }
 }

@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | recipient | the receipt comes from its number; then, that it goes to its number, as with SMSCs that leave the addresses as they were in the message | it comes from another number, and does not go to its either |
 //! | time | | the receipt came before the message was submitted |
+//! | user_message_reference | the receipt repeats it | it has another, if a message without this doubt is left |
 //! | sender | the receipt goes to it | |
 //! | `submit date` | it fits, in whatever time zone | |
 //! | state | no final receipt of it has come | |
@@ -19,6 +20,21 @@
 //! the receipt is published as one that may be of any of them, and counts for the newest that has
 //! no final one. A final receipt that was published so proves nothing later: its message may as
 //! well still wait for its own, so the next one may be of either too.
+//!
+//! # The one that is not known yet
+//!
+//! A receipt may come before the answer to its message. Where an id is used again, it finds an older
+//! message then. If its date is that of the older one and not that of now, it is the older one's.
+//! Otherwise there is a [`Doubt`] if anything speaks for another message, and the receipt waits for
+//! a moment in which the answer may come:
+//!
+//! | what speaks for another | if none turns up |
+//! |---|---|
+//! | the older one has its final receipt, and this one says something else | published as ambiguous |
+//! | it has another user_message_reference | published as ambiguous |
+//! | the SMSC uses its ids again within minutes | it is the older one's |
+//! | the session was bound after the older one was submitted, so the SMSC may have been restarted | it is the older one's |
+//! | the date is that of now, and not the older one's | it is the older one's |
 
 use super::known::{Creation, Known};
 use super::{Millis, Receipt};
@@ -26,6 +42,8 @@ use crate::record::internal::{Likeness, Seen, compare, is_short};
 
 /// How far the clocks of two processes may be apart.
 const SKEW: Millis = 10_000;
+/// A message whose answer is not known yet was submitted within this time.
+const UNANSWERED: Millis = 30_000;
 /// So much before the SMSC's date a message may have been submitted,
 const BEFORE: Millis = 10_000;
 /// and so much after it, by clocks that differ.
@@ -76,6 +94,23 @@ pub(super) struct Whose {
     pub(super) seen: Seen,
     /// Whether it was published of one of them already.
     pub(super) repeats: bool,
+    /// Whether no final receipt of it has come.
+    pub(super) waits: bool,
+    /// Whether the receipt names its recipient.
+    pub(super) names: bool,
+    /// Whether it may be a message's that is not known yet.
+    pub(super) doubt: Doubt,
+}
+
+/// Whether a receipt may be a message's that is not known yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Doubt {
+    /// It is not.
+    None,
+    /// It is, if that turns up in a moment.
+    Slight,
+    /// It may be, even if none turns up.
+    Grave,
 }
 
 /// A creation that a receipt does not contradict.
@@ -94,7 +129,7 @@ impl To {
         }
     }
 
-    fn numbers(&self) -> &[i64] {
+    pub(super) fn numbers(&self) -> &[i64] {
         match self {
             To::One(number) => std::slice::from_ref(number),
             To::Several(numbers) => numbers,
@@ -105,8 +140,13 @@ impl To {
 impl Dated {
     /// Whether a message submitted then may have this date.
     fn fits(&self, submitted_at: Millis) -> bool {
-        let (least, most) = (-self.lasts - AFTER, BEFORE);
-        let ahead = self.at - submitted_at;
+        self.fits_within(submitted_at, 0)
+    }
+
+    /// Whether one may that was submitted within so long before `until`.
+    fn fits_within(&self, until: Millis, before: Millis) -> bool {
+        let (least, most) = (-self.lasts - AFTER - before, BEFORE);
+        let ahead = self.at - until;
         if self.zoned {
             return (least..=most).contains(&ahead);
         }
@@ -136,6 +176,12 @@ impl Receipt {
             (false, _) => straight,
         };
         (likeness != Likeness::Other).then_some(Fit::Open)
+    }
+
+    /// Whether its numbers are those of a creation.
+    pub(super) fn names(&self, creation: &Creation) -> bool {
+        let candidate = self.candidate(0, creation);
+        candidate.is_some_and(|candidate| candidate.fit > Fit::Open)
     }
 
     fn candidate(&self, at: usize, creation: &Creation) -> Option<Candidate> {
@@ -169,7 +215,7 @@ impl Creation {
     }
 
     /// The outbound record it is of, in the form of its key: parts of one are one message.
-    fn record(&self) -> &str {
+    pub(super) fn record(&self) -> &str {
         match self.which.rsplit_once('.') {
             Some((record, part)) if !part.contains(':') => record,
             _ => &self.which,
@@ -178,54 +224,99 @@ impl Creation {
 }
 
 impl Known {
-    /// Whose `receipt` is; `None` if nobody's who is known.
-    pub(super) fn whose(&self, receipt: &Receipt) -> Option<Whose> {
-        let creations = self.creations.iter().enumerate();
-        let mut left: Vec<Candidate> = creations
-            .filter_map(|(at, creation)| receipt.candidate(at, creation))
+    /// Whose `receipt` is; `None` if nobody's who is known. `hasty` if the SMSC is known to use ids
+    /// again within minutes.
+    pub(super) fn whose(&self, receipt: &Receipt, hasty: bool) -> Option<Whose> {
+        let creation = |at: usize| self.at(at).map(|creation| (at, creation));
+        let near = self.near(receipt).into_iter().filter_map(creation);
+        let mut left: Vec<(Candidate, &Creation)> = near
+            .filter_map(|(at, creation)| Some((receipt.candidate(at, creation)?, creation)))
             .collect();
-        let best = left.iter().map(|c| c.fit).max()?;
-        left.retain(|candidate| candidate.fit == best);
-        let of = |candidate: &Candidate| &self.creations[candidate.at];
-        narrow(&mut left, |c| {
+        let best = left.iter().map(|(c, _)| c.fit).max()?;
+        left.retain(|(candidate, _)| candidate.fit == best);
+        if receipt.reference.is_some() {
+            narrow(&mut left, |_, of| of.reference == receipt.reference);
+            narrow(&mut left, |_, of| of.reference.is_none());
+        }
+        narrow(&mut left, |c, of| {
             let sender = match c.fit {
                 Fit::AsSubmitted => receipt.seen.recipient,
                 Fit::Open | Fit::Recipient => receipt.to,
             };
-            of(c).sender != 0 && of(c).sender == print(sender)
+            of.sender != 0 && of.sender == print(sender)
         });
         if let Some(dated) = &receipt.submitted {
-            narrow(&mut left, |c| dated.fits(of(c).submitted_at));
+            narrow(&mut left, |_, of| dated.fits(of.submitted_at));
         }
-        narrow(&mut left, |c| !of(c).has_ended(c.recipient, true));
-        let waits = |c: &Candidate| !of(c).has_ended(c.recipient, false);
-        left.sort_by_key(|c| std::cmp::Reverse((waits(c), of(c).submitted_at, c.at)));
-        let first = left.first()?;
+        narrow(&mut left, |c, of| !of.has_ended(c.recipient, true));
+        let waits = |c: &Candidate, of: &Creation| !of.has_ended(c.recipient, false);
+        left.sort_by_key(|(c, of)| std::cmp::Reverse((waits(c, of), of.submitted_at, of.order)));
+        let (first, of_first) = left.first()?;
         let seen_by = |c: &Candidate| Seen {
             recipient: c.recipient,
             ..receipt.seen
         };
-        let said = |c: &Candidate| of(c).seen.iter().any(|s| s.says_the_same(&seen_by(c)));
-        let repeats = receipt.seen.is_final() && !waits(first) && left.iter().any(said);
-        let several = left.iter().any(|c| of(c).record() != of(first).record());
+        let said = |(c, of): &(Candidate, &Creation)| {
+            let mut before = of.seen.iter();
+            before.any(|seen| seen.says_the_same(&seen_by(c)))
+        };
+        let first_waits = waits(first, of_first);
+        let repeats = receipt.seen.is_final() && !first_waits && left.iter().any(said);
+        let several = (left.iter()).any(|(_, of)| of.record() != of_first.record());
+        let doubt = match several || repeats {
+            true => Doubt::None,
+            false => receipt.doubt(first, of_first, hasty || self.repeats),
+        };
         Some(Whose {
             at: first.at,
-            candidates: match several {
-                true => left.iter().map(|c| c.at).collect(),
+            candidates: match several || doubt == Doubt::Grave {
+                true => left.iter().map(|(c, _)| c.at).collect(),
                 false => Vec::new(),
             },
             seen: Seen {
-                ambiguous: several,
+                ambiguous: several || doubt == Doubt::Grave,
                 ..seen_by(first)
             },
             repeats,
+            waits: first_waits,
+            names: best > Fit::Open,
+            doubt,
         })
     }
 }
 
+impl Receipt {
+    /// Whether it may be another message's than the only one that it fits: see the
+    /// [module](self).
+    fn doubt(&self, candidate: &Candidate, of: &Creation, hasty: bool) -> Doubt {
+        let Some(received) = self.received else {
+            return Doubt::None;
+        };
+        match of.reference.zip(self.reference) {
+            Some((one, two)) if one == two => return Doubt::None,
+            Some(_) => return Doubt::Grave,
+            None => {}
+        }
+        let dated = self.submitted.as_ref();
+        let of_it = dated.is_some_and(|d| d.fits(of.submitted_at));
+        let of_now = dated.is_some_and(|d| d.fits_within(received, UNANSWERED));
+        let restarted = self.bound_at.is_some_and(|at| at > of.submitted_at);
+        match (of_it, of_now) {
+            (true, false) => Doubt::None,
+            _ if of.has_ended(candidate.recipient, true) => Doubt::Grave,
+            (false, true) => Doubt::Slight,
+            _ if hasty || restarted => Doubt::Slight,
+            _ => Doubt::None,
+        }
+    }
+}
+
 /// Leaves those that `speaks_for`, if there are any and others.
-fn narrow(left: &mut Vec<Candidate>, speaks_for: impl Fn(&Candidate) -> bool) {
-    if left.len() > 1 && left.iter().any(&speaks_for) {
-        left.retain(speaks_for);
+fn narrow(
+    left: &mut Vec<(Candidate, &Creation)>,
+    speaks_for: impl Fn(&Candidate, &Creation) -> bool,
+) {
+    if left.len() > 1 && left.iter().any(|(c, of)| speaks_for(c, of)) {
+        left.retain(|(c, of)| speaks_for(c, of));
     }
 }

@@ -64,15 +64,20 @@ pub const HISTORY: &[Version] = &[
     published!(InboundSms, 1),
     published!(InboundSms, 2),
     published!(Notification, 1),
+    published!(Notification, 2),
     published!(Correlation, 1),
     published!(Correlation, 2),
     published!(Correlation, 3),
     published!(Correlation, 4),
+    published!(Correlation, 5),
     published!(Parked, 1),
+    published!(Parked, 2),
     published!(Piece, 1),
+    published!(Piece, 2),
     published!(Owner, 1),
     published!(Delivery, 1),
     published!(Delivery, 2),
+    published!(Delivery, 3),
 ];
 
 impl Kind {

@@ -356,3 +356,98 @@ fn a_receipt_reaches_whichever_process_owns_its_correlation() {
     ids.dedup();
     assert_eq!(ids.len(), 40);
 }
+
+/// The SMSC is started anew and counts from 1 again, and its receipts outrun its answers, while
+/// messages of before have no receipt yet: to others, and to the same phones.
+#[test]
+fn no_receipt_is_that_of_a_message_which_had_its_id_before() {
+    let (one, other) = ("49170000001", "49179999999");
+    let smsc = FakeSmsc::start();
+    let it = Deployment::new(smsc.port(), 1);
+    let _connector = it.start();
+    smsc.script(|submit| Reply::As(submit.text()[1..].to_owned()));
+    let count = 6;
+    let to = |name: char, n: usize, phone: &str| {
+        let to = json!({ "destination": phone });
+        with(message(&format!("{name}{n}")), to)
+    };
+    let before: Vec<Value> = (1..=count).map(|n| to('a', n, one)).collect();
+    it.send(0, &before);
+    it.results(count);
+    smsc.drop_connections();
+    smsc.wait_bound(1);
+    smsc.script(|_| Reply::Silence);
+    for n in 1..=count {
+        let phone = if n.is_multiple_of(2) { one } else { other };
+        it.send(0, &[to('b', n, phone)]);
+        let submits = smsc.wait_submits(count + n);
+        receipt_between(&smsc, &n.to_string(), (phone, "1000"), &format!("{n:03}"));
+        smsc.answer(&submits[count + n - 1], &n.to_string());
+    }
+    let receipts = it.receipts(count);
+    assert_eq!(receipts.len(), count);
+    for receipt in &receipts {
+        let n: usize = receipt["err"].as_str().unwrap().parse().unwrap();
+        let own = json!(format!("b{n}"));
+        let same = n.is_multiple_of(2);
+        let phone = if same { one } else { other };
+        assert_eq!(receipt["destination"], phone, "{receipt:#}");
+        if same {
+            // Nothing tells the two messages to one phone apart.
+            assert_eq!(receipt["ambiguous"], true, "{receipt:#}");
+            let candidates = receipt["candidates"].as_array().unwrap();
+            assert!(candidates.contains(&own), "{receipt:#}");
+        } else {
+            assert_eq!(receipt["log_id"], own, "{receipt:#}");
+            assert!(receipt.get("ambiguous").is_none(), "{receipt:#}");
+        }
+    }
+}
+
+#[test]
+fn ids_in_another_form_find_their_messages_and_a_hint_says_how_to_set_it() {
+    let smsc = FakeSmsc::start();
+    let it = Deployment::new(smsc.port(), 1);
+    let _connector = it.start();
+    let number = |n: usize| 0x0001_2D68 + 0x0101_0101 * n;
+    smsc.script(move |submit| {
+        let n: usize = submit.text()[1..].parse().unwrap();
+        Reply::As(format!("{:08X}", number(n)))
+    });
+    let count = 12;
+    let messages: Vec<Value> = (0..count)
+        .map(|n| {
+            let to = json!({ "destination": format!("4179{n:07}") });
+            with(message(&format!("m{n}")), to)
+        })
+        .collect();
+    it.send(0, &messages);
+    it.results(count);
+    for _ in 0..2 {
+        for n in 0..count {
+            let (id, phone) = (number(n).to_string(), format!("4179{n:07}"));
+            receipt_between(&smsc, &id, (&phone, "1000"), &format!("{n:03}"));
+        }
+    }
+    let receipts = it.receipts(count);
+    assert_eq!(receipts.len(), count, "each once");
+    for receipt in &receipts {
+        let n: usize = receipt["err"].as_str().unwrap().parse().unwrap();
+        assert_eq!(receipt["log_id"], format!("m{n}"), "{receipt:#}");
+        assert_eq!(receipt["message_id"], number(n).to_string());
+        assert_eq!(receipt["correlated"], true);
+    }
+    let hint = |record: &crate::harness::Record| record.value["type"] == "MessageIdHint";
+    let topic = it.topic("notifications");
+    let all = it.kafka.records_until(&topic, PATIENCE, |all| {
+        all.iter().filter(|record| hint(record)).count() >= 2
+    });
+    let last = all.iter().rfind(|record| hint(record)).expect("a hint");
+    assert_eq!(last.key.as_deref(), Some("acme"));
+    let said = &last.value["message_id"];
+    assert_eq!(
+        (&said["response"], &said["receipt"]),
+        (&json!("hex"), &json!("decimal"))
+    );
+    assert_eq!((&said["matched"], &said["of"]), (&json!(10), &json!(10)));
+}

@@ -17,7 +17,7 @@ use super::super::inbound::{
 };
 use super::super::internal::{Correlation, Delivery, Header, Owner, Parked, Piece, Print, Seen};
 use super::super::keys::Position;
-use super::super::notification::Notification;
+use super::super::notification::{MessageIdHint, Notification};
 use super::*;
 
 fn at(micros: i64) -> Timestamp {
@@ -338,6 +338,14 @@ fn notifications_are_the_same_in_both_forms() {
         availability: Some("denied"),
         system_id: Some("SMSC".into()),
         peer: Some("127.0.0.1:1".into()),
+        message_id: Some(MessageIdHint {
+            response: "hex",
+            receipt: "decimal",
+            matched: u32::MAX,
+            of: 200,
+            response_id: "7f",
+            receipt_id: "127",
+        }),
         tlvs: vec![Tlv {
             tag: 0x0422,
             name: Some("ms_availability_status"),
@@ -370,6 +378,7 @@ fn correlation() -> Correlation {
         recipients: Some(254),
         numbers: vec![41_791_234_567, -1],
         lists: true,
+        reference: Some(u16::MAX),
         headers: vec![
             Header {
                 key: "traceparent".into(),
@@ -386,6 +395,7 @@ fn correlation() -> Correlation {
             recipient: Some(999_999_999_999_999_999),
             report: Some(u32::MAX),
             ambiguous: true,
+            session: Some(u32::MAX),
         }],
         final_at: Some(at(7)),
     }
@@ -398,6 +408,9 @@ fn internal_records_read_back() {
         bind: "acme-0".into(),
         received_at: at(0),
         pdu: vec![0, 255],
+        bound_at: Some(at(2)),
+        home: Some("acme/7F".into()),
+        tries: 1,
     };
     let parked = Parked {
         delivery: delivery.clone(),

@@ -1,0 +1,197 @@
+//! What is said of receipts that do not find their messages as they should.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+use tracing::warn;
+
+use super::forms::{Habits, Matched, Remedy};
+use super::said::Said;
+use super::whole::Dialects;
+use crate::record::internal::{Correlation, Delivery};
+use crate::record::notification::{MessageIdHint, Notification};
+use crate::repeated::{Line, Times};
+use crate::smpp::message_id::Form;
+
+/// How often there is an event at most, after the first ones.
+const EVERY: Duration = Duration::from_secs(3600);
+
+/// Takes events for the topic of notifications.
+#[derive(Clone)]
+pub struct Notify(Arc<dyn Fn(&Notification<'_>) + Send + Sync>);
+
+impl Notify {
+    /// Gives them to `take`, which must not block.
+    pub fn new(take: impl Fn(&Notification<'_>) + Send + Sync + 'static) -> Self {
+        Notify(Arc::new(take))
+    }
+}
+
+impl Default for Notify {
+    fn default() -> Self {
+        Notify::new(|_| ())
+    }
+}
+
+impl fmt::Debug for Notify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Notify")
+    }
+}
+
+/// What an operator would set.
+fn setting(remedy: Remedy) -> String {
+    let (response, receipt) = (remedy.response.name(), remedy.receipt.name());
+    format!("[esme.message_id] response = \"{response}\", receipt = \"{receipt}\"")
+}
+
+/// A receipt that was found by another form of its id.
+struct Other {
+    esme: String,
+    matched: Matched,
+    response: String,
+    receipt: String,
+}
+
+/// One that nobody was found for.
+struct Lost {
+    esme: String,
+    receipt: String,
+    response: Option<String>,
+}
+
+/// The lines about one ESME, and when its last event was.
+struct OfEsme {
+    other: Line<Other>,
+    lost: Line<Lost>,
+    count: u64,
+    event: Option<Instant>,
+}
+
+impl Default for OfEsme {
+    fn default() -> Self {
+        OfEsme {
+            other: Line::new(say_other),
+            lost: Line::new(say_lost),
+            count: 0,
+            event: None,
+        }
+    }
+}
+
+fn say_other(times: Times, other: Other) {
+    let Matched {
+        remedy,
+        matched,
+        of,
+    } = other.matched;
+    warn!(
+        esme = other.esme,
+        receipts = times.count,
+        within = ?times.within,
+        setting = setting(remedy),
+        matched,
+        of,
+        response_id = other.response,
+        receipt_id = other.receipt,
+        "receipts have message ids in another form than responses have, and find their messages by recipient and value, some seconds later: {matched} of the last {of} receipts match as {}. Set `setting` for this ESME, and they match exactly",
+        form(remedy)
+    );
+}
+
+/// A remedy in short.
+fn form(remedy: Remedy) -> String {
+    match (remedy.response, remedy.receipt) {
+        (one, two) if one == two => one.name().to_owned(),
+        (Form::Hex, Form::Decimal) => "hex in responses and decimal in receipts".to_owned(),
+        (one, two) => format!("{} in responses and {} in receipts", one.name(), two.name()),
+    }
+}
+
+fn say_lost(times: Times, lost: Lost) {
+    warn!(
+        esme = lost.esme,
+        receipts = times.count,
+        within = ?times.within,
+        receipt_id = lost.receipt,
+        response_id = lost.response,
+        "receipts find no message, and are published with correlated: false. Compare the id of a receipt with that of a response: [esme.message_id] says how one is written in the other's place. Does another program send through this account, or do receipts come to the bind of another ESME? Were the messages submitted longer ago than correlate.receipt_ttl, or is their answer later than correlate.early_receipt_grace?"
+    );
+}
+
+/// What is said of all ESMEs.
+pub(super) struct Hints {
+    notify: Notify,
+    esmes: Mutex<HashMap<String, OfEsme>>,
+}
+
+impl Hints {
+    pub(super) fn new(notify: Notify) -> Self {
+        Hints {
+            notify,
+            esmes: Mutex::default(),
+        }
+    }
+
+    /// A receipt found its message by another form of its id.
+    pub(super) fn found(
+        &self,
+        identity: &str,
+        (creation, delivery): (&[u8], &[u8]),
+        habits: &Habits,
+        dialects: &Dialects,
+    ) {
+        let creation = serde_json::from_slice::<Correlation>(creation);
+        let delivery = serde_json::from_slice::<Delivery>(delivery);
+        let (Ok(creation), Ok(delivery)) = (creation, delivery) else {
+            return;
+        };
+        let dialect = dialects.of(&delivery.esme);
+        let said = Said::of(&delivery.pdu, dialect);
+        let Some(remedy) = Remedy::of(&dialect.ids, &creation.message_id, &said.receipt) else {
+            return;
+        };
+        let matched = habits.found(identity, remedy);
+        let receipt = said.receipt.id.as_deref().unwrap_or_default();
+        let mut esmes = self.esmes.lock();
+        let of = esmes.entry_ref(&*delivery.esme).or_default();
+        of.count += 1;
+        let due = of.event.is_none_or(|at| at.elapsed() >= EVERY);
+        if due || matches!(of.count, 10 | 100) {
+            of.event = Some(Instant::now());
+            (self.notify.0)(&Notification::of_message_ids(
+                &delivery,
+                MessageIdHint {
+                    response: matched.remedy.response.name(),
+                    receipt: matched.remedy.receipt.name(),
+                    matched: matched.matched,
+                    of: matched.of,
+                    response_id: &creation.message_id,
+                    receipt_id: receipt,
+                },
+            ));
+        }
+        let line = of.other.clone();
+        drop(esmes);
+        line.note(Other {
+            matched,
+            response: creation.message_id,
+            receipt: receipt.to_owned(),
+            esme: delivery.esme,
+        });
+    }
+
+    /// A receipt is published without a message.
+    pub(super) fn lost(&self, identity: &str, habits: &Habits) {
+        let (esme, receipt) = identity.split_once('/').unwrap_or((identity, ""));
+        let line = self.esmes.lock().entry_ref(esme).or_default().lost.clone();
+        line.note(Lost {
+            esme: esme.to_owned(),
+            receipt: receipt.to_owned(),
+            response: habits.sample(identity),
+        });
+    }
+}

@@ -1,0 +1,395 @@
+//! Receipts whose ids have another form, between partitions whose owners die: each is in one
+//! place at any time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::*;
+
+const PATIENCE: Patience = Patience {
+    moment: 10,
+    grace: 60,
+    retention: 1_000_000,
+    ttl: 10_000_000,
+    parked: usize::MAX,
+};
+
+/// How the SMSC writes in receipts what it wrote in small hexadecimal digits in responses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Same,
+    Capitals,
+    Decimal,
+    Padded,
+}
+
+impl Form {
+    fn write(self, id: u32) -> String {
+        match self {
+            Form::Same => format!("{id:x}"),
+            Form::Capitals => format!("{id:X}"),
+            Form::Decimal => id.to_string(),
+            Form::Padded => format!("{id:08x}"),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Answer(u8),
+    Receipt { message: u8, state: u8 },
+    Read(u8, u8),
+    Consume(u8, u8),
+    Commit(u8),
+    Tick(u8),
+    Die(u8),
+}
+
+const PARTITIONS: u8 = 3;
+const MESSAGES: u8 = 9;
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => (0..MESSAGES).prop_map(Step::Answer),
+        4 => (0..MESSAGES, 1..4u8).prop_map(|(message, state)| Step::Receipt { message, state }),
+        4 => (0..PARTITIONS, 1..8u8).prop_map(|(of, n)| Step::Read(of, n)),
+        4 => (0..PARTITIONS, 1..4u8).prop_map(|(of, n)| Step::Consume(of, n)),
+        4 => (0..PARTITIONS).prop_map(Step::Commit),
+        2 => (1..30u8).prop_map(Step::Tick),
+        1 => (0..PARTITIONS).prop_map(Step::Die),
+    ]
+}
+
+/// A number with letters in small and in large, whose partitions are mixed.
+fn id(message: u8) -> u32 {
+    0xab_cdef + u32::from(message) * 0x1111
+}
+
+fn phone(message: u8) -> i64 {
+    41_790_000_000 + i64::from(message)
+}
+
+/// A record of the deliveries.
+#[derive(Clone, Debug)]
+struct Delivered {
+    identity: String,
+    raw: Bytes,
+    receipt: Receipt,
+    home: Option<Arc<str>>,
+}
+
+/// A partition and its owner.
+struct Owned {
+    join: Join,
+    log: Vec<(String, Option<Value>)>,
+    read: usize,
+    deliveries: Vec<Delivered>,
+    consumed: usize,
+    pending: Vec<Effect>,
+    committed: usize,
+}
+
+struct World {
+    form: Form,
+    now: Millis,
+    partitions: Vec<Owned>,
+    answered: BTreeSet<u8>,
+    said: BTreeSet<Bytes>,
+    events: Vec<Effect>,
+}
+
+fn partition(identity: &str) -> usize {
+    keys::partition(identity.as_bytes(), i32::from(PARTITIONS)) as usize
+}
+
+impl World {
+    fn new(form: Form) -> Self {
+        let owned = || {
+            let mut join = Join::new(PATIENCE);
+            join.live(0, &mut Vec::new());
+            Owned {
+                join,
+                log: vec![],
+                read: 0,
+                deliveries: vec![],
+                consumed: 0,
+                pending: vec![],
+                committed: 0,
+            }
+        };
+        World {
+            form,
+            now: 0,
+            partitions: (0..PARTITIONS).map(|_| owned()).collect(),
+            answered: BTreeSet::new(),
+            said: BTreeSet::new(),
+            events: vec![],
+        }
+    }
+
+    fn run(&mut self, step: &Step) {
+        match step {
+            Step::Answer(message) => self.answer(*message),
+            Step::Receipt { message, state } => {
+                let seen = Seen {
+                    state: *state,
+                    digest: u32::from(*message) * 10 + u32::from(*state),
+                    recipient: Some(phone(*message)),
+                    report: Some(0),
+                    ambiguous: false,
+                    session: None,
+                };
+                let raw = Bytes::from(format!("{message} {state}"));
+                let identity = format!("a/{}", self.form.write(id(*message)));
+                self.said.insert(raw.clone());
+                self.partitions[partition(&identity)]
+                    .deliveries
+                    .push(Delivered {
+                        raw,
+                        receipt: Receipt {
+                            received: Some(self.now),
+                            ..seen.into()
+                        },
+                        home: None,
+                        identity,
+                    });
+            }
+            Step::Read(of, n) => (0..*n).for_each(|_| self.read_one(usize::from(*of))),
+            Step::Consume(of, n) => (0..*n).for_each(|_| self.consume_one(usize::from(*of))),
+            Step::Commit(of) => self.commit(usize::from(*of)),
+            Step::Tick(n) => {
+                self.now += Millis::from(*n);
+                self.tick();
+            }
+            Step::Die(of) => self.die(usize::from(*of)),
+        }
+        self.partitions.iter().for_each(|owned| owned.join.check());
+    }
+
+    fn answer(&mut self, message: u8) {
+        if !self.answered.insert(message) {
+            return;
+        }
+        let identity = format!("a/{:x}", id(message));
+        let raw = message.to_string().into();
+        let value = creation(raw, self.now, vec![], None);
+        let log = &mut self.partitions[partition(&identity)].log;
+        log.push((format!("{identity}/t:0:{message}"), Some(value)));
+    }
+
+    fn read_one(&mut self, of: usize) {
+        let owned = &mut self.partitions[of];
+        let Some((key, value)) = owned.log.get(owned.read).cloned() else {
+            return;
+        };
+        owned.read += 1;
+        let key = Key::parse(key.as_bytes()).unwrap();
+        match value {
+            Some(value) => owned.join.record(&key, value, self.now, &mut owned.pending),
+            None => owned.join.tombstone(&key),
+        }
+    }
+
+    fn consume_one(&mut self, of: usize) {
+        let (owned, now) = (&mut self.partitions[of], self.now);
+        let Some(delivered) = owned.deliveries.get(owned.consumed).cloned() else {
+            return;
+        };
+        let offset = owned.consumed as i64;
+        owned.consumed += 1;
+        let Delivered {
+            identity,
+            raw,
+            receipt,
+            home,
+        } = delivered;
+        let (join, out) = (&mut owned.join, &mut owned.pending);
+        match home {
+            Some(home) => join.visit(&identity, &home, raw, receipt, now, out),
+            None => join.delivery(&identity, offset, raw, receipt, now, out),
+        };
+    }
+
+    fn tick(&mut self) {
+        for owned in &mut self.partitions {
+            owned.join.tick(self.now, 1000, &mut owned.pending);
+        }
+    }
+
+    fn commit(&mut self, of: usize) {
+        let owned = &mut self.partitions[of];
+        owned.committed = owned.consumed;
+        for effect in std::mem::take(&mut owned.pending) {
+            let owned = &mut self.partitions[of];
+            match effect {
+                Effect::Remember {
+                    key,
+                    creation: raw,
+                    seen,
+                    final_at,
+                } => owned
+                    .log
+                    .push((key, Some(creation(raw, 0, seen, final_at)))),
+                Effect::Park {
+                    key,
+                    delivery,
+                    published_at,
+                } => {
+                    let Some(Key::Parked { offset, .. }) = Key::parse(key.as_bytes()) else {
+                        panic!("{key}");
+                    };
+                    let receipt = owned.deliveries[offset as usize].receipt;
+                    let value = Value::Parked {
+                        delivery,
+                        receipt,
+                        published_at,
+                    };
+                    owned.log.push((key, Some(value)));
+                }
+                Effect::Forget { key } => owned.log.push((key, None)),
+                Effect::Move {
+                    to,
+                    delivery,
+                    home,
+                    tries,
+                } => {
+                    let mut before = self.partitions.iter().flat_map(|o| &o.deliveries);
+                    let receipt = before.find(|d| d.raw == delivery).unwrap().receipt;
+                    self.partitions[partition(&to)].deliveries.push(Delivered {
+                        identity: to,
+                        raw: delivery,
+                        receipt: Receipt { tries, ..receipt },
+                        home,
+                    });
+                }
+                event => self.events.push(event),
+            }
+        }
+    }
+
+    /// What is not committed is lost; the successor reads the compacted log, and knows no habits.
+    fn die(&mut self, of: usize) {
+        let owned = &mut self.partitions[of];
+        owned.pending.clear();
+        owned.consumed = owned.committed;
+        let places = owned.log.iter().enumerate();
+        let latest: BTreeMap<&String, usize> = places.map(|(i, (k, _))| (k, i)).collect();
+        let mut kept: Vec<usize> = latest.into_values().collect();
+        kept.sort_unstable();
+        owned.log = kept.iter().map(|i| owned.log[*i].clone()).collect();
+        owned.read = 0;
+        owned.join = Join::new(PATIENCE);
+        while self.partitions[of].read < self.partitions[of].log.len() {
+            self.read_one(of);
+        }
+        let owned = &mut self.partitions[of];
+        owned.join.live(self.now, &mut owned.pending);
+    }
+
+    /// Lets everything come to rest.
+    fn settle(&mut self) {
+        let waits = [PATIENCE.moment, PATIENCE.grace].repeat(8);
+        for wait in waits.into_iter().chain([PATIENCE.retention, PATIENCE.ttl]) {
+            for _ in 0..3 {
+                for of in 0..usize::from(PARTITIONS) {
+                    while self.partitions[of].consumed < self.partitions[of].deliveries.len() {
+                        self.consume_one(of);
+                    }
+                    self.commit(of);
+                    while self.partitions[of].read < self.partitions[of].log.len() {
+                        self.read_one(of);
+                    }
+                }
+            }
+            self.now += wait;
+            self.tick();
+        }
+        (0..usize::from(PARTITIONS)).for_each(|of| self.commit(of));
+    }
+}
+
+fn creation(raw: Bytes, at: Millis, seen: Vec<Seen>, final_at: Option<Millis>) -> Value {
+    let message: u8 = std::str::from_utf8(&raw).unwrap().parse().unwrap();
+    Value::Creation {
+        raw,
+        submitted_at: at,
+        recipients: Some(1),
+        to: To::One(phone(message)),
+        sender: 0,
+        reference: None,
+        seen,
+        final_at,
+    }
+}
+
+fn run(form: Form, steps: &[Step], answered: bool) -> Result<World, TestCaseError> {
+    let mut world = World::new(form);
+    if answered {
+        (0..MESSAGES).for_each(|message| world.answer(message));
+        (0..usize::from(PARTITIONS)).for_each(|of| world.die(of));
+    }
+    steps.iter().for_each(|step| world.run(step));
+    world.settle();
+    let mut published: BTreeMap<Bytes, usize> = BTreeMap::new();
+    for event in &world.events {
+        let Effect::Publish {
+            delivery, creation, ..
+        } = event
+        else {
+            continue;
+        };
+        *published.entry(delivery.clone()).or_default() += 1;
+        if let Some(creation) = creation {
+            let of = delivery.split(|octet| *octet == b' ').next();
+            prop_assert_eq!(Some(&**creation), of, "another message's");
+        }
+    }
+    for receipt in &world.said {
+        prop_assert_eq!(published.remove(receipt), Some(1), "{:?}", receipt);
+    }
+    prop_assert!(published.is_empty());
+    for owned in &world.partitions {
+        owned.join.check_empty();
+        let log: BTreeMap<_, _> = owned.log.iter().map(|(k, v)| (k, v)).collect();
+        prop_assert!(log.values().all(|value| value.is_none()), "{:?}", log);
+    }
+    Ok(world)
+}
+
+fn form() -> impl Strategy<Value = Form> {
+    prop_oneof![
+        Just(Form::Same),
+        Just(Form::Capitals),
+        Just(Form::Decimal),
+        Just(Form::Padded)
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn whoever_dies_a_receipt_is_published_once(form in form(), steps in proptest::collection::vec(step(), 1..120)) {
+        run(form, &steps, false)?;
+    }
+
+    #[test]
+    fn whoever_dies_a_receipt_finds_its_message(form in form(), steps in proptest::collection::vec(step(), 1..120)) {
+        let world = run(form, &steps, true)?;
+        let alone = |e: &&Effect| matches!(e, Effect::Publish { creation: None, .. });
+        prop_assert_eq!(world.events.iter().find(alone), None);
+    }
+}
+
+#[test]
+fn messages_and_other_forms_of_their_ids_lie_in_all_partitions() {
+    for form in [Form::Same, Form::Capitals, Form::Decimal, Form::Padded] {
+        let of = |message, form: Form| partition(&format!("a/{}", form.write(id(message))));
+        let places: BTreeSet<_> = (0..MESSAGES)
+            .map(|message| (of(message, Form::Same), of(message, form)))
+            .collect();
+        let wanted = if form == Form::Same { 3 } else { 4 };
+        assert!(places.len() >= wanted, "{form:?} {places:?}");
+    }
+}
