@@ -165,10 +165,7 @@ impl Flow {
             Signal::TooFast => {
                 self.complained = Some(now);
                 self.window.complaint();
-                // Some say it of a full window, too.
-                if !self.window.is_beyond(sending, now) {
-                    self.rate.too_fast(sending.at, now);
-                }
+                self.rate.too_fast(sending.at, now);
             }
         }
     }

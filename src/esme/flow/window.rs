@@ -207,22 +207,6 @@ impl WindowControl {
             return false;
         }
         self.round.complaint = true;
-        self.believe(sending, now);
-        sending.rank <= 1
-    }
-
-    /// Whether a request was refused with more unanswered than ever one was taken with: then that
-    /// was too much, and not the speed.
-    pub fn is_beyond(&mut self, sending: Sending, now: Instant) -> bool {
-        let beyond = sending.rank > self.proved.max(1);
-        if beyond {
-            self.believe(sending, now);
-        }
-        beyond
-    }
-
-    /// The SMSC holds no more than what was unanswered before this request.
-    fn believe(&mut self, sending: Sending, now: Instant) {
         let size = (sending.rank - 1).max(1);
         if size < self.size {
             let wait = match self.ceiling {
@@ -239,6 +223,7 @@ impl WindowControl {
             self.resize(size);
             self.proved = size;
         }
+        sending.rank <= 1
     }
 
     /// An answer came, whatever it says.

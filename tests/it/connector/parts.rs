@@ -98,13 +98,15 @@ fn a_throttled_part_alone_goes_again() {
         0 => Reply::Status(0x58),
         _ => Reply::As("P2".into()),
     });
-    let it = Deployment::new(smsc.port(), 1);
+    let mut it = Deployment::new(smsc.port(), 1);
+    it.esme()["slow_start"] = json!(3);
     let _connector = it.start();
     it.send(0, &[long("long")]);
     let result = &it.results(1)["long"];
     assert_eq!(
         (&result["accepted"], &result["attempt"]),
-        (&json!(true), &json!(2))
+        (&json!(true), &json!(1)),
+        "what is too fast is no attempt"
     );
     assert_eq!(outcomes(result), ["accepted"; 3]);
     assert_eq!(numbers(&smsc), [1, 2, 3, 2]);
@@ -146,6 +148,7 @@ fn a_record_put_back_onto_its_topic_remembers_the_parts_taken() {
     });
     let mut it = Deployment::new(smsc.port(), 1);
     it.config["submit"]["max_hold"] = json!("0s");
+    it.esme()["slow_start"] = json!(3);
     let _connector = it.start();
     it.send(0, &[long("long")]);
     let result = &it.results(1)["long"];
