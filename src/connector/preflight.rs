@@ -121,3 +121,29 @@ fn check_binds(esme: &Esme, survey: &Survey, wrong: &mut Vec<String>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_that_is_no_longer_used_is_said_and_stops_nothing() {
+        let text = "[[esme]]\nname = \"acme\"\noutbound = [\"o\"]\nhosts = [\"smsc:2775\"]\nsystem_id = \"a\"\n";
+        let said = |more: &str| {
+            let config = crate::config::parse(&format!("{text}{more}"), []).unwrap();
+            let one = |topic: String| (topic, 1);
+            let survey = Survey {
+                cluster_id: "c".into(),
+                partitions: topics(&config).into_iter().map(one).collect(),
+            };
+            check(&config, &survey).unwrap()
+        };
+        assert_eq!(said("").len(), 0);
+        let said = said("inbound_window = 100\n");
+        assert!(
+            said[0].contains("inbound_window is no longer used, take it out")
+                && said[0].contains("inbound.buffer (64MiB)"),
+            "{said:?}"
+        );
+    }
+}

@@ -136,6 +136,29 @@ mod tests {
     }
 
     #[test]
+    fn a_bind_that_wants_ten_times_as_much_takes_nothing_from_the_others() {
+        const BINDS: usize = 10;
+        let buffer = Buffer::new(100_000);
+        let shares: Vec<_> = (0..BINDS).map(|_| buffer.share()).collect();
+        // Kafka takes half of what comes, what waits longest first.
+        let mut waiting = std::collections::VecDeque::new();
+        let mut taken = [0; BINDS];
+        for _ in 0..20_000 {
+            for (bind, share) in shares.iter().enumerate() {
+                let wanted = if bind == 0 { BINDS } else { 1 };
+                for _ in 0..wanted {
+                    let held = share.hold(100);
+                    taken[bind] += usize::from(held.is_some());
+                    waiting.extend(held);
+                }
+            }
+            waiting.drain(..waiting.len().min(BINDS));
+        }
+        let least = taken[1..].iter().min().unwrap();
+        assert!(*least > 15_000, "{taken:?}");
+    }
+
+    #[test]
     fn what_is_larger_than_the_buffer_has_no_room_and_does_no_harm() {
         let buffer = Buffer::new(1_000);
         let share = buffer.share();

@@ -18,7 +18,7 @@
 //! not to read would hold up responses and enquire_link, too.
 //!
 //! `esme.refusal_status` is ESME_RX_T_APPN by default: what the specification has for a receiver's
-//! passing trouble (SMPP 3.4 §5.1.3), and what fakes and gateways alike retry. Some aggregators take
+//! passing trouble (SMPP 3.4 §5.1.3), and what most SMSCs retry. Some aggregators take
 //! it for final and come again after ESME_RMSGQFUL or ESME_RTHROTTLED, which the specification has
 //! for the queue and the rate of an SMSC.
 //!
