@@ -228,9 +228,7 @@ async fn bind_once(esme: &Esme, mode: Mode) -> Result<String, String> {
         loop {
             match &*states.borrow_and_update() {
                 State::Bound { host, .. } => return Ok(host.to_string()),
-                State::Refused { status, .. } => {
-                    return Err(format!("{status}: {}", status.advice()));
-                }
+                State::Refused { reason, .. } => return Err(reason.to_string()),
                 State::Backoff {
                     reason, attempts, ..
                 } => {

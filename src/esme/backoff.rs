@@ -8,12 +8,32 @@ use super::options::Reconnect;
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     failures: u32,
+    /// What the last wait was, before chance took some of it.
+    wait: Duration,
+    /// The last session, or one before it without a success since, was the SMSC's failure.
+    distrusted: bool,
+}
+
+/// What is said of a session when it is over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Life {
+    /// How long it was bound.
+    pub lived: Duration,
+    /// Messages that went out.
+    pub sent: u64,
+    /// Messages that were answered, in time or late.
+    pub answered: u64,
 }
 
 impl Backoff {
     /// Failures in a row, the latest included.
     pub fn failures(&self) -> u32 {
         self.failures
+    }
+
+    /// Whether the next session is trusted with little at first.
+    pub fn is_careful(&self) -> bool {
+        self.distrusted
     }
 
     /// After a failure: the wait before the next attempt. Zero while there are hosts that have
@@ -26,31 +46,57 @@ impl Backoff {
             return Duration::ZERO;
         }
         let round = (self.failures / hosts - 1).min(31);
-        let full = options
-            .initial
-            .get()
-            .saturating_mul(1 << round)
-            .min(options.max.get());
-        jitter(full)
+        let full = options.initial.get().saturating_mul(1 << round);
+        self.wait = full.min(options.max.get());
+        jitter(self.wait)
     }
 
-    /// After a session that lived for `lived`: one that outlived the wait before it was a success.
-    pub fn lived(&mut self, lived: Duration, options: &Reconnect) {
-        let round = self.failures.min(31);
-        let earned = options
-            .initial
-            .get()
-            .saturating_mul(1 << round)
-            .min(options.max.get());
-        if lived >= earned {
-            self.failures = 0;
+    /// After a session: whether it was a success. To be bound is none: an SMSC in maintenance, or
+    /// what stands before it, may take every bind and end it, or take every message and answer
+    /// none. A session that outlived the wait before it and [`Reconnect::well`], and answered if
+    /// it was asked, makes a new beginning. What another is worth, whoever knows why it ended says.
+    pub fn ended(&mut self, life: &Life, options: &Reconnect) -> bool {
+        let lasted = life.lived >= self.wait.max(options.well());
+        let answers = life.answered > 0 || life.sent == 0;
+        let success = lasted && answers;
+        if success {
+            *self = Backoff::default();
         }
+        success
+    }
+
+    /// The SMSC is trusted with little until the next success.
+    pub fn distrust(&mut self) {
+        self.distrusted = true;
     }
 }
 
 /// `full`, of which up to the half is taken away by chance.
 pub(super) fn jitter(full: Duration) -> Duration {
     full.mul_f64(0.5 + fastrand::f64() / 2.0)
+}
+
+/// When something comes after `wait`, for people: `at once`, `in 250 ms`, `in 1.3 s`, `in 5 min`.
+pub(super) fn after(wait: Duration) -> String {
+    match length(wait) {
+        length if wait >= Duration::from_millis(1) => format!("in {length}"),
+        _ => "at once".into(),
+    }
+}
+
+/// A length of time, for people.
+pub(super) fn length(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    // Each unit begins where the one before would be rounded up to it.
+    if seconds < 0.9995 {
+        format!("{:.0} ms", seconds * 1000.0)
+    } else if seconds < 9.95 {
+        format!("{seconds:.1} s")
+    } else if seconds < 119.5 {
+        format!("{seconds:.0} s")
+    } else {
+        format!("{:.0} min", seconds / 60.0)
+    }
 }
 
 #[cfg(test)]
@@ -63,6 +109,14 @@ mod tests {
             initial: Time::seconds(1),
             max: Time::seconds(60),
             ..Reconnect::default()
+        }
+    }
+
+    fn life(seconds: f64, sent: u64, answered: u64) -> Life {
+        Life {
+            lived: Duration::from_secs_f64(seconds),
+            sent,
+            answered,
         }
     }
 
@@ -86,14 +140,68 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_dies_at_once_does_not_reset_the_wait() {
-        let mut backoff = Backoff::default();
-        for _ in 0..4 {
-            backoff.failed(&options(), 1);
+    fn a_bind_that_is_taken_and_ended_again_waits_ever_longer() {
+        for hosts in [1, 2, 3] {
+            let mut backoff = Backoff::default();
+            let mut binds = 0;
+            let mut time = Duration::ZERO;
+            while time < Duration::from_secs(60) {
+                binds += 1;
+                time += Duration::from_millis(200);
+                backoff.ended(&life(0.2, 10, 3), &options());
+                time += backoff.failed(&options(), hosts);
+            }
+            assert!(binds <= 8 * hosts, "{binds} binds with {hosts} hosts");
         }
-        backoff.lived(Duration::from_secs(2), &options());
-        assert_eq!(backoff.failures(), 4);
-        backoff.lived(Duration::from_secs(16), &options());
-        assert_eq!(backoff.failures(), 0);
+    }
+
+    #[test]
+    fn a_success_lasts_longer_than_the_wait_before_it_and_answers() {
+        for (failures, session, success) in [
+            (0, life(0.2, 0, 0), false),
+            (0, life(9.0, 5, 5), false),
+            (0, life(11.0, 0, 0), true),
+            (0, life(11.0, 5, 1), true),
+            (0, life(11.0, 5, 0), false),
+            (0, life(86_400.0, 1, 0), false),
+            (6, life(31.0, 5, 5), false),
+            (6, life(32.0, 5, 5), true),
+        ] {
+            let mut backoff = Backoff::default();
+            for _ in 0..failures {
+                backoff.failed(&options(), 1);
+            }
+            assert_eq!(backoff.ended(&session, &options()), success, "{session:?}");
+            let left = if success { 0 } else { failures };
+            assert_eq!(backoff.failures(), left, "{session:?}");
+        }
+    }
+
+    #[test]
+    fn hosts_that_were_not_reached_make_nobody_careful() {
+        let mut backoff = Backoff::default();
+        backoff.failed(&options(), 1);
+        assert!(!backoff.is_careful());
+        backoff.distrust();
+        assert!(backoff.is_careful());
+        backoff.ended(&life(60.0, 1, 1), &options());
+        assert!(!backoff.is_careful());
+    }
+
+    #[test]
+    fn waits_are_said_in_units_that_fit() {
+        for (nanos, said) in [
+            (0u64, "at once"),
+            (999_999, "at once"),
+            (250_000_000, "in 250 ms"),
+            (999_400_000, "in 999 ms"),
+            (999_600_000, "in 1.0 s"),
+            (1_340_000_000, "in 1.3 s"),
+            (12_600_000_000, "in 13 s"),
+            (60_000_000_000, "in 60 s"),
+            (300_000_000_000, "in 5 min"),
+        ] {
+            assert_eq!(after(Duration::from_nanos(nanos)), said);
+        }
     }
 }

@@ -8,25 +8,24 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, error, info, warn};
 
-use super::backoff::{Backoff, jitter};
+use super::backoff::{Backoff, Life, after, jitter, length};
 use super::client::{Client, Inbound, Notice};
 use super::connect::{self, Failure, Opened};
 use super::handle::{Handle, Order, Shared, Source, State};
+use super::home::Home;
 use super::lease::Lease;
 use super::options::Options;
-use super::session::{End, Session};
+use super::session::{End, Parties, Session};
 use crate::smpp::Status;
 
 /// A bind to an SMSC and its life: connects, serves the session, and connects again.
 pub struct Bind {
     options: Options,
-    client: Arc<dyn Client>,
-    inbound: Arc<dyn Inbound>,
-    lease: Lease,
-    shared: Arc<Shared>,
+    parties: Parties,
     backoff: Backoff,
-    /// Index of the host to be tried next.
+    /// Index of the host to be tried next, or that the session is with.
     host: usize,
+    home: Home,
     generation: u64,
 }
 
@@ -42,16 +41,19 @@ impl Bind {
         let handle = Handle {
             shared: Arc::clone(&shared),
         };
-        let backoff = Backoff::default();
+        let parties = Parties {
+            client,
+            inbound,
+            lease,
+            shared,
+        };
         (
             Bind {
                 options,
-                client,
-                inbound,
-                lease,
-                shared,
-                backoff,
+                parties,
+                backoff: Backoff::default(),
                 host: 0,
+                home: Home::default(),
                 generation: 0,
             },
             handle,
@@ -61,22 +63,22 @@ impl Bind {
     /// Runs the bind until it is closed through its handle. Dropped before that, it drops the
     /// connection, and delivers the outcomes that are missing all the same.
     pub async fn run(mut self) {
-        let mut orders = self.shared.orders.subscribe();
+        let mut orders = self.shared().orders.subscribe();
         loop {
-            self.shared.state.send_replace(State::Idle);
+            self.shared().state.send_replace(State::Idle);
             tokio::select! {
                 biased;
                 () = stopped(&mut orders) => return,
-                () = self.lease.wait_valid() => {}
+                () = self.parties.lease.wait_valid() => {}
             }
             let host = self.host();
-            self.shared.state.send_replace(State::Connecting {
+            self.shared().state.send_replace(State::Connecting {
                 host: Arc::clone(&host),
             });
             let opened = tokio::select! {
                 biased;
                 () = stopped(&mut orders) => return,
-                () = self.lease.wait_over() => continue,
+                () = self.parties.lease.wait_over() => continue,
                 opened = self.open(&host) => opened,
             };
             let until = match opened {
@@ -99,68 +101,68 @@ impl Bind {
             return connect::open(&self.options, host).await;
         };
         let guest = door.admit(&self.options).await?;
-        self.inbound.notice(Notice::Outbind {
+        self.parties.inbound.notice(Notice::Outbind {
             system_id: guest.system_id.clone(),
             peer: guest.peer,
         });
         connect::return_visit(&self.options, guest).await
     }
 
+    fn shared(&self) -> &Shared {
+        &self.parties.shared
+    }
+
     fn host(&self) -> Arc<str> {
         if let Some(door) = &self.options.outbind {
             return format!("outbind at {}", door.listen()).into();
         }
-        let index = self.host % self.options.hosts.len().max(1);
         self.options
             .hosts
-            .get(index)
+            .get(self.host)
             .map_or("", String::as_str)
             .into()
     }
 
     /// Serves one session to its end: until when to wait before the next.
     pub(super) async fn live(&mut self, opened: Opened, host: Arc<str>) -> Option<Instant> {
-        let (began, since, peer) = (Instant::now(), SystemTime::now(), opened.peer);
+        let (since, peer) = (SystemTime::now(), opened.peer);
         let version = opened.version;
         self.generation += 1;
         let generation = self.generation;
-        self.shared.counters.sessions.add(1);
-        let mut session = Session::new(
-            opened,
-            &self.options,
-            Arc::clone(&self.client),
-            Arc::clone(&self.inbound),
-            self.lease.clone(),
-            Arc::clone(&self.shared),
-            generation,
-        );
-        self.client.speaks(version);
-        self.shared
+        self.shared().counters.sessions.add(1);
+        let careful = self.backoff.is_careful() || self.home.is_returning();
+        let parties = self.parties.clone();
+        let mut session = Session::new(opened, &self.options, parties, generation, careful);
+        self.parties.client.speaks(version);
+        self.shared()
             .source
             .send_replace(Source::Session(session.channel()));
-        self.shared.state.send_replace(State::Bound {
+        self.shared().state.send_replace(State::Bound {
             since,
             generation,
-            host,
+            host: Arc::clone(&host),
             peer,
         });
         info!(bind = self.options.name, %peer, mode = self.options.mode.name(), generation, "bound");
 
         let end = self.drive(&mut session).await;
         session.settle(&end).await;
+        let (life, in_doubt) = session.life();
         drop(session);
-        self.shared.source.send_if_modified(|source| {
+        self.shared().source.send_if_modified(|source| {
             let session = matches!(source, Source::Session(_));
             if session {
                 *source = Source::None;
             }
             session
         });
-        self.ended(&end, began.elapsed())
+        self.ended(&end, &life, in_doubt)
     }
 
     async fn drive(&self, session: &mut Session) -> End {
-        let mut orders = self.shared.orders.subscribe();
+        let mut orders = self.shared().orders.subscribe();
+        let first = self.home.calls(&self.options, self.host, Duration::ZERO);
+        tokio::pin!(first);
         loop {
             match *orders.borrow_and_update() {
                 Order::Run => {}
@@ -177,71 +179,135 @@ impl Bind {
                 biased;
                 _ = orders.changed() => {}
                 end = poll_fn(|cx| session.poll(cx)) => return end,
+                () = &mut first => {
+                    let drain = self.options.timers.response.get() / 2;
+                    session.leave_when_idle(Instant::now() + drain);
+                    first.set(self.home.calls(&self.options, self.host, drain));
+                }
             }
         }
     }
 
     fn freeze(&self) {
-        self.shared.source.send_replace(Source::Dry);
-        self.shared.state.send_replace(State::Frozen);
+        self.shared().source.send_replace(Source::Dry);
+        self.shared().state.send_replace(State::Frozen);
     }
 
-    fn ended(&mut self, end: &End, lived: Duration) -> Option<Instant> {
-        let bind = &self.options.name;
-        let stopping = *self.shared.orders.borrow() != Order::Run;
+    fn ended(&mut self, end: &End, life: &Life, in_doubt: usize) -> Option<Instant> {
+        let stopping = *self.shared().orders.borrow() != Order::Run;
+        let success = self.backoff.ended(life, &self.options.reconnect);
         if end.is_ours() || stopping {
-            info!(bind, "session ended: {end}");
+            self.left(end, stopping, success, in_doubt);
             return None;
         }
+        let counters = &self.shared().counters;
+        counters.short_lived.add(usize::from(!success));
+        counters.deaf.add(usize::from(matches!(end, End::Deaf(_))));
+        if !success || matches!(end, End::Deaf(_)) {
+            self.backoff.distrust();
+        }
+        let lived = length(life.lived);
+        let reason = match in_doubt {
+            0 => format!("session ended after {lived}: {end}"),
+            _ => format!("session ended after {lived}, {in_doubt} messages unanswered: {end}"),
+        };
         if self.options.outbind.is_some() {
             // The SMSC begins the next one: nobody is pressed by listening at once.
-            info!(bind, "session ended: {end}");
+            warn!(bind = self.options.name, "{reason}");
             return None;
         }
-        self.backoff.lived(lived, &self.options.reconnect);
-        Some(self.back_off(end.to_string()))
+        let former = self.home.ended(self.host, success);
+        self.shared()
+            .counters
+            .returns_failed
+            .add(usize::from(former.is_some()));
+        Some(self.back_off(reason, former))
+    }
+
+    /// A session ended because we wanted it to.
+    fn left(&mut self, end: &End, stopping: bool, success: bool, in_doubt: usize) {
+        let bind = &self.options.name;
+        match end {
+            End::Moved if !stopping => {
+                let from = self.host();
+                self.home.leave(std::mem::take(&mut self.host));
+                let to = self.host();
+                self.shared().counters.returns.add(1);
+                info!(bind, %from, %to, "left for the first host, which accepts connections again; nothing was unanswered");
+                return;
+            }
+            End::LeaseOver(over) if over.ran_out() => {
+                warn!(bind, in_doubt, "session ended: {end}");
+            }
+            _ => info!(bind, in_doubt, "session ended: {end}"),
+        }
+        if success && self.host == 0 {
+            self.home = Home::default();
+        }
     }
 
     fn failed(&mut self, failure: &Failure) -> Option<Instant> {
+        if let Some(former) = self.home.not_bound() {
+            let counters = &self.shared().counters;
+            counters.failures.add(1);
+            counters.returns_failed.add(1);
+            let first = self.host();
+            self.host = former;
+            let host = self.host();
+            let bind = &self.options.name;
+            warn!(
+                bind, %first, %host,
+                "the first host accepts connections and does not bind: {failure}; back to where it was, at once"
+            );
+            return None;
+        }
         let reconnect = &self.options.reconnect;
+        let reason = || match failure.hint(self.options.mode) {
+            Some(hint) => format!("{failure}. {hint}"),
+            None => failure.to_string(),
+        };
         Some(match failure {
             Failure::Refused(status) if failure.is_permanent() => {
-                self.shared.counters.failures.add(1);
+                self.shared().counters.failures.add(1);
                 let until = Instant::now() + reconnect.refused.get();
                 let system_id = &self.options.identity.system_id;
                 let wait = reconnect.refused.to_string();
-                error!(bind = self.options.name, system_id, wait, "{failure}");
-                self.shared.state.send_replace(State::Refused {
+                let reason: Arc<str> = reason().into();
+                error!(bind = self.options.name, system_id, wait, "{reason}");
+                self.shared().state.send_replace(State::Refused {
                     status: *status,
+                    reason,
                     until,
                 });
                 until
             }
             Failure::Refused(Status::RALYBND) => {
                 let wait = jitter(reconnect.bound_elsewhere.get());
-                self.wait(wait, failure.to_string(), self.backoff.failures() + 1)
+                self.wait(wait, reason(), self.backoff.failures() + 1)
             }
-            _ => self.back_off(failure.to_string()),
+            _ => self.back_off(reason(), None),
         })
     }
 
     /// The next host, after the wait that this failure costs.
-    fn back_off(&mut self, reason: String) -> Instant {
-        self.host = self.host.wrapping_add(1);
-        let wait = self
-            .backoff
-            .failed(&self.options.reconnect, self.options.hosts.len());
+    fn back_off(&mut self, reason: String, host: Option<usize>) -> Instant {
+        let hosts = self.options.hosts.len().max(1);
+        self.host = host.unwrap_or((self.host + 1) % hosts);
+        let wait = self.backoff.failed(&self.options.reconnect, hosts);
         self.wait(wait, reason, self.backoff.failures())
     }
 
     fn wait(&self, wait: Duration, reason: String, attempts: u32) -> Instant {
-        self.shared.counters.failures.add(1);
+        self.shared().counters.failures.add(1);
         warn!(
             bind = self.options.name,
-            attempts, "{reason}; next attempt in {wait:.1?}"
+            attempts,
+            "{reason}; next attempt with {} {}",
+            self.host(),
+            after(wait)
         );
         let until = Instant::now() + wait;
-        self.shared.state.send_replace(State::Backoff {
+        self.shared().state.send_replace(State::Backoff {
             until,
             reason: reason.into(),
             attempts,
@@ -252,8 +318,8 @@ impl Bind {
 
 impl Drop for Bind {
     fn drop(&mut self) {
-        self.shared.source.send_replace(Source::Dry);
-        self.shared.state.send_replace(State::Closed);
+        self.shared().source.send_replace(Source::Dry);
+        self.shared().state.send_replace(State::Closed);
         debug!(bind = self.options.name, "closed");
     }
 }

@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -52,6 +53,10 @@ pub(super) struct Channel {
     /// Places that the window has no more and somebody still holds: they are not free when they
     /// come back.
     owed: AtomicUsize,
+    /// How many places there are, free or not: for those who look.
+    limit: AtomicUsize,
+    /// Slots of an earlier epoch are refused. Raised under the inbox's lock.
+    epoch: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -59,8 +64,6 @@ struct Inbox {
     requests: VecDeque<Request>,
     responses: Vec<Response>,
     recalls: Vec<Recall>,
-    /// What was recalled last: a sender may have picked it before and not queued it yet.
-    refused: HashSet<Token>,
     waker: Option<Waker>,
     /// No more requests are taken.
     frozen: bool,
@@ -69,33 +72,31 @@ struct Inbox {
 }
 
 impl Channel {
-    /// A channel with room for `window` unanswered requests.
-    pub fn new(window: usize) -> Arc<Self> {
-        let window = window.min(Semaphore::MAX_PERMITS);
+    /// A channel with room for `limit` unanswered requests.
+    pub fn new(limit: usize) -> Arc<Self> {
+        let limit = limit.min(Semaphore::MAX_PERMITS);
         Arc::new(Channel {
             inbox: Mutex::new(Inbox {
-                requests: VecDeque::with_capacity(window.min(1024)),
+                requests: VecDeque::with_capacity(limit.min(1024)),
                 ..Inbox::default()
             }),
-            places: Semaphore::new(window),
+            places: Semaphore::new(limit),
             owed: AtomicUsize::new(0),
+            limit: AtomicUsize::new(limit),
+            epoch: AtomicU64::new(0),
         })
     }
 
     /// Waits for a place; `None` when the channel is frozen.
     pub async fn slot(self: Arc<Self>) -> Option<Slot> {
         self.places.acquire().await.ok()?.forget();
-        Some(Slot {
-            channel: Some(self),
-        })
+        Some(Slot::of(self))
     }
 
     /// A place if there is one now.
     pub fn try_slot(self: Arc<Self>) -> Option<Slot> {
         self.places.try_acquire().ok()?.forget();
-        Some(Slot {
-            channel: Some(self),
-        })
+        Some(Slot::of(self))
     }
 
     /// `count` requests have their outcome.
@@ -106,11 +107,13 @@ impl Channel {
 
     /// The window has `count` places more.
     pub fn grow(&self, count: usize) {
+        self.limit.fetch_add(count, Relaxed);
         self.release(count);
     }
 
     /// The window has `count` places less: free ones go at once, the others when they come back.
     pub fn shrink(&self, count: usize) {
+        self.limit.fetch_sub(count, Relaxed);
         let gone = self.places.forget_permits(count);
         self.owed.fetch_add(count - gone, Relaxed);
     }
@@ -129,6 +132,17 @@ impl Channel {
             }
         }
         0
+    }
+
+    /// How many requests may be unanswered now.
+    pub fn limit(&self) -> usize {
+        self.limit.load(Relaxed)
+    }
+
+    /// Refuses all slots that were handed out so far and not used.
+    pub fn void_slots(&self) {
+        let _inbox = self.inbox.lock();
+        self.epoch.fetch_add(1, AcqRel);
     }
 
     /// Moves everything that waits into the session's own queues and wakes `cx` when more comes.
@@ -157,8 +171,12 @@ impl Channel {
         std::mem::take(&mut inbox.recalls)
     }
 
-    /// Asks the session to take these requests back; those that are not queued yet never will
-    /// be. What it returns ends when all outcomes are told; `None` if the session is over.
+    /// Asks the session to take these requests back. What it returns ends when all outcomes are
+    /// told; `None` if the session is over.
+    ///
+    /// A sender may have picked one of them and not queued it yet, for however long. It had its
+    /// slot before it picked, and so before this: none of the slots handed out so far is of any
+    /// use afterwards.
     pub fn recall(&self, tokens: &[Token]) -> Option<oneshot::Receiver<()>> {
         let (done, told) = oneshot::channel();
         let tokens: HashSet<Token> = tokens.iter().copied().collect();
@@ -166,7 +184,7 @@ impl Channel {
         if inbox.closed {
             return None;
         }
-        inbox.refused.clone_from(&tokens);
+        self.epoch.fetch_add(1, AcqRel);
         inbox.recalls.push(Recall {
             tokens,
             _done: done,
@@ -198,10 +216,10 @@ impl Channel {
         left
     }
 
-    fn request(&self, request: Request) -> Result<(), Request> {
+    fn request(&self, request: Request, epoch: u64) -> Result<(), Request> {
         let waker = {
             let mut inbox = self.inbox.lock();
-            if inbox.frozen || inbox.refused.contains(&request.token) {
+            if inbox.frozen || epoch < self.epoch.load(Acquire) {
                 return Err(request);
             }
             inbox.requests.push_back(request);
@@ -234,22 +252,33 @@ impl Channel {
 pub struct Slot {
     /// `None` once it is used.
     channel: Option<Arc<Channel>>,
+    /// The channel's when it was handed out.
+    epoch: u64,
 }
 
-/// The session ended or froze before the request was queued: not one octet of it was sent, and
-/// no outcome will follow. Carries the PDU back.
+/// The session ended, froze or took its slots back before the request was queued: not one octet
+/// of it was sent, and no outcome will follow. Carries the PDU back.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the session takes no more requests: wait for a slot of the next one")]
+#[error("this slot is of no use any more: wait for another one")]
 pub struct NotQueued(pub Bytes);
 
 impl Slot {
+    fn of(channel: Arc<Channel>) -> Self {
+        // After the place was taken, and before whoever gets the slot does anything with it.
+        let epoch = channel.epoch.load(Acquire);
+        Slot {
+            channel: Some(channel),
+            epoch,
+        }
+    }
+
     /// Queues a request: a whole encoded PDU, whose sequence number the session will set.
     ///
     /// The response timer starts when the first octet goes to the socket. The place in the window
     /// is free again when the client has been told the outcome.
     ///
-    /// An error means that the session is over or frozen: the request counts as never sent, and
-    /// the client is not told anything about `token`.
+    /// An error means that the session is over or frozen, or has taken back the slots it had handed
+    /// out: the request counts as never sent, and the client is not told anything about `token`.
     pub fn submit(
         mut self,
         token: Token,
@@ -264,7 +293,7 @@ impl Slot {
         match &self.channel {
             Some(channel) => {
                 channel
-                    .request(request)
+                    .request(request, self.epoch)
                     .map_err(|request| NotQueued(request.pdu))?;
                 self.channel = None;
                 Ok(())
@@ -450,6 +479,39 @@ mod tests {
         assert!(told.blocking_recv().is_err(), "the session has seen it");
         channel.close();
         assert!(channel.recall(&[8]).is_none());
+    }
+
+    #[test]
+    fn a_sender_may_stall_over_any_number_of_recalls() {
+        let channel = Channel::new(2);
+        let stalled = slot(&channel).unwrap(); // it picks 7 now
+        for tokens in [&[7, 8][..], &[9], &[]] {
+            drop(channel.recall(tokens));
+        }
+        let refused = stalled.submit(7, Bytes::new(), Duration::ZERO);
+        assert_eq!(refused, Err(NotQueued(Bytes::new())));
+        for token in [10, 11] {
+            let next = slot(&channel).expect("its place is free again");
+            next.submit(token, Bytes::new(), Duration::ZERO).unwrap();
+        }
+        assert_eq!(drained(&channel).0, [10, 11]);
+    }
+
+    #[test]
+    fn slots_that_are_void_give_their_places_back() {
+        let channel = Channel::new(3);
+        let kept = slot(&channel).unwrap();
+        channel.shrink(2);
+        channel.void_slots();
+        assert!(kept.submit(2, Bytes::new(), Duration::ZERO).is_err());
+        let one = slot(&channel).expect("its place is the one that is left");
+        assert!(slot(&channel).is_none());
+        channel.shrink(1);
+        channel.void_slots();
+        channel.grow(2);
+        assert!(one.submit(3, Bytes::new(), Duration::ZERO).is_err());
+        let slots: Vec<Slot> = std::iter::from_fn(|| slot(&channel)).collect();
+        assert_eq!((slots.len(), channel.limit()), (2, 2));
     }
 
     #[test]

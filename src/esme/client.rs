@@ -99,6 +99,10 @@ pub trait Client: Send + Sync + 'static {
         let _ = pace;
     }
 
+    /// All outcomes have been told that had to be told at this moment: of requests whose response
+    /// timer ran out together.
+    fn all_told(&self) {}
+
     /// The first octet of the request went to the socket.
     fn sent(&self, token: Token) {
         let _ = token;

@@ -71,6 +71,20 @@ impl Failure {
         ];
         matches!(self, Failure::Refused(status) if PERMANENT.contains(status))
     }
+
+    /// What to try if the SMSC knows no bind_transceiver, which came with SMPP 3.4: others answer
+    /// nothing, close the connection, or say that they do not know it.
+    pub fn hint(&self, mode: Mode) -> Option<&'static str> {
+        const UNKNOWN: &[Status] = &[Status::RINVCMDID, Status::RINVBNDSTS, Status::RUNKNOWNERR];
+        let unheard = match self {
+            Failure::NoAnswer(_) | Failure::Broken(_) => true,
+            Failure::Refused(status) => UNKNOWN.contains(status),
+            _ => false,
+        };
+        (unheard && mode == Mode::Transceiver).then_some(
+            "It may not know bind_transceiver (SMPP 3.3): then set bind = \"pair\", a transmitter and a receiver",
+        )
+    }
 }
 
 /// Connects to `host` and binds.
@@ -146,7 +160,10 @@ pub(super) async fn return_visit(options: &Options, guest: Guest) -> Result<Open
     })
 }
 
-async fn connect(options: &Options, host: &str) -> Result<(Box<dyn Io>, SocketAddr), Failure> {
+pub(super) async fn connect(
+    options: &Options,
+    host: &str,
+) -> Result<(Box<dyn Io>, SocketAddr), Failure> {
     let failed = |source| Failure::Connect {
         host: host.to_owned(),
         source,

@@ -24,6 +24,11 @@ macro_rules! counters {
 counters! {
     sessions: "Sessions that were bound.";
     failures: "Attempts that failed, and sessions that ended other than by our wish.";
+    short_lived: "Sessions that were no success: they ended soon after the bind, or answered no message.";
+    deaf: "Sessions given up because the SMSC kept the link alive and answered no message.";
+    returns: "Sessions with another host that were left for the first one.";
+    returns_given_up: "Times that the first host was there and the session went on, because something stayed unanswered.";
+    returns_failed: "Times that the first host did not bind, or not for long, after a session was left for it.";
     octets_in: "Octets read.";
     octets_out: "Octets written.";
     pdus_in: "PDUs read.";

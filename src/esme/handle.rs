@@ -53,6 +53,8 @@ pub enum State {
     Refused {
         /// What the SMSC answered.
         status: Status,
+        /// What went wrong, in words, and what to do.
+        reason: Arc<str>,
         /// When the next attempt will be made.
         until: Instant,
     },
@@ -160,6 +162,14 @@ impl Handle {
         match &*self.shared.source.borrow() {
             Source::Session(channel) => Arc::clone(channel).try_slot(),
             Source::None | Source::Dry => None,
+        }
+    }
+
+    /// How many requests may be unanswered now: 0 without a session, few while it is young.
+    pub fn limit(&self) -> usize {
+        match &*self.shared.source.borrow() {
+            Source::Session(channel) => channel.limit(),
+            Source::None | Source::Dry => 0,
         }
     }
 

@@ -19,7 +19,10 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
+
+use super::backoff::length;
 
 /// Until when a bind may write submit_sm: the lease on the partition that feeds it.
 ///
@@ -34,8 +37,66 @@ struct Inner {
     running: AtomicU64,
     /// Its end by the clock that goes on through a suspension, counted alike.
     through: AtomicU64,
+    /// What it was extended by last, for those who ask why it is over.
+    proof: Mutex<Option<Proof>>,
     extended: Notify,
     clock: Clock,
+}
+
+/// What a lease counts from.
+#[derive(Clone, Copy, Debug)]
+struct Proof {
+    since: Moment,
+    validity: Duration,
+}
+
+/// Why a lease is over, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Over {
+    /// How long its proof lies back, by the clock that goes on through a suspension; `None` if it
+    /// was given back, or never granted.
+    age: Option<Duration>,
+    /// How long the machine was suspended meanwhile.
+    suspended: Duration,
+    /// How long after its end that was noticed.
+    late: Duration,
+}
+
+/// Whoever looks so much later at a clock than it wanted did not get the CPU.
+const LATE: Duration = Duration::from_millis(1500);
+
+impl Over {
+    /// Whether it ended because nobody extended it.
+    pub fn ran_out(&self) -> bool {
+        self.age.is_some()
+    }
+}
+
+impl fmt::Display for Over {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(age) = self.age else {
+            return f.write_str("the lease was given back");
+        };
+        write!(
+            f,
+            "the lease is over: no commit to Kafka has succeeded for {}, so the partition may have another owner. ",
+            length(age)
+        )?;
+        if self.suspended >= Duration::from_secs(1) {
+            let time = length(self.suspended);
+            write!(f, "The machine was suspended for {time} of that")
+        } else if self.late >= LATE {
+            let late = length(self.late);
+            write!(
+                f,
+                "This process was stopped or did not get the CPU for at least {late} of that: give it more CPU"
+            )
+        } else {
+            f.write_str(
+                "Kafka does not answer, or this process does not get enough CPU: look at the brokers and at the load; a longer kafka.session_timeout bears longer pauses",
+            )
+        }
+    }
 }
 
 /// What says which moment it is.
@@ -129,6 +190,7 @@ impl Lease {
         Lease(Arc::new(Inner {
             running: AtomicU64::new(NEVER_YET),
             through: AtomicU64::new(NEVER_YET),
+            proof: Mutex::new(None),
             extended: Notify::new(),
             clock,
         }))
@@ -149,6 +211,7 @@ impl Lease {
             nanos.min(UNLIMITED - 1)
         };
         let until = since.plus(validity);
+        *self.0.proof.lock() = Some(Proof { since, validity });
         self.set(nanos(until.running), nanos(until.through));
         self.0.extended.notify_waiters();
     }
@@ -163,7 +226,28 @@ impl Lease {
     /// Ends the lease now. A session notices before its next write of submit_sm, at the latest
     /// when the lease would have ended anyway.
     pub fn end(&self) {
+        *self.0.proof.lock() = None;
         self.set(NEVER_YET, NEVER_YET);
+    }
+
+    /// Why it is over, if it is.
+    pub(super) fn over(&self) -> Over {
+        let proof = *self.0.proof.lock();
+        let now = (self.0.clock)();
+        let Some(Proof { since, validity }) = proof else {
+            return Over {
+                age: None,
+                suspended: Duration::ZERO,
+                late: Duration::ZERO,
+            };
+        };
+        let running = now.running.saturating_sub(since.running);
+        let through = now.through.saturating_sub(since.through);
+        Over {
+            age: Some(running.max(through)),
+            suspended: through.saturating_sub(running),
+            late: running.saturating_sub(validity),
+        }
     }
 
     /// Whether submit_sm may be written now.

@@ -33,6 +33,7 @@ mod connect;
 mod counters;
 pub mod flow;
 mod handle;
+mod home;
 pub mod host;
 mod input;
 mod lease;
@@ -43,6 +44,7 @@ pub mod rate;
 mod serve;
 mod session;
 mod tls;
+mod trust;
 mod window;
 
 #[cfg(test)]

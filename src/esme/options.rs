@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use secrecy::SecretString;
@@ -75,7 +76,8 @@ impl Default for Timers {
 #[serde(deny_unknown_fields, default)]
 pub struct Reconnect {
     /// The first wait; each further failure in a row doubles it, and chance takes away up to a
-    /// half. Default 1s.
+    /// half. A session that ends before ten times this has passed, or that answers none of its
+    /// messages, is a failure too. Default 1s.
     pub initial: Time,
     /// The longest wait. Default 1m.
     pub max: Time,
@@ -85,6 +87,25 @@ pub struct Reconnect {
     /// The wait after ESME_RALYBND: after a crash the SMSC may count the dead session for a
     /// while. Default 5s.
     pub bound_elsewhere: Time,
+    /// How often a bind that is with another of its `hosts` looks whether the first one accepts
+    /// connections again; each bind at a time of its own, half of this or more. If it does, the
+    /// bind sends nothing for a moment, until nothing is unanswered, and goes there; if that does
+    /// not bind, it is back at once, and looks half as often. 0s: it stays where it is until that
+    /// ends. Default 5m.
+    pub return_to_first: Time,
+}
+
+impl Reconnect {
+    /// How long a session must live to be a success.
+    pub(super) fn well(&self) -> Duration {
+        let ten = self.initial.get().saturating_mul(10);
+        ten.min(Duration::from_secs(60))
+    }
+
+    /// How long a new session is watched before it is trusted with more.
+    pub(super) fn trial(&self) -> Duration {
+        self.initial.get().min(Duration::from_secs(1))
+    }
 }
 
 impl Default for Reconnect {
@@ -94,6 +115,7 @@ impl Default for Reconnect {
             max: Time::seconds(60),
             refused: Time::seconds(300),
             bound_elsewhere: Time::seconds(5),
+            return_to_first: Time::seconds(300),
         }
     }
 }

@@ -50,10 +50,10 @@ impl Session {
             self.clock.heard = now;
             self.clock.probe = None;
         }
-        if answered > 0 {
+        if answered > 0 || self.trust_has_changed() {
             self.regulate(now);
-            self.channel.release(answered);
         }
+        self.channel.release(answered);
         self.shared.counters.pdus_in.add(pdus);
         self.shared.counters.answered.add(answered);
         served
@@ -117,6 +117,7 @@ impl Session {
         match self.window.answered(header.sequence, header.command) {
             Matched::Open(token, sending) => {
                 self.clock.traffic = now;
+                self.trust.answered(1, now);
                 let answer = answer(header, pdu, received);
                 let signal = match answer.status {
                     Status::ROK => Signal::Taken,
@@ -128,6 +129,7 @@ impl Session {
                 true
             }
             Matched::Late(token) => {
+                self.trust.answered(1, now);
                 self.flow.late();
                 self.shared.counters.late.add(1);
                 self.client

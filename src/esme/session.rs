@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
+use super::backoff::{Life, length};
 use super::channel::{Channel, Recall, Request, Response, SPARE};
 use super::client::{Client, Doubt, Inbound, Outcome};
 use super::clock::Clock;
@@ -19,9 +20,10 @@ use super::connect::{Io, Opened};
 use super::flow::{Flow, Pace};
 use super::handle::Shared;
 use super::input::Input;
-use super::lease::{LOOK_AGAIN, Lease};
+use super::lease::{LOOK_AGAIN, Lease, Over};
 use super::options::{Options, Timers};
 use super::outbox::Outbox;
+use super::trust::{FEW, Trust};
 use super::window::Window;
 use crate::smpp::{Command, ImpossibleLength, Status};
 
@@ -41,8 +43,10 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub(super) enum End {
     #[error("closed by us")]
     Closed,
-    #[error("the lease is over")]
-    LeaseOver,
+    #[error("{0}")]
+    LeaseOver(Over),
+    #[error("the first of its hosts accepts connections again")]
+    Moved,
     #[error("no message went either way within timers.inactivity")]
     Inactive,
     #[error("the SMSC unbound the session")]
@@ -59,16 +63,24 @@ pub(super) enum End {
     Incomplete,
     #[error("the SMSC reads nothing: a write made no progress within timers.response")]
     Stalled,
+    #[error(
+        "the SMSC answers no message: none was answered for {}, although the connection stands. What takes its messages may be down, or this account may not send: ask its operator. If it is only slow, raise timers.response",
+        length(*.0)
+    )]
+    Deaf(Duration),
 }
 
 impl End {
     /// Whether it ended by our own wish.
     pub fn is_ours(&self) -> bool {
-        matches!(self, End::Closed | End::LeaseOver | End::Inactive)
+        matches!(
+            self,
+            End::Closed | End::LeaseOver(_) | End::Inactive | End::Moved
+        )
     }
 
     fn doubt(&self) -> Doubt {
-        if self.is_ours() {
+        if self.is_ours() || matches!(self, End::Deaf(_)) {
             Doubt::Closed
         } else {
             Doubt::ConnectionLost
@@ -93,6 +105,19 @@ pub(super) enum Phase {
     Leaving { by: Instant },
 }
 
+/// Whom a session deals with besides the SMSC.
+#[derive(Clone)]
+pub(super) struct Parties {
+    /// Hears what became of requests.
+    pub client: Arc<dyn Client>,
+    /// Takes what the SMSC delivers.
+    pub inbound: Arc<dyn Inbound>,
+    /// The right to write submit_sm.
+    pub lease: Lease,
+    /// What the bind's handles see.
+    pub shared: Arc<Shared>,
+}
+
 /// A bound session. Dropping it delivers the outcomes that are missing.
 pub(super) struct Session {
     io: Box<dyn Io>,
@@ -108,6 +133,8 @@ pub(super) struct Session {
     /// What it allowed when the places of the channel were counted last, and the client told.
     pace: Pace,
     places: usize,
+    /// What [`Self::trusted`] said then.
+    trusted: usize,
     queue: VecDeque<Request>,
     responses: Vec<Response>,
     pub(super) channel: Arc<Channel>,
@@ -115,6 +142,15 @@ pub(super) struct Session {
     generation: u64,
     /// The client knows that it is over.
     told: bool,
+    /// Requests without answer when it was over.
+    in_doubt: usize,
+    /// How many requests the SMSC is trusted with.
+    pub(super) trust: Trust,
+    /// When requests were given up last, whose answers may still come.
+    timed_out: Option<Instant>,
+    /// Nothing more is sent until then, so that the session can be left for another host as soon
+    /// as nothing is unanswered; if it is not by then, it stays.
+    leaving_by: Option<Instant>,
     pub(super) inbound: Arc<dyn Inbound>,
     lease: Lease,
     pub(super) shared: Arc<Shared>,
@@ -131,14 +167,14 @@ pub(super) struct Session {
 }
 
 impl Session {
+    /// A session that has just been bound, the `generation`-th of its bind; `careful` after one
+    /// that was no success.
     pub fn new(
         opened: Opened,
         options: &Options,
-        client: Arc<dyn Client>,
-        inbound: Arc<dyn Inbound>,
-        lease: Lease,
-        shared: Arc<Shared>,
+        parties: Parties,
         generation: u64,
+        careful: bool,
     ) -> Self {
         let most = if options.mode.submits() {
             options.window.max(1)
@@ -146,11 +182,21 @@ impl Session {
             0
         };
         let now = Instant::now();
+        let Parties {
+            client,
+            inbound,
+            lease,
+            shared,
+        } = parties;
         let known = shared.flow.lock().take();
         let mut flow = known.unwrap_or_else(|| Flow::of(options, now.into_std()));
         flow.began(now.into_std());
         let pace = flow.pace(now.into_std());
-        let places = flow.allowed().min(most);
+        let (trial, response) = (options.reconnect.trial(), options.timers.response.get());
+        let few = options.start.max(FEW);
+        let trust = Trust::new(most, few, careful, trial, response, now);
+        let trusted = trust.limit();
+        let places = flow.allowed().min(trusted);
         *shared.pace.lock() = pace;
         shared.limited.store(pace.rate.is_some(), Relaxed);
         client.paced(pace);
@@ -167,12 +213,17 @@ impl Session {
             flow,
             pace,
             places,
+            trusted,
             queue: VecDeque::new(),
             responses: Vec::new(),
             channel: Channel::new(places),
             client,
             generation,
             told: false,
+            in_doubt: 0,
+            trust,
+            timed_out: None,
+            leaving_by: None,
             inbound,
             lease,
             shared,
@@ -184,6 +235,11 @@ impl Session {
             clock: Clock::new(now),
             timer: Box::pin(sleep_until(now)),
         }
+    }
+
+    /// What is to be said of it, and how many requests it left in doubt.
+    pub fn life(&self) -> (Life, usize) {
+        (self.trust.life(Instant::now()), self.in_doubt)
     }
 
     pub fn channel(&self) -> Arc<Channel> {
@@ -212,6 +268,28 @@ impl Session {
             },
             going @ (Phase::Unbinding { .. } | Phase::Leaving { .. }) => going,
         };
+    }
+
+    /// Sends nothing more for now, and unbinds when nothing is unanswered in either direction, so
+    /// that nothing is in doubt by that. If it does not come to that by `by`, the session goes on.
+    pub fn leave_when_idle(&mut self, by: Instant) {
+        if self.phase == Phase::Open {
+            self.leaving_by = Some(by);
+            self.regulate(Instant::now());
+        }
+    }
+
+    /// How many requests may be unanswered, whatever congestion allows.
+    fn trusted(&self) -> usize {
+        match self.leaving_by {
+            Some(_) => 0,
+            None => self.trust.limit(),
+        }
+    }
+
+    /// Whether [`Self::regulate`] would find that the SMSC is trusted with more or less.
+    pub(super) fn trust_has_changed(&self) -> bool {
+        self.trusted() != self.trusted
     }
 
     /// Works until there is nothing to do; ready when the session is over. The caller then
@@ -280,7 +358,7 @@ impl Session {
     fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, End> {
         self.fill();
         if self.outbox.has_unsent() && !self.lease.valid() {
-            self.unbind(End::LeaseOver, now);
+            self.unbind(End::LeaseOver(self.lease.over()), now);
         }
         let octets = self.outbox.unwritten();
         if octets.is_empty() {
@@ -346,15 +424,20 @@ impl Session {
     pub(super) fn regulate(&mut self, now: Instant) {
         let now = now.into_std();
         self.flow.tick(self.window.len(), now);
-        if self.places == 0 {
-            return; // a receiver
+        if !self.trust.submits() {
+            return;
         }
-        let allowed = self.flow.allowed();
+        let trusted = self.trusted();
+        let allowed = self.flow.allowed().min(trusted);
         match allowed >= self.places {
             true => self.channel.grow(allowed - self.places),
             false => self.channel.shrink(self.places - allowed),
         }
-        self.places = allowed;
+        if trusted < self.trusted {
+            // What is not trusted any more does not count on slots of before either.
+            self.channel.void_slots();
+        }
+        (self.places, self.trusted) = (allowed, trusted);
         let pace = self.flow.pace(now);
         if pace.differs(&self.pace) {
             self.pace = pace;
@@ -369,6 +452,7 @@ impl Session {
             outbox,
             window,
             flow,
+            trust,
             client,
             shared,
             clock,
@@ -384,6 +468,7 @@ impl Session {
         if sent > 0 {
             clock.traffic = now;
             flow.sent(sent, window.len(), now.into_std());
+            trust.sent(sent);
         }
         shared.counters.sent.add(sent);
         shared.counters.octets_out.add(count);
@@ -392,26 +477,19 @@ impl Session {
     /// Looks at the timers; true when there is something to write.
     fn tend(&mut self, now: Instant) -> Result<bool, End> {
         self.clock.check(&self.timers, now)?;
-        let Session {
-            window,
-            flow,
-            client,
-            shared,
-            ..
-        } = self;
-        let mut expired = 0;
-        if window.next_expiry().is_some_and(|at| at <= now) {
-            window.expire(now, |token| {
-                client.outcome(token, Outcome::InDoubt(Doubt::Timeout));
-                expired += 1;
-            });
-            flow.expired(now.into_std());
-            shared.counters.timeouts.add(expired);
-        }
+        let expired = self.expire(now);
+        self.trust.look(now);
+        self.leave_or_stay(now);
+        // First the places, then those that are free.
         self.regulate(now);
         self.channel.release(expired);
         match self.phase {
-            Phase::Open if !self.lease.valid() => self.unbind(End::LeaseOver, now),
+            Phase::Open if !self.lease.valid() => {
+                self.unbind(End::LeaseOver(self.lease.over()), now);
+            }
+            Phase::Open if self.trust.deaf_at().is_some_and(|at| at <= now) => {
+                self.unbind(End::Deaf(self.trust.unheard(now)), now);
+            }
             Phase::Open | Phase::Frozen if self.inactive_at().is_some_and(|at| at <= now) => {
                 self.unbind(End::Inactive, now);
             }
@@ -436,12 +514,57 @@ impl Session {
         Ok(self.clock.stalled.is_none() && !self.outbox.unwritten().is_empty())
     }
 
+    /// Gives up the requests whose response timer has run out: how many.
+    fn expire(&mut self, now: Instant) -> usize {
+        let Session {
+            window,
+            client,
+            flow,
+            ..
+        } = self;
+        if window.next_expiry().is_none_or(|at| now < at) {
+            return 0;
+        }
+        let mut expired = 0;
+        window.expire(now, |token| {
+            client.outcome(token, Outcome::InDoubt(Doubt::Timeout));
+            expired += 1;
+        });
+        flow.expired(now.into_std());
+        if expired > 0 {
+            client.all_told();
+            self.timed_out = Some(now);
+        }
+        self.trust.timed_out(expired, now);
+        self.shared.counters.timeouts.add(expired);
+        expired
+    }
+
+    /// A session that is to be left is left as soon as nothing is unanswered. It stays if that
+    /// takes too long, or if an answer may come late, which another session would never hear.
+    fn leave_or_stay(&mut self, now: Instant) {
+        let Some(by) = self.leaving_by.filter(|_| self.phase == Phase::Open) else {
+            return;
+        };
+        let ours = self.window.len() + self.queue.len();
+        let response = self.timers.response.get();
+        let awaits_late = (self.timed_out).is_some_and(|at| now < at + response);
+        if awaits_late || by <= now {
+            self.leaving_by = None;
+            self.shared.counters.returns_given_up.add(1);
+        } else if ours == 0 && self.unanswered == 0 && !self.outbox.has_unsent() {
+            self.unbind(End::Moved, now);
+        }
+    }
+
     /// Sleeps until the next timer; ready when it has come.
     fn rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let phase = match self.phase {
             Phase::Open => {
                 let left = self.lease.left();
-                left.map(|left| Instant::now() + left.min(LOOK_AGAIN))
+                let lease = left.map(|left| Instant::now() + left.min(LOOK_AGAIN));
+                let timers = [lease, self.trust.next(), self.leaving_by];
+                timers.into_iter().flatten().min()
             }
             Phase::Frozen => None,
             Phase::Draining { by }
@@ -529,6 +652,7 @@ impl Session {
         }
         let waiting = self.channel.close();
         let open = self.window.drain();
+        self.in_doubt = open.len();
         self.shared.counters.in_doubt.add(open.len());
         self.flow.ended(open.len(), Instant::now().into_std());
         *self.shared.flow.lock() = Some(self.flow.clone());

@@ -2,6 +2,7 @@
 
 mod field;
 mod flow;
+mod home;
 mod life;
 mod outbind;
 mod outcomes;
@@ -10,3 +11,4 @@ mod pipes;
 mod protocol;
 mod security;
 mod timers;
+mod trust;

@@ -86,6 +86,11 @@ async fn a_slot_kept_beyond_its_session_sends_nothing() {
 #[tokio::test(start_paused = true)]
 async fn after_the_response_timer_an_answer_is_late() {
     let (mut esme, mut smsc) = session(window(1)).await;
+    esme.submits(99).await;
+    let request = smsc.expects(Command::SUBMIT_SM).await;
+    smsc.sends(accepted(&request, "A")).await;
+    assert_eq!(esme.hears_answer(99).await, (Status::ROK, "A".into()));
+
     esme.submits(100).await;
     let request = smsc.expects(Command::SUBMIT_SM).await;
     let sent = Instant::now();

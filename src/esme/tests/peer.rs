@@ -273,6 +273,19 @@ impl Esme {
         slot.submit(token, submit_sm(), RESPONSE).expect("queued");
     }
 
+    /// Queues requests for as long as there are slots, from this token on.
+    pub fn submits_greedily(&self, first: Token) {
+        let handle = self.handle.clone();
+        tokio::spawn(async move {
+            for token in first.. {
+                let Some(slot) = handle.slot().await else {
+                    return;
+                };
+                let _ = slot.submit(token, submit_sm(), RESPONSE);
+            }
+        });
+    }
+
     /// The next outcome.
     pub async fn hears(&mut self) -> (Token, Outcome) {
         let told = tokio::time::timeout(PATIENCE, self.told.recv()).await;
@@ -371,7 +384,11 @@ pub struct Listener(TcpListener);
 
 impl Listener {
     pub async fn new() -> Self {
-        Listener(TcpListener::bind("127.0.0.1:0").await.unwrap())
+        Listener::at("127.0.0.1:0").await
+    }
+
+    pub async fn at(address: &str) -> Self {
+        Listener(TcpListener::bind(address).await.unwrap())
     }
 
     pub fn address(&self) -> String {
@@ -398,6 +415,7 @@ pub fn towards(hosts: &[&Listener]) -> Options {
             max: Time::millis(100),
             refused: Time::millis(300),
             bound_elsewhere: Time::millis(100),
+            ..Reconnect::default()
         },
         ..Options::default()
     }

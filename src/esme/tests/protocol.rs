@@ -220,6 +220,7 @@ async fn an_answer_never_waits_behind_more_than_one_batch_of_requests() {
     const CAPACITY: usize = 1000;
     let options = Options {
         window: 10_000,
+        start: 10_000,
         ..Options::default()
     };
     let (esme, mut smsc) = session_over(options, Lease::unlimited(), CAPACITY).await;
@@ -285,7 +286,11 @@ async fn what_is_queued_together_is_written_together() {
     let (near, far) = duplex(1 << 20);
     let writes = Arc::new(AtomicUsize::new(0));
     let io = Box::new(Counting(near, Arc::clone(&writes)));
-    let (mut esme, mut smsc) = session_on(Options::default(), Lease::unlimited(), io, far).await;
+    let options = Options {
+        start: 50,
+        ..Options::default()
+    };
+    let (mut esme, mut smsc) = session_on(options, Lease::unlimited(), io, far).await;
     for token in 0..50 {
         esme.submits(token).await;
     }

@@ -120,6 +120,7 @@ async fn messages_travel_encrypted() {
     let listener = Listener::new().await;
     let options = Options {
         tls: pki.tls(),
+        start: 20,
         ..towards(&[&listener])
     };
     let mut esme = Esme::running(options, Lease::unlimited());
