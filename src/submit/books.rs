@@ -22,6 +22,7 @@ use crate::kafka::start::Start;
 use crate::kafka::{Partition, poll, transactor};
 use crate::record::event::SendErrorKind;
 
+use super::doubts::Doubts;
 use super::entry::{Entry, Fate, LaneId};
 use super::flight::Flights;
 use super::history::History;
@@ -262,6 +263,7 @@ pub struct Books {
     pub(super) state: Mutex<State>,
     pub(super) settled: Condvar,
     pub(super) side: Side,
+    pub(super) doubts: Doubts,
     pub(super) poll: poll::Handle,
     transactor: Mutex<Option<transactor::Handle>>,
     /// The transactional.id by which metadata names this process.
@@ -276,6 +278,7 @@ impl Books {
             state: Mutex::default(),
             settled: Condvar::new(),
             side,
+            doubts: Doubts::default(),
             poll,
             transactor: Mutex::new(None),
             writer: writer.into(),
@@ -532,6 +535,7 @@ impl Books {
         // What was sent over a session that is gone is never answered.
         state.late.forget_bind(bind.id);
         drop(guard);
+        self.doubts.say();
         self.wake_transactor();
     }
 

@@ -385,7 +385,7 @@ impl Books {
                 let sent = Sent::of(&job, bind);
                 answer.map(|answer| Fate::Answered(Box::new(sent), answer))
             }
-            Standing::Doubt(doubt) => self.after_doubt(&mut held.lane, job, doubt),
+            Standing::Doubt(doubt) => self.after_doubt(&mut held.lane, job, doubt, bind),
             Standing::Later(status) => self.after_refusal(&mut held.lane, job, status),
             Standing::Waiting => {
                 job.rearm();

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::esme::Answer;
 use crate::kafka::progress::{Identity, Progress, metadata};
@@ -182,7 +182,15 @@ impl Books {
         match start.committed {
             Some(committed) if committed.writer == self.writer => {
                 let (progress, fates) = memory.recall(committed.progress, lane);
-                info!(%partition, in_doubt = progress.doubtful(), fates = fates.len(), "it was ours before, and nobody's since");
+                let (in_doubt, fates_kept) = (progress.doubtful(), fates.len());
+                if in_doubt > 0 {
+                    warn!(
+                        %partition, in_doubt, fates = fates_kept,
+                        "this partition was lost and is back, and nobody had it meanwhile; records that were with a bind are in doubt: each is sent again, and its result says possible_duplicate, or is reported as OUTCOME_UNKNOWN (submit.in_doubt, or in_doubt in a record, decides that). It was lost because Kafka was away for longer than kafka.session_timeout"
+                    );
+                } else {
+                    info!(%partition, fates = fates_kept, "this partition was lost and is back, and nobody had it meanwhile");
+                }
                 state.gathered.extend(fates);
                 Start {
                     progress,

@@ -16,12 +16,14 @@
 //! - [`memory`]: what is known of a partition that was lost, should it come back;
 //! - [`kept`]: the offsets of partitions that stand still;
 //! - [`verdict`]: what an answer means;
+//! - `doubts`: messages in doubt, said to the operator;
 //! - [`ledger`]: the books as a transaction; [`events`]: fates as records;
 //! - [`side`]: answers that came too late to be a result.
 
 pub mod account;
 pub mod books;
 mod details;
+mod doubts;
 pub mod entry;
 pub mod events;
 mod flight;

@@ -1,6 +1,7 @@
 //! What a session says became of a record, entered into the books: a result, a retry, a
 //! resend, a report, or news about a message whose result is known.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -24,6 +25,10 @@ impl Books {
         let mut state = self.state.lock();
         if let Some(look) = self.part_outcome(&mut state, bind, token, &outcome) {
             drop(state);
+            if !matches!(outcome, Outcome::InDoubt(_)) {
+                // The last of a message's parts came, of which others are in doubt.
+                self.doubts.say();
+            }
             self.wake_transactor();
             return look;
         }
@@ -45,6 +50,11 @@ impl Books {
         drop(state);
         self.wake_transactor();
         look
+    }
+
+    /// A session has told all that there is to tell for now.
+    pub fn all_told(&self) {
+        self.doubts.say();
     }
 
     fn answered(&self, state: &mut State, bind: &BindRef, token: u64, answer: Answer) -> bool {
@@ -105,6 +115,7 @@ impl Books {
                 }
             }
         }
+        self.doubts.say();
     }
 
     fn in_doubt(&self, state: &mut State, bind: &BindRef, token: u64, doubt: Doubt) {
@@ -118,7 +129,7 @@ impl Books {
             return;
         };
         held.lane.returned(job.offset);
-        if let Some(fate) = self.after_doubt(&mut held.lane, job, doubt) {
+        if let Some(fate) = self.after_doubt(&mut held.lane, job, doubt, &bind.name) {
             state.gathered.push(Entry::new(id, fate));
         }
     }
@@ -185,10 +196,13 @@ impl Books {
         lane: &mut Lane,
         mut job: Box<Job>,
         doubt: Doubt,
+        bind: &Arc<str>,
     ) -> Option<Fate> {
         lane.doubt(job.offset);
         let doubts = job.doubts.saturating_add(1);
-        if verdict::resends(job.in_doubt, job.max_resends, doubts) {
+        let resends = verdict::resends(job.in_doubt, job.max_resends, doubts);
+        self.doubts.note(bind, lane.source(), doubt, resends);
+        if resends {
             job.doubts = doubts;
             job.possible_duplicate = true;
             job.rearm();

@@ -273,6 +273,10 @@ impl Client for Desk {
         self.books.unbound(&self.bind);
     }
 
+    fn all_told(&self) {
+        self.books.all_told();
+    }
+
     fn means(&self, status: Status) -> Signal {
         match self.books.settings.status.get(status.0) {
             OnStatus::Throttle if status == Status::RMSGQFUL => Signal::QueueFull,

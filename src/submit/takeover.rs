@@ -242,8 +242,13 @@ impl Takeover<'_> {
                 let in_doubt = start.progress.doubtful();
                 if committed.is_some_and(|c| c.offset > base) {
                     warn!(%partition, base, "the topic was created anew: what was known of it is dropped");
+                } else if in_doubt > 0 {
+                    warn!(
+                        %partition, base, in_doubt,
+                        "taken over with records in doubt: whoever had this partition before ended without saying what became of them (it died, was frozen, or lost Kafka: its own log says which), so the SMSC may have taken them; each is sent again, and its result says possible_duplicate, or is reported as OUTCOME_UNKNOWN (submit.in_doubt, or in_doubt in a record, decides that)"
+                    );
                 } else {
-                    info!(%partition, base, in_doubt, "taken over");
+                    info!(%partition, base, "taken over");
                 }
             }
             Err(stop) => {

@@ -11,12 +11,20 @@ use crate::smpp::{Command, Status};
 /// What goes to an SMSC before its first answer.
 const FEW: usize = 10;
 
+/// Options with what a bind has from the first: few messages.
+fn few(options: Options) -> Options {
+    Options {
+        start: FEW,
+        ..options
+    }
+}
+
 const MINUTE: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn an_smsc_that_ends_every_session_at_once_gets_little_to_lose() {
     let listener = Listener::new().await;
-    let mut esme = Esme::running(towards(&[&listener]), Lease::unlimited());
+    let mut esme = Esme::running(few(towards(&[&listener])), Lease::unlimited());
     esme.submits_greedily(1);
     for _ in 0..6 {
         let mut smsc = listener.accepts().await.binds().await;
@@ -78,7 +86,7 @@ async fn serve_deaf(smsc: &mut Smsc<tokio::io::DuplexStream>) -> usize {
 async fn an_smsc_that_answers_no_message_is_given_up() {
     let mut options = Options::default();
     options.timers.enquire_link = crate::settings::Time::seconds(3);
-    let (mut esme, mut smsc) = session(options).await;
+    let (mut esme, mut smsc) = session(few(options)).await;
     esme.submits_greedily(1);
     let began = Instant::now();
     assert_eq!(serve_deaf(&mut smsc).await, FEW);
@@ -142,7 +150,7 @@ async fn an_smsc_that_answers_late_is_kept() {
 
 #[tokio::test(start_paused = true)]
 async fn a_session_that_is_being_closed_is_not_given_up_before() {
-    let (mut esme, mut smsc) = session(Options::default()).await;
+    let (mut esme, mut smsc) = session(few(Options::default())).await;
     esme.submits_greedily(1);
     sleep(Duration::from_secs(5)).await;
     let handle = esme.handle.clone();
@@ -158,7 +166,7 @@ async fn a_session_that_is_being_closed_is_not_given_up_before() {
 #[tokio::test]
 async fn a_deaf_first_host_makes_room_for_the_second() {
     let (first, second) = (Listener::new().await, Listener::new().await);
-    let mut options = towards(&[&first, &second]);
+    let mut options = few(towards(&[&first, &second]));
     options.timers.response = crate::settings::Time::millis(200);
     let esme = Esme::running(options, Lease::unlimited());
     let handle = esme.handle.clone();

@@ -1,0 +1,205 @@
+//! Messages in doubt, said to the operator: each time at once, then as a count.
+//!
+//! What becomes of each is decided and published elsewhere; here they are counted, bind by bind,
+//! between the moments at which a session has told all that there was to tell. So a session that
+//! is lost with a hundred messages unanswered makes one line, not a hundred.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+use tracing::warn;
+
+use crate::esme::Doubt;
+use crate::kafka::Partition;
+use crate::repeated::Line;
+
+/// So many partitions are named in a line at most.
+const NAMED: usize = 5;
+
+/// See the [module](self).
+#[derive(Default)]
+pub(super) struct Doubts {
+    by_bind: Mutex<HashMap<Arc<str>, Bind>>,
+    /// Whether something was noted and not said.
+    pending: AtomicBool,
+}
+
+struct Bind {
+    /// What the next line tells.
+    tally: Arc<Mutex<Tally>>,
+    line: Line<Doubt>,
+    /// Noted since the line was last told of any, and why the latest of them is in doubt.
+    unsaid: Option<(u64, Doubt)>,
+}
+
+/// What has been noted since the last line.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Tally {
+    resent: u64,
+    reported: u64,
+    partitions: BTreeSet<Partition>,
+}
+
+impl Doubts {
+    /// A message that the bind had is in doubt, and is sent again or reported.
+    pub fn note(&self, bind: &Arc<str>, partition: &Partition, doubt: Doubt, resent: bool) {
+        let mut by_bind = self.by_bind.lock();
+        let noted = by_bind
+            .entry(bind.clone())
+            .or_insert_with(|| Bind::new(bind.clone()));
+        let mut tally = noted.tally.lock();
+        match resent {
+            true => tally.resent += 1,
+            false => tally.reported += 1,
+        }
+        if !tally.partitions.contains(partition) {
+            tally.partitions.insert(partition.clone());
+        }
+        drop(tally);
+        let count = noted.unsaid.map_or(0, |(count, _)| count);
+        noted.unsaid = Some((count + 1, doubt));
+        self.pending.store(true, Ordering::Release);
+    }
+
+    /// All that happened at this moment is noted. Cheap if that is nothing.
+    pub fn say(&self) {
+        if !self.pending.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        let mut due = Vec::new();
+        for bind in self.by_bind.lock().values_mut() {
+            if let Some((count, doubt)) = bind.unsaid.take() {
+                due.push((bind.line.clone(), count, doubt));
+            }
+        }
+        for (line, count, doubt) in due {
+            line.note_many(count, doubt);
+        }
+    }
+}
+
+impl Bind {
+    fn new(name: Arc<str>) -> Self {
+        let tally = Arc::new(Mutex::new(Tally::default()));
+        let noted = tally.clone();
+        let line = Line::new(move |times, doubt| {
+            let tally = std::mem::take(&mut *noted.lock());
+            warn!(
+                bind = &*name,
+                in_doubt = times.count,
+                resent = tally.resent,
+                reported = tally.reported,
+                within = ?times.within,
+                partitions = tally.names(),
+                "{}", words(doubt, &tally)
+            );
+        });
+        Bind {
+            tally,
+            line,
+            unsaid: None,
+        }
+    }
+}
+
+impl Tally {
+    fn names(&self) -> String {
+        let names = self.partitions.iter().take(NAMED);
+        let names: Vec<String> = names.map(ToString::to_string).collect();
+        match self.partitions.len().saturating_sub(NAMED) {
+            0 => names.join(", "),
+            more => format!("{} and {more} more", names.join(", ")),
+        }
+    }
+}
+
+/// Why messages are in doubt, what becomes of them, and what can be done.
+fn words(doubt: Doubt, tally: &Tally) -> String {
+    let (why, remedy) = match doubt {
+        Doubt::Timeout => (
+            "the SMSC did not answer within timers.response",
+            "if it is slow, raise timers.response; an answer that still comes is published",
+        ),
+        Doubt::ConnectionLost => (
+            "the session was lost before the SMSC answered",
+            "the line of the session's end says how; the SMSC's own log says what it took",
+        ),
+        Doubt::Closed => (
+            "the bind was closed before the SMSC answered",
+            "a longer submit.revoke_drain waits longer for answers",
+        ),
+        Doubt::GivenUp => (
+            "the partition was given up before the SMSC answered",
+            "a longer submit.revoke_drain waits longer for answers",
+        ),
+    };
+    let fate = match (tally.resent, tally.reported) {
+        (_, 0) => "they are sent again, and their results say possible_duplicate",
+        (0, _) => "they are reported as OUTCOME_UNKNOWN",
+        _ => {
+            "some are sent again, and their results say possible_duplicate; the others are reported as OUTCOME_UNKNOWN"
+        }
+    };
+    format!(
+        "messages are in doubt, the SMSC may have taken them: {why}; {fate} (submit.in_doubt, or in_doubt in a record, decides that); {remedy}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn partition(number: i32) -> Partition {
+        Partition {
+            topic: "sms.outbound".into(),
+            partition: number,
+        }
+    }
+
+    fn unsaid(doubts: &Doubts) -> Vec<(u64, Doubt)> {
+        let by_bind = doubts.by_bind.lock();
+        by_bind.values().filter_map(|bind| bind.unsaid).collect()
+    }
+
+    #[test]
+    fn what_is_noted_at_one_moment_makes_one_line() {
+        let doubts = Doubts::default();
+        let bind: Arc<str> = "acme-0.0".into();
+        for number in 0..100 {
+            doubts.note(&bind, &partition(0), Doubt::ConnectionLost, number < 60);
+        }
+        let of = |doubts: &Doubts| doubts.by_bind.lock()[&bind].tally.clone();
+        let tally = of(&doubts);
+        assert_eq!((tally.lock().resent, tally.lock().reported), (60, 40));
+        assert_eq!(unsaid(&doubts), [(100, Doubt::ConnectionLost)]);
+        doubts.say();
+        assert_eq!(*tally.lock(), Tally::default(), "said at once");
+        doubts.note(&bind, &partition(1), Doubt::Timeout, false);
+        doubts.say();
+        doubts.say();
+        assert_eq!(tally.lock().reported, 1, "counted for the next line");
+        assert!(unsaid(&doubts).is_empty());
+    }
+
+    #[test]
+    fn a_line_says_what_becomes_of_them_and_names_few_partitions() {
+        let mut tally = Tally {
+            resent: 1,
+            ..Tally::default()
+        };
+        assert!(words(Doubt::Timeout, &tally).contains("they are sent again"));
+        tally.reported = 1;
+        assert!(words(Doubt::Closed, &tally).contains("the others are reported"));
+        tally.resent = 0;
+        assert!(words(Doubt::GivenUp, &tally).contains("they are reported"));
+        tally.partitions = (0..7).map(partition).collect();
+        assert!(
+            tally.names().ends_with("sms.outbound/4 and 2 more"),
+            "{}",
+            tally.names()
+        );
+    }
+}
