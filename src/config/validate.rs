@@ -593,6 +593,8 @@ fn timers(check: &mut Check<'_>, esme: &Esme) {
     }
     check.between("timers.enquire_link", timers.enquire_link, "0s", "1d");
     check.between("timers.inactivity", timers.inactivity, "0s", "366d");
+    let back = again.return_to_first;
+    check.between("reconnect.return_to_first", back, "0s", "1d");
     let text = format!(
         "shorter than timers.response ({}): a session would be given up while it waits for an answer",
         timers.response

@@ -241,6 +241,7 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("esme.reconnect.initial", "'2m'", "", "must not be shorter than reconnect.initial"),
     ("esme.reconnect.max", "'0s'", "", "from \"1ms\" to \"1d\""),
     ("esme.reconnect.refused", "'0s'", "", "from \"1ms\" to \"1d\""),
+    ("esme.reconnect.return_to_first", "'2d'", "", "from \"0s\" to \"1d\""),
     ("esme.reconnect.bound_elsewhere", "'0s'", "", "from \"1ms\" to \"1d\""),
     ("esme.tls.enabled", "'true'", "", "write true or false"),
     ("esme.tls.ca_file", "'/nowhere'", "esme.tls.enabled = true", "there is no such file"),
