@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::{Code, Failure};
 use crate::config::Config;
 use crate::kafka::Partition;
+use crate::kafka::cause::{Cause, Doing, Who, Why, of_error};
+use crate::kafka::cluster::connected;
+use crate::kafka::ear::Plain;
 use crate::kafka::group::partition_count;
 
 /// How long Kafka may take to answer.
@@ -21,7 +25,7 @@ pub(super) fn failed(what: impl std::fmt::Display) -> impl FnOnce(KafkaError) ->
                 " (does the topic exist? kafka-smpp topics create makes those that are missing)"
             }
             Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::AllBrokersDown) => {
-                " (is kafka.bootstrap_servers right, and security in kafka.properties?)"
+                " (kafka-smpp check --connect says why)"
             }
             _ => "",
         };
@@ -29,21 +33,55 @@ pub(super) fn failed(what: impl std::fmt::Display) -> impl FnOnce(KafkaError) ->
     }
 }
 
+/// The failure that a cause is.
+pub(super) fn unavailable(what: impl std::fmt::Display, cause: &Cause) -> Failure {
+    Failure::new(Code::Unavailable, format!("{what}: {cause}"))
+}
+
+/// As [`failed`], of what was being done: the cause has its remedy.
+pub(super) fn refused(
+    who: &Who,
+    what: impl std::fmt::Display,
+    doing: &Doing<'_>,
+) -> impl FnOnce(KafkaError) -> Failure {
+    move |error| {
+        let cause = of_error(who, &error, doing);
+        match cause.why {
+            Why::Denied { .. } | Why::NoTopic(_) | Why::Properties => unavailable(what, &cause),
+            _ => failed(what)(error),
+        }
+    }
+}
+
 /// A consumer for looking around: it joins no group. `isolation` is `read_committed` or
 /// `read_uncommitted`.
-pub(super) fn reader(config: &Config, isolation: &str) -> Result<BaseConsumer, Failure> {
-    config
-        .kafka
-        .reader()
-        .set("isolation.level", isolation)
-        .create()
-        .map_err(failed("no Kafka client can be made"))
+pub(super) fn reader(config: &Config, isolation: &str) -> Result<Client, Failure> {
+    let mut client = config.kafka.reader();
+    client.set("isolation.level", isolation);
+    connect(&client)
+}
+
+/// A consumer that has found a broker.
+pub(super) fn connect(client: &ClientConfig) -> Result<Client, Failure> {
+    connected(client, PATIENCE).map_err(|cause| Failure::new(Code::Unavailable, cause.to_string()))
+}
+
+/// A consumer that looks around.
+pub(super) type Client = BaseConsumer<Plain>;
+
+/// Who a client is to Kafka.
+pub(super) fn who(client: &Client) -> &Who {
+    client.client().context().0.who()
 }
 
 /// All partitions of `topic`.
-pub(super) fn partitions(consumer: &BaseConsumer, topic: &str) -> Result<Vec<Partition>, Failure> {
-    let count =
-        partition_count(consumer, topic, PATIENCE).map_err(failed(format!("topic {topic}")))?;
+pub(super) fn partitions(consumer: &Client, topic: &str) -> Result<Vec<Partition>, Failure> {
+    let looking = Doing::Describing(topic);
+    let count = partition_count(consumer, topic, PATIENCE).map_err(refused(
+        who(consumer),
+        format!("topic {topic}"),
+        &looking,
+    ))?;
     let partition = |partition| Partition {
         topic: topic.into(),
         partition,
@@ -52,7 +90,7 @@ pub(super) fn partitions(consumer: &BaseConsumer, topic: &str) -> Result<Vec<Par
 }
 
 /// First offset and end of a partition's log.
-pub(super) fn watermarks(consumer: &BaseConsumer, p: &Partition) -> Result<(i64, i64), Failure> {
+pub(super) fn watermarks(consumer: &Client, p: &Partition) -> Result<(i64, i64), Failure> {
     consumer
         .fetch_watermarks(&p.topic, p.partition, PATIENCE)
         .map_err(failed(format!("offsets of {p}")))

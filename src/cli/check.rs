@@ -1,5 +1,6 @@
 //! `kafka-smpp check`: is the configuration good, and does what it names answer?
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,14 +8,17 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::time::timeout;
 
-use super::broker::{PATIENCE, failed};
+use super::broker::PATIENCE;
 use super::output::{line, table};
 use super::topics::State as Topics;
 use super::{Code, Failure, Source, runtime};
 use crate::config::{Binds, Config, Esme};
+use crate::connector::rights::{self, Rights};
 use crate::esme::{Bind, Client, Inbound, Lease, Mode, Outcome, Responder, State, Token, reach};
+use crate::kafka::cause::{Cause, Resource, Why};
 use crate::kafka::cluster::{cluster_id, takes_metadata};
 use crate::kafka::progress::Limits;
+use crate::kafka::rights::{Idempotent, unreadable};
 use crate::registry::{self, Error, Registry};
 use crate::settings::Octets;
 
@@ -25,8 +29,10 @@ Examples:
   kafka-smpp check --config connector.toml
   kafka-smpp check --config connector.toml --connect
 
-With --connect it asks Kafka for the topics and commits an offset in a group of its own
-(APPLICATION_ID.check) to see how much metadata the brokers take.
+With --connect it asks Kafka for the topics, commits an offset in a group of its own
+(APPLICATION_ID.check) to see how much metadata the brokers take, and tries whether all is allowed
+that `run` needs: with producers that are fenced already, so that nothing is written to any topic and
+no group is joined.
 
 Of each ESME it binds and unbinds one transmitter, also where the ESME binds as transceiver: a
 transmitter is given no deliveries, so none is taken away from a connector that runs. Where the
@@ -95,10 +101,9 @@ pub(super) fn bound(config: &Config) -> Vec<[String; 3]> {
 
 /// Tries everything, then says all that went wrong.
 fn connect(config: &Config, receive: bool) -> Result<(), Failure> {
-    let mut wrong = Vec::new();
-    let mut note = |result: Result<(), Failure>| wrong.extend(result.err().map(|f| f.text));
     line("")?;
-    note(kafka(config));
+    let mut wrong = kafka(config)?;
+    let mut note = |result: Result<(), Failure>| wrong.extend(result.err().map(|f| f.text));
     note(schemas(config));
     for esme in &config.esme {
         if let Some(listen) = &esme.outbind.listen {
@@ -118,34 +123,95 @@ fn connect(config: &Config, receive: bool) -> Result<(), Failure> {
     }
 }
 
-fn kafka(config: &Config) -> Result<(), Failure> {
+/// All that is wrong with Kafka, and what it does not allow.
+fn kafka(config: &Config) -> Result<Vec<String>, Failure> {
     let servers = &config.kafka.bootstrap_servers;
-    let id = cluster_id(&config.kafka.client(), PATIENCE)
-        .map_err(failed(format!("Kafka at {servers}")))?;
+    let id = match cluster_id(&config.kafka.client(), PATIENCE) {
+        Ok(id) => id,
+        Err(cause) => return Ok(vec![cause.to_string()]),
+    };
     line(format_args!("Kafka at {servers}: cluster {id}"))?;
-    let topics = Topics::of(config)?;
+    let topics = match Topics::of(config) {
+        Ok(topics) => topics,
+        Err(failure) => return Ok(vec![failure.text]),
+    };
     topics.print()?;
-    topics.verdict(config)?;
-    metadata(config)
+    let refused = refused(config);
+    // Who may read or write a topic may look at it.
+    let covers = |closed: &Cause, cause: &Cause| match (&closed.why, &cause.why) {
+        (Why::Denied { resource: a, .. }, Why::Denied { resource: b, .. }) => a == b,
+        _ => false,
+    };
+    let closed = topics.closed().iter();
+    let closed = closed.filter(|closed| !refused.iter().any(|cause| covers(closed, cause)));
+    let mut wrong: Vec<String> = closed.chain(&refused).map(Cause::to_string).collect();
+    wrong.extend(topics.faults(config)?);
+    wrong.extend(metadata(config, &refused)?);
+    if refused.is_empty() {
+        line("what run does is allowed")?;
+    }
+    Ok(wrong)
+}
+
+/// What Kafka does not allow a running connector.
+fn refused(config: &Config) -> Vec<Cause> {
+    let Rights { reads, writes } = rights::wanted(config);
+    let (reader, producer) = (config.kafka.reader(), config.kafka.transactional());
+    let idempotent = Idempotent::new(&config.kafka.producer());
+    let topics: usize = writes.iter().map(|wanted| wanted.writes.len()).sum();
+    let (reader, producer) = (&reader, &producer);
+    let mut found: Vec<Cause> = std::thread::scope(|scope| {
+        let reading = scope.spawn(move || unreadable(reader, &reads));
+        let writing = writes.map(|wanted| {
+            scope.spawn(move || crate::kafka::rights::refused(producer, reader, &wanted))
+        });
+        let asked = std::iter::once(reading).chain(writing);
+        asked
+            .flat_map(|asked| asked.join().unwrap_or_default())
+            .collect()
+    });
+    // Brokers from 2.8 on let everybody be idempotent who may write to any topic.
+    let is_write = |cause: &&Cause| {
+        let topic = |resource: &Resource| matches!(resource, Resource::Topic(_));
+        matches!(&cause.why, Why::Denied { operation: "WRITE", resource } if topic(resource))
+    };
+    if found.iter().filter(is_write).count() < topics {
+        found.extend(idempotent.map_or_else(Some, Idempotent::refused));
+    }
+    // That a topic does not exist is said with the topics.
+    found.retain(|cause| !matches!(cause.why, Why::NoTopic(_)));
+    let mut said = BTreeSet::new();
+    found.retain(|cause| said.insert(cause.to_string()));
+    found
 }
 
 /// Progress is committed as metadata of up to a certain length, which a cluster may not take.
-fn metadata(config: &Config) -> Result<(), Failure> {
+/// Why they may not be committed is not said twice.
+fn metadata(config: &Config, refused: &[Cause]) -> Result<Option<String>, Failure> {
     let longest = Limits::default().metadata;
     let mut client = config.kafka.client();
     client.set("group.id", config.kafka.check_group());
-    let taken = takes_metadata(&client, &config.topics.responses, longest);
-    match taken.map_err(failed("an offset with metadata cannot be committed"))? {
-        true => Ok(line(format_args!(
-            "metadata of commits: {longest} characters are taken"
-        ))?),
-        false => Err(Failure::new(
-            Code::Unavailable,
-            format!(
+    // One of the topics that are read.
+    Ok(
+        match takes_metadata(&client, &config.topics.deliveries, longest, PATIENCE) {
+            Ok(true) => {
+                line(format_args!(
+                    "metadata of commits: {longest} characters are taken"
+                ))?;
+                None
+            }
+            Ok(false) => Some(format!(
                 "Kafka takes less than {longest} characters of metadata with an offset, and progress could not be committed while many records are unfinished: set offset.metadata.max.bytes of the brokers to 4096 (Kafka's default) or more"
-            ),
-        )),
-    }
+            )),
+            Err(cause) => match cause.why {
+                Why::NoTopic(_) => None,
+                _ if refused.iter().any(|known| known.why == cause.why) => None,
+                _ => Some(format!(
+                    "whether Kafka takes long metadata with an offset is not known: {cause}"
+                )),
+            },
+        },
+    )
 }
 
 /// Asks the registry for what is written with it.

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use anstyle::{AnsiColor, Style};
 use rdkafka::Offset;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::broker::{failed, partitions, reader, watermarks};
+use super::broker::{Client, failed, partitions, reader, watermarks};
 use super::schemas::Schemas;
 use super::{Code, Failure};
 use crate::config::Config;
@@ -34,7 +34,7 @@ pub(super) enum From {
 
 /// Reads events of some topics as they are committed.
 pub(super) struct Reader {
-    consumer: BaseConsumer,
+    consumer: Client,
     codecs: Vec<(String, Codec)>,
     /// Topic and value of an event whose schema is not here yet.
     waiting: Option<(String, Vec<u8>)>,

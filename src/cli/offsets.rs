@@ -4,14 +4,17 @@ use std::str::FromStr;
 
 use clap::Subcommand;
 use rdkafka::Offset;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::broker::{PATIENCE, failed, partitions, reader, watermarks};
+use super::broker::{
+    Client, PATIENCE, connect, failed, partitions, reader, refused, watermarks, who,
+};
 use super::output::{line, table};
 use super::{Code, Failure, Source};
 use crate::config::Config;
 use crate::kafka::Partition;
+use crate::kafka::cause::Doing;
 use crate::kafka::group::{commits, is_unknown, list, partition_count};
 use crate::kafka::progress::{Identity, metadata};
 use crate::kafka::transactor::Commit;
@@ -108,15 +111,13 @@ fn sources(config: &Config) -> Vec<(String, &str)> {
 }
 
 /// A client that commits for `group` without being its member.
-fn outsider(config: &Config, group: &str) -> Result<BaseConsumer, Failure> {
-    config
-        .kafka
-        .reader()
+fn outsider(config: &Config, group: &str) -> Result<Client, Failure> {
+    let mut client = config.kafka.reader();
+    client
         .set("group.id", group)
         // What is committed is shown without waiting for open transactions.
-        .set("isolation.level", "read_uncommitted")
-        .create()
-        .map_err(failed("no Kafka client can be made"))
+        .set("isolation.level", "read_uncommitted");
+    connect(&client)
 }
 
 fn show(config: &Config) -> Result<(), Failure> {
@@ -128,7 +129,7 @@ fn show(config: &Config) -> Result<(), Failure> {
         let found = consumer
             .committed_offsets(list(&all, Offset::Invalid), PATIENCE)
             .and_then(|found| commits(&found, &all))
-            .map_err(failed(format!("offsets of group {group}")))?;
+            .map_err(|error| uncommitted(&consumer, &error, &group, topic))?;
         for p in &all {
             let (low, high) = watermarks(&consumer, p)?;
             let commit = found.iter().find(|c| c.partition == p.partition);
@@ -212,7 +213,7 @@ fn set(config: &Config, reset: &Reset) -> Result<(), Failure> {
     // connector can join between a check and the commit.
     consumer
         .commit(&offsets, CommitMode::Sync)
-        .map_err(|error| refused(&error, &group))?;
+        .map_err(|error| uncommitted(&consumer, &error, &group, &chosen[0].topic))?;
     for element in offsets.elements() {
         line(format_args!(
             "{group}\t{}\t{}\t{}",
@@ -273,7 +274,7 @@ fn missing(config: &Config, submit: &str) -> Result<Vec<Partition>, Failure> {
     let found = consumer
         .committed_offsets(list(&all, Offset::Invalid), PATIENCE)
         .and_then(|found| commits(&found, &all))
-        .map_err(failed(format!("offsets of group {submit}")))?;
+        .map_err(|error| uncommitted(&consumer, &error, submit, &all[0].topic))?;
     all.retain(|p| {
         let is = |c: &Commit| (&c.topic, c.partition) == (&p.topic, p.partition);
         !found.iter().any(is)
@@ -298,7 +299,7 @@ fn leaves_none(missing: &[Partition], chosen: &[Partition], group: &str) -> Resu
     Err(Failure::new(Code::Data, text))
 }
 
-fn resolve(consumer: &BaseConsumer, p: &Partition, to: To) -> Result<i64, Failure> {
+fn resolve(consumer: &Client, p: &Partition, to: To) -> Result<i64, Failure> {
     let (low, high) = watermarks(consumer, p)?;
     match to {
         To::Earliest => Ok(low),
@@ -313,7 +314,7 @@ fn resolve(consumer: &BaseConsumer, p: &Partition, to: To) -> Result<i64, Failur
     }
 }
 
-fn refused(error: &KafkaError, group: &str) -> Failure {
+fn uncommitted(consumer: &Client, error: &KafkaError, group: &str, topic: &str) -> Failure {
     use RDKafkaErrorCode as Kind;
     match error.rdkafka_error_code() {
         Some(
@@ -327,6 +328,13 @@ fn refused(error: &KafkaError, group: &str) -> Failure {
                 "group {group} has members: stop every connector with this application_id first (a killed one counts until kafka.session_timeout is over)"
             ),
         ),
-        _ => failed(format!("offsets of group {group}"))(error.clone()),
+        _ => {
+            let topics = [topic.to_owned()];
+            let member = Doing::Member {
+                group,
+                topics: &topics,
+            };
+            refused(who(consumer), format!("offsets of group {group}"), &member)(error.clone())
+        }
     }
 }

@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::broker::connect;
 use super::output::{line, table};
 use super::schemas::Schemas;
 use super::{Code, Failure, Source};
@@ -114,6 +115,7 @@ impl FromStr for When {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = args.source.load()?;
+    connect(&config.kafka.reader())?;
     let schemas = Schemas::open(&config)?;
     let (options, wish) = (options(&config, &schemas, args.send)?, args.wish());
     let replay = match args.send {

@@ -9,11 +9,12 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::util::Timeout;
 use serde_json::{Map, Value, json};
 
-use super::broker::{PATIENCE, failed};
+use super::broker::{PATIENCE, connect, failed, refused, who};
 use super::events::{Event, From, Reader, topics};
 use super::output::line;
 use super::{Code, Failure, Source};
 use crate::config::{Config, Esme};
+use crate::kafka::cause::Doing;
 use crate::ops::random;
 use crate::record::codec::Codec;
 use crate::record::json::{self as records, Invalid};
@@ -205,6 +206,7 @@ fn produce(
     key: Option<&str>,
     record: &[u8],
 ) -> Result<String, Failure> {
+    let looking = connect(&config.kafka.reader())?;
     let producer: FutureProducer = config
         .kafka
         .producer()
@@ -214,7 +216,13 @@ fn produce(
     let mut message = FutureRecord::<str, [u8]>::to(topic).payload(record);
     message.key = key;
     let sent = super::runtime()?.block_on(producer.send(message, Timeout::After(PATIENCE)));
-    let delivery = sent.map_err(|(e, _)| failed(format!("topic {topic}"))(e))?;
+    let delivery = sent.map_err(|(e, _)| {
+        refused(
+            who(&looking),
+            format!("topic {topic}"),
+            &Doing::Writing(topic),
+        )(e)
+    })?;
     Ok(format!(
         "{topic}-{}-{}",
         delivery.partition, delivery.offset

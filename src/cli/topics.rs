@@ -4,12 +4,14 @@ use std::time::{Duration, Instant};
 
 use clap::Subcommand;
 
-use super::broker::{PATIENCE, failed};
+use super::broker::{PATIENCE, failed, unavailable};
 use super::output::{line, plural, table, warn};
 use super::{Code, Failure, Source, runtime};
 use crate::config::Config;
 use crate::connector::preflight;
-use crate::kafka::topics::{Created, Description, Topic, create, describe};
+use crate::kafka::cause::{Cause, Resource, Why};
+use crate::kafka::cluster::cluster_id;
+use crate::kafka::topics::{Created, Description, Found, Topic, create, describe};
 
 /// Create the topics, or show whether those that are there will do
 #[derive(clap::Args)]
@@ -75,6 +77,8 @@ fn make(config: &Config, asked: Option<i32>, replication: Option<i32>) -> Result
         }
     }
     let wanted = config.wanted_topics(partitions);
+    let client = config.kafka.client();
+    cluster_id(&client, PATIENCE).map_err(|cause| unavailable("Kafka", &cause))?;
     let outcome = runtime()?
         .block_on(create(&config.kafka.client(), &wanted, replication))
         .map_err(failed("the topics cannot be created"))?;
@@ -101,8 +105,8 @@ fn make(config: &Config, asked: Option<i32>, replication: Option<i32>) -> Result
     if !refused.is_empty() {
         return Err(Failure::new(Code::Unavailable, refused.join("\n")));
     }
-    let state = settled(config)?;
-    let mut wrong: Vec<String> = (state.found.iter())
+    let state = State::known(config)?;
+    let mut wrong: Vec<String> = (state.found.topics.iter())
         .filter(|found| existing.contains(&found.name))
         .flat_map(|found| {
             let fixed = [&config.topics.correlation, &config.topics.deliveries];
@@ -115,19 +119,6 @@ fn make(config: &Config, asked: Option<i32>, replication: Option<i32>) -> Result
     match wrong.is_empty() {
         true => Ok(()),
         false => Err(Failure::new(Code::Unavailable, wrong.join("\n"))),
-    }
-}
-
-/// The topics once the brokers know of all of them: what one has made, or what another process
-/// makes at the same time, is known to the next a moment later.
-fn settled(config: &Config) -> Result<State, Failure> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let state = State::of(config)?;
-        if state.found.len() == state.wanted.len() || Instant::now() > deadline {
-            return Ok(state);
-        }
-        std::thread::sleep(AGAIN);
     }
 }
 
@@ -169,10 +160,16 @@ fn differences(
     differences
 }
 
+/// A topic that was just created, perhaps by another who was a little earlier, is known to all
+/// brokers after so long.
+const KNOWN: Duration = Duration::from_secs(15);
+/// The same of its settings.
+const SEEN: Duration = Duration::from_secs(3);
+
 /// The topics as they are.
 pub(super) struct State {
     wanted: Vec<Topic>,
-    found: Vec<Description>,
+    found: Found,
 }
 
 impl State {
@@ -182,12 +179,40 @@ impl State {
         let names: Vec<&str> = wanted.iter().map(|t| t.name.as_str()).collect();
         let found = runtime()?
             .block_on(describe(&config.kafka.client(), &names))
-            .map_err(failed("the topics cannot be described"))?;
+            .map_err(|cause| unavailable("the topics cannot be described", &cause))?;
         Ok(State { wanted, found })
     }
 
+    /// Asks Kafka until it knows all topics, which are there.
+    fn known(config: &Config) -> Result<State, Failure> {
+        let begun = Instant::now();
+        loop {
+            let state = State::of(config)?;
+            let missing = state.missing().next().is_some();
+            // Settings that are not there yet look like those that may not be seen.
+            let patience = if missing { KNOWN } else { SEEN };
+            let whole = !missing && state.found.unseen.is_empty();
+            if whole || begun.elapsed() >= patience {
+                return Ok(state);
+            }
+            std::thread::sleep(AGAIN);
+        }
+    }
+
+    /// Those that do not exist.
+    fn missing(&self) -> impl Iterator<Item = &Topic> {
+        let closed = |name: &str| {
+            self.found.closed.iter().any(|cause| match &cause.why {
+                Why::Denied { resource, .. } => *resource == Resource::Topic(name.to_owned()),
+                _ => false,
+            })
+        };
+        let wanted = self.wanted.iter();
+        wanted.filter(move |topic| self.find(&topic.name).is_none() && !closed(&topic.name))
+    }
+
     fn find(&self, name: &str) -> Option<&Description> {
-        self.found.iter().find(|d| d.name == name)
+        self.found.topics.iter().find(|d| d.name == name)
     }
 
     fn count(&self, name: &str) -> Option<i32> {
@@ -199,7 +224,10 @@ impl State {
         let row = |topic: &Topic| match self.find(&topic.name) {
             None => [
                 topic.name.clone(),
-                "missing".into(),
+                match self.missing().any(|missing| missing == topic) {
+                    true => "missing".into(),
+                    false => "not visible".into(),
+                },
                 String::new(),
                 String::new(),
             ],
@@ -207,7 +235,10 @@ impl State {
                 d.name.clone(),
                 d.partitions.to_string(),
                 d.replication.to_string(),
-                d.cleanup_policy.clone(),
+                match d.cleanup_policy.is_empty() {
+                    true => "not visible".into(),
+                    false => d.cleanup_policy.clone(),
+                },
             ],
         };
         let rows: Vec<_> = self.wanted.iter().map(row).collect();
@@ -215,30 +246,48 @@ impl State {
         Ok(())
     }
 
-    /// Says all that is wrong with them, after what passes by itself and is none: partitions are
-    /// added to one topic after the other.
+    /// Those that this user may not see.
+    pub fn closed(&self) -> &[Cause] {
+        &self.found.closed
+    }
+
+    /// Says all that is wrong with them.
     pub fn verdict(&self, config: &Config) -> Result<(), Failure> {
-        for esme in &config.esme {
-            for passing in preflight::lanes(esme, |name| self.count(name)) {
-                warn(&passing)?;
-            }
-        }
-        let wrong = self.wrong(config);
+        let mut wrong: Vec<String> = self.closed().iter().map(Cause::to_string).collect();
+        wrong.extend(self.faults(config)?);
         match wrong.is_empty() {
             true => Ok(()),
             false => Err(Failure::new(Code::Unavailable, wrong.join("\n"))),
         }
     }
 
+    /// All that is wrong with those that are seen, and missing, after what passes by itself and is
+    /// none: partitions are added to one topic after the other.
+    pub fn faults(&self, config: &Config) -> Result<Vec<String>, Failure> {
+        for esme in &config.esme {
+            for passing in preflight::lanes(esme, |name| self.count(name)) {
+                warn(&passing)?;
+            }
+        }
+        for cause in &self.found.unseen {
+            warn(&format!(
+                "whether the topic's cleanup.policy is right is not known: {cause}"
+            ))?;
+        }
+        Ok(self.wrong(config))
+    }
+
     fn wrong(&self, config: &Config) -> Vec<String> {
         let mut wrong = Vec::new();
+        for topic in self.missing() {
+            wrong.push(format!(
+                "topic {} is missing: run kafka-smpp topics create",
+                topic.name
+            ));
+        }
         for topic in &self.wanted {
-            match self.find(&topic.name) {
-                None => wrong.push(format!(
-                    "topic {} is missing: run kafka-smpp topics create",
-                    topic.name
-                )),
-                Some(found) => wrong.extend(topic.fault(found).map(|fault| fault.to_string())),
+            if let Some(found) = self.find(&topic.name) {
+                wrong.extend(topic.fault(found).map(|fault| fault.to_string()));
             }
         }
         let count = |name: &str| self.count(name);

@@ -232,12 +232,17 @@ impl Kafka {
             .set("reconnect.backoff.max.ms", "2000")
             .set("socket.keepalive.enable", "true")
             .set("socket.nagle.disable", "true")
-            .set("log.connection.close", "false");
+            // It may say why; what is no trouble is not said above debug.
+            .set("log.connection.close", "true");
         for (name, value) in &self.properties {
             client.set(name, value.get());
         }
         client.set("bootstrap.servers", &self.bootstrap_servers);
-        client.set_log_level(RDKafkaLogLevel::Warning);
+        // See `kafka::ear`: these lines go to the log at the level of debug.
+        client.set_log_level(match self.properties.contains_key("debug") {
+            true => RDKafkaLogLevel::Debug,
+            false => RDKafkaLogLevel::Info,
+        });
         client
     }
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use rdkafka::error::KafkaError;
 use tracing::warn;
 
 use crate::config::{Config, GroupProtocol};
+use crate::kafka::cause::{Cause, Doing, Who, of_error};
 use crate::kafka::session;
 
 /// The session time-out that the lease on the partitions goes by: the brokers' own where the
@@ -15,8 +15,10 @@ pub async fn session_timeout(config: &Config) -> Duration {
     if config.kafka.group_protocol == GroupProtocol::Classic {
         return configured;
     }
-    let found = session::timeout(&config.kafka.client(), &config.kafka.submit_group()).await;
-    let (timeout, warning) = shorter(configured, found);
+    let (client, group) = (config.kafka.client(), config.kafka.submit_group());
+    let found = session::timeout(&client, &group).await;
+    let unknown = |error| of_error(&Who::of(&client), &error, &Doing::GroupConfigs(&group));
+    let (timeout, warning) = shorter(configured, found.map_err(unknown));
     if let Some(warning) = warning {
         warn!("{warning}");
     }
@@ -24,10 +26,7 @@ pub async fn session_timeout(config: &Config) -> Duration {
 }
 
 /// The time-out to go by, and what is to be said of it.
-fn shorter(
-    configured: Duration,
-    found: Result<Duration, KafkaError>,
-) -> (Duration, Option<String>) {
+fn shorter(configured: Duration, found: Result<Duration, Cause>) -> (Duration, Option<String>) {
     match found {
         Ok(brokers) if brokers < configured => {
             let text = format!(
@@ -39,7 +38,7 @@ fn shorter(
         Err(error) => {
             let assumed = session::DEFAULT;
             let text = format!(
-                "group.consumer.session.timeout.ms of the brokers, after which Kafka gives the partitions of a silent process away, cannot be read ({error}): {assumed:?} is assumed, Kafka's default. If it is less, set kafka.session_timeout to it, or allow DescribeConfigs on the cluster or the group"
+                "group.consumer.session.timeout.ms of the brokers, after which Kafka gives the partitions of a silent process away, cannot be read ({error}): {assumed:?} is assumed, Kafka's default. If it is less, set kafka.session_timeout to it"
             );
             (configured.min(assumed), Some(text))
         }
@@ -49,14 +48,15 @@ fn shorter(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rdkafka::error::RDKafkaErrorCode;
+    use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
     #[test]
     fn the_lease_ends_before_the_brokers_give_a_partition_away() {
         let seconds = Duration::from_secs;
         let denied = || {
             let code = RDKafkaErrorCode::ClusterAuthorizationFailed;
-            Err(KafkaError::AdminOp(code))
+            let error = KafkaError::AdminOp(code);
+            Err(of_error(&Who::default(), &error, &Doing::GroupConfigs("g")))
         };
         for (configured, found, goes_by, is_said) in [
             (10, Ok(seconds(45)), 10, false),

@@ -8,6 +8,7 @@ mod accounts;
 mod formats;
 mod membership;
 pub(crate) mod preflight;
+pub(crate) mod rights;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,8 +21,9 @@ use tracing::{info, warn};
 use crate::config::Config;
 use crate::correlate::{self, Correlator, Notify};
 use crate::deliver::{self, Counts, Deliver};
+use crate::kafka::cause::Cause;
 use crate::kafka::cluster::{Survey, survey};
-use crate::kafka::{Pause, poll};
+use crate::kafka::{Pause, ear, poll};
 use crate::ops::random;
 use crate::record::codec::Codecs;
 use crate::registry::{self, Registry};
@@ -41,6 +43,9 @@ pub enum Error {
     /// The configuration does not fit the cluster.
     #[error("{}", .0.join("\n"))]
     Preflight(Vec<String>),
+    /// Kafka refuses connections, for a reason that a new configuration has to mend.
+    #[error("{0}")]
+    Kafka(Box<Cause>),
     /// The submit pipeline ended.
     #[error("submit: {0}")]
     Submit(#[from] submit::Error),
@@ -64,7 +69,10 @@ pub enum Error {
 impl Error {
     /// Whether the configuration is to blame.
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Error::Preflight(_) | Error::Registry(_))
+        matches!(
+            self,
+            Error::Preflight(_) | Error::Registry(_) | Error::Kafka(_)
+        )
     }
 
     /// Whether another process has taken the place of this one.
@@ -92,7 +100,7 @@ const LOOK_AGAIN: Pause = Pause::new(Duration::from_millis(500), Duration::from_
 /// When the configuration does not fit the cluster, or a pipeline ends by itself.
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Error> {
     let _saying = AbortOnDropHandle::new(tokio::spawn(repeated::run()));
-    let Some(survey) = look(&config, &shutdown).await else {
+    let Some(survey) = look(&config, &shutdown).await? else {
         return Ok(());
     };
     for passing in preflight::check(&config, &survey).map_err(Error::Preflight)? {
@@ -221,9 +229,15 @@ fn part<E: Into<Error>>(
     }
 }
 
-/// Looks at the cluster, for as long as it takes until it answers.
-async fn look(config: &Config, shutdown: &CancellationToken) -> Option<Survey> {
+/// So often in a row the brokers have to refuse our connections before the process ends: one that
+/// starts may not know its users yet.
+const REFUSALS: u32 = 3;
+
+/// Looks at the cluster, for as long as it takes until it answers and lets us see the topics. A
+/// password or a certificate that is refused is not waited for: it was read at the start.
+async fn look(config: &Config, shutdown: &CancellationToken) -> Result<Option<Survey>, Error> {
     let mut pause = LOOK_AGAIN;
+    let mut refusals = 0;
     loop {
         let (client, topics) = (config.kafka.reader(), preflight::topics(config));
         let looked = tokio::task::spawn_blocking(move || {
@@ -231,14 +245,21 @@ async fn look(config: &Config, shutdown: &CancellationToken) -> Option<Survey> {
         })
         .await;
         match looked {
-            Ok(Ok(survey)) => return Some(survey),
-            Ok(Err(error)) => {
-                warn!(%error, brokers = config.kafka.bootstrap_servers, "Kafka does not answer; trying again");
+            Ok(Ok(survey)) if survey.closed.is_empty() => return Ok(Some(survey)),
+            Ok(Ok(survey)) => Cause::together(&survey.closed)
+                .iter()
+                .for_each(ear::refused),
+            Ok(Err(cause)) => {
+                refusals = if cause.is_decided() { refusals + 1 } else { 0 };
+                if refusals >= REFUSALS {
+                    return Err(Error::Kafka(Box::new(cause)));
+                }
+                ear::failed("Kafka cannot be used; trying again", cause.to_string());
             }
             Err(error) => warn!(%error, "looking at the cluster failed; trying again"),
         }
         tokio::select! {
-            () = shutdown.cancelled() => return None,
+            () = shutdown.cancelled() => return Ok(None),
             () = tokio::time::sleep(pause.grow()) => {}
         }
     }

@@ -135,6 +135,7 @@ mod tests {
             let survey = Survey {
                 cluster_id: "c".into(),
                 partitions: topics(&config).into_iter().map(one).collect(),
+                closed: Vec::new(),
             };
             check(&config, &survey).unwrap()
         };

@@ -28,7 +28,7 @@ use crate::kafka::poll::{self, Assignments, Flow};
 use crate::kafka::progress::Progress;
 use crate::kafka::set_aside::{self, SetAside, Why};
 use crate::kafka::transactor::{self, Abort, Cycle, Ledger, Settled};
-use crate::kafka::{Group, Partition};
+use crate::kafka::{Group, Partition, ear};
 use crate::record::codec::Unread;
 use crate::record::json::Invalid;
 use crate::record::keys::Key;
@@ -512,7 +512,10 @@ impl Books {
             Abort::Topic { index, code } => return self.topic_refused(state, *index, *code),
             Abort::Unavailable(indexes) => return self.unavailable(state, indexes),
             Abort::Fenced(reason) => info!(reason, "transaction aborted, its results go again"),
-            Abort::Trouble(reason) => warn!(reason, "transaction aborted, its results go again"),
+            Abort::Refused => {}
+            Abort::Trouble(reason) => {
+                ear::failed("transaction aborted, its results go again", reason.clone());
+            }
             Abort::Gone(topics) => {
                 warn!(
                     ?topics,
@@ -571,7 +574,7 @@ impl Books {
             replaced,
             partitions: [partition].into(),
         };
-        set_aside(state, refusal, code);
+        self.set_aside(state, refusal, code);
     }
 
     /// The topic of the record at `index` takes none, whatever they are: all partitions with
@@ -589,7 +592,7 @@ impl Books {
             partitions: theirs.map(|(partition, ..)| *partition).collect(),
             topic: topic.clone(),
         };
-        set_aside(state, refusal, code);
+        self.set_aside(state, refusal, code);
     }
 
     /// Partitions that these records go to are not available.
@@ -609,7 +612,7 @@ impl Books {
                 partitions,
             };
             if !refusal.partitions.is_empty() {
-                set_aside(state, refusal, RDKafkaErrorCode::MessageTimedOut);
+                self.set_aside(state, refusal, RDKafkaErrorCode::MessageTimedOut);
             }
         }
         state.aside.aborted(Instant::now());
@@ -658,6 +661,47 @@ impl Books {
         true
     }
 
+    /// These partitions have no part in transactions until a trial of theirs is committed.
+    fn set_aside(
+        &self,
+        state: &mut State,
+        refusal: set_aside::Refusal<i32>,
+        code: RDKafkaErrorCode,
+    ) {
+        let (topic, partitions) = (refusal.topic.clone(), refusal.partitions.clone());
+        let (why, replaced) = (refusal.why, refusal.replaced);
+        let pause = set_aside::pauses(REFUSED);
+        let news = state.aside.refused(refusal, pause, Instant::now());
+        if replaced {
+            debug!(
+                topic = &*topic,
+                ?partitions,
+                "tried in a transaction of their own"
+            );
+        } else if news && why == Why::Unavailable {
+            error!(
+                topic = &*topic,
+                ?partitions,
+                "results of these partitions of the deliveries are not delivered; they stand still until they are, and the others go on. Has each partition of the topic a leader, and are as many replicas in sync as min.insync.replicas says?"
+            );
+        } else if news {
+            let cause = ear::not_written(self.group.client(), &topic, code);
+            error!(
+                topic = &*topic,
+                ?partitions,
+                cause,
+                "a topic refuses results of these partitions of the deliveries; they stand still until it takes them, and the others go on"
+            );
+        } else {
+            debug!(
+                topic = &*topic,
+                ?partitions,
+                ?code,
+                "results are still refused"
+            );
+        }
+    }
+
     /// After a step of the clock, times of before mean nothing: the partitions are read anew.
     fn follow_clock(&self, state: &mut State) {
         let steps = self.clock.steps();
@@ -681,41 +725,6 @@ impl Books {
         for partition in &ours {
             self.again(state, partition);
         }
-    }
-}
-
-/// These partitions have no part in transactions until a trial of theirs is committed.
-fn set_aside(state: &mut State, refusal: set_aside::Refusal<i32>, code: RDKafkaErrorCode) {
-    let (topic, partitions) = (refusal.topic.clone(), refusal.partitions.clone());
-    let (why, replaced) = (refusal.why, refusal.replaced);
-    let pause = set_aside::pauses(REFUSED);
-    let news = state.aside.refused(refusal, pause, Instant::now());
-    if replaced {
-        debug!(
-            topic = &*topic,
-            ?partitions,
-            "tried in a transaction of their own"
-        );
-    } else if news && why == Why::Unavailable {
-        error!(
-            topic = &*topic,
-            ?partitions,
-            "results of these partitions of the deliveries are not delivered; they stand still until they are, and the others go on. Has each partition of the topic a leader, and are as many replicas in sync as min.insync.replicas says?"
-        );
-    } else if news {
-        error!(
-            topic = &*topic,
-            ?partitions,
-            ?code,
-            "a topic refuses results of these partitions of the deliveries; they stand still until it takes them, and the others go on. Does the topic exist, and may this user write to it? Does a rule of the broker's, or max.message.bytes, refuse what it is given?"
-        );
-    } else {
-        debug!(
-            topic = &*topic,
-            ?partitions,
-            ?code,
-            "results are still refused"
-        );
     }
 }
 
@@ -814,7 +823,10 @@ impl Assignments for Books {
 
     fn trouble(&self, error: &KafkaError) {
         if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AutoOffsetReset) {
-            warn!(%error, "Kafka reports trouble with the deliveries");
+            ear::failed(
+                "Kafka reports trouble with the deliveries",
+                error.to_string(),
+            );
             return;
         }
         // A position fell out of its log; the client does not say which.

@@ -20,6 +20,8 @@ use rdkafka::topic_partition_list::Offset;
 use tracing::{debug, info, warn};
 
 use super::books::Books;
+use crate::kafka::cause::{self, Doing, Why};
+use crate::kafka::ear::{self, Plain};
 use crate::kafka::group::list;
 use crate::kafka::{Partition, Pause};
 
@@ -87,7 +89,7 @@ impl Followed {
 
 pub(super) struct Tail {
     topic: Arc<str>,
-    consumer: BaseConsumer,
+    consumer: BaseConsumer<Plain>,
     books: Arc<Books>,
     commands: Handle,
     followed: HashMap<i32, Followed>,
@@ -107,7 +109,7 @@ impl Tail {
             .set("enable.auto.offset.store", "false")
             // The beginning may lie above offset 0.
             .set("auto.offset.reset", "earliest")
-            .create()?;
+            .create_with_context(Plain::of(client))?;
         Ok(Tail {
             topic,
             consumer,
@@ -133,12 +135,22 @@ impl Tail {
                             self.let_go(message.partition());
                         }
                     }
-                    Some(Err(error)) => self.books.tail_trouble(error),
+                    Some(Err(error)) => self.trouble(error),
                     None => break,
                 }
                 wait = Duration::ZERO;
             }
         }
+    }
+
+    /// Says what somebody must mend.
+    fn trouble(&self, error: KafkaError) {
+        let who = self.consumer.client().context().0.who();
+        let cause = cause::of_error(who, &error, &Doing::Reading(&self.topic));
+        if matches!(cause.why, Why::Denied { .. } | Why::NoTopic(_)) {
+            ear::refused(&cause);
+        }
+        self.books.tail_trouble(error);
     }
 
     fn obey(&mut self, command: Command) {

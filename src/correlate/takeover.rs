@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
+use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
 use tracing::{info, warn};
 
@@ -30,7 +31,7 @@ use super::clock::plausible;
 use crate::kafka::progress::{Identity, Progress, Restored, metadata};
 use crate::kafka::start::{Reading, committed_stable};
 use crate::kafka::transactor::{Commit, end_hanging};
-use crate::kafka::{Group, Partition, Pause};
+use crate::kafka::{Group, Partition, Pause, ear};
 
 const WATERMARKS: Duration = Duration::from_secs(10);
 const ENDING: Duration = Duration::from_secs(10);
@@ -156,7 +157,7 @@ pub(super) fn run(books: &Books, group: &Group, reading: &Reading, handle: &Hand
         }
         let (ends, positions): (Vec<Request>, Vec<Request>) =
             (requests.into_iter()).partition(|request| request.asked == Asked::End);
-        let mut again = each(ends, |end| look(books, group, end));
+        let mut again = each(group.client(), ends, |end| look(books, group, end));
         again.extend(take_over(books, group, reading, positions));
         failed.put(again, Instant::now());
     }
@@ -164,6 +165,7 @@ pub(super) fn run(books: &Books, group: &Group, reading: &Reading, handle: &Hand
 
 /// Carries out each request; returns those that failed.
 fn each(
+    client: &ClientConfig,
     requests: Vec<Request>,
     mut act: impl FnMut(&Request) -> Result<(), KafkaError>,
 ) -> Vec<Request> {
@@ -173,7 +175,15 @@ fn each(
             let Request {
                 partition, asked, ..
             } = &request;
-            warn!(%partition, ?asked, %error, "Kafka does not say where these deliveries stand, trying again");
+            let about = format!("{partition} ({asked:?})");
+            let topics = [partition.topic.to_string()];
+            ear::fails(
+                client,
+                &topics,
+                "Kafka does not say where deliveries stand; it is asked again",
+                about,
+                &error,
+            );
             failed.push(request);
         }
     }
@@ -214,14 +224,14 @@ fn take_over(
     }
     let partitions: Vec<Partition> = requests.iter().map(|r| r.partition.clone()).collect();
     match committed_stable(group, &partitions, reading) {
-        Ok(committed) => each(requests, |request| {
+        Ok(committed) => each(group.client(), requests, |request| {
             let number = request.partition.partition;
             let found = committed.iter().find(|c| c.partition == number);
             begin(books, group, request, found)
         }),
         Err(error) => {
             warn!(%error, "committed offsets of the deliveries cannot be read at once");
-            each(requests, |request| {
+            each(group.client(), requests, |request| {
                 let this = std::slice::from_ref(&request.partition);
                 let found = group.committed_of(this, reading.suspicion)?;
                 begin(books, group, request, found.first())
@@ -328,7 +338,7 @@ mod tests {
             _ => Ok(()),
         };
         let first = failed.join(vec![request(0), request(1), request(2)], now);
-        let again = each(first, unanswered);
+        let again = each(&ClientConfig::new(), first, unanswered);
         assert_eq!(again, [request(1)], "the others are taken over");
         failed.put(again, now);
         assert!(failed.wait(now) <= LOOK);

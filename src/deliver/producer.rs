@@ -21,6 +21,7 @@ use super::refusal::{Lines, NoRoom, Refused};
 use super::repeats::Repeats;
 use super::status::Counters;
 use crate::esme::{Inbound, Notice, Responder};
+use crate::kafka::cause::{Doing, Who, of_error};
 use crate::kafka::cloud_events::CloudEvents;
 use crate::kafka::idempotent::{self, Idempotent};
 use crate::kafka::transactor::Output;
@@ -161,6 +162,8 @@ impl Notes {
 struct Writing {
     codecs: Codecs,
     cloud_events: CloudEvents,
+    /// Who writes.
+    who: Who,
 }
 
 /// Answers by delivery report.
@@ -316,12 +319,14 @@ impl Reports {
     fn postponed(&self, waiting: Waiting, error: &KafkaError, topic: &str) {
         self.notes.counters.postponed.add();
         let (code, lines) = (error.rdkafka_error_code(), &waiting.from.lines);
-        let line = if needs_somebody(code) {
-            &lines.forbidden
+        let mut refused = waiting.refused(error, topic);
+        if needs_somebody(code) {
+            let cause = of_error(&self.writing.who, error, &Doing::Writing(topic));
+            refused.error = cause.to_string();
+            lines.forbidden.note(refused);
         } else {
-            &lines.late
-        };
-        line.note(waiting.refused(error, topic));
+            lines.late.note(refused);
+        }
         if let Some(responder) = waiting.responder {
             responder.put_off();
         }
@@ -404,6 +409,7 @@ impl Deliver {
         let writing = Arc::new(Writing {
             codecs: options.codecs.clone(),
             cloud_events: options.cloud_events.clone(),
+            who: Who::of(&client),
         });
         let make = |client: &ClientConfig, name, alone| {
             let reports = Reports {
@@ -671,6 +677,7 @@ mod tests {
             writing: Arc::new(Writing {
                 codecs: Codecs::default(),
                 cloud_events: CloudEvents::OFF,
+                who: Who::default(),
             }),
             name: "test",
             alone: None,

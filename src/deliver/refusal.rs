@@ -95,7 +95,7 @@ fn forbidden(esme: &str, times: Times, what: Refused) {
         ?within,
         %topic,
         error,
-        "deliver_sm are refused for now: Kafka takes none for this topic until somebody creates it (kafka-smpp topics create) or gives this client the right to write to it (and IdempotentWrite on the cluster before Kafka 2.8)"
+        "deliver_sm are refused for now: Kafka takes none for this topic until that is mended"
     );
 }
 

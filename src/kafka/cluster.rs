@@ -1,40 +1,131 @@
 //! Which cluster a client talks to, and what is there.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rdkafka::ClientContext;
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use tracing::debug;
-
+use super::cause::{Cause, Doing, Who, Why, of_error};
+use super::ear::{Ear, Plain};
 use super::group::partition_count;
 
-/// What a client says of brokers that are away: whoever asks is told in the answer.
-struct Quiet;
+/// The first wait for an answer. It is asked again and waited for longer, because in between the
+/// client says why there is none.
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-impl ClientContext for Quiet {
-    fn error(&self, error: KafkaError, reason: &str) {
-        debug!(%error, reason, "looking at the cluster");
+/// A client that asks, and gives up early where librdkafka knows that there will be no answer.
+pub(super) struct Inquiry(BaseConsumer<Plain>);
+
+impl Inquiry {
+    pub(super) fn new(client: &ClientConfig) -> Result<Inquiry, Cause> {
+        let consumer = client.create_with_context(Plain(Ear::asked(client)));
+        let unmade = |error| of_error(&Who::of(client), &error, &Doing::Asking);
+        Ok(Inquiry(consumer.map_err(unmade)?))
+    }
+
+    pub(super) fn consumer(&self) -> &BaseConsumer<Plain> {
+        &self.0
+    }
+
+    fn ear(&self) -> &Ear {
+        &self.0.context().0
+    }
+
+    /// The answer to a question that is asked with a time to wait, or why there is none.
+    pub(super) fn ask<T>(
+        &self,
+        patience: Duration,
+        doing: &Doing<'_>,
+        ask: impl Fn(&BaseConsumer<Plain>, Duration) -> Result<T, KafkaError>,
+    ) -> Result<T, Cause> {
+        let begun = Instant::now();
+        let mut wait = FIRST_WAIT;
+        loop {
+            let left = patience.saturating_sub(begun.elapsed());
+            let error = match ask(&self.0, wait.min(left)) {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let cause = of_error(self.ear().who(), &error, doing);
+            if !may_come(&error) {
+                return Err(cause);
+            }
+            if let Some(refused) = self.serve(doing) {
+                return Err(refused);
+            }
+            if let Some(hopeless) = self.ear().hopeless(begun, Instant::now()) {
+                return Err(hopeless);
+            }
+            if begun.elapsed() >= patience {
+                return Err(self.ear().cause().unwrap_or(cause));
+            }
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    /// Hears what the client has to say. A right that is missing for what is asked is among it.
+    fn serve(&self, doing: &Doing<'_>) -> Option<Cause> {
+        for _ in 0..50 {
+            if let Some(Err(error)) = self.0.poll(Duration::ZERO) {
+                let cause = of_error(self.ear().who(), &error, doing);
+                if matches!(cause.why, Why::Denied { .. }) {
+                    return Some(cause);
+                }
+            }
+        }
+        None
     }
 }
 
-impl ConsumerContext for Quiet {}
+/// Whether the answer may come yet.
+fn may_come(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::BrokerTransportFailure
+                | Code::AllBrokersDown
+                | Code::OperationTimedOut
+                | Code::RequestTimedOut
+                | Code::WaitingForCoordinator
+                | Code::CoordinatorNotAvailable
+                | Code::CoordinatorLoadInProgress
+                | Code::NotCoordinator
+                | Code::NodeUpdate
+        )
+    )
+}
+
+/// A consumer of these properties that has found a broker. Blocks for up to `patience`.
+///
+/// # Errors
+///
+/// Why no broker answers.
+pub fn connected(client: &ClientConfig, patience: Duration) -> Result<BaseConsumer<Plain>, Cause> {
+    let inquiry = Inquiry::new(client)?;
+    inquiry.cluster_id(patience)?;
+    Ok(inquiry.0)
+}
 
 /// The cluster's id as its brokers give it. Blocks for up to `patience`.
-pub fn cluster_id(client: &ClientConfig, patience: Duration) -> Result<String, KafkaError> {
-    let consumer: BaseConsumer = client.create()?;
-    // Says why, where the id alone would only be missing.
-    consumer.fetch_metadata(None, patience)?;
-    consumer
-        .client()
-        .fetch_cluster_id(patience)
-        .ok_or(KafkaError::MetadataFetch(
-            RDKafkaErrorCode::OperationTimedOut,
-        ))
+///
+/// # Errors
+///
+/// Why no broker answers.
+pub fn cluster_id(client: &ClientConfig, patience: Duration) -> Result<String, Cause> {
+    Inquiry::new(client)?.cluster_id(patience)
+}
+
+impl Inquiry {
+    fn cluster_id(&self, patience: Duration) -> Result<String, Cause> {
+        self.ask(patience, &Doing::Asking, |consumer, wait| {
+            let none = KafkaError::MetadataFetch(Code::OperationTimedOut);
+            consumer.client().fetch_cluster_id(wait).ok_or(none)
+        })
+    }
 }
 
 /// A look at the cluster.
@@ -44,39 +135,41 @@ pub struct Survey {
     pub cluster_id: String,
     /// How many partitions each topic has; topics that do not exist are missing.
     pub partitions: HashMap<String, i32>,
+    /// Topics that this user may not see: whether they exist is not known.
+    pub closed: Vec<Cause>,
 }
 
 /// Looks at the cluster and the named topics. Blocks for at most `patience` per question.
 ///
 /// # Errors
 ///
-/// When no broker answers in time.
+/// Why no broker answers.
 pub fn survey<'a>(
     client: &ClientConfig,
     topics: impl IntoIterator<Item = &'a str>,
     patience: Duration,
-) -> Result<Survey, KafkaError> {
-    let consumer: BaseConsumer<Quiet> = client.create_with_context(Quiet)?;
+) -> Result<Survey, Cause> {
+    let inquiry = Inquiry::new(client)?;
+    let cluster_id = inquiry.cluster_id(patience)?;
     let mut partitions = HashMap::new();
+    let mut closed = Vec::new();
     for topic in topics {
-        match partition_count(&consumer, topic, patience) {
+        let counted = inquiry.ask(patience, &Doing::Describing(topic), |consumer, wait| {
+            partition_count(consumer, topic, wait)
+        });
+        match counted {
             Ok(count) => drop(partitions.insert(topic.to_owned(), count)),
-            Err(KafkaError::MetadataFetch(
-                RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic,
-            )) => {}
-            Err(error) => return Err(error),
+            Err(cause) => match cause.why {
+                Why::NoTopic(_) => {}
+                Why::Denied { .. } => closed.push(cause),
+                _ => return Err(cause),
+            },
         }
     }
-    let cluster_id =
-        consumer
-            .client()
-            .fetch_cluster_id(patience)
-            .ok_or(KafkaError::MetadataFetch(
-                RDKafkaErrorCode::OperationTimedOut,
-            ))?;
     Ok(Survey {
         cluster_id,
         partitions,
+        closed,
     })
 }
 
@@ -86,22 +179,35 @@ pub fn survey<'a>(
 ///
 /// # Errors
 ///
-/// When the brokers refuse the commit for another reason.
+/// Why the brokers refuse the commit, if for another reason.
 pub fn takes_metadata(
     client: &ClientConfig,
     topic: &str,
     characters: usize,
-) -> Result<bool, KafkaError> {
-    let consumer: BaseConsumer = client.create()?;
+    patience: Duration,
+) -> Result<bool, Cause> {
+    let inquiry = Inquiry::new(client)?;
+    let topics = [topic.to_owned()];
+    let member = Doing::Member {
+        group: client.get("group.id").unwrap_or_default(),
+        topics: &topics,
+    };
+    // A commit is not given up while the group's coordinator is not found.
+    inquiry.ask(patience, &member, |consumer, wait| {
+        let mut asked = TopicPartitionList::new();
+        asked.add_partition(topic, 0);
+        consumer.committed_offsets(asked, wait).map(drop)
+    })?;
     let mut offsets = TopicPartitionList::new();
     let mut element = offsets.add_partition(topic, 0);
-    element.set_offset(Offset::Offset(0))?;
+    // An offset that is not negative is always accepted.
+    let _ = element.set_offset(Offset::Offset(0));
     element.set_metadata("x".repeat(characters));
-    match consumer.commit(&offsets, CommitMode::Sync) {
+    match inquiry.consumer().commit(&offsets, CommitMode::Sync) {
         Ok(()) => Ok(true),
         Err(error) => match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::OffsetMetadataTooLarge) => Ok(false),
-            _ => Err(error),
+            Some(Code::OffsetMetadataTooLarge) => Ok(false),
+            _ => Err(of_error(inquiry.ear().who(), &error, &member)),
         },
     }
 }

@@ -14,16 +14,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::ear::Ear;
+use super::group::{Partition, list};
 use parking_lot::Mutex;
 use rdkafka::ClientContext;
-use rdkafka::config::ClientConfig;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::Offset;
-use tracing::debug;
-
-use super::group::{Partition, list};
 
 /// How long a queue is polled until it is empty.
 const POLL: Duration = Duration::from_millis(100);
@@ -32,6 +31,7 @@ const POLL: Duration = Duration::from_millis(100);
 struct Context {
     partition: Partition,
     end: Arc<Mutex<Option<i64>>>,
+    ear: Ear,
 }
 
 impl ClientContext for Context {
@@ -43,8 +43,12 @@ impl ClientContext for Context {
         }
     }
 
+    fn log(&self, level: RDKafkaLogLevel, kind: &str, text: &str) {
+        self.ear.log(level, kind, text);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
-        debug!(%error, reason, partition = %self.partition, "looking for the end");
+        self.ear.error(&error, reason);
     }
 }
 
@@ -66,6 +70,7 @@ pub fn empty_until(
     let context = Context {
         partition: partition.clone(),
         end: end.clone(),
+        ear: Ear::of(client),
     };
     let mut client = client.clone();
     // It is no member, and commits nothing.

@@ -10,6 +10,8 @@ use std::fmt;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::RDKafkaErrorCode as Code;
 
+use super::cause::{Cause, Doing, Who, explain};
+
 /// Why a consumer of a group cannot go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fatal {
@@ -17,14 +19,21 @@ pub struct Fatal {
     instance: Option<String>,
     code: Code,
     reason: String,
+    cause: Box<Cause>,
 }
 
 impl Fatal {
     /// The error of a consumer with the properties `client`.
     pub(super) fn new(client: &ClientConfig, code: Code, reason: String) -> Self {
+        let group = client.get("group.id").unwrap_or_default().to_owned();
+        let member = Doing::Member {
+            group: &group,
+            topics: &[],
+        };
         Fatal {
-            group: client.get("group.id").unwrap_or_default().to_owned(),
+            cause: Box::new(explain(&Who::of(client), Some(code), &reason, &member)),
             instance: client.get("group.instance.id").map(str::to_owned),
+            group,
             code,
             reason,
         }
@@ -59,10 +68,7 @@ impl fmt::Display for Fatal {
                  name, or set none. If the other one died, start this one again when \
                  kafka.session_timeout has passed"
             ),
-            Code::GroupAuthorizationFailed => write!(
-                f,
-                "this user may not be in group {group}: allow it the operation READ on it"
-            ),
+            Code::GroupAuthorizationFailed => self.cause.fmt(f),
             Code::GroupMaxSizeReached => write!(
                 f,
                 "group {group} takes no more members: raise the broker's group.max.size or \
@@ -103,6 +109,17 @@ mod tests {
                 assert!(text.contains(word), "{text}");
             }
             assert!(fatal.is_displaced());
+        }
+    }
+
+    #[test]
+    fn a_group_that_is_closed_to_us_is_named_with_the_command() {
+        let text = fatal(Code::GroupAuthorizationFailed).to_string();
+        for word in [
+            "may not READ on group sms.submit",
+            "--operation Read --group sms.submit",
+        ] {
+            assert!(text.contains(word), "{text}");
         }
     }
 

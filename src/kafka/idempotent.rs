@@ -21,12 +21,14 @@ use std::time::{Duration, Instant};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use parking_lot::{Mutex, RwLock};
 use rdkafka::ClientContext;
-use rdkafka::config::ClientConfig;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Message};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
-use tracing::{debug, error, info};
+use tracing::{error, info};
 
+use super::cause::{Doing, Who, Why, explain};
+use super::ear::{self, Ear};
 use super::transactor::Output;
 
 /// The pause before a producer that ended young is made anew grows from here ...
@@ -97,6 +99,7 @@ struct Inner<R: Reports> {
 /// waits for those threads.
 struct Shared<R: Reports> {
     reports: R,
+    who: Who,
     /// How many octets of records may wait for the next producer.
     room: usize,
     state: Mutex<State<R::Note>>,
@@ -141,6 +144,7 @@ impl<N> State<N> {
 struct Context<R: Reports> {
     shared: Arc<Shared<R>>,
     generation: u64,
+    ear: Ear,
 }
 
 /// Whether an error is said of a producer that is given up. The event of its end names the cause,
@@ -162,12 +166,14 @@ fn ends(error: &KafkaError) -> bool {
 }
 
 impl<R: Reports> ClientContext for Context<R> {
+    fn log(&self, level: RDKafkaLogLevel, kind: &str, text: &str) {
+        self.ear.log(level, kind, text);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
+        self.ear.error(&error, reason);
         if ends(&error) {
-            self.shared.ended(self.generation, reason);
-        } else {
-            let producer = self.shared.reports.name();
-            debug!(%error, reason, producer, "trouble of a producer");
+            self.shared.ended(self.generation, &error, reason);
         }
     }
 }
@@ -179,7 +185,7 @@ impl<R: Reports> ProducerContext for Context<R> {
         let reports = &self.shared.reports;
         match result {
             Err((error, message)) if ends(error) => {
-                self.shared.ended(self.generation, &error.to_string());
+                self.shared.ended(self.generation, error, "");
                 if reports.keeps(&note) {
                     let output = reports.kept(owned(message), &note);
                     self.shared.keep(output, *note, error);
@@ -214,12 +220,13 @@ impl<R: Reports> Shared<R> {
         let context = Context {
             shared: self.clone(),
             generation,
+            ear: Ear::of(config),
         };
         config.create_with_context(context).map(Arc::new)
     }
 
     /// Producer `generation` can no longer go on.
-    fn ended(&self, generation: u64, reason: &str) {
+    fn ended(&self, generation: u64, error: &KafkaError, reason: &str) {
         // At the end of all, what is held is purged too.
         let Some(inner) = self.inner.get().filter(|inner| inner.strong_count() > 0) else {
             return;
@@ -230,7 +237,19 @@ impl<R: Reports> Shared<R> {
             return;
         }
         let producer = self.reports.name();
-        error!(producer, reason, "a producer cannot go on: it is made anew");
+        let cause = explain(
+            &self.who,
+            error.rdkafka_error_code(),
+            reason,
+            &Doing::Idempotent,
+        );
+        match cause.why {
+            Why::Denied { .. } => ear::refused(&cause),
+            _ => {
+                let reason = cause.said;
+                error!(producer, reason, "a producer cannot go on: it is made anew");
+            }
+        }
         state.dead = true;
         if state.renewing {
             return;
@@ -271,7 +290,7 @@ impl<R: Reports> Inner<R> {
         producer.send(record).map_err(|(error, record)| {
             if is_fatal(&error) {
                 let generation = producer.context().generation;
-                self.shared.ended(generation, &error.to_string());
+                self.shared.ended(generation, &error, "");
             }
             (error, *record.delivery_opaque)
         })
@@ -411,6 +430,7 @@ impl<R: Reports> Idempotent<R> {
         config.set("enable.idempotence", "true");
         let shared = Arc::new(Shared {
             reports,
+            who: Who::of(&config),
             room,
             state: Mutex::new(State {
                 generation: 1,

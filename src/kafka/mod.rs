@@ -1,7 +1,9 @@
 //! Polling, partition progress, transactions and topics.
 
+pub mod cause;
 pub mod cloud_events;
 pub mod cluster;
+pub mod ear;
 pub mod end;
 pub mod fatal;
 pub mod foreign;
@@ -11,9 +13,11 @@ pub mod membership;
 pub mod pause;
 pub mod poll;
 pub mod progress;
+pub mod rights;
 pub mod session;
 pub mod set_aside;
 pub mod start;
+mod subject;
 pub mod topics;
 pub mod transactor;
 pub mod waiting;

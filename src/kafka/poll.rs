@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rdkafka::ClientContext;
-use rdkafka::config::ClientConfig;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
@@ -39,6 +39,8 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 use tracing::{debug, error, info, warn};
 
+use super::cause::{Doing, Why, explain};
+use super::ear::{self, Ear};
 use super::fatal::Fatal;
 use super::group::{Group, Partition, list};
 use super::membership::Standing;
@@ -288,11 +290,19 @@ pub struct Context {
     standing: Arc<Standing<ConsumerGroupMetadata>>,
     held: Mutex<HashMap<Partition, Applied>>,
     waiting: Waiting,
+    ear: Ear,
+    /// What librdkafka said of the error that the next poll returns.
+    reason: Mutex<String>,
 }
 
 impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, kind: &str, text: &str) {
+        self.ear.log(level, kind, text);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
-        debug!(%error, reason, "consumer");
+        self.ear.error(&error, reason);
+        reason.clone_into(&mut self.reason.lock());
     }
 }
 
@@ -451,6 +461,8 @@ impl Poller {
             standing: self.group.standing.clone(),
             held: Mutex::default(),
             waiting: Waiting::default(),
+            ear: Ear::of(&self.client),
+            reason: Mutex::default(),
         };
         let consumer: Arc<BaseConsumer<Context>> =
             Arc::new(self.client.create_with_context(context)?);
@@ -506,7 +518,7 @@ impl Poller {
                 }
                 return;
             }
-            Err(error) => return self.owner.trouble(&error),
+            Err(error) => return self.trouble(consumer, &error),
         };
         let context = consumer.context();
         let Some((partition, resumptions)) = context.give(&message) else {
@@ -528,6 +540,29 @@ impl Poller {
         });
         if waited {
             context.waiting.done(&partition);
+        }
+    }
+
+    /// Says what somebody must mend, and leaves the rest to the owner. Why a connection fails was
+    /// said by the client.
+    fn trouble(&self, consumer: &BaseConsumer<Context>, error: &KafkaError) {
+        let context = consumer.context();
+        let reason = std::mem::take(&mut *context.reason.lock());
+        let mut topics = self.topics.clone();
+        topics.extend(context.held.lock().keys().map(|p| p.topic.to_string()));
+        topics.sort_unstable();
+        topics.dedup();
+        let member = Doing::Member {
+            group: self.client.get("group.id").unwrap_or_default(),
+            topics: &topics,
+        };
+        let code = error.rdkafka_error_code();
+        let cause = explain(context.ear.who(), code, &reason, &member);
+        match cause.why {
+            Why::Denied { .. } | Why::NoTopic(_) => ear::refused(&cause),
+            Why::Unreachable => debug!(%error, reason, "Kafka is away"),
+            _ if cause.is_of_connection() => debug!(%error, reason, "Kafka is away"),
+            _ => self.owner.trouble(error),
         }
     }
 

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResourceResult, ResourceSpecifier};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 use tokio::task::JoinSet;
 use tracing::warn;
 
+use super::ear::Plain;
 use super::topics::admin;
 
 /// What the brokers do unless somebody configures otherwise.
@@ -80,7 +80,7 @@ fn shortest(answers: Vec<Result<Option<Duration>, KafkaError>>) -> Result<Durati
 }
 
 async fn ask(
-    admin: &AdminClient<DefaultClientContext>,
+    admin: &AdminClient<Plain>,
     of: ResourceSpecifier<'_>,
     key: &str,
 ) -> Result<Option<Duration>, KafkaError> {
@@ -88,6 +88,10 @@ async fn ask(
     let found: Vec<ConfigResourceResult> = admin.describe_configs(&[of], &options).await?;
     for resource in found {
         let resource = resource.map_err(KafkaError::AdminOp)?;
+        // The wrapper of librdkafka has no errors of single resources: they are without settings.
+        if resource.entries.is_empty() {
+            return Err(KafkaError::AdminOp(Code::ClusterAuthorizationFailed));
+        }
         let entry = resource.get(key).and_then(|entry| entry.value.as_deref());
         if let Some(millis) = entry.and_then(|value| value.parse().ok()) {
             return Ok(Some(Duration::from_millis(millis)));

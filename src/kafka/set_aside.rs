@@ -132,9 +132,10 @@ impl<K: Ord + Clone> SetAside<K> {
         let group = &self.groups[self.trial?];
         Some(Trial {
             singly: group.why == Why::Record,
+            // A topic that takes nothing is not slow.
             patience: match group.trials % 8 {
-                7 => patience * 4,
-                3 => patience * 2,
+                7 if group.why != Why::Topic => patience * 4,
+                3 if group.why != Why::Topic => patience * 2,
                 _ => patience,
             },
         })

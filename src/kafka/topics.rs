@@ -1,18 +1,21 @@
 //! The topics the connector needs: creating them, and looking whether what is there will do.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::util::Timeout;
 use thiserror::Error;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+use super::cause::{Cause, Doing, Who, Why, explain, of_error};
+use super::cluster::Inquiry;
+use super::ear::Plain;
+use super::group::partition_count;
+
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What Kafka does with old records of a topic (`cleanup.policy`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +68,7 @@ pub struct Description {
     pub partitions: i32,
     /// How many replicas its first partition has.
     pub replication: usize,
-    /// Its `cleanup.policy` as the broker spells it.
+    /// Its `cleanup.policy` as the broker spells it; empty if we may not see it.
     pub cleanup_policy: String,
     /// Its largest record batch in octets (`max.message.bytes`).
     pub max_message_octets: Option<u64>,
@@ -91,7 +94,8 @@ pub enum Fault {
 impl Topic {
     /// What is wrong with the cleanup policy of the topic as it is, if anything.
     pub fn fault(&self, found: &Description) -> Option<Fault> {
-        (found.cleanup_policy != self.cleanup.to_string()).then(|| Fault::Cleanup {
+        let known = !found.cleanup_policy.is_empty();
+        (known && found.cleanup_policy != self.cleanup.to_string()).then(|| Fault::Cleanup {
             topic: self.name.clone(),
             found: found.cleanup_policy.clone(),
             wanted: self.cleanup,
@@ -107,7 +111,7 @@ pub async fn create(
     topics: &[Topic],
     replication: Option<i32>,
 ) -> Result<Vec<(String, Created)>, KafkaError> {
-    let admin = admin(client)?;
+    let (admin, who) = (admin(client)?, Who::of(client));
     let policies: Vec<String> = topics.iter().map(|t| t.cleanup.to_string()).collect();
     let wanted: Vec<NewTopic<'_>> = topics
         .iter()
@@ -123,69 +127,124 @@ pub async fn create(
     let outcomes = results.into_iter().map(|result| match result {
         Ok(name) => (name, Created::Created),
         Err((name, RDKafkaErrorCode::TopicAlreadyExists)) => (name, Created::Exists),
-        Err((name, code)) => (name, Created::Refused(code.to_string())),
+        Err((name, code)) => {
+            let cause = explain(&who, Some(code), "", &Doing::Creating(&name));
+            (name, Created::Refused(cause.to_string()))
+        }
     });
     Ok(outcomes.collect())
 }
 
-/// The topics among `names` that exist, in the order of `names`.
-pub async fn describe(
-    client: &ClientConfig,
-    names: &[&str],
-) -> Result<Vec<Description>, KafkaError> {
-    let admin = Arc::new(admin(client)?);
-    let mut found = layout(admin.clone()).await?;
-    found.retain(|name, _| names.contains(&name.as_str()));
-    let there: Vec<&str> = names
-        .iter()
-        .copied()
-        .filter(|name| found.contains_key(*name))
-        .collect();
-    let resources: Vec<_> = there.iter().map(|n| ResourceSpecifier::Topic(n)).collect();
-    if resources.is_empty() {
-        return Ok(Vec::new());
+/// What was found of topics.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// Those that exist, in the order in which they were asked for.
+    pub topics: Vec<Description>,
+    /// Those that this user may not see: whether they exist is not known.
+    pub closed: Vec<Cause>,
+    /// Those whose settings it may not see: [`Description::cleanup_policy`] is empty then.
+    pub unseen: Vec<Cause>,
+}
+
+/// What there is of the topics `names`.
+///
+/// # Errors
+///
+/// Why no broker answers.
+pub async fn describe(client: &ClientConfig, names: &[&str]) -> Result<Found, Cause> {
+    let (asked, topics) = (client.clone(), owned(names));
+    let looked = tokio::task::spawn_blocking(move || layout(&asked, &topics));
+    let (layout, closed) = looked.await.unwrap_or_else(|_| Err(stopped(client)))?;
+    let mut found = Found {
+        closed,
+        ..Found::default()
+    };
+    if layout.is_empty() {
+        return Ok(found);
     }
-    let configs = admin.describe_configs(&resources, &options()).await?;
-    there
-        .iter()
-        .zip(configs)
-        .map(|(name, config)| {
-            let config = config.map_err(KafkaError::AdminOp)?;
-            let value = |key| config.get(key).and_then(|entry| entry.value.clone());
-            let (partitions, replication) = found.get(*name).copied().unwrap_or_default();
-            Ok(Description {
-                name: (*name).to_owned(),
-                partitions,
-                replication,
-                cleanup_policy: value("cleanup.policy").unwrap_or_default(),
-                max_message_octets: value("max.message.bytes").and_then(|v| v.parse().ok()),
-            })
-        })
-        .collect()
+    let resources: Vec<_> = (layout.iter())
+        .map(|(name, ..)| ResourceSpecifier::Topic(name))
+        .collect();
+    let who = Who::of(client);
+    let admin = admin(client).map_err(|error| of_error(&who, &error, &Doing::Asking))?;
+    let configs = admin.describe_configs(&resources, &options()).await;
+    let configs = configs.map_err(|error| of_error(&who, &error, &Doing::Asking))?;
+    for ((name, partitions, replication), config) in layout.iter().zip(configs) {
+        let mut description = Description {
+            name: name.clone(),
+            partitions: *partitions,
+            replication: *replication,
+            cleanup_policy: String::new(),
+            max_message_octets: None,
+        };
+        match config {
+            // The wrapper of librdkafka has no errors of single topics: they are without settings.
+            Ok(config) if config.entries.is_empty() => {
+                let code = RDKafkaErrorCode::TopicAuthorizationFailed;
+                found
+                    .unseen
+                    .push(explain(&who, Some(code), "", &Doing::Configs(name)));
+            }
+            Ok(config) => {
+                let value = |key| config.get(key).and_then(|entry| entry.value.clone());
+                description.cleanup_policy = value("cleanup.policy").unwrap_or_default();
+                description.max_message_octets =
+                    value("max.message.bytes").and_then(|v| v.parse().ok());
+            }
+            Err(code) => {
+                let cause = explain(&who, Some(code), "", &Doing::Configs(name));
+                match cause.why {
+                    // Deleted, or so new that not all brokers know it.
+                    Why::NoTopic(_) => continue,
+                    Why::Denied { .. } => found.unseen.push(cause),
+                    _ => return Err(cause),
+                }
+            }
+        }
+        found.topics.push(description);
+    }
+    Ok(found)
 }
 
-/// Partitions and replicas of every topic.
-async fn layout(
-    admin: Arc<AdminClient<DefaultClientContext>>,
-) -> Result<HashMap<String, (i32, usize)>, KafkaError> {
-    // All topics, because asking for a missing one by name could create it.
-    let metadata =
-        tokio::task::spawn_blocking(move || admin.inner().fetch_metadata(None, PATIENCE))
-            .await
-            .map_err(|_| KafkaError::Canceled)??;
-    let topics = metadata.topics().iter().map(|topic| {
-        let partitions = topic.partitions();
-        let replication = partitions.first().map_or(0, |p| p.replicas().len());
-        let count = i32::try_from(partitions.len()).unwrap_or(i32::MAX);
-        (topic.name().to_owned(), (count, replication))
-    });
-    Ok(topics.collect())
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
 }
 
-pub(super) fn admin(
+fn stopped(client: &ClientConfig) -> Cause {
+    of_error(&Who::of(client), &KafkaError::Canceled, &Doing::Asking)
+}
+
+/// Name, partitions and replicas of each of the topics that exist, and why others cannot be seen.
+/// Asked as a consumer, which creates none by asking.
+#[allow(clippy::type_complexity)]
+fn layout(
     client: &ClientConfig,
-) -> Result<AdminClient<DefaultClientContext>, KafkaError> {
-    client.create()
+    names: &[String],
+) -> Result<(Vec<(String, i32, usize)>, Vec<Cause>), Cause> {
+    let inquiry = Inquiry::new(client)?;
+    let (mut found, mut closed) = (Vec::new(), Vec::new());
+    for name in names {
+        let asked = inquiry.ask(PATIENCE, &Doing::Describing(name), |consumer, wait| {
+            let count = partition_count(consumer, name, wait)?;
+            let metadata = consumer.fetch_metadata(Some(name), wait)?;
+            let topic = metadata.topics().first();
+            let first = topic.and_then(|topic| topic.partitions().first());
+            Ok((count, first.map_or(0, |p| p.replicas().len())))
+        });
+        match asked {
+            Ok((partitions, replication)) => found.push((name.clone(), partitions, replication)),
+            Err(cause) => match cause.why {
+                Why::NoTopic(_) => {}
+                Why::Denied { .. } => closed.push(cause),
+                _ => return Err(cause),
+            },
+        }
+    }
+    Ok((found, closed))
+}
+
+pub(super) fn admin(client: &ClientConfig) -> Result<AdminClient<Plain>, KafkaError> {
+    client.create_with_context(Plain::of(client))
 }
 
 fn options() -> AdminOptions {

@@ -41,6 +41,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::{BaseProducer, Producer};
 
+use super::ear::Plain;
 use super::group::Group;
 use super::pause::Pause;
 use super::writer::Writer;
@@ -154,6 +155,8 @@ pub enum Abort {
     /// The offsets of these topics cannot be committed: they do not exist (any more), or are
     /// closed to us. As long as a transaction carries them it fails.
     Gone(Vec<Arc<str>>),
+    /// A right is missing, or something else that somebody must mend; that is said.
+    Refused,
     /// Something that may pass.
     Trouble(String),
 }
@@ -332,10 +335,10 @@ pub fn end_hanging(
     transactional_id: &str,
     patience: Duration,
 ) -> Result<(), KafkaError> {
-    let producer: BaseProducer = client
+    let producer: BaseProducer<Plain> = client
         .clone()
         .set("transactional.id", transactional_id)
         .set("enable.idempotence", "true")
-        .create()?;
+        .create_with_context(Plain::of(client))?;
     producer.init_transactions(patience)
 }

@@ -1,19 +1,22 @@
 //! The transactional producer of a [`Transactor`](super::transactor::Transactor): one
 //! transaction from begin to a known end.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rdkafka::TopicPartitionList;
-use rdkafka::config::ClientConfig;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{
     BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig,
 };
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::{ClientContext, Message};
-use tracing::{debug, error, info, trace, warn};
+use tracing::{debug, info, trace, warn};
 
+use super::cause::{self, Doing, Who, Why};
+use super::ear::{self, Ear};
 use super::group::{Group, is_about_topic};
 use super::pause::Pause;
 use super::progress::{Identity, metadata};
@@ -34,6 +37,9 @@ const MISSING: Duration = Duration::from_millis(800);
 /// Nothing is said to stall that may only be missing, or slow.
 const LEAST_STALL: Duration = Duration::from_secs(1);
 
+/// How long it may take to see whether a topic is there: the others wait meanwhile.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// Time for what was purged to be reported, and how often it is purged.
 const PURGE: Duration = Duration::from_millis(100);
 const PURGES: usize = 50;
@@ -42,8 +48,7 @@ const PURGES: usize = 50;
 const READ_BACK: Pause = Pause::new(Duration::from_millis(100), Duration::from_secs(1));
 
 /// Collects the delivery reports of the transaction under way.
-#[derive(Default)]
-struct Reports(Mutex<ReportState>);
+struct Reports(Mutex<ReportState>, Ear);
 
 #[derive(Default)]
 struct ReportState {
@@ -53,6 +58,9 @@ struct ReportState {
     /// When something was reported last.
     reported: Option<Instant>,
     failure: Option<(usize, RDKafkaErrorCode)>,
+    /// A topic that the user may not write to: that is all that librdkafka says of it, and the
+    /// reports of its records are only that they were purged.
+    denied: Option<String>,
 }
 
 impl ReportState {
@@ -119,8 +127,16 @@ fn is_unavailable(code: RDKafkaErrorCode) -> bool {
 }
 
 impl ClientContext for Reports {
+    fn log(&self, level: RDKafkaLogLevel, kind: &str, text: &str) {
+        self.1.log(level, kind, text);
+        let denied = kind == "ADDPARTS" && text.contains("authorization failed");
+        if denied && let Some(topic) = cause::named_topic(text) {
+            self.0.lock().denied = Some(topic.to_owned());
+        }
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
-        debug!(%error, reason, "transactional producer");
+        self.1.error(&error, reason);
     }
 }
 
@@ -155,17 +171,67 @@ enum Failure {
         code: RDKafkaErrorCode,
     },
     /// Some partition does not take its offset, and the transaction can be aborted.
-    Offsets(String),
+    Offsets(KafkaError),
+    /// Everything was purged, and no record's report says why.
+    Purged,
     /// The producer is lost before the commit was asked for: certainly not committed.
     Lost(Abort),
     /// The producer is lost and the transaction may have been committed.
     InDoubt(String),
 }
 
+/// Who writes, and under which transactional.id: what an error is explained by.
+#[derive(Clone)]
+struct Terms {
+    who: Who,
+    transactional_id: String,
+}
+
+impl Terms {
+    /// Why a transaction that this error ends is aborted.
+    fn abort_cause(&self, error: &KafkaError, group: &Group) -> Abort {
+        match is_fenced(error) {
+            true => Abort::Fenced(error.to_string()),
+            false => self.trouble(error, group),
+        }
+    }
+
+    /// Why offsets are not taken of topics that are there.
+    fn not_taken(&self, error: &KafkaError, cycle: &Cycle, group: &Group) -> Abort {
+        let topics = cycle.offsets.iter().map(|commit| commit.topic.to_string());
+        let topics: Vec<String> = topics.collect::<BTreeSet<_>>().into_iter().collect();
+        let member = Doing::Member {
+            group: group.client().get("group.id").unwrap_or_default(),
+            topics: &topics,
+        };
+        self.explain(error, &member)
+    }
+
+    /// The same of an error that says nothing of a fence. What somebody must mend is said.
+    fn trouble(&self, error: &KafkaError, group: &Group) -> Abort {
+        let doing = Doing::Transaction {
+            id: &self.transactional_id,
+            group: group.client().get("group.id"),
+        };
+        self.explain(error, &doing)
+    }
+
+    fn explain(&self, error: &KafkaError, doing: &Doing<'_>) -> Abort {
+        let cause = cause::of_error(&self.who, error, doing);
+        match cause.why {
+            Why::Denied { .. } => {
+                ear::refused(&cause);
+                Abort::Refused
+            }
+            _ => Abort::Trouble(error.to_string()),
+        }
+    }
+}
+
 /// The producer, made anew when it is lost.
 pub(super) struct Writer {
     config: ClientConfig,
-    transactional_id: String,
+    terms: Terms,
     patience: Duration,
     producer: Option<BaseProducer<Reports>>,
     /// Every record goes in a batch of its own, so that the broker's verdict on a batch is
@@ -227,8 +293,11 @@ impl Writer {
             config.set("topic.metadata.propagation.max.ms", time);
         }
         Writer {
+            terms: Terms {
+                who: Who::of(&config),
+                transactional_id: options.transactional_id.clone(),
+            },
             config,
-            transactional_id: options.transactional_id.clone(),
             patience: timeout,
             producer: None,
             singly: false,
@@ -250,7 +319,7 @@ impl Writer {
         let begun = Instant::now();
         let singly = cycle.trial.is_some_and(|trial| trial.singly);
         self.go(singly || self.batching.is_singly(begun));
-        let mut end = self.attempt(cycle);
+        let mut end = self.attempt(cycle, group);
         if let Err(Failure::Batch { index, code }) = end
             && !self.singly
         {
@@ -258,7 +327,7 @@ impl Writer {
             debug!(topic, ?code, "batch refused; its records are tried singly");
             self.abort(false);
             self.go(true);
-            end = self.attempt(cycle);
+            end = self.attempt(cycle, group);
             if end.is_ok() {
                 let hold = self.batching.refused(Instant::now());
                 warn!(
@@ -272,18 +341,36 @@ impl Writer {
         }
         match end {
             Ok(()) => Settled::Committed { begun },
+            Err(Failure::Abort(Abort::Unavailable(late))) => {
+                debug!(
+                    ?late,
+                    "transaction aborted: nothing is reported of these records"
+                );
+                self.abort(true);
+                // Of a topic that was deleted the client says nothing either, for long.
+                let gone = absent(cycle, late.iter().copied(), group, LOOK);
+                Settled::Aborted(gone.unwrap_or(Abort::Unavailable(late)))
+            }
             Err(Failure::Abort(abort)) => {
                 debug!(?abort, "transaction aborted");
-                self.abort(matches!(abort, Abort::Unavailable(_)));
+                self.abort(false);
                 Settled::Aborted(abort)
             }
-            Err(Failure::Offsets(reason)) => {
+            Err(Failure::Offsets(error)) => {
                 self.abort(false);
                 let gone = group.missing(&cycle.offsets, self.patience);
                 Settled::Aborted(match gone.is_empty() {
-                    true => Abort::Trouble(reason),
+                    true => self.terms.not_taken(&error, cycle, group),
                     false => Abort::Gone(gone),
                 })
+            }
+            Err(Failure::Purged) => {
+                let denied = self.denied(cycle);
+                self.abort(false);
+                let absent = || absent(cycle, 0..cycle.records.len(), group, self.patience);
+                Settled::Aborted(denied.or_else(absent).unwrap_or_else(|| {
+                    Abort::Trouble("the client has given up its records".to_owned())
+                }))
             }
             Err(Failure::Batch { index, code }) => {
                 debug!(index, ?code, "record refused");
@@ -296,27 +383,30 @@ impl Writer {
                 })
             }
             Err(Failure::Lost(abort)) => {
-                warn!(?abort, "transactional producer lost; it is made anew");
+                debug!(?abort, "transactional producer lost; it is made anew");
                 self.producer = None;
                 Settled::Aborted(abort)
             }
             Err(Failure::InDoubt(reason)) => {
-                warn!(reason, "commit with unknown outcome; it is read back");
+                ear::failed("commit with unknown outcome; it is read back", reason);
                 self.producer = None;
                 self.read_back(cycle, group, stopping, begun)
             }
         }
     }
 
-    fn attempt(&mut self, cycle: &Cycle) -> Result<(), Failure> {
+    fn attempt(&mut self, cycle: &Cycle, group: &Group) -> Result<(), Failure> {
         let patience = self.patience;
-        let producer = self.producer()?;
-        write(producer, cycle, patience).map_err(|failure| {
-            match (producer.client().fatal_error(), failure) {
-                (_, Failure::InDoubt(reason)) => Failure::InDoubt(reason),
-                (Some((_, reason)), _) => Failure::Lost(Abort::Fenced(reason)),
-                (None, failure) => failure,
-            }
+        let terms = self.terms.clone();
+        let producer = self.producer(group)?;
+        write(producer, cycle, patience, |error| {
+            terms.abort_cause(error, group)
+        })
+        .map_err(|failure| match (producer.client().fatal_error(), failure) {
+            (_, Failure::InDoubt(reason)) => Failure::InDoubt(reason),
+            (Some((_, _)), Failure::Lost(Abort::Refused)) => Failure::Lost(Abort::Refused),
+            (Some((_, reason)), _) => Failure::Lost(Abort::Fenced(reason)),
+            (None, failure) => failure,
         })
     }
 
@@ -333,19 +423,31 @@ impl Writer {
         }
     }
 
-    fn producer(&mut self) -> Result<&BaseProducer<Reports>, Failure> {
+    /// Which topic of the cycle is closed to us, as far as the client said.
+    fn denied(&self, cycle: &Cycle) -> Option<Abort> {
+        let producer = self.producer.as_ref()?;
+        let denied = producer.context().0.lock().denied.clone()?;
+        let index = cycle.records.iter().position(|r| *r.topic == *denied)?;
+        Some(Abort::Topic {
+            index,
+            code: RDKafkaErrorCode::TopicAuthorizationFailed,
+        })
+    }
+
+    fn producer(&mut self, group: &Group) -> Result<&BaseProducer<Reports>, Failure> {
         if self.producer.is_none() {
-            let lost = |e: KafkaError| Failure::Lost(Abort::Trouble(e.to_string()));
+            let terms = &self.terms;
+            let lost = |e: KafkaError| Failure::Lost(terms.trouble(&e, group));
             let mut config = self.config.clone();
             if self.singly {
                 config.set("batch.num.messages", "1");
             }
             let producer: BaseProducer<Reports> = config
-                .create_with_context(Reports::default())
+                .create_with_context(Reports(Mutex::default(), Ear::of(&self.config)))
                 .map_err(lost)?;
             producer.init_transactions(self.patience).map_err(lost)?;
             info!(
-                transactional_id = self.transactional_id,
+                transactional_id = self.terms.transactional_id,
                 "transactional producer ready"
             );
             self.producer = Some(producer);
@@ -374,7 +476,7 @@ impl Writer {
             }
         }
         if let Err(error) = producer.abort_transaction(self.patience) {
-            warn!(%error, "abort failed; the producer is made anew");
+            ear::failed("abort failed; the producer is made anew", error.to_string());
             self.producer = None;
             return;
         }
@@ -395,10 +497,12 @@ impl Writer {
     ) -> Settled {
         let mut pause = READ_BACK;
         loop {
-            if self.producer().is_ok() {
+            if self.producer(group).is_ok() {
                 match group.committed(&cycle.offsets, self.patience) {
                     Ok(found) => return self.judge(cycle, group, &found, begun),
-                    Err(error) => warn!(%error, "committed offsets cannot be read"),
+                    Err(error) => {
+                        ear::failed("committed offsets cannot be read", error.to_string());
+                    }
                 }
             }
             if stopping() {
@@ -418,12 +522,14 @@ impl Writer {
                 partition: commit.partition,
             };
             match metadata::decode(commit.offset, &commit.metadata, &identity) {
-                Ok(last) if last.writer == self.transactional_id && last.cycle == cycle.number => {
+                Ok(last)
+                    if last.writer == self.terms.transactional_id && last.cycle == cycle.number =>
+                {
                     info!(cycle = cycle.number, "the transaction had been committed");
                     return Settled::Committed { begun };
                 }
                 // Another writer: the partition has moved, which says nothing about us.
-                Ok(last) if last.writer != self.transactional_id => {}
+                Ok(last) if last.writer != self.terms.transactional_id => {}
                 _ => aborted = true,
             }
         }
@@ -443,6 +549,7 @@ fn write(
     producer: &BaseProducer<Reports>,
     cycle: &Cycle,
     patience: Duration,
+    abort_cause: impl Fn(&KafkaError) -> Abort,
 ) -> Result<(), Failure> {
     let began = Instant::now();
     producer
@@ -455,18 +562,18 @@ fn write(
         retry(patience, || {
             producer.send_offsets_to_transaction(&call, &cycle.group, patience)
         })
-        .map_err(|e| match classify(&e, abort_cause(&e)) {
-            Failure::Abort(Abort::Trouble(why)) if is_about_topic(&e) => Failure::Offsets(why),
-            failure => failure,
+        .map_err(|e| {
+            if is_about_topic(&e) && is_abortable(&e) {
+                return Failure::Offsets(e);
+            }
+            classify(&e, abort_cause(&e))
         })?;
     }
     let offsets = began.elapsed();
     produce(producer, cycle, patience)?;
     let produced = began.elapsed() - offsets;
     let done = retry(patience, || producer.commit_transaction(patience)).map_err(|e| match &e {
-        KafkaError::Transaction(t) if t.txn_requires_abort() && !t.is_fatal() => {
-            Failure::Abort(abort_cause(&e))
-        }
+        _ if is_abortable(&e) => Failure::Abort(abort_cause(&e)),
         _ => Failure::InDoubt(e.to_string()),
     });
     trace!(
@@ -529,7 +636,15 @@ fn end(producer: &BaseProducer<Reports>, records: &[Output]) -> Result<(), Failu
     let state = producer.context().0.lock();
     let late = state.unsettled();
     match state.failure {
-        Some((index, code)) if names_cause(code) || late.is_empty() => {
+        Some((index, code)) if names_cause(code) => {
+            Err(undeliverable(index, code, &records[index].topic))
+        }
+        Some((_, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight))
+            if late.is_empty() =>
+        {
+            Err(Failure::Purged)
+        }
+        Some((index, code)) if late.is_empty() => {
             Err(undeliverable(index, code, &records[index].topic))
         }
         None if late.is_empty() => Ok(()),
@@ -681,21 +796,50 @@ fn retry(
     }
 }
 
-fn abort_cause(error: &KafkaError) -> Abort {
+/// The transaction can be aborted, and the producer goes on.
+fn is_abortable(error: &KafkaError) -> bool {
+    matches!(error, KafkaError::Transaction(t) if t.txn_requires_abort() && !t.is_fatal())
+}
+
+/// A topic that does not exist, of the cycle's records `among` these: a coordinator that finds one takes none of
+/// the others either, and the client only says that it has given up all records.
+fn absent(
+    cycle: &Cycle,
+    among: impl Iterator<Item = usize>,
+    group: &Group,
+    patience: Duration,
+) -> Option<Abort> {
+    let mut asked: Vec<&str> = Vec::new();
+    for (index, record) in among.filter_map(|i| Some((i, cycle.records.get(i)?))) {
+        if asked.contains(&&*record.topic) {
+            continue;
+        }
+        asked.push(&record.topic);
+        if let Err(error) = group.partitions(&record.topic, patience)
+            && is_about_topic(&error)
+        {
+            let code = error.rdkafka_error_code()?;
+            return Some(Abort::Topic { index, code });
+        }
+    }
+    None
+}
+
+fn is_fenced(error: &KafkaError) -> bool {
     use RDKafkaErrorCode as Code;
-    match error.rdkafka_error_code() {
+    matches!(
+        error.rdkafka_error_code(),
         Some(
             Code::IllegalGeneration
-            | Code::UnknownMemberId
-            | Code::FencedInstanceId
-            | Code::RebalanceInProgress
-            | Code::StaleMemberEpoch
-            | Code::FencedMemberEpoch
-            | Code::ProducerFenced
-            | Code::Fenced,
-        ) => Abort::Fenced(error.to_string()),
-        _ => Abort::Trouble(error.to_string()),
-    }
+                | Code::UnknownMemberId
+                | Code::FencedInstanceId
+                | Code::RebalanceInProgress
+                | Code::StaleMemberEpoch
+                | Code::FencedMemberEpoch
+                | Code::ProducerFenced
+                | Code::Fenced,
+        )
+    )
 }
 
 fn classify(error: &KafkaError, abort: Abort) -> Failure {
@@ -704,7 +848,7 @@ fn classify(error: &KafkaError, abort: Abort) -> Failure {
         KafkaError::Transaction(t) if t.txn_requires_abort() => Failure::Abort(abort),
         // Neither fatal nor abortable: the state of this producer is not understood.
         _ => {
-            error!(%error, "transaction call failed");
+            ear::failed("transaction call failed", error.to_string());
             Failure::Lost(abort)
         }
     }

@@ -2,14 +2,32 @@
 
 use std::io::{IsTerminal, stderr};
 
-use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use log::{Level, Metadata, Record};
+use thiserror::Error;
+use tracing::level_filters::LevelFilter;
+use tracing::subscriber::{SetGlobalDefaultError, set_global_default};
+use tracing_log::{AsLog, LogTracer};
 use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::config::{Log, LogFormat};
 
-/// Begins to log. librdkafka's log goes the same way. An error says that logging had begun
-/// before.
-pub fn start(log: &Log) -> Result<(), TryInitError> {
+/// Logging had begun before.
+#[derive(Debug, Error)]
+pub enum Begun {
+    /// Our own lines have a place already.
+    #[error(transparent)]
+    Lines(#[from] SetGlobalDefaultError),
+    /// Those of libraries have.
+    #[error(transparent)]
+    Libraries(#[from] log::SetLoggerError),
+}
+
+/// Begins to log. What libraries say goes the same way.
+///
+/// # Errors
+///
+/// When logging had begun before.
+pub fn start(log: &Log) -> Result<(), Begun> {
     let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
     let terminal = stderr().is_terminal();
     let lines = fmt().with_env_filter(filter).with_writer(stderr);
@@ -19,7 +37,108 @@ pub fn start(log: &Log) -> Result<(), TryInitError> {
         LogFormat::Json => false,
     };
     match text {
-        true => lines.with_ansi(terminal).finish().try_init(),
-        false => lines.json().flatten_event(true).finish().try_init(),
+        true => set_global_default(lines.with_ansi(terminal).finish())?,
+        false => set_global_default(lines.json().flatten_event(true).finish())?,
+    }
+    log::set_boxed_logger(Box::new(Libraries(LogTracer::new())))?;
+    log::set_max_level(LevelFilter::current().as_log());
+    Ok(())
+}
+
+/// Takes the lines of libraries, without what concerns nobody who operates this program: the path
+/// that a library's source had on the machine where it was built. The wrapper of librdkafka
+/// complains of what its callers know; that is for debugging.
+struct Libraries<L>(L);
+
+impl<L: log::Log> log::Log for Libraries<L> {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.0.enabled(&of(metadata))
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let plain = Record::builder()
+            .metadata(of(record.metadata()))
+            .args(*record.args())
+            .module_path(record.module_path())
+            .build();
+        self.0.log(&plain);
+    }
+
+    fn flush(&self) {
+        self.0.flush();
+    }
+}
+
+fn of<'a>(metadata: &Metadata<'a>) -> Metadata<'a> {
+    let (target, level) = (metadata.target(), metadata.level());
+    let level = match target.starts_with("rdkafka") {
+        true => level.max(Level::Debug),
+        false => level,
+    };
+    Metadata::builder().target(target).level(level).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use log::Log;
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Heard(Arc<Mutex<Vec<String>>>);
+
+    impl Log for Heard {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            metadata.level() <= Level::Info
+        }
+
+        fn log(&self, record: &Record<'_>) {
+            let (file, line) = (record.file(), record.line());
+            let text = format!(
+                "{} {} {} {file:?} {line:?}",
+                record.level(),
+                record.target(),
+                record.args()
+            );
+            self.0.lock().push(text);
+        }
+
+        fn flush(&self) {}
+    }
+
+    #[test]
+    fn lines_of_libraries_have_no_path_and_the_wrapper_of_librdkafka_is_quiet() {
+        let heard = Heard::default();
+        let logger = Libraries(heard.clone());
+        for target in ["rustls::conn", "rdkafka::client"] {
+            logger.log(
+                &Record::builder()
+                    .level(Level::Warn)
+                    .target(target)
+                    .args(format_args!("said"))
+                    .file(Some("/home/builder/.cargo/registry/src/client.rs"))
+                    .line(Some(77))
+                    .build(),
+            );
+        }
+        let lines = heard.0.lock().clone();
+        assert_eq!(
+            lines,
+            [
+                "WARN rustls::conn said None None",
+                "DEBUG rdkafka::client said None None"
+            ]
+        );
+        let enabled = |target| {
+            let metadata = Metadata::builder()
+                .target(target)
+                .level(Level::Error)
+                .build();
+            logger.enabled(&metadata)
+        };
+        assert!(enabled("rustls") && !enabled("rdkafka::client"));
     }
 }

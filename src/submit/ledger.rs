@@ -32,7 +32,7 @@ use crate::esme::{Lease, Moment};
 use crate::kafka::progress::{Identity, metadata};
 use crate::kafka::set_aside::Why;
 use crate::kafka::transactor::{Abort, Commit, Cycle, Ledger, Settled, is_size};
-use crate::kafka::{Group, Membership, Partition, set_aside};
+use crate::kafka::{Group, Membership, Partition, ear, set_aside};
 use crate::record::event::SendErrorKind;
 
 use super::books::{Books, State};
@@ -358,9 +358,10 @@ impl SubmitLedger {
                 "results of these partitions are not delivered; they stand still until they are, and the others go on. Has each partition of the topic a leader, and are as many replicas in sync as min.insync.replicas says?"
             );
         } else if news {
+            let cause = ear::not_written(self.group.client(), &topic, code);
             error!(
-                topic = &*topic, %partitions, %code,
-                "a topic refuses results of these partitions; they stand still until it takes them, and the others go on. Does the topic exist, and may this user write to it? Does a rule of the broker's refuse what it is given?"
+                topic = &*topic, %partitions, cause,
+                "a topic refuses results of these partitions; they stand still until it takes them, and the others go on"
             );
         } else {
             debug!(topic = &*topic, %partitions, %code, "results are still refused");
@@ -410,13 +411,14 @@ impl Ledger for SubmitLedger {
                 self.topic_refused(under_way, index, code);
             }
             Settled::Aborted(Abort::Fenced(why)) => {
-                warn!(why, "transaction refused; it is tried again");
+                ear::failed("transaction refused; it is tried again", why);
                 self.put_back(under_way);
             }
             Settled::Aborted(Abort::Trouble(why)) => {
-                warn!(why, "transaction failed; it is tried again");
+                ear::failed("transaction failed; it is tried again", why);
                 self.put_back(under_way);
             }
+            Settled::Aborted(Abort::Refused) => self.put_back(under_way),
             Settled::Aborted(Abort::Gone(topics)) => {
                 error!(
                     ?topics,

@@ -28,7 +28,7 @@ use crate::kafka::end;
 use crate::kafka::group::is_unknown;
 use crate::kafka::poll::{self, Assignments, Flow};
 use crate::kafka::start::{Reading, Start, Stop};
-use crate::kafka::{Group, Partition, Pause, Waiting};
+use crate::kafka::{Group, Partition, Pause, Waiting, ear};
 use crate::repeated::Line;
 
 use super::account::{Account, Binds};
@@ -211,7 +211,10 @@ impl Owner {
             match self.look(lease, &companions) {
                 Ok(known) => break known,
                 Err(error) => {
-                    self.waiting.note(lease, TAKEOVER, why_not_yet(&error));
+                    let why = self
+                        .why(lease, &error)
+                        .unwrap_or_else(|| why_not_yet(&error));
+                    self.waiting.note(lease, TAKEOVER, why);
                     std::thread::sleep(pause.grow());
                 }
             }
@@ -242,6 +245,12 @@ impl Owner {
         for (partition, absent) in later {
             self.await_later(partition, epoch, absent);
         }
+    }
+
+    /// Why Kafka refuses what was asked about a partition, if that is what it says.
+    fn why(&self, partition: &Partition, error: &KafkaError) -> Option<String> {
+        let topics = [partition.topic.to_string()];
+        ear::denied(self.parts.group.client(), &topics, error)
     }
 
     /// Looks at a lease and those that go with it. Partitions are added to one topic after the
@@ -652,10 +661,13 @@ impl Owner {
         let surveyed = until_answered(AGAIN, is_ours, || {
             let asked = self.survey(partition);
             if let Err(error) = &asked {
+                let why = self
+                    .why(partition, error)
+                    .unwrap_or_else(|| error.to_string());
                 self.waiting.note(
                     partition,
                     "its position lies outside its log, and the log cannot be looked at yet; nothing of it is sent until it can",
-                    error.to_string(),
+                    why,
                 );
             }
             asked
@@ -932,7 +944,7 @@ impl Assignments for Owner {
             warn!(%error, "a position lies outside its log");
             me.reassess();
         } else {
-            warn!(%error, "Kafka reports trouble");
+            ear::failed("Kafka reports trouble", error.to_string());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Deployment, PATIENCE, message, with};
+use super::{Deployment, PATIENCE, complaints_of_kafka, message, with};
 use crate::harness::{Send, Smsc};
 
 #[test]
@@ -114,6 +114,12 @@ fn main_job(smsc: &Smsc, message_id: Value) {
         .into_iter()
         .find(|s| s["data_coding"] == 8);
     assert!(cyrillic.is_some(), "UCS-2 for what GSM 03.38 cannot write");
+    let log = connector.log();
+    assert!(complaints_of_kafka(&log).is_empty(), "{log}");
+    assert!(
+        !log.contains("librdkafka"),
+        "below the level of info: {log}"
+    );
     drop(connector);
 }
 

@@ -185,7 +185,7 @@ fn a_killed_broker_costs_nothing() {
     let smsc = FakeSmsc::start();
     let mut broker = Broker::start_private();
     let it = Deployment::on(broker.kafka(), smsc.port(), 2);
-    let _connector = it.start();
+    let connector = it.start();
     smsc.wait_bound(2);
     it.send_numbered(0, 0..300);
     it.send_numbered(1, 300..600);
@@ -197,6 +197,8 @@ fn a_killed_broker_costs_nothing() {
     let results = it.results_within(650, Duration::from_secs(90));
     assert_eq!(results.len(), 650);
     assert_eq!(smsc.submits().len(), 650, "nothing was sent twice");
+    let log = connector.log();
+    assert!(!log.contains("librdkafka"), "it passed by itself: {log}");
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod records;
 mod refused;
 mod registry;
 mod replay;
+mod rights;
 mod secure;
 mod soak;
 
@@ -200,6 +201,13 @@ impl Deployment {
             .committed(&group, &self.topic("outbound"), partition);
         found.map(|(offset, _)| offset)
     }
+}
+
+/// What the log says of Kafka that somebody should look at.
+fn complaints_of_kafka(log: &str) -> Vec<&str> {
+    let grave = |line: &&str| line.contains(" WARN ") || line.contains("ERROR ");
+    let kafka = |line: &&str| line.contains("rdkafka") || line.contains("kafka::ear");
+    log.lines().filter(grave).filter(kafka).collect()
 }
 
 /// A message whose text is its log_id.

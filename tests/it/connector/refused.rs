@@ -51,14 +51,31 @@ fn a_result_topic_that_is_away_is_waited_for() {
     let it = Deployment::new(smsc.port(), 2);
     let mut connector = it.start();
     smsc.wait_bound(2);
+    it.send(0, &[json!({ "log_id": "before" })]);
+    it.kafka.wait_records(&it.topic("errors"), 1, PATIENCE);
+    let before = connector.log().lines().count();
     it.kafka.delete_topic(&it.topic("errors"));
     it.send(0, &[json!({ "log_id": "bad" })]);
     connector.wait_for_log("they stand still until it takes them", PATIENCE);
+    connector.wait_for_log(
+        &format!(
+            "topic {} does not exist: kafka-smpp topics create makes it",
+            it.topic("errors")
+        ),
+        PATIENCE,
+    );
     it.send_numbered(1, 0..20);
     let responses = || it.kafka.records(&it.topic("responses")).len();
     eventually("the other partition goes on", PATIENCE, || {
         responses() == 20
     });
+    let log = connector.log();
+    let since = log.lines().skip(before);
+    let grave = since.filter(|line| line.contains(" WARN ") || line.contains("ERROR "));
+    assert!(grave.count() <= 5, "{log}");
+    let said = |line: &&str| !line.contains("DEBUG");
+    let mut said = log.lines().filter(said);
+    assert!(!said.any(|line| line.contains("PurgeQueue")), "{log}");
     it.kafka.topic(&it.topic("errors"), 2, &[]);
     let errors = it.kafka.wait_records(&it.topic("errors"), 1, PATIENCE);
     assert_eq!(errors[0].value["log_id"], "bad", "{errors:?}");

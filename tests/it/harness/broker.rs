@@ -1,14 +1,15 @@
 //! A real Kafka broker: KRaft, one process, on 127.0.0.1.
 
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::client::Kafka;
-use super::fetch::{jars, progress, run};
+use super::fetch::{jars, progress, run, source};
 use super::process::{Process, free_port, scratch};
 
 /// A broker of our own; it ends with the value, or with the test process.
@@ -36,6 +37,64 @@ pub fn kafka() -> Kafka {
     kafka.clone()
 }
 
+/// A broker with an authorizer.
+pub struct Secured {
+    /// The broker; its own port is for superusers.
+    pub broker: Broker,
+    /// Where users log in.
+    pub port: u16,
+}
+
+impl Secured {
+    /// Who carries out commands of kafka-acls.sh.
+    pub fn acls(&self) -> Acls {
+        let mut java = java(&self.broker.jars, &self.broker.dir);
+        java.arg(source("kafka").join("Acls.java"))
+            .arg(format!("127.0.0.1:{}", self.broker.port))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut child = java.spawn().expect("java starts");
+        let commands = child.stdin.take().expect("a pipe");
+        let answers = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut acls = Acls {
+            child,
+            commands,
+            answers,
+        };
+        assert_eq!(acls.answer(), "ready");
+        acls
+    }
+}
+
+/// Carries out commands of kafka-acls.sh.
+pub struct Acls {
+    child: Child,
+    commands: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Acls {
+    /// Carries out `command`, which must be right.
+    pub fn run(&mut self, command: &str) {
+        writeln!(self.commands, "{command}").expect("it takes commands");
+        assert_eq!(self.answer(), "done", "{command}");
+    }
+
+    fn answer(&mut self) -> String {
+        let mut line = String::new();
+        self.answers.read_line(&mut line).expect("an answer");
+        line.trim().to_owned()
+    }
+}
+
+impl Drop for Acls {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 impl Broker {
     /// Starts a broker for one test: to be killed, frozen or restarted.
     pub fn start_private() -> Broker {
@@ -53,14 +112,41 @@ impl Broker {
         Broker::start(None, 3000, properties)
     }
 
+    /// A broker for one test that allows nothing to nobody, but everything to who comes in the
+    /// clear, as tests do. These users, with their passwords, may log in with SASL/PLAIN where
+    /// `Secured::port` says.
+    pub fn start_secured(users: &[(&str, &str)]) -> Secured {
+        let port = free_port();
+        let users: String = (users.iter())
+            .map(|(user, password)| format!(" user_{user}=\"{password}\""))
+            .collect();
+        let properties = format!(
+            "
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT
+sasl.enabled.mechanisms=PLAIN
+listener.name.sasl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required{users};
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+# A wrong password is answered at once.
+connection.failed.authentication.delay.ms=0
+"
+        );
+        let broker = Broker::start_on(None, Some(port), 60_000, &properties);
+        Secured { broker, port }
+    }
+
     fn start(proxy: Option<u16>, session_millis: u32, more: &str) -> Broker {
+        Broker::start_on(proxy, None, session_millis, more)
+    }
+
+    fn start_on(proxy: Option<u16>, sasl: Option<u16>, session_millis: u32, more: &str) -> Broker {
         let jars = jars("kafka", "4.1.1");
         progress("starting a Kafka broker");
         let begun = Instant::now();
         let (dir, port) = (scratch("kafka"), free_port());
         std::fs::write(
             dir.join("server.properties"),
-            properties(&dir, port, proxy.unwrap_or(port), session_millis) + more,
+            properties(&dir, port, proxy.unwrap_or(port), sasl, session_millis) + more,
         )
         .expect("a file");
         run(
@@ -176,16 +262,23 @@ fn java(jars: &Path, dir: &Path) -> Command {
     java
 }
 
-fn properties(dir: &Path, port: u16, advertised: u16, session_millis: u32) -> String {
+fn properties(
+    dir: &Path,
+    port: u16,
+    advertised: u16,
+    sasl: Option<u16>,
+    session_millis: u32,
+) -> String {
     let controller = free_port();
     let logs = dir.join("logs");
+    let sasl = sasl.map_or(String::new(), |port| format!(",SASL://127.0.0.1:{port}"));
     format!(
         "
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{advertised}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{sasl}
+advertised.listeners=PLAINTEXT://127.0.0.1:{advertised}{sasl}
 controller.listener.names=CONTROLLER
 log.dirs={logs}
 auto.create.topics.enable=false

@@ -29,6 +29,8 @@ fn topics_are_created_once_and_described() {
     assert_eq!(again, [(a.clone(), Created::Exists)]);
     let missing = unique("missing");
     let found = wait(describe(&client, &[&b, &missing, &a])).unwrap();
+    assert!(found.closed.is_empty() && found.unseen.is_empty());
+    let found = found.topics;
     let shown = found
         .iter()
         .map(|d| (d.name.as_str(), d.cleanup_policy.as_str(), d.partitions));

@@ -91,6 +91,7 @@ impl Ledger for Books {
                     Abort::Unavailable(_) => "unavailable",
                     Abort::Gone(_) => "gone",
                     Abort::Trouble(_) => "trouble",
+                    Abort::Refused => "denied",
                     Abort::Record { index, code, .. } => {
                         state.refused.push((index, code));
                         state.ends.push("refused".into());

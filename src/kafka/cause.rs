@@ -1,0 +1,619 @@
+//! Why Kafka says no, and what helps.
+//!
+//! A broker answers with a code, and librdkafka with another and a text: `GroupAuthorizationFailed`,
+//! `BrokerTransportFailure`, `Purged in queue`. Who reads that at three in the night wants to know
+//! who may not do what, and the command that allows it. [`explain`] is the one place that knows:
+//! a pure function of the code, the text and what was being done. What it is not sure of it does
+//! not claim: then the cause is [`Why::Other`], with what was said.
+
+use std::fmt;
+
+use rdkafka::config::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+
+use super::subject;
+
+/// Who we are to Kafka, as far as the properties of a client tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Who {
+    /// `bootstrap.servers`.
+    pub servers: String,
+    /// The principal as the brokers call it, `User:NAME`; `None` if only they know it.
+    pub principal: Option<String>,
+    /// The SASL mechanism, if the protocol has one.
+    pub mechanism: Option<String>,
+    /// `security.protocol` in capitals.
+    pub protocol: String,
+}
+
+impl Who {
+    /// The one that a client with these properties is.
+    pub fn of(client: &ClientConfig) -> Who {
+        let get = |key: &str| client.get(key).map(str::to_owned);
+        let protocol = get("security.protocol").unwrap_or_else(|| "PLAINTEXT".to_owned());
+        let protocol = protocol.to_ascii_uppercase().replace('-', "_");
+        let sasl = protocol.starts_with("SASL");
+        let mechanism = get("sasl.mechanism").or_else(|| get("sasl.mechanisms"));
+        let mechanism = sasl.then(|| mechanism.unwrap_or_else(|| "GSSAPI".to_owned()));
+        let principal = match (mechanism.as_deref(), protocol.as_str()) {
+            (Some("OAUTHBEARER"), _) => None,
+            (Some("GSSAPI"), _) => get("sasl.kerberos.principal"),
+            (Some(_), _) => get("sasl.username"),
+            (None, "SSL") => match client.get("ssl.keystore.location") {
+                Some(_) => None,
+                None => certificate(client).unwrap_or_else(|| Some("ANONYMOUS".to_owned())),
+            },
+            _ => Some("ANONYMOUS".to_owned()),
+        };
+        Who {
+            servers: get("bootstrap.servers").unwrap_or_default(),
+            principal: principal.map(|name| format!("User:{name}")),
+            mechanism,
+            protocol,
+        }
+    }
+
+    fn name(&self) -> &str {
+        self.principal.as_deref().unwrap_or("this client's user")
+    }
+
+    /// The command that allows it, for one of the brokers.
+    fn acl(&self, operation: &str, resource: &Resource) -> String {
+        let server = self.servers.split(',').next().unwrap_or_default().trim();
+        let principal = self.principal.as_deref().unwrap_or("User:NAME");
+        format!(
+            "kafka-acls.sh --bootstrap-server {server} --add --allow-principal {} --operation {} {}",
+            quoted(principal),
+            spoken(operation),
+            resource.option(),
+        )
+    }
+}
+
+/// The subject of the client's certificate. `Some(None)` if it has one that cannot be read.
+fn certificate(client: &ClientConfig) -> Option<Option<String>> {
+    let pem = match client.get("ssl.certificate.pem") {
+        Some(pem) => Some(pem.to_owned()),
+        None => {
+            let path = client.get("ssl.certificate.location")?;
+            std::fs::read_to_string(path).ok()
+        }
+    };
+    Some(pem.and_then(|pem| subject::of_pem(&pem)))
+}
+
+/// As a word of a shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-:/@=+,".contains(c);
+    match word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+/// `DESCRIBE_CONFIGS` as kafka-acls.sh calls it, `DescribeConfigs`.
+fn spoken(operation: &str) -> String {
+    let word = |word: &str| {
+        let (first, rest) = word.split_at(word.len().min(1));
+        first.to_owned() + &rest.to_ascii_lowercase()
+    };
+    operation.split('_').map(word).collect()
+}
+
+/// What a right is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// A topic.
+    Topic(String),
+    /// These topics.
+    Topics(Vec<String>),
+    /// Some of these topics: which, is not said.
+    OneOf(Vec<String>),
+    /// A consumer group.
+    Group(String),
+    /// A transactional id. Each process has its own, so it is allowed by its beginning.
+    TransactionalId(String),
+    /// The cluster.
+    Cluster,
+}
+
+impl Resource {
+    /// As an option of kafka-acls.sh.
+    fn option(&self) -> String {
+        match self {
+            Resource::Topic(name) => format!("--topic {}", quoted(name)),
+            Resource::OneOf(names) | Resource::Topics(names) => {
+                let names = names.iter().map(|name| format!("--topic {}", quoted(name)));
+                names.collect::<Vec<_>>().join(" ")
+            }
+            Resource::Group(name) => format!("--group {}", quoted(name)),
+            Resource::TransactionalId(id) => {
+                let beginning = id.rfind('.').map_or(id.as_str(), |dot| &id[..=dot]);
+                format!(
+                    "--transactional-id {} --resource-pattern-type prefixed",
+                    quoted(beginning)
+                )
+            }
+            Resource::Cluster => "--cluster".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Resource::Topic(name) => write!(f, "topic {name}"),
+            Resource::Topics(names) => write!(f, "topics {}", names.join(", ")),
+            Resource::OneOf(names) => write!(f, "one of the topics {}", names.join(", ")),
+            Resource::Group(name) => write!(f, "group {name}"),
+            Resource::TransactionalId(id) => write!(f, "transactional id {id}"),
+            Resource::Cluster => f.write_str("the cluster"),
+        }
+    }
+}
+
+/// What was being done when Kafka said no.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Doing<'a> {
+    /// Asking the cluster something that concerns no topic.
+    Asking,
+    /// Looking at a topic: its partitions, the ends of its log.
+    Describing(&'a str),
+    /// Looking at the settings of a topic.
+    Configs(&'a str),
+    /// Looking at the session time-out of a group.
+    GroupConfigs(&'a str),
+    /// Creating this topic.
+    Creating(&'a str),
+    /// Reading this topic, without a group.
+    Reading(&'a str),
+    /// Being a member of a group that reads these topics, or reading and setting its offsets.
+    Member {
+        /// The group.
+        group: &'a str,
+        /// Its topics.
+        topics: &'a [String],
+    },
+    /// Writing to this topic.
+    Writing(&'a str),
+    /// Writing in transactions of this id, with the offsets of this group.
+    Transaction {
+        /// `transactional.id`.
+        id: &'a str,
+        /// The group, if offsets are committed.
+        group: Option<&'a str>,
+    },
+    /// Writing idempotently, without transactions.
+    Idempotent,
+}
+
+/// Why Kafka cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// A right is missing.
+    Denied {
+        /// The operation, as Kafka calls it: `WRITE`.
+        operation: &'static str,
+        /// On what.
+        resource: Resource,
+    },
+    /// The brokers do not take the user or its password (or token).
+    Login,
+    /// They do not take the SASL mechanism, but those.
+    Mechanism(String),
+    /// The listener wants no SASL.
+    NoSasl,
+    /// The listener wants SASL (or closes connections for another reason as soon as they are used).
+    WantsSasl,
+    /// The listener speaks TLS, and we do not.
+    WantsTls,
+    /// We speak TLS, and the listener does not.
+    NoTls,
+    /// The brokers' certificate is not trusted.
+    Certificate,
+    /// The brokers want another certificate of us, or one at all.
+    ClientCertificate,
+    /// TLS, for another reason.
+    Tls,
+    /// The name of a broker cannot be resolved.
+    Name,
+    /// No broker can be reached.
+    Unreachable,
+    /// A topic does not exist.
+    NoTopic(String),
+    /// The properties make no client.
+    Properties,
+    /// Something else.
+    Other(Option<Code>),
+}
+
+/// A [`Why`] with everything that its text names. Its text has the cause and the remedy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// Who was refused.
+    pub who: Box<Who>,
+    /// Why.
+    pub why: Why,
+    /// What Kafka or librdkafka said.
+    pub said: String,
+}
+
+impl std::error::Error for Cause {}
+
+impl Cause {
+    /// Whether the brokers (or the client) have refused what our configuration says, so that
+    /// nothing but another configuration helps.
+    pub fn is_decided(&self) -> bool {
+        matches!(
+            self.why,
+            Why::Login
+                | Why::Mechanism(_)
+                | Why::NoSasl
+                | Why::Certificate
+                | Why::ClientCertificate
+                | Why::Tls
+                | Why::Properties
+        )
+    }
+
+    /// Whether no connection can be used for a reason that lies in our configuration or in the
+    /// brokers'.
+    pub fn is_of_connection(&self) -> bool {
+        match self.why {
+            Why::Denied { .. } | Why::NoTopic(_) | Why::Unreachable | Why::Other(_) => false,
+            Why::Login
+            | Why::Mechanism(_)
+            | Why::NoSasl
+            | Why::WantsSasl
+            | Why::WantsTls
+            | Why::NoTls
+            | Why::Certificate
+            | Why::ClientCertificate
+            | Why::Tls
+            | Why::Name
+            | Why::Properties => true,
+        }
+    }
+
+    /// The same right, missing for several topics, as one cause; `None` if there is none.
+    pub fn together(causes: &[Cause]) -> Option<Cause> {
+        let topics = causes.iter().filter_map(|cause| match &cause.why {
+            Why::Denied {
+                resource: Resource::Topic(topic),
+                ..
+            } => Some(topic.clone()),
+            _ => None,
+        });
+        let topics: Vec<String> = topics.collect();
+        let first = causes.first()?;
+        match &first.why {
+            Why::Denied { operation, .. } if topics.len() > 1 => Some(Cause {
+                why: Why::Denied {
+                    operation,
+                    resource: Resource::Topics(topics),
+                },
+                ..first.clone()
+            }),
+            _ => Some(first.clone()),
+        }
+    }
+
+    /// Which of two is nearer to the truth: what says why is, not what says that nobody answers.
+    pub(super) fn rank(&self) -> u8 {
+        match self.why {
+            Why::Other(_) => 0,
+            Why::Unreachable => 1,
+            Why::Name | Why::WantsSasl => 2,
+            _ => 3,
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Cause { who, why, said } = self;
+        let (name, servers, protocol) = (who.name(), &who.servers, &who.protocol);
+        match why {
+            Why::Denied {
+                operation,
+                resource,
+            } => {
+                let command = who.acl(operation, resource);
+                let which = match resource {
+                    Resource::OneOf(_) => " (name only those it is missing for)",
+                    Resource::Cluster if *operation == "IDEMPOTENT_WRITE" => {
+                        " (brokers from 2.8 on take WRITE on any topic in its place)"
+                    }
+                    _ => "",
+                };
+                write!(
+                    f,
+                    "{name} may not {operation} on {resource}. Allow it: {command}{which}"
+                )
+            }
+            Why::Login => {
+                let mechanism = who.mechanism.as_deref().unwrap_or("SASL");
+                write!(
+                    f,
+                    "the brokers at {servers} refuse the login of {name} with {mechanism} ({said}): put sasl.username and sasl.password right (kafka.properties, kafka.property_files), or have the user made. Secrets are read at the start: after a change, start again"
+                )
+            }
+            Why::Mechanism(offered) => {
+                let mechanism = who.mechanism.as_deref().unwrap_or_default();
+                write!(
+                    f,
+                    "the brokers at {servers} do not take the SASL mechanism {mechanism}, only {offered}: set sasl.mechanism in [kafka.properties] to one of those"
+                )
+            }
+            Why::NoSasl => write!(
+                f,
+                "the listener at {servers} takes no SASL, and security.protocol is {protocol}: name a listener that does in kafka.bootstrap_servers, or set security.protocol in [kafka.properties] to {}",
+                protocol.trim_start_matches("SASL_")
+            ),
+            Why::WantsSasl => write!(
+                f,
+                "the brokers at {servers} close connections as soon as they are used ({said}); security.protocol is {protocol}: the listener may want SASL. Then set security.protocol (SASL_SSL or SASL_PLAINTEXT), sasl.mechanism, sasl.username and sasl.password in [kafka.properties]"
+            ),
+            Why::WantsTls => write!(
+                f,
+                "the brokers at {servers} close connections before the first answer, and security.protocol is {protocol}, without TLS: the listener probably wants TLS. Set security.protocol in [kafka.properties] to {} (and ssl.ca.location), or name another listener in kafka.bootstrap_servers",
+                match protocol.starts_with("SASL") {
+                    true => "SASL_SSL",
+                    false => "SSL",
+                }
+            ),
+            Why::NoTls => write!(
+                f,
+                "the listener at {servers} speaks no TLS ({said}), and security.protocol is {protocol}: name a listener that does in kafka.bootstrap_servers, or set security.protocol in [kafka.properties] to {}",
+                match protocol.starts_with("SASL") {
+                    true => "SASL_PLAINTEXT",
+                    false => "PLAINTEXT",
+                }
+            ),
+            Why::Certificate => write!(
+                f,
+                "the certificate of the brokers at {servers} is not trusted ({said}): ssl.ca.location in [kafka.properties] must hold the authority that signed it, it must not have expired, and it must name the host by which kafka.bootstrap_servers and the brokers' advertised.listeners call it"
+            ),
+            Why::ClientCertificate => write!(
+                f,
+                "the brokers at {servers} do not take our certificate, or we show none ({said}): set ssl.certificate.location and ssl.key.location in [kafka.properties] to one that they trust"
+            ),
+            Why::Tls => write!(
+                f,
+                "TLS with the brokers at {servers} fails: {said}. See the keys of [kafka.properties] that begin with ssl"
+            ),
+            Why::Name => write!(
+                f,
+                "a broker's name cannot be resolved ({said}): put kafka.bootstrap_servers ({servers}) right, or the brokers' advertised.listeners, or DNS"
+            ),
+            Why::Unreachable => write!(
+                f,
+                "no broker answers at {servers} ({said}): is kafka.bootstrap_servers right, is Kafka running, and does a firewall let us through?"
+            ),
+            Why::NoTopic(topic) => write!(
+                f,
+                "topic {topic} does not exist: kafka-smpp topics create makes it"
+            ),
+            Why::Properties => write!(f, "[kafka.properties] make no Kafka client: {said}"),
+            Why::Other(_) => f.write_str(said),
+        }
+    }
+}
+
+/// Why Kafka, or librdkafka, gave this `code` and said `said` when we were `doing` this.
+pub fn explain(who: &Who, code: Option<Code>, said: &str, doing: &Doing<'_>) -> Cause {
+    let raw = said;
+    let said = tidy(raw);
+    let why = denied(code, &said, doing)
+        .or_else(|| closed(who, raw))
+        .or_else(|| connection(code, &said, doing))
+        .or_else(|| missing(code, &said, doing))
+        .unwrap_or(Why::Other(code));
+    let said = match (said.is_empty(), code) {
+        (true, Some(code)) => code.to_string(),
+        _ => said,
+    };
+    Cause {
+        who: Box::new(who.clone()),
+        why,
+        said,
+    }
+}
+
+/// Why Kafka gave this error when we were `doing` this.
+pub fn of_error(who: &Who, error: &KafkaError, doing: &Doing<'_>) -> Cause {
+    let said = match error {
+        KafkaError::Transaction(inner) => inner.to_string(),
+        KafkaError::ClientCreation(why) => why.clone(),
+        KafkaError::ClientConfig(_, why, key, value) => {
+            // The value may be a secret.
+            let why = match value.is_empty() {
+                true => why.clone(),
+                false => why.replace(value.as_str(), "..."),
+            };
+            format!("{key}: {why}")
+        }
+        other => match other.rdkafka_error_code() {
+            Some(code) => code.to_string(),
+            None => other.to_string(),
+        },
+    };
+    let mut cause = explain(who, error.rdkafka_error_code(), &said, doing);
+    if matches!(
+        error,
+        KafkaError::ClientCreation(_) | KafkaError::ClientConfig(..)
+    ) {
+        cause.why = Why::Properties;
+    }
+    cause
+}
+
+/// A right that is missing.
+fn denied(code: Option<Code>, said: &str, doing: &Doing<'_>) -> Option<Why> {
+    let topic = |topic: &str| Resource::Topic(topic.to_owned());
+    let (operation, resource) = match (code?, doing) {
+        (Code::TopicAuthorizationFailed, doing) => match doing {
+            Doing::Describing(name) => ("DESCRIBE", topic(name)),
+            Doing::Configs(name) => ("DESCRIBE_CONFIGS", topic(name)),
+            Doing::Creating(name) => ("CREATE", topic(name)),
+            Doing::Reading(name) => ("READ", topic(name)),
+            Doing::Writing(name) => ("WRITE", topic(name)),
+            Doing::Member { topics, .. } => match (named_topic(said), *topics) {
+                (Some(name), _) => ("READ", topic(name)),
+                (None, [only]) => ("READ", topic(only)),
+                (None, _) => ("READ", Resource::OneOf(topics.to_vec())),
+            },
+            Doing::Transaction { .. } => ("WRITE", topic(named_topic(said)?)),
+            Doing::Asking | Doing::GroupConfigs(_) | Doing::Idempotent => return None,
+        },
+        (Code::GroupAuthorizationFailed, doing) => match doing {
+            Doing::Member { group, .. }
+            | Doing::Transaction {
+                group: Some(group), ..
+            } => ("READ", Resource::Group((*group).to_owned())),
+            Doing::GroupConfigs(group) => {
+                ("DESCRIBE_CONFIGS", Resource::Group((*group).to_owned()))
+            }
+            _ => return None,
+        },
+        (Code::TransactionalIdAuthorizationFailed, Doing::Transaction { id, .. }) => {
+            ("WRITE", Resource::TransactionalId((*id).to_owned()))
+        }
+        (Code::ClusterAuthorizationFailed, doing) => match doing {
+            Doing::Idempotent | Doing::Writing(_) | Doing::Transaction { .. } => {
+                ("IDEMPOTENT_WRITE", Resource::Cluster)
+            }
+            // The right to create this one topic will do.
+            Doing::Creating(name) => ("CREATE", topic(name)),
+            // The right on the group will do, and is less.
+            Doing::GroupConfigs(group) => {
+                ("DESCRIBE_CONFIGS", Resource::Group((*group).to_owned()))
+            }
+            _ => ("DESCRIBE", Resource::Cluster),
+        },
+        _ => return None,
+    };
+    Some(Why::Denied {
+        operation,
+        resource,
+    })
+}
+
+/// The topic in a text of librdkafka: `Subscribed topic not available: T: ...`, or
+/// `Failed to add partition "T" [0] to transaction: ...`.
+pub(super) fn named_topic(said: &str) -> Option<&str> {
+    if let Some((_, rest)) = said.split_once("topic not available: ") {
+        return Some(rest.split(':').next().unwrap_or(rest).trim());
+    }
+    let (_, rest) = said.split_once("add partition \"")?;
+    rest.split('"').next()
+}
+
+fn missing(code: Option<Code>, said: &str, doing: &Doing<'_>) -> Option<Why> {
+    if !matches!(
+        code?,
+        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::InvalidTopic
+    ) {
+        return None;
+    }
+    let name = match doing {
+        Doing::Describing(name)
+        | Doing::Configs(name)
+        | Doing::Reading(name)
+        | Doing::Writing(name) => name,
+        Doing::Member { topics: [only], .. } => named_topic(said).unwrap_or(only),
+        _ => named_topic(said)?,
+    };
+    Some(Why::NoTopic(name.to_owned()))
+}
+
+/// Why a broker closes a connection, by the state that it was in.
+fn closed(who: &Who, said: &str) -> Option<Why> {
+    let (_, state) = said.split_once(" in state ")?;
+    let state = state.split([',', ')', ' ']).next()?;
+    if !said.contains("Disconnected") {
+        return None;
+    }
+    let (tls, sasl) = (who.protocol.ends_with("SSL"), who.mechanism.is_some());
+    match state {
+        "SSL_HANDSHAKE" => Some(Why::NoTls),
+        // Before the answer to the first question.
+        "APIVERSION_QUERY" if !tls => Some(Why::WantsTls),
+        "UP" if !sasl && brief(said) => Some(Why::WantsSasl),
+        _ => None,
+    }
+}
+
+/// Why a connection cannot be used.
+fn connection(code: Option<Code>, said: &str, doing: &Doing<'_>) -> Option<Why> {
+    let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    if let Some((_, offered)) = said.split_once("broker's supported mechanisms:")
+        && has(&["handshake failed"])
+    {
+        let offered = offered.trim();
+        return Some(match offered.is_empty() {
+            true => Why::NoSasl,
+            false => Why::Mechanism(offered.replace(',', ", ")),
+        });
+    }
+    if has(&["connecting to a PLAINTEXT broker listener"]) {
+        return Some(Why::NoTls);
+    }
+    if has(&["connecting to a SSL listener"]) {
+        return Some(Why::WantsTls);
+    }
+    if has(&["broker might require SASL authentication"]) {
+        return Some(Why::WantsSasl);
+    }
+    // Some of these come with the code of a connection that was lost.
+    let tls = has(&["SSL routines", "SSL handshake failed"]);
+    match code.filter(|_| !tls).or(tls.then_some(Code::SSL)) {
+        Some(Code::Authentication | Code::SaslAuthenticationFailed) => Some(Why::Login),
+        Some(Code::SSL) => Some(
+            if has(&[
+                "client SSL authentication",
+                "certificate required",
+                "alert bad certificate",
+                "alert unknown ca",
+                "alert certificate",
+            ]) {
+                Why::ClientCertificate
+            } else if has(&["verif", "self-signed", "hostname", "certificate"]) {
+                Why::Certificate
+            } else {
+                Why::Tls
+            },
+        ),
+        Some(Code::Resolve) => Some(Why::Name),
+        None if has(&["Failed to resolve"]) => Some(Why::Name),
+        // Who asked for something else may have had no answer to just that.
+        Some(Code::OperationTimedOut) if *doing != Doing::Asking => None,
+        Some(
+            Code::BrokerTransportFailure
+            | Code::AllBrokersDown
+            | Code::OperationTimedOut
+            | Code::NodeUpdate,
+        ) => Some(match has(&["Failed to resolve"]) {
+            true => Why::Name,
+            false => Why::Unreachable,
+        }),
+        None if has(&["Connect to ", "Connection setup timed out"]) => Some(Why::Unreachable),
+        _ => None,
+    }
+}
+
+/// Whether a connection was closed soon after it was there.
+fn brief(said: &str) -> bool {
+    let after = said.split_once(" (after ").map(|(_, after)| after);
+    let millis = after.and_then(|after| after.split("ms").next()?.parse::<u32>().ok());
+    millis.is_some_and(|millis| millis < 2000)
+}
+
+/// What was said without what changes from one time to the next.
+fn tidy(said: &str) -> String {
+    let said = said.split(" (after ").next().unwrap_or(said);
+    said.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests;

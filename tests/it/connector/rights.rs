@@ -1,0 +1,302 @@
+//! A Kafka that says no: who may not do what is said with the command that allows it, and the rights
+//! that the documentation names are enough.
+
+use std::process::Output;
+use std::sync::OnceLock;
+
+use serde_json::{Value, json};
+
+use super::{PATIENCE, message};
+use crate::harness::{
+    Broker, Connector, FakeSmsc, Kafka, Secured, TlsFront, command, eventually, free_port, started,
+};
+
+/// One broker for all of these, with a user who runs the connector and one who looks after it.
+fn secured() -> &'static Secured {
+    static BROKER: OnceLock<Secured> = OnceLock::new();
+    BROKER.get_or_init(|| Broker::start_secured(&[("sms", "geheim"), ("ops", "wartung")]))
+}
+
+/// The configuration of a user, with the names that the documentation uses.
+fn config(user: &str, password: &str, smsc: u16) -> Value {
+    json!({
+        "kafka": {
+            "bootstrap_servers": format!("127.0.0.1:{}", secured().port),
+            "application_id": "sms",
+            "session_timeout": "6s",
+            "properties": {
+                "security.protocol": "SASL_PLAINTEXT",
+                "sasl.mechanism": "PLAIN",
+                "sasl.username": user,
+                "sasl.password": password,
+                "reconnect.backoff.max.ms": "500",
+            },
+        },
+        "log": { "format": "text" },
+        "esme": [{
+            "name": "acme",
+            "outbound": ["sms.outbound"],
+            "hosts": [format!("127.0.0.1:{smsc}")],
+            "system_id": "esme",
+            "password": "secret",
+        }],
+    })
+}
+
+fn toml(config: &Value) -> String {
+    toml::to_string(config).expect("TOML")
+}
+
+fn said(output: &Output) -> String {
+    let all = [&output.stdout[..], &output.stderr].concat();
+    String::from_utf8_lossy(&all).into_owned()
+}
+
+/// What `check --connect` says, and whether it is content.
+fn check(config: &Value) -> (String, bool) {
+    let output = command(&toml(config), &["check", "--connect"]);
+    (said(&output), output.status.success())
+}
+
+/// The commands of a section of the documentation, one for each thing that is allowed.
+fn documented(section: &str) -> Vec<String> {
+    let text = include_str!("../../../docs/kafka-rights.md");
+    let (_, rest) = text
+        .split_once(&format!("\n## {section}\n"))
+        .expect(section);
+    let section = rest.split("\n## ").next().expect("a section");
+    let lines = section
+        .lines()
+        .filter(|line| line.starts_with("kafka-acls.sh "));
+    let single = |line: &str| {
+        let (command, options) = line.split_once(" --operation ").expect("an operation");
+        let options = format!("--operation {options}");
+        let prefixed = " --resource-pattern-type prefixed";
+        let (options, kind) = match options.strip_suffix(prefixed) {
+            Some(options) => (options, prefixed),
+            None => (&*options, ""),
+        };
+        let words: Vec<&str> = options.split(' ').collect();
+        let of = |wanted: fn(&str) -> bool| {
+            let pairs = words.chunks(2).filter(move |pair| wanted(pair[0]));
+            pairs.map(|pair| pair.join(" ")).collect::<Vec<_>>()
+        };
+        let operations = of(|option| option == "--operation");
+        let resources = of(|option| option != "--operation");
+        let mut all = Vec::new();
+        for operation in &operations {
+            all.extend((resources.iter()).map(|on| format!("{command} {operation} {on}{kind}")));
+        }
+        all
+    };
+    let all: Vec<String> = lines.flat_map(single).collect();
+    assert!(!all.is_empty(), "{section}");
+    all
+}
+
+/// What is said where the right that `command` gives is missing.
+fn missed(command: &str) -> String {
+    let words: Vec<&str> = command.split(' ').collect();
+    let after = |option: &str| {
+        let at = words.iter().position(|word| *word == option)?;
+        Some(words[at + 1])
+    };
+    let operation = after("--operation").expect("an operation").to_uppercase();
+    let on = match (after("--topic"), after("--group")) {
+        (Some(topic), _) => format!("topic {topic}"),
+        (_, Some(group)) => format!("group {group}"),
+        _ => {
+            let id = after("--transactional-id").expect("a transactional id");
+            format!("transactional id {id}check")
+        }
+    };
+    let user = after("--allow-principal").expect("a principal");
+    format!(
+        "{user} may not {operation} on {on}. Allow it: kafka-acls.sh --bootstrap-server 127.0.0.1:"
+    )
+}
+
+/// All that a running connector needs, and no more.
+#[test]
+fn the_documented_rights_are_enough_and_each_that_is_missing_is_named() {
+    let smsc = FakeSmsc::start();
+    let mut acls = secured().acls();
+    let kafka: Kafka = secured().broker.kafka();
+    let sms = config("sms", "geheim", smsc.port());
+    let ops = toml(&config("ops", "wartung", smsc.port()));
+
+    let create = [
+        "topics",
+        "create",
+        "--partitions",
+        "1",
+        "--replication",
+        "1",
+    ];
+    let refused = said(&command(&ops, &create));
+    assert!(
+        refused.contains("User:ops may not CREATE on topic sms.outbound"),
+        "{refused}"
+    );
+    for command in documented("topics create and describe") {
+        acls.run(&command);
+    }
+    // As an init container of each of several pods would.
+    let mut creating: Vec<_> = (0..3).map(|_| started(&ops, &create)).collect();
+    for one in &mut creating {
+        assert_eq!(one.wait(PATIENCE).code(), Some(0), "{}", one.log());
+    }
+
+    // Nothing is allowed yet. A process waits, and says for what.
+    let mut connector = Connector::start(&toml(&sms));
+    connector.wait_for_log("User:sms may not DESCRIBE on topics ", PATIENCE);
+    let (all, content) = check(&sms);
+    assert!(!content);
+    for command in documented("run") {
+        assert!(all.contains(&missed(&command)), "{command}\n{all}");
+    }
+
+    let needed = documented("run");
+    for command in needed.iter().chain(&documented("check --connect")) {
+        acls.run(command);
+    }
+    kafka.produce_json("sms.outbound", 0, &[message("m1")]);
+    let response = kafka.wait_records("sms.responses", 1, PATIENCE).remove(0);
+    let id = response.value["message_id"].as_str().expect("an id");
+    assert_eq!(smsc.receipt(id), 0);
+    kafka.wait_records("sms.receipts", 1, PATIENCE);
+    assert_eq!(smsc.deliver(0, "4179", "1000", b"hello"), 0);
+    kafka.wait_records("sms.inbound", 1, PATIENCE);
+    let (all, content) = check(&sms);
+    assert!(content, "{all}");
+    assert!(!all.contains("warning"), "{all}");
+
+    // Who looks after it.
+    for (section, args) in [
+        (
+            "send, tail",
+            &["send", "--to", "41791234567", "--text", "by hand"][..],
+        ),
+        ("offsets", &["offsets", "show"]),
+        ("replay", &["replay", "--send"]),
+    ] {
+        for command in documented(section) {
+            acls.run(&command);
+        }
+        let done = command(&ops, args);
+        assert!(done.status.success(), "{section}: {}", said(&done));
+    }
+    kafka.wait_records("sms.responses", 2, PATIENCE);
+
+    // One after the other.
+    let checked = documented("check --connect");
+    for command in needed.iter().chain(&checked) {
+        acls.run(&command.replace(" --add ", " --remove --force "));
+        let (all, content) = check(&sms);
+        acls.run(command);
+        match command.contains("DescribeConfigs") {
+            true => {
+                assert!(content, "{all}");
+                assert!(all.contains("may not DESCRIBE_CONFIGS on topic"), "{all}");
+            }
+            false => {
+                assert!(!content, "{command}\n{all}");
+                assert!(all.contains(&missed(command)), "{command}\n{all}");
+                assert_eq!(all.matches("may not").count(), 1, "{command}\n{all}");
+            }
+        }
+    }
+
+    // And while it runs.
+    let write = |topic: &str| {
+        let of = format!("--operation Write --topic {topic}");
+        let mut found = needed.iter().filter(|command| command.ends_with(&of));
+        found.next().expect("documented").clone()
+    };
+    let command = write("sms.responses");
+    acls.run(&command.replace(" --add ", " --remove --force "));
+    kafka.produce_json("sms.outbound", 0, &[message("m2")]);
+    connector.wait_for_log(&missed(&command), PATIENCE);
+    acls.run(&command);
+    kafka.wait_records("sms.responses", 3, PATIENCE);
+    assert!(connector.ended().is_none());
+    let log = connector.log();
+    assert!(!log.contains("PurgeQueue"), "{log}");
+    assert!(!log.contains("/src/"), "{log}");
+}
+
+/// Brokers, properties, and what is said.
+type Case = (Value, Vec<(&'static str, Value)>, &'static str);
+
+/// Why no connection can be used is told apart, by each command and at the start of `run`.
+#[test]
+fn a_login_or_a_protocol_that_does_not_fit_is_named_as_what_it_is() {
+    let smsc = FakeSmsc::start();
+    let (clear, sasl) = (secured().broker.port(), secured().port);
+    let (front, stranger) = (TlsFront::start(sasl), TlsFront::start(sasl));
+    let path = |front: &TlsFront| json!(front.ca_file().display().to_string());
+    let at = |port: u16| json!(format!("127.0.0.1:{port}"));
+    let (own, other) = (path(&front), path(&stranger));
+    let cases: Vec<Case> = vec![
+        (
+            at(sasl),
+            vec![("sasl.password", json!("falsch"))],
+            "refuse the login of User:sms with PLAIN",
+        ),
+        (
+            at(sasl),
+            vec![("sasl.mechanism", json!("SCRAM-SHA-256"))],
+            "do not take the SASL mechanism SCRAM-SHA-256, only PLAIN",
+        ),
+        (
+            at(sasl),
+            vec![("security.protocol", json!("PLAINTEXT"))],
+            "may want SASL",
+        ),
+        (at(clear), vec![], "takes no SASL"),
+        (
+            at(sasl),
+            vec![("security.protocol", json!("SASL_SSL"))],
+            "speaks no TLS",
+        ),
+        (at(front.port()), vec![], "wants TLS"),
+        (
+            at(front.port()),
+            vec![
+                ("security.protocol", json!("SASL_SSL")),
+                ("ssl.ca.location", other),
+            ],
+            "is not trusted",
+        ),
+        (
+            json!(format!("localhost:{}", front.port())),
+            vec![
+                ("security.protocol", json!("SASL_SSL")),
+                ("ssl.ca.location", own),
+            ],
+            "is not trusted",
+        ),
+        (json!("kafka.invalid:9092"), vec![], "cannot be resolved"),
+        (at(free_port()), vec![], "no broker answers"),
+    ];
+    std::thread::scope(|scope| {
+        for (servers, properties, cause) in &cases {
+            let mut config = config("sms", "geheim", smsc.port());
+            config["kafka"]["bootstrap_servers"] = servers.clone();
+            for (key, value) in properties {
+                config["kafka"]["properties"][*key] = value.clone();
+            }
+            scope.spawn(move || {
+                let (said, content) = check(&config);
+                assert!(!content && said.contains(cause), "{cause}: {said}");
+            });
+        }
+    });
+    let mut wrong = config("sms", "falsch", smsc.port());
+    wrong["kafka"]["application_id"] = json!("other");
+    let mut connector = Connector::start(&toml(&wrong));
+    assert_eq!(connector.wait(PATIENCE).code(), Some(78));
+    eventually("why is said", PATIENCE, || {
+        connector.log().contains("refuse the login of User:sms")
+    });
+}
