@@ -10,8 +10,21 @@ pub(super) struct Backoff {
     failures: u32,
     /// What the last wait was, before chance took some of it.
     wait: Duration,
-    /// The last session, or one before it without a success since, was the SMSC's failure.
-    distrusted: bool,
+    /// How careful the next session begins.
+    caution: Caution,
+}
+
+/// How careful a session begins, after what sessions before it were worth.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Caution {
+    /// With a few messages.
+    #[default]
+    Usual,
+    /// With one, at once, and no more for a while: the session before ended too early, but it
+    /// answered. So what goes out gets through an SMSC that ends all of its sessions early.
+    One,
+    /// With none for a while, then one: messages of the session before got no answer.
+    Hold,
 }
 
 /// What is said of a session when it is over.
@@ -31,9 +44,9 @@ impl Backoff {
         self.failures
     }
 
-    /// Whether the next session is trusted with little at first.
-    pub fn is_careful(&self) -> bool {
-        self.distrusted
+    /// How careful the next session begins.
+    pub fn caution(&self) -> Caution {
+        self.caution
     }
 
     /// After a failure: the wait before the next attempt. Zero while there are hosts that have
@@ -65,9 +78,15 @@ impl Backoff {
         success
     }
 
-    /// The SMSC is trusted with little until the next success.
-    pub fn distrust(&mut self) {
-        self.distrusted = true;
+    /// After a session that was the SMSC's failure: it is trusted with little until the next
+    /// success.
+    pub fn distrust(&mut self, life: &Life) {
+        self.caution = match (life.sent, life.answered) {
+            // It showed nothing new.
+            (0, _) if self.caution == Caution::Hold => Caution::Hold,
+            (1.., 0) => Caution::Hold,
+            _ => Caution::One,
+        };
     }
 }
 
@@ -178,14 +197,21 @@ mod tests {
     }
 
     #[test]
-    fn hosts_that_were_not_reached_make_nobody_careful() {
+    fn the_next_session_is_as_careful_as_the_last_was_bad() {
         let mut backoff = Backoff::default();
-        backoff.failed(&options(), 1);
-        assert!(!backoff.is_careful());
-        backoff.distrust();
-        assert!(backoff.is_careful());
+        let mut after = |life: Life| {
+            backoff.distrust(&life);
+            backoff.caution()
+        };
+        assert_eq!(after(life(0.2, 0, 0)), Caution::One);
+        assert_eq!(after(life(0.2, 9, 8)), Caution::One, "it answered");
+        assert_eq!(after(life(0.2, 1, 0)), Caution::Hold);
+        assert_eq!(after(life(0.2, 0, 0)), Caution::Hold, "nothing new");
+        assert_eq!(after(life(1.2, 1, 1)), Caution::One);
         backoff.ended(&life(60.0, 1, 1), &options());
-        assert!(!backoff.is_careful());
+        assert_eq!(backoff.caution(), Caution::Usual);
+        backoff.failed(&options(), 1);
+        assert_eq!(backoff.caution(), Caution::Usual, "a host was not reached");
     }
 
     #[test]

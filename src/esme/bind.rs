@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, error, info, warn};
 
-use super::backoff::{Backoff, Life, after, jitter, length};
+use super::backoff::{Backoff, Caution, Life, after, jitter, length};
 use super::client::{Client, Inbound, Notice};
 use super::connect::{self, Failure, Opened};
 use super::handle::{Handle, Order, Shared, Source, State};
@@ -130,9 +130,12 @@ impl Bind {
         self.generation += 1;
         let generation = self.generation;
         self.shared().counters.sessions.add(1);
-        let careful = self.backoff.is_careful() || self.home.is_returning();
+        let caution = match self.home.is_returning() {
+            true => Caution::Hold,
+            false => self.backoff.caution(),
+        };
         let parties = self.parties.clone();
-        let mut session = Session::new(opened, &self.options, parties, generation, careful);
+        let mut session = Session::new(opened, &self.options, parties, generation, caution);
         self.parties.client.speaks(version);
         self.shared()
             .source
@@ -204,7 +207,7 @@ impl Bind {
         counters.short_lived.add(usize::from(!success));
         counters.deaf.add(usize::from(matches!(end, End::Deaf(_))));
         if !success || matches!(end, End::Deaf(_)) {
-            self.backoff.distrust();
+            self.backoff.distrust(life);
         }
         let lived = length(life.lived);
         let reason = match in_doubt {

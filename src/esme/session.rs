@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-use super::backoff::{Life, length};
+use super::backoff::{Caution, Life, length};
 use super::channel::{Channel, Recall, Request, Response, SPARE};
 use super::client::{Client, Doubt, Inbound, Outcome};
 use super::clock::Clock;
@@ -167,14 +167,14 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// A session that has just been bound, the `generation`-th of its bind; `careful` after one
-    /// that was no success.
+    /// A session that has just been bound, the `generation`-th of its bind, which begins with
+    /// `caution`.
     pub fn new(
         opened: Opened,
         options: &Options,
         parties: Parties,
         generation: u64,
-        careful: bool,
+        caution: Caution,
     ) -> Self {
         let most = if options.mode.submits() {
             options.window.max(1)
@@ -194,7 +194,7 @@ impl Session {
         let pace = flow.pace(now.into_std());
         let (trial, response) = (options.reconnect.trial(), options.timers.response.get());
         let few = options.start.max(FEW);
-        let trust = Trust::new(most, few, careful, trial, response, now);
+        let trust = Trust::new(most, few, caution, trial, response, now);
         let trusted = trust.limit();
         let places = flow.allowed().min(trusted);
         *shared.pace.lock() = pace;

@@ -4,15 +4,17 @@
 //! answers. So a session has to earn its window. Pure: it keeps no clock.
 //!
 //! ```text
-//!  after a failed session:  Held ──a while──► Probe ──answer──┐
-//!                                                             ▼
-//!  otherwise:                                               Start ──answers, or a while──► Full
+//!  after one that answered nothing:  Held ──a while──► Probe ──answer──┐
+//!  after one that ended too early:   One ──answer, and a while─────────┤
+//!                                                                      ▼
+//!  otherwise:                                                        Start ──answers, or a while──► Full
 //! ```
 //!
 //! | | messages that may be unanswered |
 //! |---|---|
 //! | `Held` | none: an SMSC that ends its sessions at once gets nothing to lose |
 //! | `Probe` | one |
+//! | `One` | one, and when it is answered none: an SMSC that ends all sessions early still takes one in each |
 //! | `Start` | [`FEW`], or [`Options::start`](super::Options::start) if that is more |
 //! | `Full` | the window, as far as congestion allows |
 //!
@@ -28,7 +30,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::backoff::Life;
+use super::backoff::{Caution, Life};
 
 /// How many messages may be unanswered before the SMSC has shown that it answers, if congestion
 /// control and configuration want no more.
@@ -61,6 +63,7 @@ pub(super) struct Trust {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Level {
     Held { until: Instant },
+    One { until: Instant },
     Probe,
     Start { until: Instant, answers: u64 },
     Full,
@@ -77,12 +80,11 @@ struct Silence {
 }
 
 impl Trust {
-    /// Trust in a new session: with a `few` messages at first, and `careful` after one that was no
-    /// success.
+    /// Trust in a new session: with a `few` messages at first, or with less, as `caution` says.
     pub fn new(
         window: usize,
         few: usize,
-        careful: bool,
+        caution: Caution,
         trial: Duration,
         response: Duration,
         now: Instant,
@@ -91,9 +93,10 @@ impl Trust {
         Trust {
             window,
             few: few.max(1),
-            level: match careful {
-                true => Level::Held { until },
-                false => Level::Start { until, answers: 0 },
+            level: match caution {
+                Caution::Hold => Level::Held { until },
+                Caution::One => Level::One { until },
+                Caution::Usual => Level::Start { until, answers: 0 },
             },
             trial,
             response,
@@ -115,6 +118,7 @@ impl Trust {
         let limit = match (self.silence, self.level) {
             (Some(_), _) => usize::from(self.answered > 0),
             (None, Level::Held { .. }) => 0,
+            (None, Level::One { .. }) => usize::from(self.answered == 0),
             (None, Level::Probe) => 1,
             (None, Level::Start { .. }) => self.few,
             (None, Level::Full) => self.window,
@@ -167,6 +171,13 @@ impl Trust {
     pub fn look(&mut self, now: Instant) {
         match self.level {
             Level::Held { until } if until <= now => self.level = Level::Probe,
+            Level::One { until } if until <= now => {
+                let until = now + self.trial;
+                self.level = match self.answered {
+                    0 => Level::Probe,
+                    answers => Level::Start { until, answers },
+                };
+            }
             Level::Start { until, answers } if answers >= MANY || answers > 0 && until <= now => {
                 self.level = Level::Full;
             }
@@ -184,7 +195,7 @@ impl Trust {
     /// When to look again.
     pub fn next(&self) -> Option<Instant> {
         let level = match self.level {
-            Level::Held { until } => Some(until),
+            Level::Held { until } | Level::One { until } => Some(until),
             Level::Start { until, answers } if answers > 0 => Some(until),
             _ => None,
         };
@@ -218,14 +229,14 @@ mod tests {
         start + Duration::from_secs_f64(seconds)
     }
 
-    fn trust(careful: bool) -> (Trust, Instant) {
+    fn trust(caution: Caution) -> (Trust, Instant) {
         let now = Instant::now();
-        (Trust::new(100, FEW, careful, TRIAL, RESPONSE, now), now)
+        (Trust::new(100, FEW, caution, TRIAL, RESPONSE, now), now)
     }
 
     /// A session that has earned its window at `after(start, 1.0)`.
     fn proven() -> (Trust, Instant) {
-        let (mut trust, start) = trust(false);
+        let (mut trust, start) = trust(Caution::Usual);
         trust.answered(1, after(start, 1.0));
         assert_eq!(trust.limit(), 100);
         (trust, start)
@@ -233,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_new_session_earns_its_window_by_an_answer_and_a_second() {
-        let (mut trust, start) = trust(false);
+        let (mut trust, start) = trust(Caution::Usual);
         assert_eq!((trust.limit(), trust.next()), (FEW, None));
         trust.look(after(start, 60.0));
         assert_eq!(trust.limit(), FEW, "time alone shows nothing");
@@ -243,7 +254,7 @@ mod tests {
 
     #[test]
     fn within_the_first_second_it_takes_many_answers() {
-        let (mut trust, start) = trust(false);
+        let (mut trust, start) = trust(Caution::Usual);
         trust.answered(499, after(start, 0.1));
         assert_eq!(trust.limit(), FEW);
         assert_eq!(trust.next(), Some(after(start, 1.0)));
@@ -253,7 +264,7 @@ mod tests {
 
     #[test]
     fn after_a_failed_session_one_message_goes_first_and_not_at_once() {
-        let (mut trust, start) = trust(true);
+        let (mut trust, start) = trust(Caution::Hold);
         assert_eq!((trust.limit(), trust.next()), (0, Some(after(start, 1.0))));
         trust.look(after(start, 0.9));
         assert_eq!(trust.limit(), 0);
@@ -267,8 +278,38 @@ mod tests {
     }
 
     #[test]
+    fn after_a_session_that_ended_too_early_one_message_goes_at_once_and_no_second() {
+        let (mut trust, start) = trust(Caution::One);
+        assert_eq!((trust.limit(), trust.next()), (1, Some(after(start, 1.0))));
+        trust.sent(1);
+        trust.answered(1, after(start, 0.1));
+        assert_eq!(
+            trust.limit(),
+            0,
+            "an SMSC that ends it now has answered it all"
+        );
+        trust.look(after(start, 1.0));
+        assert_eq!(
+            (trust.limit(), trust.next()),
+            (FEW, Some(after(start, 2.0)))
+        );
+        trust.look(after(start, 2.0));
+        assert_eq!(trust.limit(), 100);
+    }
+
+    #[test]
+    fn one_message_that_is_slow_to_be_answered_stays_one() {
+        let (mut trust, start) = trust(Caution::One);
+        trust.sent(1);
+        trust.look(after(start, 5.0));
+        assert_eq!((trust.limit(), trust.next()), (1, None));
+        trust.answered(1, after(start, 6.0));
+        assert_eq!(trust.limit(), FEW);
+    }
+
+    #[test]
     fn a_session_that_answers_nothing_is_given_up_after_twice_the_timer() {
-        let (mut trust, start) = trust(false);
+        let (mut trust, start) = trust(Caution::Usual);
         trust.sent(FEW);
         trust.timed_out(FEW, after(start, 10.0));
         assert_eq!(trust.limit(), 0, "nothing more goes out");
@@ -281,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_late_answer_is_an_answer() {
-        let (mut trust, start) = trust(false);
+        let (mut trust, start) = trust(Caution::Usual);
         trust.timed_out(FEW, after(start, 10.0));
         trust.answered(1, after(start, 19.0));
         assert_eq!((trust.limit(), trust.deaf_at()), (FEW, None));
@@ -333,7 +374,7 @@ mod tests {
     fn a_window_smaller_than_few_is_kept_to() {
         let now = Instant::now();
         for window in 0..FEW {
-            let mut trust = Trust::new(window, FEW, false, TRIAL, RESPONSE, now);
+            let mut trust = Trust::new(window, FEW, Caution::Usual, TRIAL, RESPONSE, now);
             assert_eq!(trust.limit(), window);
             trust.answered(1, after(now, 2.0));
             assert_eq!(trust.limit(), window);
