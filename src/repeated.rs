@@ -5,6 +5,7 @@
 //! which gets longer for as long as it goes on. Nothing is swallowed: the last count is said too,
 //! by [`run`], which a process has once.
 
+use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,24 @@ pub struct Times {
     /// How often, at least 1.
     pub count: u64,
     /// Since when; zero in the line that is said at once.
-    pub within: Duration,
+    pub within: Within,
+}
+
+/// A length of time in whole seconds, as lines say it: `11s`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Within(Duration);
+
+impl Within {
+    /// Whether this is the line that is said at once.
+    pub fn is_zero(self) -> bool {
+        self.0.is_zero()
+    }
+}
+
+impl fmt::Debug for Within {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.0}s", self.0.as_secs_f64())
+    }
 }
 
 /// A line that is said at once, then as a count. Clones are the same line.
@@ -133,7 +151,7 @@ impl<T: Send> Due for Inner<T> {
         };
         state.said = Some(now);
         drop(state);
-        let within = since.unwrap_or_default();
+        let within = Within(since.unwrap_or_default());
         (self.say)(Times { count, within }, what);
     }
 }
@@ -168,7 +186,8 @@ mod tests {
         let said = Said::default();
         let to = said.clone();
         let line = Line::apart(move |times: Times, what| {
-            to.lock().push((times.count, times.within.as_secs(), what));
+            to.lock()
+                .push((times.count, times.within.0.as_secs(), what));
         });
         (line, said)
     }
@@ -187,6 +206,8 @@ mod tests {
         line.0.say_due(after(10));
         line.0.say_due(after(11));
         assert_eq!(said.lock()[1..], [(2, 10, 'c')]);
+        let within = Within(Duration::from_millis(10_597));
+        assert_eq!(format!("{within:?} {:?}", Within(Duration::ZERO)), "11s 0s");
     }
 
     #[test]

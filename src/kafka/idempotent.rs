@@ -476,15 +476,24 @@ impl<R: Reports> Idempotent<R> {
         &self.0.shared.reports
     }
 
+    /// The number of the producer that has all that was taken and is not reported; `None` while
+    /// some of it is elsewhere.
+    fn settled(&self) -> Option<u64> {
+        let state = self.0.shared.state.lock();
+        (!state.renewing && state.kept.is_empty()).then_some(state.generation)
+    }
+
     /// Waits until everything taken is reported, at most so long. Blocks.
     pub fn flush(&self, patience: Duration) -> bool {
         let begun = Instant::now();
         loop {
+            // While it is made anew, records are on their way from the old one to the next.
+            let settled = self.settled();
             let producer = self.0.current.read().clone();
             let left = patience.saturating_sub(begun.elapsed());
             let flushed = producer.flush(left).is_ok();
             drop(producer);
-            if flushed && self.0.shared.state.lock().kept.is_empty() {
+            if flushed && settled.is_some() && settled == self.settled() {
                 return true;
             }
             if begun.elapsed() >= patience {
