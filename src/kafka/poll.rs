@@ -12,6 +12,11 @@
 //! The seek itself discards what was fetched earlier, so the first message after it is the
 //! first one at or above the position (offsets in between do not exist).
 //!
+//! After a position outside the log librdkafka takes up no other one ("erroneous state"), and it
+//! can ask for one that nobody named: if the log begins above 0 and the thread is slow between
+//! assigning and pausing, it has asked for offset 0 by then. So a partition whose positions are
+//! refused for [`STUCK`] is assigned afresh.
+//!
 //! What is wanted of a partition is a state, not a queue of commands: the last word counts, and
 //! this thread brings the client there, however often it has to try. A position that could not
 //! be taken up at first is tried again only while nothing newer is wanted, so it can never win
@@ -50,10 +55,15 @@ use super::waiting::Waiting;
 /// How long one poll waits; also the delay of a command.
 const POLL: Duration = Duration::from_millis(10);
 const SEEK: Duration = Duration::from_secs(5);
+/// The client takes up no position of a partition for so long, and then it never will. In good
+/// order it takes some rounds, because the client has to learn of the partition.
+const STUCK: Duration = Duration::from_secs(2);
 /// Pauses before a message is given again.
 const AGAIN: Pause = Pause::new(Duration::from_millis(100), Duration::from_secs(2));
 /// What is said of a partition that waits at a record.
 const RECORD: &str = "a record has to wait, and its partition with it, until it can be read; the other partitions go on";
+/// What is said of a partition whose position the client does not take up.
+const POSITION: &str = "the client does not take up its position: it is assigned afresh, again and again until the client does; the other partitions go on";
 /// Where a partition is assigned that nothing is fetched of yet: a number, see the
 /// [module](self).
 const NOWHERE: Offset = Offset::Offset(0);
@@ -128,6 +138,17 @@ struct Applied {
     /// While it is paused: the resumptions that were asked for before the pause.
     paused: Option<u64>,
     waiting: Option<Aside>,
+    /// While the client refuses its position.
+    refused: Option<Refused>,
+}
+
+/// A position that the client does not take up.
+#[derive(Clone, Copy, Debug)]
+struct Refused {
+    /// Since it was assigned, or afresh.
+    since: Instant,
+    /// Whether it was assigned afresh, and so was spoken of.
+    said: bool,
 }
 
 /// A partition whose next message cannot be taken yet.
@@ -366,6 +387,27 @@ impl Context {
         if let Some(applied) = self.held.lock().get_mut(partition) {
             note(applied);
         }
+    }
+
+    /// The client has refused a position of a partition once more. Whether it is to be assigned
+    /// afresh now.
+    fn is_stuck(&self, partition: &Partition, now: Instant) -> bool {
+        let mut stuck = false;
+        self.note(partition, |applied| {
+            let first = Refused {
+                since: now,
+                said: false,
+            };
+            let refused = applied.refused.get_or_insert(first);
+            stuck = now.duration_since(refused.since) >= STUCK;
+            if stuck {
+                *refused = Refused {
+                    since: now,
+                    said: true,
+                };
+            }
+        });
+        stuck
     }
 
     /// The partition of a message that may be given out, and the resumptions of it that were
@@ -630,12 +672,16 @@ fn hold(consumer: &BaseConsumer<Context>, partition: &Partition, word: u64) {
     consumer
         .context()
         .note(partition, |applied| applied.hold(word));
+    assign_afresh(consumer, partition);
+}
+
+fn assign_afresh(consumer: &BaseConsumer<Context>, partition: &Partition) {
     let this = std::slice::from_ref(partition);
     let fresh = consumer
         .incremental_unassign(&list(this, Offset::Invalid))
         .and_then(|()| assign_paused(consumer, this));
     if let Err(error) = fresh {
-        warn!(%error, %partition, "cannot be held");
+        warn!(%error, %partition, "cannot be assigned afresh");
     }
 }
 
@@ -663,13 +709,26 @@ fn give_again(consumer: &BaseConsumer<Context>, partition: &Partition, offset: i
 }
 
 /// Whether the client goes on from there now. If not it is to be tried again: it has not taken
-/// up the partition yet, or the partition's leader is moving.
+/// up the partition yet, or the partition's leader is moving, or it is stuck, see the
+/// [module](self).
 fn seek(consumer: &BaseConsumer<Context>, partition: &Partition, offset: i64) -> bool {
     let to = Offset::Offset(offset);
+    let context = consumer.context();
     match consumer.seek(&partition.topic, partition.partition, to, SEEK) {
-        Ok(()) => true,
+        Ok(()) => {
+            let mut refused = None;
+            context.note(partition, |applied| refused = applied.refused.take());
+            if refused.is_some_and(|refused| refused.said) {
+                context.waiting.done(partition);
+            }
+            true
+        }
         Err(error) => {
             debug!(%error, %partition, "seek failed, tried again");
+            if context.is_stuck(partition, Instant::now()) {
+                context.waiting.note(partition, POSITION, error.to_string());
+                assign_afresh(consumer, partition);
+            }
             std::thread::sleep(Duration::from_millis(5));
             false
         }

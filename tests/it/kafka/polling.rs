@@ -190,6 +190,22 @@ fn a_position_the_log_does_not_have_is_reported() {
     });
 }
 
+/// The client asks for a position of its own before it is told one, if it is slow to be paused; if
+/// that lies outside the log it takes up no other by itself.
+#[test]
+fn a_position_outside_the_log_does_not_keep_a_partition_from_its_next_one() {
+    let kafka = kafka();
+    let topic = filled(&kafka, 1, 5);
+    let member = Member::alone(&kafka, &unique("group"), &topic, 1);
+    let p = partition(&topic, 0);
+    member.handle.start(p.clone(), 700);
+    eventually("trouble is reported", PATIENCE, || {
+        !member.owner.seen.lock().troubles.is_empty()
+    });
+    member.handle.start(p.clone(), 2);
+    becomes(vec![2, 3, 4], PATIENCE, || member.offsets(&p));
+}
+
 #[test]
 fn priority_lanes_are_held_beside_their_first_topic() {
     let kafka = kafka();
