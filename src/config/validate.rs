@@ -7,6 +7,7 @@ mod level;
 mod registry;
 
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -124,9 +125,19 @@ impl Check<'_> {
 
     /// Elements that stand in a list twice.
     fn twice<'a>(&mut self, key: &str, list: impl IntoIterator<Item = &'a str>) {
+        self.twice_as(key, list, str::to_lowercase);
+    }
+
+    /// The same, of elements that are equal if what `plain` makes of them is.
+    fn twice_as<'a, T: Eq + Hash>(
+        &mut self,
+        key: &str,
+        list: impl IntoIterator<Item = &'a str>,
+        plain: impl Fn(&str) -> T,
+    ) {
         let mut seen = HashSet::new();
         for (n, element) in list.into_iter().enumerate() {
-            let good = seen.insert(element.to_lowercase());
+            let good = seen.insert(plain(element));
             let key = format!("{key}[{n}]");
             let text = "it stands there twice: remove one";
             self.must(good, &key, format_args!("{element:?}"), text);
@@ -377,7 +388,11 @@ fn esme(check: &mut Check<'_>, esme: &Esme) {
     for (n, host) in esme.hosts.iter().enumerate() {
         check.host(&format!("hosts[{n}]"), host);
     }
-    check.twice("hosts", esme.hosts.iter().map(String::as_str));
+    let hosts = esme.hosts.iter().map(String::as_str);
+    check.twice_as("hosts", hosts, |host| match Host::parse(host) {
+        Ok(host) => Ok(host.plain()),
+        Err(_) => Err(host.to_lowercase()),
+    });
     dialect::identity(check, esme);
     binds(check, esme);
     rates(check, esme);

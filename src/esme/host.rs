@@ -1,6 +1,6 @@
 //! `host:port`, as people write the address of an SMSC.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use thiserror::Error;
 
@@ -18,14 +18,14 @@ pub struct Host<'a> {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum BadHost {
     /// Nothing is there.
-    #[error("it is blank: write host:port, such as \"smsc.example.net:2775\"")]
-    Blank,
+    #[error("it is blank: write host:port, such as \"smsc.example.net:{0}\"")]
+    Blank(u16),
     /// A blank, or a character that nobody can see.
     #[error("it has a blank in it: remove it")]
     Space,
     /// A scheme, as in addresses of the web.
-    #[error("it has no scheme and no path: write host:port, such as \"smsc.example.net:2775\"")]
-    Scheme,
+    #[error("it has no scheme and no path: write host:port, such as \"smsc.example.net:{0}\"")]
+    Scheme(u16),
     /// Several addresses in one.
     #[error("it is one address: write each as an element of its own")]
     Several,
@@ -34,9 +34,9 @@ pub enum BadHost {
     NoBrackets(String),
     /// Brackets around something else.
     #[error(
-        "brackets stand around an IPv6 address only, with its port behind them, such as \"[2001:db8::1]:2775\""
+        "brackets stand around an IPv6 address only, with its port behind them, such as \"[2001:db8::1]:{0}\""
     )]
-    Brackets,
+    Brackets(u16),
     /// No port.
     #[error("the port is missing: write such as {0:?}")]
     NoPort(String),
@@ -44,22 +44,39 @@ pub enum BadHost {
     #[error("{0:?} is no port: write a number from 1 to 65535")]
     Port(String),
     /// No name.
-    #[error("the name is missing: write host:port, such as \"smsc.example.net:2775\"")]
-    NoName,
+    #[error("the name is missing: write host:port, such as \"smsc.example.net:{0}\"")]
+    NoName(u16),
+    /// A colon in the name, as an IPv6 address has it that cannot be read.
+    #[error(
+        "{0:?} is no name of a host: it has a colon; if it is an IPv6 address, write it such as \"[2001:db8::1]:{1}\""
+    )]
+    Colon(String, u16),
     /// A name that no resolver knows.
     #[error("{0:?} is no name of a host: {1}")]
     Name(String, &'static str),
 }
 
+/// The port that is registered for SMPP.
+const SMPP: u16 = 2775;
+
 impl<'a> Host<'a> {
-    /// Takes `host:port` apart.
+    /// Takes `host:port` of an SMSC apart.
     ///
     /// # Errors
     ///
     /// What is something else, with what to write.
     pub fn parse(text: &'a str) -> Result<Self, BadHost> {
+        Self::parse_with(text, SMPP)
+    }
+
+    /// Takes `host:port` apart; `example` is the port in what is said to be written instead.
+    ///
+    /// # Errors
+    ///
+    /// What is something else, with what to write.
+    pub fn parse_with(text: &'a str, example: u16) -> Result<Self, BadHost> {
         if text.trim().is_empty() {
-            return Err(BadHost::Blank);
+            return Err(BadHost::Blank(example));
         }
         if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
             return Err(BadHost::Space);
@@ -68,50 +85,66 @@ impl<'a> Host<'a> {
             return Err(BadHost::Several);
         }
         if text.contains('/') {
-            return Err(BadHost::Scheme);
+            return Err(BadHost::Scheme(example));
         }
         if text.contains(['[', ']']) {
-            return bracketed(text);
+            return bracketed(text, example);
         }
         let Some((name, number)) = text.rsplit_once(':') else {
-            return Err(BadHost::NoPort(format!("{text}:2775")));
+            return Err(BadHost::NoPort(format!("{text}:{example}")));
         };
         if name.contains(':') {
-            return Err(without_brackets(text, name, number));
+            return Err(without_brackets(text, name, number, example));
         }
-        let port = port(number, name)?;
+        let port = port(number, name, example)?;
+        if name.is_empty() {
+            return Err(BadHost::NoName(example));
+        }
         check_name(name)?;
         Ok(Host { name, port })
     }
+
+    /// The address, if it is one and no name; without its zone.
+    pub fn ip(&self) -> Option<IpAddr> {
+        let (address, _) = self.name.split_once('%').unwrap_or((self.name, ""));
+        address.parse().ok().map(|ip: IpAddr| ip.to_canonical())
+    }
+
+    /// Name and port so that what leads to one place is equal, however it is written.
+    pub fn plain(&self) -> (String, u16) {
+        let name = match (self.ip(), self.name.split_once('%')) {
+            (Some(ip), Some((_, zone))) => format!("{ip}%{zone}"),
+            (Some(ip), None) => ip.to_string(),
+            (None, _) => self.name.trim_end_matches('.').to_lowercase(),
+        };
+        (name, self.port)
+    }
 }
 
-fn bracketed(text: &str) -> Result<Host<'_>, BadHost> {
+fn bracketed(text: &str, example: u16) -> Result<Host<'_>, BadHost> {
     let (name, rest) = text
         .strip_prefix('[')
         .and_then(|text| text.split_once(']'))
         .filter(|(name, _)| is_v6(name))
-        .ok_or(BadHost::Brackets)?;
+        .ok_or(BadHost::Brackets(example))?;
     let whole = format!("[{name}]");
     let number = match rest.strip_prefix(':') {
         Some(number) => number,
-        None if rest.is_empty() => return Err(BadHost::NoPort(format!("{whole}:2775"))),
-        None => return Err(BadHost::Brackets),
+        None if rest.is_empty() => return Err(BadHost::NoPort(format!("{whole}:{example}"))),
+        None => return Err(BadHost::Brackets(example)),
     };
-    let port = port(number, &whole)?;
+    let port = port(number, &whole, example)?;
     Ok(Host { name, port })
 }
 
 /// What the address was meant to be whose last colon may be the port's or its own.
-fn without_brackets(text: &str, name: &str, number: &str) -> BadHost {
-    if is_v6(name) && port(number, name).is_ok() {
+fn without_brackets(text: &str, name: &str, number: &str, example: u16) -> BadHost {
+    if is_v6(name) && port(number, name, example).is_ok() {
         return BadHost::NoBrackets(format!("[{name}]:{number}"));
     }
     match is_v6(text) {
-        true => BadHost::NoBrackets(format!("[{text}]:2775")),
-        false => BadHost::Name(
-            name.to_owned(),
-            "it has a colon; if it is an IPv6 address, write it such as \"[2001:db8::1]:2775\"",
-        ),
+        true => BadHost::NoBrackets(format!("[{text}]:{example}")),
+        false => BadHost::Colon(name.to_owned(), example),
     }
 }
 
@@ -126,9 +159,9 @@ fn is_v6(text: &str) -> bool {
     address.parse::<Ipv6Addr>().is_ok() && zone.is_none_or(is_zone)
 }
 
-fn port(number: &str, name: &str) -> Result<u16, BadHost> {
+fn port(number: &str, name: &str, example: u16) -> Result<u16, BadHost> {
     if number.is_empty() {
-        return Err(BadHost::NoPort(format!("{name}:2775")));
+        return Err(BadHost::NoPort(format!("{name}:{example}")));
     }
     // The standard library takes a sign too.
     let digits = number.bytes().all(|octet| octet.is_ascii_digit());
@@ -138,9 +171,6 @@ fn port(number: &str, name: &str) -> Result<u16, BadHost> {
 
 fn check_name(name: &str) -> Result<(), BadHost> {
     let refused = |why| Err(BadHost::Name(name.to_owned(), why));
-    if name.is_empty() {
-        return Err(BadHost::NoName);
-    }
     if name == "*" {
         return refused("to listen on every address, write \"0.0.0.0\" or \"[::]\"");
     }
@@ -182,6 +212,35 @@ mod tests {
         ] {
             assert_eq!(Host::parse(text), Ok(Host { name, port }), "{text}");
         }
+    }
+
+    #[test]
+    fn what_leads_to_one_place_is_equal() {
+        let plain = |text| Host::parse(text).unwrap().plain();
+        for (one, other, same) in [
+            ("[::1]:2775", "[0:0::1]:2775", true),
+            ("[::ffff:192.0.2.7]:2775", "192.0.2.7:2775", true),
+            ("[FE80::1%eth0]:1", "[fe80:0::1%eth0]:1", true),
+            ("[fe80::1%eth0]:1", "[fe80::1%eth1]:1", false),
+            ("smsc:02776", "smsc:2776", true),
+            ("SMSC.example.:1", "smsc.example:1", true),
+            ("smsc:1", "smsc:2", false),
+        ] {
+            assert_eq!(plain(one) == plain(other), same, "{one} and {other}");
+        }
+    }
+
+    #[test]
+    fn an_example_has_the_port_that_is_usual_and_what_was_written_stays() {
+        for text in ["", "a/b", "[::1", "[::1]", "kafka", ":1", "a:b:c", "::1"] {
+            let told = Host::parse_with(text, 9092).unwrap_err().to_string();
+            assert!(told.contains(":9092") && !told.contains("2775"), "{told}");
+        }
+        let told = Host::parse_with("2001:db8::2775:9092", 9092).unwrap_err();
+        assert!(
+            told.to_string().contains("\"[2001:db8::2775]:9092\""),
+            "{told}"
+        );
     }
 
     #[test]

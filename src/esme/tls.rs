@@ -12,6 +12,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, S
 use rustls_platform_verifier::BuilderVerifierExt;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use super::host::Host;
 use super::options::{OutbindTls, Tls};
 
 /// TLS cannot be set up as configured.
@@ -105,8 +106,7 @@ pub(super) fn acceptor(tls: &OutbindTls) -> Result<Option<TlsAcceptor>, TlsError
 
 /// The name that the certificate of `host` (`host:port`) must carry.
 pub(super) fn server_name(tls: &Tls, host: &str) -> Result<ServerName<'static>, TlsError> {
-    let without_port = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    let bare = without_port.trim_start_matches('[').trim_end_matches(']');
+    let bare = Host::parse(host).map_or(host, |host| host.name);
     // The zone of an address is ours, not the SMSC's.
     let bare = bare.split('%').next().unwrap_or(bare);
     let name = tls.server_name.as_deref().unwrap_or(bare);

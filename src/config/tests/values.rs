@@ -35,7 +35,9 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("kafka.bootstrap_servers", "'kafka:9092,kafka:9092'", "", "once is enough"),
     ("kafka.bootstrap_servers", "'http://kafka:9092'", "", "no scheme"),
     ("kafka.bootstrap_servers", "'kafka:99999'", "", "\"99999\" is no port"),
+    ("kafka.bootstrap_servers", "'[::1]:9092,[0:0::1]'", "", "once is enough"),
     ("kafka.bootstrap_servers", "'::1:9092'", "", "write \"[::1]:9092\""),
+    ("kafka.bootstrap_servers", "'2001:db8::2775:9092'", "", "write \"[2001:db8::2775]:9092\""),
     ("kafka.bootstrap_servers", "'a:9092;b:9092'", "", "element of its own"),
     ("kafka.application_id", "''", "", "1 to 100 letters"),
     ("kafka.application_id", "'a b'", "", "1 to 100 letters"),
@@ -148,6 +150,7 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("esme.hosts", "['smsc']", "", "write such as \"smsc:2775\""),
     ("esme.hosts", "['::1:2775']", "", "write \"[::1]:2775\""),
     ("esme.hosts", "['smsc:2775', 'SMSC:2775']", "", "stands there twice"),
+    ("esme.hosts", "['[::1]:2775', '[0:0::1]:02775']", "", "stands there twice"),
     ("esme.outbind.listen", "'2776'", "esme.hosts = []", "write such as \"2776:2775\""),
     ("esme.outbind.listen", "'*:2776'", "esme.hosts = []", "\"0.0.0.0\""),
     ("esme.outbind.system_id", "'smsc'", "", "outbind.listen: name the address"),
@@ -490,4 +493,23 @@ fn one_account_is_one_esme() {
     let both = |one, two| BASE.to_owned() + &listening(one, 1) + &listening(two, 2);
     assert!(read(&both("127.0.0.1:1", "0.0.0.0:1"), &[]).is_err());
     assert!(read(&both("127.0.0.1:1", "127.0.0.1:2"), &[]).is_ok());
+    for (one, other, fit) in [
+        ("[::1]:2776", "[0:0::1]:2776", false),
+        ("[::1]:2776", "[::1]:02776", false),
+        ("[::1]:2776", "[0::0]:2776", false),
+        ("[::1]:2776", "[::2]:2776", true),
+    ] {
+        let taken = read(&both(one, other), &[]).is_ok();
+        assert_eq!(taken, fit, "{one} and {other} to listen at");
+    }
+    for (one, other, differ) in [
+        ("[::1]:2775", "[0:0::1]:2775", false),
+        ("smsc:2776", "SMSC.:02776", false),
+        ("smsc:2776", "smsc:2775", true),
+    ] {
+        let text = with(same).replace("'SMSC:2775'", &format!("'{other}'"));
+        let hosts = [("KAFKA_SMPP__ESME__0__HOSTS", one)];
+        let taken = read(&text, &hosts).is_ok();
+        assert_eq!(taken, differ, "{one} and {other} of one account");
+    }
 }

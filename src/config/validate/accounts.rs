@@ -9,6 +9,7 @@ use std::collections::HashSet;
 
 use super::Check;
 use crate::config::esme::{BindMode, Esme};
+use crate::esme::host::Host;
 
 pub(super) fn check(check: &mut Check<'_>, esmes: &[Esme]) {
     for (index, esme) in esmes.iter().enumerate() {
@@ -44,9 +45,9 @@ fn is_same(one: &Esme, other: &Esme) -> bool {
             esme.address_range.clone(),
         )
     };
-    let hosts = |esme: &Esme| -> HashSet<String> {
-        let plain = |host: &String| host.to_lowercase().replace(".:", ":");
-        esme.hosts.iter().map(plain).collect()
+    let hosts = |esme: &Esme| -> HashSet<(String, u16)> {
+        let hosts = esme.hosts.iter().filter_map(|host| Host::parse(host).ok());
+        hosts.map(|host| host.plain()).collect()
     };
     !one.system_id.is_empty()
         && account(one) == account(other)
@@ -61,10 +62,9 @@ fn goes_together(one: &Esme, other: &Esme) -> bool {
 
 /// Whether both cannot listen.
 fn is_same_place(one: &str, other: &str) -> bool {
-    let (Some((a, port)), Some((b, other_port))) = (one.rsplit_once(':'), other.rsplit_once(':'))
-    else {
+    let (Ok(one), Ok(other)) = (Host::parse(one), Host::parse(other)) else {
         return false;
     };
-    let is_any = |host: &str| matches!(host, "0.0.0.0" | "[::]");
-    port == other_port && (a.eq_ignore_ascii_case(b) || is_any(a) || is_any(b))
+    let is_any = |host: &Host<'_>| host.ip().is_some_and(|ip| ip.is_unspecified());
+    one.plain() == other.plain() || one.port == other.port && (is_any(&one) || is_any(&other))
 }

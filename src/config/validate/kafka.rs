@@ -85,9 +85,11 @@ fn brokers(check: &mut Check<'_>, servers: &str) {
     let mut seen = HashSet::new();
     for server in servers.split(',').map(str::trim) {
         let wrong = match broker(server) {
-            Err(wrong) => wrong.to_string().replace("2775", "9092"),
-            Ok(()) if !seen.insert(server.to_lowercase()) => "once is enough".to_owned(),
-            Ok(()) => continue,
+            Err(wrong) => wrong.to_string(),
+            Ok(place) => match seen.insert(place) {
+                true => continue,
+                false => "once is enough".to_owned(),
+            },
         };
         let text = format!("{server:?} is no broker's address: {wrong}");
         check.must(
@@ -99,16 +101,22 @@ fn brokers(check: &mut Check<'_>, servers: &str) {
     }
 }
 
-/// `host:port`; librdkafka takes 9092 for a port that is missing, and a protocol before it.
-fn broker(server: &str) -> Result<(), BadHost> {
+/// The port of a broker whose port is missing.
+const PORT: u16 = 9092;
+
+/// `host:port`, taken apart so that one place is one value; librdkafka takes [`PORT`] for a port
+/// that is missing, and a protocol before it.
+fn broker(server: &str) -> Result<(String, u16), BadHost> {
     let protocols = ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"];
     let bare = match server.split_once("://") {
         Some((protocol, bare)) if protocols.contains(&protocol.to_uppercase().as_str()) => bare,
         _ => server,
     };
-    match Host::parse(bare) {
-        Err(BadHost::NoPort(_)) if !bare.ends_with(':') => Ok(()),
-        parsed => parsed.map(|_| ()),
+    match Host::parse_with(bare, PORT) {
+        Err(BadHost::NoPort(whole)) if !bare.ends_with(':') => {
+            Host::parse_with(&whole, PORT).map(|host| host.plain())
+        }
+        parsed => parsed.map(|host| host.plain()),
     }
 }
 
