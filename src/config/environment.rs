@@ -4,9 +4,7 @@
 //! ours is one, or an error. Kubernetes and Docker name variables after services in nearly the
 //! same way (`KAFKA_SMPP_SERVICE_HOST`); those are theirs.
 
-use serde_json::Value;
-
-use super::example::schema;
+use super::example::keys;
 use super::load::PREFIX;
 
 /// The variable that names the file, which is no key.
@@ -118,11 +116,10 @@ fn plain(path: &str) -> String {
 
 /// What stands behind the prefix in all variables that there are.
 fn variables(esmes: &[String]) -> Vec<String> {
-    let schema = schema();
-    let mut found = Vec::new();
-    walk(&schema, &schema, "", &mut found);
-    let (mut esme, mut rest): (Vec<_>, Vec<_>) =
-        (found.into_iter()).partition(|path| path.starts_with("ESME__"));
+    let found = keys()
+        .into_iter()
+        .map(|path| path.join("__").to_uppercase());
+    let (mut esme, mut rest): (Vec<_>, Vec<_>) = found.partition(|path| path.starts_with("ESME__"));
     let numbers = (0..esmes.len().max(1)).map(|n| n.to_string());
     let names = esmes.iter().map(|name| plain(name));
     let called: Vec<String> = names.chain(numbers).collect();
@@ -131,32 +128,6 @@ fn variables(esmes: &[String]) -> Vec<String> {
         rest.extend(called.iter().map(|name| format!("ESME__{name}__{key}")));
     }
     rest
-}
-
-fn walk(root: &Value, table: &Value, at: &str, found: &mut Vec<String>) {
-    let Some(keys) = table["properties"].as_object() else {
-        found.push(at.to_owned());
-        return;
-    };
-    for (key, schema) in keys {
-        let path = match at {
-            "" => key.to_uppercase(),
-            at => format!("{at}__{}", key.to_uppercase()),
-        };
-        let inner = resolve(root, schema);
-        let items = resolve(root, &inner["items"]);
-        match items["properties"].is_object() {
-            true => walk(root, items, &path, found),
-            false => walk(root, inner, &path, found),
-        }
-    }
-}
-
-fn resolve<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
-    let name = schema["$ref"]
-        .as_str()
-        .and_then(|name| name.strip_prefix("#/$defs/"));
-    name.map_or(schema, |name| &root["$defs"][name])
 }
 
 #[cfg(test)]

@@ -15,6 +15,33 @@ pub fn schema() -> Value {
     schemars::schema_for!(Config).to_value()
 }
 
+/// The path of every key; of a list of tables, those of one of them.
+pub(super) fn keys() -> Vec<Vec<String>> {
+    fn walk(root: &Value, table: &Value, at: &[String], found: &mut Vec<Vec<String>>) {
+        let Some(keys) = table["properties"].as_object() else {
+            return found.push(at.to_owned());
+        };
+        for (key, schema) in keys {
+            let inner = resolve(root, schema);
+            let items = resolve(root, &inner["items"]);
+            let is_list = items["properties"].is_object();
+            let path = [at, std::slice::from_ref(key)].concat();
+            walk(root, if is_list { items } else { inner }, &path, found);
+        }
+    }
+    let (schema, mut found) = (schema(), Vec::new());
+    walk(&schema, &schema, &[], &mut found);
+    found
+}
+
+/// What stands for a part of the schema: itself, or what it refers to.
+fn resolve<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
+    let name = schema["$ref"]
+        .as_str()
+        .and_then(|name| name.strip_prefix("#/$defs/"));
+    name.map_or(schema, |name| &root["$defs"][name])
+}
+
 /// A configuration that is complete but for a password: every key, with its default and its
 /// meaning. It can be read as it is.
 pub fn example() -> String {
@@ -38,18 +65,16 @@ pub fn example() -> String {
          # KAFKA_SMPP__ESME__ACME__PASSWORD=..., KAFKA_SMPP__KAFKA__PROPERTIES__SASL_PASSWORD=...\n\n",
     );
     let values = serde_json::to_value(config).unwrap_or_default();
-    let writer = Writer {
-        definitions: schema["$defs"].clone(),
-    };
+    let writer = Writer { root: &schema };
     writer.table(&mut out, &schema, &values, "");
     out
 }
 
-struct Writer {
-    definitions: Value,
+struct Writer<'a> {
+    root: &'a Value,
 }
 
-impl Writer {
+impl Writer<'_> {
     /// Writes what a table holds: plain keys first, because a table's heading ends them.
     fn table(&self, out: &mut String, schema: &Value, values: &Value, path: &str) {
         let none = Map::new();
@@ -65,12 +90,12 @@ impl Writer {
             };
             out.push('\n');
             comment(out, schema);
-            let inner = self.resolve(schema);
+            let inner = resolve(self.root, schema);
             match &values[key] {
                 Value::Array(list) => {
                     for value in list {
                         let _ = writeln!(out, "[[{path}]]");
-                        self.table(out, self.resolve(&inner["items"]), value, &path);
+                        self.table(out, resolve(self.root, &inner["items"]), value, &path);
                     }
                 }
                 value => {
@@ -106,15 +131,8 @@ impl Writer {
     }
 
     fn is_table(&self, schema: &Value) -> bool {
-        let inner = self.resolve(schema);
-        inner["type"] == "object" || self.resolve(&inner["items"])["type"] == "object"
-    }
-
-    fn resolve<'a>(&'a self, schema: &'a Value) -> &'a Value {
-        let name = schema["$ref"]
-            .as_str()
-            .and_then(|r| r.strip_prefix("#/$defs/"));
-        name.map_or(schema, |name| &self.definitions[name])
+        let inner = resolve(self.root, schema);
+        inner["type"] == "object" || resolve(self.root, &inner["items"])["type"] == "object"
     }
 }
 
