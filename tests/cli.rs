@@ -90,6 +90,21 @@ fn the_example_passes_the_check() {
 }
 
 #[test]
+fn what_is_set_and_no_longer_used_is_said_by_the_check() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), &format!("{GOOD}inbound_window = 100\n"));
+    kafka_smpp(dir.path())
+        .arg("check")
+        .assert()
+        .success()
+        .stderr(
+            contains("warning:")
+                .and(contains("inbound_window is no longer used, take it out"))
+                .and(contains("inbound.buffer (64MiB)")),
+        );
+}
+
+#[test]
 fn the_schema_is_json() {
     let dir = tempfile::tempdir().unwrap();
     let schema = kafka_smpp(dir.path())

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::time::timeout;
 
 use super::broker::PATIENCE;
-use super::output::{line, table};
+use super::output::{line, table, warn};
 use super::topics::State as Topics;
 use super::{Code, Failure, Source, runtime};
 use crate::config::{Binds, Config, Esme};
@@ -56,6 +56,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     line("\nBuffers hold at most:")?;
     table(["", "octets", ""], &bound(&config))?;
     line(config.unbounded())?;
+    for unused in config.unused() {
+        warn(&unused)?;
+    }
     line("\nThe configuration is good.")?;
     match args.connect {
         true => connect(&config, args.bind_receivers),

@@ -85,3 +85,17 @@ impl Default for Config {
         }
     }
 }
+
+impl Config {
+    /// What is set and no longer used, with what to do: said by whoever reads the configuration.
+    pub fn unused(&self) -> Vec<String> {
+        let set = |esme: &&Esme| esme.inbound_window.is_some();
+        let line = |esme: &Esme| {
+            format!(
+                "esme {:?}: inbound_window is no longer used, take it out: what waits for Kafka is bounded by inbound.buffer ({}), of all binds together",
+                esme.name, self.inbound.buffer
+            )
+        };
+        self.esme.iter().filter(set).map(line).collect()
+    }
+}

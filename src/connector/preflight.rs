@@ -25,7 +25,7 @@ pub fn topics(config: &Config) -> Vec<String> {
 ///
 /// Everything that does not fit, each with its remedy.
 pub fn check(config: &Config, survey: &Survey) -> Result<Vec<String>, Vec<String>> {
-    let mut passing = Vec::new();
+    let mut passing = config.unused();
     let mut wrong = Vec::new();
     let missing: Vec<String> = topics(config)
         .into_iter()
@@ -48,12 +48,6 @@ pub fn check(config: &Config, survey: &Survey) -> Result<Vec<String>, Vec<String
     }
     for esme in &config.esme {
         passing.extend(lanes(esme, count));
-        if esme.inbound_window.is_some() {
-            passing.push(format!(
-                "esme {:?}: inbound_window is no longer used, take it out: what waits for Kafka is bounded by inbound.buffer ({}), of all binds together",
-                esme.name, config.inbound.buffer
-            ));
-        }
         check_binds(esme, survey, &mut wrong);
     }
     match wrong.is_empty() {
