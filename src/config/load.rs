@@ -282,14 +282,9 @@ impl Reading {
                 Ok(text) => match Table::parse(&esme.name, &text) {
                     // It is needed as long as the process lives.
                     Ok(table) => esme.table = Some(Box::leak(Box::new(table))),
-                    Err(error) => self.problems.push(Problem {
-                        origin: self.tree.origin(&key),
-                        key,
-                        value: Some(format!("{:?}", file.display().to_string())),
-                        text: error.to_string(),
-                    }),
+                    Err(error) => self.bad_file(key, Some(file), error.to_string()),
                 },
-                Err(error) => self.unreadable(key, file, &error),
+                Err(error) => self.bad_file(key, Some(file), unreadable(&error)),
             }
         }
         self.secrets(config);
@@ -316,7 +311,7 @@ impl Reading {
                 let text = format!(
                     "set it in kafka.properties or in kafka.property_files, not in both: remove one {name}"
                 );
-                self.bad_secret(key, Some(file), text);
+                self.bad_file(key, Some(file), text);
                 continue;
             }
             // Certificates and keys in PEM have many lines.
@@ -326,7 +321,7 @@ impl Reading {
                     let value = Property(value);
                     config.kafka.properties.insert(name.clone(), value);
                 }
-                Err(text) => self.bad_secret(key, Some(file), text),
+                Err(text) => self.bad_file(key, Some(file), text),
             }
         }
         config.kafka.property_files = files;
@@ -340,7 +335,7 @@ impl Reading {
         for key in keys {
             if matches!(key.rsplit('.').next(), Some("password" | "token")) {
                 let text = "it is empty: set it, or leave the variable out if there is none";
-                self.bad_secret(key, None, text);
+                self.bad_file(key, None, text);
             }
         }
     }
@@ -352,17 +347,17 @@ impl Reading {
         if !secret.expose_secret().is_empty() {
             let name = at.rsplit('.').next().unwrap_or(at);
             let text = format!("set {name} or {name}_file, not both");
-            self.bad_secret(key, Some(file), text);
+            self.bad_file(key, Some(file), text);
             return;
         }
         match read_secret(file, false) {
             Ok(text) => *secret = text.into(),
-            Err(text) => self.bad_secret(key, Some(file), text),
+            Err(text) => self.bad_file(key, Some(file), text),
         }
     }
 
-    /// Notes what is wrong with a secret, without it.
-    fn bad_secret(&mut self, key: String, file: Option<&FilePath>, text: impl Into<String>) {
+    /// Notes what is wrong with what stands in a file of its own, without what it holds.
+    fn bad_file(&mut self, key: String, file: Option<&FilePath>, text: impl Into<String>) {
         self.problems.push(Problem {
             origin: self.tree.origin(&key),
             key: key.clone(),
@@ -371,15 +366,10 @@ impl Reading {
         });
         self.wrong.push(key);
     }
+}
 
-    fn unreadable(&mut self, key: String, file: &FilePath, error: &std::io::Error) {
-        self.problems.push(Problem {
-            origin: self.tree.origin(&key),
-            key,
-            value: Some(format!("{:?}", file.display().to_string())),
-            text: format!("the file cannot be read: {error}"),
-        });
-    }
+fn unreadable(error: &std::io::Error) -> String {
+    format!("the file cannot be read: {error}")
 }
 
 /// The secret that stands in a file. What is wrong is said without it.
@@ -387,8 +377,7 @@ fn read_secret(file: &FilePath, many_lines: bool) -> Result<String, String> {
     if file.as_os_str().is_empty() {
         return Err("it is blank: name a file, or leave it out".into());
     }
-    let octets =
-        std::fs::read(file).map_err(|error| format!("the file cannot be read: {error}"))?;
+    let octets = std::fs::read(file).map_err(|error| unreadable(&error))?;
     let wrong = |text: &str| Err(text.to_owned());
     let Ok(text) = String::from_utf8(octets) else {
         return wrong("the file is not UTF-8, perhaps UTF-16: write it anew as plain text");

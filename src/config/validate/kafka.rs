@@ -122,12 +122,12 @@ fn broker(server: &str) -> Result<(String, u16), BadHost> {
 
 fn properties(check: &mut Check<'_>, kafka: &Kafka) {
     let mut good = true;
-    for name in kafka.properties.keys() {
+    for (name, value) in &kafka.properties {
         let table = match kafka.property_files.contains_key(name) {
             true => "property_files",
             false => "properties",
         };
-        good &= property(check, &format!("{table}.\"{name}\""), name, kafka);
+        good &= property(check, &format!("{table}.\"{name}\""), name, value.get());
     }
     for (one, other) in ALIASES {
         if kafka.properties.contains_key(one) && kafka.properties.contains_key(other) {
@@ -142,21 +142,16 @@ fn properties(check: &mut Check<'_>, kafka: &Kafka) {
 }
 
 /// What librdkafka says of each property alone; whether nothing is wrong.
-fn property(check: &mut Check<'_>, key: &str, name: &str, kafka: &Kafka) -> bool {
+fn property(check: &mut Check<'_>, key: &str, name: &str, value: &str) -> bool {
     if let Some((_, why)) = OWNED.iter().find(|(owned, _)| *owned == name) {
         check.missing(key, &format!("cannot be set: {why}"));
         return false;
     }
-    let Some(value) = kafka.properties.get(name) else {
-        return true;
-    };
-    if let Some(blank) = blank_end(value.get()).filter(|_| !name.ends_with(".pem")) {
+    if let Some(blank) = blank_end(value).filter(|_| !name.ends_with(".pem")) {
         check.missing(key, &format!("its value {blank}"));
         return false;
     }
-    let tried = ClientConfig::new()
-        .set(name, value.get())
-        .create_native_config();
+    let tried = ClientConfig::new().set(name, value).create_native_config();
     let Err(KafkaError::ClientConfig(_, text, ..)) = tried else {
         return true;
     };

@@ -37,16 +37,10 @@ pub(super) fn check(check: &mut Check<'_>, registry: &Options) {
         format_args!("{:?}", registry.username),
         "a user name has no colon, and no blanks around it (RFC 7617 §2)",
     );
-    for (key, secret, file) in [
-        ("password", &registry.password, &registry.password_file),
-        ("token", &registry.token, &registry.token_file),
-    ] {
-        let key = match file {
-            Some(_) => format!("{key}_file"),
-            None => key.to_owned(),
-        };
+    // What comes from a file has none: that is seen as it is read.
+    for (key, secret) in [("password", &registry.password), ("token", &registry.token)] {
         if let Some(blank) = blank_end(secret.expose_secret()) {
-            check.missing(&key, &format!("the secret {blank}"));
+            check.missing(key, &format!("the secret {blank}"));
         }
     }
     let secret = |secret: &secrecy::SecretString| !secret.expose_secret().is_empty();
