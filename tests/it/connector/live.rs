@@ -472,7 +472,7 @@ fn paused(keep: &Keep, time: Duration, args: &[&str]) -> Row {
     let thaw = Instant::now() + time;
     while Instant::now() < thaw {
         std::thread::sleep(Duration::from_millis(100));
-        most = most.max(resident(&connector));
+        most = most.max(connector.resident() >> 20);
     }
     broker.thaw();
     let receipts = || it.kafka.records(&it.topic("receipts"));
@@ -499,13 +499,4 @@ fn paused(keep: &Keep, time: Duration, args: &[&str]) -> Row {
         ),
         met: published == 1000 && once == 1000 && lost == 0 && (lasting || refused == 0),
     }
-}
-
-/// Resident memory in MiB.
-fn resident(process: &Process) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid()));
-    let status = status.expect("it runs, on Linux");
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|l| l.split_whitespace().next());
-    kib.and_then(|n| n.parse::<u64>().ok()).expect("VmRSS") / 1024
 }

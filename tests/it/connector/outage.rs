@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::{Deployment, PATIENCE};
-use crate::harness::{Broker, FakeSmsc, Process, eventually};
+use crate::harness::{Broker, FakeSmsc, eventually};
 
 /// Besides its bound, memory may grow by so much: what Kafka's clients and the allocator do with
 /// an outage.
@@ -46,15 +46,6 @@ impl Offer {
     fn make(&mut self, smsc: &FakeSmsc) {
         self.last = smsc.deliver_now(self.esm_class, &self.source, "1000", &self.text);
     }
-}
-
-/// Resident memory in octets.
-fn resident(process: &Process) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid()));
-    let status = status.expect("it runs, on Linux");
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|l| l.split_whitespace().next());
-    kib.and_then(|n| n.parse::<u64>().ok()).expect("VmRSS") << 10
 }
 
 #[test]
@@ -96,7 +87,7 @@ fn run(outage: &Outage) {
     smsc.wait_bound(1);
     it.send_numbered(0, 0..outage.receipts);
     it.results(outage.receipts);
-    let before = resident(&connector);
+    let before = connector.resident();
 
     broker.freeze();
     let receipt = |n: usize| {
@@ -115,7 +106,7 @@ fn run(outage: &Outage) {
     let mut thawed = None;
     while !open.is_empty() {
         std::thread::sleep(Duration::from_millis(500));
-        peak = peak.max(resident(&connector));
+        peak = peak.max(connector.resident());
         if thawed.is_none() {
             enquiries.push(smsc.enquire());
         }

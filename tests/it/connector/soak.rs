@@ -15,7 +15,7 @@ use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedPr
 use serde_json::json;
 
 use super::{Deployment, PATIENCE, message};
-use crate::harness::{Process, eventually, free_port, kafka, started};
+use crate::harness::{eventually, free_port, kafka, started};
 
 const PARTITIONS: i32 = 4;
 /// Whatever the rate, memory may differ by so much between two looks.
@@ -25,15 +25,6 @@ fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name)
         .ok()
         .map_or(default, |v| v.parse().expect("a number"))
-}
-
-/// Resident memory in MiB.
-fn resident(process: &Process) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid()));
-    let status = status.expect("it runs, on Linux");
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|l| l.split_whitespace().next());
-    kib.and_then(|n| n.parse::<u64>().ok()).expect("VmRSS") / 1024
 }
 
 #[test]
@@ -85,17 +76,17 @@ fn soak_memory_stays_flat() {
         sent = due;
         std::thread::sleep(Duration::from_millis(20));
         if warm.is_none() && begun.elapsed() >= warm_up {
-            warm = Some(resident(&connector));
+            warm = Some(connector.resident() >> 20);
         }
         if begun.elapsed().as_secs() / 60 > minute {
             minute += 1;
-            let (ours, theirs) = (resident(&connector), resident(&smsc));
+            let (ours, theirs) = (connector.resident() >> 20, smsc.resident() >> 20);
             eprintln!(
                 "soak: minute {minute}, {sent} messages, connector {ours} MiB, SMSC {theirs} MiB"
             );
         }
     }
-    let end = resident(&connector);
+    let end = connector.resident() >> 20;
     let warm = warm.expect("it was warm before the end");
     eprintln!("soak: warm-up {warm} MiB, end {end} MiB");
     producer.flush(PATIENCE).expect("all appended");

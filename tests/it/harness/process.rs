@@ -99,6 +99,15 @@ impl Process {
         self.child.id()
     }
 
+    /// Resident memory in octets.
+    pub fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
+        let status = status.expect("it runs, on Linux");
+        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|l| l.split_whitespace().next());
+        kib.and_then(|n| n.parse::<u64>().ok()).expect("VmRSS") << 10
+    }
+
     /// What it printed so far.
     pub fn log(&self) -> String {
         let octets = std::fs::read(&self.log).unwrap_or_default();
