@@ -26,7 +26,7 @@ async fn beyond_the_window_any_status_can_be_answered() {
     let smsc = start(Options {
         window: 1,
         window_status: "0x00000401".parse().unwrap(),
-        response_delay: "100ms".parse().unwrap(),
+        response_delay: "500ms".parse().unwrap(),
         ..quiet()
     })
     .await;
@@ -73,7 +73,7 @@ async fn a_serial_server_answers_one_after_the_other_in_order() {
 #[tokio::test]
 async fn binds_die_without_a_word_and_others_live() {
     let smsc = start(Options {
-        faults: faults(&["die=50ms account=esme times=1"]),
+        faults: faults(&["die=500ms account=esme times=1"]),
         ..quiet()
     })
     .await;
@@ -82,7 +82,7 @@ async fn binds_die_without_a_word_and_others_live() {
     assert_eq!(esme.hears().await.status, Status::ROK);
     assert_eq!(esme.hears_or_ends().await, None);
     let mut esme = Esme::bound(&smsc, Command::BIND_TRANSMITTER).await;
-    esme.hears_nothing_for(100).await;
+    esme.hears_nothing_for(700).await;
 }
 
 #[tokio::test]
@@ -155,7 +155,7 @@ async fn what_was_refused_or_not_answered_in_time_may_be_lost() {
             retry: Retry::Never,
             ..prompt().receipts
         },
-        deliver_timeout: Time::millis(50),
+        deliver_timeout: Time::millis(500),
         deliver_window: 1,
         journal: Some(journal.clone()),
         ..prompt()
@@ -229,7 +229,7 @@ async fn congestion_is_told_to_those_who_speak_smpp_5() {
         let smsc = start(Options {
             congestion: Some(congestion.parse().unwrap()),
             window: 1,
-            response_delay: "100ms".parse().unwrap(),
+            response_delay: "500ms".parse().unwrap(),
             ..quiet()
         })
         .await;
