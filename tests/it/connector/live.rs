@@ -147,8 +147,8 @@ const RUNS: &[Run] = &[
 const WINDOW: &str = "90 % of 400 msg/s per bind after 10 s";
 const SERIAL: &str = "100 messages, none of unknown outcome";
 const IN_DOUBT: &str = "at most 20 in doubt in a minute";
-const DEAF: &str = "at most 20 in doubt in a minute, next host tried, one line";
-const DEAF_LATER: &str = "in doubt at most what two windows of 100 hold, next host tried";
+const DEAF: &str = "at most 20 in doubt in a minute, next host serves, a warning";
+const DEAF_LATER: &str = "at most two windows of 100 in doubt, next host serves, a warning";
 const THROTTLED: &str = "85 % of 333 msg/s over six binds";
 const BURST: &str = "5,000 deliver_sm at once, none refused";
 
@@ -369,7 +369,8 @@ fn dying(keep: &Keep, smsc: Peer) -> Row {
     let binds = smsc.bound().len();
     Row {
         measured: format!("{unknown} in doubt of {ended} results over {binds} binds"),
-        met: unknown <= 20,
+        // Both binds died and came back, and messages had an end: else there was nothing to miss.
+        met: unknown <= 20 && ended > 0 && binds > 2,
     }
 }
 
