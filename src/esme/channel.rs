@@ -391,6 +391,33 @@ pub(crate) mod testing {
             responses.into_iter().map(answer).collect()
         }
     }
+
+    /// A session of which there are only the places, for tests of those who submit.
+    pub struct Places(Arc<Channel>);
+
+    impl Places {
+        pub fn new(count: usize) -> Self {
+            Places(Channel::new(count))
+        }
+
+        /// A free place, if there is one.
+        pub fn slot(&self) -> Option<Slot> {
+            Arc::clone(&self.0).try_slot()
+        }
+
+        /// Takes requests back, as [`Handle::recall`](super::super::Handle::recall) does.
+        pub fn recall(&self, tokens: &[Token]) {
+            drop(self.0.recall(tokens));
+        }
+
+        /// What was submitted since the last time.
+        pub fn take(&self) -> Vec<Token> {
+            let mut requests = VecDeque::new();
+            let cx = Context::from_waker(Waker::noop());
+            self.0.take(&mut requests, &mut Vec::new(), &cx);
+            requests.into_iter().map(|request| request.token).collect()
+        }
+    }
 }
 
 #[cfg(test)]

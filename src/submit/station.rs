@@ -14,11 +14,11 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
-use crate::esme::{self, Client, Inbound, Lease, Outcome, Pace, Rate, Signal, State, Token};
+use crate::esme::{self, Client, Inbound, Lease, Outcome, Pace, Rate, Signal, Slot, State, Token};
 use crate::repeated::{Line, Times};
 use crate::smpp::Status;
 
-use super::books::{BindRef, Books, StationId, Told};
+use super::books::{BindRef, Books, Picked, StationId, Told};
 use super::message::Version;
 use super::options::OnStatus;
 
@@ -307,6 +307,24 @@ impl Client for Desk {
     }
 }
 
+/// Hands the records to the session in their order, one to each slot. Once one is refused, none
+/// that follows may overtake it: they come back as not sent, too. The slots are of different age
+/// when some were taken back meanwhile, so the session would take those that follow.
+fn submit_in_order(
+    slots: impl Iterator<Item = Slot>,
+    picked: impl Iterator<Item = Picked>,
+    response: Duration,
+    mut not_sent: impl FnMut(Token),
+) {
+    let mut refused = false;
+    for (slot, record) in slots.zip(picked) {
+        refused = refused || slot.submit(record.token, record.pdu, response).is_err();
+        if refused {
+            not_sent(record.token);
+        }
+    }
+}
+
 /// Feeds one bind.
 struct Sender {
     handle: esme::Handle,
@@ -336,21 +354,17 @@ impl Sender {
                 self.wait(due).await;
                 continue;
             }
-            for (slot, record) in slots.drain(..).zip(picked.drain(..)) {
-                if slot
-                    .submit(record.token, record.pdu, self.response)
-                    .is_err()
-                {
-                    self.desk.outcome(record.token, Outcome::NotSent);
-                }
-            }
+            let (slots, picked) = (slots.drain(..), picked.drain(..));
+            submit_in_order(slots, picked, self.response, |token| {
+                self.desk.outcome(token, Outcome::NotSent);
+            });
         }
         debug!(bind = &*self.desk.bind.name, "no more slots");
     }
 
     /// Adds the slots that may be used at once. `false` if there is nothing to send, which
     /// must be known before a place in the rate's line is taken.
-    async fn gather(&self, slots: &mut Vec<esme::Slot>, due: &mut Option<Instant>) -> bool {
+    async fn gather(&self, slots: &mut Vec<Slot>, due: &mut Option<Instant>) -> bool {
         if !self.limited && !self.handle.is_limited() {
             let more = std::iter::from_fn(|| self.handle.try_slot());
             slots.extend(more.take(BATCH - 1));
@@ -408,6 +422,50 @@ impl Sender {
             Some(due) => {
                 let _ = tokio::time::timeout_at(due.into(), wake).await;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::esme::testing::Places;
+
+    fn records(tokens: std::ops::Range<Token>) -> impl Iterator<Item = Picked> {
+        let pdu = Bytes::new();
+        tokens.map(move |token| Picked {
+            token,
+            pdu: pdu.clone(),
+        })
+    }
+
+    /// What the session takes of records `1..4` and what comes back, with the first of the slots
+    /// handed out before some were taken back.
+    fn outcome(recalled_before: usize) -> (Vec<Token>, Vec<Token>) {
+        let places = Places::new(3);
+        let mut slots = Vec::new();
+        for number in 0..3 {
+            if number == recalled_before {
+                places.recall(&[9]);
+            }
+            slots.extend(places.slot());
+        }
+        let mut back = Vec::new();
+        let (slots, picked) = (slots.into_iter(), records(1..4));
+        submit_in_order(slots, picked, Duration::ZERO, |token| back.push(token));
+        let taken = places.take();
+        let free: Vec<Slot> = std::iter::from_fn(|| places.slot()).collect();
+        assert_eq!(free.len(), back.len(), "their places are free again");
+        (taken, back)
+    }
+
+    #[test]
+    fn what_follows_a_record_that_is_refused_does_not_go_before_it() {
+        assert_eq!(outcome(0), (vec![1, 2, 3], vec![]));
+        for before in [1, 2] {
+            assert_eq!(outcome(before), (vec![], vec![1, 2, 3]));
         }
     }
 }
