@@ -38,6 +38,13 @@ pub(super) struct Life {
     pub answered: u64,
 }
 
+impl Life {
+    /// Whether any message was answered, if any went out.
+    pub fn answers(&self) -> bool {
+        self.answered > 0 || self.sent == 0
+    }
+}
+
 impl Backoff {
     /// Failures in a row, the latest included.
     pub fn failures(&self) -> u32 {
@@ -70,8 +77,7 @@ impl Backoff {
     /// it was asked, makes a new beginning. What another is worth, whoever knows why it ended says.
     pub fn ended(&mut self, life: &Life, options: &Reconnect) -> bool {
         let lasted = life.lived >= self.wait.max(options.well());
-        let answers = life.answered > 0 || life.sent == 0;
-        let success = lasted && answers;
+        let success = lasted && life.answers();
         if success {
             *self = Backoff::default();
         }

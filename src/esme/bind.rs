@@ -199,7 +199,10 @@ impl Bind {
     fn ended(&mut self, end: &End, life: &Life, in_doubt: usize) -> Option<Instant> {
         let stopping = *self.shared().orders.borrow() != Order::Run;
         let success = self.backoff.ended(life, &self.options.reconnect);
-        if end.is_ours() || stopping {
+        // To bind the same SMSC anew at once, as after a session that had nothing to do, would put
+        // the same messages in doubt again.
+        let unserved = matches!(end, End::Inactive) && !life.answers();
+        if end.is_ours() && !unserved || stopping {
             self.left(end, stopping, success, in_doubt);
             return None;
         }

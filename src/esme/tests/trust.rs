@@ -100,6 +100,21 @@ async fn an_smsc_that_answers_no_message_is_given_up() {
     assert_eq!(esme.handle.counters().deaf(), 1);
 }
 
+#[tokio::test]
+async fn an_inactive_session_without_an_answer_makes_room_for_the_next_host() {
+    let (first, second) = (Listener::new().await, Listener::new().await);
+    let mut options = towards(&[&first, &second]);
+    options.timers.inactivity = crate::settings::Time::millis(200);
+    let esme = Esme::running(options, Lease::unlimited());
+    let mut unserved = first.accepts().await.binds().await;
+    esme.submits(1).await;
+    unserved.expects(Command::SUBMIT_SM).await;
+    unserved.expects_end_of_anything().await;
+    second.accepts().await.binds().await;
+    let counters = esme.handle.counters();
+    assert_eq!((counters.failures(), counters.short_lived()), (1, 1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_smsc_that_falls_silent_is_given_up_and_probed_once() {
     let (mut esme, mut smsc) = session(Options::default()).await;
