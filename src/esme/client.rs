@@ -49,6 +49,12 @@ pub enum Doubt {
     ConnectionLost,
     /// The session was closed from this side before the answer.
     Closed,
+    /// The right to write was over before the answer.
+    LeaseOver,
+    /// No message went either way for so long that the session was ended, before the answer.
+    Inactive,
+    /// The session was given up before the answer, because the SMSC answered none at all.
+    Deaf,
     /// Whoever asked does not wait for the answer any more, because the message's partition is
     /// given up. The session goes on, and an answer may still come late. No session says this.
     GivenUp,

@@ -80,10 +80,12 @@ impl End {
     }
 
     fn doubt(&self) -> Doubt {
-        if self.is_ours() || matches!(self, End::Deaf(_)) {
-            Doubt::Closed
-        } else {
-            Doubt::ConnectionLost
+        match self {
+            End::Closed | End::Moved => Doubt::Closed,
+            End::LeaseOver(_) => Doubt::LeaseOver,
+            End::Inactive => Doubt::Inactive,
+            End::Deaf(_) => Doubt::Deaf,
+            _ => Doubt::ConnectionLost,
         }
     }
 }

@@ -131,6 +131,18 @@ fn words(doubt: Doubt, tally: &Tally) -> String {
             "the bind was closed before the SMSC answered",
             "a longer submit.revoke_drain waits longer for answers",
         ),
+        Doubt::LeaseOver => (
+            "the lease was over before the SMSC answered",
+            "the line of the session's end says why no commit to Kafka renewed it",
+        ),
+        Doubt::Inactive => (
+            "no message went either way within timers.inactivity before the SMSC answered",
+            "ask the SMSC's operator why it does not answer; if it is slow, raise timers.inactivity",
+        ),
+        Doubt::Deaf => (
+            "the SMSC answers no message, so the session was given up",
+            "ask its operator whether what takes messages is down and whether this account may send",
+        ),
         Doubt::GivenUp => (
             "the partition was given up before the SMSC answered",
             "a longer submit.revoke_drain waits longer for answers",
@@ -186,6 +198,24 @@ mod tests {
         doubts.say();
         assert_eq!(counts(&tally), (0, 1), "counted for the next line");
         assert!(unsaid(&doubts).is_empty());
+    }
+
+    #[test]
+    fn a_longer_drain_is_advised_only_where_a_drain_was_too_short() {
+        for (doubt, remedy) in [
+            (Doubt::Timeout, "raise timers.response"),
+            (Doubt::ConnectionLost, "session's end says how"),
+            (Doubt::Closed, "submit.revoke_drain"),
+            (Doubt::GivenUp, "submit.revoke_drain"),
+            (Doubt::LeaseOver, "session's end says why"),
+            (Doubt::Inactive, "raise timers.inactivity"),
+            (Doubt::Deaf, "ask its operator"),
+        ] {
+            let line = words(doubt, &Tally::default());
+            assert!(line.contains(remedy), "{line}");
+            let drained = matches!(doubt, Doubt::Closed | Doubt::GivenUp);
+            assert_eq!(line.contains("revoke_drain"), drained, "{line}");
+        }
     }
 
     #[test]

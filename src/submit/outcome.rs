@@ -285,5 +285,14 @@ fn doubt_text(doubt: Doubt) -> &'static str {
         Doubt::Closed => {
             "the bind was closed before the SMSC answered; it may or may not have taken the message"
         }
+        Doubt::LeaseOver => {
+            "the session ended with the lease before the SMSC answered; it may or may not have taken the message"
+        }
+        Doubt::Inactive => {
+            "no message went either way within timers.inactivity; the SMSC may or may not have taken the message"
+        }
+        Doubt::Deaf => {
+            "the SMSC answered no message, so the session was given up; it may or may not have taken the message"
+        }
     }
 }

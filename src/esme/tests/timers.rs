@@ -183,6 +183,12 @@ async fn nothing_is_begun_after_the_lease_however_long_it_waited_in_the_buffer()
     smsc.expects(Command::UNBIND).await;
     assert_eq!(esme.hears().await, (102, Outcome::NotSent));
     drop(smsc);
-    assert_eq!(esme.hears().await, (100, Outcome::InDoubt(Doubt::Closed)));
-    assert_eq!(esme.hears().await, (101, Outcome::InDoubt(Doubt::Closed)));
+    assert_eq!(
+        esme.hears().await,
+        (100, Outcome::InDoubt(Doubt::LeaseOver))
+    );
+    assert_eq!(
+        esme.hears().await,
+        (101, Outcome::InDoubt(Doubt::LeaseOver))
+    );
 }
