@@ -25,7 +25,7 @@
 //! So a receipt or message is never lost between the two, and may come twice when an answer
 //! was lost. Receipts are made single by [`correlate`](crate::correlate); messages from
 //! phones have no identity in SMPP, and a repeat is flagged `possible_duplicate` where this
-//! process remembers that the first one was not acknowledged.
+//! process holds the first one still, or remembers that it was not acknowledged.
 //!
 //! A producer that librdkafka gives up (it may not write any more, or lost its place in the log)
 //! is made anew ([`idempotent`](crate::kafka::idempotent)), and what it held goes to the next one.

@@ -18,7 +18,7 @@ use super::Counts;
 use super::buffer::{Buffer, Held, Share};
 use super::incoming::{self, Arrival, Esme, Kind};
 use super::refusal::{Lines, NoRoom, Refused};
-use super::repeats::Repeats;
+use super::repeats::{Repeats, UNDER_WAY, UnderWay};
 use super::status::Counters;
 use crate::esme::{Inbound, Notice, Responder};
 use crate::kafka::cause::{Doing, Who, of_error};
@@ -93,7 +93,9 @@ struct Waiting {
     until: Instant,
     /// What makes its record anew, of those whose repeats nothing but a flag tells.
     again: Option<Box<Again>>,
-    /// Its place in the buffer, until all is told.
+    /// Makes its repeats known until all is told, of the same ones.
+    _under_way: Option<UnderWay>,
+    /// Its place in the buffer, as long.
     _held: Held,
 }
 
@@ -112,8 +114,9 @@ struct Again {
 
 impl Waiting {
     /// Answers it, if it wants an answer; whether that reached the session.
-    fn answer(self, status: Status) -> Option<bool> {
-        self.responder.map(|responder| responder.respond(status))
+    fn answer(&mut self, status: Status) -> Option<bool> {
+        let responder = self.responder.take();
+        responder.map(|responder| responder.respond(status))
     }
 
     /// Why it was not taken, for the log.
@@ -146,14 +149,14 @@ fn octets(output: &Output) -> u64 {
 /// What all delivery reports are noted in.
 struct Notes {
     counters: Counters,
-    repeats: Mutex<Repeats>,
+    repeats: Arc<Mutex<Repeats>>,
 }
 
 impl Notes {
     fn new(buffer: u64) -> Self {
         Notes {
             counters: Counters::default(),
-            repeats: Mutex::new(Repeats::new(buffer)),
+            repeats: Arc::new(Mutex::new(Repeats::new(buffer))),
         }
     }
 }
@@ -239,7 +242,7 @@ impl idempotent::Reports for Reports {
 }
 
 impl Reports {
-    fn delivered(&self, waiting: Waiting) {
+    fn delivered(&self, mut waiting: Waiting) {
         match waiting.kind {
             Kind::Receipt => self.notes.counters.receipts.add(),
             Kind::Part => self.notes.counters.parts.add(),
@@ -247,9 +250,8 @@ impl Reports {
             Kind::Unreadable => self.notes.counters.unreadable.add(),
             Kind::Notification => self.notes.counters.notifications.add(),
         }
-        let (kind, mark) = (waiting.kind, waiting.mark);
         if waiting.answer(Status::ROK) == Some(false) {
-            self.remember(kind, mark);
+            self.remember(waiting.kind, waiting.mark);
         }
     }
 
@@ -306,7 +308,7 @@ impl Reports {
         lines.lost.note(waiting.refused(error, topic));
     }
 
-    fn refused(&self, waiting: Waiting, error: &KafkaError, topic: &str) {
+    fn refused(&self, mut waiting: Waiting, error: &KafkaError, topic: &str) {
         if waiting.responder.is_none() {
             return self.given_up(&waiting, error, topic);
         }
@@ -506,6 +508,7 @@ impl Deliver {
             from: from.clone(),
             until: Instant::now() + PATIENT,
             again: None,
+            _under_way: None,
             _held: held,
         };
         if let Err((error, waiting)) = shared.patient.send(output, waiting) {
@@ -572,6 +575,7 @@ impl Inbound for Bind {
         }
         let body = frame.get(HEADER..).unwrap_or_default();
         let mark = Repeats::mark(&self.from.esme.name, body);
+        let (under_way, known) = UnderWay::begin(&reports.notes.repeats, mark);
         let at = Timestamp::now();
         let arrival = Arrival {
             esme: &self.from.esme,
@@ -583,7 +587,7 @@ impl Inbound for Bind {
                 0 => None,
                 at => Timestamp::from_microsecond(at).ok(),
             },
-            possible_duplicate: reports.notes.repeats.lock().knows(mark),
+            possible_duplicate: known,
         };
         let incoming = match incoming::read(&frame, &arrival) {
             Ok(incoming) => incoming,
@@ -609,9 +613,12 @@ impl Inbound for Bind {
             value: Some(incoming.value),
             headers: incoming.headers,
         };
-        let again =
-            matches!(kind, Kind::Inbound | Kind::Unreadable).then(|| Box::new(Again { frame, at }));
-        let more = again.as_ref().map_or(0, |again| again.frame.len() as u64);
+        let flagged = matches!(kind, Kind::Inbound | Kind::Unreadable);
+        let under_way = flagged.then_some(under_way);
+        let again = flagged.then(|| Box::new(Again { frame, at }));
+        let more = again
+            .as_ref()
+            .map_or(0, |again| UNDER_WAY + again.frame.len() as u64);
         let Some(held) = self.share.hold(octets(&output) + more) else {
             return self.no_room(responder);
         };
@@ -622,6 +629,7 @@ impl Inbound for Bind {
             from: self.from.clone(),
             until: Instant::now() + shared.timeout,
             again,
+            _under_way: under_way,
             _held: held,
         };
         if let Err((error, waiting)) = shared.producer.send(output, waiting) {
@@ -648,7 +656,9 @@ impl Inbound for Bind {
 
 #[cfg(test)]
 mod tests {
+    use rdkafka::consumer::{BaseConsumer, Consumer};
     use rdkafka::mocking::MockCluster;
+    use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
     use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
     use super::*;
@@ -667,6 +677,7 @@ mod tests {
             }),
             until: Instant::now(),
             again: None,
+            _under_way: None,
             _held: Buffer::new(100).share().hold(1).unwrap(),
         }
     }
@@ -852,6 +863,64 @@ mod tests {
         assert_eq!(value["text"], "hello");
         assert_eq!(value["received_at"], "2023-11-14T22:13:20.000000Z");
         assert_eq!(kept.key.as_deref(), Some(&b"41"[..]));
+    }
+
+    #[test]
+    fn a_repeat_of_what_is_still_held_is_flagged() {
+        let kafka = MockCluster::new(1).unwrap();
+        for topic in ["deliveries", "inbound", "notifications"] {
+            kafka.create_topic(topic, 1, 1).unwrap();
+        }
+        kafka.broker_down(-1).unwrap();
+        let timeout = Duration::from_secs(600);
+        let deliver = deliver(&kafka.bootstrap_servers(), 1 << 20, timeout);
+        let (first, second) = (bind(&deliver, "acme-0"), bind(&deliver, "acme-1"));
+        let answers = Answers::new();
+        first.receive(message(1, b"hello"), answers.responder(1));
+        first.receive(message(2, b"another"), answers.responder(2));
+        second.receive(message(7, b"hello"), answers.responder(7));
+        kafka.broker_up(-1).unwrap();
+        let stored = || deliver.counts().inbound;
+        eventually("all is in Kafka", || stored() == 3);
+        eventually("nothing is held", || deliver.held() == 0);
+        first.receive(message(8, b"hello"), answers.responder(8));
+        eventually("all is in Kafka", || stored() == 4);
+        let flags = records(&kafka, "inbound", 4).map(|value| {
+            let flag = value["possible_duplicate"].as_bool().unwrap_or_default();
+            (value["bind"].clone(), value["text"].clone(), flag)
+        });
+        let flag = |bind: &str, text: &str, flag| (bind.into(), text.into(), flag);
+        assert_eq!(
+            flags.collect::<Vec<_>>(),
+            [
+                flag("acme-0", "hello", false),
+                flag("acme-0", "another", false),
+                flag("acme-1", "hello", true),
+                flag("acme-0", "hello", false),
+            ],
+            "the last one came when all was told"
+        );
+    }
+
+    /// The values of the first records of a topic, which has one partition.
+    fn records(
+        kafka: &MockCluster<'_, impl rdkafka::ClientContext>,
+        topic: &str,
+        count: usize,
+    ) -> impl Iterator<Item = serde_json::Value> {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", kafka.bootstrap_servers())
+            .set("group.id", "test")
+            .create()
+            .unwrap();
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, 0, Offset::Beginning)
+            .unwrap();
+        consumer.assign(&list).unwrap();
+        (0..count).map(move |_| {
+            let record = consumer.poll(Duration::from_secs(60)).unwrap().unwrap();
+            serde_json::from_slice(record.payload().unwrap()).unwrap()
+        })
     }
 
     /// Resident memory in octets.
