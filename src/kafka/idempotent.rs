@@ -173,7 +173,8 @@ impl<R: Reports> ClientContext for Context<R> {
     fn error(&self, error: KafkaError, reason: &str) {
         self.ear.error(&error, reason);
         if ends(&error) {
-            self.shared.ended(self.generation, &error, reason);
+            let code = error.rdkafka_error_code();
+            self.shared.ended(self.generation, code, reason);
         }
     }
 }
@@ -185,7 +186,8 @@ impl<R: Reports> ProducerContext for Context<R> {
         let reports = &self.shared.reports;
         match result {
             Err((error, message)) if ends(error) => {
-                self.shared.ended(self.generation, error, "");
+                let code = error.rdkafka_error_code();
+                self.shared.ended(self.generation, code, "");
                 if reports.keeps(&note) {
                     let output = reports.kept(owned(message), &note);
                     self.shared.keep(output, *note, error);
@@ -200,6 +202,12 @@ impl<R: Reports> ProducerContext for Context<R> {
 
 fn is_fatal(error: &KafkaError) -> bool {
     error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal)
+}
+
+/// Why a producer takes nothing any more: the error of a record says only that.
+fn why<R: Reports>(producer: &ThreadedProducer<Context<R>>) -> (RDKafkaErrorCode, String) {
+    let fatal = producer.client().fatal_error();
+    fatal.unwrap_or_else(|| (RDKafkaErrorCode::Fatal, String::new()))
 }
 
 /// A record as it was handed in.
@@ -226,7 +234,7 @@ impl<R: Reports> Shared<R> {
     }
 
     /// Producer `generation` can no longer go on.
-    fn ended(&self, generation: u64, error: &KafkaError, reason: &str) {
+    fn ended(&self, generation: u64, code: Option<RDKafkaErrorCode>, reason: &str) {
         // At the end of all, what is held is purged too.
         let Some(inner) = self.inner.get().filter(|inner| inner.strong_count() > 0) else {
             return;
@@ -237,12 +245,7 @@ impl<R: Reports> Shared<R> {
             return;
         }
         let producer = self.reports.name();
-        let cause = explain(
-            &self.who,
-            error.rdkafka_error_code(),
-            reason,
-            &Doing::Idempotent,
-        );
+        let cause = explain(&self.who, code, reason, &Doing::Idempotent);
         match cause.why {
             Why::Denied { .. } => ear::refused(&cause),
             _ => {
@@ -290,7 +293,8 @@ impl<R: Reports> Inner<R> {
         producer.send(record).map_err(|(error, record)| {
             if is_fatal(&error) {
                 let generation = producer.context().generation;
-                self.shared.ended(generation, &error, "");
+                let (code, reason) = why(&producer);
+                self.shared.ended(generation, Some(code), &reason);
             }
             (error, *record.delivery_opaque)
         })
@@ -703,6 +707,9 @@ mod tests {
             "it is dead",
             || matches!(producer.send(output(1), 1), Err((error, 1)) if is_fatal(&error)),
         );
+        let (code, reason) = why(&producer.0.current.read());
+        assert_eq!(code, RDKafkaErrorCode::ClusterAuthorizationFailed);
+        assert!(!reason.is_empty());
         let (done, sent) = (std::sync::mpsc::channel(), producer.clone());
         std::thread::spawn(move || done.0.send(sent.send(output(2), 2).is_ok()));
         let sent = done.1.recv_timeout(Duration::from_secs(20));
