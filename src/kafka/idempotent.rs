@@ -121,6 +121,9 @@ struct State<N> {
     octets: usize,
 }
 
+/// Where a record waits: behind the others, or before them.
+type Put<N> = fn(&mut VecDeque<(Output, N)>, (Output, N));
+
 fn pauses() -> ExponentialBackoff {
     let growing = ExponentialBuilder::new()
         .with_min_delay(PAUSE)
@@ -190,7 +193,7 @@ impl<R: Reports> ProducerContext for Context<R> {
                 self.shared.ended(self.generation, code, "");
                 if reports.keeps(&note) {
                     let output = reports.kept(owned(message), &note);
-                    self.shared.keep(output, *note, error);
+                    self.shared.keep(output, *note, error, VecDeque::push_back);
                 } else {
                     reports.report(result, *note);
                 }
@@ -268,15 +271,15 @@ impl<R: Reports> Shared<R> {
         }
     }
 
-    /// A record waits for the next producer, if there is room.
-    fn keep(&self, output: Output, note: R::Note, error: &KafkaError) {
+    /// A record waits for the next producer, if there is room, behind the others or before them.
+    fn keep(&self, output: Output, note: R::Note, error: &KafkaError, put: Put<R::Note>) {
         let mut state = self.state.lock();
         if state.octets + output.size() > self.room {
             drop(state);
             return self.reports.lost(error, &output.topic, note);
         }
         state.octets += output.size();
-        state.kept.push_back((output, note));
+        put(&mut state.kept, (output, note));
     }
 }
 
@@ -300,21 +303,21 @@ impl<R: Reports> Inner<R> {
         })
     }
 
-    /// Gives up what was kept for too long. What was kept first is over first, or about then.
+    /// Gives up what was kept for too long; what was kept first need not be over first.
     fn give_up(&self) {
         let shared = &self.shared;
-        loop {
-            let mut state = shared.state.lock();
-            let front = state.kept.front();
-            if !front.is_some_and(|(_, note)| shared.reports.is_over(note)) {
-                return;
-            }
-            let Some((output, note)) = state.kept.pop_front() else {
-                return;
-            };
-            state.octets -= output.size();
-            drop(state);
-            let error = KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut);
+        let is_over = |(_, note): &(Output, R::Note)| shared.reports.is_over(note);
+        let mut state = shared.state.lock();
+        if !state.kept.iter().any(is_over) {
+            return;
+        }
+        let kept = std::mem::take(&mut state.kept).into_iter();
+        let (over, kept): (VecDeque<_>, _) = kept.partition(is_over);
+        state.kept = kept;
+        state.octets -= over.iter().map(|(output, _)| output.size()).sum::<usize>();
+        drop(state);
+        let error = KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut);
+        for (output, note) in over {
             shared.reports.lost(&error, &output.topic, note);
         }
     }
@@ -337,7 +340,7 @@ impl<R: Reports> Inner<R> {
                 // Whoever makes the next one goes on. If there was no thread for that, it is not
                 // known to be dead.
                 Err((error, note)) if is_fatal(&error) => {
-                    return self.shared.keep(output, note, &error);
+                    return self.shared.keep(output, note, &error, VecDeque::push_front);
                 }
                 Err((error, note)) => self.shared.reports.lost(&error, &output.topic, note),
             }
@@ -466,7 +469,9 @@ impl<R: Reports> Idempotent<R> {
     pub fn send(&self, output: Output, note: R::Note) -> Result<(), (KafkaError, R::Note)> {
         match self.0.try_send(&output, note) {
             Err((error, note)) if is_fatal(&error) && self.reports().keeps(&note) => {
-                self.0.shared.keep(output, note, &error);
+                self.0
+                    .shared
+                    .keep(output, note, &error, VecDeque::push_back);
                 // The next one may be there by now.
                 self.0.send_kept();
                 Ok(())
@@ -510,8 +515,6 @@ impl<R: Reports> Idempotent<R> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
-
     use rdkafka::mocking::MockCluster;
     use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
@@ -524,8 +527,8 @@ mod tests {
         failed: Mutex<Vec<u32>>,
         lost: Mutex<Vec<u32>>,
         renewals: Mutex<u32>,
-        /// Whatever is kept has waited for too long.
-        over: AtomicBool,
+        /// What has waited for too long.
+        over: Mutex<Vec<u32>>,
     }
 
     impl Reports for Arc<Heard> {
@@ -539,8 +542,8 @@ mod tests {
             note.is_multiple_of(2)
         }
 
-        fn is_over(&self, _: &u32) -> bool {
-            self.over.load(Ordering::Relaxed)
+        fn is_over(&self, note: &u32) -> bool {
+            self.over.lock().contains(note)
         }
 
         fn report(&self, result: &DeliveryResult<'_>, note: u32) {
@@ -689,7 +692,9 @@ mod tests {
             producer.send(output(note), note).unwrap();
         }
         assert_eq!(sorted(&heard.lost), [0u32; 0]);
-        heard.over.store(true, Ordering::Relaxed);
+        heard.over.lock().push(4);
+        eventually("given up", || sorted(&heard.lost) == [4]);
+        heard.over.lock().extend([2, 6]);
         eventually("given up", || sorted(&heard.lost) == [2, 4, 6]);
         let state = producer.0.shared.state.lock();
         assert_eq!((state.kept.len(), state.octets), (0, 0));
@@ -715,6 +720,12 @@ mod tests {
         let sent = done.1.recv_timeout(Duration::from_secs(20));
         assert_eq!(sent, Ok(true), "it is kept, once");
         assert_eq!(producer.0.shared.state.lock().kept.len(), 1);
+        for note in [4, 6] {
+            producer.send(output(note), note).unwrap();
+        }
+        let state = producer.0.shared.state.lock();
+        let kept: Vec<_> = state.kept.iter().map(|(_, note)| *note).collect();
+        assert_eq!(kept, [2, 4, 6], "in their order");
         assert_eq!(*heard.renewals.lock(), 0);
     }
 
