@@ -279,7 +279,7 @@ fn what_is_wrong_with_inbound_is_said_of_each_key() {
         told(&format!("{inbound}{MINIMAL}{more}"), &[]),
         [
             "line 2: inbound.buffer = 64KiB: from \"1MiB\" to \"1GiB\"",
-            "line 3: inbound.answer_timeout = 0s: from 500ms to 10m, and shorter than the SMSC waits for a response",
+            "line 3: inbound.answer_timeout = 0s: from 2s to 10m, and shorter than the SMSC waits for a response",
             "line 11: esme[0].refusal_status = \"ESME_ROK\": the name or number of an error, such as \"ESME_RX_T_APPN\", \"ESME_RMSGQFUL\" or \"0x64\"",
         ]
     );

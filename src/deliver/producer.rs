@@ -401,8 +401,9 @@ impl Deliver {
     /// Makes the producers. Does not wait for Kafka.
     pub fn new(options: &Options) -> Result<Self, Error> {
         let mut client = options.client.clone();
-        let timeout = options.answer_timeout.max(Duration::from_millis(2));
-        let timeout = timeout.saturating_sub(LOOK).max(timeout / 2);
+        // None at all would be for ever.
+        let least = Duration::from_millis(1);
+        let timeout = options.answer_timeout.saturating_sub(LOOK).max(least);
         client
             .set("linger.ms", "0")
             .set("message.timeout.ms", timeout.as_millis().to_string());

@@ -130,7 +130,8 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("correlate.receipt_ttl", "'9999d'", "", "to \"366d\""),
     ("inbound.reassembly_ttl", "'0s'", "", "from \"1ms\" to \"366d\""),
     ("inbound.buffer", "0", "", "from \"1MiB\""),
-    ("inbound.answer_timeout", "'0s'", "", "from 500ms to 10m"),
+    ("inbound.answer_timeout", "'0s'", "", "from 2s to 10m"),
+    ("inbound.answer_timeout", "'1999ms'", "", "from 2s to 10m"),
     ("inbound.reassembly_memory", "0", "", "from \"1MiB\""),
     // The log.
     ("log.level", "'inof'", "", "did you mean \"info\"?"),
