@@ -2,8 +2,8 @@
 //!
 //! A line for each message in doubt would bury the log in the very hour in which it is read. So
 //! the first time is said at once; what follows is counted and said as one line after a while,
-//! which gets longer for as long as it goes on. Nothing is swallowed: the last count is said too,
-//! by [`run`], which a process has once.
+//! which gets longer for as long as it goes on. Nothing is swallowed: [`run`], which a process has
+//! once, says what is counted when its time has come, and [`finish`] the rest.
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -130,6 +130,9 @@ impl<T: Send> Inner<T> {
 trait Due: Send + Sync {
     /// Says what is counted, if it is time.
     fn say_due(&self, now: Instant);
+
+    /// Says what is counted, and from now on each time at once: there may be no later.
+    fn finish(&self, now: Instant);
 }
 
 impl<T: Send> Due for Inner<T> {
@@ -145,14 +148,20 @@ impl<T: Send> Due for Inner<T> {
             state.pause = FIRST;
             return;
         };
-        state.pause = match since {
-            None => FIRST,
-            Some(_) => (state.pause * 2).min(LONGEST),
-        };
+        if since.is_some() {
+            state.pause = (state.pause * 2).min(LONGEST);
+        }
         state.said = Some(now);
         drop(state);
         let within = Within(since.unwrap_or_default());
         (self.say)(Times { count, within }, what);
+    }
+
+    fn finish(&self, now: Instant) {
+        self.state.lock().pause = Duration::ZERO;
+        self.say_due(now);
+        // Also if there was nothing to say.
+        self.state.lock().pause = Duration::ZERO;
     }
 }
 
@@ -160,20 +169,17 @@ impl<T: Send> Due for Inner<T> {
 pub async fn run() {
     loop {
         tokio::time::sleep(LOOK).await;
-        say_due(Instant::now());
+        lines().iter().for_each(|line| line.say_due(Instant::now()));
     }
 }
 
-/// Says all that is counted: the last words of a process.
+/// Says all that is counted: the last words of a process. What is noted after that is said at once.
 pub fn finish() {
-    say_due(Instant::now() + LONGEST);
+    lines().iter().for_each(|line| line.finish(Instant::now()));
 }
 
-fn say_due(now: Instant) {
-    let lines: Vec<_> = LINES.lock().iter().filter_map(Weak::upgrade).collect();
-    for line in lines {
-        line.say_due(now);
-    }
+fn lines() -> Vec<Arc<dyn Due>> {
+    LINES.lock().iter().filter_map(Weak::upgrade).collect()
 }
 
 #[cfg(test)]
@@ -230,6 +236,26 @@ mod tests {
         line.0.say_due(after(3000));
         line.0.note(1, 'y', after(3001));
         assert_eq!(said.lock().last().unwrap(), &(1, 0, 'y'));
+    }
+
+    #[test]
+    fn the_last_words_say_how_long_it_was_and_what_comes_later_is_said_at_once() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let (line, said) = line();
+        for (second, what) in [(0, 'a'), (1, 'b'), (2, 'c')] {
+            line.0.note(1, what, after(second));
+        }
+        line.0.finish(after(3));
+        line.0.note(1, 'd', after(4));
+        line.0.note(1, 'e', after(5));
+        let expected = [(1, 0, 'a'), (2, 3, 'c'), (1, 1, 'd'), (1, 1, 'e')];
+        assert_eq!(*said.lock(), expected);
+        let (quiet, said) = self::line();
+        quiet.0.finish(after(3));
+        quiet.0.note(1, 'f', after(4));
+        quiet.0.note(1, 'g', after(5));
+        assert_eq!(*said.lock(), [(1, 0, 'f'), (1, 1, 'g')]);
     }
 
     #[test]

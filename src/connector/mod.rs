@@ -158,17 +158,18 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
         ended = &mut submitting => failed = Some(part("submit", ended)),
         ended = &mut joining => failed = Some(part("correlate", ended)),
     }
-    // Submit first: its binds still deliver while they drain, and what they deliver goes
-    // through the producer of deliver, which is flushed next.
+    // Submit and correlate first: what binds deliver while they drain, and what correlate notices,
+    // goes through the producers of deliver.
     stop_submit.cancel();
     if !submitting.is_finished() {
         failed = part("submit", submitting.await).after(failed);
     }
-    let flushed = deliver.clone();
-    let flushing = tokio::task::spawn_blocking(move || flushed.flush(PATIENCE));
-    if let Ok(false) = flushing.await {
-        warn!("some deliveries were not stored in time; the SMSC delivers them again");
+    correlating.close();
+    if !joining.is_finished() {
+        failed = part("correlate", joining.await).after(failed);
     }
+    let finishing = tokio::task::spawn_blocking(move || deliver.finish(PATIENCE));
+    let delivered = finishing.await.unwrap_or_default();
     let Counts {
         receipts,
         parts,
@@ -177,7 +178,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
         no_room,
         refused,
         ..
-    } = deliver.counts();
+    } = delivered;
     info!(
         receipts,
         parts,
@@ -187,10 +188,6 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
         refused_for_good = refused,
         "what SMSCs delivered to this process"
     );
-    correlating.close();
-    if !joining.is_finished() {
-        failed = part("correlate", joining.await).after(failed);
-    }
     repeated::finish();
     match failed {
         None => {

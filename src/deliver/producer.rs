@@ -119,6 +119,10 @@ impl Waiting {
         responder.map(|responder| responder.respond(status))
     }
 
+    fn is_over(&self) -> bool {
+        self.until <= Instant::now()
+    }
+
     /// Why it was not taken, for the log.
     fn refused(&self, error: &KafkaError, topic: &str) -> Refused {
         self.from.refused(error, topic)
@@ -220,7 +224,7 @@ impl idempotent::Reports for Reports {
 
     /// What wants an answer gets it in time.
     fn is_over(&self, waiting: &Waiting) -> bool {
-        waiting.responder.is_some() && waiting.until <= Instant::now()
+        waiting.responder.is_some() && waiting.is_over()
     }
 
     fn report(&self, result: &DeliveryResult<'_>, waiting: Waiting) {
@@ -326,6 +330,8 @@ impl Reports {
             let cause = of_error(&self.writing.who, error, &Doing::Writing(topic));
             refused.error = cause.to_string();
             lines.forbidden.note(refused);
+        } else if is_purged(code) && !waiting.is_over() {
+            lines.ended.note(refused);
         } else {
             lines.late.note(refused);
         }
@@ -347,6 +353,12 @@ fn is_final(code: Option<RDKafkaErrorCode>) -> bool {
                 | Code::InvalidMessage
         )
     )
+}
+
+/// Whether the client that held it ended.
+fn is_purged(code: Option<RDKafkaErrorCode>) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(code, Some(Code::PurgeQueue | Code::PurgeInflight))
 }
 
 /// Whether somebody has to mend something; the SMSC keeps the message until then.
@@ -525,6 +537,15 @@ impl Deliver {
     /// What happened since the start.
     pub fn counts(&self) -> Counts {
         self.0.producer.reports().notes.counters.get()
+    }
+
+    /// Ends when nothing comes any more: waits until everything taken is answered, at most so long,
+    /// and refuses the rest for now. Blocks. What happened since the start.
+    pub fn finish(self, patience: Duration) -> Counts {
+        self.flush(patience);
+        let notes = self.0.producer.reports().notes.clone();
+        drop(self);
+        notes.counters.get()
     }
 
     /// Waits until everything taken is answered, at most so long. Blocks.
@@ -980,6 +1001,54 @@ mod tests {
         }
         assert!(given > 1000, "{given}");
         assert_eq!(deliver.held(), 0, "deliver_sm have theirs");
+    }
+
+    /// What is written to the log by this thread.
+    fn logged(what: impl FnOnce()) -> String {
+        #[derive(Clone, Default)]
+        struct Log(Arc<Mutex<Vec<u8>>>);
+        impl std::io::Write for Log {
+            fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().write(text)
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let written = Log::default();
+        let to = written.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || to.clone());
+        tracing::subscriber::with_default(subscriber.finish(), what);
+        let text = written.0.lock().clone();
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn what_the_end_of_the_process_cuts_off_is_not_said_to_have_waited_too_long() {
+        for (left, said) in [(60, "this process ends"), (0, "inbound.answer_timeout")] {
+            let answers = Answers::new();
+            let waiting = Waiting {
+                responder: Some(answers.responder(1)),
+                until: Instant::now() + Duration::from_secs(left),
+                ..waiting(1)
+            };
+            let error = KafkaError::MessageProduction(RDKafkaErrorCode::PurgeQueue);
+            let log = logged(|| reports().failed_for_now(waiting, &error, "sms.inbound"));
+            assert!(log.contains(said), "{log}");
+            assert_eq!(answers.take(), [(1, Status::RX_T_APPN)]);
+        }
+    }
+
+    #[test]
+    fn the_counts_at_the_end_have_what_was_refused_then() {
+        let deliver = without_kafka(1 << 20);
+        let (bind, answers) = (bind(&deliver, "acme-0"), Answers::new());
+        (1..=3).for_each(|n| bind.receive(receipt(n), answers.responder(n)));
+        bind.notice(Notice::Alert(Bytes::from_static(&[0; 16])));
+        drop(bind);
+        let counts = deliver.finish(Duration::from_millis(10));
+        assert_eq!((counts.postponed, counts.notifications_lost), (3, 1));
+        assert_eq!(answers.take().len(), 3);
     }
 
     #[test]

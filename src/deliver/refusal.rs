@@ -30,6 +30,8 @@ pub(super) struct Lines {
     pub(super) full: Line<NoRoom>,
     /// Kafka did not take it in time.
     pub(super) late: Line<Refused>,
+    /// The process ended before Kafka had it.
+    pub(super) ended: Line<Refused>,
     /// Kafka takes none until somebody mends something.
     pub(super) forbidden: Line<Refused>,
     /// Kafka will never take it.
@@ -51,6 +53,7 @@ impl Lines {
         Lines {
             full: Line::new(move |times, no_room| full(&esme, times, &no_room)),
             late: line(late),
+            ended: line(ended),
             forbidden: line(forbidden),
             for_good: line(for_good),
             unwritable: line(unwritable),
@@ -82,6 +85,20 @@ fn late(esme: &str, times: Times, what: Refused) {
         %topic,
         error,
         "deliver_sm are refused for now: Kafka did not take them within inbound.answer_timeout. Some SMSCs do not deliver them again (esme.refusal_status): see why Kafka is slow or away"
+    );
+}
+
+fn ended(esme: &str, times: Times, what: Refused) {
+    let (refused, within) = (times.count, times.within);
+    let Refused { bind, topic, error } = what;
+    warn!(
+        esme,
+        %bind,
+        refused,
+        ?within,
+        %topic,
+        error,
+        "deliver_sm are refused for now: this process ends, and Kafka did not take them before"
     );
 }
 
