@@ -453,7 +453,17 @@ impl Known {
         }
     }
 
-    /// Ends the wait of the parked receipt at a place. `true` if it stays, as published.
+    /// Whether the parked receipt at a place waits, and the same octets were published alone. If nobody
+    /// is left whose it may be, it is the same receipt then.
+    pub(super) fn is_out(&self, at: usize) -> bool {
+        let seen = &self.waiting[at].receipt.seen;
+        let alone = |w: &Waiting| matches!(w.wait, Wait::Published(_));
+        let same = |w: &Waiting| alone(w) && w.receipt.seen.same_octets(seen);
+        !alone(&self.waiting[at]) && self.waiting.iter().any(same)
+    }
+
+    /// Ends the wait of the parked receipt at a place. `true` if it stays, as published; otherwise it
+    /// is removed.
     pub(super) fn end(
         &mut self,
         at: usize,
@@ -461,16 +471,18 @@ impl Known {
         now: Millis,
         out: &mut Vec<Effect>,
     ) -> bool {
-        let seen = self.waiting[at].receipt.seen;
-        // Nobody is left whose it may be: then the same octets are the same receipt.
-        let alone = |w: &Waiting| matches!(w.wait, Wait::Published(_));
-        let same = |w: &Waiting| alone(w) && w.receipt.seen.same_octets(&seen);
-        if !alone(&self.waiting[at]) && self.waiting.iter().any(same) {
-            let key = keys::parked(identity, self.waiting[at].offset);
-            out.push(Effect::Forget { key });
-            return false;
+        let stays = match self.is_out(at) {
+            true => {
+                let key = keys::parked(identity, self.waiting[at].offset);
+                out.push(Effect::Forget { key });
+                false
+            }
+            false => self.waiting[at].end(identity, now, out),
+        };
+        if !stays {
+            self.waiting.remove(at);
         }
-        self.waiting[at].end(identity, now, out)
+        stays
     }
 
     /// When the first of all its waits ends; `None` if none has an end yet.

@@ -463,26 +463,31 @@ impl Join {
             });
             return Fate::Moved;
         }
-        if nobody && receipt.tries >= TRIES {
-            self.alone(identity, offset, delivery, receipt, now, out);
-            return Fate::Alone;
-        }
-        out.push(Effect::Park {
-            key: keys::parked(identity, offset),
-            delivery: delivery.clone(),
-            published_at: None,
-        });
-        let wait = Wait::Unread;
-        self.edit(identity, |k| {
-            k.waiting.push(Waiting {
-                offset,
-                delivery,
-                receipt,
-                wait,
-            });
+        let (name, key): (Arc<str>, _) = (identity.into(), keys::parked(identity, offset));
+        let (ends, mut fate) = (nobody && receipt.tries >= TRIES, Fate::Parked);
+        let waiting = Waiting {
+            offset,
+            delivery,
+            receipt,
+            wait: Wait::Unread,
+        };
+        self.edit(identity, |known| {
+            let (at, delivery) = (known.waiting.len(), waiting.delivery.clone());
+            known.waiting.push(waiting);
+            if !ends {
+                out.push(Effect::Park {
+                    key,
+                    delivery,
+                    published_at: None,
+                });
+            } else if known.end(at, &name, now, out) {
+                fate = Fate::Alone;
+            } else {
+                fate = Fate::Repeat;
+            }
         });
         self.shrink(now, out);
-        Fate::Parked
+        fate
     }
 
     /// A delivery says `receipt` about `home`, and is looked for under `identity`, another form of
@@ -527,28 +532,6 @@ impl Join {
         names.then(|| self.habits.seek(identity)).flatten()
     }
 
-    /// Publishes a receipt alone that came at `offset`, and remembers it.
-    fn alone(
-        &mut self,
-        identity: &str,
-        offset: i64,
-        delivery: Bytes,
-        receipt: Receipt,
-        now: Millis,
-        out: &mut Vec<Effect>,
-    ) {
-        let mut waiting = Waiting {
-            offset,
-            delivery,
-            receipt,
-            wait: Wait::Unread,
-        };
-        let identity: Arc<str> = identity.into();
-        waiting.end(&identity, now, out);
-        self.edit(&identity, |k| k.waiting.push(waiting));
-        self.shrink(now, out);
-    }
-
     /// The log does not take the parked receipt at `offset`: it is published alone at once, if
     /// it still waits. What is remembered of it is in memory only.
     pub fn unkept(&mut self, identity: &str, offset: i64, now: Millis, out: &mut Vec<Effect>) {
@@ -557,10 +540,13 @@ impl Join {
         };
         let name = name.clone();
         self.edit(identity, |known| {
-            let mut waiting = known.waiting.iter_mut();
-            let waits = |w: &&mut Waiting| !matches!(w.wait, Wait::Published(_));
-            if let Some(waiting) = waiting.find(|w| w.offset == offset).filter(waits) {
-                waiting.publish(&name, now, out);
+            let Some(at) = known.waiting.iter().position(|w| w.offset == offset) else {
+                return;
+            };
+            if known.is_out(at) {
+                known.waiting.remove(at);
+            } else if !matches!(known.waiting[at].wait, Wait::Published(_)) {
+                known.waiting[at].publish(&name, now, out);
             }
         });
     }
@@ -629,8 +615,8 @@ impl Join {
                         tries: waiting.receipt.tries,
                     });
                     out.push(Effect::Forget { key });
-                } else if due && !known.end(at, identity, now, out) {
-                    known.waiting.remove(at);
+                } else if due {
+                    known.end(at, identity, now, out);
                 }
             }
         });
@@ -644,9 +630,8 @@ impl Join {
             };
             self.edit(&identity, |known| {
                 for at in (0..known.waiting.len()).rev() {
-                    let it = known.waiting[at].offset == offset;
-                    if it && !known.end(at, &identity, now, out) {
-                        known.waiting.remove(at);
+                    if known.waiting[at].offset == offset {
+                        known.end(at, &identity, now, out);
                     }
                 }
             });

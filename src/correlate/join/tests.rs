@@ -716,6 +716,26 @@ fn a_receipt_that_the_log_does_not_take_is_published_at_once_and_ends() {
 }
 
 #[test]
+fn the_same_octets_go_out_alone_once_however_their_wait_ends() {
+    let alike = |tries| {
+        let mut receipt = said(ANNA, "1000", DELIVERED, 1);
+        (receipt.seen.session, receipt.tries) = (Some(1), tries);
+        receipt
+    };
+    let mut p = Partition::new();
+    p.delivered("a/1", 0, alike(TRIES), 10);
+    let again = p.delivered("a/1", 1, alike(TRIES), 11);
+    assert_eq!(again, ["a/1/@1 = null"], "it came home in vain as well");
+    p.delivered("a/1", 2, alike(0), 12);
+    let mut out = Vec::new();
+    p.0.unkept("a/1", 2, 13, &mut out);
+    p.0.check();
+    assert_eq!(out, [], "the log does not take it");
+    assert_eq!(p.tick(1010), ["a/1/@0 = null"]);
+    p.0.check_empty();
+}
+
+#[test]
 fn a_parked_receipt_that_comes_back_unreadable_waits_no_longer_than_others() {
     let mut p = Partition::new();
     p.delivered("a/1", 4, receipt(DELIVERED, 1), 10);
