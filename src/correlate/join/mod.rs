@@ -492,7 +492,7 @@ impl Join {
 
     /// A delivery says `receipt` about `home`, and is looked for under `identity`, another form of
     /// its id. It finds its message there only if that is one, and to the recipient that the receipt
-    /// names; otherwise it goes home.
+    /// names; otherwise it goes home. So does one in doubt, which waits there for its moment.
     pub fn visit(
         &mut self,
         identity: &str,
@@ -503,14 +503,15 @@ impl Join {
         out: &mut Vec<Effect>,
     ) -> Fate {
         let (whose, news) = self.asked(identity, &receipt);
-        if news != News::New {
+        // Whoever was on the way before has waited at home, whatever the clocks say.
+        let may_turn_up = receipt.tries == 0
+            && (receipt.received).is_some_and(|at| now - at < self.patience.moment);
+        if news == News::Old || (news == News::Perhaps && !may_turn_up) {
             return Fate::Repeat;
         }
-        let young = receipt
-            .received
-            .is_some_and(|at| now - at < self.patience.moment);
+        let in_doubt = |whose: &Whose| whose.doubt != Doubt::None || news == News::Perhaps;
         let sure = |whose: &Whose| {
-            whose.names && whose.candidates.len() < 2 && !(young && whose.doubt == Doubt::Slight)
+            whose.names && whose.candidates.len() < 2 && !(may_turn_up && in_doubt(whose))
         };
         if let Some(whose) = whose.filter(sure) {
             self.join(identity, delivery, &whose, true, now, out);

@@ -1771,3 +1771,33 @@ fn a_receipt_in_another_form_visits_its_message_and_comes_back_without() {
         }
     }
 }
+
+#[test]
+fn a_receipt_in_doubt_waits_for_its_moment_at_home() {
+    let mut first = said(ANNA, "1000", DELIVERED, 1);
+    (first.received, first.seen.session) = (Some(10), Some(1));
+    let mut other = said(ANNA, "1000", UNDELIVERABLE, 2);
+    (other.received, other.seen.session) = (Some(10), Some(1));
+    for (why, receipt, after) in [
+        ("it says something else", other, "d1 of own or another"),
+        ("it may be another's that looks alike", first, ""),
+    ] {
+        let mut p = Partition::new();
+        p.answered("a/7f", &[message("own", ANNA, 0)]);
+        // Of an SMSC that uses its ids again.
+        let beats = [message("beat", BEAT, 1), message("beat2", BEAT, 2)];
+        p.answered("a/7f", &beats);
+        let mut visit = |receipt, now| {
+            let mut out = Vec::new();
+            (p.0).visit("a/7f", "a/7F", "d1".into(), receipt, now, &mut out);
+            lines(&out).into_iter().next().unwrap_or_default()
+        };
+        assert_eq!(visit(first, 10), "d1 back to a/7F, 1 tries", "{why}");
+        assert_eq!(visit(first, 15), "d1 of own", "{why}");
+        let mut again = receipt;
+        again.received = Some(16);
+        assert_eq!(visit(again, 17), "d1 back to a/7F, 1 tries", "{why}");
+        again.tries = 1;
+        assert_eq!(visit(again, 17), after, "{why}, and it has waited");
+    }
+}
