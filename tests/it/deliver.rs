@@ -198,7 +198,9 @@ fn what_kafka_does_not_take_in_time_comes_again_and_says_so() {
     broker.freeze();
     rig.text("second");
     eventually("postponed", SOON, || rig.deliver.counts().postponed >= 1);
-    assert!(rig.smsc.totals().deliveries_refused >= 1);
+    eventually("the SMSC is told", SOON, || {
+        rig.smsc.totals().deliveries_refused >= 1
+    });
     assert_eq!(rig.smsc.totals().inbound, 1, "not acknowledged");
     broker.thaw();
     rig.acknowledged(2);
