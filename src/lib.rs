@@ -2,7 +2,7 @@
 //!
 //! Data flows down this list; a module uses only those above it:
 //!
-//! - [`smpp`]: the protocol as pure data, without I/O;
+//! - [`smpp_protocol`]: the protocol as pure data, without I/O, a crate of its own;
 //! - [`settings`]: durations and the like as people write them;
 //! - [`repeated`]: log lines for what may happen many times;
 //! - [`esme`]: one session with an SMSC and its life;
@@ -33,5 +33,4 @@ pub mod repeated;
 pub mod replay;
 pub mod settings;
 pub mod simulator;
-pub mod smpp;
 pub mod submit;

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use kafka_smpp::esme::{
     Bind, Client, Identity, Inbound, Lease, Options, Outcome, Responder, Token,
 };
-use kafka_smpp::smpp::pdu::Sm;
-use kafka_smpp::smpp::{Address, Command, Status};
+use smpp_protocol::pdu::Sm;
+use smpp_protocol::{Address, Command, Status};
 use tokio::sync::Notify;
 
 #[derive(Default)]

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use kafka_smpp::correlate::assembly::{Assembly, Effect, Limits, Piece, Value};
 use kafka_smpp::record::internal::Print;
 use kafka_smpp::record::keys::{self, Key};
-use kafka_smpp::smpp::{Concatenation, Udh, udh};
+use smpp_protocol::{Concatenation, Udh, udh};
 use libfuzzer_sys::fuzz_target;
 
 const LIMITS: Limits = Limits {

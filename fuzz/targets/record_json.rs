@@ -6,9 +6,9 @@
 use jiff::Timestamp;
 use kafka_smpp::record::json;
 use kafka_smpp::record::keys::Position;
-use kafka_smpp::smpp::frame;
-use kafka_smpp::smpp::pdu::anatomy::Anatomy;
-use kafka_smpp::smpp::text::national::Language;
+use smpp_protocol::frame;
+use smpp_protocol::pdu::anatomy::Anatomy;
+use smpp_protocol::text::national::Language;
 use kafka_smpp::submit::message::{Defaults, prepare};
 use libfuzzer_sys::fuzz_target;
 

@@ -341,7 +341,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::smpp::{Command, Status};
+    use smpp_protocol::{Command, Status};
 
     /// An SMSC that takes sessions, each until it ends; what it was asked for in each.
     fn smsc(

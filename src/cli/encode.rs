@@ -18,11 +18,11 @@ use crate::record::json::{Invalid, outbound};
 use crate::record::keys::Position;
 use crate::record::outbound::Operation;
 use crate::record::submit_sm::SubmitSm;
-use crate::smpp::Dialect;
-use crate::smpp::frame::{self, MAX_SEQUENCE};
-use crate::smpp::pdu::anatomy::Anatomy;
-use crate::smpp::text::Encoding;
 use crate::submit::message::{Defaults, Refused, encoding, prepare};
+use smpp_protocol::Dialect;
+use smpp_protocol::frame::{self, MAX_SEQUENCE};
+use smpp_protocol::pdu::anatomy::Anatomy;
+use smpp_protocol::text::Encoding;
 
 /// Show the PDUs that a record becomes
 #[derive(clap::Args)]

@@ -37,7 +37,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 pub use failure::{Code, Failure};
 
 use crate::config::{Config, Esme};
-use crate::smpp::Dialect;
+use smpp_protocol::Dialect;
 
 /// Reads a capture and looks at no PDU of it: the rest of the tool cannot be fuzzed alone.
 #[cfg(fuzzing)]

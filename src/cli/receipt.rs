@@ -6,11 +6,11 @@ use super::lines::{self, Fault, Line, Verdict, json};
 use super::octets::{from_hex, to_hex};
 use super::output::{self, plural};
 use super::{Code, Failure, Source};
-use crate::smpp::message_id::Pairing;
-use crate::smpp::receipt::{NetworkError, Pattern, Style};
-use crate::smpp::text::Encoding;
-use crate::smpp::tlv::{Shape, push_tlv};
-use crate::smpp::{Dialect, MessageState, Receipt, Tag, Tlvs};
+use smpp_protocol::message_id::Pairing;
+use smpp_protocol::receipt::{NetworkError, Pattern, Style};
+use smpp_protocol::text::Encoding;
+use smpp_protocol::tlv::{Shape, push_tlv};
+use smpp_protocol::{Dialect, MessageState, Receipt, Tag, Tlvs};
 
 /// Show what is read from a delivery receipt
 #[derive(clap::Args)]
@@ -289,8 +289,8 @@ impl Report {
             .flaws(text, ids)
             .into_iter()
             .partition(|flaw| flaw.kind.is_error());
-        let faults = |flaws: Vec<crate::smpp::receipt::Flaw<'_>>| -> Vec<Fault> {
-            let fault = |flaw: crate::smpp::receipt::Flaw<'_>| Fault {
+        let faults = |flaws: Vec<smpp_protocol::receipt::Flaw<'_>>| -> Vec<Fault> {
+            let fault = |flaw: smpp_protocol::receipt::Flaw<'_>| Fault {
                 code: flaw.kind.code().into(),
                 offset: flaw.offset,
                 text: flaw.to_string(),

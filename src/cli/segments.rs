@@ -13,12 +13,12 @@ use super::lines::{self, Fault, Verdict, json};
 use super::octets::to_hex;
 use super::output::{self, plural};
 use super::texts::{self, Languages, Named, encoding, language};
-use crate::smpp::segment::{self, Method};
-use crate::smpp::text::cost::{self, Cost, Culprit, describe};
-use crate::smpp::text::substitute::{Handling, Substituted};
-use crate::smpp::text::{Chosen, Policy, choose};
-use crate::smpp::tlv;
-use crate::smpp::udh::Concatenation;
+use smpp_protocol::segment::{self, Method};
+use smpp_protocol::text::cost::{self, Cost, Culprit, describe};
+use smpp_protocol::text::substitute::{Handling, Substituted};
+use smpp_protocol::text::{Chosen, Policy, choose};
+use smpp_protocol::tlv;
+use smpp_protocol::udh::Concatenation;
 
 /// How many culprits are told.
 const TOLD: usize = 8;

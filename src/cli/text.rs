@@ -9,9 +9,9 @@ use super::lines::{self, Fault, Line, Verdict, json};
 use super::octets::{from_hex, to_hex};
 use super::output;
 use super::texts::{self, Named, encoding};
-use crate::smpp::text::national::{self, Language, Shift};
-use crate::smpp::text::packed::{self, Fill};
-use crate::smpp::text::{self, Encoding};
+use smpp_protocol::text::national::{self, Language, Shift};
+use smpp_protocol::text::packed::{self, Fill};
+use smpp_protocol::text::{self, Encoding};
 
 /// Show the octets of a text in an encoding, or the text of octets
 #[derive(clap::Args)]

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use super::lines::{Fault, Line};
 use super::{Code, Failure};
-use crate::smpp::text::Encoding;
-use crate::smpp::text::national::Language;
-use crate::smpp::text::table::Table;
+use smpp_protocol::text::Encoding;
+use smpp_protocol::text::national::Language;
+use smpp_protocol::text::table::Table;
 
 /// An encoding and how it was named.
 #[derive(Clone, Debug, PartialEq, Eq)]

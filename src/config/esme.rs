@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::esme::options::{Reconnect, Timers, Tls};
 use crate::settings::{MessageIds, Receipts, Segmentation, Vendor, masked};
-use crate::smpp::text::table::Table;
+use smpp_protocol::text::table::Table;
 
 /// An account with an SMSC, and the outbound topics whose messages go there.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

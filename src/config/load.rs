@@ -16,7 +16,7 @@ use super::environment::{Whose, meant, same_words, whose};
 use super::problem::{Error, Origin, Problem, nearest};
 use super::tree::{Path, Step, Tree};
 use super::{Config, Property};
-use crate::smpp::text::table::Table;
+use smpp_protocol::text::table::Table;
 
 /// The beginning of the variables that override keys.
 pub const PREFIX: &str = "KAFKA_SMPP__";

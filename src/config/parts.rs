@@ -6,7 +6,7 @@ use super::{BindMode, Config, Esme};
 use crate::esme;
 use crate::esme::{Door, Identity, Mode, OutbindTls, Welcome};
 use crate::kafka::topics::{Cleanup, Topic};
-use crate::smpp::Status;
+use smpp_protocol::Status;
 
 impl BindMode {
     /// The sessions that make up one bind.

@@ -290,7 +290,7 @@ fn a_configuration_with_the_window_of_before_is_still_read() {
     let text = MINIMAL.to_owned() + "inbound_window = 100\nrefusal_status = \"0x14\"\n";
     let config = read(&text, &[]).unwrap();
     let session = config.esme[0].session("acme-0".into(), crate::esme::Mode::Receiver);
-    assert_eq!(session.refusal, crate::smpp::Status::RMSGQFUL);
+    assert_eq!(session.refusal, smpp_protocol::Status::RMSGQFUL);
     assert_eq!(config.inbound.buffer, Octets::mib(64));
     assert_eq!(config.inbound.answer_timeout, Time::seconds(8));
 }
@@ -423,8 +423,8 @@ command_status = {{ ESME_RBLOCKED = "0x0410" }}
     assert_eq!(dialect.ids.receipt.normalise("123456789"), "12345678");
     assert_eq!(dialect.alphabet().encoding().name(), "latin1");
     assert_eq!(dialect.names.tag_of("cost").map(|tag| tag.0), Some(0x1402));
-    let receipt = crate::smpp::Receipt::parse_in("7 is gone", &dialect.receipts);
-    assert_eq!(receipt.state, Some(crate::smpp::MessageState::Delivered));
+    let receipt = smpp_protocol::Receipt::parse_in("7 is gone", &dialect.receipts);
+    assert_eq!(receipt.state, Some(smpp_protocol::MessageState::Delivered));
 }
 
 #[test]
@@ -478,7 +478,7 @@ fn an_alphabet_of_ones_own_is_read_from_its_file() {
     let text = format!("{MINIMAL}alphabet_file = {:?}", file.display().to_string());
     let config = read(&text, &[]).unwrap();
     let alphabet = crate::connector::dialect(&config.esme[0]).alphabet();
-    assert_eq!(crate::smpp::text::decode(b"A\x80", 0, &alphabet), "A€");
+    assert_eq!(smpp_protocol::text::decode(b"A\x80", 0, &alphabet), "A€");
     let both = told(&format!("{text}\nalphabet = \"gsm\""), &[]);
     assert!(both[0].contains("not both"), "{both:?}");
     std::fs::write(&file, "0x41 A").unwrap();

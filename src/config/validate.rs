@@ -19,10 +19,10 @@ use super::{Config, Inbound};
 use crate::esme::host::Host;
 use crate::record::format::Format;
 use crate::settings::Time;
-use crate::smpp::Status;
-use crate::smpp::address::{BadAddress, sender};
-use crate::smpp::pdu::REGISTERED_DELIVERY;
 use crate::{correlate, submit};
+use smpp_protocol::Status;
+use smpp_protocol::address::{BadAddress, sender};
+use smpp_protocol::pdu::REGISTERED_DELIVERY;
 
 /// Collects what is wrong below one key.
 struct Check<'a> {

@@ -9,12 +9,12 @@ use crate::esme::{self, Mode};
 use crate::kafka::cluster::Survey;
 use crate::record::codec::Codec;
 use crate::record::submit_sm;
-use crate::smpp::receipt::{Pattern, Style};
-use crate::smpp::text::national::Language;
-use crate::smpp::text::{Alphabet, Encoding};
-use crate::smpp::{Dialect, MessageState};
 use crate::submit::account::{self, Account};
 use crate::submit::message::{self, Defaults, Version};
+use smpp_protocol::receipt::{Pattern, Style};
+use smpp_protocol::text::national::Language;
+use smpp_protocol::text::{Alphabet, Encoding};
+use smpp_protocol::{Dialect, MessageState};
 
 /// All accounts.
 pub fn all(

@@ -12,8 +12,8 @@
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
-use crate::smpp::Receipt;
-use crate::smpp::message_id::{Form, Pairing, Rule};
+use smpp_protocol::Receipt;
+use smpp_protocol::message_id::{Form, Pairing, Rule};
 
 /// So many ids of a kind are looked at until older ones do not count any more.
 const GENERATION: u32 = 1000;

@@ -14,7 +14,7 @@ use super::whole::Dialects;
 use crate::record::internal::{Correlation, Delivery};
 use crate::record::notification::{MessageIdHint, Notification};
 use crate::repeated::{Line, Times};
-use crate::smpp::message_id::Form;
+use smpp_protocol::message_id::Form;
 
 /// How often there is an event at most, after the first ones.
 const EVERY: Duration = Duration::from_secs(3600);

@@ -17,9 +17,9 @@ use crate::record::internal::{
 use crate::record::json::Invalid;
 use crate::record::keys::{self, Key};
 use crate::record::message::Message;
-use crate::smpp::address::recipient;
-use crate::smpp::frame::HEADER;
-use crate::smpp::receipt::When;
+use smpp_protocol::address::recipient;
+use smpp_protocol::frame::HEADER;
+use smpp_protocol::receipt::When;
 
 /// A record of the correlation topic.
 pub(super) enum Record {
@@ -255,8 +255,8 @@ fn report(said: &said::Said<'_>) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::smpp::pdu::Sm;
-    use crate::smpp::{Command, Status};
+    use smpp_protocol::pdu::Sm;
+    use smpp_protocol::{Command, Status};
 
     /// To whom and from whom the message of a creation with these fields went.
     fn went(fields: &str) -> (To, u32) {
@@ -323,7 +323,7 @@ mod tests {
         let mut pdu = Vec::new();
         sm.encode(Command::DELIVER_SM, Status::ROK, 1, &mut pdu)
             .unwrap();
-        let event = said::Said::of(&pdu, &crate::smpp::Dialect::default()).is_final();
+        let event = said::Said::of(&pdu, &smpp_protocol::Dialect::default()).is_final();
         let delivery = Delivery {
             esme: "acme".into(),
             bind: "acme-0".into(),

@@ -21,7 +21,7 @@ use crate::record::internal::{
     Correlation, Delivery, Header, Likeness, Owner, Parked, Seen, compare, number,
 };
 use crate::record::keys;
-use crate::smpp::receipt::When;
+use smpp_protocol::receipt::When;
 
 /// The topics of the join.
 #[derive(Clone, Debug)]

@@ -1,9 +1,9 @@
 //! What a receipt says.
 
-use crate::smpp::pdu::{MessageType, Sm};
-use crate::smpp::receipt::Receipt;
-use crate::smpp::state::MessageState;
-use crate::smpp::{Dialect, Frame, Pdu, Tlvs};
+use smpp_protocol::pdu::{MessageType, Sm};
+use smpp_protocol::receipt::Receipt;
+use smpp_protocol::state::MessageState;
+use smpp_protocol::{Dialect, Frame, Pdu, Tlvs};
 
 /// A receipt's PDU, read.
 #[derive(Default)]

@@ -12,7 +12,7 @@ use crate::kafka::cloud_events;
 use crate::kafka::transactor::Output;
 use crate::record::internal::{Delivery, Piece};
 use crate::record::message::{self, Message};
-use crate::smpp::Dialect;
+use smpp_protocol::Dialect;
 
 /// What the SMSC of each ESME does in its own way.
 #[derive(Clone, Debug, Default)]

@@ -12,11 +12,11 @@ use crate::record::inbound::InboundSms;
 use crate::record::internal::Delivery;
 use crate::record::keys;
 use crate::record::message::{self, Message};
-use crate::smpp::Dialect;
-use crate::smpp::frame::HEADER;
-use crate::smpp::pdu::Sm;
-use crate::smpp::receipt::Receipt;
-use crate::smpp::udh::Concatenation;
+use smpp_protocol::Dialect;
+use smpp_protocol::frame::HEADER;
+use smpp_protocol::pdu::Sm;
+use smpp_protocol::receipt::Receipt;
+use smpp_protocol::udh::Concatenation;
 
 /// What must be known of an ESME to read what it is sent.
 #[derive(Clone, Debug, Default)]
@@ -181,10 +181,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::smpp::message_id::Form;
-    use crate::smpp::text::{Alphabet, Encoding};
-    use crate::smpp::tlv::push_tlv;
-    use crate::smpp::{Address, Command, Status, Tag, Tlvs};
+    use smpp_protocol::message_id::Form;
+    use smpp_protocol::text::{Alphabet, Encoding};
+    use smpp_protocol::tlv::push_tlv;
+    use smpp_protocol::{Address, Command, Status, Tag, Tlvs};
 
     fn arrival<'a>(esme: &'a Esme, codecs: &'a Codecs) -> Arrival<'a> {
         Arrival {
@@ -267,7 +267,7 @@ mod tests {
         let (kind, key, _) = made(&pdu, &acme(Form::Text));
         assert_eq!(kind, Kind::Receipt);
         assert!(key.starts_with("acme/#"), "{key}");
-        crate::smpp::frame::set_sequence(&mut pdu, 77);
+        smpp_protocol::frame::set_sequence(&mut pdu, 77);
         assert_eq!(made(&pdu, &acme(Form::Text)).1, key, "nor is its repeat");
     }
 
@@ -432,7 +432,7 @@ mod tests {
         let odd = |rest: &[u8]| {
             let body = [HEAD, rest].concat();
             let mut pdu = Vec::new();
-            crate::smpp::Header {
+            smpp_protocol::Header {
                 length: 16 + body.len() as u32,
                 command: Command::DELIVER_SM,
                 status: Status::ROK,

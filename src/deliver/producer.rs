@@ -29,8 +29,8 @@ use crate::record::codec::Codecs;
 use crate::record::keys;
 use crate::record::message;
 use crate::record::notification::Notification;
-use crate::smpp::Status;
-use crate::smpp::frame::HEADER;
+use smpp_protocol::Status;
+use smpp_protocol::frame::HEADER;
 
 /// What the deliveries work with.
 #[derive(Clone, Debug)]
@@ -685,7 +685,7 @@ mod tests {
 
     use super::*;
     use crate::esme::testing::Answers;
-    use crate::smpp::pdu::Sm;
+    use smpp_protocol::pdu::Sm;
 
     fn waiting(mark: u64) -> Waiting {
         Waiting {
@@ -759,7 +759,7 @@ mod tests {
             ..Sm::default()
         };
         let mut pdu = Vec::new();
-        let (command, status) = (crate::smpp::Command::DELIVER_SM, Status::ROK);
+        let (command, status) = (smpp_protocol::Command::DELIVER_SM, Status::ROK);
         sm.encode(command, status, n, &mut pdu).unwrap();
         pdu.into()
     }
@@ -980,7 +980,7 @@ mod tests {
     }
 
     fn message(n: u32, text: &[u8]) -> Bytes {
-        let (command, status) = (crate::smpp::Command::DELIVER_SM, Status::ROK);
+        let (command, status) = (smpp_protocol::Command::DELIVER_SM, Status::ROK);
         let sm = Sm {
             short_message: text,
             ..Sm::default()

@@ -16,7 +16,7 @@ use super::home::Home;
 use super::lease::Lease;
 use super::options::Options;
 use super::session::{End, Parties, Session};
-use crate::smpp::Status;
+use smpp_protocol::Status;
 
 /// A bind to an SMSC and its life: connects, serves the session, and connects again.
 pub struct Bind {

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::client::Token;
-use crate::smpp::{Command, Status};
+use smpp_protocol::{Command, Status};
 
 /// Room for so many answers is kept when a burst is over.
 pub(super) const SPARE: usize = 1024;

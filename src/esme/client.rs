@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::channel::Responder;
 use super::flow::{Pace, Signal};
-use crate::smpp::{Command, Status};
+use smpp_protocol::{Command, Status};
 
 /// The caller's name for a request. The session does not interpret it.
 pub type Token = u64;

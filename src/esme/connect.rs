@@ -15,9 +15,9 @@ use super::input::Input;
 use super::options::{Identity, Mode, Options};
 use super::outbind::Guest;
 use super::tls::{self, TlsError};
-use crate::smpp::frame::{HEADER, push_empty};
-use crate::smpp::pdu::{Bind, BindResp, LongBind};
-use crate::smpp::{Command, EncodeError, ImpossibleLength, Npi, Status, Tag, Ton};
+use smpp_protocol::frame::{HEADER, push_empty};
+use smpp_protocol::pdu::{Bind, BindResp, LongBind};
+use smpp_protocol::{Command, EncodeError, ImpossibleLength, Npi, Status, Tag, Ton};
 
 /// A connection, encrypted or not.
 pub(super) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}

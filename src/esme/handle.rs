@@ -13,7 +13,7 @@ use super::channel::{Channel, Slot};
 use super::client::Token;
 use super::counters::Counters;
 use super::flow::{Flow, Pace};
-use crate::smpp::Status;
+use smpp_protocol::Status;
 
 /// Where a bind stands.
 ///

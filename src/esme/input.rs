@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, ReadBuf};
 
-use crate::smpp::frame::{self, Header, ImpossibleLength};
+use smpp_protocol::frame::{self, Header, ImpossibleLength};
 
 /// One buffer that holds at least one whole PDU of the longest length allowed.
 #[derive(Debug, Default)]

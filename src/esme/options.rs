@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::flow::Siblings;
 use super::outbind::Door;
 use crate::settings::Time;
-use crate::smpp::Status;
+use smpp_protocol::Status;
 
 /// What a bind may do (SMPP 3.4 §2.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

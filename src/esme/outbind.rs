@@ -35,9 +35,9 @@ use super::host::Host;
 use super::input::Input;
 use super::options::{Options, OutbindTls};
 use super::tls;
-use crate::smpp::frame::HEADER;
-use crate::smpp::pdu::Outbind;
-use crate::smpp::{Command, ImpossibleLength};
+use smpp_protocol::frame::HEADER;
+use smpp_protocol::pdu::Outbind;
+use smpp_protocol::{Command, ImpossibleLength};
 
 /// How many connections may be heard at once.
 pub const GUESTS: usize = 16;
@@ -108,7 +108,7 @@ enum Turned {
     #[error("it sent {0} instead of outbind")]
     NotOutbind(Command),
     #[error("its outbind cannot be read: {0}")]
-    Damaged(#[from] crate::smpp::DecodeError),
+    Damaged(#[from] smpp_protocol::DecodeError),
     #[error("its outbind has another system_id")]
     SystemId,
     #[error("its outbind has another password")]

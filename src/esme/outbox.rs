@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use super::channel::{Request, Response};
 use super::client::Token;
-use crate::smpp::frame::{self, Header, push_empty, set_sequence};
-use crate::smpp::{Command, Status};
+use smpp_protocol::frame::{self, Header, push_empty, set_sequence};
+use smpp_protocol::{Command, Status};
 
 /// Room for so many octets is kept when everything is written.
 const SPARE: usize = 262_144;

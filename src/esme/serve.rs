@@ -11,10 +11,10 @@ use super::client::{Answer, Notice, Outcome};
 use super::flow::Signal;
 use super::session::{End, Phase, Session};
 use super::window::Matched;
-use crate::smpp::frame::{HEADER, Header};
-use crate::smpp::pdu::Outbind;
-use crate::smpp::tlv::{Tag, Tlvs};
-use crate::smpp::{Command, Status};
+use smpp_protocol::frame::{HEADER, Header};
+use smpp_protocol::pdu::Outbind;
+use smpp_protocol::tlv::{Tag, Tlvs};
+use smpp_protocol::{Command, Status};
 
 impl Session {
     /// Serves the whole PDUs that were read.

@@ -25,7 +25,7 @@ use super::options::{Options, Timers};
 use super::outbox::Outbox;
 use super::trust::{FEW, Trust};
 use super::window::Window;
-use crate::smpp::{Command, ImpossibleLength, Status};
+use smpp_protocol::{Command, ImpossibleLength, Status};
 
 /// The outbox holds about this many octets of requests at most, so that an answer never waits
 /// behind more. Answers do not count: however many there are, requests get their share.

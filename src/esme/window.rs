@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use super::client::Token;
 use super::flow::Sending;
 use super::outbox::Unsent;
-use crate::smpp::Command;
-use crate::smpp::frame::next_sequence;
+use smpp_protocol::Command;
+use smpp_protocol::frame::next_sequence;
 
 /// Tombstones kept per place in the window.
 const TOMBSTONES_PER_PLACE: usize = 10;
@@ -188,7 +188,7 @@ fn answers(request: Command, response: Command) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::smpp::frame::MAX_SEQUENCE;
+    use smpp_protocol::frame::MAX_SEQUENCE;
 
     const TIMEOUT: Duration = Duration::from_secs(10);
 

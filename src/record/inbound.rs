@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::form::{extra, hex, hex_option, is_false, symbol, time, time_option};
 use super::keys::Position;
-use crate::smpp::{self, Names};
+use smpp_protocol::Names;
 
 /// What became of a message, as the SMSC reports it, on `sms.receipts`.
 ///
@@ -162,7 +162,7 @@ pub struct Party<'a> {
 
 impl<'a> Party<'a> {
     /// An address as it came.
-    pub fn of(address: &smpp::Address<'a>) -> Self {
+    pub fn of(address: &smpp_protocol::Address<'a>) -> Self {
         Party {
             number: String::from_utf8_lossy(address.number),
             ton: address.ton.0,
@@ -186,7 +186,7 @@ pub struct Tlv<'a> {
 
 impl<'a> Tlv<'a> {
     /// A parameter as it came, by the specification's name or the vendor's.
-    pub fn of(tlv: smpp::Tlv<'a>, names: &'a Names) -> Self {
+    pub fn of(tlv: smpp_protocol::Tlv<'a>, names: &'a Names) -> Self {
         Tlv {
             tag: tlv.tag.0,
             name: names.tag(tlv.tag),

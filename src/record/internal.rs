@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::form::{instant, instant_option, is_false, is_zero, raw};
 use super::keys::Position;
-use crate::smpp::MessageState;
+use smpp_protocol::MessageState;
 
 /// What is remembered of a submitted message, or of one part, until its last receipt: the
 /// value beside [`creation`](super::keys::creation). Written with the SMSC's response; after

@@ -17,7 +17,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::smpp::udh::Concatenation;
+use smpp_protocol::udh::Concatenation;
 
 /// Where a record stands: of which topic, partition and offset it is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

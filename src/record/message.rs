@@ -7,10 +7,10 @@ use jiff::Timestamp;
 
 use super::inbound::{InboundPart, InboundSms, Part, Party, Tlv};
 use super::internal::Delivery;
-use crate::smpp::pdu::Sm;
-use crate::smpp::text::{self, Alphabet, decode_parts};
-use crate::smpp::udh::{CONCATENATION, CONCATENATION_16, Concatenation, Udh};
-use crate::smpp::{Dialect, Frame, Names, Pdu, Tag};
+use smpp_protocol::pdu::Sm;
+use smpp_protocol::text::{self, Alphabet, decode_parts};
+use smpp_protocol::udh::{CONCATENATION, CONCATENATION_16, Concatenation, Udh};
+use smpp_protocol::{Dialect, Frame, Names, Pdu, Tag};
 
 /// A deliver_sm or data_sm, its fields by the names of the former.
 #[derive(Clone, Copy, Debug)]
@@ -245,8 +245,8 @@ mod tests {
 
     use super::super::json;
     use super::*;
-    use crate::smpp::tlv::push_tlv;
-    use crate::smpp::{Address, Command, Status, Tlvs};
+    use smpp_protocol::tlv::push_tlv;
+    use smpp_protocol::{Address, Command, Status, Tlvs};
 
     /// A part with these information elements, as it is delivered.
     fn part(elements: &[u8], data_coding: u8, octets: &[u8], at: &str) -> Delivery {

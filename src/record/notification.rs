@@ -10,8 +10,8 @@ use super::form::{hex_option, time};
 use super::inbound::{Party, Tlv};
 use super::internal::Delivery;
 use super::message::Arrival;
-use crate::smpp::pdu::AlertNotification;
-use crate::smpp::{Dialect, Frame, Pdu, Tag};
+use smpp_protocol::pdu::AlertNotification;
+use smpp_protocol::{Dialect, Frame, Pdu, Tag};
 
 /// An alert_notification (SMPP 3.4, 4.12.1) or an outbind (4.1.7), on `sms.notifications`.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -154,8 +154,8 @@ mod tests {
 
     use super::super::json as format;
     use super::*;
-    use crate::smpp::tlv::push_tlv;
-    use crate::smpp::{Address, Command, Npi, Status, Tlvs, Ton};
+    use smpp_protocol::tlv::push_tlv;
+    use smpp_protocol::{Address, Command, Npi, Status, Tlvs, Ton};
 
     fn told(event: &Notification<'_>) -> Value {
         serde_json::from_slice(&format::to_vec(event).unwrap()).unwrap()

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use super::submit_sm::{Address, SubmitSm};
-use crate::smpp::Command;
+use smpp_protocol::Command;
 
 /// A record of an outbound topic.
 #[derive(Clone, Debug, Default)]

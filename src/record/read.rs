@@ -12,7 +12,7 @@ use super::outbound::{Operation, Outbound};
 use super::submit_sm::{SubmitSm, When};
 use super::value::{ClassName, Octet, Str, Time, Tlvs, WhenSeed, twice, unknown};
 use crate::settings::SegmentMethod;
-use crate::smpp::pdu::UDH_INDICATOR;
+use smpp_protocol::pdu::UDH_INDICATOR;
 
 macro_rules! fields {
     ($($field:ident = $name:literal in $of:expr,)*) => {

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::keys::Position;
 use crate::settings::{InDoubt, OnTooLong, SegmentMethod};
-use crate::smpp::text::Class;
+use smpp_protocol::text::Class;
 
 /// A message to be sent, on an outbound topic.
 ///

@@ -18,7 +18,7 @@ use super::submit_sm::{
     Address, Content, ErrorHandling, Segmentation, TagName, Tlv, TlvValue, When,
 };
 use crate::settings::{OnTooLong, SegmentMethod};
-use crate::smpp::text::Class;
+use smpp_protocol::text::Class;
 
 /// What a name should have been: the nearest of the names allowed, or all of them.
 pub(super) fn unknown(name: &str, allowed: &[&str]) -> String {

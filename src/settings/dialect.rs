@@ -8,8 +8,8 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::smpp::message_id::{self, Form, Pairing, Rule};
-use crate::smpp::{Names, Status, Tag};
+use smpp_protocol::message_id::{self, Form, Pairing, Rule};
+use smpp_protocol::{Names, Status, Tag};
 
 /// How an SMSC writes its message ids.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]

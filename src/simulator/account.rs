@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Mo;
-use crate::smpp::{Command, EncodeError, MessageState, Status};
+use smpp_protocol::{Command, EncodeError, MessageState, Status};
 
 /// What a session may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

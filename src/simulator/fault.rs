@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::settings::Time;
-use crate::smpp::Status;
+use smpp_protocol::Status;
 
 /// What goes wrong, and with which submit_sm, as one line: an action, then conditions that must
 /// all hold.

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use super::account::Mode;
-use crate::smpp::{MessageState, Status};
+use smpp_protocol::{MessageState, Status};
 
 /// One line of the journal file. A line is in the file before the PDU it is about is answered.
 #[derive(Clone, Debug, Serialize)]

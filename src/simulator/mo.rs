@@ -1,8 +1,8 @@
 //! Mobile-originated messages: what subscribers send to an ESME.
 
-use crate::smpp::pdu::Sm;
-use crate::smpp::tlv::push_tlv;
-use crate::smpp::{Address, Command, EncodeError, Status, Tag, Tlvs};
+use smpp_protocol::pdu::Sm;
+use smpp_protocol::tlv::push_tlv;
+use smpp_protocol::{Address, Command, EncodeError, Status, Tag, Tlvs};
 
 /// data_coding of UCS-2 (SMPP 3.4 §5.2.19).
 const UCS2: u8 = 8;

@@ -64,9 +64,9 @@ pub use options::{
 };
 pub use totals::Totals;
 
-use crate::smpp::pdu::AlertNotification;
-use crate::smpp::tlv::push_tlv;
-use crate::smpp::{Address, Command, EncodeError, Status, Tag, Tlvs};
+use smpp_protocol::pdu::AlertNotification;
+use smpp_protocol::tlv::push_tlv;
+use smpp_protocol::{Address, Command, EncodeError, Status, Tag, Tlvs};
 
 /// What can go wrong with a simulator itself.
 #[derive(Debug, thiserror::Error)]

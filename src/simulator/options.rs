@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::fault::Fault;
 use super::id::MessageIds;
 use crate::settings::Time;
-use crate::smpp::{MessageState, Status};
+use smpp_protocol::{MessageState, Status};
 
 /// Everything a simulated SMSC can be told. The default answers anybody at once, on a free port of
 /// the loopback interface, and sends a DELIVRD receipt one second later.

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use super::Shared;
 use super::options::Outbind;
 use super::session::Session;
-use crate::smpp::{Command, Status, pdu};
+use smpp_protocol::{Command, Status, pdu};
 
 /// Between one attempt and the next.
 const AGAIN: Duration = Duration::from_millis(500);

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::options::{Parties, Receipts};
-use crate::smpp::pdu::Sm;
-use crate::smpp::tlv::push_tlv;
-use crate::smpp::{Address, Command, EncodeError, MessageState, Npi, Status, Tag, Tlvs, Ton};
+use smpp_protocol::pdu::Sm;
+use smpp_protocol::tlv::push_tlv;
+use smpp_protocol::{Address, Command, EncodeError, MessageState, Npi, Status, Tag, Tlvs, Ton};
 
 /// esm_class of a deliver_sm that carries a delivery receipt (SMPP 3.4 §5.2.12).
 const RECEIPT: u8 = 0x04;
@@ -146,7 +146,7 @@ fn minute(at: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::smpp::{Address, Pdu, frame};
+    use smpp_protocol::{Address, Pdu, frame};
 
     fn receipt_of(as_told: &Receipts, state: MessageState) -> Vec<u8> {
         let mut tlvs = Vec::new();

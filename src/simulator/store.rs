@@ -6,8 +6,8 @@ use hashbrown::HashMap;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
-use crate::smpp::pdu::Sm;
-use crate::smpp::{Address, MessageState, Npi, Ton, time};
+use smpp_protocol::pdu::Sm;
+use smpp_protocol::{Address, MessageState, Npi, Ton, time};
 
 /// A message as it is remembered.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use crate::esme::{self, Rate};
 use crate::kafka::Partition;
 use crate::record::codec::Codec;
-use crate::smpp::Dialect;
+use smpp_protocol::Dialect;
 
 use super::events::AccountRef;
 use super::message::Defaults;

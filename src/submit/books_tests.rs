@@ -7,12 +7,12 @@ use rdkafka::config::ClientConfig;
 use super::*;
 use crate::esme::{Answer, Doubt, Outcome};
 use crate::settings::InDoubt;
-use crate::smpp::frame::push_empty;
-use crate::smpp::{Command, Status};
 use crate::submit::entry::Fate;
 use crate::submit::events::Events;
 use crate::submit::lane;
 use crate::submit::parts::Parts;
+use smpp_protocol::frame::push_empty;
+use smpp_protocol::{Command, Status};
 
 /// Books with one station and one bind; window 10.
 struct Scene {

@@ -15,11 +15,11 @@ use super::*;
 use crate::esme::{Answer, Doubt, Outcome};
 use crate::kafka::progress::{Identity, Progress, metadata};
 use crate::settings::InDoubt;
-use crate::smpp::frame::push_empty;
-use crate::smpp::{Command, Status};
 use crate::submit::events::Events;
 use crate::submit::lane::{self, Snapshot};
 use crate::submit::parts::Parts;
+use smpp_protocol::frame::push_empty;
+use smpp_protocol::{Command, Status};
 
 const WINDOW: usize = 6;
 

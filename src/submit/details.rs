@@ -7,9 +7,9 @@ use crate::record::event::{Address, Details, Unsuccess};
 use crate::record::inbound::Tlv;
 use crate::record::internal::{Likeness, compare, number};
 use crate::record::outbound::Operation;
-use crate::smpp::pdu::{QuerySmResp, SubmitMultiResp};
-use crate::smpp::time::{self, Time};
-use crate::smpp::{Command, MessageState, Names, Status, Tag, Tlvs};
+use smpp_protocol::pdu::{QuerySmResp, SubmitMultiResp};
+use smpp_protocol::time::{self, Time};
+use smpp_protocol::{Command, MessageState, Names, Status, Tag, Tlvs};
 
 /// A response, put together from its answer.
 pub(super) struct Response<'a> {

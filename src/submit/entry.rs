@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::esme::Answer;
 use crate::record::internal::number;
 use crate::record::outbound::Operation;
-use crate::smpp::pdu::Destination;
-use crate::smpp::{Command, Pdu, Status};
+use smpp_protocol::pdu::Destination;
+use smpp_protocol::{Command, Pdu, Status};
 
 use super::job::{Job, Letter, Refusal, Returned};
 use super::parts::End;
@@ -175,8 +175,8 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::smpp::Address;
-    use crate::smpp::pdu::{Destinations, SubmitMulti};
+    use smpp_protocol::Address;
+    use smpp_protocol::pdu::{Destinations, SubmitMulti};
 
     #[test]
     fn a_multi_goes_to_everybody_it_names_once() {

@@ -12,7 +12,7 @@ use crate::record::codec::Codecs;
 use crate::record::event::{About, Part, PartOutcome, SendError, SubmitSmResp};
 use crate::record::internal::{Creation, Header};
 use crate::record::{headers, keys};
-use crate::smpp::{Command, Dialect, Names, Status};
+use smpp_protocol::{Command, Dialect, Names, Status};
 
 use super::details::{self, Response};
 use super::entry::{Entry, Fate, Sent, accepted};

@@ -14,8 +14,6 @@ use crate::kafka::start::Start;
 use crate::record::event::SendErrorKind;
 use crate::record::keys::Position;
 use crate::settings::{InDoubt, Time};
-use crate::smpp::frame::push_empty;
-use crate::smpp::{Command, Status};
 use crate::submit::books::tests::cycle;
 use crate::submit::events::{AccountRef, Events};
 use crate::submit::intake::Incoming;
@@ -23,6 +21,8 @@ use crate::submit::job::{Letter, Refusal};
 use crate::submit::options::Settings;
 use crate::submit::parts::Parts;
 use crate::submit::side::Side;
+use smpp_protocol::frame::push_empty;
+use smpp_protocol::{Command, Status};
 
 /// Books with one bind and one lane, `outbound:0`.
 struct Table {

@@ -15,7 +15,7 @@ use crate::record::keys::Position;
 use crate::record::outbound::Operation;
 use crate::record::submit_sm::derived_log_id;
 use crate::settings::InDoubt;
-use crate::smpp::Status;
+use smpp_protocol::Status;
 
 use super::events::AccountRef;
 use super::history::History;

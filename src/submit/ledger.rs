@@ -586,10 +586,10 @@ mod tests {
 
     use super::*;
     use crate::esme::Answer;
-    use crate::smpp::{Command, Status};
     use crate::submit::entry::Sent;
     use crate::submit::job::Returned;
     use crate::submit::lane::tests::job;
+    use smpp_protocol::{Command, Status};
 
     fn answered() -> (Box<Sent>, Answer) {
         let answer = Answer {

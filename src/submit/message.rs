@@ -18,11 +18,11 @@ use crate::record::keys::Position;
 use crate::record::outbound::{Operation, Outbound};
 use crate::record::submit_sm::{self, SubmitSm, When};
 use crate::settings::{InDoubt, Segmentation};
-use crate::smpp::address::{BadAddress, Written};
-use crate::smpp::pdu::{HIGHEST_PRIORITY, REGISTERED_DELIVERY, Sm, UDH_INDICATOR};
-use crate::smpp::text::Encoding;
-use crate::smpp::text::national::Language;
-use crate::smpp::{self, Command, Dialect, EncodeError, Npi, Status, Tag, Tlvs, Ton, segment, tlv};
+use smpp_protocol::address::{BadAddress, Written};
+use smpp_protocol::pdu::{HIGHEST_PRIORITY, REGISTERED_DELIVERY, Sm, UDH_INDICATOR};
+use smpp_protocol::text::Encoding;
+use smpp_protocol::text::national::Language;
+use smpp_protocol::{Command, Dialect, EncodeError, Npi, Status, Tag, Tlvs, Ton, segment, tlv};
 
 pub use segments::reference;
 pub use text::encoding;
@@ -116,7 +116,7 @@ impl Refused {
         };
         let text = match error {
             EncodeError::TooLong { length, limit, .. } => {
-                let length = smpp::octets(*length);
+                let length = smpp_protocol::octets(*length);
                 format!("{field} has {length}, SMPP has room for {limit}: shorten it")
             }
             other => other.to_string(),
@@ -345,7 +345,7 @@ fn source<'a>(record: &'a SubmitSm<'_>, defaults: &'a Defaults) -> Result<Writte
     if let Some(control) = text.chars().find(|c| c.is_control()) {
         return Err(bad("source", text, &BadAddress::Control(control)));
     }
-    address("source", from, smpp::address::sender)
+    address("source", from, smpp_protocol::address::sender)
 }
 
 /// The recipient of a record or one of several; nobody if it is empty. What is written as a number
@@ -354,10 +354,10 @@ fn destination<'a>(field: &str, to: &'a submit_sm::Address<'_>) -> Result<Writte
     if to.number.is_empty() {
         return Ok(Written::default());
     }
-    let mut written = address(field, to, smpp::address::recipient)?;
+    let mut written = address(field, to, smpp_protocol::address::recipient)?;
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '*' | '#');
     if to.ton.is_some() && written.ton != Ton::ALPHANUMERIC && !to.number.chars().all(is_plain) {
-        match smpp::address::recipient(&to.number) {
+        match smpp_protocol::address::recipient(&to.number) {
             Ok(number) => written.number = number.number,
             // Perhaps an address of another kind, such as that of a mailbox.
             Err(BadAddress::NoNumber) => {}
@@ -378,7 +378,7 @@ fn address<'a>(
     let written = match from.ton {
         Some(ton) => Written {
             ton: Ton(ton),
-            npi: smpp::address::infer(text).1,
+            npi: smpp_protocol::address::infer(text).1,
             number: text.into(),
         },
         None => infer(text).map_err(|error| bad(field, text, &error))?,
@@ -398,8 +398,8 @@ fn bad(field: &str, text: &str, error: &BadAddress) -> Refused {
 fn time(field: &str, when: Option<When>) -> Result<String, Refused> {
     let written = match when {
         None => return Ok(String::new()),
-        Some(When::At(at)) => smpp::time::absolute_utc(at),
-        Some(When::After(time)) => smpp::time::relative(time),
+        Some(When::At(at)) => smpp_protocol::time::absolute_utc(at),
+        Some(When::After(time)) => smpp_protocol::time::relative(time),
     };
     written.map_err(|error| Refused::invalid(field, format!("{field}: {error}")))
 }

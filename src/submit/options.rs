@@ -9,7 +9,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::settings::{InDoubt, Octets, Time};
-use crate::smpp::Status;
+use smpp_protocol::Status;
 
 /// How outbound records become submit_sm and results.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

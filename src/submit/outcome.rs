@@ -9,7 +9,7 @@ use tracing::debug;
 
 use crate::esme::{Answer, Doubt, Outcome};
 use crate::record::event::SendErrorKind;
-use crate::smpp::Status;
+use smpp_protocol::Status;
 
 use super::books::{BindRef, Books, Out, State};
 use super::entry::{Entry, Fate, LaneId, Sent, accepted};

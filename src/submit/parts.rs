@@ -7,8 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::esme::{Answer, Doubt};
-use crate::smpp::Status;
-use crate::smpp::frame::Header;
+use smpp_protocol::Status;
+use smpp_protocol::frame::Header;
 
 use super::entry::accepted;
 
@@ -273,8 +273,8 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::smpp::Command;
-    use crate::smpp::frame::push_empty;
+    use smpp_protocol::Command;
+    use smpp_protocol::frame::push_empty;
 
     fn three() -> Parts {
         let mut pdus = Vec::new();

@@ -126,9 +126,9 @@ mod tests {
 
     use super::*;
     use crate::record::event::SendErrorKind;
-    use crate::smpp::{Command, Status};
     use crate::submit::job::{Letter, Refusal};
     use crate::submit::lane::tests::job;
+    use smpp_protocol::{Command, Status};
 
     fn answered() -> (Box<Sent>, Answer) {
         let answer = Answer {

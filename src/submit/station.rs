@@ -16,7 +16,7 @@ use tracing::{debug, info, warn};
 
 use crate::esme::{self, Client, Inbound, Lease, Outcome, Pace, Rate, Signal, Slot, State, Token};
 use crate::repeated::{Line, Times};
-use crate::smpp::Status;
+use smpp_protocol::Status;
 
 use super::books::{BindRef, Books, Picked, StationId, Told};
 use super::message::Version;

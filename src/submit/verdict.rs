@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::settings::InDoubt;
-use crate::smpp::Status;
+use smpp_protocol::Status;
 
 use super::options::{OnStatus, Settings};
 

@@ -17,11 +17,11 @@ use kafka_smpp::kafka::cloud_events::CloudEvents;
 use kafka_smpp::record::codec::Codecs;
 use kafka_smpp::record::keys::{self, Position};
 use kafka_smpp::settings::Time;
-use kafka_smpp::smpp::pdu::Sm;
-use kafka_smpp::smpp::tlv::push_tlv;
-use kafka_smpp::smpp::{Address, Command as Smpp, Status, Tag, Tlvs};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::{Value, json};
+use smpp_protocol::pdu::Sm;
+use smpp_protocol::tlv::push_tlv;
+use smpp_protocol::{Address, Command as Smpp, Status, Tag, Tlvs};
 
 use crate::harness::{Kafka, Process, Record, Send, becomes, eventually, kafka, scratch, unique};
 

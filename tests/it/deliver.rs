@@ -10,11 +10,11 @@ use kafka_smpp::record::codec::Codecs;
 use kafka_smpp::record::keys;
 use kafka_smpp::settings::Time;
 use kafka_smpp::simulator::{self, Mo, Receipts, Simulator};
-use kafka_smpp::smpp::pdu::{AlertNotification, Sm};
-use kafka_smpp::smpp::{Address, Command, Status};
 use rdkafka::config::ClientConfig;
 use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use smpp_protocol::pdu::{AlertNotification, Sm};
+use smpp_protocol::{Address, Command, Status};
 use tokio::runtime::Runtime;
 
 use crate::harness::{Broker, Kafka, eventually, kafka, unique};

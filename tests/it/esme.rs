@@ -9,9 +9,9 @@ use kafka_smpp::esme::{
     Answer, Bind, Client, Handle, Identity, Inbound, Lease, Options, Outcome, Responder, State,
     Token,
 };
-use kafka_smpp::smpp::pdu::Sm;
-use kafka_smpp::smpp::{Address, Command, Status};
 use parking_lot::Mutex;
+use smpp_protocol::pdu::Sm;
+use smpp_protocol::{Address, Command, Status};
 
 use crate::harness::{FakeSmsc, Reply, Smsc, eventually};
 

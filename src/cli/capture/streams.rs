@@ -12,8 +12,8 @@ use super::packets::Segment;
 use super::{Found, Origin};
 use crate::cli::Failure;
 use crate::cli::lines::Fault;
-use crate::smpp::Header;
-use crate::smpp::frame::{HEADER, other_protocol};
+use smpp_protocol::Header;
+use smpp_protocol::frame::{HEADER, other_protocol};
 
 /// The longest PDU that is believed: message_payload has at most 65,535 octets.
 const LONGEST: usize = 1 << 17;

@@ -4,8 +4,8 @@ use etherparse::PacketBuilder;
 use proptest::prelude::*;
 
 use super::*;
-use crate::smpp::frame::push_empty;
-use crate::smpp::{Command, Status};
+use smpp_protocol::frame::push_empty;
+use smpp_protocol::{Command, Status};
 
 const ESME: ([u8; 4], u16) = ([10, 0, 0, 1], 40_000);
 const SMSC: ([u8; 4], u16) = ([10, 0, 0, 2], 2775);

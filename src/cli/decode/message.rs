@@ -4,10 +4,10 @@ use serde::Serialize;
 
 use crate::cli::octets::to_hex;
 use crate::cli::receipt::Report;
-use crate::smpp::pdu::MessageType;
-use crate::smpp::pdu::anatomy::Anatomy;
-use crate::smpp::text::Encoding;
-use crate::smpp::{Dialect, Pdu, Receipt, Udh};
+use smpp_protocol::pdu::MessageType;
+use smpp_protocol::pdu::anatomy::Anatomy;
+use smpp_protocol::text::Encoding;
+use smpp_protocol::{Dialect, Pdu, Receipt, Udh};
 
 /// The text of a PDU that carries a message, and what belongs to it.
 #[derive(Serialize)]
@@ -58,7 +58,7 @@ impl Message {
         let length = anatomy.header?.length as usize;
         let sm = Pdu::decode(octets.get(..length)?).ok()?.message()?;
         let header = Udh::split(sm.text_octets()).filter(|_| sm.has_udh());
-        let element = |element: crate::smpp::udh::Element<'_>| Element {
+        let element = |element: smpp_protocol::udh::Element<'_>| Element {
             id: element.id,
             hex: to_hex(element.data),
         };

@@ -19,10 +19,10 @@ use super::output;
 use super::receipt::encoding;
 use super::texts::open;
 use super::{Code, Failure, Source};
-use crate::smpp::frame::HEADER;
-use crate::smpp::pdu::anatomy::Anatomy;
-use crate::smpp::text::Encoding;
-use crate::smpp::{Dialect, Header};
+use smpp_protocol::frame::HEADER;
+use smpp_protocol::pdu::anatomy::Anatomy;
+use smpp_protocol::text::Encoding;
+use smpp_protocol::{Dialect, Header};
 
 /// Show what PDUs say, octet by octet
 #[derive(clap::Args)]

@@ -9,10 +9,10 @@ use super::message::Message;
 use crate::cli::capture::Origin;
 use crate::cli::lines::Fault;
 use crate::cli::octets::to_hex;
-use crate::smpp::pdu::anatomy::{Anatomy, Part, Value};
-use crate::smpp::time::Time;
-use crate::smpp::tlv::{Detail, Shape};
-use crate::smpp::{Header, Names, Tag, Tlv};
+use smpp_protocol::pdu::anatomy::{Anatomy, Part, Value};
+use smpp_protocol::time::Time;
+use smpp_protocol::tlv::{Detail, Shape};
+use smpp_protocol::{Header, Names, Tag, Tlv};
 
 /// A PDU as a JSON object; what could not be read of the header is null.
 #[derive(Serialize)]

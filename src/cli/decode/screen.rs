@@ -10,8 +10,8 @@ use super::message::Message;
 use super::object::{faults, latin1};
 use super::words;
 use crate::cli::lines::{Fault, print_faults};
-use crate::smpp::Names;
-use crate::smpp::pdu::anatomy::{Anatomy, Flaw, Part, Value};
+use smpp_protocol::Names;
+use smpp_protocol::pdu::anatomy::{Anatomy, Flaw, Part, Value};
 
 /// Octets in a row.
 const ROW: usize = 8;

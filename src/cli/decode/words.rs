@@ -2,12 +2,12 @@
 
 use super::message::kind;
 use super::screen::quoted;
-use crate::smpp::pdu::anatomy::{Part, Value};
-use crate::smpp::pdu::{REPLY_PATH, UDH_INDICATOR};
-use crate::smpp::text::{Alphabet, Encoding};
-use crate::smpp::time::Time;
-use crate::smpp::tlv::{Detail, Shape};
-use crate::smpp::{Command, MessageState, Names, Npi, Status, Tag, Tlv, Ton};
+use smpp_protocol::pdu::anatomy::{Part, Value};
+use smpp_protocol::pdu::{REPLY_PATH, UDH_INDICATOR};
+use smpp_protocol::text::{Alphabet, Encoding};
+use smpp_protocol::time::Time;
+use smpp_protocol::tlv::{Detail, Shape};
+use smpp_protocol::{Command, MessageState, Names, Npi, Status, Tag, Tlv, Ton};
 
 /// What a part holds, in words.
 pub(super) fn of(part: &Part<'_>, names: &Names) -> String {

@@ -4,10 +4,10 @@ use serde::Deserialize;
 
 use crate::cli::lines::{Fault, Line};
 use crate::cli::texts::{self, encoding, language};
-use crate::smpp::segment::Method;
-use crate::smpp::text::national::Language;
-use crate::smpp::text::substitute::Handling;
-use crate::smpp::text::{Encoding, Policy, Room};
+use smpp_protocol::segment::Method;
+use smpp_protocol::text::national::Language;
+use smpp_protocol::text::substitute::Handling;
+use smpp_protocol::text::{Encoding, Policy, Room};
 
 pub(super) fn method(name: &str) -> Result<Method, String> {
     match name {

@@ -5,7 +5,7 @@ use serde_json::{Value, from_str, to_value};
 
 use super::*;
 use crate::cli::lines::Line;
-use crate::smpp::text::Encoding;
+use smpp_protocol::text::Encoding;
 
 #[derive(Parser)]
 struct Cli {

@@ -9,12 +9,12 @@ use crate::config::Esme;
 use crate::config::esme::BindMode;
 use crate::config::esme::InterfaceVersion;
 use crate::settings::{Number, SegmentMethod};
-use crate::smpp::pdu::{LONG_PASSWORD, PASSWORD};
-use crate::smpp::receipt::Pattern;
-use crate::smpp::text::Encoding;
-use crate::smpp::text::national::Language;
-use crate::smpp::{MessageState, Status, Tag};
 use crate::submit::message;
+use smpp_protocol::pdu::{LONG_PASSWORD, PASSWORD};
+use smpp_protocol::receipt::Pattern;
+use smpp_protocol::text::Encoding;
+use smpp_protocol::text::national::Language;
+use smpp_protocol::{MessageState, Status, Tag};
 
 pub(super) fn identity(check: &mut Check<'_>, esme: &Esme) {
     match esme.system_id.is_empty() {

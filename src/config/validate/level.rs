@@ -20,7 +20,7 @@ const OTHERS: [(&str, &str); 7] = [
 ];
 
 /// The parts of this crate that log.
-const MODULES: [&str; 16] = [
+const MODULES: [&str; 15] = [
     "cli",
     "config",
     "connector",
@@ -35,7 +35,6 @@ const MODULES: [&str; 16] = [
     "replay",
     "settings",
     "simulator",
-    "smpp",
     "submit",
 ];
 

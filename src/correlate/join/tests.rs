@@ -575,8 +575,8 @@ fn a_corrected_final_receipt_is_published_and_keeps_nothing_longer() {
 #[test]
 fn receipts_from_the_wire_are_told_apart_by_recipient_state_date_and_error() {
     use crate::correlate::read::{Said, delivery};
-    use crate::smpp::pdu::Sm;
-    use crate::smpp::{Address, Command, Status};
+    use smpp_protocol::pdu::Sm;
+    use smpp_protocol::{Address, Command, Status};
     let read = |from: Address<'_>, to: &str, text: &str| {
         let mut pdu = Vec::new();
         Sm {

@@ -26,7 +26,7 @@ pub use rate::Siblings;
 use window::WindowControl;
 
 use super::options::Options;
-use crate::smpp::Status;
+use smpp_protocol::Status;
 
 /// What an answer says about the amount and the speed of what is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,10 +2,10 @@
 
 use super::peer::*;
 use crate::esme::{Lease, Notice, Options};
-use crate::smpp::frame::{MAX_SEQUENCE, set_sequence};
-use crate::smpp::pdu::{AlertNotification, BindResp, Outbind};
-use crate::smpp::tlv::push_tlv;
-use crate::smpp::{Address, Command, Header, Status, Tag, Tlvs};
+use smpp_protocol::frame::{MAX_SEQUENCE, set_sequence};
+use smpp_protocol::pdu::{AlertNotification, BindResp, Outbind};
+use smpp_protocol::tlv::push_tlv;
+use smpp_protocol::{Address, Command, Header, Status, Tag, Tlvs};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// The session is well.

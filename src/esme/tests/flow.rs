@@ -7,10 +7,10 @@ use tokio::time::sleep;
 
 use super::peer::*;
 use crate::esme::{Lease, Options};
-use crate::smpp::frame::Header;
-use crate::smpp::pdu::SmResp;
-use crate::smpp::tlv::{Tag, Tlvs, push_tlv};
-use crate::smpp::{Command, Status};
+use smpp_protocol::frame::Header;
+use smpp_protocol::pdu::SmResp;
+use smpp_protocol::tlv::{Tag, Tlvs, push_tlv};
+use smpp_protocol::{Command, Status};
 
 /// A session that begins with one request.
 fn gently(window: usize) -> Options {

@@ -7,7 +7,7 @@ use tokio::time::{sleep, timeout};
 use super::peer::*;
 use crate::esme::{Lease, Options, State};
 use crate::settings::Time;
-use crate::smpp::{Command, Status};
+use smpp_protocol::{Command, Status};
 
 /// Options for two hosts; the first is looked at every 100 ms.
 fn towards_both(first: &Listener, second: &Listener) -> Options {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::peer::*;
 use crate::esme::{Identity, Lease, Mode, Moment, Options, Outcome, State, Timers};
 use crate::settings::Time;
-use crate::smpp::{Command, Status};
+use smpp_protocol::{Command, Status};
 
 const SOON: Duration = Duration::from_millis(200);
 

@@ -10,8 +10,8 @@ use super::peer::*;
 use super::security::Pki;
 use crate::esme::outbind::GUESTS;
 use crate::esme::{Door, Lease, Mode, Moment, Notice, Options, OutbindTls, State, Welcome};
-use crate::smpp::pdu::Outbind;
-use crate::smpp::{Command, Status};
+use smpp_protocol::pdu::Outbind;
+use smpp_protocol::{Command, Status};
 
 const SOON: Duration = Duration::from_millis(100);
 

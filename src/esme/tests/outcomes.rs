@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep};
 
 use super::peer::*;
 use crate::esme::{Doubt, Lease, Options, Outcome};
-use crate::smpp::frame::Header;
-use crate::smpp::{Command, Status};
+use smpp_protocol::frame::Header;
+use smpp_protocol::{Command, Status};
 
 fn window(window: usize) -> Options {
     Options {

@@ -17,9 +17,9 @@ use crate::esme::{
     Token,
 };
 use crate::settings::Time;
-use crate::smpp::frame::{HEADER, Header, push_empty};
-use crate::smpp::pdu::{Sm, SmResp};
-use crate::smpp::{Command, Status};
+use smpp_protocol::frame::{HEADER, Header, push_empty};
+use smpp_protocol::pdu::{Sm, SmResp};
+use smpp_protocol::{Command, Status};
 
 /// Longer than anything takes in these tests.
 pub const PATIENCE: Duration = Duration::from_secs(20);

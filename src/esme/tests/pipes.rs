@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::peer::*;
 use crate::esme::{Doubt, Lease, Options, Outcome, Tls};
-use crate::smpp::{Command, Header, Status};
+use smpp_protocol::{Command, Header, Status};
 
 /// Takes one write and fails the next; only then an answer to the first can be read.
 struct Breaking {

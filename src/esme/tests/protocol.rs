@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::peer::*;
 use crate::esme::{Doubt, Lease, Options, Outcome, State};
-use crate::smpp::{Command, Status};
+use smpp_protocol::{Command, Status};
 
 #[tokio::test(start_paused = true)]
 async fn an_unbind_is_answered_and_puts_in_doubt_what_is_outstanding() {

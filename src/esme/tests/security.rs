@@ -13,7 +13,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, server::TlsStream};
 
 use super::peer::*;
 use crate::esme::{Doubt, Lease, Options, Outcome, State, Tls};
-use crate::smpp::Command;
+use smpp_protocol::Command;
 
 /// An authority with certificates for the SMSC and the ESME, as files.
 pub(super) struct Pki {

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 use super::peer::*;
 use crate::esme::{Doubt, Lease, Moment, Options, Outcome, Timers};
 use crate::settings::Time;
-use crate::smpp::{Command, Status};
+use smpp_protocol::{Command, Status};
 
 fn timers(timers: Timers) -> Options {
     Options {

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::peer::*;
 use crate::esme::{Doubt, Lease, Options, Outcome};
-use crate::smpp::{Command, Status};
+use smpp_protocol::{Command, Status};
 
 /// What goes to an SMSC before its first answer.
 const FEW: usize = 10;

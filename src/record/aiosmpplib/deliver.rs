@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 
 use super::super::value::hex;
 use super::{Head, cut};
-use crate::smpp::address::recipient;
-use crate::smpp::{Address, MessageState, Npi, Ton};
+use smpp_protocol::address::recipient;
+use smpp_protocol::{Address, MessageState, Npi, Ton};
 
 /// esm_class of a receipt (SMPP 3.4, 5.2.12).
 const RECEIPT: u8 = 0x04;

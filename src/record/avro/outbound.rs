@@ -12,7 +12,7 @@ use super::super::submit_sm::{
     Address, Content, ErrorHandling, Segmentation, TagName, Tlv, TlvValue, When,
 };
 use crate::settings::{InDoubt, OnTooLong, SegmentMethod};
-use crate::smpp::text::Class;
+use smpp_protocol::text::Class;
 
 /// The datum of a record.
 ///

@@ -5,7 +5,7 @@ use super::super::outbound::Destination;
 use super::super::submit_sm::{Address, Content, ErrorHandling, TagName, TlvValue, When};
 use super::*;
 use crate::settings::InDoubt;
-use crate::smpp::text::Class;
+use smpp_protocol::text::Class;
 
 fn read(text: &str) -> SubmitSm<'_> {
     submit_sm(text.as_bytes()).unwrap_or_else(|e| panic!("{text}: {e}"))

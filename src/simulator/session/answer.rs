@@ -5,9 +5,9 @@ use crate::simulator::Retry;
 use crate::simulator::account::{Bound, Delivery, Mode, What};
 use crate::simulator::fault::Subject;
 use crate::simulator::journal::Entry;
-use crate::smpp::pdu::{Bind, BindResp};
-use crate::smpp::tlv::push_tlv;
-use crate::smpp::{Command, Frame, Status, Tag, Tlvs, frame};
+use smpp_protocol::pdu::{Bind, BindResp};
+use smpp_protocol::tlv::push_tlv;
+use smpp_protocol::{Command, Frame, Status, Tag, Tlvs, frame};
 
 impl Session {
     pub(super) fn answer(&mut self, frame: Frame<'_>) {

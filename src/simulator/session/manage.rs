@@ -5,12 +5,12 @@ use super::{End, Session};
 use crate::simulator::account::Delivery;
 use crate::simulator::fault::Plan;
 use crate::simulator::store::{Party, Stored};
-use crate::smpp::pdu::{
+use smpp_protocol::pdu::{
     BroadcastSm, CancelBroadcastSm, CancelSm, Destination, Pdu, QueryBroadcastSm, QuerySm,
     QuerySmResp, ReplaceSm, Sm, SmResp, SubmitMulti, SubmitMultiResp, Unsuccess, Unsuccesses,
 };
-use crate::smpp::tlv::push_tlv;
-use crate::smpp::{Address, Command, Frame, MessageState, Status, Tag, Tlvs};
+use smpp_protocol::tlv::push_tlv;
+use smpp_protocol::{Address, Command, Frame, MessageState, Status, Tag, Tlvs};
 
 /// What every broadcast_sm has (SMPP 5.0 §4.4.1.1).
 const OF_BROADCASTS: [Tag; 4] = [

@@ -22,8 +22,8 @@ use super::Shared;
 use super::account::{Account, Delivery, Mode, What};
 use super::fault::Faults;
 use super::journal::{Entry, Page};
-use crate::smpp::frame::{self, next_sequence, set_sequence};
-use crate::smpp::{Command, Status};
+use smpp_protocol::frame::{self, next_sequence, set_sequence};
+use smpp_protocol::{Command, Status};
 
 /// Octets read at once.
 const READ: usize = 64 * 1024;

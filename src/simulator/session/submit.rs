@@ -13,9 +13,9 @@ use crate::simulator::id::STRAY;
 use crate::simulator::journal::{Accepted, Entry, readable};
 use crate::simulator::receipt::{EXCERPT, Receipt, wanted};
 use crate::simulator::store::{Party, Stored};
-use crate::smpp::pdu::{DataSm, Sm, SmResp};
-use crate::smpp::tlv::push_tlv;
-use crate::smpp::{Command, Frame, MessageState, Status, Tag, Tlvs, frame};
+use smpp_protocol::pdu::{DataSm, Sm, SmResp};
+use smpp_protocol::tlv::push_tlv;
+use smpp_protocol::{Command, Frame, MessageState, Status, Tag, Tlvs, frame};
 
 /// So far behind with its answers a serial server calls itself congested.
 const FAR_BEHIND: Duration = Duration::from_secs(10);

@@ -9,9 +9,9 @@ use super::peer::Esme;
 use super::{eventually, prompt, quiet};
 use crate::settings::Time;
 use crate::simulator::{Handle, Inbound, Mo, Options, Receipts, Retry, Simulator};
-use crate::smpp::pdu::SmResp;
-use crate::smpp::tlv::Tag;
-use crate::smpp::{Command, Status};
+use smpp_protocol::pdu::SmResp;
+use smpp_protocol::tlv::Tag;
+use smpp_protocol::{Command, Status};
 
 async fn start(options: Options) -> Handle {
     Simulator::start(options).await.unwrap()

@@ -5,7 +5,7 @@ use tokio::io::AsyncWriteExt as _;
 use super::peer::{Esme, submit_sm};
 use super::{prompt, quiet};
 use crate::simulator::{Handle, Options, Simulator};
-use crate::smpp::{Command, Status};
+use smpp_protocol::{Command, Status};
 
 async fn with_fault(fault: &str, options: Options) -> Handle {
     let faults = vec![fault.parse().unwrap()];

@@ -1,13 +1,13 @@
 //! Messages that are asked about, cancelled and replaced, messages to several, and broadcasts.
 
 use super::*;
-use crate::smpp::pdu::{
+use smpp_protocol::pdu::{
     AlertNotification, BindResp, BroadcastSm, CancelBroadcastSm, CancelSm, Destination,
     Destinations, QueryBroadcastSm, QuerySm, QuerySmResp, ReplaceSm, SmResp, SubmitMulti,
     SubmitMultiResp,
 };
-use crate::smpp::tlv::push_tlv;
-use crate::smpp::{Address, MessageState, Tag, Tlvs};
+use smpp_protocol::tlv::push_tlv;
+use smpp_protocol::{Address, MessageState, Tag, Tlvs};
 
 use super::peer::Heard;
 
@@ -308,7 +308,7 @@ async fn an_esme_of_3_3_is_sent_no_parameters() {
     let smsc = Simulator::start(soon(0)).await.unwrap();
     for (version, told) in [(0x33, None), (0x34, Some(&[0x50][..]))] {
         let mut esme = Esme::connect(&smsc).await;
-        let bind = crate::smpp::pdu::Bind {
+        let bind = smpp_protocol::pdu::Bind {
             system_id: b"esme",
             interface_version: version,
             ..Default::default()

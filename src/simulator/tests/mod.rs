@@ -13,8 +13,8 @@ use tokio::time::{sleep, timeout};
 
 use self::peer::{Esme, submit_sm};
 use super::*;
-use crate::smpp::pdu::Sm;
-use crate::smpp::{Command, Pdu, Status, frame};
+use smpp_protocol::pdu::Sm;
+use smpp_protocol::{Command, Pdu, Status, frame};
 
 /// No receipts unless a test asks for them.
 fn quiet() -> Options {

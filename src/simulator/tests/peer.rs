@@ -7,8 +7,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::simulator::Handle;
-use crate::smpp::pdu::{Bind, Sm};
-use crate::smpp::{Address, Command, Status, frame};
+use smpp_protocol::pdu::{Bind, Sm};
+use smpp_protocol::{Address, Command, Status, frame};
 
 /// A peer that says what it is told to and shows what it hears.
 pub(super) struct Esme {

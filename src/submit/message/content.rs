@@ -1,12 +1,12 @@
 //! What a message says, in octets.
 
 use crate::record::submit_sm::{Content, ErrorHandling, SubmitSm};
-use crate::smpp::pdu::UDH_INDICATOR;
-use crate::smpp::segment::{self, Method};
-use crate::smpp::text::substitute::Handling;
-use crate::smpp::text::{self, Encoding, Policy};
-use crate::smpp::tlv;
-use crate::smpp::udh::Udh;
+use smpp_protocol::pdu::UDH_INDICATOR;
+use smpp_protocol::segment::{self, Method};
+use smpp_protocol::text::substitute::Handling;
+use smpp_protocol::text::{self, Encoding, Policy};
+use smpp_protocol::tlv;
+use smpp_protocol::udh::Udh;
 
 use super::{Defaults, Refused, encoding, segments};
 

@@ -1,8 +1,8 @@
 //! Optional parameters of a record, as octets (SMPP 3.4, 5.3.2).
 
 use crate::record::submit_sm::{Content, TagName, Tlv, TlvValue};
-use crate::smpp::tlv::{self, Shape};
-use crate::smpp::{Names, Tag, octets, tlv::Tlv as Octets};
+use smpp_protocol::tlv::{self, Shape};
+use smpp_protocol::{Names, Tag, octets, tlv::Tlv as Octets};
 
 use super::Refused;
 

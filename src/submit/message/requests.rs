@@ -1,12 +1,12 @@
 //! The PDUs of records other than SubmitSm.
 
 use crate::record::outbound::{Destination, Operation, Outbound};
-use crate::smpp::address::Written;
-use crate::smpp::pdu::{
+use smpp_protocol::address::Written;
+use smpp_protocol::pdu::{
     self, BroadcastSm, CancelBroadcastSm, CancelSm, DataSm, Pdu, QueryBroadcastSm, QuerySm,
     REGISTERED_DELIVERY, ReplaceSm, SubmitMulti, UDH_INDICATOR,
 };
-use crate::smpp::{Status, Tag, Tlvs, octets, segment, tlv};
+use smpp_protocol::{Status, Tag, Tlvs, octets, segment, tlv};
 
 use super::{
     Defaults, Message, Refused, Scratch, ascii, check_defined, content, destination, parameters,
@@ -297,8 +297,8 @@ mod tests {
     use crate::record::json;
     use crate::record::keys::Position;
     use crate::settings::InDoubt;
-    use crate::smpp::Address;
-    use crate::smpp::text::Encoding;
+    use smpp_protocol::Address;
+    use smpp_protocol::text::Encoding;
 
     fn try_to(json: &str) -> Result<Message, Refused> {
         let record = json::outbound(json.as_bytes()).unwrap_or_else(|e| panic!("{json}: {e}"));

@@ -3,11 +3,11 @@
 use crate::record::keys::Position;
 use crate::record::submit_sm::SubmitSm;
 use crate::settings::{OnTooLong, SegmentMethod};
-use crate::smpp::pdu::{Sm, UDH_INDICATOR};
-use crate::smpp::segment::{self, Method, Room};
-use crate::smpp::text::Encoding;
-use crate::smpp::udh::{CONCATENATION, CONCATENATION_16, Concatenation, Udh};
-use crate::smpp::{Command, Status, Tag, Tlvs};
+use smpp_protocol::pdu::{Sm, UDH_INDICATOR};
+use smpp_protocol::segment::{self, Method, Room};
+use smpp_protocol::text::Encoding;
+use smpp_protocol::udh::{CONCATENATION, CONCATENATION_16, Concatenation, Udh};
+use smpp_protocol::{Command, Status, Tag, Tlvs};
 
 use super::content::{Body, SHORT_MESSAGE};
 use super::{Defaults, Refused, parameters};

@@ -3,8 +3,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::record::json;
 use crate::settings::{OnTooLong, SegmentMethod};
-use crate::smpp::Pdu;
-use crate::smpp::text::Alphabet;
+use smpp_protocol::Pdu;
+use smpp_protocol::text::Alphabet;
 
 mod dialect;
 mod segments;
@@ -41,7 +41,7 @@ fn parts(message: &Message) -> Vec<Sm<'_>> {
     let mut rest = &message.pdu[..];
     let mut parts = Vec::new();
     while !rest.is_empty() {
-        let frame = crate::smpp::Frame::decode(rest).unwrap();
+        let frame = smpp_protocol::Frame::decode(rest).unwrap();
         let length = frame.header.length as usize;
         parts.push(Sm::decode(frame.body).unwrap());
         rest = &rest[length..];

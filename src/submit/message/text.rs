@@ -1,12 +1,12 @@
 //! Names of encodings.
 
-use crate::smpp::text::Encoding;
+use smpp_protocol::text::Encoding;
 
 /// The encoding that a record or a configuration calls `name`: our names, those of Python's
 /// codecs and those of aiosmpplib.
 ///
 /// ```
-/// use kafka_smpp::smpp::text::Encoding;
+/// use smpp_protocol::text::Encoding;
 /// use kafka_smpp::submit::message::encoding;
 ///
 /// assert_eq!(encoding("gsm0338"), Ok(Encoding::Gsm));

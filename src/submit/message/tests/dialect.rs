@@ -1,7 +1,7 @@
 //! What is written for an SMSC that has its own ways.
 
 use super::*;
-use crate::smpp::text::table::Table;
+use smpp_protocol::text::table::Table;
 
 fn of_alphabet(encoding: Encoding) -> Defaults {
     Defaults {

@@ -92,9 +92,9 @@ fn a_header_of_the_producers_stands_in_every_part() {
     let both = parts(&message);
     assert_eq!(both.len(), 2);
     for part in &both {
-        let (udh, _) = crate::smpp::udh::Udh::split(part.short_message).unwrap();
+        let (udh, _) = smpp_protocol::udh::Udh::split(part.short_message).unwrap();
         assert_eq!(
-            udh.get(crate::smpp::udh::PORTS_16),
+            udh.get(smpp_protocol::udh::PORTS_16),
             Some(&b"\x0B\x84\x23\xF0"[..])
         );
         assert_eq!(udh.concatenation().unwrap().total, 2);
