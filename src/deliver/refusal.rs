@@ -43,21 +43,35 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    pub(super) fn new(esme: &str) -> Self {
-        let name: Arc<str> = esme.into();
-        let line = |say: fn(&str, Times, Refused)| {
+    pub(super) fn new(name: &str) -> Self {
+        let name: Arc<str> = name.into();
+        let for_now = |text: &'static str| {
             let esme = name.clone();
-            Line::new(move |times, refused| say(&esme, times, refused))
+            Line::new(move |times, what| self::for_now(&esme, times, what, text))
         };
-        let esme = name.clone();
+        let until_mended = |text: &'static str| {
+            let esme = name.clone();
+            Line::new(move |times, what| self::until_mended(&esme, times, what, text))
+        };
+        let (esme, of_lost) = (name.clone(), name.clone());
         Lines {
             full: Line::new(move |times, no_room| full(&esme, times, &no_room)),
-            late: line(late),
-            ended: line(ended),
-            forbidden: line(forbidden),
-            for_good: line(for_good),
-            unwritable: line(unwritable),
-            lost: line(lost),
+            late: for_now(
+                "deliver_sm are refused for now: Kafka did not take them within inbound.answer_timeout. Some SMSCs do not deliver them again (esme.refusal_status): see why Kafka is slow or away",
+            ),
+            ended: for_now(
+                "deliver_sm are refused for now: this process ends, and Kafka did not take them before",
+            ),
+            forbidden: until_mended(
+                "deliver_sm are refused for now: Kafka takes none for this topic until that is mended",
+            ),
+            for_good: until_mended(
+                "deliver_sm are refused for good (ESME_RX_P_APPN), and lost: Kafka takes no such record. If it is too large, raise max.message.bytes of the topic",
+            ),
+            unwritable: until_mended(
+                "deliver_sm are refused for now: they cannot be written in the format of this topic; set another one in [formats]",
+            ),
+            lost: Line::new(move |times, what| lost(&of_lost, times, what)),
         }
     }
 }
@@ -74,74 +88,18 @@ fn full(esme: &str, times: Times, NoRoom { bind, held }: &NoRoom) {
     );
 }
 
-fn late(esme: &str, times: Times, what: Refused) {
+/// What passes by itself.
+fn for_now(esme: &str, times: Times, what: Refused, text: &str) {
     let (refused, within) = (times.count, times.within);
     let Refused { bind, topic, error } = what;
-    warn!(
-        esme,
-        %bind,
-        refused,
-        ?within,
-        %topic,
-        error,
-        "deliver_sm are refused for now: Kafka did not take them within inbound.answer_timeout. Some SMSCs do not deliver them again (esme.refusal_status): see why Kafka is slow or away"
-    );
+    warn!(esme, %bind, refused, ?within, %topic, error, "{text}");
 }
 
-fn ended(esme: &str, times: Times, what: Refused) {
+/// What somebody has to mend.
+fn until_mended(esme: &str, times: Times, what: Refused, text: &str) {
     let (refused, within) = (times.count, times.within);
     let Refused { bind, topic, error } = what;
-    warn!(
-        esme,
-        %bind,
-        refused,
-        ?within,
-        %topic,
-        error,
-        "deliver_sm are refused for now: this process ends, and Kafka did not take them before"
-    );
-}
-
-fn forbidden(esme: &str, times: Times, what: Refused) {
-    let (refused, within) = (times.count, times.within);
-    let Refused { bind, topic, error } = what;
-    error!(
-        esme,
-        %bind,
-        refused,
-        ?within,
-        %topic,
-        error,
-        "deliver_sm are refused for now: Kafka takes none for this topic until that is mended"
-    );
-}
-
-fn for_good(esme: &str, times: Times, what: Refused) {
-    let (refused, within) = (times.count, times.within);
-    let Refused { bind, topic, error } = what;
-    error!(
-        esme,
-        %bind,
-        refused,
-        ?within,
-        %topic,
-        error,
-        "deliver_sm are refused for good (ESME_RX_P_APPN), and lost: Kafka takes no such record. If it is too large, raise max.message.bytes of the topic"
-    );
-}
-
-fn unwritable(esme: &str, times: Times, what: Refused) {
-    let (refused, within) = (times.count, times.within);
-    let Refused { bind, topic, error } = what;
-    error!(
-        esme,
-        %bind,
-        refused,
-        ?within,
-        %topic,
-        error,
-        "deliver_sm are refused for now: they cannot be written in the format of this topic; set another one in [formats]"
-    );
+    error!(esme, %bind, refused, ?within, %topic, error, "{text}");
 }
 
 fn lost(esme: &str, times: Times, what: Refused) {
