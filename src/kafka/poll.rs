@@ -399,12 +399,8 @@ impl Context {
                 said: false,
             };
             let refused = applied.refused.get_or_insert(first);
-            stuck = now.duration_since(refused.since) >= STUCK;
-            if stuck {
-                *refused = Refused {
-                    since: now,
-                    said: true,
-                };
+            if now.duration_since(refused.since) >= STUCK {
+                (refused.since, refused.said, stuck) = (now, true, true);
             }
         });
         stuck
