@@ -1,4 +1,6 @@
-//! The protocol as pure data: no I/O, no runtime, no Kafka.
+#![doc = include_str!("../README.md")]
+//!
+//! # Where what is
 //!
 //! From the wire inwards: [`frame`] finds where one PDU ends, [`pdu`] gives its fields names
 //! (borrowing every octet string), [`tlv`] walks the optional parameters. Decoding is lenient and
@@ -7,19 +9,6 @@
 //! What the octet strings mean: [`text`] is encodings, [`udh`] the header before a text, [`segment`]
 //! long texts in parts, [`receipt`] what became of a message, [`time`] when, [`message_id`] which.
 //! What SMSCs do each in their own way is a [`dialect`].
-//!
-//! ```
-//! use smpp_protocol::{Command, Pdu, Status, frame, pdu::SmResp};
-//!
-//! let mut wire = Vec::new();
-//! let answer = SmResp { message_id: b"4F2A", ..SmResp::default() };
-//! answer.encode(Command::SUBMIT_SM_RESP, Status::ROK, 7, &mut wire)?;
-//!
-//! let frame = frame::split(&wire, 65_536)?.ok_or("incomplete")?;
-//! assert_eq!(frame.header.sequence, 7);
-//! assert_eq!(Pdu::read(frame)?, Pdu::SubmitSmResp(answer));
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -53,8 +42,3 @@ pub use state::MessageState;
 pub use status::Status;
 pub use tlv::{Tag, Tlv, Tlvs};
 pub use udh::{Concatenation, Udh};
-
-/// The example of the README runs, too.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-mod readme {}
