@@ -366,9 +366,9 @@ fn form() -> impl Strategy<Value = Form> {
     ]
 }
 
-// Known and not mended: an SMSC that says the same octets twice in one session, with an id in another
-// form, may have one of the two published alone and the other with its message, if the first one was
-// looked for where the answer's entry had not been read yet. So these receipts have no session.
+// These receipts have no session. The same octets twice in one session may be said of two messages
+// (`Same::InSession`), so "once" is not claimed of them: one may be published alone before the other
+// form is known, and the other with its message.
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
