@@ -3,9 +3,9 @@
 //! Data flows down this list; a module uses only those above it:
 //!
 //! - [`smpp_protocol`]: the protocol as pure data, without I/O, a crate of its own;
+//! - [`smpp_esme`]: one session with an SMSC and its life, a crate of its own;
 //! - [`settings`]: durations and the like as people write them;
 //! - [`repeated`]: log lines for what may happen many times;
-//! - [`esme`]: one session with an SMSC and its life;
 //! - [`record`]: what travels on topics;
 //! - [`registry`]: the schema registry, where records are written by its schemas;
 //! - [`kafka`]: polling, partition progress, transactions, topics;
@@ -14,7 +14,7 @@
 //! - [`correlate`]: deliveries joined with what was submitted;
 //! - [`replay`]: records that ended as errors put back onto their topic;
 //! - [`connector`]: configuration to running parts to a drained stop;
-//! - [`config`], [`ops`], [`simulator`], [`cli`]: the rest of the tool.
+//! - [`config`], [`ops`], [`smsc_simulator`] (a crate of its own), [`cli`]: the rest of the tool.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -24,7 +24,6 @@ pub mod config;
 pub mod connector;
 pub mod correlate;
 pub mod deliver;
-pub mod esme;
 pub mod kafka;
 pub mod ops;
 pub mod record;
@@ -32,5 +31,4 @@ pub mod registry;
 pub mod repeated;
 pub mod replay;
 pub mod settings;
-pub mod simulator;
 pub mod submit;

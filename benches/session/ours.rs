@@ -5,9 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use kafka_smpp::esme::{
-    Bind, Client, Identity, Inbound, Lease, Options, Outcome, Responder, Token,
-};
+use smpp_esme::{Bind, Client, Identity, Inbound, Lease, Options, Outcome, Responder, Token};
 use smpp_protocol::pdu::Sm;
 use smpp_protocol::{Address, Command, Status};
 use tokio::sync::Notify;

@@ -14,13 +14,13 @@ use super::topics::State as Topics;
 use super::{Code, Failure, Source, runtime};
 use crate::config::{Binds, Config, Esme};
 use crate::connector::rights::{self, Rights};
-use crate::esme::{Bind, Client, Inbound, Lease, Mode, Outcome, Responder, State, Token, reach};
 use crate::kafka::cause::{Cause, Resource, Why};
 use crate::kafka::cluster::{cluster_id, takes_metadata};
 use crate::kafka::progress::Limits;
 use crate::kafka::rights::{Idempotent, unreadable};
 use crate::registry::{self, Error, Registry};
 use crate::settings::Octets;
+use smpp_esme::{Bind, Client, Inbound, Lease, Mode, Outcome, Responder, State, Token, reach};
 
 /// Check the configuration, and with --connect what it names
 #[derive(clap::Args)]

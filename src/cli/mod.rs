@@ -12,6 +12,7 @@ mod encode;
 mod events;
 mod failure;
 mod lines;
+mod named;
 mod octets;
 mod offsets;
 mod output;

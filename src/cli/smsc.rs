@@ -7,13 +7,57 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::named::{Named, named};
 use super::output::line;
 use super::{Code, Failure, runtime};
 use crate::settings::Time;
-use crate::simulator::{
+use smsc_simulator::{
     Account, Burst, Congestion, Error, Fault, Form, Handle, Options, Outbind, Outcomes, Parties,
     Refusal, Retry, Simulator, Spread, Totals, Version,
 };
+
+/// How message_ids look.
+const FORMS: &[Named] = &[
+    ("hex", "Lower-case hexadecimal digits"),
+    ("upper-hex", "Upper-case hexadecimal digits"),
+    ("decimal", "Decimal digits"),
+    (
+        "padded",
+        "Decimal digits, with leading zeros to twenty of them",
+    ),
+    ("uuid", "A UUID, always the same for the same number"),
+    ("empty", "None at all"),
+];
+
+/// Which numbers receipts carry.
+const PARTIES: &[Named] = &[
+    (
+        "standard",
+        "The recipient as source, the sender as destination",
+    ),
+    (
+        "swapped",
+        "The sender as source, the recipient as destination",
+    ),
+    (
+        "national",
+        "The recipient without its country code (two digits), with a leading 0 and TON 2",
+    ),
+    ("cut", "The last seven digits of the recipient"),
+    ("masked", "The recipient with its last four digits as `*`"),
+    (
+        "alphanumeric",
+        "A name in place of the recipient, with TON 5",
+    ),
+    ("missing", "Neither number"),
+];
+
+/// Versions of SMPP.
+const VERSIONS: &[Named] = &[
+    ("3.3", "SMPP 3.3: no transceivers, no optional parameters"),
+    ("3.4", "SMPP 3.4"),
+    ("5.0", "SMPP 5.0: broadcasts too"),
+];
 
 /// Simulate an SMSC: accounts, limits, receipts, inbound messages, and faults on demand
 #[derive(clap::Args, Default)]
@@ -95,10 +139,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "N|load")]
     congestion: Option<Congestion>,
     /// How message_ids look in submit_sm_resp [default: hex]
-    #[arg(long, value_name = "FORM")]
+    #[arg(long, value_name = "FORM", value_parser = named::<Form>(FORMS))]
     message_ids: Option<Form>,
     /// How they look in receipts [default: the same]
-    #[arg(long, value_name = "FORM")]
+    #[arg(long, value_name = "FORM", value_parser = named::<Form>(FORMS))]
     receipt_ids: Option<Form>,
     /// Number of the first message_id [default: from the clock, no id comes twice]
     #[arg(long, value_name = "N")]
@@ -120,7 +164,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "TIME|never")]
     receipt_retry: Option<Retry>,
     /// Which numbers receipts carry [default: standard]
-    #[arg(long, value_name = "NUMBERS")]
+    #[arg(long, value_name = "NUMBERS", value_parser = named::<Parties>(PARTIES))]
     receipt_numbers: Option<Parties>,
     /// Receipts also where registered_delivery asks for none
     #[arg(long)]
@@ -148,7 +192,7 @@ pub(super) struct Args {
     outbind: Vec<Outbind>,
     /// The version of SMPP: 3.3 (no transceivers, no TLVs), 3.4, or 5.0 (broadcasts too)
     /// [default: 5.0]
-    #[arg(long, value_name = "VERSION")]
+    #[arg(long, value_name = "VERSION", value_parser = named::<Version>(VERSIONS))]
     smpp: Option<Version>,
     /// How many accepted messages can be queried, cancelled and replaced: the newest
     /// [default: 10000]
@@ -328,6 +372,7 @@ impl From<Error> for Failure {
 mod tests {
     use clap::Parser;
 
+    use super::super::named::assert_whole;
     use super::*;
 
     #[derive(Parser)]
@@ -339,6 +384,13 @@ mod tests {
     fn options(words: &[&str]) -> Options {
         let line = Line::try_parse_from([&["smsc"], words].concat()).unwrap();
         line.args.into_options().unwrap()
+    }
+
+    #[test]
+    fn the_names_in_the_help_are_all_there_are() {
+        assert_whole::<Form>(FORMS);
+        assert_whole::<Parties>(PARTIES);
+        assert_whole::<Version>(VERSIONS);
     }
 
     #[test]

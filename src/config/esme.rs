@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::esme::options::{Reconnect, Timers, Tls};
 use crate::settings::{MessageIds, Receipts, Segmentation, Vendor, masked};
+use smpp_esme::options::{Reconnect, Timers, Tls};
 use smpp_protocol::text::table::Table;
 
 /// An account with an SMSC, and the outbound topics whose messages go there.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
     /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or per module, such as
-    /// `info,kafka_smpp::esme=debug`.
+    /// `info,smpp_esme=debug`.
     pub level: String,
     /// `text`, `json` (one object a line), or `auto`: text on a terminal, else json.
     pub format: LogFormat,
@@ -23,6 +23,48 @@ impl Default for Log {
     }
 }
 
+/// Parts of this program that are crates of their own, and what they were called as modules.
+pub(super) const CRATES: [(&str, &str); 2] = [
+    ("smpp_esme", "kafka_smpp::esme"),
+    ("smsc_simulator", "kafka_smpp::simulator"),
+];
+
+impl Log {
+    /// `level` for those who filter by crates: `kafka_smpp` is the whole program, and parts are
+    /// found by the names that they had as modules, too.
+    pub fn directives(&self) -> String {
+        let mut directives = Vec::new();
+        for directive in parted(&self.level) {
+            let name = directive.find(['=', '[']).unwrap_or(directive.len());
+            let (name, rest) = directive.split_at(name);
+            let moved = CRATES.iter().find_map(|(now, then)| {
+                let inside = name.strip_prefix(then)?;
+                let whole = inside.is_empty() || inside.starts_with("::");
+                whole.then(|| format!("{now}{inside}{rest}"))
+            });
+            directives.push(moved.unwrap_or_else(|| directive.to_owned()));
+            if name == "kafka_smpp" {
+                directives.extend(CRATES.iter().map(|(now, _)| format!("{now}{rest}")));
+            }
+        }
+        directives.join(",")
+    }
+}
+
+/// The directives of a filter: a comma in the fields of a span parts nothing.
+fn parted(filter: &str) -> Vec<&str> {
+    let mut depth = 0_usize;
+    let parts = filter.split(|c| {
+        match c {
+            '[' | '{' => depth += 1,
+            ']' | '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        c == ',' && depth == 0
+    });
+    parts.collect()
+}
+
 /// The form of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -34,4 +76,37 @@ pub enum LogFormat {
     Text,
     /// A JSON object a line.
     Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_is_all_its_crates() {
+        for (level, directives) in [
+            ("info", "info"),
+            ("warn,librdkafka=debug", "warn,librdkafka=debug"),
+            (
+                "kafka_smpp=debug,info",
+                "kafka_smpp=debug,smpp_esme=debug,smsc_simulator=debug,info",
+            ),
+            (
+                "kafka_smpp[bind{name=a,n=1}]=trace",
+                "kafka_smpp[bind{name=a,n=1}]=trace,smpp_esme[bind{name=a,n=1}]=trace,\
+                 smsc_simulator[bind{name=a,n=1}]=trace",
+            ),
+            (
+                "info,kafka_smpp::esme=debug,kafka_smpp::esme::session=trace",
+                "info,smpp_esme=debug,smpp_esme::session=trace",
+            ),
+            ("kafka_smpp::submit=debug", "kafka_smpp::submit=debug"),
+        ] {
+            let log = Log {
+                level: level.into(),
+                ..Log::default()
+            };
+            assert_eq!(log.directives(), directives);
+        }
+    }
 }

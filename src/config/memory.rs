@@ -3,7 +3,6 @@
 use super::{Binds, Config, Esme};
 use crate::correlate::GATHERED_OCTETS;
 use crate::correlate::join::PARKED_OCTETS;
-use crate::esme;
 use crate::submit::side::LATE;
 
 /// About what one unanswered PDU, with what is kept for its result, takes.
@@ -117,7 +116,7 @@ impl Config {
         );
         let connections = (
             format!("{}: connections of {binds} binds", esme.name),
-            u64::from(binds) * esme::SESSION_OCTETS as u64,
+            u64::from(binds) * smpp_esme::SESSION_OCTETS as u64,
         );
         [records, windows, connections]
     }

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use super::{BindMode, Config, Esme};
-use crate::esme;
-use crate::esme::{Door, Identity, Mode, OutbindTls, Welcome};
 use crate::kafka::topics::{Cleanup, Topic};
+use smpp_esme::{Door, Identity, Mode, OutbindTls, Welcome};
 use smpp_protocol::Status;
 
 impl BindMode {
@@ -38,8 +37,8 @@ impl Esme {
     }
 
     /// A session of this ESME, called `name` in logs.
-    pub fn session(&self, name: String, mode: Mode) -> esme::Options {
-        esme::Options {
+    pub fn session(&self, name: String, mode: Mode) -> smpp_esme::Options {
+        smpp_esme::Options {
             name,
             hosts: self.hosts.clone(),
             tls: self.tls.clone(),
@@ -59,7 +58,7 @@ impl Esme {
             refusal: Status::from_name(&self.refusal_status).unwrap_or(Status::RX_T_APPN),
             timers: self.timers.clone(),
             reconnect: self.reconnect.clone(),
-            ..esme::Options::default()
+            ..smpp_esme::Options::default()
         }
     }
 }

@@ -289,7 +289,7 @@ fn what_is_wrong_with_inbound_is_said_of_each_key() {
 fn a_configuration_with_the_window_of_before_is_still_read() {
     let text = MINIMAL.to_owned() + "inbound_window = 100\nrefusal_status = \"0x14\"\n";
     let config = read(&text, &[]).unwrap();
-    let session = config.esme[0].session("acme-0".into(), crate::esme::Mode::Receiver);
+    let session = config.esme[0].session("acme-0".into(), smpp_esme::Mode::Receiver);
     assert_eq!(session.refusal, smpp_protocol::Status::RMSGQFUL);
     assert_eq!(config.inbound.buffer, Octets::mib(64));
     assert_eq!(config.inbound.answer_timeout, Time::seconds(8));

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use crate::config::{BindMode, Binds, Config, Esme};
 use crate::correlate::Dialects;
 use crate::deliver::{self, Deliver};
-use crate::esme::{self, Mode};
 use crate::kafka::cluster::Survey;
 use crate::record::codec::Codec;
 use crate::record::submit_sm;
 use crate::submit::account::{self, Account};
 use crate::submit::message::{self, Defaults, Version};
+use smpp_esme::Mode;
 use smpp_protocol::receipt::{Pattern, Style};
 use smpp_protocol::text::national::Language;
 use smpp_protocol::text::{Alphabet, Encoding};
@@ -63,7 +63,7 @@ fn options(esme: &Esme, outbound: &Codec, deliver: &Deliver) -> account::Options
             Binds::PerInstance(n) => account::Binds::PerInstance(n),
         },
         sessions: (modes.iter())
-            .map(|mode| esme::Options {
+            .map(|mode| smpp_esme::Options {
                 outbind: door.clone(),
                 ..esme.session(esme.name.clone(), *mode)
             })

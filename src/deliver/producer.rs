@@ -20,7 +20,6 @@ use super::incoming::{self, Arrival, Esme, Kind};
 use super::refusal::{Lines, NoRoom, Refused};
 use super::repeats::{Repeats, UNDER_WAY, UnderWay};
 use super::status::Counters;
-use crate::esme::{Inbound, Notice, Responder};
 use crate::kafka::cause::{Doing, Who, of_error};
 use crate::kafka::cloud_events::CloudEvents;
 use crate::kafka::idempotent::{self, Idempotent};
@@ -29,6 +28,7 @@ use crate::record::codec::Codecs;
 use crate::record::keys;
 use crate::record::message;
 use crate::record::notification::Notification;
+use smpp_esme::{Inbound, Notice, Responder};
 use smpp_protocol::Status;
 use smpp_protocol::frame::HEADER;
 
@@ -684,7 +684,7 @@ mod tests {
     use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
     use super::*;
-    use crate::esme::testing::Answers;
+    use smpp_esme::testing::Answers;
     use smpp_protocol::pdu::Sm;
 
     fn waiting(mark: u64) -> Waiting {

@@ -28,7 +28,7 @@ pub enum Begun {
 ///
 /// When logging had begun before.
 pub fn start(log: &Log) -> Result<(), Begun> {
-    let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_new(log.directives()).unwrap_or_else(|_| EnvFilter::new("info"));
     let terminal = stderr().is_terminal();
     let lines = fmt().with_env_filter(filter).with_writer(stderr);
     let text = match log.format {

@@ -22,7 +22,6 @@ use serde_json::{Value, json};
 
 use super::Error;
 use super::options::Options;
-use crate::esme;
 use crate::record::format::Format;
 
 const MEDIA_TYPE: &str = "application/vnd.schemaregistry.v1+json";
@@ -301,7 +300,7 @@ fn nobody(failed: &[String]) -> Error {
 fn http(options: &Options) -> Result<reqwest::ClientBuilder, Error> {
     let wrong = |error: &dyn std::fmt::Display| Error::Setup(error.to_string());
     let tls = match options.urls.iter().any(|url| url.starts_with("https")) {
-        true => esme::client_config(&esme::Tls {
+        true => smpp_esme::client_config(&smpp_esme::Tls {
             enabled: true,
             ca_file: options.tls.ca_file.clone(),
             certificate_file: options.tls.certificate_file.clone(),

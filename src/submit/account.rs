@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::esme::{self, Rate};
 use crate::kafka::Partition;
 use crate::record::codec::Codec;
+use smpp_esme::Rate;
 use smpp_protocol::Dialect;
 
 use super::events::AccountRef;
@@ -35,7 +35,7 @@ pub struct Options {
     /// How binds follow partitions.
     pub binds: Binds,
     /// The sessions that make up one bind: one, or a transmitter and a receiver.
-    pub sessions: Vec<esme::Options>,
+    pub sessions: Vec<smpp_esme::Options>,
     /// Limit of the account in submit_sm per second; infinite without one.
     pub max_tps: f64,
     /// Limit of each bind; infinite without one.

@@ -5,12 +5,12 @@ use std::time::SystemTime;
 use rdkafka::config::ClientConfig;
 
 use super::*;
-use crate::esme::{Answer, Doubt, Outcome};
 use crate::settings::InDoubt;
 use crate::submit::entry::Fate;
 use crate::submit::events::Events;
 use crate::submit::lane;
 use crate::submit::parts::Parts;
+use smpp_esme::{Answer, Doubt, Outcome};
 use smpp_protocol::frame::push_empty;
 use smpp_protocol::{Command, Status};
 

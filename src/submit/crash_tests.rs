@@ -12,12 +12,12 @@ use proptest::prelude::*;
 use rdkafka::config::ClientConfig;
 
 use super::*;
-use crate::esme::{Answer, Doubt, Outcome};
 use crate::kafka::progress::{Identity, Progress, metadata};
 use crate::settings::InDoubt;
 use crate::submit::events::Events;
 use crate::submit::lane::{self, Snapshot};
 use crate::submit::parts::Parts;
+use smpp_esme::{Answer, Doubt, Outcome};
 use smpp_protocol::frame::push_empty;
 use smpp_protocol::{Command, Status};
 

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use crate::esme::Answer;
 use crate::record::event::{Address, Details, Unsuccess};
 use crate::record::inbound::Tlv;
 use crate::record::internal::{Likeness, compare, number};
 use crate::record::outbound::Operation;
+use smpp_esme::Answer;
 use smpp_protocol::pdu::{QuerySmResp, SubmitMultiResp};
 use smpp_protocol::time::{self, Time};
 use smpp_protocol::{Command, MessageState, Names, Status, Tag, Tlvs};

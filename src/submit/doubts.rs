@@ -12,9 +12,9 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tracing::warn;
 
-use crate::esme::Doubt;
 use crate::kafka::Partition;
 use crate::repeated::Line;
+use smpp_esme::Doubt;
 
 /// So many partitions are named in a line at most.
 const NAMED: usize = 5;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::esme::Answer;
 use crate::record::internal::number;
 use crate::record::outbound::Operation;
+use smpp_esme::Answer;
 use smpp_protocol::pdu::Destination;
 use smpp_protocol::{Command, Pdu, Status};
 

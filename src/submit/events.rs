@@ -5,13 +5,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rdkafka::message::{Header as KafkaHeader, Headers, OwnedHeaders};
 
-use crate::esme::Answer;
 use crate::kafka::cloud_events::{self, CloudEvents};
 use crate::kafka::transactor::Output;
 use crate::record::codec::Codecs;
 use crate::record::event::{About, Part, PartOutcome, SendError, SubmitSmResp};
 use crate::record::internal::{Creation, Header};
 use crate::record::{headers, keys};
+use smpp_esme::Answer;
 use smpp_protocol::{Command, Dialect, Names, Status};
 
 use super::details::{self, Response};

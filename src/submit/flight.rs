@@ -23,7 +23,7 @@ use std::time::Instant;
 use hashbrown::HashMap;
 use jiff::Timestamp;
 
-use crate::esme::{Answer, Outcome};
+use smpp_esme::{Answer, Outcome};
 
 use super::books::{BindRef, Books, Picked, State};
 use super::entry::{Entry, Fate, LaneId, Sent, accepted};

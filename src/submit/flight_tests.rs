@@ -6,7 +6,6 @@ use bytes::Bytes;
 use rdkafka::config::ClientConfig;
 
 use super::*;
-use crate::esme::Doubt;
 use crate::kafka::Partition;
 use crate::kafka::poll;
 use crate::kafka::progress::Progress;
@@ -21,6 +20,7 @@ use crate::submit::job::{Letter, Refusal};
 use crate::submit::options::Settings;
 use crate::submit::parts::Parts;
 use crate::submit::side::Side;
+use smpp_esme::Doubt;
 use smpp_protocol::frame::push_empty;
 use smpp_protocol::{Command, Status};
 

@@ -21,8 +21,8 @@
 //!
 //! [`Lane::history`]: super::lane::Lane::history
 
-use crate::esme::Doubt;
 use crate::record::event::SendErrorKind;
+use smpp_esme::Doubt;
 
 use super::job::{Job, Refusal, Returned};
 use super::parts::End;

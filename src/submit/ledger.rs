@@ -28,12 +28,12 @@ use parking_lot::Mutex;
 use rdkafka::error::RDKafkaErrorCode as Code;
 use tracing::{debug, error, info, warn};
 
-use crate::esme::{Lease, Moment};
 use crate::kafka::progress::{Identity, metadata};
 use crate::kafka::set_aside::Why;
 use crate::kafka::transactor::{Abort, Commit, Cycle, Ledger, Settled, is_size};
 use crate::kafka::{Group, Membership, Partition, ear, set_aside};
 use crate::record::event::SendErrorKind;
+use smpp_esme::{Lease, Moment};
 
 use super::books::{Books, State};
 use super::entry::{Entry, Fate, LaneId};
@@ -585,10 +585,10 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::esme::Answer;
     use crate::submit::entry::Sent;
     use crate::submit::job::Returned;
     use crate::submit::lane::tests::job;
+    use smpp_esme::Answer;
     use smpp_protocol::{Command, Status};
 
     fn answered() -> (Box<Sent>, Answer) {

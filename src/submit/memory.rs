@@ -17,10 +17,10 @@ use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
-use crate::esme::Answer;
 use crate::kafka::progress::{Identity, Progress, metadata};
 use crate::kafka::start::Start;
 use crate::kafka::{Group, Partition, Pause};
+use smpp_esme::Answer;
 
 use super::books::{Books, State};
 use super::entry::{Entry, Fate, LaneId, Sent, accepted};

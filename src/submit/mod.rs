@@ -54,10 +54,10 @@ use tokio::runtime::Handle as Runtime;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::esme::Lease;
 use crate::kafka::start::Reading;
 use crate::kafka::transactor::Transactor;
 use crate::kafka::{Group, poll, transactor};
+use smpp_esme::Lease;
 
 use account::Account;
 use books::Books;
@@ -126,7 +126,7 @@ pub struct Handle {
 
 impl Handle {
     /// The state of each bind.
-    pub fn binds(&self) -> Vec<crate::esme::State> {
+    pub fn binds(&self) -> Vec<smpp_esme::State> {
         self.owner.binds()
     }
 

@@ -7,8 +7,8 @@ use std::time::Instant;
 use jiff::Timestamp;
 use tracing::debug;
 
-use crate::esme::{Answer, Doubt, Outcome};
 use crate::record::event::SendErrorKind;
+use smpp_esme::{Answer, Doubt, Outcome};
 use smpp_protocol::Status;
 
 use super::books::{BindRef, Books, Out, State};

@@ -23,13 +23,13 @@ use rdkafka::message::BorrowedMessage;
 use tokio::runtime::Handle as Runtime;
 use tracing::{debug, error, info, warn};
 
-use crate::esme::{Lease, State};
 use crate::kafka::end;
 use crate::kafka::group::is_unknown;
 use crate::kafka::poll::{self, Assignments, Flow};
 use crate::kafka::start::{Reading, Start, Stop};
 use crate::kafka::{Group, Partition, Pause, Waiting, ear};
 use crate::repeated::Line;
+use smpp_esme::{Lease, State};
 
 use super::account::{Account, Binds};
 use super::books::{At, Books};

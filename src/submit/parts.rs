@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::esme::{Answer, Doubt};
+use smpp_esme::{Answer, Doubt};
 use smpp_protocol::Status;
 use smpp_protocol::frame::Header;
 

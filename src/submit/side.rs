@@ -14,9 +14,9 @@ use rdkafka::error::KafkaError;
 use rdkafka::producer::DeliveryResult;
 use tracing::{error, info};
 
-use crate::esme::Answer;
 use crate::kafka::idempotent::{self, Idempotent};
 use crate::kafka::transactor::Output;
+use smpp_esme::Answer;
 
 use super::entry::{Entry, Fate, Sent};
 use super::events::Events;

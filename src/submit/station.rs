@@ -14,8 +14,8 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
-use crate::esme::{self, Client, Inbound, Lease, Outcome, Pace, Rate, Signal, Slot, State, Token};
 use crate::repeated::{Line, Times};
+use smpp_esme::{Client, Inbound, Lease, Outcome, Pace, Rate, Signal, Slot, State, Token};
 use smpp_protocol::Status;
 
 use super::books::{BindRef, Books, Picked, StationId, Told};
@@ -31,7 +31,7 @@ pub type InboundOf = Arc<dyn Fn(&str) -> Arc<dyn Inbound> + Send + Sync>;
 /// What a station is made of.
 pub struct Plan {
     /// Its binds.
-    pub binds: Vec<esme::Options>,
+    pub binds: Vec<smpp_esme::Options>,
     /// Which version of SMPP goes to the SMSC: it may name a lower one than configured.
     pub version: Version,
     /// Who takes what the SMSC delivers, one for each bind.
@@ -54,7 +54,7 @@ pub struct Station {
     pub id: StationId,
     closing: watch::Sender<Option<Duration>>,
     task: tokio::task::JoinHandle<()>,
-    handles: Arc<Mutex<Vec<esme::Handle>>>,
+    handles: Arc<Mutex<Vec<smpp_esme::Handle>>>,
 }
 
 impl Station {
@@ -79,7 +79,7 @@ impl Station {
     }
 
     /// The handles of its binds.
-    pub fn handles(&self) -> Vec<esme::Handle> {
+    pub fn handles(&self) -> Vec<smpp_esme::Handle> {
         self.handles.lock().clone()
     }
 
@@ -100,7 +100,7 @@ async fn serve(
     id: StationId,
     opened: Arc<Notify>,
     mut closing: watch::Receiver<Option<Duration>>,
-    handles: Arc<Mutex<Vec<esme::Handle>>>,
+    handles: Arc<Mutex<Vec<smpp_esme::Handle>>>,
 ) {
     tokio::select! {
         () = opened.notified() => {}
@@ -123,7 +123,7 @@ async fn serve(
         });
         let inbound = (plan.inbound)(&options.name);
         let (service, handle) =
-            esme::Bind::new(options.clone(), desk.clone(), inbound, lease.clone());
+            smpp_esme::Bind::new(options.clone(), desk.clone(), inbound, lease.clone());
         handles.lock().push(handle.clone());
         tasks.spawn(service.run());
         if options.mode.submits() {
@@ -327,7 +327,7 @@ fn submit_in_order(
 
 /// Feeds one bind.
 struct Sender {
-    handle: esme::Handle,
+    handle: smpp_esme::Handle,
     desk: Arc<Desk>,
     account: Arc<Mutex<Rate>>,
     own: Mutex<Rate>,
@@ -431,7 +431,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::esme::testing::Places;
+    use smpp_esme::testing::Places;
 
     fn records(tokens: std::ops::Range<Token>) -> impl Iterator<Item = Picked> {
         let pdu = Bytes::new();

@@ -4,17 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_smpp::deliver::{Deliver, Esme, Options};
-use kafka_smpp::esme::{self, Bind, Client, Identity, Lease, Outcome, State, Token};
 use kafka_smpp::kafka::cloud_events::CloudEvents;
 use kafka_smpp::record::codec::Codecs;
 use kafka_smpp::record::keys;
 use kafka_smpp::settings::Time;
-use kafka_smpp::simulator::{self, Mo, Receipts, Simulator};
 use rdkafka::config::ClientConfig;
 use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use smpp_esme::{Bind, Client, Identity, Lease, Outcome, State, Token};
 use smpp_protocol::pdu::{AlertNotification, Sm};
 use smpp_protocol::{Address, Command, Status};
+use smsc_simulator::{Mo, Receipts, Simulator};
 use tokio::runtime::Runtime;
 
 use crate::harness::{Broker, Kafka, eventually, kafka, unique};
@@ -32,8 +32,8 @@ impl Client for Nobody {
 struct Rig {
     runtime: Runtime,
     kafka: Kafka,
-    smsc: simulator::Handle,
-    session: esme::Handle,
+    smsc: smsc_simulator::Handle,
+    session: smpp_esme::Handle,
     deliver: Deliver,
     deliveries: String,
     inbound: String,
@@ -80,27 +80,27 @@ impl Rig {
         .unwrap();
         let runtime = Runtime::new().unwrap();
         let smsc = runtime
-            .block_on(Simulator::start(simulator::Options {
+            .block_on(Simulator::start(smsc_simulator::Options {
                 // All that is there at once.
                 deliver_window: 100_000,
                 receipts: Receipts {
                     retry: Time::millis(300).into(),
                     ..Receipts::default()
                 },
-                ..simulator::Options::default()
+                ..smsc_simulator::Options::default()
             }))
             .unwrap();
         let esme = Arc::new(Esme {
             name: "acme".into(),
             ..Esme::default()
         });
-        let options = esme::Options {
+        let options = smpp_esme::Options {
             hosts: vec![smsc.addr().to_string()],
             identity: Identity {
                 system_id: "esme".into(),
                 ..Identity::default()
             },
-            ..esme::Options::default()
+            ..smpp_esme::Options::default()
         };
         let inbound_of = deliver.bind(esme, "acme-0");
         let (bind, session) = Bind::new(options, Arc::new(Nobody), inbound_of, Lease::unlimited());

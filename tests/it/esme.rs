@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use kafka_smpp::esme::{
+use parking_lot::Mutex;
+use smpp_esme::{
     Answer, Bind, Client, Handle, Identity, Inbound, Lease, Options, Outcome, Responder, State,
     Token,
 };
-use parking_lot::Mutex;
 use smpp_protocol::pdu::Sm;
 use smpp_protocol::{Address, Command, Status};
 

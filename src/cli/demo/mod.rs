@@ -19,8 +19,8 @@ use super::broker::failed;
 use super::events::{From, Reader, topics};
 use super::{Code, Failure};
 use crate::config::{Config, parse};
-use crate::simulator::{Handle, Mo, Options, Simulator};
 use crate::{connector, ops};
+use smsc_simulator::{Handle, Mo, Options, Simulator};
 
 /// Show the main job on nothing but this machine
 #[derive(clap::Args)]

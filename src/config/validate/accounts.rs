@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use super::Check;
 use crate::config::esme::{BindMode, Esme};
-use crate::esme::host::Host;
+use smpp_esme::host::Host;
 
 pub(super) fn check(check: &mut Check<'_>, esmes: &[Esme]) {
     for (index, esme) in esmes.iter().enumerate() {

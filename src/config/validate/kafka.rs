@@ -11,7 +11,7 @@ use super::{Check, is_topic};
 use crate::config::kafka::{Kafka, OWNED};
 use crate::config::load::blank_end;
 use crate::config::problem::nearest;
-use crate::esme::host::{BadHost, Host};
+use smpp_esme::host::{BadHost, Host};
 
 /// What librdkafka calls by two names.
 const ALIASES: [(&str, &str); 7] = [

@@ -3,6 +3,7 @@
 //! tracing takes every word that is no level for the name of a part, and every name for that of
 //! one that may come to be: `inof` would be a part that nobody has, and say nothing.
 
+use crate::config::log;
 use crate::config::problem::nearest;
 
 /// Levels, the least first.
@@ -19,14 +20,13 @@ const OTHERS: [(&str, &str); 7] = [
     ("verbose", "debug"),
 ];
 
-/// The parts of this crate that log.
-const MODULES: [&str; 15] = [
+/// The parts of this crate.
+const MODULES: [&str; 13] = [
     "cli",
     "config",
     "connector",
     "correlate",
     "deliver",
-    "esme",
     "kafka",
     "ops",
     "record",
@@ -34,12 +34,11 @@ const MODULES: [&str; 15] = [
     "repeated",
     "replay",
     "settings",
-    "simulator",
     "submit",
 ];
 
 /// Whatever else logs in this process.
-const CRATES: [&str; 16] = [
+const CRATES: [&str; 18] = [
     "kafka_smpp",
     "apache_avro",
     "hyper",
@@ -52,6 +51,8 @@ const CRATES: [&str; 16] = [
     "rustls",
     "rustls_platform_verifier",
     "schema_registry_converter",
+    "smpp_esme",
+    "smsc_simulator",
     "tokio",
     "tokio_rustls",
     "tower",
@@ -82,14 +83,15 @@ pub(super) fn fault(text: &str) -> Option<String> {
     }
     let wrong = tracing_subscriber::EnvFilter::try_new(text).err()?;
     Some(format!(
-        "{wrong}: write a level, or such as \"info,kafka_smpp::esme=debug\""
+        "{wrong}: write a level, or such as \"info,smpp_esme=debug\""
     ))
 }
 
 /// The part that a directive is about, empty for all, and what is wrong with it.
 fn one(directive: &str) -> (&str, Option<String>) {
     if directive.is_empty() || directive.contains(char::is_whitespace) {
-        let text = "it has a blank or nothing between its commas: write such as \"info,kafka_smpp::esme=debug\"";
+        let text =
+            "it has a blank or nothing between its commas: write such as \"info,smpp_esme=debug\"";
         return ("", Some(text.into()));
     }
     match directive.split_once('=') {
@@ -128,6 +130,10 @@ fn unknown_part(part: &str) -> Option<String> {
         });
     }
     let second = second.filter(|second| first == CRATES[0] && !MODULES.contains(second))?;
+    let moved = |(_, then): &(&str, &str)| then.split("::").nth(1) == Some(second);
+    if log::CRATES.iter().any(moved) {
+        return None;
+    }
     Some(match nearest(second, &MODULES) {
         Some(meant) => {
             format!("kafka_smpp has no part {second:?}; did you mean kafka_smpp::{meant}?")
@@ -150,6 +156,7 @@ mod tests {
             "INFO",
             "off",
             "3",
+            "info,smpp_esme=debug",
             "info,kafka_smpp::esme=debug",
             "warn,kafka_smpp::esme::session=trace,librdkafka=off",
             "kafka_smpp=debug",
@@ -183,7 +190,11 @@ mod tests {
             ("kafka_smpp=inof", "did you mean \"info\"?"),
             ("kafka_smp=debug", "did you mean \"kafka_smpp\"?"),
             ("kafka-smpp=debug", "did you mean \"kafka_smpp\"?"),
-            ("kafka_smpp::esem=debug", "did you mean kafka_smpp::esme?"),
+            (
+                "kafka_smpp::submti=debug",
+                "did you mean kafka_smpp::submit?",
+            ),
+            ("smpp_esem=debug", "did you mean \"smpp_esme\"?"),
             ("kafka_smpp::zzz=debug", "it has cli, config"),
             ("info=debug", "nothing here is called \"info\""),
         ] {

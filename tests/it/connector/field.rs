@@ -186,8 +186,8 @@ fn an_smsc_of_smpp_3_3_gets_no_parameters_and_is_understood() {
 
 #[test]
 fn an_smsc_that_connects_itself_is_served_by_whoever_holds_a_partition() {
-    let smsc = kafka_smpp::simulator::Options {
-        receipts: kafka_smpp::simulator::Receipts {
+    let smsc = smsc_simulator::Options {
+        receipts: smsc_simulator::Receipts {
             delay: "0s".parse().unwrap(),
             ..Default::default()
         },
@@ -203,9 +203,9 @@ fn an_smsc_that_connects_itself_is_served_by_whoever_holds_a_partition() {
     });
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let outbind = vec![format!("s3cret@{address}").parse().unwrap()];
-    let smsc = kafka_smpp::simulator::Options { outbind, ..smsc };
+    let smsc = smsc_simulator::Options { outbind, ..smsc };
     let smsc = runtime
-        .block_on(kafka_smpp::simulator::Simulator::start(smsc))
+        .block_on(smsc_simulator::Simulator::start(smsc))
         .unwrap();
     let _connector = it.start();
     it.send(0, &[message("m")]);

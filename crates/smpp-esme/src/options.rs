@@ -1,0 +1,290 @@
+//! How a bind is configured.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use super::flow::Siblings;
+use super::outbind::Door;
+use crate::Time;
+use smpp_protocol::Status;
+
+/// What a bind may do (SMPP 3.4 §2.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Submits, and receives nothing but answers.
+    Transmitter,
+    /// Receives only: it never has a slot.
+    Receiver,
+    /// Does both over one session.
+    Transceiver,
+}
+
+impl Mode {
+    /// Whether the bind may submit.
+    pub fn submits(self) -> bool {
+        self != Mode::Receiver
+    }
+
+    /// The name in the specification: `transmitter`, `receiver` or `transceiver`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::Transmitter => "transmitter",
+            Mode::Receiver => "receiver",
+            Mode::Transceiver => "transceiver",
+        }
+    }
+}
+
+/// The timers of a session (SMPP 3.4 §2.9).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Timers {
+    /// How long a connection may take to stand: name resolution, TCP and TLS. Default 5s.
+    pub session_init: Time,
+    /// After this long without a PDU from the SMSC, an enquire_link is sent. 0s: never.
+    /// Default 30s.
+    pub enquire_link: Time,
+    /// A session on which no message went either way for this long is unbound and bound anew.
+    /// 0s: never. Default 0s.
+    pub inactivity: Time,
+    /// How long the SMSC may take to answer: a bind, an enquire_link (then the session is given
+    /// up) or a submit_sm (then its outcome is in doubt). Default 10s.
+    pub response: Time,
+    /// How long the rest of a PDU may take once it has begun to arrive. Default 10s.
+    pub read: Time,
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        Timers {
+            session_init: Time::seconds(5),
+            enquire_link: Time::seconds(30),
+            inactivity: Time::seconds(0),
+            response: Time::seconds(10),
+            read: Time::seconds(10),
+        }
+    }
+}
+
+/// When to connect again after a failure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reconnect {
+    /// The first wait; each further failure in a row doubles it, and chance takes away up to a
+    /// half. A session that ends before ten times this has passed, or that answers none of its
+    /// messages, is a failure too. Default 1s.
+    pub initial: Time,
+    /// The longest wait. Default 1m.
+    pub max: Time,
+    /// The wait after the SMSC refused the bind for good, such as ESME_RINVPASWD: trying often
+    /// may lock the account. Default 5m.
+    pub refused: Time,
+    /// The wait after ESME_RALYBND: after a crash the SMSC may count the dead session for a
+    /// while. Default 5s.
+    pub bound_elsewhere: Time,
+    /// How often a bind that is with another of its `hosts` looks whether the first one accepts
+    /// connections again; each bind at a time of its own, half of this or more. If it does, the
+    /// bind sends nothing for a moment, until nothing is unanswered, and goes there; if that does
+    /// not bind, it is back at once, and looks half as often. 0s: it stays where it is until that
+    /// ends. Default 5m.
+    pub return_to_first: Time,
+}
+
+impl Reconnect {
+    /// How long a session must live to be a success.
+    pub(super) fn well(&self) -> Duration {
+        let ten = self.initial.get().saturating_mul(10);
+        ten.min(Duration::from_secs(60))
+    }
+
+    /// How long a new session is watched before it is trusted with more.
+    pub(super) fn trial(&self) -> Duration {
+        self.initial.get().min(Duration::from_secs(1))
+    }
+}
+
+impl Default for Reconnect {
+    fn default() -> Self {
+        Reconnect {
+            initial: Time::seconds(1),
+            max: Time::seconds(60),
+            refused: Time::seconds(300),
+            bound_elsewhere: Time::seconds(5),
+            return_to_first: Time::seconds(300),
+        }
+    }
+}
+
+/// TLS towards the SMSC. Files are read anew at every connect, so that renewed certificates are
+/// picked up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tls {
+    /// Whether the connection is encrypted. Default false.
+    pub enabled: bool,
+    /// PEM file of the authorities to trust instead of the system's own. Default none.
+    #[schemars(example = "/etc/kafka-smpp/ca.pem")]
+    pub ca_file: Option<PathBuf>,
+    /// PEM file of the certificate chain to show to the SMSC; needs key_file. Default none.
+    #[schemars(example = "/etc/kafka-smpp/tls.crt")]
+    pub certificate_file: Option<PathBuf>,
+    /// PEM file of the certificate's private key; needs certificate_file. Default none.
+    #[schemars(example = "/etc/kafka-smpp/tls.key")]
+    pub key_file: Option<PathBuf>,
+    /// The name the SMSC's certificate must carry. Default the host's own.
+    #[schemars(example = "smsc.example.net")]
+    pub server_name: Option<String>,
+    /// Whether the SMSC's certificate is verified. Turned off, anybody in between can read and
+    /// change messages and learn the password. Default true.
+    pub verify: bool,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Tls {
+            enabled: false,
+            ca_file: None,
+            certificate_file: None,
+            key_file: None,
+            server_name: None,
+            verify: true,
+        }
+    }
+}
+
+/// TLS of connections that the SMSC opens for outbind. Files are read anew whenever a bind begins
+/// to wait.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OutbindTls {
+    /// PEM file of the certificate chain to show; with it connections are encrypted.
+    pub certificate_file: Option<PathBuf>,
+    /// PEM file of the certificate's private key.
+    pub key_file: Option<PathBuf>,
+    /// PEM file of the authorities one of which must have signed the SMSC's certificate; without
+    /// it the SMSC shows none.
+    pub client_ca_file: Option<PathBuf>,
+}
+
+/// Who binds (SMPP 3.4 §4.1).
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The account, at most 15 octets.
+    pub system_id: String,
+    /// Its password, at most 8 octets.
+    pub password: SecretString,
+    /// Whether the password may have up to 64 octets.
+    pub long_password: bool,
+    /// system_type, at most 12 octets, often empty.
+    pub system_type: String,
+    /// interface_version: 0x34 for SMPP 3.4, 0x50 for 5.0.
+    pub interface_version: u8,
+    /// addr_ton of the addresses served.
+    pub addr_ton: u8,
+    /// addr_npi of the addresses served.
+    pub addr_npi: u8,
+    /// address_range, at most 40 octets, usually empty.
+    pub address_range: String,
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Identity {
+            system_id: String::new(),
+            password: SecretString::default(),
+            long_password: false,
+            system_type: String::new(),
+            interface_version: 0x34,
+            addr_ton: 0,
+            addr_npi: 0,
+            address_range: String::new(),
+        }
+    }
+}
+
+/// All that a bind needs to know.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The bind's name in logs.
+    pub name: String,
+    /// `host:port` of the SMSC, in the order in which they are tried.
+    pub hosts: Vec<String>,
+    /// Instead of `hosts`: where the SMSC asks to bind.
+    pub outbind: Option<Arc<Door>>,
+    /// TLS.
+    pub tls: Tls,
+    /// Who binds.
+    pub identity: Identity,
+    /// As what.
+    pub mode: Mode,
+    /// How many submit_sm may be unanswered at most, at least 1. How many are is found from what
+    /// the SMSC answers.
+    pub window: usize,
+    /// How many may be unanswered before anything is answered.
+    pub start: usize,
+    /// What is known together with the other binds of the account.
+    pub siblings: Siblings,
+    /// What a deliver_sm or data_sm is answered with that cannot be taken now.
+    pub refusal: Status,
+    /// The longest PDU that is read, in octets; a longer command_length ends the session.
+    pub max_frame: usize,
+    /// The timers.
+    pub timers: Timers,
+    /// When to connect again.
+    pub reconnect: Reconnect,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            name: String::new(),
+            hosts: Vec::new(),
+            outbind: None,
+            tls: Tls::default(),
+            identity: Identity::default(),
+            mode: Mode::Transceiver,
+            window: 100,
+            start: 2,
+            siblings: Siblings::default(),
+            refusal: Status::RX_T_APPN,
+            max_frame: 65_536,
+            timers: Timers::default(),
+            reconnect: Reconnect::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_read_with_units_and_fall_back_to_their_defaults() {
+        let timers: Timers = toml::from_str("response = \"500ms\"").unwrap();
+        assert_eq!(
+            timers,
+            Timers {
+                response: Time::millis(500),
+                ..Timers::default()
+            }
+        );
+        let error = toml::from_str::<Reconnect>("maximum = \"1s\"").unwrap_err();
+        assert!(
+            error.to_string().contains("unknown field `maximum`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_password_is_never_printed() {
+        let identity = Identity {
+            password: "s3cret".to_owned().into(),
+            ..Identity::default()
+        };
+        assert!(!format!("{identity:?}").contains("s3cret"));
+    }
+}
