@@ -120,6 +120,7 @@ async fn serve(
             told: Mutex::new(Told::default()),
             version: plan.version.clone(),
             complaints: Complaints::new(),
+            paced: Notify::new(),
         });
         let inbound = (plan.inbound)(&options.name);
         let (service, handle) =
@@ -169,6 +170,8 @@ struct Desk {
     told: Mutex<Told>,
     version: Version,
     complaints: Complaints,
+    /// Told when the bind may do something else than before.
+    paced: Notify,
 }
 
 /// What the SMSC says of too much, for the log.
@@ -289,6 +292,7 @@ impl Client for Desk {
     fn paced(&self, pace: Pace) {
         self.tell(pace);
         self.complaints.say(&self.bind.name, pace);
+        self.paced.notify_one();
     }
 
     fn outcome(&self, token: Token, outcome: Outcome) {
@@ -375,7 +379,9 @@ impl Sender {
             return false;
         }
         while !self.take_place() {
-            tokio::time::sleep(self.delay()).await;
+            // An answer may have shown meanwhile that more goes than this was reckoned with.
+            let paced = self.desk.paced.notified();
+            let _ = tokio::time::timeout(self.delay(), paced).await;
         }
         while slots.len() < waiting {
             let Some(slot) = self.handle.try_slot() else {
@@ -389,8 +395,8 @@ impl Sender {
         true
     }
 
-    /// How long until one submit_sm may go; in small steps, because the rate may be set anew
-    /// meanwhile.
+    /// How long until one submit_sm may go; in small steps, because other binds share the
+    /// account's rate.
     fn delay(&self) -> Duration {
         let now = Instant::now();
         let delay = self.found.lock().delay(now);

@@ -18,7 +18,7 @@ const LATE: f64 = 30.0;
 /// Never slower than this, in PDUs per second: something has to try.
 const FLOOR: f64 = 0.5;
 /// The first tries while everything is refused, in PDUs per second; each refusal halves it.
-const FIRST_TRIES: f64 = 10.0;
+const FIRST_TRIES: f64 = 20.0;
 
 /// The rate of a bind, in PDUs per second.
 ///
