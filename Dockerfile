@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 # librdkafka and OpenSSL are built from source by cargo: only a C/C++ compiler, make and
 # perl are needed (the image has them), and the result links nothing but libc.
-FROM rust:1.91-bookworm AS build
+FROM rust:1.95.0-bookworm AS build
 WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \

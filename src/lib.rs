@@ -18,6 +18,8 @@
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
+// The program's own documentation is for those who work on it: it tells of what is private, too.
+#![allow(rustdoc::private_intra_doc_links)]
 
 pub mod cli;
 pub mod config;

@@ -3,7 +3,7 @@
 //! librdkafka writes a line for each broken connection, each question that has to be asked again and
 //! each transaction that is aborted, at levels of its own: a healthy start or a broker's restart would
 //! look like an outage. So its lines go to the log at the level of debug (target `librdkafka`). What an
-//! operator has to know is said by us, with cause and remedy (see [`cause`](super::cause)):
+//! operator has to know is said by us, with cause and remedy (see `kafka::cause`):
 //!
 //! - why connections cannot be used (a password, TLS), at once, then as a count;
 //! - a broker that cannot be reached, when that lasts ([`LASTS`]): a restart passes;

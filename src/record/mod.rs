@@ -11,7 +11,7 @@
 //! - [`notification`]: what else an SMSC says, on `sms.notifications`;
 //! - [`internal`], [`keys`]: the two internal topics;
 //! - [`kind`]: the kinds of records there are;
-//! - [`codec`]: the seam to their [`format`]s, [`json`], [`avro`] and [`aiosmpplib`];
+//! - [`codec`]: the seam to their [`mod@format`]s, [`json`], [`avro`] and [`aiosmpplib`];
 //! - [`json_schema`]: what records look like in JSON, as schemas;
 //! - [`writers`]: the schemas of those who write with a registry.
 

@@ -111,8 +111,8 @@ impl fmt::Debug for Inner {
     }
 }
 
-/// A moment by both clocks that a lease goes by: see the [module](self). The default is the
-/// earliest there is.
+/// A moment by both clocks that a lease goes by: that of timers, and the one that goes on while
+/// the machine is suspended. The default is the earliest there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moment {
     /// Since [`EPOCH`], by the clock of timers.

@@ -165,7 +165,7 @@ pub enum Value {
         recipients: Option<u32>,
         /// Who they are.
         to: To,
-        /// The [`print`] of the sender.
+        /// The [`print()`] of the sender.
         sender: u32,
         /// Its user_message_reference.
         reference: Option<u16>,

@@ -2,10 +2,10 @@
 //!
 //! Two questions, kept apart as in TCP and its successors:
 //!
-//! - *How many at once?* ([`window`]) Slow start as in Reno, a ceiling that is probed as in CUBIC
+//! - *How many at once?* (`window`) Slow start as in Reno, a ceiling that is probed as in CUBIC
 //!   where the SMSC says that its queue is full, and Little's law against the response timer:
 //!   what is unanswered must be answered in a part of it at the rate measured.
-//! - *How fast?* ([`rate`]) No limit until the SMSC says ESME_RTHROTTLED; then a cut from what it
+//! - *How fast?* (`rate`) No limit until the SMSC says ESME_RTHROTTLED; then a cut from what it
 //!   *took* (as BBR measures delivery, not what was offered), and the way back along a cubic curve.
 //!
 //! Pure: no clock of its own, no I/O, no allocation. The session's task owns it, tells it what was
