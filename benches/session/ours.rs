@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use smpp_esme::{Bind, Client, Identity, Inbound, Lease, Options, Outcome, Responder, Token};
+use smpp_esme::{Bind, Client, Credentials, Inbound, Lease, Options, Outcome, Responder, Token};
 use smpp_protocol::pdu::Sm;
 use smpp_protocol::{Address, Command, Status};
 use tokio::sync::Notify;
@@ -42,10 +42,10 @@ pub fn run(port: &str, messages: u64, window: u64) -> f64 {
         });
         let options = Options {
             hosts: vec![format!("127.0.0.1:{port}")],
-            identity: Identity {
+            credentials: Credentials {
                 system_id: "bench".into(),
                 password: "secret".to_owned().into(),
-                ..Identity::default()
+                ..Credentials::default()
             },
             window: window as usize,
             ..Options::default()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{BindMode, Config, Esme};
 use crate::kafka::topics::{Cleanup, Topic};
-use smpp_esme::{Door, Identity, Mode, OutbindTls, Welcome};
+use smpp_esme::{Credentials, Mode, OutbindListener, OutbindOptions, OutbindTls};
 use smpp_protocol::Status;
 
 impl BindMode {
@@ -21,9 +21,9 @@ impl BindMode {
 
 impl Esme {
     /// Where the SMSC asks for binds, if it does.
-    pub fn door(&self) -> Option<Arc<Door>> {
+    pub fn outbind_listener(&self) -> Option<Arc<OutbindListener>> {
         let outbind = &self.outbind;
-        Some(Door::new(Welcome {
+        Some(OutbindListener::new(OutbindOptions {
             listen: outbind.listen.clone()?,
             system_id: outbind.system_id.clone(),
             password: outbind.password.clone(),
@@ -42,7 +42,7 @@ impl Esme {
             name,
             hosts: self.hosts.clone(),
             tls: self.tls.clone(),
-            identity: Identity {
+            credentials: Credentials {
                 system_id: self.system_id.clone(),
                 password: self.password.clone(),
                 long_password: self.long_password,

@@ -518,7 +518,7 @@ fn an_smsc_may_connect_to_us_instead() {
     let outbind = &config.esme[0].outbind;
     assert_eq!(outbind.password.expose_secret(), "s3cret");
     assert_eq!(outbind.from.len(), 2);
-    assert!(config.esme[0].door().is_some());
+    assert!(config.esme[0].outbind_listener().is_some());
     assert!(!serde_json::to_string(&config).unwrap().contains("s3cret"));
 }
 

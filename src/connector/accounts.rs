@@ -47,7 +47,7 @@ fn options(esme: &Esme, outbound: &Codec, deliver: &Deliver) -> account::Options
         BindMode::Receiver => &[Mode::Receiver],
         BindMode::Pair => &[Mode::Receiver, Mode::Transmitter],
     };
-    let door = esme.door();
+    let outbind_listener = esme.outbind_listener();
     let deliver = deliver.clone();
     let dialect = Arc::new(dialect(esme));
     let receiver = Arc::new(deliver::Esme {
@@ -64,7 +64,7 @@ fn options(esme: &Esme, outbound: &Codec, deliver: &Deliver) -> account::Options
         },
         sessions: (modes.iter())
             .map(|mode| smpp_esme::Options {
-                outbind: door.clone(),
+                outbind: outbind_listener.clone(),
                 ..esme.session(esme.name.clone(), *mode)
             })
             .collect(),

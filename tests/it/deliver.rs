@@ -11,7 +11,7 @@ use kafka_smpp::settings::Time;
 use rdkafka::config::ClientConfig;
 use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
-use smpp_esme::{Bind, Client, Identity, Lease, Outcome, State, Token};
+use smpp_esme::{Bind, Client, Credentials, Lease, Outcome, State, Token};
 use smpp_protocol::pdu::{AlertNotification, Sm};
 use smpp_protocol::{Address, Command, Status};
 use smsc_simulator::{Mo, Receipts, Simulator};
@@ -96,9 +96,9 @@ impl Rig {
         });
         let options = smpp_esme::Options {
             hosts: vec![smsc.addr().to_string()],
-            identity: Identity {
+            credentials: Credentials {
                 system_id: "esme".into(),
-                ..Identity::default()
+                ..Credentials::default()
             },
             ..smpp_esme::Options::default()
         };

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use smpp_esme::{
-    Answer, Bind, Client, Handle, Identity, Inbound, Lease, Options, Outcome, Responder, State,
+    Answer, Bind, Client, Credentials, Handle, Inbound, Lease, Options, Outcome, Responder, State,
     Token,
 };
 use smpp_protocol::pdu::Sm;
@@ -41,10 +41,10 @@ fn bind(port: u16, password: &str) -> (Arc<Seen>, Handle) {
     let seen = Arc::new(Seen::default());
     let options = Options {
         hosts: vec![format!("127.0.0.1:{port}")],
-        identity: Identity {
+        credentials: Credentials {
             system_id: "esme".into(),
             password: password.to_owned().into(),
-            ..Identity::default()
+            ..Credentials::default()
         },
         window: 20,
         start: 20,

@@ -97,15 +97,15 @@ impl Bind {
 
     /// Connects and binds, or waits until the SMSC connects and asks for it.
     async fn open(&self, host: &str) -> Result<Opened, Failure> {
-        let Some(door) = &self.options.outbind else {
+        let Some(listener) = &self.options.outbind else {
             return connect::open(&self.options, host).await;
         };
-        let guest = door.admit(&self.options).await?;
+        let peer = listener.admit(&self.options).await?;
         self.parties.inbound.notice(Notice::Outbind {
-            system_id: guest.system_id.clone(),
-            peer: guest.peer,
+            system_id: peer.system_id.clone(),
+            peer: peer.peer,
         });
-        connect::return_visit(&self.options, guest).await
+        connect::return_visit(&self.options, peer).await
     }
 
     fn shared(&self) -> &Shared {
@@ -113,8 +113,8 @@ impl Bind {
     }
 
     fn host(&self) -> Arc<str> {
-        if let Some(door) = &self.options.outbind {
-            return format!("outbind at {}", door.listen()).into();
+        if let Some(listener) = &self.options.outbind {
+            return format!("outbind at {}", listener.listen()).into();
         }
         self.options
             .hosts
@@ -276,7 +276,7 @@ impl Bind {
             Failure::Refused(status) if failure.is_permanent() => {
                 self.shared().counters.failures.add(1);
                 let until = Instant::now() + reconnect.refused.get();
-                let system_id = &self.options.identity.system_id;
+                let system_id = &self.options.credentials.system_id;
                 let wait = reconnect.refused.to_string();
                 let reason: Arc<str> = reason().into();
                 error!(bind = self.options.name, system_id, wait, "{reason}");

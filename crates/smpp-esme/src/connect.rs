@@ -12,8 +12,8 @@ use tokio::time::timeout;
 
 use super::host::Host;
 use super::input::Input;
-use super::options::{Identity, Mode, Options};
-use super::outbind::Guest;
+use super::options::{Credentials, Mode, Options};
+use super::outbind::OutbindPeer;
 use super::tls::{self, TlsError};
 use smpp_protocol::frame::{HEADER, push_empty};
 use smpp_protocol::pdu::{Bind, BindResp, LongBind};
@@ -51,7 +51,7 @@ pub(super) enum Failure {
     #[error("no answer to the bind within the response timer ({} ms)", .0.as_millis())]
     NoAnswer(Duration),
     #[error("the bind cannot be encoded: {0}")]
-    Identity(#[from] EncodeError),
+    Credentials(#[from] EncodeError),
     #[error("the bind was not answered with SMPP: {0}")]
     NotSmpp(#[from] ImpossibleLength),
     #[error("the SMSC refused the bind: {0}. {advice}", advice = .0.advice())]
@@ -73,7 +73,7 @@ impl Failure {
     }
 
     /// What to try if the SMSC knows no bind_transceiver, which came with SMPP 3.4: others answer
-    /// nothing, close the connection, or say that they do not know it.
+    /// nothing, close the connection, or say that they do not check it.
     pub fn hint(&self, mode: Mode) -> Option<&'static str> {
         const UNKNOWN: &[Status] = &[Status::RINVCMDID, Status::RINVBNDSTS, Status::RUNKNOWNERR];
         let unheard = match self {
@@ -82,7 +82,7 @@ impl Failure {
             _ => false,
         };
         (unheard && mode == Mode::Transceiver).then_some(
-            "It may not know bind_transceiver (SMPP 3.3): then set bind = \"pair\", a transmitter and a receiver",
+            "It may not check bind_transceiver (SMPP 3.3): then set bind = \"pair\", a transmitter and a receiver",
         )
     }
 }
@@ -139,14 +139,14 @@ pub async fn reach(options: &Options) -> Result<SocketAddr, String> {
 }
 
 /// Binds over a connection on which the SMSC has asked for it.
-pub(super) async fn return_visit(options: &Options, guest: Guest) -> Result<Opened, Failure> {
-    let Guest {
+pub(super) async fn return_visit(options: &Options, peer: OutbindPeer) -> Result<Opened, Failure> {
+    let OutbindPeer {
         mut io,
         mut input,
         peer,
         exact,
         ..
-    } = guest;
+    } = peer;
     let limit = options.timers.response.get();
     let version = timeout(limit, bind(options, &mut io, &mut input))
         .await
@@ -204,7 +204,8 @@ async fn bind(
         Mode::Receiver => Command::BIND_RECEIVER,
         Mode::Transceiver => Command::BIND_TRANSCEIVER,
     };
-    io.write_all(&encode(command, &options.identity)?).await?;
+    io.write_all(&encode(command, &options.credentials)?)
+        .await?;
     io.flush().await?;
     let mut early = Vec::new();
     loop {
@@ -247,18 +248,18 @@ fn version(pdu: &[u8]) -> Option<u8> {
     }
 }
 
-fn encode(command: Command, identity: &Identity) -> Result<Vec<u8>, EncodeError> {
+fn encode(command: Command, credentials: &Credentials) -> Result<Vec<u8>, EncodeError> {
     let bind = Bind {
-        system_id: identity.system_id.as_bytes(),
-        password: identity.password.expose_secret().as_bytes(),
-        system_type: identity.system_type.as_bytes(),
-        interface_version: identity.interface_version,
-        addr_ton: Ton(identity.addr_ton),
-        addr_npi: Npi(identity.addr_npi),
-        address_range: identity.address_range.as_bytes(),
+        system_id: credentials.system_id.as_bytes(),
+        password: credentials.password.expose_secret().as_bytes(),
+        system_type: credentials.system_type.as_bytes(),
+        interface_version: credentials.interface_version,
+        addr_ton: Ton(credentials.addr_ton),
+        addr_npi: Npi(credentials.addr_npi),
+        address_range: credentials.address_range.as_bytes(),
     };
     let mut pdu = Vec::new();
-    match identity.long_password {
+    match credentials.long_password {
         true => LongBind(bind).encode(command, Status::ROK, 1, &mut pdu)?,
         false => bind.encode(command, Status::ROK, 1, &mut pdu)?,
     }

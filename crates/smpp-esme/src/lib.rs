@@ -6,7 +6,7 @@
 //! [`Lease`] and its [`Handle`] let it. One task owns a session: it numbers the requests, writes
 //! and reads in batches, keeps the timers, and tells the [`Client`] what became of each request
 //! and [`Inbound`] what the SMSC wants to deliver. An SMSC may also begin the session itself:
-//! then binds wait for it at a [`Door`].
+//! then binds wait for it at a [`OutbindListener`].
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -47,8 +47,8 @@ pub use counters::Counters;
 pub use flow::{Pace, Siblings, Signal};
 pub use handle::{Handle, State};
 pub use lease::{Lease, Moment};
-pub use options::{Identity, Mode, Options, OutbindTls, Reconnect, Timers, Tls};
-pub use outbind::{Door, Welcome};
+pub use options::{Credentials, Mode, Options, OutbindTls, Reconnect, Timers, Tls};
+pub use outbind::{OutbindListener, OutbindOptions};
 pub use rate::Rate;
 pub use session::SESSION_OCTETS;
 pub use tls::{TlsError, client_config};

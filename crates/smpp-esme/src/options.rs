@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::flow::Siblings;
-use super::outbind::Door;
+use super::outbind::OutbindListener;
 use crate::Time;
 use smpp_protocol::Status;
 
@@ -139,7 +139,7 @@ pub struct Tls {
     /// The name the SMSC's certificate must carry. Default the host's own.
     #[schemars(example = "smsc.example.net")]
     pub server_name: Option<String>,
-    /// Whether the SMSC's certificate is verified. Turned off, anybody in between can read and
+    /// Whether the SMSC's certificate is verified. OutbindRejected off, anybody in between can read and
     /// change messages and learn the password. Default true.
     pub verify: bool,
 }
@@ -172,7 +172,7 @@ pub struct OutbindTls {
 
 /// Who binds (SMPP 3.4 §4.1).
 #[derive(Clone, Debug)]
-pub struct Identity {
+pub struct Credentials {
     /// The account, at most 15 octets.
     pub system_id: String,
     /// Its password, at most 8 octets.
@@ -191,9 +191,9 @@ pub struct Identity {
     pub address_range: String,
 }
 
-impl Default for Identity {
+impl Default for Credentials {
     fn default() -> Self {
-        Identity {
+        Credentials {
             system_id: String::new(),
             password: SecretString::default(),
             long_password: false,
@@ -214,11 +214,11 @@ pub struct Options {
     /// `host:port` of the SMSC, in the order in which they are tried.
     pub hosts: Vec<String>,
     /// Instead of `hosts`: where the SMSC asks to bind.
-    pub outbind: Option<Arc<Door>>,
+    pub outbind: Option<Arc<OutbindListener>>,
     /// TLS.
     pub tls: Tls,
     /// Who binds.
-    pub identity: Identity,
+    pub credentials: Credentials,
     /// As what.
     pub mode: Mode,
     /// How many submit_sm may be unanswered at most, at least 1. How many are is found from what
@@ -245,7 +245,7 @@ impl Default for Options {
             hosts: Vec::new(),
             outbind: None,
             tls: Tls::default(),
-            identity: Identity::default(),
+            credentials: Credentials::default(),
             mode: Mode::Transceiver,
             window: 100,
             start: 2,
@@ -281,10 +281,10 @@ mod tests {
 
     #[test]
     fn a_password_is_never_printed() {
-        let identity = Identity {
+        let credentials = Credentials {
             password: "s3cret".to_owned().into(),
-            ..Identity::default()
+            ..Credentials::default()
         };
-        assert!(!format!("{identity:?}").contains("s3cret"));
+        assert!(!format!("{credentials:?}").contains("s3cret"));
     }
 }

@@ -1,19 +1,19 @@
 //! Sessions that the SMSC begins: it connects, sends outbind, and the ESME binds over that
 //! connection (SMPP 3.4 §2.2.1, §4.1.7).
 //!
-//! A [`Door`] belongs to an account in one process; its binds share it. It is open, which means
-//! that the address is listened on, only while a bind that holds a valid lease waits for a
-//! session. So everything that holds for binds that connect by themselves holds here:
+//! An [`OutbindListener`] belongs to an account in one process; its binds share it. It is open,
+//! which means that the address is listened on, only while a bind that holds a valid lease waits
+//! for a session. So everything that holds for binds that connect by themselves holds here:
 //!
 //! - A process without a partition does not listen: the SMSC's connection is refused there, and
 //!   it tries the next address that it knows. A partition that moves takes the listening with it.
-//! - Several partitions in one process are several binds at one door. Each connection becomes the
-//!   session of the bind that has waited longest; when all have one, the door is closed. So there
+//! - Several partitions in one process are several binds at one listener. Each connection becomes the
+//!   session of the bind that has waited longest; when all have one, the listener is closed. So there
 //!   are never more sessions than `max_binds` allows, whatever the SMSC opens.
 //! - Processes on different machines listen each on its own address, of which the SMSC needs a
 //!   list; behind one address, a load balancer must find out by connecting who listens.
 //!
-//! Whoever connects proves nothing before its outbind: at most [`GUESTS`] connections are heard
+//! Whoever connects proves nothing before its outbind: at most [`CONNECTIONS`] connections are heard
 //! at once, each for `timers.session_init` and for no more octets than an outbind has. Others are
 //! dropped, and nothing of what they sent is logged.
 
@@ -40,18 +40,18 @@ use smpp_protocol::pdu::Outbind;
 use smpp_protocol::{Command, ImpossibleLength};
 
 /// How many connections may be heard at once.
-pub const GUESTS: usize = 16;
+pub const CONNECTIONS: usize = 16;
 
 /// The longest outbind: header, system_id and a password that may be longer than SMPP's, with
 /// some room for what does not belong there.
-const LONGEST: usize = HEADER + 256;
+const OUTBIND_OCTETS: usize = HEADER + 256;
 
-/// Warnings about those who were turned away come this far apart.
-const QUIET: Duration = Duration::from_secs(1);
+/// Warnings about connections that were rejected come this far apart.
+const BETWEEN_WARNINGS: Duration = Duration::from_secs(1);
 
 /// Who may ask us to bind, and where.
 #[derive(Clone, Debug, Default)]
-pub struct Welcome {
+pub struct OutbindOptions {
     /// `host:port` to listen on.
     pub listen: String,
     /// The system_id that an outbind must have; any if empty.
@@ -66,11 +66,11 @@ pub struct Welcome {
 
 /// Where the binds of an account wait for the SMSC. See the [module](self).
 #[derive(Debug)]
-pub struct Door {
-    welcome: Welcome,
+pub struct OutbindListener {
+    options: OutbindOptions,
     state: Mutex<State>,
     /// Held by the bind whose turn it is: connections that are being heard.
-    guests: tokio::sync::Mutex<JoinSet<Result<Guest, Turned>>>,
+    connections: tokio::sync::Mutex<JoinSet<Result<OutbindPeer, OutbindRejected>>>,
 }
 
 #[derive(Debug, Default)]
@@ -78,12 +78,12 @@ struct State {
     waiting: usize,
     listener: Option<Arc<TcpListener>>,
     warned: Option<Instant>,
-    /// Turned away since the last warning.
-    turned: u64,
+    /// Connections rejected since the last warning.
+    rejected: u64,
 }
 
 /// An SMSC that has shown a valid outbind.
-pub(super) struct Guest {
+pub(super) struct OutbindPeer {
     pub io: Box<dyn Io>,
     pub input: Input,
     pub peer: SocketAddr,
@@ -94,10 +94,10 @@ pub(super) struct Guest {
 
 /// Why a connection was dropped.
 #[derive(Debug, thiserror::Error)]
-enum Turned {
+enum OutbindRejected {
     #[error("connections from {0} are not wanted")]
     Address(IpAddr),
-    #[error("{GUESTS} connections have not sent their outbind yet")]
+    #[error("{CONNECTIONS} connections have not sent their outbind yet")]
     Crowd,
     #[error("no outbind within session_init")]
     Slow,
@@ -115,52 +115,52 @@ enum Turned {
     Password,
 }
 
-impl Door {
-    /// A door that is closed until a bind waits at it.
-    pub fn new(welcome: Welcome) -> Arc<Self> {
-        Arc::new(Door {
-            welcome,
+impl OutbindListener {
+    /// A listener that is closed until a bind waits at it.
+    pub fn new(options: OutbindOptions) -> Arc<Self> {
+        Arc::new(OutbindListener {
+            options,
             state: Mutex::default(),
-            guests: tokio::sync::Mutex::default(),
+            connections: tokio::sync::Mutex::default(),
         })
     }
 
     /// Where it listens.
     pub fn listen(&self) -> &str {
-        &self.welcome.listen
+        &self.options.listen
     }
 
     /// Waits for an SMSC that may ask us to bind. Given up, it listens no longer for this bind.
-    pub(super) async fn admit(self: &Arc<Self>, options: &Options) -> Result<Guest, Failure> {
+    pub(super) async fn admit(self: &Arc<Self>, options: &Options) -> Result<OutbindPeer, Failure> {
         let _waiting = Waiting::at(self);
-        let mut guests = self.guests.lock().await;
+        let mut connections = self.connections.lock().await;
         let listener = self.open().await?;
-        let acceptor = tls::acceptor(&self.welcome.tls)?;
+        let acceptor = tls::acceptor(&self.options.tls)?;
         loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => {
-                        if let Err(turned) = self.let_in(peer.ip(), guests.len()) {
-                            self.turn_away(&options.name, peer, &turned);
+                        if let Err(rejected) = self.may_connect(peer.ip(), connections.len()) {
+                            self.reject(&options.name, peer, &rejected);
                             continue;
                         }
-                        let (door, acceptor) = (Arc::clone(self), acceptor.clone());
+                        let (this, acceptor) = (Arc::clone(self), acceptor.clone());
                         let (name, limit) = (options.name.clone(), options.timers.session_init.get());
                         let max_frame = options.max_frame;
-                        guests.spawn(async move {
-                            let heard = door.hear(stream, peer, acceptor, max_frame);
+                        connections.spawn(async move {
+                            let heard = this.read_outbind(stream, peer, acceptor, max_frame);
                             let heard = timeout(limit, heard).await;
-                            let heard = heard.unwrap_or(Err(Turned::Slow));
-                            heard.inspect_err(|turned| door.turn_away(&name, peer, turned))
+                            let heard = heard.unwrap_or(Err(OutbindRejected::Slow));
+                            heard.inspect_err(|rejected| this.reject(&name, peer, rejected))
                         });
                     }
                     // Out of file descriptors, most likely: others will end.
                     Err(_) => sleep(Duration::from_millis(50)).await,
                 },
-                Some(heard) = guests.join_next() => {
-                    if let Ok(Ok(guest)) = heard {
-                        info!(bind = options.name, peer = %guest.peer, "outbind");
-                        return Ok(guest);
+                Some(heard) = connections.join_next() => {
+                    if let Ok(Ok(peer)) = heard {
+                        info!(bind = options.name, peer = %peer.peer, "outbind");
+                        return Ok(peer);
                     }
                 }
             }
@@ -172,7 +172,7 @@ impl Door {
         if let Some(listener) = &self.state.lock().listener {
             return Ok(Arc::clone(listener));
         }
-        let listen = &self.welcome.listen;
+        let listen = &self.options.listen;
         let listener = match Host::parse(listen) {
             Ok(Host { name, port }) => TcpListener::bind((name, port)).await,
             Err(_) => TcpListener::bind(listen).await,
@@ -186,39 +186,39 @@ impl Door {
         Ok(listener)
     }
 
-    fn let_in(&self, from: IpAddr, guests: usize) -> Result<(), Turned> {
-        let wanted = &self.welcome.from;
+    fn may_connect(&self, from: IpAddr, connections: usize) -> Result<(), OutbindRejected> {
+        let wanted = &self.options.from;
         if !wanted.is_empty() && !wanted.contains(&from.to_canonical()) {
-            return Err(Turned::Address(from));
+            return Err(OutbindRejected::Address(from));
         }
-        match guests < GUESTS {
+        match connections < CONNECTIONS {
             true => Ok(()),
-            false => Err(Turned::Crowd),
+            false => Err(OutbindRejected::Crowd),
         }
     }
 
-    /// Reads one PDU, which must be an outbind of whom we know.
-    async fn hear(
+    /// Reads one PDU, which must be an outbind of somebody we know.
+    async fn read_outbind(
         &self,
         stream: TcpStream,
         peer: SocketAddr,
         acceptor: Option<tokio_rustls::TlsAcceptor>,
         max_frame: usize,
-    ) -> Result<Guest, Turned> {
+    ) -> Result<OutbindPeer, OutbindRejected> {
         stream.set_nodelay(true)?;
         let exact = acceptor.is_none();
         let mut io: Box<dyn Io> = match acceptor {
             None => Box::new(stream),
             Some(acceptor) => Box::new(acceptor.accept(stream).await?),
         };
-        let mut first = Input::new(LONGEST);
+        let mut first = Input::new(OUTBIND_OCTETS);
         let system_id = loop {
             if let Some((header, pdu)) = first.next()? {
                 if header.command != Command::OUTBIND {
-                    return Err(Turned::NotOutbind(header.command));
+                    return Err(OutbindRejected::NotOutbind(header.command));
                 }
                 let outbind = Outbind::decode(pdu.get(HEADER..).unwrap_or_default())?;
-                break self.know(&outbind)?;
+                break self.check(&outbind)?;
             }
             if poll_fn(|cx| first.poll_read(&mut io, cx)).await? == 0 {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
@@ -227,7 +227,7 @@ impl Door {
         // What came with the outbind belongs to the session, whose PDUs may be longer.
         let mut input = Input::new(max_frame);
         input.put_back(first.rest());
-        Ok(Guest {
+        Ok(OutbindPeer {
             io,
             input,
             peer,
@@ -237,30 +237,33 @@ impl Door {
     }
 
     /// The system_id of an outbind, if it has the right one and the right password.
-    fn know(&self, outbind: &Outbind<'_>) -> Result<Vec<u8>, Turned> {
-        let wanted = self.welcome.system_id.as_bytes();
+    fn check(&self, outbind: &Outbind<'_>) -> Result<Vec<u8>, OutbindRejected> {
+        let wanted = self.options.system_id.as_bytes();
         if !wanted.is_empty() && wanted != outbind.system_id {
-            return Err(Turned::SystemId);
+            return Err(OutbindRejected::SystemId);
         }
-        let wanted = self.welcome.password.expose_secret().as_bytes();
+        let wanted = self.options.password.expose_secret().as_bytes();
         match wanted.is_empty() || same(wanted, outbind.password) {
             true => Ok(outbind.system_id.to_vec()),
-            false => Err(Turned::Password),
+            false => Err(OutbindRejected::Password),
         }
     }
 
     /// Says it, but not more often than anybody wants to read it.
-    fn turn_away(&self, bind: &str, peer: SocketAddr, turned: &Turned) {
+    fn reject(&self, bind: &str, peer: SocketAddr, rejected: &OutbindRejected) {
         let now = Instant::now();
         let mut state = self.state.lock();
-        state.turned += 1;
-        if state.warned.is_some_and(|before| now - before < QUIET) {
+        state.rejected += 1;
+        if state
+            .warned
+            .is_some_and(|before| now - before < BETWEEN_WARNINGS)
+        {
             return;
         }
         state.warned = Some(now);
-        let connections = std::mem::take(&mut state.turned);
+        let connections = std::mem::take(&mut state.rejected);
         drop(state);
-        warn!(bind, %peer, connections, "an outbind connection was dropped: {turned}");
+        warn!(bind, %peer, connections, "an outbind connection was dropped: {rejected}");
     }
 }
 
@@ -273,13 +276,13 @@ fn same(wanted: &[u8], given: &[u8]) -> bool {
     wanted.len() == given.len() && differs == 0
 }
 
-/// A bind that waits. When the last one leaves, the door closes.
-struct Waiting<'d>(&'d Door);
+/// A bind that waits. When the last one leaves, the listener closes.
+struct Waiting<'d>(&'d OutbindListener);
 
 impl<'d> Waiting<'d> {
-    fn at(door: &'d Door) -> Self {
-        door.state.lock().waiting += 1;
-        Waiting(door)
+    fn at(listener: &'d OutbindListener) -> Self {
+        listener.state.lock().waiting += 1;
+        Waiting(listener)
     }
 }
 
@@ -292,8 +295,8 @@ impl Drop for Waiting<'_> {
         }
         state.listener = None;
         // Nobody holds it: whose turn it was has left before.
-        if let Ok(mut guests) = self.0.guests.try_lock() {
-            *guests = JoinSet::new();
+        if let Ok(mut connections) = self.0.connections.try_lock() {
+            *connections = JoinSet::new();
         }
     }
 }

@@ -94,21 +94,21 @@ pub(super) struct Account {
     pace: Pace,
     /// Woken when something is due before the clock would look again.
     clock: Arc<Notify>,
-    desk: Mutex<Desk>,
+    state: Mutex<State>,
 }
 
 /// What is bound, what waits. "Due" waits for its time or for room in a window; "parked" was refused
 /// by the ESME and waits for a new bind.
 #[derive(Default)]
-struct Desk {
-    seats: Vec<Seat>,
+struct State {
+    sessions: Vec<BoundSession>,
     /// Until when the binds of lost connections count.
-    ghosts: Vec<Instant>,
+    expired_binds: Vec<Instant>,
     due: BinaryHeap<Reverse<Due>>,
     parked: Vec<Delivery>,
     /// Orders deliveries of the same instant.
     order: u64,
-    /// The seat served last.
+    /// The session served last.
     served: usize,
     /// When the clock looks again.
     armed: Option<Instant>,
@@ -124,7 +124,7 @@ enum NextBurst {
     Never,
 }
 
-struct Seat {
+struct BoundSession {
     bound: Bound,
     /// How many more deliver_sm its window takes.
     room: usize,
@@ -160,12 +160,12 @@ impl Ord for Due {
 
 impl Account {
     pub(super) fn new(name: &str, max_tps: u32, clock: Arc<Notify>) -> Self {
-        let (pace, desk) = (Pace::new(max_tps), Mutex::default());
+        let (pace, state) = (Pace::new(max_tps), Mutex::default());
         Account {
             name: name.to_owned(),
             pace,
             clock,
-            desk,
+            state,
         }
     }
 
@@ -174,7 +174,7 @@ impl Account {
         self.pace.admits(now)
     }
 
-    /// Seats a session, unless the account has its most already. What was parked is due again.
+    /// Binds a session, unless the account has its most already. What was parked is due again.
     pub(super) fn bind(
         &self,
         bound: Bound,
@@ -183,25 +183,25 @@ impl Account {
         wake: Arc<Notify>,
     ) -> Result<(), Status> {
         let now = Instant::now();
-        let mut desk = self.desk.lock();
-        desk.ghosts.retain(|until| *until > now);
-        if max_binds > 0 && desk.seats.len() + desk.ghosts.len() >= max_binds {
+        let mut state = self.state.lock();
+        state.expired_binds.retain(|until| *until > now);
+        if max_binds > 0 && state.sessions.len() + state.expired_binds.len() >= max_binds {
             return Err(Status::RALYBND);
         }
         if bound.mode.receives() {
             self.clock.notify_one();
-            let parked = std::mem::take(&mut desk.parked);
+            let parked = std::mem::take(&mut state.parked);
             parked
                 .into_iter()
-                .for_each(|delivery| desk.push(now, delivery));
+                .for_each(|delivery| state.push(now, delivery));
         }
-        desk.seats.push(Seat {
+        state.sessions.push(BoundSession {
             bound,
             room: if window == 0 { usize::MAX } else { window },
             inbox: Vec::new(),
             wake,
         });
-        self.deal(&mut desk, now);
+        self.deal(&mut state, now);
         Ok(())
     }
 
@@ -209,22 +209,22 @@ impl Account {
     /// next. Its bind goes on counting for `linger`.
     pub(super) fn unbind(&self, session: u64, unacknowledged: Vec<Delivery>, linger: Duration) {
         let now = Instant::now();
-        let mut desk = self.desk.lock();
-        let seat = desk
-            .seats
+        let mut state = self.state.lock();
+        let session = state
+            .sessions
             .iter()
-            .position(|seat| seat.bound.session == session);
-        let unsent = seat
-            .map(|at| desk.seats.remove(at).inbox)
+            .position(|bound| bound.bound.session == session);
+        let unsent = session
+            .map(|at| state.sessions.remove(at).inbox)
             .unwrap_or_default();
         unacknowledged
             .into_iter()
             .chain(unsent)
-            .for_each(|delivery| desk.push(now, delivery));
+            .for_each(|delivery| state.push(now, delivery));
         if linger > Duration::ZERO {
-            desk.ghosts.push(now + linger);
+            state.expired_binds.push(now + linger);
         }
-        self.deal(&mut desk, now);
+        self.deal(&mut state, now);
     }
 
     /// Whether a burst of inbound messages is due, and when the next one is.
@@ -232,16 +232,16 @@ impl Account {
         if !self.receives() {
             return (false, None);
         }
-        let mut desk = self.desk.lock();
-        let due = match desk.burst {
+        let mut state = self.state.lock();
+        let due = match state.burst {
             NextBurst::AtOnce => true,
             NextBurst::At(at) => at <= now,
             NextBurst::Never => false,
         };
         if due {
-            desk.burst = every.map_or(NextBurst::Never, |every| NextBurst::At(now + every));
+            state.burst = every.map_or(NextBurst::Never, |every| NextBurst::At(now + every));
         }
-        match desk.burst {
+        match state.burst {
             NextBurst::At(at) => (due, Some(at)),
             _ => (due, None),
         }
@@ -254,90 +254,94 @@ impl Account {
 
     /// Puts deliveries in line.
     pub(super) fn deliver(&self, deliveries: &mut Vec<(Instant, Delivery)>) {
-        let mut desk = self.desk.lock();
+        let mut state = self.state.lock();
         deliveries
             .drain(..)
-            .for_each(|(at, delivery)| desk.push(at, delivery));
-        self.deal(&mut desk, Instant::now());
+            .for_each(|(at, delivery)| state.push(at, delivery));
+        self.deal(&mut state, Instant::now());
     }
 
     /// Deals what is due, and sees to it that the clock wakes for the rest.
-    fn deal(&self, desk: &mut Desk, now: Instant) {
-        if let Some(next) = desk.dispatch(now)
-            && desk.armed.is_none_or(|armed| next < armed)
+    fn deal(&self, state: &mut State, now: Instant) {
+        if let Some(next) = state.dispatch(now)
+            && state.armed.is_none_or(|armed| next < armed)
         {
-            desk.armed = Some(next);
+            state.armed = Some(next);
             self.clock.notify_one();
         }
     }
 
     /// Keeps a delivery for the next bind.
     pub(super) fn park(&self, delivery: Delivery) {
-        self.desk.lock().parked.push(delivery);
+        self.state.lock().parked.push(delivery);
     }
 
     /// Takes the receipts of a message that nobody has been sent back; whether there were any.
     pub(super) fn revoke(&self, number: u64) -> bool {
-        let mut desk = self.desk.lock();
-        let before = desk.due.len() + desk.parked.len();
+        let mut state = self.state.lock();
+        let before = state.due.len() + state.parked.len();
         let other =
             |what: &What| !matches!(what, What::Receipt { number: of, .. } if *of == number);
-        desk.due.retain(|due| other(&due.0.delivery.what));
-        desk.parked.retain(|delivery| other(&delivery.what));
-        desk.due.len() + desk.parked.len() < before
+        state.due.retain(|due| other(&due.0.delivery.what));
+        state.parked.retain(|delivery| other(&delivery.what));
+        state.due.len() + state.parked.len() < before
     }
 
     /// A session says how many of its deliveries were answered and takes its next ones.
     pub(super) fn collect(&self, session: u64, answered: usize, into: &mut Vec<Delivery>) {
-        let mut desk = self.desk.lock();
-        if let Some(seat) = desk.seat(session) {
-            seat.room = seat.room.saturating_add(answered);
+        let mut state = self.state.lock();
+        if let Some(session) = state.session(session) {
+            session.room = session.room.saturating_add(answered);
         }
         if answered > 0 {
-            self.deal(&mut desk, Instant::now());
+            self.deal(&mut state, Instant::now());
         }
-        if let Some(seat) = desk.seat(session) {
-            into.append(&mut seat.inbox);
+        if let Some(session) = state.session(session) {
+            into.append(&mut session.inbox);
         }
     }
 
     /// For the clock: hands out what is due and tells when to look again, if by time.
     pub(super) fn dispatch(&self) -> Option<Instant> {
-        let mut desk = self.desk.lock();
-        desk.armed = desk.dispatch(Instant::now());
-        desk.armed
+        let mut state = self.state.lock();
+        state.armed = state.dispatch(Instant::now());
+        state.armed
     }
 
     /// How many deliveries have not been acknowledged, those on their way not counted.
     pub(super) fn waiting(&self) -> usize {
-        let desk = self.desk.lock();
-        let inboxes: usize = desk.seats.iter().map(|seat| seat.inbox.len()).sum();
-        desk.due.len() + desk.parked.len() + inboxes
+        let state = self.state.lock();
+        let inboxes: usize = state
+            .sessions
+            .iter()
+            .map(|session| session.inbox.len())
+            .sum();
+        state.due.len() + state.parked.len() + inboxes
     }
 
     pub(super) fn binds(&self) -> Vec<Bound> {
-        self.desk
+        self.state
             .lock()
-            .seats
+            .sessions
             .iter()
-            .map(|seat| seat.bound.clone())
+            .map(|session| session.bound.clone())
             .collect()
     }
 
     pub(super) fn receives(&self) -> bool {
-        self.desk
+        self.state
             .lock()
-            .seats
+            .sessions
             .iter()
-            .any(|seat| seat.bound.mode.receives())
+            .any(|session| session.bound.mode.receives())
     }
 }
 
-impl Desk {
-    fn seat(&mut self, session: u64) -> Option<&mut Seat> {
-        self.seats
+impl State {
+    fn session(&mut self, session: u64) -> Option<&mut BoundSession> {
+        self.sessions
             .iter_mut()
-            .find(|seat| seat.bound.session == session)
+            .find(|bound| bound.bound.session == session)
     }
 
     fn push(&mut self, at: Instant, delivery: Delivery) {
@@ -359,21 +363,21 @@ impl Desk {
             }
             let at = self.next_seat()?;
             let Reverse(due) = self.due.pop()?;
-            let seat = &mut self.seats[at];
-            seat.room -= 1;
-            seat.inbox.push(due.delivery);
-            seat.wake.notify_one();
+            let session = &mut self.sessions[at];
+            session.room -= 1;
+            session.inbox.push(due.delivery);
+            session.wake.notify_one();
             self.served = at;
         }
     }
 
     fn next_seat(&self) -> Option<usize> {
-        let count = self.seats.len();
+        let count = self.sessions.len();
         (1..=count)
             .map(|step| (self.served + step) % count)
             .find(|at| {
-                let seat = &self.seats[*at];
-                seat.bound.mode.receives() && seat.room > 0
+                let session = &self.sessions[*at];
+                session.bound.mode.receives() && session.room > 0
             })
     }
 }
@@ -437,7 +441,7 @@ mod tests {
         }
     }
 
-    fn seat(account: &Account, session: u64, mode: Mode, window: usize) -> Result<(), Status> {
+    fn bind(account: &Account, session: u64, mode: Mode, window: usize) -> Result<(), Status> {
         account.bind(bound(session, mode), window, 2, Arc::default())
     }
 
@@ -470,8 +474,8 @@ mod tests {
     #[test]
     fn receiving_sessions_are_served_in_turn_within_their_windows() {
         let account = Account::new("a", 0, Arc::default());
-        seat(&account, 1, Mode::Receiver, 2).unwrap();
-        seat(&account, 2, Mode::Transceiver, 3).unwrap();
+        bind(&account, 1, Mode::Receiver, 2).unwrap();
+        bind(&account, 2, Mode::Transceiver, 3).unwrap();
         deliver(&account, 1..=7);
         let (first, second) = (take(&account, 1, 0), take(&account, 2, 0));
         assert_eq!(
@@ -490,9 +494,9 @@ mod tests {
     fn a_burst_waits_for_a_receiver_and_comes_again_if_asked() {
         let account = Account::new("a", 0, Arc::default());
         let (now, minute) = (Instant::now(), Duration::from_secs(60));
-        seat(&account, 1, Mode::Transmitter, 0).unwrap();
+        bind(&account, 1, Mode::Transmitter, 0).unwrap();
         assert_eq!(account.burst(now, Some(minute)), (false, None));
-        seat(&account, 2, Mode::Receiver, 0).unwrap();
+        bind(&account, 2, Mode::Receiver, 0).unwrap();
         let next = now + minute;
         assert_eq!(account.burst(now, Some(minute)), (true, Some(next)));
         assert_eq!(account.burst(now, Some(minute)), (false, Some(next)));
@@ -505,24 +509,24 @@ mod tests {
     #[test]
     fn transmitters_are_not_delivered_to() {
         let account = Account::new("a", 0, Arc::default());
-        seat(&account, 1, Mode::Transmitter, 5).unwrap();
+        bind(&account, 1, Mode::Transmitter, 5).unwrap();
         deliver(&account, [1]);
         assert!(take(&account, 1, 0).is_empty());
-        seat(&account, 2, Mode::Receiver, 5).unwrap();
+        bind(&account, 2, Mode::Receiver, 5).unwrap();
         assert_eq!(numbers(&take(&account, 2, 0)), [1]);
     }
 
     #[test]
     fn what_was_not_acknowledged_waits_for_the_next_receiving_bind() {
         let account = Account::new("a", 0, Arc::default());
-        seat(&account, 1, Mode::Receiver, 2).unwrap();
+        bind(&account, 1, Mode::Receiver, 2).unwrap();
         deliver(&account, [1, 2, 3]);
         let sent = take(&account, 1, 0);
         account.unbind(1, sent, Duration::ZERO);
         assert_eq!(account.waiting(), 3);
-        seat(&account, 2, Mode::Transmitter, 2).unwrap();
+        bind(&account, 2, Mode::Transmitter, 2).unwrap();
         assert!(take(&account, 2, 0).is_empty());
-        seat(&account, 3, Mode::Transceiver, 9).unwrap();
+        bind(&account, 3, Mode::Transceiver, 9).unwrap();
         let mut again = numbers(&take(&account, 3, 0));
         again.sort_unstable();
         assert_eq!(again, [1, 2, 3]);
@@ -531,19 +535,19 @@ mod tests {
     #[test]
     fn an_account_has_so_many_binds_and_lost_ones_count_for_a_while() {
         let account = Account::new("a", 0, Arc::default());
-        seat(&account, 1, Mode::Receiver, 1).unwrap();
-        seat(&account, 2, Mode::Receiver, 1).unwrap();
-        assert_eq!(seat(&account, 3, Mode::Receiver, 1), Err(Status::RALYBND));
+        bind(&account, 1, Mode::Receiver, 1).unwrap();
+        bind(&account, 2, Mode::Receiver, 1).unwrap();
+        assert_eq!(bind(&account, 3, Mode::Receiver, 1), Err(Status::RALYBND));
         account.unbind(1, Vec::new(), Duration::from_secs(60));
-        assert_eq!(seat(&account, 3, Mode::Receiver, 1), Err(Status::RALYBND));
+        assert_eq!(bind(&account, 3, Mode::Receiver, 1), Err(Status::RALYBND));
         account.unbind(2, Vec::new(), Duration::ZERO);
-        assert_eq!(seat(&account, 4, Mode::Receiver, 1), Ok(()));
+        assert_eq!(bind(&account, 4, Mode::Receiver, 1), Ok(()));
     }
 
     #[test]
     fn what_is_due_later_waits_for_its_time() {
         let account = Account::new("a", 0, Arc::default());
-        seat(&account, 1, Mode::Receiver, 9).unwrap();
+        bind(&account, 1, Mode::Receiver, 9).unwrap();
         let soon = Instant::now() + Duration::from_secs(60);
         account.deliver(&mut vec![(soon, delivery(1))]);
         assert!(take(&account, 1, 0).is_empty());

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::peer::*;
 use crate::Time;
-use crate::{Identity, Lease, Mode, Moment, Options, Outcome, State, Timers};
+use crate::{Credentials, Lease, Mode, Moment, Options, Outcome, State, Timers};
 use smpp_protocol::{Command, Status};
 
 const SOON: Duration = Duration::from_millis(200);
@@ -12,17 +12,17 @@ const SOON: Duration = Duration::from_millis(200);
 #[tokio::test]
 async fn a_bind_says_who_it_is() {
     let listener = Listener::new().await;
-    let identity = Identity {
+    let credentials = Credentials {
         system_id: "acme".into(),
         password: "s3cret".to_owned().into(),
         system_type: "VMA".into(),
         addr_ton: 1,
         addr_npi: 1,
         address_range: "^49".into(),
-        ..Identity::default()
+        ..Credentials::default()
     };
     let options = Options {
-        identity,
+        credentials,
         mode: Mode::Transmitter,
         ..towards(&[&listener])
     };
@@ -174,13 +174,13 @@ async fn a_generic_nack_is_no_bind_whatever_its_status() {
 async fn a_password_too_long_for_smpp_is_never_sent() {
     let listener = Listener::new().await;
     let password = "ninechars".to_owned().into();
-    let identity = Identity {
+    let credentials = Credentials {
         password,
-        ..Identity::default()
+        ..Credentials::default()
     };
     let esme = Esme::running(
         Options {
-            identity,
+            credentials,
             ..towards(&[&listener])
         },
         Lease::unlimited(),

@@ -8,25 +8,27 @@ use tokio::time::sleep;
 
 use super::peer::*;
 use super::security::Pki;
-use crate::outbind::GUESTS;
-use crate::{Door, Lease, Mode, Moment, Notice, Options, OutbindTls, State, Welcome};
+use crate::outbind::CONNECTIONS;
+use crate::{
+    Lease, Mode, Moment, Notice, Options, OutbindListener, OutbindOptions, OutbindTls, State,
+};
 use smpp_protocol::pdu::Outbind;
 use smpp_protocol::{Command, Status};
 
 const SOON: Duration = Duration::from_millis(100);
 
-fn welcome(listen: &str) -> Welcome {
-    Welcome {
+fn options(listen: &str) -> OutbindOptions {
+    OutbindOptions {
         listen: listen.to_owned(),
         system_id: "SMSC1".into(),
         password: "s3cret".to_owned().into(),
-        ..Welcome::default()
+        ..OutbindOptions::default()
     }
 }
 
-fn at(door: &Arc<Door>) -> Options {
+fn at(listener: &Arc<OutbindListener>) -> Options {
     Options {
-        outbind: Some(Arc::clone(door)),
+        outbind: Some(Arc::clone(listener)),
         mode: Mode::Receiver,
         ..towards(&[])
     }
@@ -79,7 +81,10 @@ async fn visits(address: &str) -> Smsc<TcpStream> {
 #[tokio::test]
 async fn an_smsc_that_asks_is_bound_on_its_own_connection() {
     let address = address();
-    let mut esme = Esme::running(at(&Door::new(welcome(&address))), Lease::unlimited());
+    let mut esme = Esme::running(
+        at(&OutbindListener::new(options(&address))),
+        Lease::unlimited(),
+    );
     let mut smsc = visits(&address).await;
     let state = esme.becomes("bound").await;
     let State::Bound { host, .. } = state else {
@@ -115,7 +120,10 @@ async fn an_smsc_that_asks_is_bound_on_its_own_connection() {
 #[tokio::test]
 async fn a_deliver_sm_may_come_together_with_the_outbind() {
     let address = address();
-    let mut esme = Esme::running(at(&Door::new(welcome(&address))), Lease::unlimited());
+    let mut esme = Esme::running(
+        at(&OutbindListener::new(options(&address))),
+        Lease::unlimited(),
+    );
     let mut smsc = connects(&address).await;
     let together = [outbind(b"SMSC1", b"s3cret"), deliver_sm(2)].concat();
     smsc.sends(together).await;
@@ -132,7 +140,10 @@ async fn a_deliver_sm_may_come_together_with_the_outbind() {
 #[tokio::test]
 async fn whoever_may_not_ask_is_dropped_and_does_no_harm() {
     let address = address();
-    let _esme = Esme::running(at(&Door::new(welcome(&address))), Lease::unlimited());
+    let _esme = Esme::running(
+        at(&OutbindListener::new(options(&address))),
+        Lease::unlimited(),
+    );
     let mut huge = outbind(b"SMSC1", b"s3cret");
     huge[..4].copy_from_slice(&70_000_u32.to_be_bytes());
     for wrong in [
@@ -158,11 +169,11 @@ async fn whoever_may_not_ask_is_dropped_and_does_no_harm() {
 #[tokio::test]
 async fn those_who_say_nothing_are_dropped_after_a_while_and_only_so_many_are_heard() {
     let address = address();
-    let mut options = at(&Door::new(welcome(&address)));
+    let mut options = at(&OutbindListener::new(options(&address)));
     options.timers.session_init = crate::Time::millis(300);
     let _esme = Esme::running(options, Lease::unlimited());
     let mut silent = Vec::new();
-    for _ in 0..GUESTS {
+    for _ in 0..CONNECTIONS {
         silent.push(connects(&address).await);
     }
     let mut one_more = connects(&address).await;
@@ -176,11 +187,11 @@ async fn those_who_say_nothing_are_dropped_after_a_while_and_only_so_many_are_he
 #[tokio::test]
 async fn only_addresses_that_are_wanted_may_connect() {
     let address = address();
-    let door = Door::new(Welcome {
+    let listener = OutbindListener::new(OutbindOptions {
         from: vec!["192.0.2.7".parse().unwrap()],
-        ..welcome(&address)
+        ..options(&address)
     });
-    let _esme = Esme::running(at(&door), Lease::unlimited());
+    let _esme = Esme::running(at(&listener), Lease::unlimited());
     let mut smsc = connects(&address).await;
     smsc.expects_end().await;
 }
@@ -188,9 +199,9 @@ async fn only_addresses_that_are_wanted_may_connect() {
 #[tokio::test]
 async fn binds_share_a_door_that_closes_when_each_has_its_session() {
     let address = address();
-    let door = Door::new(welcome(&address));
-    let first = Esme::running(at(&door), Lease::unlimited());
-    let second = Esme::running(at(&door), Lease::unlimited());
+    let listener = OutbindListener::new(options(&address));
+    let first = Esme::running(at(&listener), Lease::unlimited());
+    let second = Esme::running(at(&listener), Lease::unlimited());
     let (_one, _two) = tokio::join!(visits(&address), visits(&address));
     first.becomes("bound").await;
     second.becomes("bound").await;
@@ -201,7 +212,7 @@ async fn binds_share_a_door_that_closes_when_each_has_its_session() {
 async fn without_a_lease_nobody_listens() {
     let address = address();
     let lease = Lease::new();
-    let esme = Esme::running(at(&Door::new(welcome(&address))), lease.clone());
+    let esme = Esme::running(at(&OutbindListener::new(options(&address))), lease.clone());
     sleep(SOON).await;
     assert!(TcpStream::connect(&address).await.is_err(), "not yet");
     lease.extend(Moment::now(), Duration::from_millis(300));
@@ -214,7 +225,10 @@ async fn without_a_lease_nobody_listens() {
 #[tokio::test]
 async fn an_smsc_that_refuses_the_bind_is_waited_for_again() {
     let address = address();
-    let esme = Esme::running(at(&Door::new(welcome(&address))), Lease::unlimited());
+    let esme = Esme::running(
+        at(&OutbindListener::new(options(&address))),
+        Lease::unlimited(),
+    );
     let mut smsc = connects(&address).await;
     smsc.sends(outbind(b"SMSC1", b"s3cret")).await;
     let bind = smsc.expects(Command::BIND_RECEIVER).await;
@@ -231,15 +245,15 @@ async fn an_smsc_that_refuses_the_bind_is_waited_for_again() {
 #[tokio::test]
 async fn connections_can_be_encrypted_both_ways_verified() {
     let (pki, address) = (Pki::new(), address());
-    let door = Door::new(Welcome {
+    let listener = OutbindListener::new(OutbindOptions {
         tls: OutbindTls {
             certificate_file: Some(pki.path("esme.pem")),
             key_file: Some(pki.path("esme.key")),
             client_ca_file: Some(pki.path("ca.pem")),
         },
-        ..welcome(&address)
+        ..options(&address)
     });
-    let _esme = Esme::running(at(&door), Lease::unlimited());
+    let _esme = Esme::running(at(&listener), Lease::unlimited());
     let mut plain = connects(&address).await;
     plain.sends(outbind(b"SMSC1", b"s3cret")).await;
     plain.expects_end_of_anything().await;

@@ -1,6 +1,6 @@
 //! What each PDU of the ESME is answered.
 
-use super::{End, Seat, Session};
+use super::{BoundAccount, End, Session};
 use crate::Retry;
 use crate::account::{Bound, Delivery, Mode, What};
 use crate::fault::Subject;
@@ -78,7 +78,10 @@ impl Session {
     fn bind(&mut self, frame: Frame<'_>) {
         let (command, sequence) = (frame.header.command, frame.header.sequence);
         let status = match Bind::decode(frame.body) {
-            Ok(bind) => self.seat(command, &bind).err().unwrap_or(Status::ROK),
+            Ok(bind) => self
+                .bind_account(command, &bind)
+                .err()
+                .unwrap_or(Status::ROK),
             Err(error) => error.status(),
         };
         if status != Status::ROK {
@@ -101,11 +104,11 @@ impl Session {
         }
     }
 
-    /// Takes a seat in the account, or says why not.
-    fn seat(&mut self, command: Command, bind: &Bind<'_>) -> Result<(), Status> {
+    /// Binds to the account, or says why not.
+    fn bind_account(&mut self, command: Command, bind: &Bind<'_>) -> Result<(), Status> {
         let shared = &self.shared;
         let mode = Mode::of(command).ok_or(Status::RINVCMDID)?;
-        if self.seat.is_some() {
+        if self.bound.is_some() {
             return Err(Status::RALYBND);
         }
         let name = str::from_utf8(bind.system_id).map_err(|_| Status::RINVSYSID)?;
@@ -143,7 +146,7 @@ impl Session {
             peer: &self.peer.to_string(),
         };
         shared.journal.note(&mut self.page, &entry);
-        self.seat = Some(Seat { account, mode });
+        self.bound = Some(BoundAccount { account, mode });
         Ok(())
     }
 
@@ -152,7 +155,7 @@ impl Session {
         let Some(delivery) = self.unanswered.remove(&sequence) else {
             return;
         };
-        let Some(seat) = &self.seat else { return };
+        let Some(bound) = &self.bound else { return };
         self.answered += 1;
         self.message_id.clear();
         let inbound = match delivery.what {
@@ -165,7 +168,7 @@ impl Session {
             What::Inbound { number } => Some(number),
         };
         let (at, session, account, tries) =
-            (self.clock, self.id, &*seat.account.name, delivery.tries);
+            (self.clock, self.id, &*bound.account.name, delivery.tries);
         let message_id = &*self.message_id;
         let entry = match delivery.what {
             _ if status != Some(Status::ROK) => Entry::Refused {
@@ -214,8 +217,8 @@ impl Session {
         match self.shared.options.receipts.retry {
             Retry::Never => self.shared.counters.lost.add(1),
             Retry::NextBind => {
-                if let Some(seat) = &self.seat {
-                    seat.account.park(delivery);
+                if let Some(bound) = &self.bound {
+                    bound.account.park(delivery);
                 }
             }
             Retry::After(time) => self.receipts.push((self.now + time.get(), delivery)),

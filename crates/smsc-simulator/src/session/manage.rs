@@ -24,7 +24,11 @@ impl Session {
     /// Answers a request about messages, or for several recipients.
     pub(super) fn manage(&mut self, frame: Frame<'_>) {
         let (command, sequence) = (frame.header.command, frame.header.sequence);
-        if self.seat.as_ref().is_none_or(|seat| !seat.mode.transmits()) {
+        if self
+            .bound
+            .as_ref()
+            .is_none_or(|bound| !bound.mode.transmits())
+        {
             return self.reply(command, Status::RINVBNDSTS, sequence);
         }
         let answered = match Pdu::read(frame) {
@@ -46,7 +50,7 @@ impl Session {
     }
 
     fn account(&self) -> &str {
-        self.seat.as_ref().map_or("", |seat| &seat.account.name)
+        self.bound.as_ref().map_or("", |bound| &bound.account.name)
     }
 
     fn found(&self, id: &[u8], source: &Address<'_>, broadcast: bool) -> Option<Stored> {
@@ -113,8 +117,8 @@ impl Session {
 
     /// The receipt that was planned for the message gives way to one that says what holds now.
     fn tell_anew(&mut self, message: &Stored, delay: std::time::Duration) {
-        let Some(seat) = &self.seat else { return };
-        if !seat.account.revoke(message.number) {
+        let Some(bound) = &self.bound else { return };
+        if !bound.account.revoke(message.number) {
             return;
         }
         let Some(end) = message.end else { return };
@@ -169,8 +173,8 @@ impl Session {
     }
 
     fn multi(&mut self, multi: &SubmitMulti<'_>, sequence: u32) -> Result<bool, Status> {
-        let seat = self.seat.as_ref().ok_or(Status::RINVBNDSTS)?;
-        if !seat.account.admits(self.now) {
+        let bound = self.bound.as_ref().ok_or(Status::RINVBNDSTS)?;
+        if !bound.account.admits(self.now) {
             self.shared.counters.throttled.add(1);
             return Err(Status::RTHROTTLED);
         }

@@ -38,7 +38,7 @@ pub(super) struct Session {
     shared: Arc<Shared>,
     id: u64,
     peer: SocketAddr,
-    seat: Option<Seat>,
+    bound: Option<BoundAccount>,
     /// The lower of both sides' versions of SMPP.
     version: u8,
     wake: Arc<Notify>,
@@ -83,7 +83,7 @@ pub(super) struct Session {
     end: Option<End>,
 }
 
-struct Seat {
+struct BoundAccount {
     account: Arc<Account>,
     mode: Mode,
 }
@@ -109,7 +109,7 @@ impl Session {
             shared,
             id,
             peer,
-            seat: None,
+            bound: None,
             version: 0x34,
             rng,
             now,
@@ -193,7 +193,7 @@ impl Session {
     fn obey(&mut self) {
         self.faults = self.shared.faults.lock().clone();
         let unbinds = self.shared.unbinds.load(Relaxed);
-        if std::mem::replace(&mut self.unbinds, unbinds) != unbinds && self.seat.is_some() {
+        if std::mem::replace(&mut self.unbinds, unbinds) != unbinds && self.bound.is_some() {
             self.ask(Command::UNBIND);
         }
         let mut raw = self.shared.raw.lock();
@@ -266,12 +266,12 @@ impl Session {
 
     /// Hands over the receipts of this batch and takes what is to be delivered here.
     fn exchange(&mut self) {
-        let Some(seat) = &self.seat else { return };
+        let Some(bound) = &self.bound else { return };
         if !self.receipts.is_empty() {
-            seat.account.deliver(&mut self.receipts);
+            bound.account.deliver(&mut self.receipts);
         }
         let answered = std::mem::take(&mut self.answered);
-        seat.account.collect(self.id, answered, &mut self.inbox);
+        bound.account.collect(self.id, answered, &mut self.inbox);
         let counters = &self.shared.counters;
         for mut delivery in self.inbox.drain(..) {
             self.sequence = next_sequence(self.sequence);
@@ -313,12 +313,14 @@ impl Session {
     fn leave(mut self) {
         self.shared.part(self.id);
         self.faults.forget(self.id);
-        let Some(seat) = self.seat.take() else { return };
+        let Some(bound) = self.bound.take() else {
+            return;
+        };
         let unbound = self.end == Some(End::Unbound);
         let closed = Entry::Closed {
             at: Timestamp::now(),
             session: self.id,
-            account: &seat.account.name,
+            account: &bound.account.name,
             unbound,
         };
         self.shared.journal.note(&mut self.page, &closed);
@@ -333,8 +335,8 @@ impl Session {
             .chain(self.inbox.drain(..));
         let linger = self.shared.options.bind_linger.get();
         let linger = if unbound { Duration::ZERO } else { linger };
-        seat.account.deliver(&mut self.receipts);
-        seat.account.unbind(self.id, left.collect(), linger);
+        bound.account.deliver(&mut self.receipts);
+        bound.account.unbind(self.id, left.collect(), linger);
     }
 }
 

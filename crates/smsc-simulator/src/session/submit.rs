@@ -106,7 +106,7 @@ impl Session {
         let entry = Entry::Rejected {
             at: self.clock,
             session: self.id,
-            account: self.seat.as_ref().map_or("", |seat| &seat.account.name),
+            account: self.bound.as_ref().map_or("", |bound| &bound.account.name),
             sequence,
             status,
             destination: &String::from_utf8_lossy(destination),
@@ -155,7 +155,10 @@ impl Session {
         };
         let behind = self.busy.saturating_duration_since(self.now);
         let behind = behind.as_secs_f64() / FAR_BEHIND.as_secs_f64();
-        let pace = self.seat.as_ref().map_or(0.0, |s| s.account.load(self.now));
+        let pace = self
+            .bound
+            .as_ref()
+            .map_or(0.0, |s| s.account.load(self.now));
         (window.max(behind).max(pace) * 100.0).min(100.0) as u8
     }
 
@@ -178,22 +181,22 @@ impl Session {
 
     /// What this side's limits and the bind say about it.
     fn admit(&self, message: &Sm<'_>) -> Result<(), Status> {
-        let transmits = self.seat.as_ref().filter(|seat| seat.mode.transmits());
-        let seat = transmits.ok_or(Status::RINVBNDSTS)?;
+        let transmits = self.bound.as_ref().filter(|bound| bound.mode.transmits());
+        let bound = transmits.ok_or(Status::RINVBNDSTS)?;
         if message.destination.number.is_empty() {
             return Err(Status::RINVDSTADR);
         }
         if self.is_full() {
             return Err(self.shared.options.window_status.0);
         }
-        match seat.account.admits(self.now) {
+        match bound.account.admits(self.now) {
             true => Ok(()),
             false => Err(Status::RTHROTTLED),
         }
     }
 
     pub(super) fn plan(&mut self, message: &Sm<'_>) -> Plan {
-        let account = self.seat.as_ref().map_or("", |seat| &seat.account.name);
+        let account = self.bound.as_ref().map_or("", |bound| &bound.account.name);
         let (source, destination) = (message.source.number, message.destination.number);
         self.faults.submit(
             Subject {
@@ -251,12 +254,12 @@ impl Session {
     }
 
     fn remember(&self, message: &Sm<'_>, octets: &[u8], number: u64, fate: &Fate) {
-        let Some(seat) = self.seat.as_ref().filter(|_| self.shared.store.keeps()) else {
+        let Some(bound) = self.bound.as_ref().filter(|_| self.shared.store.keeps()) else {
             return;
         };
         let stored = Stored {
             number,
-            account: seat.account.name.as_str().into(),
+            account: bound.account.name.as_str().into(),
             broadcast: false,
             service_type: message.service_type.into(),
             source: Party::of(&message.source),
@@ -280,7 +283,7 @@ impl Session {
             at: self.clock,
             session: self.id,
             account: self
-                .seat
+                .bound
                 .as_ref()
                 .map(|s| s.account.name.clone())
                 .unwrap_or_default(),
