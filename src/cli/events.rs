@@ -25,7 +25,7 @@ const AGAIN: Duration = Duration::from_millis(50);
 
 /// Where reading begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum From {
+pub(super) enum StartAt {
     /// With what is published from now on.
     End,
     /// With all there is.
@@ -51,15 +51,15 @@ pub(super) struct Event {
 
 impl Reader {
     /// A reader of `topics`. What is published after this returns is read.
-    pub fn open(config: &Config, topics: &[&str], from: From) -> Result<Reader, Failure> {
+    pub fn open(config: &Config, topics: &[&str], from: StartAt) -> Result<Reader, Failure> {
         let consumer = reader(config, "read_committed")?;
         let mut list = TopicPartitionList::new();
         for topic in topics {
             for p in partitions(&consumer, topic)? {
                 let (low, high) = watermarks(&consumer, &p)?;
                 let offset = match from {
-                    From::End => high,
-                    From::Beginning => low,
+                    StartAt::End => high,
+                    StartAt::Beginning => low,
                 };
                 let mut element = list.add_partition(&p.topic, p.partition);
                 element

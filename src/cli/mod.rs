@@ -1,40 +1,25 @@
-//! The command line: one file per subcommand.
+//! The command line: [`commands`], one file or folder for each, and what several of them need.
 
 mod broker;
 mod capture;
-mod check;
-mod completions;
-mod config;
-mod decode;
-mod demo;
+mod choices;
+mod commands;
 mod dump;
-mod encode;
 mod events;
 mod failure;
 mod lines;
-mod named;
 mod octets;
-mod offsets;
 mod output;
-mod receipt;
 mod records;
-mod replay;
-mod run;
 mod schemas;
-mod segments;
-mod send;
-mod smsc;
-mod tail;
-mod text;
 mod texts;
-mod topics;
-mod version;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser};
 
+use commands::Command;
 pub use failure::{Code, Failure};
 
 use crate::config::{Config, Esme};
@@ -71,31 +56,9 @@ struct Cli {
     command: Command,
 }
 
-#[derive(Subcommand)]
-enum Command {
-    Run(run::Args),
-    Demo(demo::Args),
-    Check(check::Args),
-    Topics(topics::Args),
-    Send(send::Args),
-    Tail(tail::Args),
-    Smsc(Box<smsc::Args>),
-    Offsets(offsets::Args),
-    Replay(replay::Args),
-    Schemas(schemas::Args),
-    Decode(decode::Args),
-    Encode(encode::Args),
-    Receipt(receipt::Args),
-    Segments(segments::Args),
-    Text(text::Args),
-    Config(config::Args),
-    Completions(completions::Args),
-    Version(version::Args),
-}
-
 /// Which configuration is meant.
 #[derive(Args, Clone, Debug)]
-struct Source {
+struct ConfigSource {
     /// The configuration's file. Without it connector.toml in the working directory, if there
     /// is one; variables KAFKA_SMPP__... override what the file says
     #[arg(
@@ -127,7 +90,7 @@ fn variables() -> Result<Vec<(String, String)>, Failure> {
     Ok(variables)
 }
 
-impl Source {
+impl ConfigSource {
     /// The ESME of this name.
     fn esme(&self, name: &str) -> Result<Esme, Failure> {
         let all = self.load()?.esme;
@@ -186,34 +149,9 @@ pub fn main() -> ExitCode {
             return code.into();
         }
     };
-    match cli.command.run() {
+    match cli.command.run(Cli::command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
-    }
-}
-
-impl Command {
-    fn run(self) -> Result<(), Failure> {
-        match self {
-            Command::Run(args) => run::run(&args),
-            Command::Demo(args) => demo::run(&args),
-            Command::Check(args) => check::run(&args),
-            Command::Topics(args) => topics::run(&args),
-            Command::Send(args) => send::run(&args),
-            Command::Tail(args) => tail::run(&args),
-            Command::Smsc(args) => smsc::run(*args),
-            Command::Offsets(args) => offsets::run(&args),
-            Command::Replay(args) => replay::run(&args),
-            Command::Schemas(args) => schemas::run(&args),
-            Command::Decode(args) => decode::run(&args),
-            Command::Encode(args) => encode::run(&args),
-            Command::Receipt(args) => receipt::run(&args),
-            Command::Segments(args) => segments::run(&args),
-            Command::Text(args) => text::run(&args),
-            Command::Config(args) => config::run(&args),
-            Command::Completions(args) => completions::run(&args, &mut Cli::command()),
-            Command::Version(args) => version::run(&args),
-        }
     }
 }
 

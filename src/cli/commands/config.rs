@@ -2,8 +2,8 @@
 
 use clap::Subcommand;
 
-use super::Failure;
-use super::output::line;
+use crate::cli::Failure;
+use crate::cli::output::line;
 use crate::config;
 
 /// Print a JSON Schema or a commented example of the configuration
@@ -12,7 +12,7 @@ use crate::config;
 Examples:
   kafka-smpp config example > connector.toml
   kafka-smpp config schema > connector.schema.json      for editors: #:schema ./connector.schema.json")]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     #[command(subcommand)]
     what: What,
 }

@@ -9,10 +9,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::broker::connect;
-use super::output::{line, table};
-use super::schemas::Schemas;
-use super::{Code, Failure, Source};
+use crate::cli::broker::connect;
+use crate::cli::output::{line, table};
+use crate::cli::schemas::Schemas;
+use crate::cli::{Code, ConfigSource, Failure};
 use crate::config::Config;
 use crate::connector::reader;
 use crate::record::codec::Codec;
@@ -40,9 +40,9 @@ Examples:
   kafka-smpp replay --kind EXPIRED --since 2h --send
   kafka-smpp replay --log-id order-17 --may-duplicate --send
   kafka-smpp replay --json | jq -r .log_id")]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     #[command(flatten)]
-    source: Source,
+    source: ConfigSource,
     /// Only errors of this kind, such as EXPIRED; several are possible
     #[arg(long = "kind", value_name = "KIND", value_parser = KINDS)]
     kinds: Vec<String>,
@@ -190,7 +190,7 @@ fn written(config: &Config, schemas: &Schemas) -> Result<Codec, Failure> {
     let errors = contents.iter().find(|t| t.name == config.topics.errors);
     match (errors, schemas.handle()) {
         (Some(errors), Some(handle)) if errors.format.is_registered() => {
-            Ok(super::runtime()?.block_on(handle.codec(errors))?)
+            Ok(crate::cli::runtime()?.block_on(handle.codec(errors))?)
         }
         _ => Ok(Codec::new(config.formats.errors)),
     }

@@ -15,9 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 use self::samples::{Sample, samples};
 use self::screen::Screen;
-use super::broker::failed;
-use super::events::{From, Reader, topics};
-use super::{Code, Failure};
+use crate::cli::broker::failed;
+use crate::cli::events::{Reader, StartAt, topics};
+use crate::cli::{Code, Failure};
 use crate::config::{Config, parse};
 use crate::{connector, ops};
 use smsc_simulator::{Handle, Mo, Options, Simulator};
@@ -32,7 +32,7 @@ Examples:
   kafka-smpp demo
   kafka-smpp demo --messages 500
   kafka-smpp demo --keep-running")]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// How many messages
     #[arg(short = 'n', long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     messages: u32,
@@ -62,7 +62,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let stage = runtime.block_on(Stage::set(&args.log))?;
     ops::logging::start(&stage.config.log)
         .map_err(|error| Failure::new(Code::Software, error.to_string()))?;
-    let mut reader = Reader::open(&stage.config, &topics(&stage.config, &[])?, From::Beginning)?;
+    let mut reader = Reader::open(
+        &stage.config,
+        &topics(&stage.config, &[])?,
+        StartAt::Beginning,
+    )?;
     let shutdown = CancellationToken::new();
     let connector = runtime.spawn(connector::run(stage.config.clone(), shutdown.clone()));
     let interrupted = shutdown.clone();

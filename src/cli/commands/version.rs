@@ -1,11 +1,11 @@
 //! `kafka-smpp version`.
 
-use super::Failure;
-use super::output::line;
+use crate::cli::Failure;
+use crate::cli::output::line;
 
 /// Print the versions of this program and of librdkafka
 #[derive(clap::Args)]
-pub(super) struct Args {}
+pub(in crate::cli) struct Args {}
 
 pub(super) fn run(_: &Args) -> Result<(), Failure> {
     let (_, librdkafka) = rdkafka::util::get_rdkafka_version();

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::check::bound;
-use super::{Code, Failure, Source};
+use crate::cli::{Code, ConfigSource, Failure};
 use crate::{connector, ops};
 
 /// Run the connector until SIGTERM, SIGINT or SIGHUP
@@ -24,9 +24,9 @@ use crate::{connector, ops};
 Examples:
   kafka-smpp run --config connector.toml
   KAFKA_SMPP__LOG__LEVEL=debug kafka-smpp run --config connector.toml")]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     #[command(flatten)]
-    source: Source,
+    source: ConfigSource,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {

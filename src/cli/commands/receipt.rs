@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::lines::{self, Fault, Line, Verdict, json};
-use super::octets::{from_hex, to_hex};
-use super::output::{self, plural};
-use super::{Code, Failure, Source};
+use crate::cli::lines::{self, Fault, Line, Verdict, json};
+use crate::cli::octets::{from_hex, to_hex};
+use crate::cli::output::{self, plural};
+use crate::cli::{Code, ConfigSource, Failure};
 use smpp_protocol::message_id::Pairing;
 use smpp_protocol::receipt::{NetworkError, Pattern, Style};
 use smpp_protocol::text::Encoding;
@@ -25,7 +25,7 @@ Examples:
   kafka-smpp receipt '' --tlv receipted_message_id=4F2A --tlv message_state=DELIVERED
   kafka-smpp receipt --esme acme --response 1D305B4C 'id:0489708364 stat:DELIVRD'
   grep -o 'id:.*' smsc.log | kafka-smpp receipt --json | jq -r 'select(.state != \"DELIVERED\").id'")]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// The text of a receipt
     #[arg(value_name = "TEXT")]
     texts: Vec<String>,
@@ -36,7 +36,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N")]
     data_coding: Option<u8>,
     #[command(flatten)]
-    source: Source,
+    source: ConfigSource,
     /// An ESME of the configuration, whose SMSC wrote them
     #[arg(long, value_name = "NAME")]
     esme: Option<String>,

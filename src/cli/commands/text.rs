@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::Failure;
-use super::lines::{self, Fault, Line, Verdict, json};
-use super::octets::{from_hex, to_hex};
-use super::output;
-use super::texts::{self, Named, encoding};
+use crate::cli::Failure;
+use crate::cli::lines::{self, Fault, Line, Verdict, json};
+use crate::cli::octets::{from_hex, to_hex};
+use crate::cli::output;
+use crate::cli::texts::{self, Named, encoding};
 use smpp_protocol::text::national::{self, Language, Shift};
 use smpp_protocol::text::packed::{self, Fill};
 use smpp_protocol::text::{self, Encoding};
@@ -25,7 +25,7 @@ Examples:
   kafka-smpp text --encoding gsm7_packed hellohello
   kafka-smpp text --decode --locking turkish 54651d74
   kafka-smpp text --decode --encoding ucs2 --json 041f0440043804320435044200210021")]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// A text; octets in hexadecimal with --decode
     #[arg(value_name = "TEXT")]
     texts: Vec<String>,

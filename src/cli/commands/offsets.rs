@@ -7,11 +7,11 @@ use rdkafka::Offset;
 use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::broker::{
+use crate::cli::broker::{
     Client, PATIENCE, connect, failed, partitions, reader, refused, watermarks, who,
 };
-use super::output::{line, table};
-use super::{Code, Failure, Source};
+use crate::cli::output::{line, table};
+use crate::cli::{Code, ConfigSource, Failure};
 use crate::config::Config;
 use crate::kafka::Partition;
 use crate::kafka::cause::Doing;
@@ -36,9 +36,9 @@ offsets were lost, set all of them with --missing, and then those of single topi
 
 latest is behind the last record that is committed; what a producer's open transaction holds
 is sent when that is committed.")]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     #[command(flatten)]
-    source: Source,
+    source: ConfigSource,
     #[command(subcommand)]
     what: What,
 }

@@ -11,14 +11,14 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
-use super::capture::{self, Found, Origin, is_capture, is_header, tcp_payload};
-use super::dump::{Dump, Dumped, Step, unwrapped};
-use super::lines::{self, Fault, Line, Verdict, json};
-use super::octets::{from_base64, from_hex};
-use super::output;
 use super::receipt::encoding;
-use super::texts::open;
-use super::{Code, Failure, Source};
+use crate::cli::capture::{self, Found, Origin, is_capture, is_header, tcp_payload};
+use crate::cli::dump::{Dump, Dumped, Step, unwrapped};
+use crate::cli::lines::{self, Fault, Line, Verdict, json};
+use crate::cli::octets::{from_base64, from_hex};
+use crate::cli::output;
+use crate::cli::texts::open;
+use crate::cli::{Code, ConfigSource, Failure};
 use smpp_protocol::frame::HEADER;
 use smpp_protocol::pdu::anatomy::Anatomy;
 use smpp_protocol::text::Encoding;
@@ -41,7 +41,7 @@ Examples:
   kafka-smpp decode AAAAEAAAABUAAAAAAAAAAQ==
   tcpdump -i any -w - port 2775 | kafka-smpp decode --json
   kafka-smpp decode --json smpp.pcapng | jq -r '[.at, .from, .to, .command] | @tsv'")]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// A PDU in hexadecimal or base64, a file of them, or a capture of network traffic
     #[arg(value_name = "PDU|FILE")]
     inputs: Vec<String>,
@@ -49,7 +49,7 @@ pub(super) struct Args {
     #[arg(long, value_enum, default_value_t = Format::Auto)]
     format: Format,
     #[command(flatten)]
-    source: Source,
+    source: ConfigSource,
     /// An ESME of the configuration, whose SMSC speaks: its alphabet, its receipts, the names of
     /// its vendor's TLVs and codes
     #[arg(long, value_name = "NAME")]

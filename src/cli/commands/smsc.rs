@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::named::{Named, named};
-use super::output::line;
-use super::{Code, Failure, runtime};
+use crate::cli::choices::{Choice, choice};
+use crate::cli::output::line;
+use crate::cli::{Code, Failure, runtime};
 use crate::settings::Time;
 use smsc_simulator::{
     Account, Burst, Congestion, Error, Fault, Form, Handle, Options, Outbind, Outcomes, Parties,
@@ -17,7 +17,7 @@ use smsc_simulator::{
 };
 
 /// How message_ids look.
-const FORMS: &[Named] = &[
+const FORMS: &[Choice] = &[
     ("hex", "Lower-case hexadecimal digits"),
     ("upper-hex", "Upper-case hexadecimal digits"),
     ("decimal", "Decimal digits"),
@@ -30,7 +30,7 @@ const FORMS: &[Named] = &[
 ];
 
 /// Which numbers receipts carry.
-const PARTIES: &[Named] = &[
+const PARTIES: &[Choice] = &[
     (
         "standard",
         "The recipient as source, the sender as destination",
@@ -53,7 +53,7 @@ const PARTIES: &[Named] = &[
 ];
 
 /// Versions of SMPP.
-const VERSIONS: &[Named] = &[
+const VERSIONS: &[Choice] = &[
     ("3.3", "SMPP 3.3: no transceivers, no optional parameters"),
     ("3.4", "SMPP 3.4"),
     ("5.0", "SMPP 5.0: broadcasts too"),
@@ -98,7 +98,7 @@ SMSCs as they are:
 
 It answers query_sm, cancel_sm, replace_sm, submit_multi, data_sm, broadcast_sm,
 query_broadcast_sm and cancel_broadcast_sm as well as submit_sm.")]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// Options as TOML; other arguments override what it says
     #[arg(long, value_name = "FILE")]
     options: Option<PathBuf>,
@@ -139,10 +139,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "N|load")]
     congestion: Option<Congestion>,
     /// How message_ids look in submit_sm_resp [default: hex]
-    #[arg(long, value_name = "FORM", value_parser = named::<Form>(FORMS))]
+    #[arg(long, value_name = "FORM", value_parser = choice::<Form>(FORMS))]
     message_ids: Option<Form>,
     /// How they look in receipts [default: the same]
-    #[arg(long, value_name = "FORM", value_parser = named::<Form>(FORMS))]
+    #[arg(long, value_name = "FORM", value_parser = choice::<Form>(FORMS))]
     receipt_ids: Option<Form>,
     /// Number of the first message_id [default: from the clock, no id comes twice]
     #[arg(long, value_name = "N")]
@@ -164,7 +164,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "TIME|never")]
     receipt_retry: Option<Retry>,
     /// Which numbers receipts carry [default: standard]
-    #[arg(long, value_name = "NUMBERS", value_parser = named::<Parties>(PARTIES))]
+    #[arg(long, value_name = "NUMBERS", value_parser = choice::<Parties>(PARTIES))]
     receipt_numbers: Option<Parties>,
     /// Receipts also where registered_delivery asks for none
     #[arg(long)]
@@ -192,7 +192,7 @@ pub(super) struct Args {
     outbind: Vec<Outbind>,
     /// The version of SMPP: 3.3 (no transceivers, no TLVs), 3.4, or 5.0 (broadcasts too)
     /// [default: 5.0]
-    #[arg(long, value_name = "VERSION", value_parser = named::<Version>(VERSIONS))]
+    #[arg(long, value_name = "VERSION", value_parser = choice::<Version>(VERSIONS))]
     smpp: Option<Version>,
     /// How many accepted messages can be queried, cancelled and replaced: the newest
     /// [default: 10000]
@@ -372,8 +372,8 @@ impl From<Error> for Failure {
 mod tests {
     use clap::Parser;
 
-    use super::super::named::assert_whole;
     use super::*;
+    use crate::cli::choices::assert_whole;
 
     #[derive(Parser)]
     struct Line {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::events::{From, Reader, topics};
-use super::output::line;
-use super::{Failure, Source};
+use crate::cli::events::{Reader, StartAt, topics};
+use crate::cli::output::line;
+use crate::cli::{ConfigSource, Failure};
 
 /// Show the events of the result topics as they come
 #[derive(clap::Args)]
@@ -13,9 +13,9 @@ Examples:
   kafka-smpp tail                                  everything from now on
   kafka-smpp tail errors --from-beginning          what could not be sent
   kafka-smpp tail --log-id order-17 --json | jq .")]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     #[command(flatten)]
-    source: Source,
+    source: ConfigSource,
     /// Which: responses, errors, receipts, inbound, notifications; without any, all of them
     topics: Vec<String>,
     /// Begin with the oldest event instead of the next one
@@ -38,8 +38,8 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = args.source.load()?;
     let from = match args.from_beginning {
-        true => From::Beginning,
-        false => From::End,
+        true => StartAt::Beginning,
+        false => StartAt::End,
     };
     let mut reader = Reader::open(&config, &topics(&config, &args.topics)?, from)?;
     let mut left = args.count.unwrap_or(u64::MAX);

@@ -1,14 +1,14 @@
-//! Values that have names: their arguments tell them in the help, and take no others.
+//! Arguments with a choice of names: the help tells them, and no others are taken.
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde::de::DeserializeOwned;
 use serde::de::value::{Error, StrDeserializer};
 
 /// A name, and what it means.
-pub(super) type Named = (&'static str, &'static str);
+pub(super) type Choice = (&'static str, &'static str);
 
 /// Takes the names of `T`, as they are in files.
-pub(super) fn named<T>(names: &'static [Named]) -> impl TypedValueParser<Value = T>
+pub(super) fn choice<T>(names: &'static [Choice]) -> impl TypedValueParser<Value = T>
 where
     T: DeserializeOwned + Clone + Send + Sync + 'static,
 {
@@ -24,7 +24,7 @@ fn value<T: DeserializeOwned>(name: &str) -> Result<T, Error> {
 
 /// Whether `names` are all that `T` has; for tests of such tables.
 #[cfg(test)]
-pub(super) fn assert_whole<T: DeserializeOwned>(names: &[Named]) {
+pub(super) fn assert_whole<T: DeserializeOwned>(names: &[Choice]) {
     for (name, _) in names {
         assert!(value::<T>(name).is_ok(), "{name}");
     }

@@ -2,12 +2,12 @@
 
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{Failure, runtime};
+use super::{Failure, runtime};
 use crate::config::Config;
 use crate::registry::{Handle, Registry};
 
 /// Brings schemas on a thread of its own until it is dropped.
-pub(in crate::cli) struct Schemas {
+pub(super) struct Schemas {
     handle: Option<Handle>,
     stop: CancellationToken,
 }

@@ -1,15 +1,12 @@
 //! `kafka-smpp schemas`: the schemas of records, and what a registry has of them.
 
-mod background;
 mod compare;
 mod show;
 mod subjects;
 
 use clap::{Subcommand, ValueEnum};
 
-pub(super) use background::Schemas;
-
-use super::{Failure, Source};
+use crate::cli::{ConfigSource, Failure};
 use crate::record::format::Format;
 
 /// Show the schemas of records, compare them with the registry's, register them
@@ -26,7 +23,7 @@ Examples:
 check and register look at the topics whose format is avro or json_schema. They end with 65 when
 the registry has something that does not fit, and with 69 when something is missing (check) or the
 registry does not answer.")]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     #[command(subcommand)]
     what: What,
 }
@@ -48,12 +45,12 @@ enum What {
     /// Compare with what the registry has: what is missing, what differs, what does not fit
     Check {
         #[command(flatten)]
-        source: Source,
+        source: ConfigSource,
     },
     /// Register what is missing, if it fits; nothing else is changed
     Register {
         #[command(flatten)]
-        source: Source,
+        source: ConfigSource,
         /// Only say what would be registered
         #[arg(long)]
         dry_run: bool,

@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use asked::{Asked, handling, method, name};
 use serde::Serialize;
 
-use super::Failure;
-use super::lines::{self, Fault, Verdict, json};
-use super::octets::to_hex;
-use super::output::{self, plural};
-use super::texts::{self, Languages, Named, encoding, language};
+use crate::cli::Failure;
+use crate::cli::lines::{self, Fault, Verdict, json};
+use crate::cli::octets::to_hex;
+use crate::cli::output::{self, plural};
+use crate::cli::texts::{self, Languages, Named, encoding, language};
 use smpp_protocol::segment::{self, Method};
 use smpp_protocol::text::cost::{self, Cost, Culprit, describe};
 use smpp_protocol::text::substitute::{Handling, Substituted};
@@ -34,7 +34,7 @@ Examples:
   kafka-smpp segments 'We’re open from 9 to 5'
   kafka-smpp segments --national turkish,hindi --policy transliterate \"$(cat campaign.txt)\"
   kafka-smpp segments --json < texts | jq -r 'select(.parts > 1).text'")]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// A text
     #[arg(value_name = "TEXT")]
     texts: Vec<String>,

@@ -4,14 +4,14 @@ use std::io::Write;
 
 use clap_complete::Shell;
 
-use super::Failure;
+use crate::cli::Failure;
 
 /// Print a shell's completions
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
   kafka-smpp completions bash > ~/.local/share/bash-completion/completions/kafka-smpp")]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// The shell
     shell: Shell,
 }

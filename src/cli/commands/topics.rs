@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use clap::Subcommand;
 
-use super::broker::{PATIENCE, failed, unavailable};
-use super::output::{line, plural, table, warn};
-use super::{Code, Failure, Source, runtime};
+use crate::cli::broker::{PATIENCE, failed, unavailable};
+use crate::cli::output::{line, plural, table, warn};
+use crate::cli::{Code, ConfigSource, Failure, runtime};
 use crate::config::Config;
 use crate::connector::preflight;
 use crate::kafka::cause::{Cause, Resource, Why};
@@ -23,9 +23,9 @@ Examples:
 Topics that exist are left as they are. Those that are not as asked for are named, with what to do,
 and the exit code is 69: another number of partitions or replicas (where --partitions or
 --replication say one), or a cleanup policy that loses what the connector needs.")]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     #[command(flatten)]
-    source: Source,
+    source: ConfigSource,
     #[command(subcommand)]
     what: What,
 }

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::super::events::Event;
-use super::super::output::{line, table};
-use super::super::{Code, Failure};
 use super::samples::Sample;
+use crate::cli::events::Event;
+use crate::cli::output::{line, table};
+use crate::cli::{Code, Failure};
 
 const RECORD: Style = AnsiColor::Cyan.on_default();
 

@@ -9,10 +9,10 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::util::Timeout;
 use serde_json::{Map, Value, json};
 
-use super::broker::{PATIENCE, connect, failed, refused, who};
-use super::events::{Event, From, Reader, topics};
-use super::output::line;
-use super::{Code, Failure, Source};
+use crate::cli::broker::{PATIENCE, connect, failed, refused, who};
+use crate::cli::events::{Event, Reader, StartAt, topics};
+use crate::cli::output::line;
+use crate::cli::{Code, ConfigSource, Failure};
 use crate::config::{Config, Esme};
 use crate::kafka::cause::Doing;
 use crate::ops::random;
@@ -36,9 +36,9 @@ With --wait it ends with
   75  the time was over before its result or its receipts came: it may still arrive
   76  what became of it is not known: no answer of the SMSC, or a receipt that says UNKNOWN
 A message in parts, or to several recipients, is delivered when all of it is.")]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     #[command(flatten)]
-    source: Source,
+    source: ConfigSource,
     /// The recipient
     #[arg(long, value_name = "NUMBER", required_unless_present = "json")]
     to: Option<String>,
@@ -87,7 +87,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     // Opened before the message is there, so that no event is missed.
     let reader = args
         .wait
-        .map(|_| Reader::open(&config, &topics(&config, &[])?, From::End))
+        .map(|_| Reader::open(&config, &topics(&config, &[])?, StartAt::End))
         .transpose()?;
     let key = args.key.as_ref().or(args.to.as_ref());
     let value = encoded(&config, topic, &record)?;
@@ -143,7 +143,7 @@ fn encoded(config: &Config, topic: &str, record: &[u8]) -> Result<Vec<u8>, Failu
         Some(topic) => {
             let kind = records::outbound(record).map_err(wrong)?.operation.kind();
             let (_, handle) = Registry::new(&config.schema_registry)?;
-            super::runtime()?.block_on(handle.codec_for(&topic, &[kind]))?
+            crate::cli::runtime()?.block_on(handle.codec_for(&topic, &[kind]))?
         }
     };
     codec.from_json(record).map_err(wrong)
@@ -215,7 +215,7 @@ fn produce(
         .map_err(failed("no Kafka client can be made"))?;
     let mut message = FutureRecord::<str, [u8]>::to(topic).payload(record);
     message.key = key;
-    let sent = super::runtime()?.block_on(producer.send(message, Timeout::After(PATIENCE)));
+    let sent = crate::cli::runtime()?.block_on(producer.send(message, Timeout::After(PATIENCE)));
     let delivery = sent.map_err(|(e, _)| {
         refused(
             who(&looking),

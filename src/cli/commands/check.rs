@@ -8,10 +8,10 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::time::timeout;
 
-use super::broker::PATIENCE;
-use super::output::{line, table, warn};
 use super::topics::State as Topics;
-use super::{Code, Failure, Source, runtime};
+use crate::cli::broker::PATIENCE;
+use crate::cli::output::{line, table, warn};
+use crate::cli::{Code, ConfigSource, Failure, runtime};
 use crate::config::{Binds, Config, Esme};
 use crate::connector::rights::{self, Rights};
 use crate::kafka::cause::{Cause, Resource, Why};
@@ -39,9 +39,9 @@ transmitter is given no deliveries, so none is taken away from a connector that 
 account's binds are all in use, the SMSC refuses it. Of a receiver it tries the connection and TLS
 only. With --bind-receivers it binds as the ESME does: what the SMSC delivers to that bind stays
 unanswered, and not every SMSC delivers it again, so do it only while nothing is on its way.")]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     #[command(flatten)]
-    source: Source,
+    source: ConfigSource,
     /// Also connect: Kafka, its topics, the schema registry, and a bind of each ESME
     #[arg(long)]
     connect: bool,

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
+use crate::cli::commands::receipt::Report;
 use crate::cli::octets::to_hex;
-use crate::cli::receipt::Report;
 use smpp_protocol::pdu::MessageType;
 use smpp_protocol::pdu::anatomy::Anatomy;
 use smpp_protocol::text::Encoding;

@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::decode::{Place, message::Message, object::Object, screen};
-use super::lines::{self, Line, Verdict, json};
-use super::octets::to_hex;
-use super::texts::{open, placed};
-use super::{Code, Failure, Source, output, records};
+use crate::cli::lines::{self, Line, Verdict, json};
+use crate::cli::octets::to_hex;
+use crate::cli::texts::{open, placed};
+use crate::cli::{Code, ConfigSource, Failure, output, records};
 use crate::config::Esme;
 use crate::connector;
 use crate::record::event::SendErrorKind;
@@ -37,12 +37,12 @@ Examples:
   kafka-smpp encode examples/records/plain.json
   kafka-smpp encode --esme acme --json < records.jsonl | jq -r '.pdus[].hex'
   kafka-smpp encode --hex '{\"type\": \"QuerySm\", \"message_id\": \"7F\"}' | kafka-smpp decode")]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// A record as JSON, or a file of records
     #[arg(value_name = "RECORD|FILE")]
     records: Vec<String>,
     #[command(flatten)]
-    source: Source,
+    source: ConfigSource,
     /// The ESME that sends it; without it, the first that sends
     #[arg(long, value_name = "NAME")]
     esme: Option<String>,
