@@ -70,7 +70,7 @@ pub struct Options {
 
 /// Which errors are meant. What is not given does not matter.
 #[derive(Clone, Debug, Default)]
-pub struct Wish {
+pub struct Filter {
     /// Their kinds.
     pub kinds: Vec<String>,
     /// Not before.
@@ -88,12 +88,12 @@ pub struct Wish {
     /// Also what may have been sent.
     pub may_duplicate: bool,
     /// Also what was put back before.
-    pub again: bool,
+    pub replayed: bool,
     /// At most so many.
     pub limit: usize,
 }
 
-/// An error that was wished for.
+/// An error that the filter lets through.
 #[derive(Clone, Debug)]
 pub struct Found {
     /// Its partition on the topic of errors.
@@ -111,12 +111,12 @@ pub struct Found {
     /// Whether its record may have been sent, as this or another error of it says.
     pub may_have_been_sent: bool,
     /// What becomes of it.
-    pub fate: Fate,
+    pub decision: Decision,
 }
 
-/// What becomes of an error that was wished for.
+/// What becomes of an error that the filter lets through.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum Decision {
     /// Its record is put back.
     Send,
     /// It was put back before.
@@ -136,24 +136,27 @@ pub enum Fate {
     Tombstone,
 }
 
-impl Fate {
+impl Decision {
     /// In a few words.
     pub const fn words(&self) -> &'static str {
         match self {
-            Fate::Send => "send",
-            Fate::Before => "was put back before",
-            Fate::Superseded => "a later error is about the same record",
-            Fate::Doubtful => "may have been sent",
-            Fate::Taken => "a response says it was sent",
-            Fate::Foreign => "no ESME sends from its topic",
-            Fate::Gone(why) => why,
-            Fate::Tombstone => "had no value",
+            Decision::Send => "send",
+            Decision::Before => "was put back before",
+            Decision::Superseded => "a later error is about the same record",
+            Decision::Doubtful => "may have been sent",
+            Decision::Taken => "a response says it was sent",
+            Decision::Foreign => "no ESME sends from its topic",
+            Decision::Gone(why) => why,
+            Decision::Tombstone => "had no value",
         }
     }
 
     /// Whether the record is lost to a replay.
     pub const fn is_lost(&self) -> bool {
-        matches!(self, Fate::Gone(_) | Fate::Tombstone | Fate::Foreign)
+        matches!(
+            self,
+            Decision::Gone(_) | Decision::Tombstone | Decision::Foreign
+        )
     }
 }
 
@@ -206,9 +209,9 @@ impl Error {
 /// What else there is to say when a replay is over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Settled {
-    /// Errors whose records are gone, so that nobody knows whether they had the wish's key.
+    /// Errors whose records are gone, so that nobody knows whether they had the filter's key.
     pub nameless: usize,
-    /// Whether more records have the wish's key than its limit allows.
+    /// Whether more records have the filter's key than its limit allows.
     pub more: bool,
 }
 
@@ -218,17 +221,17 @@ pub type Progress<'a> = &'a dyn Fn(&'static str, u64, u64);
 /// A replay under way.
 pub struct Replay {
     options: Options,
-    wish: Wish,
+    filter: Filter,
     /// None if it only looks.
     sender: Option<send::Sender>,
 }
 
 impl Replay {
     /// One that only looks.
-    pub fn look(options: Options, wish: Wish) -> Self {
+    pub fn survey(options: Options, filter: Filter) -> Self {
         Replay {
             options,
-            wish,
+            filter,
             sender: None,
         }
     }
@@ -238,30 +241,30 @@ impl Replay {
     /// # Errors
     ///
     /// When Kafka does not let it.
-    pub fn begin(options: Options, wish: Wish) -> Result<Self, Error> {
+    pub fn begin(options: Options, filter: Filter) -> Result<Self, Error> {
         let sender = Some(send::Sender::new(&options)?);
         Ok(Replay {
             options,
-            wish,
+            filter,
             sender,
         })
     }
 
-    /// Finds what was wished for, in the order in which the records stood. The flag says whether
-    /// there is more than the wish's limit.
+    /// Finds what the filter lets through, in the order in which the records stood. The flag says whether
+    /// there is more than the filter's limit.
     ///
     /// # Errors
     ///
     /// When Kafka fails.
     pub fn find(&self, progress: Progress<'_>) -> Result<(Vec<Found>, bool), Error> {
-        let (mut found, more) = scan::find(&self.options, &self.wish, progress)?;
+        let (mut found, more) = scan::find(&self.options, &self.filter, progress)?;
         found.sort_by(|a, b| place(a).cmp(&place(b)));
         Ok((found, more))
     }
 
     /// Reads the record of each of `found` that is to be sent, and sends them if this replay
-    /// does. `told` gets each of them with its fate, after that is settled. With a key in the wish
-    /// all records are read, and only those that have it matter.
+    /// does. `told` gets each of them with its decision, after that is settled. With a key in the
+    /// filter all records are read, and only those that have it matter.
     ///
     /// # Errors
     ///
@@ -279,27 +282,29 @@ impl Replay {
         let (mut settled, mut chosen) = (Settled::default(), 0);
         for (n, mut one) in (0u64..).zip(found) {
             progress("records read", n, all);
-            let original = match (&one.fate, &self.wish.key) {
-                (Fate::Send, _) | (_, Some(_)) => originals.read(&one),
-                (fate, None) => Err(fate.clone()),
+            let original = match (&one.decision, &self.filter.key) {
+                (Decision::Send, _) | (_, Some(_)) => originals.read(&one),
+                (decision, None) => Err(decision.clone()),
             };
-            match (original, &self.wish.key) {
+            match (original, &self.filter.key) {
                 (Ok(original), Some(key)) if !is_key(&original.key, key) => continue,
                 // The error of a record that could not be read has its key.
-                (Err(Fate::Gone(_) | Fate::Tombstone), Some(key)) if !is_key(&one.key, key) => {
+                (Err(Decision::Gone(_) | Decision::Tombstone), Some(key))
+                    if !is_key(&one.key, key) =>
+                {
                     settled.nameless += 1;
                     continue;
                 }
-                (Ok(original), _) if one.fate == Fate::Send => {
-                    if chosen == self.wish.limit {
+                (Ok(original), _) if one.decision == Decision::Send => {
+                    if chosen == self.filter.limit {
                         settled.more = true;
                         break;
                     }
                     chosen += 1;
                     batch.add(one, original);
                 }
-                (Err(fate), _) if one.fate == Fate::Send => {
-                    one.fate = fate;
+                (Err(decision), _) if one.decision == Decision::Send => {
+                    one.decision = decision;
                     told(&one);
                 }
                 _ => told(&one),

@@ -9,7 +9,7 @@ use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers, Message, Owned
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::scan::reader;
-use super::{Error, Fate, Found, Options, PATIENCE, patiently};
+use super::{Decision, Error, Found, Options, PATIENCE, patiently};
 use crate::kafka::{cloud_events, foreign};
 use crate::record::codec::Codec;
 use crate::record::headers;
@@ -57,12 +57,12 @@ impl Originals {
     }
 
     /// The record of an error, or why there is none.
-    pub fn read(&mut self, found: &Found) -> Result<Original, Fate> {
+    pub fn read(&mut self, found: &Found) -> Result<Original, Decision> {
         let record = &found.failed.record;
         match self.stored(record, |message, codec| original(message, found, codec)) {
             Ok(original) => Ok(original),
-            Err(Fate::Gone(why)) => copy(found).ok_or(Fate::Gone(why)),
-            Err(fate) => Err(fate),
+            Err(Decision::Gone(why)) => copy(found).ok_or(Decision::Gone(why)),
+            Err(decision) => Err(decision),
         }
     }
 
@@ -81,13 +81,13 @@ impl Originals {
     fn stored<T>(
         &mut self,
         record: &Position,
-        read: impl FnOnce(&BorrowedMessage<'_>, &Codec) -> Result<T, Fate>,
-    ) -> Result<T, Fate> {
-        let (low, end) = self.ends(record).map_err(|_| Fate::Gone(DELETED))?;
+        read: impl FnOnce(&BorrowedMessage<'_>, &Codec) -> Result<T, Decision>,
+    ) -> Result<T, Decision> {
+        let (low, end) = self.ends(record).map_err(|_| Decision::Gone(DELETED))?;
         if !(low..end).contains(&record.offset) {
-            return Err(Fate::Gone(DELETED));
+            return Err(Decision::Gone(DELETED));
         }
-        self.seek(record).map_err(|_| Fate::Gone(UNREAD))?;
+        self.seek(record).map_err(|_| Decision::Gone(UNREAD))?;
         let deadline = Instant::now() + PATIENCE;
         loop {
             match self.consumer.poll(Duration::from_millis(200)) {
@@ -98,16 +98,16 @@ impl Originals {
                     self.at = Some((record.topic.clone(), record.partition, next));
                     return match message.offset() == record.offset {
                         true => read(&message, &self.codec),
-                        false => Err(Fate::Gone(DELETED)),
+                        false => Err(Decision::Gone(DELETED)),
                     };
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => {
                     self.at = None;
-                    return Err(Fate::Gone(DELETED));
+                    return Err(Decision::Gone(DELETED));
                 }
                 _ if Instant::now() >= deadline => {
                     self.at = None;
-                    return Err(Fate::Gone(UNREAD));
+                    return Err(Decision::Gone(UNREAD));
                 }
                 _ => {}
             }
@@ -140,17 +140,21 @@ impl Originals {
 }
 
 /// What was found in a record's place, if it is the record.
-fn original(message: &BorrowedMessage<'_>, found: &Found, codec: &Codec) -> Result<Original, Fate> {
+fn original(
+    message: &BorrowedMessage<'_>,
+    found: &Found,
+    codec: &Codec,
+) -> Result<Original, Decision> {
     let failed = &found.failed;
     let ended = failed.at.as_millisecond();
     let written = message.timestamp().to_millis();
     if written.is_some_and(|written| written > ended + SLACK) {
-        return Err(Fate::Gone(OTHER));
+        return Err(Decision::Gone(OTHER));
     }
     let Some(value) = message.payload() else {
         return Err(match failed.original {
-            Some(_) => Fate::Gone(OTHER),
-            None => Fate::Tombstone,
+            Some(_) => Decision::Gone(OTHER),
+            None => Decision::Tombstone,
         });
     };
     let same = match &failed.original {
@@ -160,21 +164,21 @@ fn original(message: &BorrowedMessage<'_>, found: &Found, codec: &Codec) -> Resu
             let named = match patiently(|| codec.outbound(value)) {
                 Ok(Ok(record)) => record.sm.log_id.map(String::from),
                 Ok(Err(invalid)) => invalid.log_id,
-                Err(_) => return Err(Fate::Gone(UNREAD)),
+                Err(_) => return Err(Decision::Gone(UNREAD)),
             };
             // What was too long for an event gave way to the derived one.
             failed.log_id == derived || named.as_ref() == Some(&failed.log_id)
         }
     };
     if !same {
-        return Err(Fate::Gone(OTHER));
+        return Err(Decision::Gone(OTHER));
     }
     let all = message.headers().map(BorrowedHeaders::detach);
     let travelling = foreign::read(|| travelling(&all.unwrap_or_default()));
     Ok(Original {
         key: message.key().map(<[u8]>::to_vec),
         value: value.to_vec(),
-        headers: travelling.ok_or(Fate::Gone(HEADER))?,
+        headers: travelling.ok_or(Decision::Gone(HEADER))?,
     })
 }
 

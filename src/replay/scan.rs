@@ -12,7 +12,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde_json::Value;
 
 use super::originals::Originals;
-use super::{Error, Fate, Found, Options, PATIENCE, Progress, Wish, patiently};
+use super::{Decision, Error, Filter, Found, Options, PATIENCE, Progress, patiently};
 use crate::kafka::Partition;
 use crate::kafka::foreign;
 use crate::kafka::group::partition_count;
@@ -109,14 +109,14 @@ fn marks(options: &Options, errors: &Log<'_>, progress: Progress<'_>) -> Result<
     Ok(marks)
 }
 
-/// The errors that `wish` is about, and whether there are more than it wants.
+/// The errors that `filter` is about, and whether there are more than it wants.
 pub(super) fn find(
     options: &Options,
-    wish: &Wish,
+    filter: &Filter,
     progress: Progress<'_>,
 ) -> Result<(Vec<Found>, bool), Error> {
     // Markers stand behind their errors.
-    let since = wish.since.map(Timestamp::as_millisecond);
+    let since = filter.since.map(Timestamp::as_millisecond);
     let errors = Log {
         topic: &options.errors,
         since,
@@ -124,27 +124,27 @@ pub(super) fn find(
     let marks = marks(options, &errors, progress)?;
     let (mut found, mut chosen, mut more) = (Vec::new(), 0, false);
     // Errors do not tell the keys of their records: whose they are shows later.
-    let limit = match wish.key {
-        Some(_) => wish.limit.max(SEARCHED),
-        None => wish.limit,
+    let limit = match filter.key {
+        Some(_) => filter.limit.max(SEARCHED),
+        None => filter.limit,
     };
     errors.read(options, "errors read", progress, |message| {
         if header(message, headers::REPLAYED).is_some() {
             return Ok(true);
         }
-        let one = error(message, options)?.filter(|one| wish.has(&one.failed));
+        let one = error(message, options)?.filter(|one| filter.has(&one.failed));
         let Some(mut one) = one else {
             return Ok(true);
         };
         one.before = marks.has(&one);
         let topic = &one.failed.record.topic;
-        one.fate = match one.before && !wish.again {
-            true => Fate::Before,
-            false if !options.outbound.iter().any(|t| **t == *topic) => Fate::Foreign,
-            false => Fate::Send,
+        one.decision = match one.before && !filter.replayed {
+            true => Decision::Before,
+            false if !options.outbound.iter().any(|t| **t == *topic) => Decision::Foreign,
+            false => Decision::Send,
         };
         // What was put back before must not keep the others from being found.
-        let counted = one.fate != Fate::Before;
+        let counted = one.decision != Decision::Before;
         more = counted && chosen >= limit;
         if !more && (counted || found.len() < chosen + limit) {
             chosen += usize::from(counted);
@@ -153,11 +153,11 @@ pub(super) fn find(
         Ok(!more)
     })?;
     supersede(&mut found);
-    doubt(&mut found, options, wish, progress)?;
+    doubt(&mut found, options, filter, progress)?;
     Ok((found, more))
 }
 
-impl Wish {
+impl Filter {
     fn has(&self, failed: &Failed) -> bool {
         let is = |wanted: &Option<String>, value: &str| {
             wanted.as_ref().is_none_or(|wanted| wanted == value)
@@ -175,14 +175,14 @@ impl Wish {
 fn supersede(found: &mut [Found]) {
     let mut last: HashMap<Position, (Timestamp, usize)> = HashMap::new();
     for index in 0..found.len() {
-        if found[index].fate != Fate::Send {
+        if found[index].decision != Decision::Send {
             continue;
         }
         let (record, at) = (found[index].failed.record.clone(), found[index].failed.at);
         match last.get(&record) {
-            Some((other, _)) if *other > at => found[index].fate = Fate::Superseded,
+            Some((other, _)) if *other > at => found[index].decision = Decision::Superseded,
             Some((_, earlier)) => {
-                found[*earlier].fate = Fate::Superseded;
+                found[*earlier].decision = Decision::Superseded;
                 last.insert(record, (at, index));
             }
             None => {
@@ -197,10 +197,10 @@ fn supersede(found: &mut [Found]) {
 fn doubt(
     found: &mut [Found],
     options: &Options,
-    wish: &Wish,
+    filter: &Filter,
     progress: Progress<'_>,
 ) -> Result<(), Error> {
-    let candidates = || found.iter().filter(|one| one.fate == Fate::Send);
+    let candidates = || found.iter().filter(|one| one.decision == Decision::Send);
     let Some(first) = candidates().map(|one| one.failed.at).min() else {
         return Ok(());
     };
@@ -213,12 +213,15 @@ fn doubt(
     };
     known.read_responses(options, since, progress)?;
     known.read_errors(options, since, progress)?;
-    for one in found.iter_mut().filter(|one| one.fate == Fate::Send) {
+    for one in found
+        .iter_mut()
+        .filter(|one| one.decision == Decision::Send)
+    {
         one.may_have_been_sent |= known.open.contains(&one.failed.record);
         if one.failed.was_sent() || known.taken.contains(&one.failed.record) {
-            one.fate = Fate::Taken;
-        } else if one.may_have_been_sent && !wish.may_duplicate {
-            one.fate = Fate::Doubtful;
+            one.decision = Decision::Taken;
+        } else if one.may_have_been_sent && !filter.may_duplicate {
+            one.decision = Decision::Doubtful;
         }
     }
     Ok(())
@@ -258,7 +261,7 @@ fn since<'f>(
     Ok(Some(since - SLACK))
 }
 
-/// What is known of records besides the errors that were wished for.
+/// What is known of records besides the errors that were asked for.
 struct Known {
     /// The records that matter.
     wanted: HashSet<Position>,
@@ -346,7 +349,7 @@ fn error(message: &BorrowedMessage<'_>, options: &Options) -> Result<Option<Foun
         may_have_been_sent: failed.may_have_been_sent(),
         failed,
         before: false,
-        fate: Fate::Send,
+        decision: Decision::Send,
     }))
 }
 

@@ -16,7 +16,7 @@ use crate::cli::{Code, ConfigSource, Failure};
 use crate::config::Config;
 use crate::connector::reader;
 use crate::record::codec::Codec;
-use crate::replay::{Error, Fate, Found, Options, Replay, Settled, Wish};
+use crate::replay::{Decision, Error, Filter, Found, Options, Replay, Settled};
 use crate::settings::Time;
 
 /// Put records that ended as errors back onto their topic
@@ -117,10 +117,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = args.source.load()?;
     connect(&config.kafka.reader())?;
     let schemas = Schemas::open(&config)?;
-    let (options, wish) = (options(&config, &schemas, args.send)?, args.wish());
+    let (options, filter) = (options(&config, &schemas, args.send)?, args.filter());
     let replay = match args.send {
-        true => Replay::begin(options, wish),
-        false => Ok(Replay::look(options, wish)),
+        true => Replay::begin(options, filter),
+        false => Ok(Replay::survey(options, filter)),
     }
     .map_err(failure)?;
     let bar = Bar::new();
@@ -147,8 +147,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 impl Args {
-    fn wish(&self) -> Wish {
-        Wish {
+    fn filter(&self) -> Filter {
+        Filter {
             kinds: self.kinds.clone(),
             since: self.since.map(|when| when.0),
             until: self.until.map(|when| when.0),
@@ -157,7 +157,7 @@ impl Args {
             topic: self.topic.clone(),
             esme: self.esme.clone(),
             may_duplicate: self.may_duplicate,
-            again: self.again,
+            replayed: self.again,
             limit: self.limit,
         }
     }
@@ -260,17 +260,17 @@ struct Report {
 
 impl Report {
     fn note(&mut self, one: &Found, args: &Args, bar: &Bar) {
-        match &one.fate {
-            Fate::Send => self.sent += 1,
-            Fate::Doubtful => self.doubtful += 1,
-            fate if fate.is_lost() => self.lost += 1,
+        match &one.decision {
+            Decision::Send => self.sent += 1,
+            Decision::Doubtful => self.doubtful += 1,
+            decision if decision.is_lost() => self.lost += 1,
             _ => self.other += 1,
         }
-        let (what, style) = match (&one.fate, args.send) {
-            (Fate::Send, true) => ("sent", GOOD),
-            (Fate::Send, false) => ("would be sent", GOOD),
-            (fate, _) if fate.is_lost() => (fate.words(), BAD),
-            (fate, _) => (fate.words(), Style::new()),
+        let (what, style) = match (&one.decision, args.send) {
+            (Decision::Send, true) => ("sent", GOOD),
+            (Decision::Send, false) => ("would be sent", GOOD),
+            (decision, _) if decision.is_lost() => (decision.words(), BAD),
+            (decision, _) => (decision.words(), Style::new()),
         };
         // A terminal gets them as a table; whoever reads a pipe, or is told that much by the
         // table of a dry run, gets each when it has happened.
@@ -357,7 +357,7 @@ fn object(one: &Found, what: &str, sent: bool) -> serde_json::Value {
         "record": failed.record,
         "error": failed.error,
         "outcome": what,
-        "sent": sent && one.fate == Fate::Send,
+        "sent": sent && one.decision == Decision::Send,
         "possible_duplicate": one.may_have_been_sent || one.before,
     })
 }
