@@ -323,7 +323,7 @@ impl Books {
             Err(Unread::Wait(why)) => return Err(why),
             Err(Unread::Invalid(error)) => {
                 warn!(partition, ?key, %error, "a correlation record cannot be read, it is skipped");
-                owned.join.skipped(&key, now);
+                owned.join.skipped(&key, now, &mut effects);
             }
         }
         self.gather(owned, &effects);
@@ -341,27 +341,20 @@ impl Books {
         self.gather(owned, &effects);
     }
 
-    /// A receipt comes from `home`, under another form of its id.
-    fn visit(&self, owned: &mut Owned, (id, home): (&str, &str), raw: Bytes, receipt: Receipt) {
+    /// A receipt comes from its home, under another form of its id.
+    fn visit(
+        &self,
+        owned: &mut Owned,
+        to_from: (&str, &str),
+        offset: i64,
+        raw: Bytes,
+        receipt: Receipt,
+    ) {
         let mut effects = Vec::new();
         let (join, now) = (&mut owned.join, self.clock.now());
-        match join.visit(id, home, raw, receipt, now, &mut effects) {
-            Fate::Joined => {
-                self.counters.count_other_form();
-                for effect in &effects {
-                    if let Effect::Publish {
-                        delivery,
-                        creation: Some(creation),
-                        ..
-                    } = effect
-                    {
-                        let both = (&**creation, &**delivery);
-                        (self.hints).found(id, both, &self.habits, &self.rules.dialects);
-                    }
-                }
-            }
+        match join.visit(to_from, offset, raw, receipt, now, &mut effects) {
             Fate::Repeat => self.counters.count_repeated(),
-            Fate::Moved | Fate::Parked | Fate::Alone => {}
+            Fate::Joined | Fate::Moved | Fate::Parked | Fate::Alone => {}
         }
         self.gather(owned, &effects);
     }
@@ -396,6 +389,7 @@ impl Books {
         if effects.is_empty() {
             return;
         }
+        let mut unread = 0;
         for effect in effects {
             match effect {
                 Effect::Publish {
@@ -406,11 +400,25 @@ impl Books {
                     self.counters.count_uncorrelated();
                     self.hints.lost(identity, &self.habits);
                 }
-                Effect::Move { .. } => self.counters.count_moved(),
-                Effect::Publish { candidates, .. } => {
+                Effect::Move { unanswered, .. } => {
+                    self.counters.count_moved();
+                    unread += u64::from(*unanswered);
+                }
+                Effect::Publish {
+                    identity,
+                    delivery,
+                    creation: Some(creation),
+                    candidates,
+                    other_form,
+                } => {
                     self.counters.count_correlated();
                     if !candidates.is_empty() {
                         self.counters.count_ambiguous();
+                    }
+                    if *other_form {
+                        self.counters.count_other_form();
+                        let both = (&**creation, &**delivery);
+                        (self.hints).found(identity, both, &self.habits, &self.rules.dialects);
                     }
                 }
                 Effect::Overdue { .. } => self.counters.count_overdue(),
@@ -418,6 +426,8 @@ impl Books {
             }
         }
         let (rules, partition) = (&self.rules, owned.partition.partition);
+        self.hints
+            .unread(unread, &rules.topics.correlation, partition);
         let of = (partition, rules.partitions);
         let output = |effect| render::output(effect, &rules.topics, &rules.dialects, of);
         owned.gather(effects.iter().filter_map(output));
@@ -787,7 +797,7 @@ impl Assignments for Books {
                 home,
             }) => match said {
                 Said::Receipt(receipt) => match home {
-                    Some(home) => self.visit(owned, (identity, &home), kept, receipt),
+                    Some(home) => self.visit(owned, (identity, &home), offset, kept, receipt),
                     None => self.receipt(owned, identity, offset, kept, receipt),
                 },
                 Said::Part(piece) => self.part(owned, identity, offset, kept, piece),

@@ -337,7 +337,7 @@ impl Habits {
         })
     }
 
-    /// One came back that found nobody.
+    /// One was looked for under another form, and nobody was found.
     pub(super) fn missed(&self, identity: &str) {
         self.of(identity, |habit, _| habit.vain += 1);
     }

@@ -122,9 +122,20 @@ fn say_lost(times: Times, lost: Lost) {
     );
 }
 
+fn say_unread(times: Times, (topic, partition): (Arc<str>, i32)) {
+    warn!(
+        receipts = times.count,
+        within = ?times.within,
+        topic = &*topic,
+        partition,
+        "receipts whose ids have another form are published with correlated: false although their messages may be known: this partition could not be read to its end in 15 minutes, or more receipts waited for that than there is memory for. Lines above say what holds it up: a record that needs its schema from the registry, the right to read the topic (READ), a transaction that nobody ends, a partition without a leader. [esme.message_id] for these ESMEs lets their receipts match without this way"
+    );
+}
+
 /// What is said of all ESMEs.
 pub(super) struct Hints {
     notify: Notify,
+    unread: Line<(Arc<str>, i32)>,
     esmes: Mutex<HashMap<String, OfEsme>>,
 }
 
@@ -132,6 +143,7 @@ impl Hints {
     pub(super) fn new(notify: Notify) -> Self {
         Hints {
             notify,
+            unread: Line::new(say_unread),
             esmes: Mutex::default(),
         }
     }
@@ -182,6 +194,12 @@ impl Hints {
             receipt: receipt.to_owned(),
             esme: delivery.esme,
         });
+    }
+
+    /// So many receipts are published without a message that a partition of the correlation topic may
+    /// hold, because it could not be read to its end.
+    pub(super) fn unread(&self, count: u64, topic: &Arc<str>, partition: i32) {
+        self.unread.note_many(count, (topic.clone(), partition));
     }
 
     /// A receipt is published without a message.

@@ -63,6 +63,7 @@ pub(super) fn record(
             let parked: Parked = codec.read_internal(octets)?;
             Record::Value(Value::Parked {
                 receipt: receipt(&parked.delivery, dialects),
+                home: parked.delivery.home.as_deref().map(Into::into),
                 delivery: Codec::default().must_write(&parked.delivery).into(),
                 published_at: parked.published_at.map(Timestamp::as_millisecond),
             })

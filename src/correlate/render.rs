@@ -67,6 +67,7 @@ pub(super) fn output(
             delivery,
             creation,
             candidates,
+            other_form: _,
         } => {
             let whose = (creation.as_ref(), candidates.as_slice());
             receipt(identity, delivery, whose, topics, dialects)
@@ -95,6 +96,7 @@ pub(super) fn output(
             delivery,
             home,
             tries,
+            unanswered: _,
         } => return moved(to, delivery, (home.as_deref(), *tries), topics, partitions),
     })
 }

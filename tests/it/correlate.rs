@@ -429,7 +429,17 @@ fn grace_does_not_run_while_a_transaction_hangs() {
     let rig = Rig::new(1).grace(Time::millis(500));
     let running = rig.start();
     eventually("restored", SOON, || running.partitions() == 1);
-    // Submit has written the creation, but its transaction is still open.
+    let submit = open_transaction(&rig, "E1", creation("E1", Timestamp::now()));
+    rig.delivered("E1", "DELIVRD");
+    rig.consumed();
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(rig.kafka.records(&rig.topics().receipts).is_empty());
+    submit.commit_transaction(SOON).unwrap();
+    assert_eq!(rig.receipts(1)[0].value["log_id"], "log-E1");
+}
+
+/// Submit has written this creation, and its transaction is still open.
+fn open_transaction(rig: &Rig, id: &str, (key, value): (String, Vec<u8>)) -> BaseProducer {
     let submit: BaseProducer = rig
         .kafka
         .config()
@@ -439,24 +449,37 @@ fn grace_does_not_run_while_a_transaction_hangs() {
         .unwrap();
     submit.init_transactions(SOON).unwrap();
     submit.begin_transaction().unwrap();
-    let (key, value) = creation("E1", Timestamp::now());
     let topic = rig.topics().correlation;
-    submit
-        .send(
-            BaseRecord::to(&topic)
-                .partition(0)
-                .key(&key)
-                .payload(&value),
-        )
-        .unwrap();
+    let record = BaseRecord::to(&topic).partition(rig.partition(id));
+    submit.send(record.key(&key).payload(&value)).unwrap();
     submit.flush(SOON).unwrap();
+    submit
+}
 
-    rig.delivered("E1", "DELIVRD");
+#[test]
+fn a_receipt_in_another_form_is_not_answered_by_a_partition_that_reads_late() {
+    let rig = Rig::new(3).grace(Time::millis(500));
+    let running = rig.start();
+    eventually("restored", SOON, || running.partitions() == 3);
+    // Its message is in a partition that does not read on, and the receipt's own does.
+    let mut ids = (0u32..).map(|n| (format!("{n:x}f"), format!("{n:X}F")));
+    let apart = |(one, other): &(String, String)| rig.partition(one) != rig.partition(other);
+    let (id, capitals) = ids.find(apart).unwrap();
+    let (key, value) = creation(&id, Timestamp::now());
+    let value = String::from_utf8(value).unwrap();
+    let value = value.replace(r#""4179""#, r#""41790000000""#);
+    let submit = open_transaction(&rig, &id, (key, value.into_bytes()));
+
+    rig.delivered(&capitals, "DELIVRD");
     rig.consumed();
-    std::thread::sleep(Duration::from_secs(2));
+    std::thread::sleep(Duration::from_secs(5));
     assert!(rig.kafka.records(&rig.topics().receipts).is_empty());
     submit.commit_transaction(SOON).unwrap();
-    assert_eq!(rig.receipts(1)[0].value["log_id"], "log-E1");
+    assert_eq!(rig.receipts(1)[0].value["log_id"], format!("log-{id}"));
+    eventually("nothing waits any more", SOON, || {
+        let keys: Vec<String> = rig.remembered().into_keys().collect();
+        keys.len() == 1 && keys[0].starts_with(&format!("acme/{id}/"))
+    });
 }
 
 #[test]

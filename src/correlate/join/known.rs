@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::crowd::{self, Index};
 use super::whose::{Doubt, Whose};
-use super::{Effect, Millis, Patience, Receipt, To};
+use super::{Effect, Millis, Patience, Receipt, TRIES, To, UNREAD};
 use crate::record::internal::{Likeness, Seen, compare};
 use crate::record::keys;
 
@@ -59,6 +59,8 @@ pub(super) enum Wait {
     Since(Millis),
     /// The same, and that moment is over.
     Longer(Millis),
+    /// A visitor since then, whose record is not read back from the log yet.
+    Visits(Millis),
     /// Published alone then.
     Published(Millis),
 }
@@ -67,6 +69,8 @@ pub(super) struct Waiting {
     pub(super) offset: i64,
     pub(super) delivery: Bytes,
     pub(super) receipt: Receipt,
+    /// Of a visitor, which has its id in another form: its own identity.
+    pub(super) home: Option<Arc<str>>,
     pub(super) wait: Wait,
 }
 
@@ -216,6 +220,7 @@ impl Waiting {
             delivery: delivery.clone(),
             creation: None,
             candidates: Vec::new(),
+            other_form: false,
         });
         self.wait = Wait::Published(now);
         delivery
@@ -226,20 +231,54 @@ impl Waiting {
             Wait::Unread => Millis::MAX,
             Wait::Since(at) => at.saturating_add(patience.moment.min(patience.grace)),
             Wait::Longer(at) => at.saturating_add(patience.grace),
+            Wait::Visits(at) if self.is_last() => at.saturating_add(UNREAD),
+            Wait::Visits(at) => at.saturating_add(patience.moment),
             Wait::Published(at) => at.saturating_add(patience.retention),
         }
+    }
+
+    /// Whether it is not looked for again once it has come home from here.
+    fn is_last(&self) -> bool {
+        self.receipt.tries.saturating_add(1) >= TRIES
+    }
+
+    /// Leaves `identity`, its home, to be looked for under another form of its id.
+    pub(super) fn go(self, to: String, identity: &Arc<str>, out: &mut Vec<Effect>) {
+        let key = keys::parked(identity, self.offset);
+        out.push(Effect::Move {
+            to,
+            delivery: self.delivery,
+            home: Some(identity.clone()),
+            tries: self.receipt.tries,
+            unanswered: false,
+        });
+        out.push(Effect::Forget { key });
+    }
+
+    /// Leaves `identity` after a visit; `answered` if all was read in which its message may be.
+    pub(super) fn go_home(self, home: &str, identity: &str, answered: bool, out: &mut Vec<Effect>) {
+        let key = keys::parked(identity, self.offset);
+        out.push(Effect::Move {
+            to: home.to_owned(),
+            unanswered: !answered && self.is_last(),
+            delivery: self.delivery,
+            home: None,
+            tries: self.receipt.tries.saturating_add(1),
+        });
+        out.push(Effect::Forget { key });
     }
 
     /// Whether it is to be given to the message that it fits.
     pub(super) fn is_sure(&self, whose: &Whose, news: News) -> bool {
         match self.wait {
             Wait::Unread | Wait::Since(_) => whose.doubt == Doubt::None && news != News::Perhaps,
-            Wait::Longer(_) | Wait::Published(_) => true,
+            Wait::Longer(_) | Wait::Visits(_) | Wait::Published(_) => true,
         }
     }
 
     fn octets(&self) -> usize {
-        self.delivery.len() + WAITING
+        let home = self.home.as_ref().map_or(0, |home| home.len());
+        self.delivery.len() + home + WAITING
     }
 }
 
@@ -264,6 +303,18 @@ pub(super) enum News {
     Perhaps,
     /// It does.
     New,
+}
+
+/// What a receipt finds that waits, or is looked for under another form of its id.
+pub(super) enum Answer {
+    /// It was published or parked before.
+    Repeat,
+    /// Its message.
+    Found(Whose),
+    /// One that it may be of, unless its own turns up in a moment.
+    Doubt,
+    /// None that it is of.
+    Nobody,
 }
 
 impl Known {
@@ -453,6 +504,53 @@ impl Known {
         }
     }
 
+    /// What a visitor finds here: its message only if that is one, and to the recipient that it names.
+    pub(super) fn answer(
+        &self,
+        receipt: &Receipt,
+        hasty: bool,
+        now: Millis,
+        moment: Millis,
+    ) -> Answer {
+        let whose = self.whose(receipt, hasty);
+        let news = self.news(receipt, whose.as_ref(), hasty);
+        // Whoever was on the way before has waited at home, whatever the clocks say.
+        let may_turn_up =
+            receipt.tries == 0 && receipt.received.is_some_and(|at| now - at < moment);
+        if news == News::Old || (news == News::Perhaps && !may_turn_up) {
+            return Answer::Repeat;
+        }
+        let is_its = |whose: &Whose| whose.names && whose.candidates.len() < 2;
+        match whose.filter(is_its) {
+            Some(whose) if may_turn_up && (whose.doubt, news) != (Doubt::None, News::New) => {
+                Answer::Doubt
+            }
+            Some(whose) => Answer::Found(whose),
+            None => Answer::Nobody,
+        }
+    }
+
+    /// What a parked receipt finds, which is not among the others.
+    pub(super) fn reunited(
+        &self,
+        waiting: &Waiting,
+        hasty: bool,
+        now: Millis,
+        moment: Millis,
+    ) -> Answer {
+        let receipt = &waiting.receipt;
+        if waiting.home.is_some() {
+            return self.answer(receipt, hasty, now, moment);
+        }
+        let whose = self.whose(receipt, hasty);
+        let news = self.news(receipt, whose.as_ref(), hasty);
+        match whose.filter(|whose| waiting.is_sure(whose, news)) {
+            Some(whose) if news == News::New => Answer::Found(whose),
+            Some(_) => Answer::Repeat,
+            None => Answer::Nobody,
+        }
+    }
+
     /// Whether the parked receipt at a place waits, and the same octets were published alone. If nobody
     /// is left whose it may be, it is the same receipt then.
     pub(super) fn is_out(&self, at: usize) -> bool {
@@ -462,8 +560,8 @@ impl Known {
         !alone(&self.waiting[at]) && self.waiting.iter().any(same)
     }
 
-    /// Ends the wait of the parked receipt at a place. `true` if it stays, as published; otherwise it
-    /// is removed.
+    /// Ends the wait of the parked receipt at a place: a visitor goes home. `true` if it stays, as
+    /// published; otherwise it is removed.
     pub(super) fn end(
         &mut self,
         at: usize,
@@ -471,6 +569,11 @@ impl Known {
         now: Millis,
         out: &mut Vec<Effect>,
     ) -> bool {
+        if let Some(home) = self.waiting[at].home.clone() {
+            let visitor = self.waiting.remove(at);
+            visitor.go_home(&home, identity, false, out);
+            return false;
+        }
         let stays = match self.is_out(at) {
             true => {
                 let key = keys::parked(identity, self.waiting[at].offset);

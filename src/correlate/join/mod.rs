@@ -40,14 +40,20 @@
 //! another partition, mostly, so the receipt *moves* there: it becomes a delivery under that
 //! identity, which knows its home, in the transaction that takes it out here. There it finds
 //! its message ([`visit`](Join::visit)), or becomes a delivery under its own identity again. So it is
-//! in one place at any time, and published once; where it waits, and when it is published alone, is
-//! decided at home only. Where most receipts of an ESME are found so, they go at once.
+//! in one place at any time, and published once; when it is published alone is decided at home only.
+//! Where most receipts of an ESME are found so, they go at once.
 //!
 //! ```text
 //! parked ──moment──▶ moved ──▶ visits ──▶ published
-//!    ▲                           └──▶ moved back, parked again; at last published alone
-//!    └──────────────────────────────────────────┘
+//!    ▲                           └──▶ parked there ──read back──▶ moved back, parked again
+//!    └─────────────────────────────────────────────────────────────────┘ at last published alone
 //! ```
+//!
+//! That nobody is there says something only once all was read that the log holds, and the log of that
+//! partition may be far ahead of what is read of it. So a receipt that finds nobody is parked there
+//! as well, as a visitor, and goes home when its record is read back. That may never be (a record
+//! before it that cannot be read): it goes home unanswered after a moment, and the last time after
+//! [`UNREAD`].
 //!
 //! **Memory.** Everything here belongs to an identity in `known`: its waits are in `timers` by
 //! the earliest deadline, its parked receipts in `parked`, and [`edit`](Join::edit) is the one
@@ -83,7 +89,7 @@ mod truth;
 mod whose;
 
 pub use known::Size;
-use known::{Creation, Known, News, Wait, Waiting};
+use known::{Answer, Creation, Known, News, Wait, Waiting};
 pub use whose::{Dated, To, print};
 use whose::{Doubt, Whose};
 
@@ -99,6 +105,10 @@ pub const MOMENT: Millis = 3_000;
 /// So often a receipt without a message is looked for under another form of its id: twice after the
 /// moment, for its message may have come meanwhile, and at the end of its grace.
 const TRIES: u8 = 3;
+
+/// So long the last visit waits at most until all is read that was written before it. A transaction
+/// hides what is behind it for no longer, as Kafka is set by default (`transaction.max.timeout.ms`).
+const UNREAD: Millis = 15 * 60_000;
 
 /// How much receipts without a message may take in the memory of one partition, in octets.
 pub const PARKED_OCTETS: usize = 16 << 20;
@@ -180,6 +190,8 @@ pub enum Value {
         delivery: Bytes,
         /// What it says.
         receipt: Receipt,
+        /// Of a visitor: its own identity.
+        home: Option<Arc<str>>,
         /// When it was published alone.
         published_at: Option<Millis>,
     },
@@ -198,6 +210,8 @@ pub enum Effect {
         creation: Option<Bytes>,
         /// If that is not sure, the creations it may belong to, this one first.
         candidates: Vec<Bytes>,
+        /// Whether that has its id in another form.
+        other_form: bool,
     },
     /// The event that final receipts never came.
     Overdue {
@@ -241,7 +255,21 @@ pub enum Effect {
         home: Option<Arc<str>>,
         /// How often it was looked for under another form of its id, and not found.
         tries: u8,
+        /// Whether it goes home for the last time, although not all was read in which its message
+        /// may be.
+        unanswered: bool,
     },
+}
+
+/// How a receipt comes to the message that it belongs to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// By its id.
+    Exactly,
+    /// By another form of it.
+    OtherForm,
+    /// Too late: it was published alone, and only counts.
+    Late,
 }
 
 /// What became of a delivery.
@@ -345,16 +373,18 @@ impl Join {
                 Value::Parked {
                     delivery,
                     receipt,
+                    home,
                     published_at,
                 },
             ) => match self.live {
-                true => self.read_back(identity, offset, now),
+                true => self.read_back(identity, offset, now, out),
                 false => self.restore_parked(
                     identity,
                     Waiting {
                         offset,
                         delivery,
                         receipt,
+                        home,
                         wait: published_at
                             .map_or(Wait::Unread, |at| Wait::Published(plausible(at, now))),
                     },
@@ -386,21 +416,23 @@ impl Join {
 
     /// A record of the correlation topic was read that nobody understands. If it is a parked
     /// receipt of ours, whatever was committed before it has been read all the same.
-    pub fn skipped(&mut self, key: &Key<'_>, now: Millis) {
+    pub fn skipped(&mut self, key: &Key<'_>, now: Millis, out: &mut Vec<Effect>) {
         if let Key::Parked { identity, offset } = *key
             && self.live
         {
-            self.read_back(identity, offset, now);
+            self.read_back(identity, offset, now, out);
         }
     }
 
     /// Everything that was in the log when this owner took over has been read.
     pub fn live(&mut self, now: Millis, out: &mut Vec<Effect>) {
         self.live = true;
-        let mut reunited = Vec::new();
+        let (mut reunited, mut visitors) = (Vec::new(), Vec::new());
         for (identity, known) in &mut self.known {
             for waiting in &mut known.waiting {
-                if waiting.wait == Wait::Unread {
+                if waiting.home.is_some() {
+                    visitors.push((identity.clone(), waiting.offset));
+                } else if waiting.wait == Wait::Unread {
                     waiting.wait = Wait::Since(now);
                 }
             }
@@ -421,6 +453,9 @@ impl Join {
         for identity in reunited {
             self.reunite(&identity, None, now, out);
         }
+        for (identity, offset) in visitors {
+            self.answer(&identity, offset, now, out);
+        }
         self.shrink(now, out);
     }
 
@@ -435,9 +470,8 @@ impl Join {
         now: Millis,
         out: &mut Vec<Effect>,
     ) -> Fate {
-        match receipt.tries {
-            0 => self.habits.receipt(identity),
-            _ => self.habits.missed(identity),
+        if receipt.tries == 0 {
+            self.habits.receipt(identity);
         }
         let (whose, news) = self.asked(identity, &receipt);
         if news == News::Old {
@@ -446,7 +480,7 @@ impl Join {
         let nobody = whose.is_none();
         let sure = |whose: &Whose| whose.doubt == Doubt::None && news == News::New;
         if let Some(whose) = whose.filter(sure) {
-            self.join(identity, delivery, &whose, true, now, out);
+            self.join(identity, delivery, &whose, Found::Exactly, now, out);
             self.habits.exact(identity);
             return Fate::Joined;
         }
@@ -460,6 +494,7 @@ impl Join {
                 delivery,
                 home: Some(identity.into()),
                 tries: 0,
+                unanswered: false,
             });
             return Fate::Moved;
         }
@@ -469,6 +504,7 @@ impl Join {
             offset,
             delivery,
             receipt,
+            home: None,
             wait: Wait::Unread,
         };
         self.edit(identity, |known| {
@@ -490,40 +526,77 @@ impl Join {
         fate
     }
 
-    /// A delivery says `receipt` about `home`, and is looked for under `identity`, another form of
-    /// its id. It finds its message there only if that is one, and to the recipient that the receipt
-    /// names; otherwise it goes home. So does one in doubt, which waits there for its moment.
+    /// The delivery at `offset` says `receipt` about `home`, and is looked for under `identity`,
+    /// another form of its id. It finds its message there only if that is one, and to the recipient
+    /// that the receipt names. One in doubt goes home, where it waits for its moment; any other waits
+    /// until all was read that was written before it.
     pub fn visit(
         &mut self,
-        identity: &str,
-        home: &str,
+        (identity, home): (&str, &str),
+        offset: i64,
         delivery: Bytes,
         receipt: Receipt,
         now: Millis,
         out: &mut Vec<Effect>,
     ) -> Fate {
-        let (whose, news) = self.asked(identity, &receipt);
-        // Whoever was on the way before has waited at home, whatever the clocks say.
-        let may_turn_up = receipt.tries == 0
-            && (receipt.received).is_some_and(|at| now - at < self.patience.moment);
-        if news == News::Old || (news == News::Perhaps && !may_turn_up) {
-            return Fate::Repeat;
+        let hasty = self.habits.is_hasty(identity);
+        let moment = self.patience.moment;
+        let known = self.known.get(identity);
+        let answer = known.map(|known| known.answer(&receipt, hasty, now, moment));
+        match answer.unwrap_or(Answer::Nobody) {
+            Answer::Repeat => Fate::Repeat,
+            Answer::Found(whose) => {
+                self.join(identity, delivery, &whose, Found::OtherForm, now, out);
+                Fate::Joined
+            }
+            Answer::Doubt => {
+                out.push(Effect::Move {
+                    to: home.to_owned(),
+                    delivery,
+                    home: None,
+                    tries: receipt.tries.saturating_add(1),
+                    unanswered: false,
+                });
+                Fate::Moved
+            }
+            Answer::Nobody => {
+                out.push(Effect::Park {
+                    key: keys::parked(identity, offset),
+                    delivery: delivery.clone(),
+                    published_at: None,
+                });
+                let visitor = Waiting {
+                    offset,
+                    delivery,
+                    receipt,
+                    home: Some(home.into()),
+                    wait: Wait::Visits(now),
+                };
+                self.edit(identity, |known| known.waiting.push(visitor));
+                self.shrink(now, out);
+                Fate::Parked
+            }
         }
-        let in_doubt = |whose: &Whose| whose.doubt != Doubt::None || news == News::Perhaps;
-        let sure = |whose: &Whose| {
-            whose.names && whose.candidates.len() < 2 && !(may_turn_up && in_doubt(whose))
-        };
-        if let Some(whose) = whose.filter(sure) {
-            self.join(identity, delivery, &whose, true, now, out);
-            return Fate::Joined;
-        }
-        out.push(Effect::Move {
-            to: home.to_owned(),
-            delivery,
-            home: None,
-            tries: receipt.tries.saturating_add(1),
+    }
+
+    /// All was read that was written before the visitor at `offset`: it finds its message now, or
+    /// goes home.
+    fn answer(&mut self, identity: &Arc<str>, offset: i64, now: Millis, out: &mut Vec<Effect>) {
+        self.reunite_one(identity, offset, now, out);
+        let mut missed = 0;
+        self.edit(identity, |known| {
+            for at in (0..known.waiting.len()).rev() {
+                let here = known.waiting[at].offset == offset;
+                if here && let Some(home) = known.waiting[at].home.clone() {
+                    let visitor = known.waiting.remove(at);
+                    visitor.go_home(&home, identity, true, out);
+                    missed += 1;
+                }
+            }
         });
-        Fate::Moved
+        for _ in 0..missed {
+            self.habits.missed(identity);
+        }
     }
 
     /// Where else a receipt may find its message, if it names a recipient by whom it is known there.
@@ -546,6 +619,8 @@ impl Join {
             };
             if known.is_out(at) {
                 known.waiting.remove(at);
+            } else if known.waiting[at].home.is_some() {
+                known.end(at, &name, now, out);
             } else if !matches!(known.waiting[at].wait, Wait::Published(_)) {
                 known.waiting[at].publish(&name, now, out);
             }
@@ -591,6 +666,9 @@ impl Join {
         }
         let waiting = self.known.get(identity).map_or(&[][..], |k| &k.waiting);
         let elsewhere = |w: &Waiting| {
+            if w.home.is_some() {
+                return None;
+            }
             let over = w.deadline(&patience) <= now;
             let most = match (w.wait, over) {
                 (Wait::Longer(_), true) => TRIES,
@@ -607,15 +685,7 @@ impl Join {
             for (at, way) in ways.into_iter().enumerate().rev() {
                 let due = known.waiting[at].deadline(&patience) <= now;
                 if let Some(to) = way {
-                    let waiting = known.waiting.remove(at);
-                    let key = keys::parked(identity, waiting.offset);
-                    out.push(Effect::Move {
-                        to,
-                        delivery: waiting.delivery,
-                        home: Some(identity.clone()),
-                        tries: waiting.receipt.tries,
-                    });
-                    out.push(Effect::Forget { key });
+                    known.waiting.remove(at).go(to, identity, out);
                 } else if due {
                     known.end(at, identity, now, out);
                 }
@@ -673,6 +743,7 @@ impl Join {
     fn restore_parked(&mut self, identity: &str, mut new: Waiting) {
         if matches!(new.wait, Wait::Published(_)) {
             new.delivery = Bytes::new();
+            new.home = None; // An earlier version took it for one of its own.
         }
         self.edit(identity, |known| {
             known.waiting.retain(|w| w.offset != new.offset);
@@ -681,19 +752,27 @@ impl Join {
     }
 
     /// Our own parked receipt came back: whatever was committed before it has been read.
-    fn read_back(&mut self, identity: &str, offset: i64, now: Millis) {
+    fn read_back(&mut self, identity: &str, offset: i64, now: Millis, out: &mut Vec<Effect>) {
         let Some((name, _)) = self.known.get_key_value(identity) else {
             return;
         };
         if !self.parked.contains(&(offset, name.clone())) {
             return;
         }
-        self.edit(identity, |known| {
-            let unread = |w: &&mut Waiting| w.offset == offset && w.wait == Wait::Unread;
-            for waiting in known.waiting.iter_mut().filter(unread) {
-                waiting.wait = Wait::Since(now);
+        let mut visits = false;
+        let name = self.edit(identity, |known| {
+            let here = |w: &&mut Waiting| w.offset == offset;
+            for waiting in known.waiting.iter_mut().filter(here) {
+                match waiting.wait {
+                    Wait::Unread => waiting.wait = Wait::Since(now),
+                    Wait::Visits(_) => visits = true,
+                    Wait::Since(_) | Wait::Longer(_) | Wait::Published(_) => {}
+                }
             }
         });
+        if visits {
+            self.answer(&name, offset, now, out);
+        }
     }
 
     /// Joins the parked receipts of `identity`, or those of these offsets, with its creations; those
@@ -727,8 +806,8 @@ impl Join {
         now: Millis,
         out: &mut Vec<Effect>,
     ) {
-        let hasty = self.habits.is_hasty(identity);
-        let mut found = Vec::new();
+        let (hasty, moment) = (self.habits.is_hasty(identity), self.patience.moment);
+        let mut done = Vec::new();
         self.edit(identity, |known| {
             for at in (0..known.waiting.len()).rev() {
                 if known.waiting[at].offset != offset {
@@ -736,20 +815,24 @@ impl Join {
                 }
                 // It is not to be taken for a repeat of itself.
                 let waiting = known.waiting.remove(at);
-                let whose = known.whose(&waiting.receipt, hasty);
-                let news = known.news(&waiting.receipt, whose.as_ref(), hasty);
-                match whose.filter(|whose| waiting.is_sure(whose, news)) {
-                    Some(whose) => found.push((waiting, whose, news)),
-                    None => known.waiting.insert(at, waiting),
+                match known.reunited(&waiting, hasty, now, moment) {
+                    Answer::Found(whose) => done.push((waiting, Some(whose))),
+                    Answer::Repeat => done.push((waiting, None)),
+                    Answer::Doubt | Answer::Nobody => known.waiting.insert(at, waiting),
                 }
             }
         });
-        for (waiting, whose, news) in found {
-            if news == News::New {
-                // Published alone already: it only counts as this message's receipt.
-                let publish = !matches!(waiting.wait, Wait::Published(_));
-                self.join(identity, waiting.delivery, &whose, publish, now, out);
-                self.habits.exact(identity);
+        for (waiting, whose) in done {
+            if let Some(whose) = whose {
+                let found = match (&waiting.home, waiting.wait) {
+                    (Some(_), _) => Found::OtherForm,
+                    (None, Wait::Published(_)) => Found::Late,
+                    (None, _) => Found::Exactly,
+                };
+                self.join(identity, waiting.delivery, &whose, found, now, out);
+                if found != Found::OtherForm {
+                    self.habits.exact(identity);
+                }
             }
             let key = keys::parked(identity, waiting.offset);
             out.push(Effect::Forget { key });
@@ -773,7 +856,7 @@ impl Join {
         identity: &str,
         delivery: Bytes,
         whose: &Whose,
-        publish: bool,
+        found: Found,
         now: Millis,
         out: &mut Vec<Effect>,
     ) {
@@ -788,12 +871,13 @@ impl Join {
             let candidates = candidates.collect();
             known.change(whose.at, &patience, |creation| {
                 creation.note(&whose.seen, now);
-                if publish {
+                if found != Found::Late {
                     out.push(Effect::Publish {
                         identity: name.clone(),
                         delivery,
                         creation: Some(creation.raw.clone()),
                         candidates,
+                        other_form: found == Found::OtherForm,
                     });
                 }
                 out.push(creation.remembered(&name));

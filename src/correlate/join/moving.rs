@@ -97,6 +97,8 @@ struct World {
     answered: BTreeSet<u8>,
     said: BTreeSet<Bytes>,
     events: Vec<Effect>,
+    /// The partition whose log is not read on, if any.
+    stuck: Option<usize>,
 }
 
 fn partition(identity: &str) -> usize {
@@ -125,6 +127,7 @@ impl World {
             answered: BTreeSet::new(),
             said: BTreeSet::new(),
             events: vec![],
+            stuck: None,
         }
     }
 
@@ -155,6 +158,7 @@ impl World {
                         identity,
                     });
             }
+            Step::Read(of, _) if self.stuck == Some(usize::from(*of)) => {}
             Step::Read(of, n) => (0..*n).for_each(|_| self.read_one(usize::from(*of))),
             Step::Consume(of, n) => (0..*n).for_each(|_| self.consume_one(usize::from(*of))),
             Step::Commit(of) => self.commit(usize::from(*of)),
@@ -206,7 +210,7 @@ impl World {
         } = delivered;
         let (join, out) = (&mut owned.join, &mut owned.pending);
         match home {
-            Some(home) => join.visit(&identity, &home, raw, receipt, now, out),
+            Some(home) => join.visit((&identity, &home), offset, raw, receipt, now, out),
             None => join.delivery(&identity, offset, raw, receipt, now, out),
         };
     }
@@ -239,10 +243,11 @@ impl World {
                     let Some(Key::Parked { offset, .. }) = Key::parse(key.as_bytes()) else {
                         panic!("{key}");
                     };
-                    let receipt = owned.deliveries[offset as usize].receipt;
+                    let of = &owned.deliveries[offset as usize];
                     let value = Value::Parked {
                         delivery,
-                        receipt,
+                        receipt: of.receipt,
+                        home: of.home.clone(),
                         published_at,
                     };
                     owned.log.push((key, Some(value)));
@@ -253,7 +258,9 @@ impl World {
                     delivery,
                     home,
                     tries,
+                    unanswered,
                 } => {
+                    assert!(!unanswered, "everything is read in time");
                     let mut before = self.partitions.iter().flat_map(|o| &o.deliveries);
                     let receipt = before.find(|d| d.raw == delivery).unwrap().receipt;
                     self.partitions[partition(&to)].deliveries.push(Delivered {
@@ -290,14 +297,24 @@ impl World {
     /// Lets everything come to rest.
     fn settle(&mut self) {
         let waits = [PATIENCE.moment, PATIENCE.grace].repeat(8);
-        for wait in waits.into_iter().chain([PATIENCE.retention, PATIENCE.ttl]) {
+        self.go_on(&waits);
+        self.stuck = None;
+        self.go_on(&waits);
+        self.go_on(&[PATIENCE.retention, PATIENCE.ttl]);
+        (0..usize::from(PARTITIONS)).for_each(|of| self.commit(of));
+    }
+
+    fn go_on(&mut self, waits: &[Millis]) {
+        for wait in waits {
             for _ in 0..3 {
                 for of in 0..usize::from(PARTITIONS) {
                     while self.partitions[of].consumed < self.partitions[of].deliveries.len() {
                         self.consume_one(of);
                     }
                     self.commit(of);
-                    while self.partitions[of].read < self.partitions[of].log.len() {
+                    while self.stuck != Some(of)
+                        && self.partitions[of].read < self.partitions[of].log.len()
+                    {
                         self.read_one(of);
                     }
                 }
@@ -305,7 +322,6 @@ impl World {
             self.now += wait;
             self.tick();
         }
-        (0..usize::from(PARTITIONS)).for_each(|of| self.commit(of));
     }
 }
 
@@ -329,6 +345,10 @@ fn run(form: Form, steps: &[Step], answered: bool) -> Result<World, TestCaseErro
         (0..MESSAGES).for_each(|message| world.answer(message));
         (0..usize::from(PARTITIONS)).for_each(|of| world.die(of));
     }
+    finish(world, steps)
+}
+
+fn finish(mut world: World, steps: &[Step]) -> Result<World, TestCaseError> {
     steps.iter().for_each(|step| world.run(step));
     world.settle();
     let mut published: BTreeMap<Bytes, usize> = BTreeMap::new();
@@ -383,6 +403,22 @@ proptest! {
         let alone = |e: &&Effect| matches!(e, Effect::Publish { creation: None, .. });
         prop_assert_eq!(world.events.iter().find(alone), None);
     }
+
+    #[test]
+    fn however_late_the_log_is_read_a_receipt_finds_its_message(form in form(), stuck in 0..PARTITIONS, steps in proptest::collection::vec(step(), 1..120)) {
+        let world = unread(form, stuck, &steps)?;
+        let alone = |e: &&Effect| matches!(e, Effect::Publish { creation: None, .. });
+        prop_assert_eq!(world.events.iter().find(alone), None);
+    }
+}
+
+/// Everything was answered before the first receipt, and none of it is read yet; of one partition
+/// nothing is for long.
+fn unread(form: Form, stuck: u8, steps: &[Step]) -> Result<World, TestCaseError> {
+    let mut world = World::new(form);
+    world.stuck = Some(usize::from(stuck));
+    (0..MESSAGES).for_each(|message| world.answer(message));
+    finish(world, steps)
 }
 
 #[test]

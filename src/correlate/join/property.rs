@@ -289,6 +289,7 @@ impl World {
         Value::Parked {
             delivery,
             receipt: theirs.nth(offset as usize).unwrap().1.into(),
+            home: None,
             published_at,
         }
     }
@@ -411,7 +412,7 @@ proptest! {
         world.settle();
         let mut published = BTreeMap::new();
         for event in &world.events {
-            let Effect::Publish { identity, delivery, creation, candidates } = event else {
+            let Effect::Publish { identity, delivery, creation, candidates, .. } = event else {
                 continue;
             };
             *published.entry(delivery.clone()).or_insert(0) += 1;

@@ -128,10 +128,15 @@ impl Partition {
 
     /// The parked receipt at `offset` comes back from the log.
     fn read_back(&mut self, id: &str, offset: i64, now: Millis) {
+        assert_eq!(self.reads_back(id, offset, now), [""; 0]);
+    }
+
+    fn reads_back(&mut self, id: &str, offset: i64, now: Millis) -> Vec<String> {
         let mut out = Vec::new();
         let value = Value::Parked {
             delivery: Bytes::new(),
             receipt: receipt(0, 0).into(),
+            home: None,
             published_at: None,
         };
         let key = Key::Parked {
@@ -139,7 +144,27 @@ impl Partition {
             offset,
         };
         self.0.record(&key, value, now, &mut out);
-        assert_eq!(out, []);
+        self.0.check();
+        lines(&out)
+    }
+
+    /// A receipt whose home is `a/7F` is looked for under `a/7f`.
+    fn visits(&mut self, offset: i64, receipt: Receipt, now: Millis) -> Vec<String> {
+        let mut out = Vec::new();
+        let raw = Bytes::from(format!("d{offset}"));
+        let to = ("a/7f", "a/7F");
+        self.0.visit(to, offset, raw, receipt, now, &mut out);
+        self.0.check();
+        lines(&out)
+    }
+
+    /// What it finds there, if nothing is written meanwhile.
+    fn visit(&mut self, offset: i64, receipt: Receipt, now: Millis) -> String {
+        let mut found = self.visits(offset, receipt, now);
+        if found == [format!("a/7f/@{offset} = None")] {
+            found = self.reads_back("a/7f", offset, now);
+        }
+        found.into_iter().next().unwrap_or_default()
     }
 
     fn tick(&mut self, now: Millis) -> Vec<String> {
@@ -195,8 +220,10 @@ fn lines(effects: &[Effect]) -> Vec<String> {
             delivery,
             home,
             tries,
+            unanswered,
         } => match home {
             Some(home) => format!("{} from {home} to {to}", text(delivery)),
+            None if *unanswered => format!("{} back to {to} unanswered", text(delivery)),
             None => format!("{} back to {to}, {tries} tries", text(delivery)),
         },
     };
@@ -337,6 +364,7 @@ fn a_successor_finds_what_was_remembered() {
     let parked = |raw: &'static str, digest| Value::Parked {
         delivery: raw.into(),
         receipt: receipt(DELIVERED, digest).into(),
+        home: None,
         published_at: None,
     };
     put(&mut join, "a/1/t:0:1", Some(creation("one", 0)));
@@ -743,7 +771,7 @@ fn a_parked_receipt_that_comes_back_unreadable_waits_no_longer_than_others() {
         identity: "a/1",
         offset: 4,
     };
-    p.0.skipped(&key, 20);
+    p.0.skipped(&key, 20, &mut Vec::new());
     assert_eq!(p.tick(79), [""; 0]);
     assert_eq!(p.tick(80), ["d4 alone", "a/1/@4 = Some(80)"]);
 }
@@ -1096,6 +1124,7 @@ fn a_successor_leaves_a_stranger_waiting() {
     let parked = Value::Parked {
         delivery: "d7".into(),
         receipt: said(BEAT, "1000", DELIVERED, 1),
+        home: None,
         published_at: None,
     };
     let key = Key::parse(b"a/1/@7").unwrap();
@@ -1759,15 +1788,9 @@ fn a_receipt_in_another_form_visits_its_message_and_comes_back_without() {
     ] {
         let mut p = Partition::new();
         p.answered("a/7f", messages);
-        let mut visit = |now| {
-            let mut out = Vec::new();
-            p.0.visit("a/7f", "a/7F", "d0".into(), receipt, now, &mut out);
-            p.0.check();
-            lines(&out).into_iter().next().unwrap_or_default()
-        };
-        assert_eq!(visit(10), expected, "{why}");
+        assert_eq!(p.visit(0, receipt, 10), expected, "{why}");
         if expected.contains(" of ") {
-            assert_eq!(visit(11), "", "{why}: a repeat");
+            assert_eq!(p.visit(1, receipt, 11), "", "{why}: a repeat");
         }
     }
 }
@@ -1787,11 +1810,7 @@ fn a_receipt_in_doubt_waits_for_its_moment_at_home() {
         // Of an SMSC that uses its ids again.
         let beats = [message("beat", BEAT, 1), message("beat2", BEAT, 2)];
         p.answered("a/7f", &beats);
-        let mut visit = |receipt, now| {
-            let mut out = Vec::new();
-            (p.0).visit("a/7f", "a/7F", "d1".into(), receipt, now, &mut out);
-            lines(&out).into_iter().next().unwrap_or_default()
-        };
+        let mut visit = |receipt, now| p.visit(1, receipt, now);
         assert_eq!(visit(first, 10), "d1 back to a/7F, 1 tries", "{why}");
         assert_eq!(visit(first, 15), "d1 of own", "{why}");
         let mut again = receipt;
@@ -1799,5 +1818,106 @@ fn a_receipt_in_doubt_waits_for_its_moment_at_home() {
         assert_eq!(visit(again, 17), "d1 back to a/7F, 1 tries", "{why}");
         again.tries = 1;
         assert_eq!(visit(again, 17), after, "{why}, and it has waited");
+    }
+}
+
+/// A visit for the last time counts when everything is read that was written before it, and not
+/// before.
+#[test]
+fn a_visitor_waits_until_the_log_is_read() {
+    let of = |tries| Receipt {
+        tries,
+        received: Some(0),
+        ..said(ANNA, "1000", DELIVERED, 1)
+    };
+    let own = message("own", ANNA, 0);
+    let visited = |tries| {
+        let mut p = Partition::new();
+        p.answered("a/7f", &[message("other", BEAT, 0)]);
+        assert_eq!(p.visits(3, of(tries), 100), ["a/7f/@3 = None"]);
+        p
+    };
+
+    let tick = |p: &mut Partition, now| {
+        let mut ends = p.tick(now);
+        ends.retain(|line| !line.contains("overdue") && !line.starts_with("a/7f/t:"));
+        ends
+    };
+
+    // Its message is read first, as late as may be.
+    let mut p = visited(2);
+    assert_eq!(tick(&mut p, 99 + UNREAD), [""; 0]);
+    let found = p.answered("a/7f", &[own]);
+    assert_eq!((&*found[0], &*found[2]), ("d3 of own", "a/7f/@3 = null"));
+    p.read_back("a/7f", 3, 200);
+
+    // Its own record is.
+    for tries in [0, 1, 2] {
+        let mut p = visited(tries);
+        let home = format!("d3 back to a/7F, {} tries", tries + 1);
+        assert_eq!(p.reads_back("a/7f", 3, 102), [&*home, "a/7f/@3 = null"]);
+        assert_eq!(p.answered("a/7f", &[own]), [""; 0], "it is not here");
+    }
+
+    // Neither is: it goes home after a moment, for there it is looked for again.
+    let mut p = visited(1);
+    assert_eq!(p.tick(104), [""; 0]);
+    let home = ["d3 back to a/7F, 2 tries", "a/7f/@3 = null"];
+    assert_eq!(p.tick(105), home);
+    p.read_back("a/7f", 3, 106);
+
+    // Nor for the last time: that it is not answered is said.
+    let mut p = visited(2);
+    assert_eq!(tick(&mut p, 99 + UNREAD), [""; 0]);
+    let home = ["d3 back to a/7F unanswered", "a/7f/@3 = null"];
+    assert_eq!(tick(&mut p, 100 + UNREAD), home);
+
+    // The log does not take it, or there are too many.
+    let mut p = visited(2);
+    let mut out = Vec::new();
+    p.0.unkept("a/7f", 3, 110, &mut out);
+    assert_eq!(lines(&out), home);
+    let mut p = visited(2);
+    p.0.patience.parked = 1;
+    assert_eq!(
+        p.delivered("a/1", 4, receipt(DELIVERED, 9), 110)[1..3],
+        home
+    );
+
+    // What it says is said again meanwhile.
+    let mut p = visited(2);
+    assert_eq!(p.visits(4, of(0), 101), [""; 0], "a repeat");
+}
+
+#[test]
+fn a_visitor_whose_host_dies_is_answered_by_the_successor() {
+    for (known, home, expected) in [
+        (true, Some("a/7F"), "d3 of own"),
+        (false, Some("a/7F"), "d3 back to a/7F, 3 tries"),
+        (false, None, ""),
+    ] {
+        let (mut join, mut out) = (Join::new(PATIENCE), Vec::new());
+        let parked = Value::Parked {
+            delivery: "d3".into(),
+            receipt: Receipt {
+                tries: 2,
+                ..said(ANNA, "1000", DELIVERED, 1)
+            },
+            home: home.map(Into::into),
+            published_at: None,
+        };
+        let key = Key::parse(b"a/7f/@3").unwrap();
+        join.record(&key, parked, 0, &mut out);
+        let mut p = Partition(join);
+        if known {
+            p.answered("a/7f", &[message("own", ANNA, 0)]);
+        }
+        p.0.live(100, &mut out);
+        p.0.check();
+        let found = lines(&out);
+        assert_eq!(found.first().map_or("", |line| line), expected);
+        if !expected.is_empty() {
+            assert_eq!(found.last().map_or("", |line| line), "a/7f/@3 = null");
+        }
     }
 }

@@ -253,7 +253,7 @@ impl Smsc {
                         key, published_at, ..
                     } if published_at.is_none() => {
                         let key = Key::parse(key.as_bytes()).unwrap();
-                        join.skipped(&key, now);
+                        join.skipped(&key, now, &mut Vec::new());
                     }
                     Effect::Publish { ref delivery, .. } => {
                         published.entry(delivery.clone()).or_default().push(effect);
