@@ -65,8 +65,12 @@ mod tests {
             (10, denied(), 10, true),
             (60, denied(), 45, true),
         ] {
+            let is_denied = found.is_err();
             let (timeout, warning) = shorter(seconds(configured), found);
             assert_eq!((timeout, warning.is_some()), (seconds(goes_by), is_said));
+            let command = "--operation DescribeConfigs --group g";
+            let is_named = warning.is_some_and(|warning| warning.contains(command));
+            assert_eq!(is_named, is_denied);
         }
     }
 }

@@ -422,6 +422,11 @@ pub fn explain(who: &Who, code: Option<Code>, said: &str, doing: &Doing<'_>) -> 
 
 /// Why Kafka gave this error when we were `doing` this.
 pub fn of_error(who: &Who, error: &KafkaError, doing: &Doing<'_>) -> Cause {
+    let code = match error {
+        // The wrapper does not give this one out.
+        KafkaError::AdminOp(code) => Some(*code),
+        other => other.rdkafka_error_code(),
+    };
     let said = match error {
         KafkaError::Transaction(inner) => inner.to_string(),
         KafkaError::ClientCreation(why) => why.clone(),
@@ -433,12 +438,9 @@ pub fn of_error(who: &Who, error: &KafkaError, doing: &Doing<'_>) -> Cause {
             };
             format!("{key}: {why}")
         }
-        other => match other.rdkafka_error_code() {
-            Some(code) => code.to_string(),
-            None => other.to_string(),
-        },
+        other => code.map_or_else(|| other.to_string(), |code| code.to_string()),
     };
-    let mut cause = explain(who, error.rdkafka_error_code(), &said, doing);
+    let mut cause = explain(who, code, &said, doing);
     if matches!(
         error,
         KafkaError::ClientCreation(_) | KafkaError::ClientConfig(..)

@@ -61,22 +61,23 @@ pub async fn timeout(client: &ClientConfig, group: &str) -> Result<Duration, Kaf
 
 /// The shortest that was answered.
 fn shortest(answers: Vec<Result<Option<Duration>, KafkaError>>) -> Result<Duration, KafkaError> {
-    let mut silent = None;
-    let mut answered = Vec::with_capacity(answers.len());
+    let (mut silent, mut answered) = (Vec::new(), Vec::with_capacity(answers.len()));
     for answer in answers {
         match answer {
             Ok(found) => answered.push(found),
-            Err(error) => {
-                warn!(%error, "a broker does not say {OF_BROKER}; the others are gone by");
-                silent = Some(error);
-            }
+            Err(error) => silent.push(error),
         }
     }
-    match silent {
-        Some(error) if answered.is_empty() => Err(error),
-        // Brokers that do not have it do not speak the protocol either.
-        _ => Ok(answered.into_iter().flatten().min().unwrap_or(DEFAULT)),
+    if answered.is_empty()
+        && let Some(error) = silent.pop()
+    {
+        return Err(error);
     }
+    for error in silent {
+        warn!(%error, "a broker does not say {OF_BROKER}; the others are gone by");
+    }
+    // Brokers that do not have it do not speak the protocol either.
+    Ok(answered.into_iter().flatten().min().unwrap_or(DEFAULT))
 }
 
 async fn ask(

@@ -6,9 +6,12 @@ use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
-use super::{PATIENCE, message};
+use nix::sys::signal::Signal;
+
+use super::{Deployment, PATIENCE, message};
 use crate::harness::{
-    Broker, Connector, FakeSmsc, Kafka, Secured, TlsFront, command, eventually, free_port, started,
+    Acls, Broker, Connector, FakeSmsc, Kafka, Process, Secured, TlsFront, command, eventually,
+    free_port, started,
 };
 
 /// One broker for all of these, with a user who runs the connector and one who looks after it.
@@ -148,7 +151,9 @@ fn the_documented_rights_are_enough_and_each_that_is_missing_is_named() {
     }
 
     // Nothing is allowed yet. A process waits, and says for what.
-    let mut connector = Connector::start(&toml(&sms));
+    let mut talkative = sms.clone();
+    talkative["log"] = json!({ "format": "json", "level": "info,rdkafka=debug" });
+    let mut connector = Connector::start(&toml(&talkative));
     connector.wait_for_log("User:sms may not DESCRIBE on topics ", PATIENCE);
     let (all, content) = check(&sms);
     assert!(!content);
@@ -222,7 +227,180 @@ fn the_documented_rights_are_enough_and_each_that_is_missing_is_named() {
     assert!(connector.ended().is_none());
     let log = connector.log();
     assert!(!log.contains("PurgeQueue"), "{log}");
+    // The wrapper of librdkafka speaks of itself, and not of where it was built. Only lines in JSON
+    // would have that.
+    assert!(log.contains("\"log.target\":\"rdkafka::"), "{log}");
     assert!(!log.contains("/src/"), "{log}");
+}
+
+/// A deployment of its own on this broker, and the rights that it needs.
+struct Restricted {
+    it: Deployment,
+    acls: Acls,
+    smsc: FakeSmsc,
+    rights: Vec<String>,
+}
+
+impl Restricted {
+    /// One that is allowed what the documentation says.
+    fn new() -> Restricted {
+        let smsc = FakeSmsc::start();
+        let mut it = Deployment::on(secured().broker.kafka(), smsc.port(), 1);
+        let client = config("sms", "geheim", smsc.port())["kafka"].take();
+        it.config["kafka"]["bootstrap_servers"] = client["bootstrap_servers"].clone();
+        it.config["kafka"]["properties"] = client["properties"].clone();
+        it.config["log"]["level"] = json!("info");
+        let name = format!(" {}.", it.name);
+        let (mut acls, rights) = (secured().acls(), documented("run"));
+        let rights: Vec<String> =
+            (rights.iter().map(|right| right.replace(" sms.", &name))).collect();
+        rights.iter().for_each(|right| acls.run(right));
+        Restricted {
+            it,
+            acls,
+            smsc,
+            rights,
+        }
+    }
+
+    /// The right on a group or on transactional ids.
+    fn right(&self, option: &str, of: &str) -> String {
+        let of = format!(" {option} {}.{of}", self.it.name);
+        let mut found = self.rights.iter().filter(|right| right.contains(&of));
+        found.next().expect("documented").clone()
+    }
+
+    fn allow(&mut self, right: &str) {
+        self.acls.run(right);
+    }
+
+    fn forbid(&mut self, right: &str) {
+        self.acls
+            .run(&right.replace(" --add ", " --remove --force "));
+    }
+}
+
+/// How often the log names who may not do what, and the command `right` that allows it.
+fn named(log: &str, right: &str) -> usize {
+    let (_, of) = right.split_once(" --operation ").expect("an operation");
+    let words: Vec<&str> = of.split(' ').collect();
+    let operation = match words[0] {
+        "DescribeConfigs" => "DESCRIBE_CONFIGS".to_owned(),
+        other => other.to_uppercase(),
+    };
+    let on = words[1].trim_start_matches("--").replace('-', " ");
+    let denied = format!("User:sms may not {operation} on {on} {}", words[2]);
+    let at = format!("127.0.0.1:{}", secured().port);
+    let remedy = format!(". Allow it: {}", right.replace("HOST:PORT", &at));
+    let ends = |after: &str| after.starts_with(['"', ')']);
+    let names = |line: &&str| {
+        let after = line.split_once(&remedy).map(|(_, after)| after);
+        line.contains(&denied) && after.is_some_and(ends)
+    };
+    log.lines().filter(names).count()
+}
+
+/// Waits until a process that goes on names a missing right, for the first time or again.
+fn wait_named(process: &mut Process, right: &str, before: usize) {
+    eventually(right, PATIENCE, || {
+        assert_eq!(process.ended(), None, "{right}");
+        named(&process.log(), right) > before
+    });
+}
+
+/// What `run` does without a right, from the start or later: it waits, and nothing is lost.
+#[test]
+fn without_a_right_on_a_group_or_a_transactional_id_run_waits_and_loses_nothing() {
+    let mut r = Restricted::new();
+    r.smsc.send_receipts();
+    let rights = [
+        r.right("--group", "submit"),
+        r.right("--group", "correlate"),
+        r.right("--transactional-id", "submit."),
+        r.right("--transactional-id", "correlate."),
+    ];
+    let mut sent = 0;
+    for right in &rights {
+        let submits = right.contains("submit");
+        let mut more = |r: &Restricted| {
+            r.it.send_numbered(0, sent..sent + 3);
+            sent += 3;
+            sent
+        };
+        // From the start. It ends as it is told to.
+        r.forbid(right);
+        let before = r.smsc.submitted();
+        let all = more(&r);
+        let mut connector = r.it.start();
+        wait_named(&mut connector, right, 0);
+        if submits {
+            assert_eq!(
+                r.smsc.submitted(),
+                before,
+                "nothing is sent that cannot be committed"
+            );
+        }
+        connector.signal(Signal::SIGTERM);
+        assert_eq!(connector.wait(PATIENCE).code(), Some(0), "{right}");
+        let mut connector = r.it.start();
+        wait_named(&mut connector, right, 0);
+        r.allow(right);
+        r.it.results(all);
+        // While it runs.
+        let said = named(&connector.log(), right);
+        r.forbid(right);
+        let all = more(&r);
+        if !submits {
+            r.it.results(all);
+        }
+        wait_named(&mut connector, right, said);
+        r.allow(right);
+        let results = r.it.results(all);
+        assert!(results.values().all(|result| result["accepted"] == true));
+        assert_eq!(r.it.receipts(all).len(), all);
+        connector.signal(Signal::SIGTERM);
+        assert_eq!(connector.wait(PATIENCE).code(), Some(0), "{right}");
+    }
+    let mut texts = r.smsc.texts();
+    texts.sort();
+    texts.dedup();
+    assert_eq!((texts.len(), r.smsc.submitted()), (sent, sent), "each once");
+}
+
+/// With the protocol of KIP-848 librdkafka gives a client up whose group is closed.
+#[test]
+fn a_group_that_is_closed_ends_run_with_kip_848_and_its_timeout_is_asked_for() {
+    let mut r = Restricted::new();
+    r.it.config["kafka"]["group_protocol"] = json!("consumer");
+    r.it.config["kafka"]["session_timeout"] = json!("60s");
+    let configs = "kafka-acls.sh --bootstrap-server HOST:PORT --add --allow-principal User:sms --operation DescribeConfigs --group";
+    let configs = format!("{configs} {}.submit", r.it.name);
+    let group = r.right("--group", "submit");
+    // From the start: it is not a member yet, and asks until it may be one.
+    r.forbid(&group);
+    r.it.send_numbered(0, 0..3);
+    let mut connector = r.it.start();
+    wait_named(&mut connector, &group, 0);
+    assert_eq!(r.smsc.submitted(), 0);
+    r.allow(&group);
+    r.it.results(3);
+    // A member that may not be one any more.
+    r.forbid(&group);
+    r.it.send_numbered(0, 3..6);
+    assert_eq!(connector.wait(PATIENCE).code(), Some(69));
+    let log = connector.log();
+    assert!(named(&log, &group) > 1, "{log}");
+    assert!(log.contains("45s is assumed"), "{log}");
+    assert!(named(&log, &configs) > 0, "{log}");
+    r.allow(&group);
+    r.allow(&configs);
+    let connector = r.it.start();
+    let results = r.it.results(6);
+    assert!(results.values().all(|result| result["accepted"] == true));
+    assert_eq!(r.smsc.submitted(), 6);
+    let log = connector.log();
+    assert!(log.contains("silent process away after 30s"), "{log}");
+    assert!(!log.contains("may not"), "{log}");
 }
 
 /// Brokers, properties, and what is said.
