@@ -25,6 +25,7 @@ mod registry;
 mod replay;
 mod rights;
 mod secure;
+mod send;
 mod soak;
 
 use std::collections::BTreeMap;
