@@ -1,6 +1,6 @@
 //! A partition is a lease on a bind: it moves between processes, and nothing is doubled.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal::SIGTERM;
 use serde_json::json;
@@ -163,6 +163,37 @@ fn a_partition_without_its_companion_is_served_alone_until_that_is_there() {
     it.send_numbered(1, 1..2);
     assert_eq!(it.results(4).len(), 4);
     assert_eq!(smsc.submits().len(), 4);
+}
+
+#[test]
+fn partitions_that_are_added_are_served_within_half_a_minute_cooperative_sticky() {
+    added("classic");
+}
+
+#[test]
+fn partitions_that_are_added_are_served_within_half_a_minute_kip_848() {
+    added("consumer");
+}
+
+fn added(protocol: &str) {
+    let smsc = FakeSmsc::start();
+    let mut it = Deployment::new(smsc.port(), 1);
+    it.config["kafka"]["group_protocol"] = json!(protocol);
+    let connector = it.start();
+    smsc.wait_bound(1);
+    it.send_numbered(0, 0..1);
+    it.results(1);
+    it.kafka.grow(&it.topic("outbound"), 3);
+    let begun = Instant::now();
+    it.send_numbered(2, 1..2);
+    let results = it.results_within(2, Duration::from_secs(30));
+    eprintln!("{protocol}: served after {:?}", begun.elapsed());
+    assert_eq!(results["m1"]["accepted"], true);
+    assert_eq!(smsc.submitted(), 2);
+    let (log, new) = (connector.log(), format!("{}-2", it.topic("outbound")));
+    let assigned = |line: &&str| line.contains("assigned partitions=") && line.contains(&new);
+    assert_eq!(log.lines().filter(assigned).count(), 1, "{log}");
+    smsc.wait_bound(3);
 }
 
 #[test]
