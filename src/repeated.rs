@@ -116,6 +116,17 @@ impl<T: Send + 'static> Line<T> {
     }
 }
 
+/// What is counted is said when a line ends, too.
+impl<T> Drop for Inner<T> {
+    fn drop(&mut self) {
+        let state = self.state.get_mut();
+        if let Some((count, what)) = state.unsaid.take() {
+            let within = Within(state.said.map(|said| said.elapsed()).unwrap_or_default());
+            (self.say)(Times { count, within }, what);
+        }
+    }
+}
+
 impl<T: Send> Inner<T> {
     fn note(&self, count: u64, what: T, now: Instant) {
         let mut state = self.state.lock();
@@ -274,5 +285,11 @@ mod tests {
         LINES.lock().retain(|line| line.strong_count() > 0);
         finish();
         assert_eq!(said.lock().len(), 2);
+        let (line, said) = self::line();
+        for what in ['a', 'b', 'c'] {
+            line.note(what);
+        }
+        drop(line);
+        assert_eq!(*said.lock(), [(1, 0, 'a'), (2, 0, 'c')]);
     }
 }

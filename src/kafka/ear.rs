@@ -9,9 +9,8 @@
 //! - a broker that cannot be reached, when that lasts ([`LASTS`]): a restart passes;
 //! - a line of a kind that is not known here, as a warning, then as a count.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::fmt;
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -30,8 +29,9 @@ const LASTS: Duration = Duration::from_secs(20);
 /// After so long without a failed connection, another is a new beginning. librdkafka says the same
 /// again after half a minute.
 const APART: Duration = Duration::from_secs(45);
-/// So many lines that differ are told apart.
-const MOST: usize = 64;
+/// So many lines that differ, and so many brokers, are told apart. More than any cluster gives
+/// occasion for: of more that came in turn, each would be forgotten before it comes again.
+const MOST: usize = 1024;
 
 /// Kinds of lines ("facilities") that say nothing an operator has to do, or what we say ourselves.
 const KNOWN: &[&str] = &[
@@ -188,18 +188,41 @@ impl Ear {
     }
 }
 
+/// What is noted under each of the last keys, the latest at the end.
+#[derive(Debug)]
+struct Recent<V>(Mutex<VecDeque<(String, V)>>);
+
+impl<V> Recent<V> {
+    const fn new() -> Self {
+        Recent(Mutex::new(VecDeque::new()))
+    }
+
+    /// Works with what is noted under `key`. Where that is `new` and there is no more room, the key is
+    /// forgotten that was not used for the longest time.
+    fn note<T>(&self, key: &str, new: impl FnOnce() -> V, work: impl FnOnce(&mut V) -> T) -> T {
+        let mut all = self.0.lock();
+        let at = all.iter().position(|(known, _)| known == key);
+        let mut entry = at.and_then(|at| all.remove(at));
+        let (_, value) = entry.get_or_insert_with(|| (key.to_owned(), new()));
+        let result = work(value);
+        all.extend(entry);
+        let forgotten = all
+            .len()
+            .checked_sub(MOST + 1)
+            .and_then(|_| all.pop_front());
+        drop(all);
+        // A line may have something to say at its end.
+        drop(forgotten);
+        result
+    }
+}
+
 /// Lines that differ, each said at once and then as a count.
-static SAID: LazyLock<Mutex<HashMap<String, Line<String>>>> = LazyLock::new(Mutex::default);
+static SAID: Recent<Line<String>> = Recent::new();
 
 /// Says something that may come often; what has the same `key` is the same.
 fn said(key: String, line: impl FnOnce() -> Line<String>, what: String) {
-    let mut lines = SAID.lock();
-    if lines.len() >= MOST && !lines.contains_key(&key) {
-        lines.clear();
-    }
-    let line = lines.entry(key).or_insert_with(line).clone();
-    drop(lines);
-    line.note(what);
+    SAID.note(&key, line, |line| line.clone()).note(what);
 }
 
 /// Says that something cannot be done until what is wrong is mended: at once, then as a count.
@@ -277,7 +300,7 @@ fn cannot(cause: &Cause) {
 }
 
 /// Since when each broker cannot be reached.
-static AWAY: LazyLock<Mutex<HashMap<String, Away>>> = LazyLock::new(Mutex::default);
+static AWAY: Recent<Away> = Recent::new();
 
 #[derive(Clone, Copy, Debug)]
 struct Away {
@@ -300,17 +323,11 @@ impl Away {
 /// A connection failed in a way that may pass: said when that lasts.
 fn trouble(cause: &Cause, now: Instant) {
     let broker = broker_of(&cause.said).to_owned();
-    let lasts = {
-        let mut away = AWAY.lock();
-        if away.len() >= MOST && !away.contains_key(&broker) {
-            away.clear();
-        }
-        let new = Away {
-            since: now,
-            last: now,
-        };
-        away.entry(broker.clone()).or_insert(new).failed(now)
+    let new = || Away {
+        since: now,
+        last: now,
     };
+    let lasts = AWAY.note(&broker, new, |away| away.failed(now));
     let Some(since) = lasts else { return };
     let line = || {
         let broker = broker.clone();
@@ -395,6 +412,27 @@ mod tests {
         assert_eq!(after(30), Some(30));
         assert_eq!(after(120), None, "it was there in between");
         assert_eq!([after(130), after(141)], [None, Some(21)]);
+    }
+
+    #[test]
+    fn only_what_was_not_noted_for_the_longest_time_is_forgotten() {
+        let recent = Recent::new();
+        let note = |key: &str| {
+            let count = |count: &mut u32| {
+                *count += 1;
+                *count
+            };
+            recent.note(key, || 0, count)
+        };
+        assert_eq!([note("often"), note("once")], [1, 1]);
+        let others: Vec<String> = (0..MOST - 1).map(|n| n.to_string()).collect();
+        let (last, most) = others.split_last().unwrap();
+        assert!(most.iter().all(|other| note(other) == 1));
+        assert_eq!(note("often"), 2);
+        assert_eq!(note(last), 1, "in the place of the one noted once");
+        assert!(most.iter().all(|other| note(other) == 2));
+        assert_eq!([note("often"), note("once")], [3, 1]);
+        assert_eq!(recent.0.lock().len(), MOST);
     }
 
     #[test]
