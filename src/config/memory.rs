@@ -3,7 +3,7 @@
 use super::{Binds, Config, Esme};
 use crate::correlate::GATHERED_OCTETS;
 use crate::correlate::join::PARKED_OCTETS;
-use crate::submit::side::LATE;
+use crate::submit::results::late_producer::LATE;
 
 /// About what one unanswered PDU, with what is kept for its result, takes.
 const PDU_OCTETS: u64 = 2048;
@@ -66,7 +66,7 @@ impl Config {
         ));
         bound.push((
             "answers that come after their time-out".to_owned(),
-            crate::submit::late::OCTETS as u64,
+            crate::submit::state::late::OCTETS as u64,
         ));
         // What gathers, and the transaction under way with its copy.
         bound.push((

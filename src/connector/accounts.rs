@@ -8,7 +8,7 @@ use crate::deliver::{self, Deliver};
 use crate::kafka::cluster::Survey;
 use crate::record::codec::Codec;
 use crate::record::submit_sm;
-use crate::submit::account::{self, Account};
+use crate::submit::binds::account::{self, Account};
 use crate::submit::message::{self, Defaults, Version};
 use smpp_esme::Mode;
 use smpp_protocol::receipt::{Pattern, Style};

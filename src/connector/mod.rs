@@ -28,8 +28,8 @@ use crate::ops::random;
 use crate::record::codec::Codecs;
 use crate::registry::{self, Registry};
 use crate::repeated;
-use crate::submit::account::Account;
-use crate::submit::events::Events;
+use crate::submit::binds::account::Account;
+use crate::submit::results::events::Events;
 use crate::submit::{self, Submit};
 
 pub use accounts::{defaults, dialect};

@@ -14,9 +14,9 @@ use rdkafka::config::ClientConfig;
 use super::*;
 use crate::kafka::progress::{Identity, Progress, metadata};
 use crate::settings::InDoubt;
-use crate::submit::events::Events;
-use crate::submit::lane::{self, Snapshot};
-use crate::submit::parts::Parts;
+use crate::submit::results::events::Events;
+use crate::submit::state::partition::{self, Snapshot};
+use crate::submit::state::segments::Parts;
 use smpp_esme::{Answer, Doubt, Outcome};
 use smpp_protocol::frame::push_empty;
 use smpp_protocol::{Command, Status};
@@ -81,7 +81,7 @@ impl World {
     fn fetch(&mut self, lane: usize, gap: bool, parts: usize, in_doubt: InDoubt) {
         let offset = self.next[lane] + i64::from(gap);
         self.next[lane] = offset + 1;
-        let mut job = lane::tests::job(offset);
+        let mut job = partition::tests::job(offset);
         job.in_doubt = in_doubt;
         if parts > 1 {
             let mut pdus = Vec::new();

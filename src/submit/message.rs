@@ -2,6 +2,8 @@
 //! (SMPP 3.4, 4.4.1).
 
 mod content;
+pub mod intake;
+pub mod outgoing;
 mod parameters;
 mod requests;
 mod segments;

@@ -8,42 +8,25 @@
 //!                         └── begin / settled ── SubmitLedger ──► Kafka
 //! ```
 //!
-//! - [`owner`]: what happens when partitions come and go;
-//! - [`intake`]: a Kafka record becomes a job or a refusal;
-//! - [`books`]: the one lock, over [`lane`]s, stations and gathered fates;
-//! - [`parts`], `flight`: long messages, whose parts go out one after another;
-//! - [`station`]: binds and the tasks that feed them;
-//! - [`memory`]: what is known of a partition that was lost, should it come back;
-//! - [`kept`]: the offsets of partitions that stand still;
-//! - [`verdict`]: what an answer means;
+//! - [`ownership::assignment`]: what happens when partitions come and go;
+//! - [`message::intake`]: a Kafka record becomes a job or a refusal;
+//! - [`pipeline`]: the one lock, over [`state::partition`]s, stations and gathered fates;
+//! - [`state::segments`], `flight`: long messages, whose parts go out one after another;
+//! - [`binds::group`]: binds and the tasks that feed them;
+//! - [`state::lost`]: what is known of a partition that was lost, should it come back;
+//! - [`state::kept`]: the offsets of partitions that stand still;
+//! - [`state::retry`]: what an answer means;
 //! - `doubts`: messages in doubt, said to the operator;
-//! - [`ledger`]: the books as a transaction; [`events`]: fates as records;
-//! - [`side`]: answers that came too late to be a result.
+//! - [`results::transaction`]: the books as a transaction; [`results::events`]: fates as records;
+//! - [`results::late_producer`]: answers that came too late to be a result.
 
-pub mod account;
-pub mod books;
-mod details;
-mod doubts;
-pub mod entry;
-pub mod events;
-mod flight;
-pub mod history;
-pub mod intake;
-pub mod job;
-pub mod kept;
-pub mod lane;
-pub mod late;
-pub mod ledger;
-pub mod memory;
+pub mod binds;
 pub mod message;
 pub mod options;
-pub mod outcome;
-pub mod owner;
-pub mod parts;
-pub mod side;
-pub mod station;
-pub mod takeover;
-pub mod verdict;
+pub mod ownership;
+pub mod pipeline;
+pub mod results;
+pub mod state;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -59,13 +42,13 @@ use crate::kafka::transactor::Transactor;
 use crate::kafka::{Group, poll, transactor};
 use smpp_esme::Lease;
 
-use account::Account;
-use books::Books;
-use events::Events;
-use ledger::{SubmitLedger, Terms};
+use binds::account::Account;
 pub use options::{OnStatus, Settings};
-use owner::{Owner, Parts};
-use side::Side;
+use ownership::assignment::{Owner, Parts};
+use pipeline::Books;
+use results::events::Events;
+use results::late_producer::Side;
+use results::transaction::{SubmitLedger, Terms};
 
 /// How often the partitions of an account's topic are counted.
 const SHARES_REFRESH: Duration = Duration::from_secs(10);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use kafka_smpp::kafka::Waiting;
 use kafka_smpp::kafka::progress::{Identity, Progress, metadata};
 use kafka_smpp::kafka::start::{Elsewhere, Facts, Reading, Start, Stop, committed_stable, decide};
-use kafka_smpp::submit::takeover::Takeover;
+use kafka_smpp::submit::ownership::takeover::Takeover;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};

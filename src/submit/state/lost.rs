@@ -22,10 +22,10 @@ use crate::kafka::start::Start;
 use crate::kafka::{Group, Partition, Pause};
 use smpp_esme::Answer;
 
-use super::books::{Books, State};
-use super::entry::{Entry, Fate, LaneId, Sent, accepted};
-use super::lane::Lane;
-use super::options::OnStatus;
+use crate::submit::options::OnStatus;
+use crate::submit::pipeline::{Books, State};
+use crate::submit::state::partition::Lane;
+use crate::submit::state::pending::{Entry, Fate, LaneId, Sent, accepted};
 
 /// How long a partition that nobody else has is expected back, once Kafka answers again.
 const EXPECTED_BACK: Duration = Duration::from_secs(30);
@@ -114,12 +114,12 @@ impl Memory {
 
 impl State {
     /// What is remembered of a lane that was lost.
-    pub(super) fn memory_of(&mut self, lane: LaneId) -> Option<&mut Memory> {
+    pub(in crate::submit) fn memory_of(&mut self, lane: LaneId) -> Option<&mut Memory> {
         self.memories.values_mut().find(|m| m.lane == lane)
     }
 
     /// Keeps the fates of lanes that are remembered; returns those that are not.
-    pub(super) fn remember(&mut self, fates: Vec<Entry>) -> Vec<Entry> {
+    pub(in crate::submit) fn remember(&mut self, fates: Vec<Entry>) -> Vec<Entry> {
         let mut orphans = Vec::new();
         for entry in fates {
             match self.memory_of(entry.lane) {
@@ -148,7 +148,7 @@ impl Books {
     }
 
     /// The answer to a record of a lane that is lost: kept, if that is remembered.
-    pub(super) fn remember_answer(
+    pub(in crate::submit) fn remember_answer(
         &self,
         state: &mut State,
         lane: LaneId,
@@ -169,7 +169,7 @@ impl Books {
 
     /// Where a partition that comes back starts, if it is remembered and nobody else has
     /// worked on it since. Its fates go into the first transaction of `lane`.
-    pub(super) fn recall(
+    pub(in crate::submit) fn recall(
         &self,
         state: &mut State,
         partition: &Partition,
@@ -283,8 +283,8 @@ pub fn watch(books: &Arc<Books>, group: &Group, partitions: &[Partition]) {
 mod tests {
     use super::*;
     use crate::record::event::SendErrorKind;
-    use crate::submit::job::Refusal;
-    use crate::submit::lane::tests::job;
+    use crate::submit::message::outgoing::Refusal;
+    use crate::submit::state::partition::tests::job;
 
     /// Records 0 to 9 are reserved; 0 was answered and 1 refused in transactions that did not
     /// happen, 2 and 3 were out, 4 had been in doubt once before, the rest waited.

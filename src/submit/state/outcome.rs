@@ -11,13 +11,13 @@ use crate::record::event::SendErrorKind;
 use smpp_esme::{Answer, Doubt, Outcome};
 use smpp_protocol::Status;
 
-use super::books::{BindRef, Books, Out, State};
-use super::entry::{Entry, Fate, LaneId, Sent, accepted};
-use super::job::{Job, Refusal, Returned, timestamp};
-use super::lane::{BindId, Lane};
-use super::late::Expected;
-use super::options::OnStatus;
-use super::verdict::{self, Case, Verdict};
+use crate::submit::message::outgoing::{Job, Refusal, Returned, timestamp};
+use crate::submit::options::OnStatus;
+use crate::submit::pipeline::{BindRef, Books, Out, State};
+use crate::submit::state::late::Expected;
+use crate::submit::state::partition::{BindId, Lane};
+use crate::submit::state::pending::{Entry, Fate, LaneId, Sent, accepted};
+use crate::submit::state::retry::{self, Case, Verdict};
 
 impl Books {
     /// A session said what became of a record. `true` if the sender has to look at what is due.
@@ -135,7 +135,7 @@ impl Books {
     }
 
     /// The SMSC asked to try a record again: its fate, if it does not go back into its lane.
-    pub(super) fn after_refusal(
+    pub(in crate::submit) fn after_refusal(
         &self,
         lane: &mut Lane,
         mut job: Box<Job>,
@@ -147,7 +147,7 @@ impl Books {
             deadline: job.settle_deadline(now, self.settings.message_deadline.get()),
             held_since: job.held_since.unwrap_or(now),
         };
-        let verdict = verdict::on_answer(status, &case, &self.settings, now);
+        let verdict = retry::on_answer(status, &case, &self.settings, now);
         debug!(log_id = job.letter.log_id, %status, ?verdict, "not accepted for now");
         if verdict != Verdict::Throttled {
             job.retries += 1; // being too much for the SMSC is no failure of the message
@@ -191,7 +191,7 @@ impl Books {
     }
 
     /// A record may have been sent: its fate, if it does not go back into its lane.
-    pub(super) fn after_doubt(
+    pub(in crate::submit) fn after_doubt(
         &self,
         lane: &mut Lane,
         mut job: Box<Job>,
@@ -200,7 +200,7 @@ impl Books {
     ) -> Option<Fate> {
         lane.doubt(job.offset);
         let doubts = job.doubts.saturating_add(1);
-        let resends = verdict::resends(job.in_doubt, job.max_resends, doubts);
+        let resends = retry::resends(job.in_doubt, job.max_resends, doubts);
         self.doubts.note(bind, lane.source(), doubt, resends);
         if resends {
             job.doubts = doubts;
@@ -266,7 +266,13 @@ impl State {
         }
     }
 
-    pub(super) fn expect_late(&mut self, token: u64, lane: LaneId, bind: BindId, sent: Sent) {
+    pub(in crate::submit) fn expect_late(
+        &mut self,
+        token: u64,
+        lane: LaneId,
+        bind: BindId,
+        sent: Sent,
+    ) {
         self.late.expect(token, Expected { lane, bind, sent });
     }
 }

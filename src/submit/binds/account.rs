@@ -11,9 +11,9 @@ use crate::record::codec::Codec;
 use smpp_esme::Rate;
 use smpp_protocol::Dialect;
 
-use super::events::AccountRef;
-use super::message::Defaults;
-use super::station::{InboundOf, Plan, burst};
+use crate::submit::binds::group::{InboundOf, Plan, burst};
+use crate::submit::message::Defaults;
+use crate::submit::results::events::AccountRef;
 
 /// How binds follow partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use smpp_esme::{Answer, Doubt};
 use smpp_protocol::Status;
 use smpp_protocol::frame::Header;
 
-use super::entry::accepted;
+use crate::submit::state::pending::accepted;
 
 /// What is known of a part.
 #[derive(Clone, Debug, PartialEq, Eq)]

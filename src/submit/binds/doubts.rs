@@ -21,7 +21,7 @@ const NAMED: usize = 5;
 
 /// See the [module](self).
 #[derive(Default)]
-pub(super) struct Doubts {
+pub(in crate::submit) struct Doubts {
     by_bind: Mutex<HashMap<Arc<str>, Bind>>,
     /// Whether something was noted and not said.
     pending: AtomicBool,

@@ -3,7 +3,7 @@
 use rdkafka::message::{Header, OwnedHeaders};
 
 use super::*;
-use crate::submit::lane::tests::job;
+use crate::submit::state::partition::tests::job;
 
 const REASON: &str = "expires_at has passed";
 

@@ -38,7 +38,7 @@ use crate::kafka::Partition;
 use crate::kafka::progress::{Limits, Progress};
 use crate::kafka::start::Start;
 
-use super::job::{Job, Refusal};
+use crate::submit::message::outgoing::{Job, Refusal};
 
 /// Names a bind within the process.
 pub type BindId = u32;
@@ -803,5 +803,5 @@ impl Lane {
 }
 
 #[cfg(test)]
-#[path = "lane_tests.rs"]
-pub(super) mod tests;
+#[path = "partition_tests.rs"]
+pub(in crate::submit) mod tests;

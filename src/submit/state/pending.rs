@@ -8,8 +8,8 @@ use smpp_esme::Answer;
 use smpp_protocol::pdu::Destination;
 use smpp_protocol::{Command, Pdu, Status};
 
-use super::job::{Job, Letter, Refusal, Returned};
-use super::parts::End;
+use crate::submit::message::outgoing::{Job, Letter, Refusal, Returned};
+use crate::submit::state::segments::End;
 
 /// Names a lane for as long as it is held; a partition that comes back gets another.
 pub type LaneId = u64;

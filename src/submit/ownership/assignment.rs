@@ -31,13 +31,13 @@ use crate::kafka::{Group, Partition, Pause, Waiting, ear};
 use crate::repeated::Line;
 use smpp_esme::{Lease, State};
 
-use super::account::{Account, Binds};
-use super::books::{At, Books};
-use super::entry::LaneId;
-use super::intake::{self, NotYet};
-use super::memory;
-use super::station::Station;
-use super::takeover::{Decided, Takeover};
+use crate::submit::binds::account::{Account, Binds};
+use crate::submit::binds::group::Station;
+use crate::submit::message::intake::{self, NotYet};
+use crate::submit::ownership::takeover::{Decided, Takeover};
+use crate::submit::pipeline::{At, Books};
+use crate::submit::state::lost;
+use crate::submit::state::pending::LaneId;
 
 /// How long Kafka may take to say how many partitions a topic has.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -485,7 +485,7 @@ impl Owner {
     /// Looks after what is remembered of partitions that were lost.
     fn watch(&self, partitions: Vec<Partition>) {
         let (books, group) = (self.parts.books.clone(), self.parts.group.clone());
-        std::thread::spawn(move || memory::watch(&books, &group, &partitions));
+        std::thread::spawn(move || lost::watch(&books, &group, &partitions));
     }
 
     fn close_stations(&self, index: usize, leases: &[i32], drain: Duration) {

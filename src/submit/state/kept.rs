@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::kafka::Partition;
 use crate::kafka::transactor::Commit;
 
-use super::books::Books;
+use crate::submit::pipeline::Books;
 
 /// How often. One of them may fail: then the next one is early enough.
 const RECOMMIT: Duration = Duration::from_secs(6 * 3600);

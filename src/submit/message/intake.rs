@@ -13,12 +13,12 @@ use crate::record::keys::Position;
 use crate::record::outbound::{Operation, Outbound};
 use crate::record::submit_sm::derived_log_id;
 
-use super::account::Account;
-use super::history::History;
-use super::job::{Job, Letter, Refusal, Returned, instant};
-use super::message::{self, Message as Prepared};
-use super::options::Settings;
-use super::parts::Parts;
+use crate::submit::binds::account::Account;
+use crate::submit::message::outgoing::{Job, Letter, Refusal, Returned, instant};
+use crate::submit::message::{self, Message as Prepared};
+use crate::submit::options::Settings;
+use crate::submit::state::history::History;
+use crate::submit::state::segments::Parts;
 
 /// What a fetched record comes to.
 pub enum Incoming {

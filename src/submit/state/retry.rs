@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::settings::InDoubt;
 use smpp_protocol::Status;
 
-use super::options::{OnStatus, Settings};
+use crate::submit::options::{OnStatus, Settings};
 
 /// What is known of a message when its fate is decided.
 #[derive(Clone, Copy, Debug)]

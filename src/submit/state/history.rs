@@ -19,13 +19,13 @@
 //! ([`Returned`]), the metadata committed for its partition ([`Lane::history`]), and its own life
 //! in this process ([`Job`]).
 //!
-//! [`Lane::history`]: super::lane::Lane::history
+//! [`Lane::history`]: crate::submit::state::partition::Lane::history
 
 use crate::record::event::SendErrorKind;
 use smpp_esme::Doubt;
 
-use super::job::{Job, Refusal, Returned};
-use super::parts::End;
+use crate::submit::message::outgoing::{Job, Refusal, Returned};
+use crate::submit::state::segments::End;
 
 /// What is known of the attempts to send a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub struct History {
 }
 
 impl History {
-    /// What a lane knows: see [`Lane::history`](super::lane::Lane::history).
+    /// What a lane knows: see [`Lane::history`](crate::submit::state::partition::Lane::history).
     pub fn of_lane((doubts, suspected): (u8, bool)) -> Self {
         History {
             attempts: u32::from(doubts),

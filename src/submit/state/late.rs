@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::entry::{LaneId, Sent};
-use super::lane::BindId;
+use crate::submit::state::partition::BindId;
+use crate::submit::state::pending::{LaneId, Sent};
 
 /// How many are kept at most, over all binds.
 const RECORDS: usize = 50_000;
@@ -18,7 +18,7 @@ pub const OCTETS: usize = 32 << 20;
 
 /// A sending whose answer may still come.
 #[derive(Debug)]
-pub(super) struct Expected {
+pub(in crate::submit) struct Expected {
     pub lane: LaneId,
     pub bind: BindId,
     pub sent: Sent,
@@ -26,7 +26,7 @@ pub(super) struct Expected {
 
 /// See the [module](self).
 #[derive(Debug, Default)]
-pub(super) struct LateAnswers {
+pub(in crate::submit) struct LateAnswers {
     /// Tokens ascend: the first is the oldest.
     by_token: BTreeMap<u64, Expected>,
     /// What they take.

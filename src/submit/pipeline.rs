@@ -22,19 +22,19 @@ use crate::kafka::start::Start;
 use crate::kafka::{Partition, poll, transactor};
 use crate::record::event::SendErrorKind;
 
-use super::doubts::Doubts;
-use super::entry::{Entry, Fate, LaneId};
-use super::flight::Flights;
-use super::history::History;
-use super::intake::Incoming;
-use super::job::{Job, Refusal, instant};
-use super::kept::Kept;
-use super::lane::{BindId, Capacity, Lane, Phase};
-use super::late::LateAnswers;
-use super::memory::Memory;
-use super::options::Settings;
-use super::side::Side;
-use super::verdict;
+use crate::submit::binds::doubts::Doubts;
+use crate::submit::message::intake::Incoming;
+use crate::submit::message::outgoing::{Job, Refusal, instant};
+use crate::submit::options::Settings;
+use crate::submit::results::late_producer::Side;
+use crate::submit::state::history::History;
+use crate::submit::state::kept::Kept;
+use crate::submit::state::late::LateAnswers;
+use crate::submit::state::lost::Memory;
+use crate::submit::state::partition::{BindId, Capacity, Lane, Phase};
+use crate::submit::state::pending::{Entry, Fate, LaneId};
+use crate::submit::state::retry;
+use crate::submit::state::segmented::Flights;
 
 /// Names a group of binds that share lanes.
 pub type StationId = u64;
@@ -807,7 +807,7 @@ fn admit(lane: &mut Lane, offset: i64, incoming: Incoming) {
             if let Some(parts) = job.parts.as_mut().filter(|_| job.doubts > 0) {
                 parts.doubt_all();
             }
-            if known.doubts > 0 && !verdict::resends(job.in_doubt, job.max_resends, job.doubts) {
+            if known.doubts > 0 && !retry::resends(job.in_doubt, job.max_resends, job.doubts) {
                 let text = "it may have been sent before the connector's last end, and no answer is known; in_doubt or max_resends forbids sending it again";
                 let refusal = Refusal::of(&job, SendErrorKind::OutcomeUnknown, text.into());
                 lane.refuse(offset, refusal);
@@ -819,7 +819,7 @@ fn admit(lane: &mut Lane, offset: i64, incoming: Incoming) {
 }
 
 #[cfg(test)]
-#[path = "books_tests.rs"]
+#[path = "pipeline_tests.rs"]
 pub(super) mod tests;
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use super::*;
 use crate::record::event::SendErrorKind;
 use crate::record::keys::Position;
 use crate::settings::InDoubt;
-use crate::submit::events::AccountRef;
-use crate::submit::job::Letter;
+use crate::submit::message::outgoing::Letter;
+use crate::submit::results::events::AccountRef;
 
 /// PDUs that may be ready.
 const ROOM: usize = 4;

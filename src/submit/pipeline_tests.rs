@@ -6,10 +6,10 @@ use rdkafka::config::ClientConfig;
 
 use super::*;
 use crate::settings::InDoubt;
-use crate::submit::entry::Fate;
-use crate::submit::events::Events;
-use crate::submit::lane;
-use crate::submit::parts::Parts;
+use crate::submit::results::events::Events;
+use crate::submit::state::partition;
+use crate::submit::state::pending::Fate;
+use crate::submit::state::segments::Parts;
 use smpp_esme::{Answer, Doubt, Outcome};
 use smpp_protocol::frame::push_empty;
 use smpp_protocol::{Command, Status};
@@ -56,7 +56,7 @@ impl Scene {
 
     fn take(&self, part: i32, offsets: std::ops::Range<i64>) {
         for offset in offsets {
-            let job = lane::tests::job(offset);
+            let job = partition::tests::job(offset);
             self.books
                 .take(&partition(part), offset, Incoming::Job(job, None));
         }
@@ -67,7 +67,7 @@ impl Scene {
         for _ in 0..parts {
             push_empty(Command::SUBMIT_SM, Status::ROK, 0, &mut pdus);
         }
-        let mut job = lane::tests::job(offset);
+        let mut job = partition::tests::job(offset);
         job.pdu = pdus.into();
         job.parts = Parts::split(&job.pdu).map(Box::new);
         self.books
@@ -352,10 +352,10 @@ fn a_record_too_far_behind_to_be_reopened_stays_to_be_put_back() {
     let put_back = |offset| Entry {
         lane,
         applied: true,
-        fate: Fate::PutBack(lane::tests::job(offset), Default::default()),
+        fate: Fate::PutBack(partition::tests::job(offset), Default::default()),
     };
     let mut entries = vec![put_back(0), put_back(14_000)];
-    let topic = lane::tests::job(0).letter.topic.clone();
+    let topic = partition::tests::job(0).letter.topic.clone();
     let left = state.reopen(&mut entries, &topic, Instant::now());
     assert_eq!(left, [lane].into());
     let [Entry { fate, .. }] = &entries[..] else {
@@ -417,14 +417,14 @@ fn what_the_session_still_has_of_a_partition_that_goes_is_in_doubt_and_may_be_an
 fn answers_that_never_come_take_a_bounded_amount_of_memory() {
     let mut late = LateAnswers::default();
     let mut expected = |token: u64, octets: usize| {
-        let mut job = lane::tests::job(1);
+        let mut job = partition::tests::job(1);
         let letter = Arc::get_mut(&mut job.letter).unwrap();
         letter.value = Some(vec![0; 60_000]);
         letter.log_id = "x".repeat(octets);
-        let sent = super::super::entry::Sent::of(&job, &"acme-0.0".into());
+        let sent = crate::submit::state::pending::Sent::of(&job, &"acme-0.0".into());
         late.expect(
             token,
-            super::super::late::Expected {
+            crate::submit::state::late::Expected {
                 lane: 1,
                 bind: 7,
                 sent,
@@ -438,7 +438,7 @@ fn answers_that_never_come_take_a_bounded_amount_of_memory() {
         expected(token, 1 << 20);
     }
     let (count, octets) = late.size();
-    assert!(octets <= super::super::late::OCTETS, "{octets}");
+    assert!(octets <= crate::submit::state::late::OCTETS, "{octets}");
     assert_eq!(count, 31);
     assert!(late.take(1).is_none(), "the oldest go first");
     assert!(late.take(99).is_some());
@@ -499,7 +499,7 @@ fn what_is_between_two_parts_stops_when_its_partition_leaves() {
 #[test]
 fn in_doubt_report_is_told_for_what_a_leaving_partition_had_out() {
     let scene = Scene::new(f64::INFINITY, &[0, 0]);
-    let mut job = lane::tests::job(0);
+    let mut job = partition::tests::job(0);
     job.in_doubt = InDoubt::Report;
     scene.books.take(&partition(0), 0, Incoming::Job(job, None));
     scene.cycle();

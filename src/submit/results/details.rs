@@ -12,7 +12,7 @@ use smpp_protocol::time::{self, Time};
 use smpp_protocol::{Command, MessageState, Names, Status, Tag, Tlvs};
 
 /// A response, put together from its answer.
-pub(super) struct Response<'a> {
+pub(in crate::submit) struct Response<'a> {
     operation: Operation,
     answer: &'a Answer,
     names: &'a Names,
@@ -58,7 +58,7 @@ impl<'a> Response<'a> {
 
 /// How many of these recipients of a SubmitMulti do not get it, as its answer says. Some SMSCs list
 /// all of them, with ESME_ROK for those who do, or one twice.
-pub(super) fn refused(answer: &Answer, recipients: &[i64]) -> usize {
+pub(in crate::submit) fn refused(answer: &Answer, recipients: &[i64]) -> usize {
     let names = Names::default();
     let response = Response::of(Operation::SubmitMulti, answer, &names);
     let Ok(response) = SubmitMultiResp::decode(&response.body) else {

@@ -14,10 +14,10 @@ use crate::record::{headers, keys};
 use smpp_esme::Answer;
 use smpp_protocol::{Command, Dialect, Names, Status};
 
-use super::details::{self, Response};
-use super::entry::{Entry, Fate, Sent, accepted};
-use super::job::{Job, Letter, Refusal, Returned};
-use super::parts::End;
+use crate::submit::message::outgoing::{Job, Letter, Refusal, Returned};
+use crate::submit::results::details::{self, Response};
+use crate::submit::state::pending::{Entry, Fate, Sent, accepted};
+use crate::submit::state::segments::End;
 
 /// Where events go, and how the SMSCs write message ids.
 #[derive(Default)]

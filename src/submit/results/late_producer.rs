@@ -18,8 +18,8 @@ use crate::kafka::idempotent::{self, Idempotent};
 use crate::kafka::transactor::Output;
 use smpp_esme::Answer;
 
-use super::entry::{Entry, Fate, Sent};
-use super::events::Events;
+use crate::submit::results::events::Events;
+use crate::submit::state::pending::{Entry, Fate, Sent};
 
 /// How many octets of late answers wait while the producer is made anew.
 pub const LATE: u64 = 4 << 20;
@@ -126,8 +126,8 @@ mod tests {
 
     use super::*;
     use crate::record::event::SendErrorKind;
-    use crate::submit::job::{Letter, Refusal};
-    use crate::submit::lane::tests::job;
+    use crate::submit::message::outgoing::{Letter, Refusal};
+    use crate::submit::state::partition::tests::job;
     use smpp_protocol::{Command, Status};
 
     fn answered() -> (Box<Sent>, Answer) {

@@ -35,12 +35,12 @@ use crate::kafka::{Group, Membership, Partition, ear, set_aside};
 use crate::record::event::SendErrorKind;
 use smpp_esme::{Lease, Moment};
 
-use super::books::{Books, State};
-use super::entry::{Entry, Fate, LaneId};
-use super::events::Events;
-use super::job::Refusal;
-use super::lane::{Lane, Snapshot};
-use super::owner::Owner;
+use crate::submit::message::outgoing::Refusal;
+use crate::submit::ownership::assignment::Owner;
+use crate::submit::pipeline::{Books, State};
+use crate::submit::results::events::Events;
+use crate::submit::state::partition::{Lane, Snapshot};
+use crate::submit::state::pending::{Entry, Fate, LaneId};
 
 /// Reservations never reach further than this, however slow Kafka is.
 const LONGEST_HORIZON: Duration = Duration::from_secs(2);
@@ -127,7 +127,7 @@ impl SubmitLedger {
         let orphans = apply(state, &mut entries);
         let orphans = state.remember(orphans);
         let mut touched: Vec<LaneId> = entries.iter().map(|e| e.lane).collect();
-        let due = |(id, held): &(&LaneId, &super::books::Held)| {
+        let due = |(id, held): &(&LaneId, &crate::submit::pipeline::Held)| {
             state.aside.takes_part(id) && held.lane.needs_commit(now, self.terms.recommit)
         };
         touched.extend(state.lanes.iter().filter(due).map(|(id, _)| *id));
@@ -585,9 +585,9 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::submit::entry::Sent;
-    use crate::submit::job::Returned;
-    use crate::submit::lane::tests::job;
+    use crate::submit::message::outgoing::Returned;
+    use crate::submit::state::partition::tests::job;
+    use crate::submit::state::pending::Sent;
     use smpp_esme::Answer;
     use smpp_protocol::{Command, Status};
 

@@ -17,9 +17,9 @@ use crate::record::submit_sm::derived_log_id;
 use crate::settings::InDoubt;
 use smpp_protocol::Status;
 
-use super::events::AccountRef;
-use super::history::History;
-use super::parts::{self, End, Parts};
+use crate::submit::results::events::AccountRef;
+use crate::submit::state::history::History;
+use crate::submit::state::segments::{self, End, Parts};
 
 /// What an event that had to be shortened keeps of each field, in octets.
 const SHORT: usize = 1024;
@@ -322,7 +322,7 @@ impl Returned {
     /// What is known of its parts, without the record: `None` if that is nothing, or cannot be
     /// read.
     pub fn parts(&self) -> Option<Box<[End]>> {
-        parts::named(self.taken.as_deref()?, self.total)
+        segments::named(self.taken.as_deref()?, self.total)
     }
 
     /// Reads our headers and collects the others, which travel on; `None` if the name of one
@@ -434,8 +434,8 @@ pub fn timestamp(at: Instant, now: Instant, wall: Timestamp) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::submit::entry::{Entry, Fate};
-    use crate::submit::events::Events;
+    use crate::submit::results::events::Events;
+    use crate::submit::state::pending::{Entry, Fate};
 
     #[test]
     fn what_is_written_on_a_returned_record_reads_back() {

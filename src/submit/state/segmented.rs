@@ -10,7 +10,7 @@
 //! - Each part has its own place in the window, its own response timer, and a correlation entry
 //!   of its own as soon as it is answered ([`Fate::Taken`]).
 //! - As soon as a part is not taken, no further part goes out; when none is with the session any
-//!   more, the flight ends and [`Parts::standing`](super::parts::Parts::standing) decides: the
+//!   more, the flight ends and [`Parts::standing`](crate::submit::state::segments::Parts::standing) decides: the
 //!   result, or another flight for the parts that are missing.
 //! - A part is taken before the message has its result. If the message is given up then, its
 //!   successor would know nothing of that; so the lane counts it as in doubt when its
@@ -25,15 +25,15 @@ use jiff::Timestamp;
 
 use smpp_esme::{Answer, Outcome};
 
-use super::books::{BindRef, Books, Picked, State};
-use super::entry::{Entry, Fate, LaneId, Sent, accepted};
-use super::job::Job;
-use super::lane::BindId;
-use super::options::OnStatus;
-use super::parts::{End, Standing};
+use crate::submit::message::outgoing::Job;
+use crate::submit::options::OnStatus;
+use crate::submit::pipeline::{BindRef, Books, Picked, State};
+use crate::submit::state::partition::BindId;
+use crate::submit::state::pending::{Entry, Fate, LaneId, Sent, accepted};
+use crate::submit::state::segments::{End, Standing};
 
 /// A message of several parts that a bind is sending.
-pub(super) struct Flight {
+pub(in crate::submit) struct Flight {
     lane: LaneId,
     /// That of its lane.
     priority: usize,
@@ -54,7 +54,7 @@ impl Flight {
 
 /// All flights, by the token of their first part; the others follow it.
 #[derive(Default)]
-pub(super) struct Flights {
+pub(in crate::submit) struct Flights {
     by_token: BTreeMap<u64, Flight>,
     /// What each bind is in the middle of, one message for each priority.
     current: HashMap<(BindId, usize), u64>,
@@ -206,7 +206,7 @@ impl Flights {
 impl Books {
     /// A session said what became of a part: whether the sender has to look at what is due; `None`
     /// if the token is not a part's.
-    pub(super) fn part_outcome(
+    pub(in crate::submit) fn part_outcome(
         &self,
         state: &mut State,
         bind: &BindRef,
@@ -279,7 +279,13 @@ impl Books {
 
     /// An answer to a part after its time-out: it counts as long as the part is not out again,
     /// and its message has no result.
-    pub(super) fn part_late(&self, state: &mut State, id: LaneId, sent: Sent, answer: Answer) {
+    pub(in crate::submit) fn part_late(
+        &self,
+        state: &mut State,
+        id: LaneId,
+        sent: Sent,
+        answer: Answer,
+    ) {
         let Some(held) = state.lanes.get_mut(&id) else {
             return self.side.publish_late(sent, answer);
         };
@@ -332,7 +338,7 @@ impl Books {
 
     /// The bind has no session any more, and all its outcomes are told: what it was in the
     /// middle of ends here.
-    pub(super) fn ground(&self, state: &mut State, bind: BindId) {
+    pub(in crate::submit) fn ground(&self, state: &mut State, bind: BindId) {
         for flight in state.flights.stop(|flight| flight.bind.id == bind) {
             self.conclude(state, flight.lane, flight.job, &flight.bind.name);
         }
@@ -366,7 +372,7 @@ impl Books {
         }
     }
 
-    pub(super) fn conclude_landed(&self, state: &mut State, first: u64) {
+    pub(in crate::submit) fn conclude_landed(&self, state: &mut State, first: u64) {
         if let Some(flight) = state.flights.land(first) {
             self.conclude(state, flight.lane, flight.job, &flight.bind.name);
         }
@@ -401,7 +407,7 @@ impl Books {
 
 impl State {
     /// Lanes are given up: nothing more of them goes out, and what no session has is forgotten.
-    pub(super) fn forget_flights(&mut self, lanes: &[LaneId]) {
+    pub(in crate::submit) fn forget_flights(&mut self, lanes: &[LaneId]) {
         let gone = |flight: &Flight| lanes.contains(&flight.lane);
         drop(self.flights.stop(gone));
     }
@@ -431,5 +437,5 @@ impl Late<'_> {
 }
 
 #[cfg(test)]
-#[path = "flight_tests.rs"]
+#[path = "segmented_tests.rs"]
 mod tests;

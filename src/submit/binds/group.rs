@@ -18,9 +18,9 @@ use crate::repeated::{Line, Times};
 use smpp_esme::{Client, Inbound, Lease, Outcome, Pace, Rate, Signal, Slot, State, Token};
 use smpp_protocol::Status;
 
-use super::books::{BindRef, Books, Picked, StationId, Told};
-use super::message::Version;
-use super::options::OnStatus;
+use crate::submit::message::Version;
+use crate::submit::options::OnStatus;
+use crate::submit::pipeline::{BindRef, Books, Picked, StationId, Told};
 
 /// Records taken from the books at once.
 const BATCH: usize = 64;

@@ -1,0 +1,5 @@
+//! Binds, and the tasks that feed them.
+
+pub mod account;
+pub(super) mod doubts;
+pub mod group;

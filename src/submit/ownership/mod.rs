@@ -1,0 +1,4 @@
+//! Which partitions are ours, and what happens when they come and go.
+
+pub mod assignment;
+pub mod takeover;

@@ -1,0 +1,6 @@
+//! What became of records, on its way to Kafka.
+
+mod details;
+pub mod events;
+pub mod late_producer;
+pub mod transaction;
