@@ -1,4 +1,4 @@
-//! Random histories of one station: what a crash at any moment would make of every record.
+//! Random histories of one bind group: what a crash at any moment would make of every record.
 //!
 //! - A record that the SMSC may have is finished or in doubt for a successor, whichever of the
 //!   transactions was the last to be committed.
@@ -16,7 +16,7 @@ use crate::kafka::progress::{Identity, Progress, metadata};
 use crate::settings::InDoubt;
 use crate::submit::results::events::Events;
 use crate::submit::state::partition::{self, Snapshot};
-use crate::submit::state::segments::Parts;
+use crate::submit::state::segments::Segments;
 use smpp_esme::{Answer, Doubt, Outcome};
 use smpp_protocol::frame::push_empty;
 use smpp_protocol::{Command, Status};
@@ -26,9 +26,9 @@ const WINDOW: usize = 6;
 type Record = (usize, i64);
 
 struct World {
-    books: Books,
+    pipeline: Pipeline,
     binds: Vec<BindRef>,
-    lanes: Vec<LaneId>,
+    assignments: Vec<AssignmentId>,
     next: Vec<i64>,
     /// What the sessions have, by token.
     with: BTreeMap<u64, (usize, Record)>,
@@ -38,7 +38,7 @@ struct World {
     taken: BTreeMap<Record, u32>,
     /// What was written at least once.
     written: BTreeSet<Record>,
-    /// What is committed of each lane.
+    /// What is committed of each partition.
     durable: Vec<Progress>,
     /// The transaction under way: what it carries.
     under_way: Option<Vec<(Snapshot, Progress)>>,
@@ -49,22 +49,23 @@ struct World {
 
 impl World {
     fn new(priorities: &[usize]) -> World {
-        let side = Side::new(&ClientConfig::new(), Arc::new(Events::default())).unwrap();
+        let late_producer =
+            LateProducer::new(&ClientConfig::new(), Arc::new(Events::default())).unwrap();
         let settings = Settings::default();
-        let books = Books::new(settings, side, poll::Handle::default(), "me");
-        let (station, _) = books.add_station(WINDOW, f64::INFINITY);
+        let pipeline = Pipeline::new(settings, late_producer, poll::Handle::default(), "me");
+        let (group, _) = pipeline.add_group(WINDOW, f64::INFINITY);
         let names = ["acme-i.0", "acme-i.1"];
-        let binds = names.map(|name| books.add_bind(station, name.into(), true));
-        let lanes: Vec<LaneId> = (0..)
+        let binds = names.map(|name| pipeline.add_bind(group, name.into(), true));
+        let assignments: Vec<AssignmentId> = (0..)
             .zip(priorities)
-            .map(|(n, p)| books.open(partition(n), Start::fresh(0, 0), station, *p))
+            .map(|(n, p)| pipeline.open(partition(n), Start::fresh(0, 0), group, *p))
             .collect();
         let mut world = World {
-            books,
+            pipeline,
             binds: binds.into(),
-            next: vec![0; lanes.len()],
-            durable: vec![Progress::new(0); lanes.len()],
-            lanes,
+            next: vec![0; assignments.len()],
+            durable: vec![Progress::new(0); assignments.len()],
+            assignments,
             with: BTreeMap::new(),
             late: BTreeMap::new(),
             taken: BTreeMap::new(),
@@ -78,37 +79,37 @@ impl World {
         world
     }
 
-    fn fetch(&mut self, lane: usize, gap: bool, parts: usize, in_doubt: InDoubt) {
-        let offset = self.next[lane] + i64::from(gap);
-        self.next[lane] = offset + 1;
-        let mut job = partition::tests::job(offset);
-        job.in_doubt = in_doubt;
-        if parts > 1 {
+    fn fetch(&mut self, number: usize, gap: bool, segments: usize, in_doubt: InDoubt) {
+        let offset = self.next[number] + i64::from(gap);
+        self.next[number] = offset + 1;
+        let mut outgoing = partition::tests::outgoing(offset);
+        outgoing.in_doubt = in_doubt;
+        if segments > 1 {
             let mut pdus = Vec::new();
-            for _ in 0..parts {
+            for _ in 0..segments {
                 push_empty(Command::SUBMIT_SM, Status::ROK, 0, &mut pdus);
             }
-            job.pdu = pdus.into();
-            job.parts = Parts::split(&job.pdu).map(Box::new);
+            outgoing.pdu = pdus.into();
+            outgoing.segments = Segments::split(&outgoing.pdu).map(Box::new);
         }
-        let partition = partition(i32::try_from(lane).unwrap());
-        self.books
-            .take(&partition, offset, Incoming::Job(job, None));
+        let partition = partition(i32::try_from(number).unwrap());
+        self.pipeline
+            .take(&partition, offset, Incoming::Message(outgoing, None));
     }
 
     fn pick(&mut self, bind: usize, most: usize) {
         let with = self.with.values().filter(|(b, _)| *b == bind).count();
         let mut picked = Vec::new();
         let most = most.min(WINDOW - with.min(WINDOW));
-        self.books.pick(&self.binds[bind], most, &mut picked);
-        let mut state = self.books.state.lock();
+        self.pipeline.pick(&self.binds[bind], most, &mut picked);
+        let mut state = self.pipeline.state.lock();
         for record in picked {
-            let found = match state.out.get(&record.token) {
-                Some(out) => (out.lane, out.job.offset),
-                None => state.flights.record_of(record.token).unwrap(),
+            let found = match state.in_flight.get(&record.token) {
+                Some(out) => (out.assignment, out.outgoing.offset),
+                None => state.segmented.record_of(record.token).unwrap(),
             };
-            let lane = self.lanes.iter().position(|l| *l == found.0).unwrap();
-            let record_of = (lane, found.1);
+            let partition = self.assignments.iter().position(|l| *l == found.0).unwrap();
+            let record_of = (partition, found.1);
             self.with.insert(record.token, (bind, record_of));
             *self.taken.entry(record_of).or_default() += 1;
         }
@@ -145,7 +146,7 @@ impl World {
         if not_taken && let Some(count) = self.taken.get_mut(&record) {
             *count -= 1;
         }
-        self.books.outcome(&self.binds[bind], token, outcome);
+        self.pipeline.outcome(&self.binds[bind], token, outcome);
     }
 
     /// The SMSC takes one after all whose time-out has come.
@@ -158,7 +159,7 @@ impl World {
             let Outcome::Answered(answer) = answered(Status::ROK) else {
                 return;
             };
-            self.books
+            self.pipeline
                 .outcome(&self.binds[bind], token, Outcome::Late(answer));
         }
     }
@@ -174,7 +175,7 @@ impl World {
             };
             self.tell(token, outcome);
         }
-        self.books.unbound(&self.binds[bind]);
+        self.pipeline.unbound(&self.binds[bind]);
     }
 
     /// A transaction begins, as the ledger begins it.
@@ -182,28 +183,32 @@ impl World {
         if self.under_way.is_some() {
             return;
         }
-        let mut guard = self.books.state.lock();
+        let mut guard = self.pipeline.state.lock();
         let state = &mut *guard;
         let gathered = std::mem::take(&mut state.gathered);
         let now = Instant::now() + self.ahead;
-        for held in state.lanes.values_mut() {
-            held.lane.plan(now, true);
+        for held in state.assignments.values_mut() {
+            held.partition.plan(now, true);
         }
-        for station in state.stations.values_mut() {
-            station.share(&mut state.lanes, Duration::from_millis(300), |_| true);
+        for group in state.groups.values_mut() {
+            group.share(&mut state.assignments, Duration::from_millis(300), |_| true);
         }
-        for entry in gathered {
-            if let Some((offset, octets)) = entry.finishes() {
-                let held = state.lanes.get_mut(&entry.lane).unwrap();
-                held.lane.finish(offset, octets);
-                let lane = self.lanes.iter().position(|l| *l == entry.lane).unwrap();
-                self.finishing.push((lane, offset));
+        for result in gathered {
+            if let Some((offset, octets)) = result.finishes() {
+                let held = state.assignments.get_mut(&result.assignment).unwrap();
+                held.partition.finish(offset, octets);
+                let partition = self
+                    .assignments
+                    .iter()
+                    .position(|l| *l == result.assignment)
+                    .unwrap();
+                self.finishing.push((partition, offset));
             }
         }
-        let snapshots = self.lanes.iter().map(|id| {
-            let lane = &mut state.lanes.get_mut(id).unwrap().lane;
-            let snapshot = lane.snapshot(now);
-            (snapshot, lane.progress().clone())
+        let snapshots = self.assignments.iter().map(|id| {
+            let partition = &mut state.assignments.get_mut(id).unwrap().partition;
+            let snapshot = partition.snapshot(now);
+            (snapshot, partition.progress().clone())
         });
         self.under_way = Some(snapshots.collect());
     }
@@ -212,15 +217,19 @@ impl World {
         let Some(snapshots) = self.under_way.take() else {
             return;
         };
-        let mut state = self.books.state.lock();
+        let mut state = self.pipeline.state.lock();
         for (n, (snapshot, progress)) in snapshots.into_iter().enumerate() {
-            let lane = &mut state.lanes.get_mut(&self.lanes[n]).unwrap().lane;
+            let partition = &mut state
+                .assignments
+                .get_mut(&self.assignments[n])
+                .unwrap()
+                .partition;
             match committed {
                 true => {
-                    lane.committed(snapshot);
+                    partition.committed(snapshot);
                     self.durable[n] = progress;
                 }
-                false => lane.not_committed(),
+                false => partition.not_committed(),
             }
         }
         drop(state);
@@ -252,7 +261,7 @@ impl World {
                 let in_doubt = found.attempts(offset) > 0;
                 prop_assert!(
                     !may_have || in_doubt || found.is_finished(offset),
-                    "{offset} of lane {n} may have been sent, and nothing says so: {line}"
+                    "{offset} of partition {n} may have been sent, and nothing says so: {line}"
                 );
                 let new = found.attempts(offset) > before.attempts(offset);
                 let had = may_have || self.written.contains(&(n, offset));
@@ -273,10 +282,10 @@ impl World {
             let durable: Vec<&Progress> = under_way.iter().map(|(_, p)| p).collect();
             self.crash(&durable, &self.finishing)?;
         }
-        let state = self.books.state.lock();
-        for id in &self.lanes {
+        let state = self.pipeline.state.lock();
+        for id in &self.assignments {
             prop_assert_eq!(
-                state.lanes[id].lane.missing(),
+                state.assignments[id].partition.missing(),
                 None,
                 "a record without a place"
             );
@@ -290,7 +299,7 @@ impl World {
         for _ in 0..200 {
             self.settle(true);
             for bind in 0..self.binds.len() {
-                self.books.bound(&self.binds[bind]);
+                self.pipeline.bound(&self.binds[bind]);
                 self.pick(bind, WINDOW);
             }
             while !self.with.is_empty() {
@@ -305,17 +314,17 @@ impl World {
     }
 
     fn is_empty(&self) -> Result<(), TestCaseError> {
-        let state = self.books.state.lock();
-        prop_assert!(state.out.is_empty());
+        let state = self.pipeline.state.lock();
+        prop_assert!(state.in_flight.is_empty());
         prop_assert!(state.gathered.is_empty());
-        prop_assert!(state.flights.is_empty());
-        prop_assert!(state.memories.is_empty());
+        prop_assert!(state.segmented.is_empty());
+        prop_assert!(state.lost.is_empty());
         prop_assert_eq!(state.late.size(), (0, 0));
-        for (n, id) in self.lanes.iter().enumerate() {
-            let lane = &state.lanes[id].lane;
-            prop_assert_eq!(lane.size(), (0, 0), "lane {}", n);
-            prop_assert_eq!(lane.progress().base(), self.next[n]);
-            prop_assert_eq!(lane.progress().doubtful(), 0);
+        for (n, id) in self.assignments.iter().enumerate() {
+            let partition = &state.assignments[id].partition;
+            prop_assert_eq!(partition.size(), (0, 0), "partition {}", n);
+            prop_assert_eq!(partition.progress().base(), self.next[n]);
+            prop_assert_eq!(partition.progress().doubtful(), 0);
         }
         Ok(())
     }
@@ -372,13 +381,13 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn take_step(world: &mut World, step: &Step) {
     match *step {
-        Step::Fetch(lane, gap, parts, resend) => {
+        Step::Fetch(partition, gap, segments, resend) => {
             let in_doubt = if resend {
                 InDoubt::Resend
             } else {
                 InDoubt::Report
             };
-            world.fetch(lane, gap, parts, in_doubt);
+            world.fetch(partition, gap, segments, in_doubt);
         }
         Step::Pick(bind, most) => world.pick(bind, most),
         Step::Accept(index) => world.outcome(index, answered(Status::ROK)),
@@ -394,7 +403,7 @@ fn take_step(world: &mut World, step: &Step) {
         Step::TimeOut(index) => world.outcome(index, Outcome::InDoubt(Doubt::Timeout)),
         Step::AnswerLate(index) => world.answer_late(index),
         Step::Lose(bind, written) => world.lose_session(bind, written),
-        Step::Bound(bind) => world.books.bound(&world.binds[bind]),
+        Step::Bound(bind) => world.pipeline.bound(&world.binds[bind]),
         Step::Begin => world.begin(),
         Step::Settle(committed) => world.settle(committed),
     }
@@ -421,7 +430,7 @@ proptest! {
 #[test]
 fn records_in_doubt_are_reported_or_sent_again_in_every_history() {
     let mut world = World::new(&[0, 0, 1]);
-    world.books.bound(&world.binds[0]);
+    world.pipeline.bound(&world.binds[0]);
     world.fetch(0, false, 1, InDoubt::Report);
     world.fetch(0, true, 3, InDoubt::Resend);
     world.begin();

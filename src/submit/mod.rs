@@ -1,24 +1,19 @@
 //! An outbound record becomes a submit_sm and then a result.
 //!
 //! ```text
-//!           poll thread                tokio                    transactor thread
-//!  Kafka ──► intake ──► Books ──pick──► Sender ──► session ──► SMSC
-//!                         ▲  ▲                        │
-//!                         │  └──── outcome ◄── Desk ◄─┘
-//!                         └── begin / settled ── SubmitLedger ──► Kafka
+//!           poll thread                 tokio                       transactor thread
+//!  Kafka ──► intake ──► Pipeline ──pick──► Sender ──► session ──► SMSC
+//!                        ▲  ▲                            │
+//!                        │  └── outcome ◄─ OutcomeHandler ◄┘
+//!                        └── begin / settled ── SubmitTransactions ──► Kafka
 //! ```
 //!
-//! - [`ownership::assignment`]: what happens when partitions come and go;
-//! - [`message::intake`]: a Kafka record becomes a job or a refusal;
-//! - [`pipeline`]: the one lock, over [`state::partition`]s, stations and gathered fates;
-//! - [`state::segments`], `flight`: long messages, whose parts go out one after another;
-//! - [`binds::group`]: binds and the tasks that feed them;
-//! - [`state::lost`]: what is known of a partition that was lost, should it come back;
-//! - [`state::kept`]: the offsets of partitions that stand still;
-//! - [`state::retry`]: what an answer means;
-//! - `doubts`: messages in doubt, said to the operator;
-//! - [`results::transaction`]: the books as a transaction; [`results::events`]: fates as records;
-//! - [`results::late_producer`]: answers that came too late to be a result.
+//! - [`ownership`]: which partitions are ours, and what happens when they come and go;
+//! - [`message`]: a Kafka record becomes an outgoing message or a rejection;
+//! - [`state`]: what is known of partitions, of what is in flight, of what is to be published;
+//! - [`pipeline`]: the one lock over that;
+//! - [`binds`]: binds that share partitions, and the tasks that feed them;
+//! - [`results`]: outcomes as records, in transactions and, when they come late, beside them.
 
 pub mod binds;
 pub mod message;
@@ -44,11 +39,11 @@ use smpp_esme::Lease;
 
 use binds::account::Account;
 pub use options::{OnStatus, Settings};
-use ownership::assignment::{Owner, Parts};
-use pipeline::Books;
+use ownership::assignment::{Owner, OwnerParts};
+use pipeline::Pipeline;
 use results::events::Events;
-use results::late_producer::Side;
-use results::transaction::{SubmitLedger, Terms};
+use results::late_producer::LateProducer;
+use results::transaction::{LeaseTiming, SubmitTransactions};
 
 /// How often the partitions of an account's topic are counted.
 const SHARES_REFRESH: Duration = Duration::from_secs(10);
@@ -104,7 +99,7 @@ pub enum Error {
 #[derive(Clone)]
 pub struct Handle {
     owner: Arc<Owner>,
-    books: Arc<Books>,
+    pipeline: Arc<Pipeline>,
 }
 
 impl Handle {
@@ -115,14 +110,14 @@ impl Handle {
 
     /// The partitions held, and the next offset of each.
     pub fn positions(&self) -> Vec<(crate::kafka::Partition, i64)> {
-        self.books.positions()
+        self.pipeline.positions()
     }
 }
 
 /// The service: see the [module](self).
 pub struct Submit {
     options: Options,
-    books: Arc<Books>,
+    pipeline: Arc<Pipeline>,
     group: Arc<Group>,
     owner: Arc<Owner>,
     poll: poll::Handle,
@@ -135,18 +130,18 @@ impl Submit {
     pub fn new(mut options: Options, runtime: Runtime) -> Result<(Self, Handle), Error> {
         let group = Group::new(options.consumer.clone(), options.cluster_id.clone());
         let events = Arc::new(std::mem::take(&mut options.events));
-        let side = Side::new(&options.producer, events.clone())?;
+        let late_producer = LateProducer::new(&options.producer, events.clone())?;
         let poll = poll::Handle::default();
-        let books = Arc::new(Books::new(
+        let pipeline = Arc::new(Pipeline::new(
             options.settings.clone(),
-            side,
+            late_producer,
             poll.clone(),
             &options.transactional_id,
         ));
         let lease = Lease::new();
-        let owner = Owner::new(Parts {
+        let owner = Owner::new(OwnerParts {
             group: group.clone(),
-            books: books.clone(),
+            pipeline: pipeline.clone(),
             poll: poll.clone(),
             accounts: options.accounts.clone(),
             lease: lease.clone(),
@@ -163,11 +158,11 @@ impl Submit {
         });
         let handle = Handle {
             owner: owner.clone(),
-            books: books.clone(),
+            pipeline: pipeline.clone(),
         };
         let submit = Submit {
             options,
-            books,
+            pipeline,
             group,
             owner,
             poll,
@@ -181,13 +176,13 @@ impl Submit {
     /// commits, unbinds, leaves the group.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
         let session = self.options.session_timeout;
-        let terms = Terms {
+        let terms = LeaseTiming {
             recommit: session / 6,
             // Less than the session time-out: clocks differ, and a write takes time.
             validity: session.mul_f64(0.8),
         };
-        let ledger = SubmitLedger::new(
-            self.books.clone(),
+        let ledger = SubmitTransactions::new(
+            self.pipeline.clone(),
             self.owner.clone(),
             self.events.clone(),
             self.group.clone(),
@@ -204,7 +199,7 @@ impl Submit {
             Arc::new(ledger),
             self.group.clone(),
         );
-        self.books.attach(handle.clone());
+        self.pipeline.attach(handle.clone());
         let mut writing = thread("transactor", move || transactor.run())?;
         let topics = self.options.accounts.iter();
         let topics = topics.filter_map(|a| a.options.topics.first().map(|t| t.to_string()));
@@ -236,9 +231,9 @@ impl Submit {
         self.lease.end();
         handle.stop_soon();
         let written = tokio::time::timeout(self.options.shutdown_timeout, writing).await;
-        let books = self.books.clone();
-        books.forget_all();
-        let _ = tokio::task::spawn_blocking(move || books.flush(Duration::from_secs(5))).await;
+        let pipeline = self.pipeline.clone();
+        pipeline.forget_all();
+        let _ = tokio::task::spawn_blocking(move || pipeline.flush(Duration::from_secs(5))).await;
         ended.map_err(|_| Error::Ended("poll"))??;
         match written {
             _ if by_itself => Err(Error::Ended("poll")),
@@ -253,16 +248,19 @@ impl Submit {
 
     /// Takes nothing more and waits until nothing is out, but leaves time for leaving.
     async fn drain(&self) {
-        let lanes = self.books.all_lanes();
-        self.books.drain(&lanes);
+        let assignments = self.pipeline.all_assignments();
+        self.pipeline.drain(&assignments);
         let leaving = self.options.settings.revoke_drain.get() + Duration::from_secs(1);
-        let patience = self.options.shutdown_timeout.saturating_sub(leaving);
-        let deadline = Instant::now() + patience;
-        info!(outstanding = self.books.outstanding(&lanes), "draining");
-        while self.books.outstanding(&lanes) > 0 {
+        let timeout = self.options.shutdown_timeout.saturating_sub(leaving);
+        let deadline = Instant::now() + timeout;
+        info!(
+            outstanding = self.pipeline.outstanding(&assignments),
+            "draining"
+        );
+        while self.pipeline.outstanding(&assignments) > 0 {
             if Instant::now() >= deadline {
                 warn!(
-                    outstanding = self.books.outstanding(&lanes),
+                    outstanding = self.pipeline.outstanding(&assignments),
                     "some messages are not answered in time; they are in doubt"
                 );
                 break;

@@ -1,4 +1,4 @@
-//! Several lanes at one station: who goes first, and what becomes of those that leave.
+//! Several partitions at one bind group: who goes first, and what becomes of those that leave.
 
 use std::time::SystemTime;
 
@@ -8,46 +8,55 @@ use super::*;
 use crate::settings::InDoubt;
 use crate::submit::results::events::Events;
 use crate::submit::state::partition;
-use crate::submit::state::pending::Fate;
-use crate::submit::state::segments::Parts;
+use crate::submit::state::pending::RecordOutcome;
+use crate::submit::state::segments::Segments;
 use smpp_esme::{Answer, Doubt, Outcome};
 use smpp_protocol::frame::push_empty;
 use smpp_protocol::{Command, Status};
 
-/// Books with one station and one bind; window 10.
+/// Books with one bind group and one bind; window 10.
 struct Scene {
-    books: Books,
+    pipeline: Pipeline,
     bind: BindRef,
-    lanes: Vec<LaneId>,
+    assignments: Vec<AssignmentId>,
 }
 
 impl Scene {
-    /// A lane for each of these priorities; partition *n* is the *n*-th.
+    /// A partition for each of these priorities; partition *n* is the *n*-th.
     fn new(rate: f64, priorities: &[usize]) -> Scene {
         let events = Arc::new(Events::default());
-        let side = Side::new(&ClientConfig::new(), events).unwrap();
-        let books = Books::new(Settings::default(), side, poll::Handle::default(), "me");
-        let (station, _) = books.add_station(10, rate);
-        let bind = books.add_bind(station, "acme-i.0".into(), true);
-        books.bound(&bind);
-        let lanes = (0..)
+        let late_producer = LateProducer::new(&ClientConfig::new(), events).unwrap();
+        let pipeline = Pipeline::new(
+            Settings::default(),
+            late_producer,
+            poll::Handle::default(),
+            "me",
+        );
+        let (group, _) = pipeline.add_group(10, rate);
+        let bind = pipeline.add_bind(group, "acme-i.0".into(), true);
+        pipeline.bound(&bind);
+        let assignments = (0..)
             .zip(priorities)
-            .map(|(n, priority)| books.open(partition(n), Start::fresh(0, 0), station, *priority));
-        let lanes = lanes.collect();
-        let scene = Scene { books, bind, lanes };
+            .map(|(n, priority)| pipeline.open(partition(n), Start::fresh(0, 0), group, *priority));
+        let assignments = assignments.collect();
+        let scene = Scene {
+            pipeline,
+            bind,
+            assignments,
+        };
         scene.cycle();
         scene
     }
 
     /// A whole transaction: what was gathered is finished, and what comes next made ready.
-    fn cycle(&self) -> Vec<Entry> {
-        let mut guard = self.books.state.lock();
+    fn cycle(&self) -> Vec<PendingResult> {
+        let mut guard = self.pipeline.state.lock();
         let state = &mut *guard;
         let gathered = std::mem::take(&mut state.gathered);
-        for entry in &gathered {
-            if let Some((offset, octets)) = entry.finishes() {
-                let held = state.lanes.get_mut(&entry.lane).unwrap();
-                held.lane.finish(offset, octets);
+        for result in &gathered {
+            if let Some((offset, octets)) = result.finishes() {
+                let held = state.assignments.get_mut(&result.assignment).unwrap();
+                held.partition.finish(offset, octets);
             }
         }
         cycle(state);
@@ -56,47 +65,47 @@ impl Scene {
 
     fn take(&self, part: i32, offsets: std::ops::Range<i64>) {
         for offset in offsets {
-            let job = partition::tests::job(offset);
-            self.books
-                .take(&partition(part), offset, Incoming::Job(job, None));
+            let outgoing = partition::tests::outgoing(offset);
+            self.pipeline
+                .take(&partition(part), offset, Incoming::Message(outgoing, None));
         }
     }
 
-    fn take_long(&self, part: i32, offset: i64, parts: usize) {
+    fn take_long(&self, part: i32, offset: i64, segments: usize) {
         let mut pdus = Vec::new();
-        for _ in 0..parts {
+        for _ in 0..segments {
             push_empty(Command::SUBMIT_SM, Status::ROK, 0, &mut pdus);
         }
-        let mut job = partition::tests::job(offset);
-        job.pdu = pdus.into();
-        job.parts = Parts::split(&job.pdu).map(Box::new);
-        self.books
-            .take(&partition(part), offset, Incoming::Job(job, None));
+        let mut outgoing = partition::tests::outgoing(offset);
+        outgoing.pdu = pdus.into();
+        outgoing.segments = Segments::split(&outgoing.pdu).map(Box::new);
+        self.pipeline
+            .take(&partition(part), offset, Incoming::Message(outgoing, None));
     }
 
     fn pick(&self, most: usize) -> Vec<u64> {
         let mut picked = Vec::new();
-        self.books.pick(&self.bind, most, &mut picked);
+        self.pipeline.pick(&self.bind, most, &mut picked);
         picked.iter().map(|p| p.token).collect()
     }
 
-    /// Which lane a whole message belongs to, as its place among the priorities.
+    /// Which partition a whole message belongs to, as its place among the priorities.
     fn lane_of(&self, token: u64) -> Option<usize> {
-        let state = self.books.state.lock();
-        let lane = state.out.get(&token)?.lane;
-        self.lanes.iter().position(|l| *l == lane)
+        let state = self.pipeline.state.lock();
+        let partition = state.in_flight.get(&token)?.assignment;
+        self.assignments.iter().position(|l| *l == partition)
     }
 
     fn accept(&self, token: u64) {
         let outcome = Outcome::Answered(answer());
-        self.books.outcome(&self.bind, token, outcome);
+        self.pipeline.outcome(&self.bind, token, outcome);
     }
 
     /// PDUs that a successor would take for sent although no session has them.
     fn ready(&self) -> Vec<usize> {
-        let state = self.books.state.lock();
-        let ready = |id: &LaneId| state.lanes[id].lane.ready_pdus();
-        self.lanes.iter().map(ready).collect()
+        let state = self.pipeline.state.lock();
+        let ready = |id: &AssignmentId| state.assignments[id].partition.ready_pdus();
+        self.assignments.iter().map(ready).collect()
     }
 }
 
@@ -110,18 +119,18 @@ fn answer() -> Answer {
     }
 }
 
-/// What is due before a transaction and after it, as far as the lanes know.
-pub(in crate::submit) fn cycle(state: &mut State) {
+/// What is due before a transaction and after it, as far as the partitions know.
+pub(in crate::submit) fn cycle(state: &mut PipelineState) {
     let now = Instant::now();
-    for held in state.lanes.values_mut() {
-        held.lane.plan(now, true);
+    for held in state.assignments.values_mut() {
+        held.partition.plan(now, true);
     }
-    for station in state.stations.values_mut() {
-        station.share(&mut state.lanes, Duration::from_millis(300), |_| true);
+    for group in state.groups.values_mut() {
+        group.share(&mut state.assignments, Duration::from_millis(300), |_| true);
     }
-    for held in state.lanes.values_mut() {
-        let snapshot = held.lane.snapshot(now);
-        held.lane.committed(snapshot);
+    for held in state.assignments.values_mut() {
+        let snapshot = held.partition.snapshot(now);
+        held.partition.committed(snapshot);
     }
 }
 
@@ -132,7 +141,7 @@ fn partition(n: i32) -> Partition {
     }
 }
 
-/// Sends everything, `most` at a time with a commit before each: the lanes in the order in which
+/// Sends everything, `most` at a time with a commit before each: the partitions in the order in which
 /// their messages went.
 fn order(scene: &Scene, most: usize) -> Vec<usize> {
     let mut order = Vec::new();
@@ -157,9 +166,9 @@ fn lanes_of_one_priority_take_turns() {
         scene.take(1, 0..200);
         let order = order(&scene, most);
         assert_eq!(order.len(), 1000);
-        let first = order.iter().position(|lane| *lane == 1).unwrap();
+        let first = order.iter().position(|partition| *partition == 1).unwrap();
         assert!(first <= 10, "after {first} of the other at {rate}/s");
-        let last = order.iter().rposition(|lane| *lane == 1).unwrap();
+        let last = order.iter().rposition(|partition| *partition == 1).unwrap();
         assert!(last <= 440, "200 of each are through after {last}");
     }
 }
@@ -189,8 +198,10 @@ fn a_long_message_that_is_larger_than_the_room_stays_ready() {
     scene.take_long(0, 0, 5);
     scene.cycle();
     let requires = || {
-        let state = scene.books.state.lock();
-        state.lanes[&scene.lanes[0]].lane.first_ready_requires()
+        let state = scene.pipeline.state.lock();
+        state.assignments[&scene.assignments[0]]
+            .partition
+            .first_ready_requires()
     };
     let first = requires();
     assert!(first.is_some());
@@ -210,7 +221,7 @@ fn a_lane_that_comes_later_gets_its_turn_within_a_window() {
     assert!(before.iter().all(|token| scene.lane_of(*token) == Some(0)));
     scene.take(2, 0..1);
     let order = order(&scene, 2);
-    let first = order.iter().position(|lane| *lane == 2).unwrap();
+    let first = order.iter().position(|partition| *partition == 2).unwrap();
     assert!(first <= 10, "after {first}");
 }
 
@@ -223,12 +234,12 @@ fn an_urgent_message_goes_before_all_that_is_not_with_the_session() {
     scene.take(0, 0..3);
     scene.cycle();
     assert_eq!(scene.ready(), [3, 7], "a window in all");
-    let lanes: Vec<_> = scene
+    let assignments: Vec<_> = scene
         .pick(4)
         .into_iter()
         .map(|t| scene.lane_of(t))
         .collect();
-    assert_eq!(lanes, [Some(0), Some(0), Some(0), Some(1)]);
+    assert_eq!(assignments, [Some(0), Some(0), Some(0), Some(1)]);
 }
 
 #[test]
@@ -271,27 +282,27 @@ fn what_may_have_been_sent_is_what_is_out_and_one_window() {
         scene.pick(6);
     }
     // A window that has become smaller, and an SMSC that answers little.
-    let narrow = Told {
+    let narrow = KnownPace {
         window: 3,
         answered: 5.0,
-        ..Told::default()
+        ..KnownPace::default()
     };
-    scene.books.set_pace(&scene.bind, narrow);
+    scene.pipeline.set_pace(&scene.bind, narrow);
     scene.cycle();
     assert_eq!(scene.ready().iter().sum::<usize>(), FEWEST);
     // One that answers a window and more between two commits.
     let answered = 1e9;
     scene
-        .books
-        .set_pace(&scene.bind, Told { answered, ..narrow });
+        .pipeline
+        .set_pace(&scene.bind, KnownPace { answered, ..narrow });
     scene.cycle();
     assert_eq!(scene.ready().iter().sum::<usize>(), 10);
     // A throttle that lets two through in a second.
-    scene.books.set_pace(
+    scene.pipeline.set_pace(
         &scene.bind,
-        Told {
+        KnownPace {
             rate: 2.0,
-            ..Told::default()
+            ..KnownPace::default()
         },
     );
     scene.cycle();
@@ -303,11 +314,11 @@ fn a_lane_without_part_in_a_transaction_takes_no_room() {
     let scene = Scene::new(f64::INFINITY, &[0, 0]);
     scene.take(0, 0..100);
     scene.take(1, 0..100);
-    let mut guard = scene.books.state.lock();
+    let mut guard = scene.pipeline.state.lock();
     let state = &mut *guard;
-    let aside = scene.lanes[0];
-    for station in state.stations.values_mut() {
-        station.share(&mut state.lanes, Duration::from_millis(300), |id| {
+    let aside = scene.assignments[0];
+    for group in state.groups.values_mut() {
+        group.share(&mut state.assignments, Duration::from_millis(300), |id| {
             *id != aside
         });
     }
@@ -319,50 +330,53 @@ fn a_lane_without_part_in_a_transaction_takes_no_room() {
 fn what_a_refused_transaction_made_ready_takes_no_room_either() {
     let scene = Scene::new(f64::INFINITY, &[0, 0]);
     scene.take(0, 0..100);
-    let mut guard = scene.books.state.lock();
+    let mut guard = scene.pipeline.state.lock();
     let state = &mut *guard;
-    let aside = scene.lanes[0];
-    for station in state.stations.values_mut() {
-        station.share(&mut state.lanes, Duration::from_millis(300), |_| true);
+    let aside = scene.assignments[0];
+    for group in state.groups.values_mut() {
+        group.share(&mut state.assignments, Duration::from_millis(300), |_| true);
     }
-    let lane = &mut state.lanes.get_mut(&aside).unwrap().lane;
-    assert_eq!(lane.ready_pdus(), 10);
-    lane.hold_uncommitted();
+    let partition = &mut state.assignments.get_mut(&aside).unwrap().partition;
+    assert_eq!(partition.ready_pdus(), 10);
+    partition.hold_uncommitted();
     drop(guard);
     assert_eq!(scene.ready(), [0, 0]);
     scene.cycle();
-    let mut guard = scene.books.state.lock();
-    let lane = &mut guard.lanes.get_mut(&aside).unwrap().lane;
-    lane.hold_uncommitted();
-    assert_eq!(lane.ready_pdus(), 10, "what is committed goes on");
-    lane.drain();
-    assert_eq!(lane.ready_pdus(), 0, "nothing of it is picked");
+    let mut guard = scene.pipeline.state.lock();
+    let partition = &mut guard.assignments.get_mut(&aside).unwrap().partition;
+    partition.hold_uncommitted();
+    assert_eq!(partition.ready_pdus(), 10, "what is committed goes on");
+    partition.drain();
+    assert_eq!(partition.ready_pdus(), 0, "nothing of it is picked");
 }
 
 #[test]
 fn a_record_too_far_behind_to_be_reopened_stays_to_be_put_back() {
     let scene = Scene::new(f64::INFINITY, &[0]);
-    let mut guard = scene.books.state.lock();
+    let mut guard = scene.pipeline.state.lock();
     let state = &mut *guard;
-    let lane = scene.lanes[0];
-    let progress = &mut state.lanes.get_mut(&lane).unwrap().lane;
+    let assignment = scene.assignments[0];
+    let progress = &mut state.assignments.get_mut(&assignment).unwrap().partition;
     for offset in (0..15_000).chain((15_001..30_000).step_by(2)) {
         progress.finish(offset, 0);
     }
-    let put_back = |offset| Entry {
-        lane,
+    let put_back = |offset| PendingResult {
+        assignment,
         applied: true,
-        fate: Fate::PutBack(partition::tests::job(offset), Default::default()),
+        outcome: RecordOutcome::PutBack(partition::tests::outgoing(offset), Default::default()),
     };
-    let mut entries = vec![put_back(0), put_back(14_000)];
-    let topic = partition::tests::job(0).letter.topic.clone();
-    let left = state.reopen(&mut entries, &topic, Instant::now());
-    assert_eq!(left, [lane].into());
-    let [Entry { fate, .. }] = &entries[..] else {
-        panic!("{entries:?}")
+    let mut results = vec![put_back(0), put_back(14_000)];
+    let topic = partition::tests::outgoing(0).context.topic.clone();
+    let left = state.reopen(&mut results, &topic, Instant::now());
+    assert_eq!(left, [assignment].into());
+    let [PendingResult { outcome, .. }] = &results[..] else {
+        panic!("{results:?}")
     };
-    assert!(matches!(fate, Fate::PutBack(job, _) if job.offset == 0));
-    assert_eq!(state.lanes[&lane].lane.progress().base(), 14_000);
+    assert!(matches!(outcome, RecordOutcome::PutBack(outgoing, _) if outgoing.offset == 0));
+    assert_eq!(
+        state.assignments[&assignment].partition.progress().base(),
+        14_000
+    );
 }
 
 #[test]
@@ -374,23 +388,27 @@ fn what_the_session_still_has_of_a_partition_that_goes_is_in_doubt_and_may_be_an
     scene.cycle();
     let picked = scene.pick(10);
     assert_eq!(picked.len(), 5);
-    let leaving = [scene.lanes[0]];
-    scene.books.drain(&leaving);
-    let mut theirs = scene.books.tokens_of(&leaving);
+    let leaving = [scene.assignments[0]];
+    scene.pipeline.drain(&leaving);
+    let mut theirs = scene.pipeline.tokens_of(&leaving);
     theirs.sort_unstable();
     assert_eq!(theirs.len(), 3);
     // The session takes back the second part, of which nothing was written.
     scene
-        .books
+        .pipeline
         .outcome(&scene.bind, theirs[2], Outcome::NotSent);
-    scene.books.abandon(&leaving);
-    assert!(scene.books.tokens_of(&leaving).is_empty());
-    assert_eq!(scene.books.outstanding(&leaving), 0);
-    assert_eq!(scene.books.outstanding(&scene.lanes[1..]), 2, "they stay");
-    let state = scene.books.state.lock();
+    scene.pipeline.abandon(&leaving);
+    assert!(scene.pipeline.tokens_of(&leaving).is_empty());
+    assert_eq!(scene.pipeline.outstanding(&leaving), 0);
+    assert_eq!(
+        scene.pipeline.outstanding(&scene.assignments[1..]),
+        2,
+        "they stay"
+    );
+    let state = scene.pipeline.state.lock();
     let attempts = |offset| {
-        state.lanes[&scene.lanes[0]]
-            .lane
+        state.assignments[&scene.assignments[0]]
+            .partition
             .progress()
             .attempts(offset)
     };
@@ -400,32 +418,35 @@ fn what_the_session_still_has_of_a_partition_that_goes_is_in_doubt_and_may_be_an
     // An answer counts as long as the partition is ours.
     scene.accept(theirs[0]);
     let late = scene.cycle();
-    assert!(late.iter().any(|e| matches!(e.fate, Fate::Answered(..))));
+    assert!(
+        late.iter()
+            .any(|e| matches!(e.outcome, RecordOutcome::Answered(..)))
+    );
     scene
-        .books
+        .pipeline
         .outcome(&scene.bind, theirs[1], Outcome::InDoubt(Doubt::Timeout));
     assert_eq!(
-        scene.books.state.lock().late.size().0,
+        scene.pipeline.state.lock().late.size().0,
         1,
         "still waited for"
     );
-    scene.books.unbound(&scene.bind);
-    assert_eq!(scene.books.state.lock().late.size(), (0, 0));
+    scene.pipeline.unbound(&scene.bind);
+    assert_eq!(scene.pipeline.state.lock().late.size(), (0, 0));
 }
 
 #[test]
 fn answers_that_never_come_take_a_bounded_amount_of_memory() {
     let mut late = LateAnswers::default();
     let mut expected = |token: u64, octets: usize| {
-        let mut job = partition::tests::job(1);
-        let letter = Arc::get_mut(&mut job.letter).unwrap();
-        letter.value = Some(vec![0; 60_000]);
-        letter.log_id = "x".repeat(octets);
-        let sent = crate::submit::state::pending::Sent::of(&job, &"acme-0.0".into());
+        let mut outgoing = partition::tests::outgoing(1);
+        let context = Arc::get_mut(&mut outgoing.context).unwrap();
+        context.value = Some(vec![0; 60_000]);
+        context.log_id = "x".repeat(octets);
+        let sent = crate::submit::state::pending::Sent::of(&outgoing, &"acme-0.0".into());
         late.expect(
             token,
             crate::submit::state::late::Expected {
-                lane: 1,
+                assignment: 1,
                 bind: 7,
                 sent,
             },
@@ -452,16 +473,21 @@ fn a_message_whose_time_ends_between_its_parts_sends_no_more_of_them() {
     scene.take_long(0, 0, 3);
     scene.cycle();
     let first = scene.pick(1);
-    let mut state = scene.books.state.lock();
-    state.flights.expire_all(Instant::now());
+    let mut state = scene.pipeline.state.lock();
+    state.segmented.expire_all(Instant::now());
     drop(state);
     assert!(scene.pick(10).is_empty());
     scene.accept(first[0]);
     scene.cycle();
-    let fates = scene.cycle();
-    assert!(fates.is_empty(), "it ended in the transaction before");
-    let state = scene.books.state.lock();
-    assert!(state.lanes[&scene.lanes[0]].lane.progress().is_finished(0));
+    let outcomes = scene.cycle();
+    assert!(outcomes.is_empty(), "it ended in the transaction before");
+    let state = scene.pipeline.state.lock();
+    assert!(
+        state.assignments[&scene.assignments[0]]
+            .partition
+            .progress()
+            .is_finished(0)
+    );
 }
 
 #[test]
@@ -471,15 +497,20 @@ fn no_part_goes_out_after_the_end_of_the_time_also_when_none_is_out() {
     scene.cycle();
     let first = scene.pick(1);
     scene.accept(first[0]);
-    let mut state = scene.books.state.lock();
-    state.flights.expire_all(Instant::now());
+    let mut state = scene.pipeline.state.lock();
+    state.segmented.expire_all(Instant::now());
     drop(state);
     assert!(scene.pick(10).is_empty());
-    assert!(scene.books.state.lock().flights.is_empty());
+    assert!(scene.pipeline.state.lock().segmented.is_empty());
     assert!(scene.pick(10).is_empty());
     scene.cycle();
-    let state = scene.books.state.lock();
-    assert!(state.lanes[&scene.lanes[0]].lane.progress().is_finished(0));
+    let state = scene.pipeline.state.lock();
+    assert!(
+        state.assignments[&scene.assignments[0]]
+            .partition
+            .progress()
+            .is_finished(0)
+    );
 }
 
 #[test]
@@ -489,31 +520,33 @@ fn what_is_between_two_parts_stops_when_its_partition_leaves() {
     scene.cycle();
     let first = scene.pick(1);
     scene.accept(first[0]);
-    let leaving = [scene.lanes[0]];
-    scene.books.drain(&leaving);
-    scene.books.stop_flights(&leaving);
+    let leaving = [scene.assignments[0]];
+    scene.pipeline.drain(&leaving);
+    scene.pipeline.stop_segmented(&leaving);
     assert!(scene.pick(10).is_empty());
-    assert!(scene.books.tokens_of(&leaving).is_empty());
+    assert!(scene.pipeline.tokens_of(&leaving).is_empty());
 }
 
 #[test]
 fn in_doubt_report_is_told_for_what_a_leaving_partition_had_out() {
     let scene = Scene::new(f64::INFINITY, &[0, 0]);
-    let mut job = partition::tests::job(0);
-    job.in_doubt = InDoubt::Report;
-    scene.books.take(&partition(0), 0, Incoming::Job(job, None));
+    let mut outgoing = partition::tests::outgoing(0);
+    outgoing.in_doubt = InDoubt::Report;
+    scene
+        .pipeline
+        .take(&partition(0), 0, Incoming::Message(outgoing, None));
     scene.cycle();
     assert_eq!(scene.pick(1).len(), 1);
-    let leaving = [scene.lanes[0]];
-    scene.books.drain(&leaving);
-    scene.books.abandon(&leaving);
-    let fates = scene.cycle();
-    let [entry] = &fates[..] else {
-        panic!("{fates:?}")
+    let leaving = [scene.assignments[0]];
+    scene.pipeline.drain(&leaving);
+    scene.pipeline.abandon(&leaving);
+    let outcomes = scene.cycle();
+    let [result] = &outcomes[..] else {
+        panic!("{outcomes:?}")
     };
-    let Fate::Refused(refusal) = &entry.fate else {
-        panic!("{entry:?}")
+    let RecordOutcome::Rejected(rejection) = &result.outcome else {
+        panic!("{result:?}")
     };
-    assert_eq!(refusal.kind, SendErrorKind::OutcomeUnknown);
-    assert!(refusal.text.contains("given up"), "{}", refusal.text);
+    assert_eq!(rejection.kind, SendErrorKind::OutcomeUnknown);
+    assert!(rejection.text.contains("given up"), "{}", rejection.text);
 }

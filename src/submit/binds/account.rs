@@ -11,7 +11,7 @@ use crate::record::codec::Codec;
 use smpp_esme::Rate;
 use smpp_protocol::Dialect;
 
-use crate::submit::binds::group::{InboundOf, Plan, burst};
+use crate::submit::binds::group::{BindGroupOptions, InboundOf, burst};
 use crate::submit::message::Defaults;
 use crate::submit::results::events::AccountRef;
 
@@ -179,8 +179,8 @@ impl Account {
             .collect()
     }
 
-    /// The binds of the station of `partition`, or of the whole process.
-    pub fn plan(&self, partition: Option<i32>) -> Plan {
+    /// The binds of the bind group of `partition`, or of the whole process.
+    pub fn plan(&self, partition: Option<i32>) -> BindGroupOptions {
         let options = &self.options;
         let (Binds::PerPartition(count) | Binds::PerInstance(count)) = options.binds;
         let mut binds = Vec::new();
@@ -199,7 +199,7 @@ impl Account {
             }
         }
         let first = options.sessions.first();
-        Plan {
+        BindGroupOptions {
             version: options.defaults.version.clone(),
             inbound: options.inbound.clone(),
             account: self.rate.clone(),

@@ -148,7 +148,7 @@ fn words(doubt: Doubt, tally: &Tally) -> String {
             "a longer submit.revoke_drain waits longer for answers",
         ),
     };
-    let fate = match (tally.resent, tally.reported) {
+    let outcome = match (tally.resent, tally.reported) {
         (_, 0) => "they are sent again, and their results say possible_duplicate",
         (0, _) => "they are reported as OUTCOME_UNKNOWN",
         _ => {
@@ -156,7 +156,7 @@ fn words(doubt: Doubt, tally: &Tally) -> String {
         }
     };
     format!(
-        "messages are in doubt, the SMSC may have taken them: {why}; {fate} (submit.in_doubt, or in_doubt in a record, decides that); {remedy}"
+        "messages are in doubt, the SMSC may have taken them: {why}; {outcome} (submit.in_doubt, or in_doubt in a record, decides that); {remedy}"
     )
 }
 

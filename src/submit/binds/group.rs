@@ -1,8 +1,8 @@
-//! The binds that serve one or several lanes, and the tasks that feed them.
+//! The binds that serve one or several partitions, and the tasks that feed them.
 //!
-//! A station opens its binds when the first of its lanes has made its first commit, never
+//! A bind group opens its binds when the first of its partitions has made its first commit, never
 //! before: until then a predecessor may still be at work. It closes them when the last of
-//! its lanes is given up.
+//! its partitions is given up.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -20,23 +20,23 @@ use smpp_protocol::Status;
 
 use crate::submit::message::Version;
 use crate::submit::options::OnStatus;
-use crate::submit::pipeline::{BindRef, Books, Picked, StationId, Told};
+use crate::submit::pipeline::{BindRef, GroupId, KnownPace, Picked, Pipeline};
 
-/// Records taken from the books at once.
+/// Records taken from the pipeline at once.
 const BATCH: usize = 64;
 
 /// Makes the receiver of deliver_sm for a bind, by the bind's name.
 pub type InboundOf = Arc<dyn Fn(&str) -> Arc<dyn Inbound> + Send + Sync>;
 
-/// What a station is made of.
-pub struct Plan {
+/// What a bind group is made of.
+pub struct BindGroupOptions {
     /// Its binds.
     pub binds: Vec<smpp_esme::Options>,
     /// Which version of SMPP goes to the SMSC: it may name a lower one than configured.
     pub version: Version,
     /// Who takes what the SMSC delivers, one for each bind.
     pub inbound: InboundOf,
-    /// The account's rate, shared with its other stations.
+    /// The account's rate, shared with its other bind groups.
     pub account: Arc<Mutex<Rate>>,
     /// Limit of each bind, in submit_sm per second; infinite without one.
     pub per_bind: f64,
@@ -48,23 +48,29 @@ pub struct Plan {
     pub window: usize,
 }
 
-/// A running station.
-pub struct Station {
-    /// Its name in the books.
-    pub id: StationId,
+/// A running bind group.
+pub struct BindGroup {
+    /// Its name in the pipeline.
+    pub id: GroupId,
     closing: watch::Sender<Option<Duration>>,
     task: tokio::task::JoinHandle<()>,
     handles: Arc<Mutex<Vec<smpp_esme::Handle>>>,
 }
 
-impl Station {
-    /// A station that opens its binds as soon as one of its lanes is open.
-    pub fn start(plan: Plan, books: Arc<Books>, lease: Lease, rate: f64, on: &Runtime) -> Self {
-        let (id, opened) = books.add_station(plan.window, rate);
+impl BindGroup {
+    /// A bind group that opens its binds as soon as one of its partitions is open.
+    pub fn start(
+        plan: BindGroupOptions,
+        pipeline: Arc<Pipeline>,
+        lease: Lease,
+        rate: f64,
+        on: &Runtime,
+    ) -> Self {
+        let (id, opened) = pipeline.add_group(plan.window, rate);
         let (closing, closed) = watch::channel(None);
         let handles = Arc::new(Mutex::new(Vec::new()));
-        let work = serve(plan, books, lease, id, opened, closed, handles.clone());
-        Station {
+        let work = serve(plan, pipeline, lease, id, opened, closed, handles.clone());
+        BindGroup {
             id,
             closing,
             task: on.spawn(work),
@@ -88,16 +94,16 @@ impl Station {
     pub async fn close(self, drain: Duration) {
         self.closing.send_replace(Some(drain));
         if let Err(error) = self.task.await {
-            tracing::error!(%error, "a station ended badly");
+            tracing::error!(%error, "a group of binds ended badly");
         }
     }
 }
 
 async fn serve(
-    plan: Plan,
-    books: Arc<Books>,
+    plan: BindGroupOptions,
+    pipeline: Arc<Pipeline>,
     lease: Lease,
-    id: StationId,
+    id: GroupId,
     opened: Arc<Notify>,
     mut closing: watch::Receiver<Option<Duration>>,
     handles: Arc<Mutex<Vec<smpp_esme::Handle>>>,
@@ -105,32 +111,32 @@ async fn serve(
     tokio::select! {
         () = opened.notified() => {}
         _ = closing.wait_for(Option::is_some) => {
-            books.remove_station(id);
+            pipeline.remove_group(id);
             return;
         }
     }
     let mut tasks = JoinSet::new();
     for options in &plan.binds {
         let submits = options.mode.submits();
-        let bind = books.add_bind(id, options.name.as_str().into(), submits);
-        let desk = Arc::new(Desk {
-            books: books.clone(),
+        let bind = pipeline.add_bind(id, options.name.as_str().into(), submits);
+        let handler = Arc::new(OutcomeHandler {
+            pipeline: pipeline.clone(),
             bind,
             own: plan.per_bind,
-            told: Mutex::new(Told::default()),
+            told: Mutex::new(KnownPace::default()),
             version: plan.version.clone(),
             complaints: Complaints::new(),
             paced: Notify::new(),
         });
         let inbound = (plan.inbound)(&options.name);
         let (service, handle) =
-            smpp_esme::Bind::new(options.clone(), desk.clone(), inbound, lease.clone());
+            smpp_esme::Bind::new(options.clone(), handler.clone(), inbound, lease.clone());
         handles.lock().push(handle.clone());
         tasks.spawn(service.run());
         if options.mode.submits() {
             let sender = Sender {
                 handle,
-                desk,
+                handler,
                 account: plan.account.clone(),
                 own: Mutex::new(Rate::new(plan.per_bind, burst(plan.per_bind))),
                 found: Mutex::new(Rate::unlimited()),
@@ -151,7 +157,7 @@ async fn serve(
     }
     while closes.join_next().await.is_some() {}
     tasks.shutdown().await;
-    books.remove_station(id);
+    pipeline.remove_group(id);
 }
 
 /// How many submit_sm may go at once: what is due within the timer's resolution.
@@ -161,13 +167,13 @@ pub fn burst(per_second: f64) -> u32 {
 }
 
 /// Where a bind's outcomes arrive.
-struct Desk {
-    books: Arc<Books>,
+struct OutcomeHandler {
+    pipeline: Arc<Pipeline>,
     bind: BindRef,
     /// The bind's own limit, in PDUs per second; infinite without one.
     own: f64,
-    /// What the books know.
-    told: Mutex<Told>,
+    /// What the pipeline knows.
+    told: Mutex<KnownPace>,
     version: Version,
     complaints: Complaints,
     /// Told when the bind may do something else than before.
@@ -184,7 +190,7 @@ struct Complaints {
     troubled: AtomicBool,
 }
 
-/// The latest of some refusals, and what followed from it.
+/// The latest of some rejections, and what followed from it.
 struct Complaint {
     bind: Arc<str>,
     status: Status,
@@ -246,11 +252,11 @@ impl Complaint {
     }
 }
 
-impl Desk {
-    /// Tells the books how much the bind lets through, if that has changed by much: so little is
+impl OutcomeHandler {
+    /// Tells the pipeline how much the bind lets through, if that has changed by much: so little is
     /// made ready for it.
     fn tell(&self, pace: Pace) {
-        let now = Told {
+        let now = KnownPace {
             window: pace.window,
             rate: pace.rate.unwrap_or(f64::INFINITY).min(self.own),
             answered: pace.answered,
@@ -258,14 +264,14 @@ impl Desk {
         let mut told = self.told.lock();
         if now.differs(&told) {
             *told = now;
-            self.books.set_pace(&self.bind, now);
+            self.pipeline.set_pace(&self.bind, now);
         }
     }
 }
 
-impl Client for Desk {
+impl Client for OutcomeHandler {
     fn bound(&self, _generation: u64) {
-        self.books.bound(&self.bind);
+        self.pipeline.bound(&self.bind);
     }
 
     fn speaks(&self, version: Option<u8>) {
@@ -273,15 +279,15 @@ impl Client for Desk {
     }
 
     fn unbound(&self, _generation: u64) {
-        self.books.unbound(&self.bind);
+        self.pipeline.unbound(&self.bind);
     }
 
     fn all_told(&self) {
-        self.books.all_told();
+        self.pipeline.all_told();
     }
 
     fn means(&self, status: Status) -> Signal {
-        match self.books.settings.status.get(status.0) {
+        match self.pipeline.settings.status.get(status.0) {
             OnStatus::Throttle if status == Status::RMSGQFUL => Signal::QueueFull,
             OnStatus::Throttle => Signal::TooFast,
             OnStatus::Retry => Signal::Answered,
@@ -305,7 +311,7 @@ impl Client for Desk {
         {
             self.complaints.note(answer.status);
         }
-        if self.books.outcome(&self.bind, token, outcome) {
+        if self.pipeline.outcome(&self.bind, token, outcome) {
             self.bind.wake.notify_one();
         }
     }
@@ -332,7 +338,7 @@ fn submit_in_order(
 /// Feeds one bind.
 struct Sender {
     handle: smpp_esme::Handle,
-    desk: Arc<Desk>,
+    handler: Arc<OutcomeHandler>,
     account: Arc<Mutex<Rate>>,
     own: Mutex<Rate>,
     /// The rate that the SMSC's answers have shown.
@@ -345,12 +351,12 @@ impl Sender {
     async fn run(self) {
         let mut slots = Vec::with_capacity(BATCH);
         let mut picked = Vec::with_capacity(BATCH);
-        let books = self.desk.books.clone();
+        let pipeline = self.handler.pipeline.clone();
         while let Some(slot) = self.handle.slot().await {
             slots.push(slot);
             let mut due = None;
             if self.gather(&mut slots, &mut due).await {
-                due = books.pick(&self.desk.bind, slots.len(), &mut picked);
+                due = pipeline.pick(&self.handler.bind, slots.len(), &mut picked);
             }
             if picked.is_empty() {
                 // The slots go back: a session that is lost meanwhile must not be waited on.
@@ -360,10 +366,10 @@ impl Sender {
             }
             let (slots, picked) = (slots.drain(..), picked.drain(..));
             submit_in_order(slots, picked, self.response, |token| {
-                self.desk.outcome(token, Outcome::NotSent);
+                self.handler.outcome(token, Outcome::NotSent);
             });
         }
-        debug!(bind = &*self.desk.bind.name, "no more slots");
+        debug!(bind = &*self.handler.bind.name, "no more slots");
     }
 
     /// Adds the slots that may be used at once. `false` if there is nothing to send, which
@@ -374,13 +380,13 @@ impl Sender {
             slots.extend(more.take(BATCH - 1));
             return true;
         }
-        let waiting = self.desk.books.peek(&self.desk.bind, BATCH, due);
+        let waiting = self.handler.pipeline.peek(&self.handler.bind, BATCH, due);
         if waiting == 0 {
             return false;
         }
         while !self.take_place() {
             // An answer may have shown meanwhile that more goes than this was reckoned with.
-            let paced = self.desk.paced.notified();
+            let paced = self.handler.paced.notified();
             let _ = tokio::time::timeout(self.delay(), paced).await;
         }
         while slots.len() < waiting {
@@ -422,7 +428,7 @@ impl Sender {
     }
 
     async fn wait(&self, due: Option<Instant>) {
-        let wake = self.desk.bind.wake.notified();
+        let wake = self.handler.bind.wake.notified();
         match due {
             None => wake.await,
             Some(due) => {

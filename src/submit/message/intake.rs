@@ -1,4 +1,4 @@
-//! A Kafka record becomes a job, or a refusal that says what is wrong with it.
+//! A Kafka record becomes an outgoing message, or a rejection that says what is wrong with it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,18 +14,18 @@ use crate::record::outbound::{Operation, Outbound};
 use crate::record::submit_sm::derived_log_id;
 
 use crate::submit::binds::account::Account;
-use crate::submit::message::outgoing::{Job, Letter, Refusal, Returned, instant};
+use crate::submit::message::outgoing::{Outgoing, RecordContext, Rejection, Returned, instant};
 use crate::submit::message::{self, Message as Prepared};
 use crate::submit::options::Settings;
 use crate::submit::state::history::History;
-use crate::submit::state::segments::Parts;
+use crate::submit::state::segments::Segments;
 
 /// What a fetched record comes to.
 pub enum Incoming {
     /// To be sent, at once or when it is due.
-    Job(Box<Job>, Option<Instant>),
+    Message(Box<Outgoing>, Option<Instant>),
     /// Not to be sent.
-    Refused(Box<Refusal>),
+    Rejected(Box<Rejection>),
 }
 
 /// Why a record cannot be read yet, although nothing is wrong with it: its schema is not here.
@@ -45,7 +45,7 @@ pub fn read(
     let headers = Returned::read(message.headers());
     let readable = headers.is_some();
     let (returned, headers) = headers.unwrap_or_default();
-    let mut letter = Letter {
+    let mut context = RecordContext {
         account: account.reference.clone(),
         topic: account.topic(message.topic()),
         partition: message.partition(),
@@ -65,59 +65,60 @@ pub fn read(
         operation: Operation::default(),
         message_id: None,
     };
-    letter.log_id = derived_log_id(&letter.position);
-    // What the headers say of it; what its partition knows of it is added by the books.
+    context.log_id = derived_log_id(&context.position);
+    // What the headers say of it; what its partition knows of it is added by the pipeline.
     let known = History::of_headers(&returned);
-    let refusal = |letter: Letter, kind: SendErrorKind, field: Option<String>, text: String| {
-        let refusal = Refusal {
-            field,
-            parts: returned.parts(),
-            ..Refusal::new(message.offset(), Arc::new(letter), kind, text)
+    let rejection =
+        |context: RecordContext, kind: SendErrorKind, field: Option<String>, text: String| {
+            let rejection = Rejection {
+                field,
+                segments: returned.segments(),
+                ..Rejection::new(message.offset(), Arc::new(context), kind, text)
+            };
+            rejection.after(&known)
         };
-        refusal.after(&known)
-    };
-    let refused = |letter: Letter, field: Option<String>, text: String| {
-        Incoming::Refused(Box::new(Refusal {
+    let refused = |context: RecordContext, field: Option<String>, text: String| {
+        Incoming::Rejected(Box::new(Rejection {
             with_original: true,
-            ..refusal(letter, SendErrorKind::InvalidRecord, field, text)
+            ..rejection(context, SendErrorKind::InvalidRecord, field, text)
         }))
     };
     if account.options.lease_only {
         let text = "this topic only leases binds to connectors; its records are not sent";
-        return Ok(refused(letter, None, text.into()));
+        return Ok(refused(context, None, text.into()));
     }
     if !readable {
         let text = "the name of a header is not UTF-8: write it so, or leave the header out";
-        return Ok(refused(letter, Some("headers".into()), text.into()));
+        return Ok(refused(context, Some("headers".into()), text.into()));
     }
     let Some(payload) = message.payload() else {
         let text =
             "the record has no value (a tombstone); a SubmitSm or another operation is expected";
-        return Ok(refused(letter, None, text.into()));
+        return Ok(refused(context, None, text.into()));
     };
     let record = match account.options.codec.outbound(payload) {
         Ok(record) => record,
         Err(Unread::Wait(why)) => return Err(NotYet(why)),
         Err(Unread::Invalid(invalid)) => {
-            letter.log_id = invalid.log_id.unwrap_or(letter.log_id);
-            letter.extra_data = invalid.extra_data;
-            return Ok(refused(letter, invalid.field, invalid.text));
+            context.log_id = invalid.log_id.unwrap_or(context.log_id);
+            context.extra_data = invalid.extra_data;
+            return Ok(refused(context, invalid.field, invalid.text));
         }
     };
     let (now, wall) = (Instant::now(), Timestamp::now());
-    let prepared = message::prepare(&record, &account.options.defaults, &letter.position, wall);
-    adopt(&mut letter, &record);
+    let prepared = message::prepare(&record, &account.options.defaults, &context.position, wall);
+    adopt(&mut context, &record);
     Ok(match prepared {
-        Ok(prepared) => job(
-            letter,
+        Ok(prepared) => outgoing(
+            context,
             message.offset(),
             prepared,
             &returned,
             settings,
             (now, wall),
         ),
-        Err(refused) => Incoming::Refused(Box::new(refusal(
-            letter,
+        Err(refused) => Incoming::Rejected(Box::new(rejection(
+            context,
             refused.kind,
             refused.field,
             refused.text,
@@ -126,21 +127,21 @@ pub fn read(
 }
 
 /// What events repeat of the record.
-fn adopt(letter: &mut Letter, record: &Outbound<'_>) {
+fn adopt(context: &mut RecordContext, record: &Outbound<'_>) {
     let sm = &record.sm;
     if let Some(log_id) = &sm.log_id {
-        letter.log_id = log_id.to_string();
+        context.log_id = log_id.to_string();
     }
-    letter.operation = record.operation;
-    letter.message_id = record.message_id.as_ref().map(ToString::to_string);
-    letter.extra_data = sm.extra_data.as_deref().map(ToOwned::to_owned);
-    letter.source = sm.source.as_ref().map(|a| a.number.to_string());
+    context.operation = record.operation;
+    context.message_id = record.message_id.as_ref().map(ToString::to_string);
+    context.extra_data = sm.extra_data.as_deref().map(ToOwned::to_owned);
+    context.source = sm.source.as_ref().map(|a| a.number.to_string());
     let destination = &sm.destination.number;
-    letter.destination = (!destination.is_empty()).then(|| destination.to_string());
+    context.destination = (!destination.is_empty()).then(|| destination.to_string());
 }
 
-fn job(
-    mut letter: Letter,
+fn outgoing(
+    mut context: RecordContext,
     offset: i64,
     prepared: Prepared,
     returned: &Returned,
@@ -150,18 +151,20 @@ fn job(
     let at = |t: Option<Timestamp>| t.and_then(|t| instant(t, now, wall));
     let deadline = at(returned.deadline).or(at(prepared.deadline));
     let due = at(returned.not_before).filter(|due| *due > now);
-    letter.truncated = prepared.truncated;
+    context.truncated = prepared.truncated;
     let pdu = bytes::Bytes::from(prepared.pdu);
-    let mut parts = (prepared.parts > 1).then(|| Parts::split(&pdu)).flatten();
-    let known = match (&mut parts, &returned.taken) {
-        (Some(parts), Some(taken)) => parts.take_header(taken),
+    let mut segments = (prepared.parts > 1)
+        .then(|| Segments::split(&pdu))
+        .flatten();
+    let known = match (&mut segments, &returned.taken) {
+        (Some(segments), Some(taken)) => segments.take_header(taken),
         (_, taken) => taken.is_none(),
     };
-    let job = Job {
+    let outgoing = Outgoing {
         offset,
-        letter: Arc::new(letter),
+        context: Arc::new(context),
         pdu,
-        parts: parts.map(Box::new),
+        segments: segments.map(Box::new),
         registered: prepared.registered,
         expires: at(prepared.expires_at),
         deadline,
@@ -176,5 +179,5 @@ fn job(
         possible_duplicate: returned.possible_duplicate || returned.doubts > 0 || !known,
         submitted_at: wall,
     };
-    Incoming::Job(Box::new(job), due)
+    Incoming::Message(Box::new(outgoing), due)
 }

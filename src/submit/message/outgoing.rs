@@ -19,15 +19,15 @@ use smpp_protocol::Status;
 
 use crate::submit::results::events::AccountRef;
 use crate::submit::state::history::History;
-use crate::submit::state::segments::{self, End, Parts};
+use crate::submit::state::segments::{self, SegmentOutcome, Segments};
 
 /// What an event that had to be shortened keeps of each field, in octets.
 const SHORT: usize = 1024;
 
-/// What all events about a record have in common. Shared between the job and what may come
+/// What all events about a record have in common. Shared between the outgoing message and what may come
 /// late.
 #[derive(Debug)]
-pub struct Letter {
+pub struct RecordContext {
     /// The account it belongs to.
     pub account: Arc<AccountRef>,
     /// The topic it was read from.
@@ -59,7 +59,7 @@ pub struct Letter {
     pub message_id: Option<String>,
 }
 
-impl Letter {
+impl RecordContext {
     /// About how much memory it takes, in octets.
     pub fn octets(&self) -> usize {
         let headers = self.headers.as_ref().map_or(0, |headers| {
@@ -77,8 +77,8 @@ impl Letter {
     }
 
     /// The same without the record as its producer wrote it.
-    pub fn without_original(&self) -> Letter {
-        Letter {
+    pub fn without_original(&self) -> RecordContext {
+        RecordContext {
             account: self.account.clone(),
             topic: self.topic.clone(),
             partition: self.partition,
@@ -111,13 +111,13 @@ impl Letter {
 
     /// What is left for an event that fits into any topic: the position, which finds the
     /// record again, and what is short. A `log_id` that is not gives way to the derived one.
-    pub fn shortened(&self) -> Letter {
+    pub fn shortened(&self) -> RecordContext {
         let short = |text: &String| text.len() <= SHORT;
         let log_id = match short(&self.log_id) {
             true => self.log_id.clone(),
             false => derived_log_id(&self.position),
         };
-        Letter {
+        RecordContext {
             log_id,
             extra_data: self.extra_data.clone().filter(|d| d.get().len() <= SHORT),
             source: self.source.clone().filter(short),
@@ -131,15 +131,15 @@ impl Letter {
 
 /// A record to be sent.
 #[derive(Debug)]
-pub struct Job {
+pub struct Outgoing {
     /// Its offset.
     pub offset: i64,
     /// What its events will say.
-    pub letter: Arc<Letter>,
-    /// The submit_sm, with sequence number 0; those of its parts one after another.
+    pub context: Arc<RecordContext>,
+    /// The submit_sm, with sequence number 0; those of its segments one after another.
     pub pdu: Bytes,
-    /// Its parts, if it has several.
-    pub parts: Option<Box<Parts>>,
+    /// Its segments, if it has several.
+    pub segments: Option<Box<Segments>>,
     /// Whether a receipt may come.
     pub registered: bool,
     /// Never sent after this.
@@ -159,7 +159,7 @@ pub struct Job {
     pub earlier: u32,
     /// When it was first held here for a retry.
     pub held_since: Option<Instant>,
-    /// The lane's version that must be committed before it is sent.
+    /// The partition's version that must be committed before it is sent.
     pub requires: u64,
     /// Whether its result must say that it may be a duplicate.
     pub possible_duplicate: bool,
@@ -167,27 +167,34 @@ pub struct Job {
     pub submitted_at: Timestamp,
 }
 
-impl Job {
+impl Outgoing {
     /// About how much memory it takes, in octets.
     pub fn octets(&self) -> usize {
-        let parts = self.parts.as_ref().map_or(0, |parts| 150 * parts.count());
-        self.letter.octets() + self.pdu.len() + 200 + parts
+        let segments = self
+            .segments
+            .as_ref()
+            .map_or(0, |segments| 150 * segments.count());
+        self.context.octets() + self.pdu.len() + 200 + segments
     }
 
     /// How many PDUs go out for it now.
-    pub fn pieces(&self) -> usize {
-        self.parts.as_ref().map_or(1, |parts| parts.waiting())
+    pub fn pdus(&self) -> usize {
+        self.segments
+            .as_ref()
+            .map_or(1, |segments| segments.waiting())
     }
 
-    /// What is known of its parts, if it has several.
-    pub fn ends(&self) -> Option<Box<[End]>> {
-        self.parts.as_ref().map(|parts| parts.ends())
+    /// What is known of its segments, if it has several.
+    pub fn segment_outcomes(&self) -> Option<Box<[SegmentOutcome]>> {
+        self.segments
+            .as_ref()
+            .map(|segments| segments.segment_outcomes())
     }
 
     /// It goes out again, as far as the SMSC has not taken it.
     pub fn rearm(&mut self) {
-        if let Some(parts) = &mut self.parts {
-            parts.again();
+        if let Some(segments) = &mut self.segments {
+            segments.again();
         }
     }
 
@@ -207,8 +214,8 @@ impl Job {
         *self.deadline.get_or_insert(now + default)
     }
 
-    /// The refusal of a record that is too late to be sent.
-    pub fn expired(self: Box<Self>) -> Refusal {
+    /// The rejection of a record that is too late to be sent.
+    pub fn expired(self: Box<Self>) -> Rejection {
         let text = if self.doubts > 0 {
             "its time ended before it could be sent again"
         } else if self.retries + self.earlier > 0 {
@@ -216,17 +223,17 @@ impl Job {
         } else {
             "expires_at passed before it could be sent"
         };
-        Refusal::of(&self, SendErrorKind::Expired, text.into())
+        Rejection::of(&self, SendErrorKind::Expired, text.into())
     }
 }
 
 /// A record that ends without an answer of the SMSC.
 #[derive(Debug)]
-pub struct Refusal {
+pub struct Rejection {
     /// Its offset.
     pub offset: i64,
     /// What its event will say.
-    pub letter: Arc<Letter>,
+    pub context: Arc<RecordContext>,
     /// Why.
     pub kind: SendErrorKind,
     /// The field that is to blame, if one is.
@@ -235,30 +242,35 @@ pub struct Refusal {
     pub text: String,
     /// The command_status that was answered last.
     pub status: Option<Status>,
-    /// What is known of its parts, if it has several.
-    pub parts: Option<Box<[End]>>,
+    /// What is known of its segments, if it has several.
+    pub segments: Option<Box<[SegmentOutcome]>>,
     /// Attempts made.
     pub attempt: u32,
     /// Whether it may have been sent.
     pub possible_duplicate: bool,
     /// Whether the event carries the record itself, because it could not be read.
     pub with_original: bool,
-    /// What its record takes of the lane's capacity, in octets; 0 as long as it takes none.
+    /// What its record takes of the partition's capacity, in octets; 0 as long as it takes none.
     pub held: usize,
 }
 
-impl Refusal {
-    /// The refusal of a record of which nothing else is known. It is told what is, by
+impl Rejection {
+    /// The rejection of a record of which nothing else is known. It is told what is, by
     /// [`after`](Self::after), before anybody hears of it.
-    pub fn new(offset: i64, letter: Arc<Letter>, kind: SendErrorKind, text: String) -> Self {
-        Refusal {
+    pub fn new(
+        offset: i64,
+        context: Arc<RecordContext>,
+        kind: SendErrorKind,
+        text: String,
+    ) -> Self {
+        Rejection {
             offset,
-            letter,
+            context,
             kind,
             field: None,
             text,
             status: None,
-            parts: None,
+            segments: None,
             attempt: 0,
             possible_duplicate: false,
             with_original: false,
@@ -266,13 +278,13 @@ impl Refusal {
         }
     }
 
-    /// The refusal of `job`, no attempt of which is under way.
-    pub fn of(job: &Job, kind: SendErrorKind, text: String) -> Self {
-        let refusal = Refusal::new(job.offset, job.letter.clone(), kind, text);
-        Refusal {
-            parts: job.ends(),
-            held: job.octets(),
-            ..refusal.after(&History::of_job(job))
+    /// The rejection of `outgoing`, no attempt of which is under way.
+    pub fn of(outgoing: &Outgoing, kind: SendErrorKind, text: String) -> Self {
+        let rejection = Rejection::new(outgoing.offset, outgoing.context.clone(), kind, text);
+        Rejection {
+            segments: outgoing.segment_outcomes(),
+            held: outgoing.octets(),
+            ..rejection.after(&History::of_outgoing(outgoing))
         }
     }
 
@@ -282,8 +294,8 @@ impl Refusal {
             true => text,
             false => format!("{}...", &text[..text.floor_char_boundary(SHORT)]),
         };
-        Refusal {
-            letter: Arc::new(self.letter.shortened()),
+        Rejection {
+            context: Arc::new(self.context.shortened()),
             field: self.field.map(cut),
             text: cut(self.text),
             with_original: false,
@@ -293,7 +305,7 @@ impl Refusal {
 
     /// About how much memory it takes, in octets.
     pub fn octets(&self) -> usize {
-        self.letter.octets() + self.text.len() + 100
+        self.context.octets() + self.text.len() + 100
     }
 }
 
@@ -312,16 +324,16 @@ pub struct Returned {
     pub doubts: u8,
     /// Whether an earlier attempt was in doubt.
     pub possible_duplicate: bool,
-    /// Which of its parts the SMSC took: see [`Parts::to_header`].
+    /// Which of its segments the SMSC took: see [`Segments::to_header`].
     pub taken: Option<String>,
-    /// How many parts it had, if any of them was taken.
+    /// How many segments it had, if any of them was taken.
     pub total: Option<u8>,
 }
 
 impl Returned {
-    /// What is known of its parts, without the record: `None` if that is nothing, or cannot be
+    /// What is known of its segments, without the record: `None` if that is nothing, or cannot be
     /// read.
-    pub fn parts(&self) -> Option<Box<[End]>> {
+    pub fn segments(&self) -> Option<Box<[SegmentOutcome]>> {
         segments::named(self.taken.as_deref()?, self.total)
     }
 
@@ -435,7 +447,7 @@ pub fn timestamp(at: Instant, now: Instant, wall: Timestamp) -> Timestamp {
 mod tests {
     use super::*;
     use crate::submit::results::events::Events;
-    use crate::submit::state::pending::{Entry, Fate};
+    use crate::submit::state::pending::{PendingResult, RecordOutcome};
 
     #[test]
     fn what_is_written_on_a_returned_record_reads_back() {
@@ -468,7 +480,7 @@ mod tests {
     fn a_shortened_refusal_fits_whatever_the_record_holds() {
         let large = "é".repeat(500_000);
         let json = serde_json::to_string(&large).unwrap();
-        let letter = Letter {
+        let context = RecordContext {
             account: Arc::new(AccountRef {
                 esme: "acme".into(),
                 dialect: Arc::default(),
@@ -490,22 +502,25 @@ mod tests {
             operation: Operation::SubmitSm,
             message_id: None,
         };
-        let refusal = Refusal {
+        let rejection = Rejection {
             offset: 1042,
-            letter: Arc::new(letter),
+            context: Arc::new(context),
             kind: SendErrorKind::InvalidRecord,
             field: Some(large.clone()),
             text: format!("x{large}"),
             status: None,
-            parts: None,
+            segments: None,
             attempt: 1,
             possible_duplicate: false,
             with_original: true,
             held: 0,
         };
-        let entry = Entry::new(0, Fate::TooLarge(Box::new(refusal.shortened()), None));
+        let result = PendingResult::new(
+            0,
+            RecordOutcome::TooLarge(Box::new(rejection.shortened()), None),
+        );
         let mut outputs = Vec::new();
-        Events::default().write(&entry, &mut outputs);
+        Events::default().write(&result, &mut outputs);
         let [output] = &outputs[..] else {
             panic!("{} events", outputs.len())
         };

@@ -1,12 +1,12 @@
 //! What happens when partitions come and go.
 //!
 //! A partition comes: it is taken over on a thread of its own (that may have to wait for a
-//! dead predecessor), enters the books, makes its first commit, and only then its binds are
+//! dead predecessor), enters the pipeline, makes its first commit, and only then its binds are
 //! opened and its records fetched.
 //!
 //! A partition goes, inside the rebalance callback, so that Kafka gives it to nobody before
 //! we are done: nothing more is picked; its binds are frozen, drained for at most
-//! `revoke_drain` and unbound; what is in doubt is committed exactly; it leaves the books;
+//! `revoke_drain` and unbound; what is in doubt is committed exactly; it leaves the pipeline;
 //! the account's rate is lower. Only then the callback returns. A partition that is *lost*
 //! (we have been thrown out) has another owner already: its binds are cut, nothing is
 //! committed, and answers that still come are published as late.
@@ -32,12 +32,12 @@ use crate::repeated::Line;
 use smpp_esme::{Lease, State};
 
 use crate::submit::binds::account::{Account, Binds};
-use crate::submit::binds::group::Station;
+use crate::submit::binds::group::BindGroup;
 use crate::submit::message::intake::{self, NotYet};
 use crate::submit::ownership::takeover::{Decided, Takeover};
-use crate::submit::pipeline::{At, Books};
+use crate::submit::pipeline::{At, Pipeline};
 use crate::submit::state::lost;
-use crate::submit::state::pending::LaneId;
+use crate::submit::state::pending::AssignmentId;
 
 /// How long Kafka may take to say how many partitions a topic has.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -58,11 +58,11 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const LAST_COMMIT: Duration = Duration::from_secs(5);
 
 /// What the owner works with.
-pub struct Parts {
+pub struct OwnerParts {
     /// The membership.
     pub group: Arc<Group>,
-    /// The books.
-    pub books: Arc<Books>,
+    /// The pipeline.
+    pub pipeline: Arc<Pipeline>,
     /// The thread that polls.
     pub poll: poll::Handle,
     /// The accounts.
@@ -81,15 +81,15 @@ pub struct Parts {
     pub runtime: Runtime,
 }
 
-/// An account by its place in the configuration, and the partition its station serves.
+/// An account by its place in the configuration, and the partition its bind group serves.
 type StationKey = (usize, Option<i32>);
 
 /// See the [module](self).
 pub struct Owner {
-    parts: Parts,
+    parts: OwnerParts,
     by_topic: HashMap<Arc<str>, usize>,
     consumed: Vec<String>,
-    stations: Mutex<HashMap<StationKey, Station>>,
+    groups: Mutex<HashMap<StationKey, BindGroup>>,
     /// Told by every assignment and revocation, so that a takeover notices that it is late.
     epoch: Mutex<HashMap<Partition, u64>>,
     /// Numbers the assignments.
@@ -99,7 +99,7 @@ pub struct Owner {
     reassessing: Mutex<HashMap<Partition, u64>>,
     /// Partitions that held nothing when they were last looked at, and what came next then.
     idle: Mutex<hashbrown::HashMap<Partition, i64>>,
-    /// A shared station is left, or joined, by one at a time.
+    /// A shared bind group is left, or joined, by one at a time.
     sharing: Mutex<()>,
     /// What is said of partitions that are not served.
     waiting: Waiting,
@@ -112,7 +112,7 @@ pub struct Owner {
 
 impl Owner {
     /// The owner of whatever will be assigned.
-    pub fn new(parts: Parts) -> Arc<Self> {
+    pub fn new(parts: OwnerParts) -> Arc<Self> {
         let mut by_topic = HashMap::new();
         for (index, account) in parts.accounts.iter().enumerate() {
             for topic in &account.options.topics {
@@ -134,7 +134,7 @@ impl Owner {
             parts,
             by_topic,
             consumed,
-            stations: Mutex::default(),
+            groups: Mutex::default(),
             epoch: Mutex::default(),
             assignments: AtomicU64::default(),
             reassessing: Mutex::default(),
@@ -156,8 +156,8 @@ impl Owner {
 
     /// The state of each bind, by name.
     pub fn binds(&self) -> Vec<State> {
-        let stations = self.stations.lock();
-        stations.values().flat_map(Station::states).collect()
+        let groups = self.groups.lock();
+        groups.values().flat_map(BindGroup::states).collect()
     }
 
     fn account_of(&self, topic: &str) -> Option<(usize, &Arc<Account>)> {
@@ -205,7 +205,7 @@ impl Owner {
                 return;
             }
             let deadline = Instant::now() + PATIENCE;
-            if !self.parts.books.await_fates(&all, deadline) {
+            if !self.parts.pipeline.await_results(&all, deadline) {
                 continue;
             }
             match self.look(lease, &companions) {
@@ -305,7 +305,7 @@ impl Owner {
                 self.waiting.done(&partition);
                 self.open(index, account, partition.partition, partition, start);
             }
-            (Err(_), Some(commit)) => self.parts.books.keep(partition, commit),
+            (Err(_), Some(commit)) => self.parts.pipeline.keep(partition, commit),
             (Err(_), None) => {}
         }
     }
@@ -321,20 +321,20 @@ impl Owner {
         self.reassessed(&partition);
         let key = station_key(index, account, lease);
         let _sharing = key.1.is_none().then(|| self.sharing.lock());
-        let mut stations = self.stations.lock();
-        let station = stations
+        let mut groups = self.groups.lock();
+        let group = groups
             .entry(key)
             .or_insert_with(|| self.start_station(account, key.1));
         let priority = account.priority(&partition.topic).unwrap_or(0);
         self.parts
-            .books
-            .open(partition, start, station.id, priority);
+            .pipeline
+            .open(partition, start, group.id, priority);
     }
 
-    fn start_station(&self, account: &Account, partition: Option<i32>) -> Station {
-        Station::start(
+    fn start_station(&self, account: &Account, partition: Option<i32>) -> BindGroup {
+        BindGroup::start(
             account.plan(partition),
-            self.parts.books.clone(),
+            self.parts.pipeline.clone(),
             self.parts.lease.clone(),
             account.current_rate(),
             &self.parts.runtime,
@@ -344,34 +344,34 @@ impl Owner {
     /// Gives up the leases of one account; `lost` ones without a word.
     fn give_up(&self, index: usize, leases: &[i32], lost: bool) {
         let account = &self.parts.accounts[index];
-        let books = &self.parts.books;
-        let lanes = books.lanes_of(&partitions_of(account, leases));
+        let pipeline = &self.parts.pipeline;
+        let assignments = pipeline.assignments_of(&partitions_of(account, leases));
         let drain = match lost {
             true => {
-                books.lose(&lanes);
+                pipeline.lose(&assignments);
                 self.watch(partitions_of(account, leases));
                 Duration::ZERO
             }
             false => {
-                books.drain(&lanes);
+                pipeline.drain(&assignments);
                 self.parts.revoke_drain
             }
         };
         match account.options.binds {
             Binds::PerPartition(_) => self.close_stations(index, leases, drain),
-            Binds::PerInstance(_) => self.leave_shared_station(index, &lanes, drain),
+            Binds::PerInstance(_) => self.leave_shared_station(index, &assignments, drain),
         }
         if !lost {
-            if !books.settle(&lanes, LAST_COMMIT) {
+            if !pipeline.settle(&assignments, LAST_COMMIT) {
                 warn!(
                     "the last commit of a partition did not succeed in time; its successor will find records in doubt"
                 );
-                books.lose(&lanes);
+                pipeline.lose(&assignments);
                 self.watch(partitions_of(account, leases));
             }
-            books.remove(&lanes);
+            pipeline.remove(&assignments);
         }
-        books.unkeep(&partitions_of(account, leases));
+        pipeline.unkeep(&partitions_of(account, leases));
         self.waiting.forget(&partitions_of(account, leases));
         for partition in leases {
             account.lose(*partition);
@@ -414,15 +414,15 @@ impl Owner {
         drop(epochs);
         self.waiting.forget(&gone);
         self.waiting.remind();
-        let idle = self.parts.books.idle();
-        let stations = self.stations.lock();
+        let idle = self.parts.pipeline.idle();
+        let groups = self.groups.lock();
         let is_bound = |state: &State| matches!(state, State::Bound { .. });
-        let up: HashMap<StationKey, bool> = (stations.iter())
-            .map(|(key, station)| (*key, station.states().iter().any(is_bound)))
+        let up: HashMap<StationKey, bool> = (groups.iter())
+            .map(|(key, group)| (*key, group.states().iter().any(is_bound)))
             .collect();
-        drop(stations);
+        drop(groups);
         let mut waiting: HashMap<usize, (usize, Partition)> = HashMap::new();
-        for (partition, _) in self.parts.books.positions() {
+        for (partition, _) in self.parts.pipeline.positions() {
             let Some((index, account)) = self.account_of(&partition.topic) else {
                 continue;
             };
@@ -446,8 +446,8 @@ impl Owner {
     /// Commits the ends of partitions that rest before them: see [`end`]. To be called now and
     /// then; only those are looked at that rested since the last time.
     pub fn commit_ends(&self) {
-        let (books, group) = (&self.parts.books, &self.parts.group);
-        let idle = books.idle();
+        let (pipeline, group) = (&self.parts.pipeline, &self.parts.group);
+        let idle = pipeline.idle();
         let before = std::mem::replace(&mut *self.idle.lock(), idle.clone());
         for (partition, next) in idle {
             if before.get(&partition) != Some(&next) {
@@ -465,7 +465,7 @@ impl Owner {
             match found {
                 Ok(Some(to)) if to > next => {
                     debug!(%partition, next, to, "nothing more up to the end of its log");
-                    books.skip(&partition, next, to);
+                    pipeline.skip(&partition, next, to);
                 }
                 Ok(_) => {}
                 Err(error) => debug!(%error, %partition, "its end is not known"),
@@ -473,68 +473,68 @@ impl Owner {
         }
     }
 
-    /// Tells the account's stations their rate, by which they reserve.
+    /// Tells the account's bind groups their rate, by which they reserve.
     fn spread_rate(&self, index: usize, account: &Account) {
         let rate = account.current_rate();
-        let stations = self.stations.lock();
-        for (_, station) in stations.iter().filter(|((i, _), _)| *i == index) {
-            self.parts.books.set_rate(station.id, rate);
+        let groups = self.groups.lock();
+        for (_, group) in groups.iter().filter(|((i, _), _)| *i == index) {
+            self.parts.pipeline.set_rate(group.id, rate);
         }
     }
 
     /// Looks after what is remembered of partitions that were lost.
     fn watch(&self, partitions: Vec<Partition>) {
-        let (books, group) = (self.parts.books.clone(), self.parts.group.clone());
-        std::thread::spawn(move || lost::watch(&books, &group, &partitions));
+        let (pipeline, group) = (self.parts.pipeline.clone(), self.parts.group.clone());
+        std::thread::spawn(move || lost::watch(&pipeline, &group, &partitions));
     }
 
     fn close_stations(&self, index: usize, leases: &[i32], drain: Duration) {
-        let mut stations = self.stations.lock();
-        let closing: Vec<Station> = leases
+        let mut groups = self.groups.lock();
+        let closing: Vec<BindGroup> = leases
             .iter()
-            .filter_map(|p| stations.remove(&(index, Some(*p))))
+            .filter_map(|p| groups.remove(&(index, Some(*p))))
             .collect();
-        drop(stations);
+        drop(groups);
         self.parts.runtime.block_on(close_all(closing, drain));
     }
 
     /// The binds stay for the partitions that stay. What they still hold of those that go when
     /// the time is up must not be written later, when a successor may send it: it is taken back,
     /// and what was written is in doubt. The other partitions lose nothing by that.
-    fn leave_shared_station(&self, index: usize, lanes: &[LaneId], drain: Duration) {
-        let books = &self.parts.books;
+    fn leave_shared_station(&self, index: usize, assignments: &[AssignmentId], drain: Duration) {
+        let pipeline = &self.parts.pipeline;
         let deadline = Instant::now() + drain;
-        while books.outstanding(lanes) > 0 && Instant::now() < deadline {
+        while pipeline.outstanding(assignments) > 0 && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));
         }
-        // From here on nobody joins the station until it is settled who stays.
+        // From here on nobody joins the bind group until it is settled who stays.
         let _sharing = self.sharing.lock();
         let key = (index, None);
-        let stations = self.stations.lock();
-        let Some((id, binds)) = stations.get(&key).map(|s| (s.id, s.handles())) else {
+        let groups = self.groups.lock();
+        let Some((id, binds)) = groups.get(&key).map(|s| (s.id, s.handles())) else {
             return;
         };
-        drop(stations);
-        if books.serves_others(id, lanes) {
-            books.stop_flights(lanes);
-            let tokens = books.tokens_of(lanes);
+        drop(groups);
+        if pipeline.serves_others(id, assignments) {
+            pipeline.stop_segmented(assignments);
+            let tokens = pipeline.tokens_of(assignments);
             if !tokens.is_empty() {
                 (self.parts.runtime).block_on(async {
                     for bind in binds {
                         bind.recall(&tokens).await;
                     }
                 });
-                books.abandon(lanes);
+                pipeline.abandon(assignments);
             }
             return;
         }
-        let closing = self.stations.lock().remove(&key).into_iter().collect();
+        let closing = self.groups.lock().remove(&key).into_iter().collect();
         self.parts
             .runtime
             .block_on(close_all(closing, Duration::ZERO));
     }
 
-    /// These topics do not exist any more. Their partitions leave the books, so that those of
+    /// These topics do not exist any more. Their partitions leave the pipeline, so that those of
     /// other topics go on, and are taken over anew when they are back. The binds stay until
     /// the group takes the leases away.
     pub fn topics_gone(&self, topics: &[Arc<str>]) {
@@ -549,8 +549,8 @@ impl Owner {
             .collect();
         // Under this lock the leases stay what they are.
         let epochs = self.epoch.lock();
-        let ours = self.parts.books.positions().into_iter().map(|(p, _)| p);
-        for partition in ours.chain(self.parts.books.kept()) {
+        let ours = self.parts.pipeline.positions().into_iter().map(|(p, _)| p);
+        for partition in ours.chain(self.parts.pipeline.kept()) {
             if topics.contains(&partition.topic)
                 && let Some((_, account)) = self.account_of(&partition.topic)
                 && let Some(epoch) = epochs.get(&lease_of(account, &partition))
@@ -559,9 +559,9 @@ impl Owner {
             }
         }
         let partitions: Vec<Partition> = gone.iter().map(|(p, _)| p.clone()).collect();
-        let lanes = self.parts.books.lanes_of(&partitions);
-        self.parts.books.lose(&lanes);
-        self.parts.books.unkeep(&partitions);
+        let assignments = self.parts.pipeline.assignments_of(&partitions);
+        self.parts.pipeline.lose(&assignments);
+        self.parts.pipeline.unkeep(&partitions);
         for partition in &partitions {
             self.parts.poll.hold(partition.clone());
         }
@@ -633,7 +633,7 @@ impl Owner {
     fn reassess(&self) {
         let Some(me) = self.me.upgrade() else { return };
         // One that cannot be read for long must not hold up the others.
-        for (partition, _) in self.parts.books.positions() {
+        for (partition, _) in self.parts.pipeline.positions() {
             let Some((_, account)) = self.account_of(&partition.topic) else {
                 continue;
             };
@@ -693,11 +693,11 @@ impl Owner {
     /// How a partition's log is, if the partition is at work. One that ends too early is looked
     /// at several times: a new leader may need a moment to know how far it has come.
     fn survey(&self, partition: &Partition) -> Result<Option<Log>, KafkaError> {
-        let (group, books) = (&self.parts.group, &self.parts.books);
+        let (group, pipeline) = (&self.parts.group, &self.parts.pipeline);
         let mut looks = LOOKS;
         loop {
             // First the position: what is compared with it is not older.
-            let Some((next, newest)) = books.last_read(partition) else {
+            let Some((next, newest)) = pipeline.last_read(partition) else {
                 return Ok(None);
             };
             let (low, high) = group.watermarks(partition, PATIENCE)?;
@@ -723,13 +723,13 @@ impl Owner {
     }
 
     fn restart(&self, index: usize, account: &Account, partition: Partition, log: &Log) {
-        let (books, poll) = (&self.parts.books, &self.parts.poll);
-        if books.position(&partition).is_none() {
+        let (pipeline, poll) = (&self.parts.pipeline, &self.parts.poll);
+        if pipeline.position(&partition).is_none() {
             return self.reassessed(&partition);
         }
         poll.hold(partition.clone());
         // Since it is held the position does not move any more.
-        let Some(now) = books.position(&partition) else {
+        let Some(now) = pipeline.position(&partition) else {
             return self.reassessed(&partition);
         };
         let (next, low, high) = (log.next, log.low, log.high);
@@ -741,7 +741,7 @@ impl Owner {
             }
             Verdict::IsAnother => {
                 warn!(%partition, next, high, "the topic was created anew; its former state is dropped");
-                books.remove(&books.lanes_of(std::slice::from_ref(&partition)));
+                pipeline.remove(&pipeline.assignments_of(std::slice::from_ref(&partition)));
                 let start = Start::fresh(low, high);
                 self.waiting.done(&partition);
                 self.open(index, account, partition.partition, partition, start);
@@ -838,10 +838,10 @@ impl Log {
     }
 }
 
-async fn close_all(stations: Vec<Station>, drain: Duration) {
+async fn close_all(groups: Vec<BindGroup>, drain: Duration) {
     let mut closing = tokio::task::JoinSet::new();
-    for station in stations {
-        closing.spawn(station.close(drain));
+    for group in groups {
+        closing.spawn(group.close(drain));
     }
     while closing.join_next().await.is_some() {}
 }
@@ -923,13 +923,13 @@ impl Assignments for Owner {
         let Some((_, account)) = self.account_of(&partition.topic) else {
             return Flow::Continue;
         };
-        match intake::read(account, &self.parts.books.settings, message) {
+        match intake::read(account, &self.parts.pipeline.settings, message) {
             Ok(incoming) => {
                 let at = At {
                     offset: message.offset(),
                     timestamp: message.timestamp().to_millis(),
                 };
-                self.parts.books.take(partition, at, incoming)
+                self.parts.pipeline.take(partition, at, incoming)
             }
             Err(NotYet(why)) => Flow::Again(why),
         }

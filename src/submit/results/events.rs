@@ -14,10 +14,10 @@ use crate::record::{headers, keys};
 use smpp_esme::Answer;
 use smpp_protocol::{Command, Dialect, Names, Status};
 
-use crate::submit::message::outgoing::{Job, Letter, Refusal, Returned};
+use crate::submit::message::outgoing::{Outgoing, RecordContext, Rejection, Returned};
 use crate::submit::results::details::{self, Response};
-use crate::submit::state::pending::{Entry, Fate, Sent, accepted};
-use crate::submit::state::segments::End;
+use crate::submit::state::pending::{PendingResult, RecordOutcome, Sent, accepted};
+use crate::submit::state::segments::SegmentOutcome;
 
 /// Where events go, and how the SMSCs write message ids.
 #[derive(Default)]
@@ -37,38 +37,38 @@ pub struct Events {
 }
 
 impl Events {
-    /// Appends the records that tell of `entry`.
-    pub fn write(&self, entry: &Entry, to: &mut Vec<Output>) {
-        match &entry.fate {
-            Fate::Answered(sent, answer) => self.answer(sent, answer, true, to),
-            Fate::Late(sent, answer) => self.answer(sent, answer, false, to),
-            Fate::Taken(sent, answer, whole) => self.remember(sent, answer, *whole, to),
-            Fate::Refused(refusal) => to.push(self.error(refusal, true)),
-            Fate::TooLarge(refusal, answered) => {
-                to.push(self.error(refusal, false));
+    /// Appends the records that tell of `result`.
+    pub fn write(&self, result: &PendingResult, to: &mut Vec<Output>) {
+        match &result.outcome {
+            RecordOutcome::Answered(sent, answer) => self.answer(sent, answer, true, to),
+            RecordOutcome::Late(sent, answer) => self.answer(sent, answer, false, to),
+            RecordOutcome::Taken(sent, answer, whole) => self.remember(sent, answer, *whole, to),
+            RecordOutcome::Rejected(rejection) => to.push(self.error(rejection, true)),
+            RecordOutcome::TooLarge(rejection, answered) => {
+                to.push(self.error(rejection, false));
                 if let Some((sent, answer)) = answered {
                     self.remember(sent, answer, false, to);
                 }
             }
-            Fate::PutBack(job, returned) => to.push(put_back(job, returned)),
+            RecordOutcome::PutBack(outgoing, returned) => to.push(put_back(outgoing, returned)),
         }
     }
 
     fn answer(&self, sent: &Sent, answer: &Answer, terminal: bool, to: &mut Vec<Output>) {
-        let letter = &*sent.letter;
+        let context = &*sent.context;
         let status = answer.status;
-        let names = &letter.account.dialect.names;
+        let names = &context.account.dialect.names;
         let name = names.status(status);
-        let response = Response::of(letter.operation, answer, names);
+        let response = Response::of(context.operation, answer, names);
         // Responses about an earlier message may leave out which one.
-        let message_id = match (&*answer.message_id, &letter.message_id) {
+        let message_id = match (&*answer.message_id, &context.message_id) {
             (b"", Some(named)) => named.as_str().into(),
             (id, _) => String::from_utf8_lossy(id),
         };
         let event = SubmitSmResp {
             kind: match answer.command {
                 Command::GENERIC_NACK => "GenericNack",
-                _ => letter.operation.response(),
+                _ => context.operation.response(),
             },
             about: About {
                 terminal,
@@ -76,7 +76,7 @@ impl Events {
                 attempt: sent.attempt,
                 possible_duplicate: sent.possible_duplicate,
                 bind: Some(&sent.bind),
-                ..about(letter)
+                ..about(context)
             },
             accepted: accepted(answer),
             command_status: status.0,
@@ -84,35 +84,35 @@ impl Events {
             message_id: &message_id,
             submitted_at: sent.submitted_at,
             responded_at: Timestamp::try_from(answer.received).unwrap_or(sent.submitted_at),
-            truncated: letter.truncated,
+            truncated: context.truncated,
             part: sent.part,
-            parts: parts(sent.parts.as_deref(), names),
+            parts: segments(sent.segments.as_deref(), names),
             details: response.details(),
         };
         let codec = &self.codecs.responses;
         let said = || {
             let part = event.part.map_or(String::new(), |part| format!(".{part}"));
-            let (record, at) = (&letter.position, event.responded_at.as_microsecond());
+            let (record, at) = (&context.position, event.responded_at.as_microsecond());
             cloud_events::About {
                 name: event.kind,
                 id: format!("{record}{part}/{}/{}/{at}", event.kind, sent.attempt),
                 time: event.responded_at,
-                subject: &letter.log_id,
+                subject: &context.log_id,
             }
         };
         to.push(output(
             &self.responses,
-            letter.log_id.as_bytes().to_vec(),
+            context.log_id.as_bytes().to_vec(),
             codec.must_write(&event),
-            (self.cloud_events).headers(letter.headers.clone(), codec.format(), said),
+            (self.cloud_events).headers(context.headers.clone(), codec.format(), said),
         ));
         self.remember(sent, answer, true, to);
     }
 
     /// Writes what receipts will need, `whole` or without what can be large.
     fn remember(&self, sent: &Sent, answer: &Answer, whole: bool, to: &mut Vec<Output>) {
-        // Of a message in parts, each part is remembered with its own answer.
-        let wanted = sent.registered && sent.parts.is_none();
+        // Of a message in segments, each part is remembered with its own answer.
+        let wanted = sent.registered && sent.segments.is_none();
         if accepted(answer) && wanted && !answer.message_id.is_empty() {
             let message_id = String::from_utf8_lossy(&answer.message_id);
             to.push(self.correlation(sent, answer, &message_id, whole));
@@ -120,30 +120,30 @@ impl Events {
     }
 
     fn correlation(&self, sent: &Sent, answer: &Answer, message_id: &str, whole: bool) -> Output {
-        let letter = &*sent.letter;
+        let context = &*sent.context;
         let several = sent.recipients.as_ref();
         let lists = several.is_some_and(|to| to.lists);
-        let id = letter.account.dialect.ids.of_response(message_id);
-        let esme = &*letter.account.esme;
+        let id = context.account.dialect.ids.of_response(message_id);
+        let esme = &*context.account.esme;
         let identity = keys::identity(esme, &id);
         let creation = Creation {
             esme,
             message_id,
-            log_id: &letter.log_id,
-            extra_data: letter.extra_data.as_deref().filter(|_| whole),
-            record: &letter.position,
+            log_id: &context.log_id,
+            extra_data: context.extra_data.as_deref().filter(|_| whole),
+            record: &context.position,
             part: sent.part,
             attempt: sent.attempt,
             submitted_at: sent.submitted_at,
-            source: letter.source.as_deref(),
-            destination: letter.destination.as_deref(),
+            source: context.source.as_deref(),
+            destination: context.destination.as_deref(),
             // Who does not get it has no receipt; there are 255 at most.
             recipients: (several.filter(|_| !lists))
                 .map(|to| (to.numbers.len() - details::refused(answer, &to.numbers)) as u32),
             numbers: several.map_or(&[], |to| &to.numbers),
             lists,
             reference: sent.reference,
-            headers: (letter.headers.as_ref())
+            headers: (context.headers.as_ref())
                 .filter(|_| whole)
                 .map_or_else(Vec::new, travelling),
         };
@@ -153,55 +153,55 @@ impl Events {
                 identity.as_bytes(),
                 self.correlation_partitions,
             )),
-            key: Some(keys::creation(esme, &id, &letter.position, sent.part).into_bytes()),
+            key: Some(keys::creation(esme, &id, &context.position, sent.part).into_bytes()),
             value: Some(self.codecs.correlation.must_write(&creation)),
             headers: None,
         }
     }
 
-    /// The event of a refusal, `whole` or without what can be large.
-    fn error(&self, refusal: &Refusal, whole: bool) -> Output {
-        let letter = &*refusal.letter;
-        let names = &letter.account.dialect.names;
-        let name = refusal.status.map(|status| names.status(status));
-        let original = letter.value.as_deref().filter(|_| refusal.with_original);
+    /// The event of a rejection, `whole` or without what can be large.
+    fn error(&self, rejection: &Rejection, whole: bool) -> Output {
+        let context = &*rejection.context;
+        let names = &context.account.dialect.names;
+        let name = rejection.status.map(|status| names.status(status));
+        let original = context.value.as_deref().filter(|_| rejection.with_original);
         let event = SendError {
             name: "SendError",
             about: About {
                 terminal: true,
-                attempt: refusal.attempt,
-                possible_duplicate: refusal.possible_duplicate,
-                extra_data: letter.extra_data.as_deref().filter(|_| whole),
-                ..about(letter)
+                attempt: rejection.attempt,
+                possible_duplicate: rejection.possible_duplicate,
+                extra_data: context.extra_data.as_deref().filter(|_| whole),
+                ..about(context)
             },
-            kind: refusal.kind,
-            error: &refusal.text,
-            field: refusal.field.as_deref(),
-            command_status: refusal.status.map(|s| s.0),
+            kind: rejection.kind,
+            error: &rejection.text,
+            field: rejection.field.as_deref(),
+            command_status: rejection.status.map(|s| s.0),
             command_status_name: name.as_deref(),
             original,
             at: Timestamp::now(),
-            parts: parts(refusal.parts.as_deref(), names),
+            parts: segments(rejection.segments.as_deref(), names),
         };
         // What could not be read has no log id of its own: its key finds it again.
-        let key = match (&letter.key, refusal.with_original) {
+        let key = match (&context.key, rejection.with_original) {
             (Some(key), true) => key.clone(),
-            _ => letter.log_id.as_bytes().to_vec(),
+            _ => context.log_id.as_bytes().to_vec(),
         };
-        let headers = letter.headers.clone().filter(|_| whole);
+        let headers = context.headers.clone().filter(|_| whole);
         // The key of its event must not be taken for its own.
-        let headers = match (&letter.key, original) {
+        let headers = match (&context.key, original) {
             (None, Some(_)) => Some(keyless(headers.unwrap_or_default())),
             _ => headers,
         };
         let codec = &self.codecs.errors;
         let said = || {
-            let (record, at) = (&letter.position, event.at.as_microsecond());
+            let (record, at) = (&context.position, event.at.as_microsecond());
             cloud_events::About {
                 name: event.name,
-                id: format!("{record}/{}/{}/{at}", event.name, refusal.attempt),
+                id: format!("{record}/{}/{}/{at}", event.name, rejection.attempt),
                 time: event.at,
-                subject: &letter.log_id,
+                subject: &context.log_id,
             }
         };
         let headers = self.cloud_events.headers(headers, codec.format(), said);
@@ -218,17 +218,21 @@ fn keyless(all: OwnedHeaders) -> OwnedHeaders {
 }
 
 /// What became of each part.
-fn parts<'e>(ends: Option<&'e [End]>, names: &Names) -> Vec<Part<'e>> {
-    let ends = (1..).zip(ends.unwrap_or_default());
-    ends.map(|(number, end)| part(number, end, names)).collect()
+fn segments<'e>(segment_outcomes: Option<&'e [SegmentOutcome]>, names: &Names) -> Vec<Part<'e>> {
+    let segment_outcomes = (1..).zip(segment_outcomes.unwrap_or_default());
+    segment_outcomes
+        .map(|(number, end)| part(number, end, names))
+        .collect()
 }
 
-fn part<'e>(part: u16, end: &'e End, names: &Names) -> Part<'e> {
+fn part<'e>(part: u16, end: &'e SegmentOutcome, names: &Names) -> Part<'e> {
     let (outcome, message_id, status) = match end {
-        End::Taken(id) => (PartOutcome::Accepted, Some(&**id), Some(Status::ROK)),
-        End::Rejected(status) | End::Later(status) => (PartOutcome::Rejected, None, Some(*status)),
-        End::Doubt(_) | End::Out => (PartOutcome::Unknown, None, None),
-        End::Waiting => (PartOutcome::NotSent, None, None),
+        SegmentOutcome::Taken(id) => (PartOutcome::Accepted, Some(&**id), Some(Status::ROK)),
+        SegmentOutcome::Rejected(status) | SegmentOutcome::Later(status) => {
+            (PartOutcome::Rejected, None, Some(*status))
+        }
+        SegmentOutcome::Doubt(_) | SegmentOutcome::InFlight => (PartOutcome::Unknown, None, None),
+        SegmentOutcome::Waiting => (PartOutcome::NotSent, None, None),
     };
     Part {
         part,
@@ -239,30 +243,30 @@ fn part<'e>(part: u16, end: &'e End, names: &Names) -> Part<'e> {
     }
 }
 
-fn about(letter: &Letter) -> About<'_> {
+fn about(context: &RecordContext) -> About<'_> {
     About {
-        log_id: &letter.log_id,
-        extra_data: letter.extra_data.as_deref(),
+        log_id: &context.log_id,
+        extra_data: context.extra_data.as_deref(),
         terminal: false,
         attempt: 0,
         possible_duplicate: false,
         late: false,
-        record: &letter.position,
-        esme: &letter.account.esme,
+        record: &context.position,
+        esme: &context.account.esme,
         bind: None,
-        source: letter.source.as_deref(),
-        destination: letter.destination.as_deref(),
+        source: context.source.as_deref(),
+        destination: context.destination.as_deref(),
     }
 }
 
-fn put_back(job: &Job, returned: &Returned) -> Output {
-    let letter = &*job.letter;
+fn put_back(outgoing: &Outgoing, returned: &Returned) -> Output {
+    let context = &*outgoing.context;
     Output {
-        topic: letter.topic.clone(),
-        partition: Some(letter.partition),
-        key: letter.key.clone(),
-        value: letter.value.clone(),
-        headers: Some(returned.write(letter.headers.as_ref())),
+        topic: context.topic.clone(),
+        partition: Some(context.partition),
+        key: context.key.clone(),
+        value: context.value.clone(),
+        headers: Some(returned.write(context.headers.as_ref())),
     }
 }
 

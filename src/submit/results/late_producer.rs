@@ -1,7 +1,7 @@
 //! Answers that came when their record had a result already, or another owner.
 //!
 //! They say something true and useful (the SMSC took the message), but they are not the
-//! terminal result, and they must not enter a transaction of a lane that is not ours. So
+//! terminal result, and they must not enter a transaction of a partition that is not ours. So
 //! they go out through an idempotent producer of their own, marked `terminal: false`,
 //! `late: true`, with a correlation entry of their own, so that their receipts are matched.
 
@@ -19,7 +19,7 @@ use crate::kafka::transactor::Output;
 use smpp_esme::Answer;
 
 use crate::submit::results::events::Events;
-use crate::submit::state::pending::{Entry, Fate, Sent};
+use crate::submit::state::pending::{PendingResult, RecordOutcome, Sent};
 
 /// How many octets of late answers wait while the producer is made anew.
 pub const LATE: u64 = 4 << 20;
@@ -51,19 +51,19 @@ impl idempotent::Reports for Reports {
 }
 
 /// The producer beside the transactions.
-pub struct Side {
+pub struct LateProducer {
     producer: Idempotent<Reports>,
     events: Arc<Events>,
 }
 
-impl Side {
+impl LateProducer {
     /// A producer with the given properties.
     pub fn new(client: &ClientConfig, events: Arc<Events>) -> Result<Self, KafkaError> {
         let mut client = client.clone();
         client
             .set("linger.ms", "5")
             .set("queue.buffering.max.messages", "100000");
-        Ok(Side {
+        Ok(LateProducer {
             producer: Idempotent::new(&client, Reports, LATE as usize)?,
             events,
         })
@@ -71,22 +71,25 @@ impl Side {
 
     /// Publishes an answer that is not the result.
     pub fn publish_late(&self, sent: Sent, answer: Answer) {
-        self.publish(&Entry::new(0, Fate::Late(Box::new(sent), answer)));
+        self.publish(&PendingResult::new(
+            0,
+            RecordOutcome::Late(Box::new(sent), answer),
+        ));
     }
 
-    /// Publishes what fates of lanes that are not ours any more say; those without an answer
+    /// Publishes what outcomes of partitions that are not ours any more say; those without an answer
     /// say nothing, the new owner decides over their records.
-    pub fn publish_orphans(&self, entries: Vec<Entry>) {
-        for entry in entries {
-            if let Some((sent, answer)) = answer_of(entry.fate) {
+    pub fn publish_orphans(&self, results: Vec<PendingResult>) {
+        for result in results {
+            if let Some((sent, answer)) = answer_of(result.outcome) {
                 self.publish_late(sent, answer);
             }
         }
     }
 
-    fn publish(&self, entry: &Entry) {
+    fn publish(&self, result: &PendingResult) {
         let mut outputs: Vec<Output> = Vec::new();
-        self.events.write(entry, &mut outputs);
+        self.events.write(result, &mut outputs);
         for output in outputs {
             let topic = output.topic.clone();
             match self.producer.send(output, ()) {
@@ -97,26 +100,26 @@ impl Side {
     }
 
     /// Waits until everything is delivered.
-    pub fn flush(&self, patience: Duration) {
-        if !self.producer.flush(patience) {
+    pub fn flush(&self, timeout: Duration) {
+        if !self.producer.flush(timeout) {
             error!("late answers may be lost: Kafka did not take them in time");
         }
     }
 }
 
-/// The answer that a fate tells of, short if its whole event is known to be refused.
-fn answer_of(fate: Fate) -> Option<(Sent, Answer)> {
-    match fate {
-        Fate::Answered(sent, answer)
-        | Fate::Taken(sent, answer, true)
-        | Fate::Late(sent, answer)
-        // Its letter is short already.
-        | Fate::TooLarge(_, Some((sent, answer))) => Some((*sent, answer)),
-        Fate::Taken(sent, answer, false) => {
-            let letter = Arc::new(sent.letter.shortened());
-            Some((Sent { letter, ..*sent }, answer))
+/// The answer that a outcome tells of, short if its whole event is known to be refused.
+fn answer_of(outcome: RecordOutcome) -> Option<(Sent, Answer)> {
+    match outcome {
+        RecordOutcome::Answered(sent, answer)
+        | RecordOutcome::Taken(sent, answer, true)
+        | RecordOutcome::Late(sent, answer)
+        // Its context is short already.
+        | RecordOutcome::TooLarge(_, Some((sent, answer))) => Some((*sent, answer)),
+        RecordOutcome::Taken(sent, answer, false) => {
+            let context = Arc::new(sent.context.shortened());
+            Some((Sent { context, ..*sent }, answer))
         }
-        Fate::Refused(_) | Fate::PutBack(..) | Fate::TooLarge(_, None) => None,
+        RecordOutcome::Rejected(_) | RecordOutcome::PutBack(..) | RecordOutcome::TooLarge(_, None) => None,
     }
 }
 
@@ -126,8 +129,8 @@ mod tests {
 
     use super::*;
     use crate::record::event::SendErrorKind;
-    use crate::submit::message::outgoing::{Letter, Refusal};
-    use crate::submit::state::partition::tests::job;
+    use crate::submit::message::outgoing::{RecordContext, Rejection};
+    use crate::submit::state::partition::tests::outgoing;
     use smpp_protocol::{Command, Status};
 
     fn answered() -> (Box<Sent>, Answer) {
@@ -138,10 +141,10 @@ mod tests {
             tlvs: Default::default(),
             received: SystemTime::now(),
         };
-        let mut sent = Sent::of(&job(3), &"bind".into());
-        sent.letter = Arc::new(Letter {
+        let mut sent = Sent::of(&outgoing(3), &"bind".into());
+        sent.context = Arc::new(RecordContext {
             value: Some(b"the record".to_vec()),
-            ..sent.letter.shortened()
+            ..sent.context.shortened()
         });
         (Box::new(sent), answer)
     }
@@ -149,23 +152,27 @@ mod tests {
     #[test]
     fn an_answer_whose_event_was_too_large_is_published_when_its_lane_is_lost() {
         let (sent, answer) = answered();
-        let refusal = Refusal::of(&job(3), SendErrorKind::EventTooLarge, "too large".into());
-        let fate = Fate::TooLarge(Box::new(refusal), Some((sent, answer)));
-        let (sent, answer) = answer_of(fate).expect("its answer is known");
+        let rejection = Rejection::of(
+            &outgoing(3),
+            SendErrorKind::EventTooLarge,
+            "too large".into(),
+        );
+        let outcome = RecordOutcome::TooLarge(Box::new(rejection), Some((sent, answer)));
+        let (sent, answer) = answer_of(outcome).expect("its answer is known");
         assert_eq!((sent.offset, &*answer.message_id), (3, b"A1".as_slice()));
     }
 
     #[test]
     fn what_was_too_large_is_not_published_whole() {
         let (sent, answer) = answered();
-        assert!(!sent.letter.is_short(), "it holds the record");
-        let (sent, _) = answer_of(Fate::Taken(sent, answer, false)).expect("it was taken");
-        assert!(sent.letter.is_short());
+        assert!(!sent.context.is_short(), "it holds the record");
+        let (sent, _) = answer_of(RecordOutcome::Taken(sent, answer, false)).expect("it was taken");
+        assert!(sent.context.is_short());
     }
 
     #[test]
     fn a_fate_without_an_answer_says_nothing() {
-        let refusal = Refusal::of(&job(3), SendErrorKind::Expired, "late".into());
-        assert!(answer_of(Fate::TooLarge(Box::new(refusal), None)).is_none());
+        let rejection = Rejection::of(&outgoing(3), SendErrorKind::Expired, "late".into());
+        assert!(answer_of(RecordOutcome::TooLarge(Box::new(rejection), None)).is_none());
     }
 }

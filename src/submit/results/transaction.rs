@@ -1,23 +1,23 @@
-//! The books as the transactor sees them.
+//! The pipeline as the transactor sees it.
 //!
 //! A transaction takes *everything* that is known at the moment it begins, under the lock:
-//! all fates gathered, and the progress of every lane they belong to. Taking only part of
-//! it would be wrong: a lowered reservation must never be committed without the fates of
+//! all outcomes gathered, and the progress of every partition they belong to. Taking only part of
+//! it would be wrong: a lowered reservation must never be committed without the outcomes of
 //! the records above it, or a successor would send them again.
 //!
-//! When a transaction is aborted, its fates are still in the progress of their lanes, and go
+//! When a transaction is aborted, its outcomes are still in the progress of their partitions, and go
 //! back to the head of what is gathered: the next transaction carries both. What belongs to
-//! a lane that has been given up meanwhile is published as late, outside any transaction.
+//! a partition that has been given up meanwhile is published as late, outside any transaction.
 //!
-//! When a topic refuses a record, that concerns its lane and no other: the lane is
+//! When a topic refuses a record, that concerns its partition and no other: the partition is
 //! [set aside](crate::kafka::set_aside), and has no part in transactions, with all that is known
 //! of it, until a trial of its own is committed. Its reservation stays as it was committed last,
 //! so nothing new of it is sent meanwhile. What can be said shorter is, by a `SendError` in place
-//! of what was refused, and then the lane is tried at once; if it is the size that is refused,
-//! so is everything of the lane that is as large, lest each costs a transaction.
+//! of what was refused, and then the partition is tried at once; if it is the size that is refused,
+//! so is everything of the partition that is as large, lest each costs a transaction.
 //!
-//! A record that cannot be put back onto its topic for now waits in its lane. But what finished
-//! since may have gone so far ahead that the metadata does not reach over both: then the lane is
+//! A record that cannot be put back onto its topic for now waits in its partition. But what finished
+//! since may have gone so far ahead that the metadata does not reach over both: then the partition is
 //! set aside with it, and the record goes when its topic is there.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,24 +35,24 @@ use crate::kafka::{Group, Membership, Partition, ear, set_aside};
 use crate::record::event::SendErrorKind;
 use smpp_esme::{Lease, Moment};
 
-use crate::submit::message::outgoing::Refusal;
+use crate::submit::message::outgoing::Rejection;
 use crate::submit::ownership::assignment::Owner;
-use crate::submit::pipeline::{Books, State};
+use crate::submit::pipeline::{Pipeline, PipelineState};
 use crate::submit::results::events::Events;
-use crate::submit::state::partition::{Lane, Snapshot};
-use crate::submit::state::pending::{Entry, Fate, LaneId};
+use crate::submit::state::partition::{PartitionState, Snapshot};
+use crate::submit::state::pending::{AssignmentId, PendingResult, RecordOutcome};
 
 /// Reservations never reach further than this, however slow Kafka is.
 const LONGEST_HORIZON: Duration = Duration::from_secs(2);
 
-/// While so many fates wait for a transaction, no record is refused: Kafka is in trouble, and
+/// While so many outcomes wait for a transaction, no record is refused: Kafka is in trouble, and
 /// what cannot be read waits where its memory is counted.
 const MOST_GATHERED: usize = 10_000;
 
-/// How the books and the lease on them are kept.
+/// How leases on partitions are kept.
 #[derive(Clone, Debug)]
-pub struct Terms {
-    /// A lane whose last commit is older than this is committed again: the proof that its
+pub struct LeaseTiming {
+    /// A partition whose last commit is older than this is committed again: the proof that its
     /// owner is still a member.
     pub recommit: Duration,
     /// For how long a commit proves that.
@@ -64,8 +64,8 @@ pub struct Terms {
 struct UnderWay {
     /// Before it began: what its commit proves of the membership counts from here.
     since: Moment,
-    entries: Vec<Entry>,
-    snapshots: Vec<(LaneId, Snapshot)>,
+    results: Vec<PendingResult>,
+    snapshots: Vec<(AssignmentId, Snapshot)>,
     /// For each record of the cycle, where it comes from.
     owners: Vec<Origin>,
 }
@@ -74,7 +74,7 @@ struct UnderWay {
 #[derive(Clone)]
 struct Origin {
     /// The entry it tells of.
-    entry: usize,
+    result: usize,
     /// Where it goes.
     topic: Arc<str>,
     /// About how many octets it has.
@@ -82,29 +82,29 @@ struct Origin {
 }
 
 /// See the [module](self).
-pub struct SubmitLedger {
-    books: Arc<Books>,
+pub struct SubmitTransactions {
+    pipeline: Arc<Pipeline>,
     owner: Arc<Owner>,
     events: Arc<Events>,
     group: Arc<Group>,
     lease: Lease,
-    terms: Terms,
+    terms: LeaseTiming,
     under_way: Mutex<UnderWay>,
 }
 
-impl SubmitLedger {
-    /// The ledger of `books`, which extends `lease` with every commit, and tells `owner` of
+impl SubmitTransactions {
+    /// The ledger of `pipeline`, which extends `lease` with every commit, and tells `owner` of
     /// topics that are gone.
     pub fn new(
-        books: Arc<Books>,
+        pipeline: Arc<Pipeline>,
         owner: Arc<Owner>,
         events: Arc<Events>,
         group: Arc<Group>,
         lease: Lease,
-        terms: Terms,
+        terms: LeaseTiming,
     ) -> Self {
-        SubmitLedger {
-            books,
+        SubmitTransactions {
+            pipeline,
             owner,
             events,
             group,
@@ -115,41 +115,45 @@ impl SubmitLedger {
     }
 
     /// Everything that belongs into a transaction begun now.
-    fn gather(&self, writer: &str, now: Instant) -> Option<(UnderWay, Cycle, Vec<Entry>)> {
+    fn gather(
+        &self,
+        transactional_id: &str,
+        now: Instant,
+    ) -> Option<(UnderWay, Cycle, Vec<PendingResult>)> {
         let membership = self.group.membership();
-        let mut guard = self.books.state.lock();
+        let mut guard = self.pipeline.state.lock();
         let state = &mut *guard;
         state.aside.begin(now);
         let aside = &state.aside;
-        let part = |e: &mut Entry| aside.takes_part(&e.lane);
-        let mut entries: Vec<Entry> = state.gathered.extract_if(.., part).collect();
-        plan(state, &mut entries, now, self.horizon(state.cycle_time));
-        let orphans = apply(state, &mut entries);
+        let part = |e: &mut PendingResult| aside.takes_part(&e.assignment);
+        let mut results: Vec<PendingResult> = state.gathered.extract_if(.., part).collect();
+        plan(state, &mut results, now, self.horizon(state.cycle_time));
+        let orphans = apply(state, &mut results);
         let orphans = state.remember(orphans);
-        let mut touched: Vec<LaneId> = entries.iter().map(|e| e.lane).collect();
-        let due = |(id, held): &(&LaneId, &crate::submit::pipeline::Held)| {
-            state.aside.takes_part(id) && held.lane.needs_commit(now, self.terms.recommit)
+        let mut touched: Vec<AssignmentId> = results.iter().map(|e| e.assignment).collect();
+        let due = |(id, held): &(&AssignmentId, &crate::submit::pipeline::AssignedPartition)| {
+            state.aside.takes_part(id) && held.partition.needs_commit(now, self.terms.recommit)
         };
-        touched.extend(state.lanes.iter().filter(due).map(|(id, _)| *id));
+        touched.extend(state.assignments.iter().filter(due).map(|(id, _)| *id));
         touched.sort_unstable();
         touched.dedup();
         if touched.is_empty() && state.aside.nothing(now) {
             // What was refused is not to be told any more, or it is a trial's turn.
-            self.books.wake_transactor();
+            self.pipeline.wake_transactor();
         }
         let current = |m: &Membership| self.group.is_current(m);
         if membership.as_ref().is_some_and(|m| !current(m)) {
             // There was a callback in between: once more, with what it changed.
-            self.books.wake_transactor();
+            self.pipeline.wake_transactor();
         }
         let membership = membership.filter(current);
         let work = membership.map(|m| (m, state.kept.due(now)));
         let work = work.filter(|(_, kept)| !touched.is_empty() || !kept.is_empty());
         let Some((membership, mut offsets)) = work else {
-            entries.append(&mut state.gathered);
-            state.gathered = entries;
+            results.append(&mut state.gathered);
+            state.gathered = results;
             drop(guard);
-            self.books.side.publish_orphans(orphans);
+            self.pipeline.late_producer.publish_orphans(orphans);
             return None;
         };
         state.cycle += 1;
@@ -157,39 +161,39 @@ impl SubmitLedger {
         state.under_way = Some(number);
         let mut under_way = UnderWay::default();
         for id in touched {
-            if let Some(held) = state.lanes.get_mut(&id) {
-                under_way.snapshots.push((id, held.lane.snapshot(now)));
-                offsets.push(self.commit(&held.lane, writer, number));
+            if let Some(held) = state.assignments.get_mut(&id) {
+                under_way.snapshots.push((id, held.partition.snapshot(now)));
+                offsets.push(self.commit(&held.partition, transactional_id, number));
             }
         }
-        under_way.entries = entries;
+        under_way.results = results;
         let cycle = Cycle {
             number,
             records: Vec::new(),
             offsets,
             group: membership.metadata(),
-            // Leases of all lanes end when nothing is committed for too long.
+            // Leases of all partitions end when nothing is committed for too long.
             patience: self.terms.recommit * 2,
             trial: state.aside.trial(self.terms.recommit),
         };
         Some((under_way, cycle, orphans))
     }
 
-    /// The offset of a lane, and what is known besides.
-    fn commit(&self, lane: &Lane, writer: &str, cycle: u64) -> Commit {
-        let (progress, source) = (lane.progress(), lane.source());
+    /// The offset of a partition, and what is known besides.
+    fn commit(&self, partition: &PartitionState, transactional_id: &str, cycle: u64) -> Commit {
+        let (progress, source) = (partition.progress(), partition.name());
         Commit {
             topic: source.topic.clone(),
             partition: source.partition,
             offset: progress.base(),
-            metadata: metadata::encode(progress, &self.identity(source), writer, cycle),
+            metadata: metadata::encode(progress, &self.identity(source), transactional_id, cycle),
         }
     }
 
     /// How far ahead to reserve: a reservation is granted one cycle after it was made and has
     /// to last until the next one is, so slow cycles need a longer one.
     fn horizon(&self, cycle: Duration) -> Duration {
-        let configured = self.books.settings.reserve_horizon.get();
+        let configured = self.pipeline.settings.reserve_horizon.get();
         configured.max((cycle * 3).min(LONGEST_HORIZON))
     }
 
@@ -203,60 +207,62 @@ impl SubmitLedger {
 
     fn committed(&self, under_way: UnderWay, begun: Instant) {
         self.lease.extend(under_way.since, self.terms.validity);
-        let mut guard = self.books.state.lock();
+        let mut guard = self.pipeline.state.lock();
         let state = &mut *guard;
         state.under_way = None;
-        if let Some((topic, lanes)) = state.aside.committed() {
-            let partitions = state.names(&lanes);
+        if let Some((topic, assignments)) = state.aside.committed() {
+            let partitions = state.names(&assignments);
             info!(topic = &*topic, %partitions, "the topic takes their results again");
-            self.books.wake_transactor();
+            self.pipeline.wake_transactor();
         }
         state.cycle_time = (state.cycle_time * 7 + begun.elapsed()) / 8;
         for (id, snapshot) in under_way.snapshots {
-            let Some(held) = state.lanes.get_mut(&id) else {
+            let Some(held) = state.assignments.get_mut(&id) else {
                 continue;
             };
-            let station = state.stations.get(&held.station);
-            let source = held.lane.source().clone();
-            if held.lane.committed(snapshot) {
-                self.books.poll.start(source, held.lane.next_offset());
-                if let Some(station) = station {
-                    station.opened.notify_one();
+            let group = state.groups.get(&held.group);
+            let source = held.partition.name().clone();
+            if held.partition.committed(snapshot) {
+                self.pipeline
+                    .poll
+                    .start(source, held.partition.next_offset());
+                if let Some(group) = group {
+                    group.opened.notify_one();
                 }
-            } else if held.lane.may_resume() {
-                self.books.poll.resume(source);
+            } else if held.partition.may_resume() {
+                self.pipeline.poll.resume(source);
             }
-            if let Some(station) = station {
-                station.wake();
+            if let Some(group) = group {
+                group.wake();
             }
         }
-        let more = state.lanes.values().any(|h| h.lane.has_more());
+        let more = state.assignments.values().any(|h| h.partition.has_more());
         drop(guard);
-        self.books.settled.notify_all();
+        self.pipeline.settled.notify_all();
         if more {
-            self.books.wake_transactor();
+            self.pipeline.wake_transactor();
         }
     }
 
     /// Puts what was not committed back to where the next transaction finds it.
     fn put_back(&self, mut under_way: UnderWay) {
         let now = Instant::now();
-        let mut state = self.books.state.lock();
+        let mut state = self.pipeline.state.lock();
         state.under_way = None;
         state.aside.aborted(now);
         for (id, _) in &under_way.snapshots {
-            if let Some(held) = state.lanes.get_mut(id) {
-                held.lane.not_committed();
+            if let Some(held) = state.assignments.get_mut(id) {
+                held.partition.not_committed();
             }
         }
-        let gone = |e: &mut Entry| !state.lanes.contains_key(&e.lane);
-        let orphans: Vec<Entry> = under_way.entries.extract_if(.., gone).collect();
+        let gone = |e: &mut PendingResult| !state.assignments.contains_key(&e.assignment);
+        let orphans: Vec<PendingResult> = under_way.results.extract_if(.., gone).collect();
         let orphans = state.remember(orphans);
-        let since = std::mem::replace(&mut state.gathered, under_way.entries);
+        let since = std::mem::replace(&mut state.gathered, under_way.results);
         state.gathered.extend(since);
         drop(state);
-        self.books.settled.notify_all();
-        self.books.side.publish_orphans(orphans);
+        self.pipeline.settled.notify_all();
+        self.pipeline.late_producer.publish_orphans(orphans);
     }
 
     /// The record at `index` is refused for what it is.
@@ -266,26 +272,26 @@ impl SubmitLedger {
         let Some(origin) = under_way.owners.get(index).cloned() else {
             return self.put_back(under_way);
         };
-        let lane = under_way.entries[origin.entry].lane;
+        let assignment = under_way.results[origin.result].assignment;
         let owners = match larger {
-            true => as_large(&under_way, lane, &origin),
-            false => [origin.entry].into(),
+            true => as_large(&under_way, assignment, &origin),
+            false => [origin.result].into(),
         };
         let mut replaced = false;
         // One that is left out moves those behind it.
         for owner in owners.iter().rev() {
-            replaced |= replace(&mut under_way.entries, *owner, code) && *owner == origin.entry;
+            replaced |= replace(&mut under_way.results, *owner, code) && *owner == origin.result;
         }
         if replaced {
-            warn!(lane, topic = &*origin.topic, %code, count = owners.len(), "records are refused by their topic; what can be said shorter is");
+            warn!(assignment, topic = &*origin.topic, %code, count = owners.len(), "records are refused by their topic; what can be said shorter is");
         }
-        let refusal = set_aside::Refusal {
+        let rejection = set_aside::Refusal {
             topic: origin.topic,
             why: Why::Record,
             replaced,
-            partitions: [lane].into(),
+            partitions: [assignment].into(),
         };
-        self.refused(refusal, code);
+        self.refused(rejection, code);
         self.put_back(under_way);
     }
 
@@ -295,61 +301,64 @@ impl SubmitLedger {
             return self.put_back(under_way);
         };
         let there = under_way.owners.iter().filter(|o| o.topic == topic);
-        let owners: BTreeSet<usize> = there.map(|o| o.entry).collect();
+        let owners: BTreeSet<usize> = there.map(|o| o.result).collect();
         if code == Code::TopicAuthorizationFailed {
             for owner in &owners {
-                if matches!(under_way.entries[*owner].fate, Fate::PutBack(..)) {
-                    replace(&mut under_way.entries, *owner, code);
+                if matches!(
+                    under_way.results[*owner].outcome,
+                    RecordOutcome::PutBack(..)
+                ) {
+                    replace(&mut under_way.results, *owner, code);
                 }
             }
         }
-        let mut lanes = BTreeSet::new();
-        for entry in owners.iter().map(|owner| &under_way.entries[*owner]) {
-            if !matches!(entry.fate, Fate::PutBack(..)) {
-                lanes.insert(entry.lane);
+        let mut assignments = BTreeSet::new();
+        for result in owners.iter().map(|owner| &under_way.results[*owner]) {
+            if !matches!(result.outcome, RecordOutcome::PutBack(..)) {
+                assignments.insert(result.assignment);
             }
         }
         let now = Instant::now();
-        let left = (self.books.state.lock()).reopen(&mut under_way.entries, &topic, now);
-        lanes.extend(left);
-        self.set_aside(topic, Why::Topic, lanes, code);
+        let left = (self.pipeline.state.lock()).reopen(&mut under_way.results, &topic, now);
+        assignments.extend(left);
+        self.set_aside(topic, Why::Topic, assignments, code);
         self.put_back(under_way);
     }
 
     /// The partitions that these records go to are not available. A record that is put back
-    /// onto one waits with its lane: another that comes after it would cost as long again.
+    /// onto one waits with its partition: another that comes after it would cost as long again.
     fn unavailable(&self, under_way: UnderWay, indexes: &[usize]) {
-        let mut topics: BTreeMap<Arc<str>, BTreeSet<LaneId>> = BTreeMap::new();
+        let mut topics: BTreeMap<Arc<str>, BTreeSet<AssignmentId>> = BTreeMap::new();
         for origin in indexes.iter().filter_map(|i| under_way.owners.get(*i)) {
-            let lanes = topics.entry(origin.topic.clone()).or_default();
-            lanes.insert(under_way.entries[origin.entry].lane);
+            let assignments = topics.entry(origin.topic.clone()).or_default();
+            assignments.insert(under_way.results[origin.result].assignment);
         }
-        for (topic, lanes) in topics {
-            self.set_aside(topic, Why::Unavailable, lanes, Code::MessageTimedOut);
+        for (topic, assignments) in topics {
+            self.set_aside(topic, Why::Unavailable, assignments, Code::MessageTimedOut);
         }
         self.put_back(under_way);
     }
 
-    fn set_aside(&self, topic: Arc<str>, why: Why, partitions: BTreeSet<LaneId>, code: Code) {
+    fn set_aside(&self, topic: Arc<str>, why: Why, partitions: BTreeSet<AssignmentId>, code: Code) {
         if !partitions.is_empty() {
-            let refusal = set_aside::Refusal {
+            let rejection = set_aside::Refusal {
                 topic,
                 why,
                 replaced: false,
                 partitions,
             };
-            self.refused(refusal, code);
+            self.refused(rejection, code);
         }
     }
 
-    /// These lanes have no part in transactions until the topic takes their results.
-    fn refused(&self, refusal: set_aside::Refusal<LaneId>, code: Code) {
-        let mut state = self.books.state.lock();
-        let topic = refusal.topic.clone();
-        let partitions = state.names(&refusal.partitions);
+    /// These partitions have no part in transactions until the topic takes their results.
+    fn refused(&self, rejection: set_aside::Refusal<AssignmentId>, code: Code) {
+        let mut state = self.pipeline.state.lock();
+        let topic = rejection.topic.clone();
+        let partitions = state.names(&rejection.partitions);
         let pause = set_aside::pauses(self.terms.recommit);
-        let (why, replaced) = (refusal.why, refusal.replaced);
-        let news = state.aside.refused(refusal, pause, Instant::now());
+        let (why, replaced) = (rejection.why, rejection.replaced);
+        let news = state.aside.refused(rejection, pause, Instant::now());
         if replaced {
             debug!(topic = &*topic, %partitions, "tried in a transaction of their own");
         } else if news && why == Why::Unavailable {
@@ -369,17 +378,17 @@ impl SubmitLedger {
     }
 }
 
-impl Ledger for SubmitLedger {
-    fn begin(&self, writer: &str) -> Option<Cycle> {
+impl Ledger for SubmitTransactions {
+    fn begin(&self, transactional_id: &str) -> Option<Cycle> {
         let since = Moment::now();
-        let (mut under_way, mut cycle, orphans) = self.gather(writer, Instant::now())?;
+        let (mut under_way, mut cycle, orphans) = self.gather(transactional_id, Instant::now())?;
         under_way.since = since;
-        self.books.side.publish_orphans(orphans);
-        for (index, entry) in under_way.entries.iter().enumerate() {
-            self.events.write(entry, &mut cycle.records);
+        self.pipeline.late_producer.publish_orphans(orphans);
+        for (index, result) in under_way.results.iter().enumerate() {
+            self.events.write(result, &mut cycle.records);
             let new = &cycle.records[under_way.owners.len()..];
             let origins = new.iter().map(|output| Origin {
-                entry: index,
+                result: index,
                 topic: output.topic.clone(),
                 octets: output.size(),
             });
@@ -428,98 +437,102 @@ impl Ledger for SubmitLedger {
                 self.owner.topics_gone(&topics);
             }
             Settled::Unknown => {
-                let mut state = self.books.state.lock();
+                let mut state = self.pipeline.state.lock();
                 state.under_way = None;
                 state.aside.aborted(Instant::now());
                 for (id, _) in &under_way.snapshots {
-                    if let Some(held) = state.lanes.get_mut(id) {
-                        held.lane.not_committed();
+                    if let Some(held) = state.assignments.get_mut(id) {
+                        held.partition.not_committed();
                     }
                 }
                 drop(state);
-                self.books.settled.notify_all();
-                self.books.side.publish_orphans(under_way.entries);
+                self.pipeline.settled.notify_all();
+                self.pipeline
+                    .late_producer
+                    .publish_orphans(under_way.results);
             }
         }
     }
 }
 
-/// Lets every lane finish what needs no sending and make ready what comes next.
-fn plan(state: &mut State, entries: &mut Vec<Entry>, now: Instant, time: Duration) {
-    for (id, held) in &mut state.lanes {
+/// Lets every partition finish what needs no sending and make ready what comes next.
+fn plan(state: &mut PipelineState, results: &mut Vec<PendingResult>, now: Instant, time: Duration) {
+    for (id, held) in &mut state.assignments {
         if !state.aside.takes_part(id) {
             if state.aside.is_held(id) {
-                held.lane.hold_uncommitted();
+                held.partition.hold_uncommitted();
             }
             continue;
         }
-        for refusal in held.lane.plan(now, entries.len() < MOST_GATHERED) {
-            entries.push(Entry {
-                lane: *id,
+        for rejection in held.partition.plan(now, results.len() < MOST_GATHERED) {
+            results.push(PendingResult {
+                assignment: *id,
                 applied: true,
-                fate: Fate::Refused(Box::new(refusal)),
+                outcome: RecordOutcome::Rejected(Box::new(rejection)),
             });
         }
     }
-    for station in state.stations.values_mut() {
-        station.share(&mut state.lanes, time, |id| state.aside.takes_part(id));
+    for group in state.groups.values_mut() {
+        group.share(&mut state.assignments, time, |id| {
+            state.aside.takes_part(id)
+        });
     }
 }
 
-/// Brings the fates into the progress of their lanes. Returns those without a lane.
-fn apply(state: &mut State, entries: &mut Vec<Entry>) -> Vec<Entry> {
-    let orphan = |entry: &mut Entry| {
-        let Some(held) = state.lanes.get_mut(&entry.lane) else {
+/// Brings the outcomes into the progress of their partitions. Returns those without a partition.
+fn apply(state: &mut PipelineState, results: &mut Vec<PendingResult>) -> Vec<PendingResult> {
+    let orphan = |result: &mut PendingResult| {
+        let Some(held) = state.assignments.get_mut(&result.assignment) else {
             return true;
         };
-        if !entry.applied
-            && let Some((offset, octets)) = entry.finishes()
+        if !result.applied
+            && let Some((offset, octets)) = result.finishes()
         {
-            held.lane.finish(offset, octets);
+            held.partition.finish(offset, octets);
         }
-        entry.applied = true;
+        result.applied = true;
         false
     };
-    entries.extract_if(.., orphan).collect()
+    results.extract_if(.., orphan).collect()
 }
 
-/// The entries of a lane with a record for the same topic that is as large at least as the one
+/// The entries of a partition with a record for the same topic that is as large at least as the one
 /// that was refused.
-fn as_large(under_way: &UnderWay, lane: LaneId, refused: &Origin) -> BTreeSet<usize> {
+fn as_large(under_way: &UnderWay, assignment: AssignmentId, refused: &Origin) -> BTreeSet<usize> {
     let large = |o: &&Origin| {
-        let theirs = under_way.entries[o.entry].lane == lane;
+        let theirs = under_way.results[o.result].assignment == assignment;
         theirs && o.topic == refused.topic && o.octets >= refused.octets
     };
     under_way
         .owners
         .iter()
         .filter(large)
-        .map(|o| o.entry)
+        .map(|o| o.result)
         .collect()
 }
 
 /// Replaces the entry whose record is refused by one that says so in fewer words, or leaves it
 /// out if it is no result. `false` if there is nothing shorter to say.
-fn replace(entries: &mut Vec<Entry>, owner: usize, code: Code) -> bool {
-    let entry = &mut entries[owner];
-    let refusal = match &mut entry.fate {
-        Fate::Taken(_, _, whole @ true) => {
+fn replace(results: &mut Vec<PendingResult>, owner: usize, code: Code) -> bool {
+    let result = &mut results[owner];
+    let rejection = match &mut result.outcome {
+        RecordOutcome::Taken(_, _, whole @ true) => {
             *whole = false;
             return true;
         }
-        Fate::Late(sent, _) if !sent.letter.is_short() => {
-            sent.letter = Arc::new(sent.letter.shortened());
+        RecordOutcome::Late(sent, _) if !sent.context.is_short() => {
+            sent.context = Arc::new(sent.context.shortened());
             return true;
         }
-        Fate::Taken(..) | Fate::Late(..) => {
+        RecordOutcome::Taken(..) | RecordOutcome::Late(..) => {
             error!(%code, "even the short record of an answer is refused by its topic; it is dropped");
-            entries.remove(owner);
+            results.remove(owner);
             return true;
         }
-        Fate::TooLarge(..) => return false,
-        Fate::Answered(sent, answer) => Refusal {
+        RecordOutcome::TooLarge(..) => return false,
+        RecordOutcome::Answered(sent, answer) => Rejection {
             offset: sent.offset,
-            letter: sent.letter.clone(),
+            context: sent.context.clone(),
             kind: event_refused(code),
             field: None,
             text: format!(
@@ -529,22 +542,22 @@ fn replace(entries: &mut Vec<Entry>, owner: usize, code: Code) -> bool {
                 why(code),
             ),
             status: Some(answer.status),
-            parts: sent.parts.clone(),
+            segments: sent.segments.clone(),
             attempt: sent.attempt,
             possible_duplicate: sent.possible_duplicate,
             with_original: false,
             held: 0,
         },
-        Fate::Refused(refusal) => Refusal {
-            letter: refusal.letter.clone(),
-            field: refusal.field.clone(),
-            text: format!("{} (shortened: {})", refusal.text, why(code)),
+        RecordOutcome::Rejected(rejection) => Rejection {
+            context: rejection.context.clone(),
+            field: rejection.field.clone(),
+            text: format!("{} (shortened: {})", rejection.text, why(code)),
             with_original: false,
-            parts: refusal.parts.clone(),
-            ..**refusal
+            segments: rejection.segments.clone(),
+            ..**rejection
         },
-        Fate::PutBack(job, _) => Refusal::of(
-            job,
+        RecordOutcome::PutBack(outgoing, _) => Rejection::of(
+            outgoing,
             SendErrorKind::Expired,
             format!(
                 "the SMSC asked to try again later, but the record could not be put back onto its topic: {code}"
@@ -552,11 +565,11 @@ fn replace(entries: &mut Vec<Entry>, owner: usize, code: Code) -> bool {
         ),
     };
     // What was too large may be anything the record brought: extra data, headers, names.
-    let short = Fate::TooLarge(Box::new(refusal.shortened()), None);
-    if let Fate::Answered(mut sent, answer) = std::mem::replace(&mut entry.fate, short)
-        && let Fate::TooLarge(refusal, answered) = &mut entry.fate
+    let short = RecordOutcome::TooLarge(Box::new(rejection.shortened()), None);
+    if let RecordOutcome::Answered(mut sent, answer) = std::mem::replace(&mut result.outcome, short)
+        && let RecordOutcome::TooLarge(rejection, answered) = &mut result.outcome
     {
-        sent.letter = refusal.letter.clone();
+        sent.context = rejection.context.clone();
         *answered = Some((sent, answer));
     }
     true
@@ -586,7 +599,7 @@ mod tests {
 
     use super::*;
     use crate::submit::message::outgoing::Returned;
-    use crate::submit::state::partition::tests::job;
+    use crate::submit::state::partition::tests::outgoing;
     use crate::submit::state::pending::Sent;
     use smpp_esme::Answer;
     use smpp_protocol::{Command, Status};
@@ -599,14 +612,14 @@ mod tests {
             tlvs: Default::default(),
             received: SystemTime::now(),
         };
-        (Box::new(Sent::of(&job(3), &"bind".into())), answer)
+        (Box::new(Sent::of(&outgoing(3), &"bind".into())), answer)
     }
 
-    /// What `fate` is replaced by when its topic refuses it for `code`.
-    fn replaced(fate: Fate, code: Code) -> (bool, Option<Fate>) {
-        let mut entries = vec![Entry::new(7, fate)];
-        let replaced = replace(&mut entries, 0, code);
-        (replaced, entries.pop().map(|entry| entry.fate))
+    /// What `outcome` is replaced by when its topic refuses it for `code`.
+    fn replaced(outcome: RecordOutcome, code: Code) -> (bool, Option<RecordOutcome>) {
+        let mut results = vec![PendingResult::new(7, outcome)];
+        let replaced = replace(&mut results, 0, code);
+        (replaced, results.pop().map(|result| result.outcome))
     }
 
     #[test]
@@ -617,21 +630,24 @@ mod tests {
             (Code::InvalidTimestamp, SendErrorKind::EventRefused),
         ] {
             let (sent, answer) = answered();
-            let (replaced, fate) = replaced(Fate::Answered(sent, answer), code);
+            let (replaced, outcome) = replaced(RecordOutcome::Answered(sent, answer), code);
             assert!(replaced);
-            let Some(Fate::TooLarge(refusal, Some((sent, _)))) = fate else {
-                panic!("{fate:?}")
+            let Some(RecordOutcome::TooLarge(rejection, Some((sent, _)))) = outcome else {
+                panic!("{outcome:?}")
             };
-            assert_eq!((refusal.kind, refusal.status), (kind, Some(Status::ROK)));
-            assert!(refusal.text.contains("A1"), "{}", refusal.text);
-            assert!(sent.letter.is_short());
+            assert_eq!(
+                (rejection.kind, rejection.status),
+                (kind, Some(Status::ROK))
+            );
+            assert!(rejection.text.contains("A1"), "{}", rejection.text);
+            assert!(sent.context.is_short());
         }
     }
 
     #[test]
     fn what_is_as_large_as_what_was_refused_is_replaced_with_it() {
         let mut under_way = UnderWay::default();
-        for (entry, (lane, topic, octets)) in [
+        for (result, (partition, topic, octets)) in [
             (7, "responses", 5000),
             (7, "responses", 4999),
             (7, "errors", 9000),
@@ -642,10 +658,12 @@ mod tests {
         .enumerate()
         {
             let (sent, answer) = answered();
-            let fate = Fate::Answered(sent, answer);
-            under_way.entries.push(Entry::new(lane, fate));
+            let outcome = RecordOutcome::Answered(sent, answer);
+            under_way
+                .results
+                .push(PendingResult::new(partition, outcome));
             under_way.owners.push(Origin {
-                entry,
+                result,
                 topic: topic.into(),
                 octets,
             });
@@ -657,33 +675,42 @@ mod tests {
     #[test]
     fn what_is_no_result_is_shortened_and_then_left_out() {
         let (sent, answer) = answered();
-        let (yes, fate) = replaced(Fate::Taken(sent, answer, true), Code::InvalidRecord);
-        assert!(yes && matches!(fate, Some(Fate::Taken(.., false))));
+        let (yes, outcome) = replaced(
+            RecordOutcome::Taken(sent, answer, true),
+            Code::InvalidRecord,
+        );
+        assert!(yes && matches!(outcome, Some(RecordOutcome::Taken(.., false))));
         let (sent, answer) = answered();
-        let (yes, fate) = replaced(Fate::Taken(sent, answer, false), Code::InvalidRecord);
-        assert!(yes && fate.is_none());
+        let (yes, outcome) = replaced(
+            RecordOutcome::Taken(sent, answer, false),
+            Code::InvalidRecord,
+        );
+        assert!(yes && outcome.is_none());
         let (sent, answer) = answered();
-        let (yes, fate) = replaced(Fate::Late(sent, answer), Code::InvalidRecord);
-        assert!(yes && fate.is_none(), "its letter was short already");
+        let (yes, outcome) = replaced(RecordOutcome::Late(sent, answer), Code::InvalidRecord);
+        assert!(yes && outcome.is_none(), "its context was short already");
     }
 
     #[test]
     fn nothing_replaces_the_short_event_itself() {
-        let refusal = Refusal::of(&job(3), SendErrorKind::Expired, "late".into());
-        let (yes, fate) = replaced(Fate::Refused(Box::new(refusal)), Code::InvalidRecord);
+        let rejection = Rejection::of(&outgoing(3), SendErrorKind::Expired, "late".into());
+        let (yes, outcome) = replaced(
+            RecordOutcome::Rejected(Box::new(rejection)),
+            Code::InvalidRecord,
+        );
         assert!(yes);
-        let (yes, fate) = replaced(fate.unwrap(), Code::InvalidRecord);
-        assert!(!yes && matches!(fate, Some(Fate::TooLarge(..))));
+        let (yes, outcome) = replaced(outcome.unwrap(), Code::InvalidRecord);
+        assert!(!yes && matches!(outcome, Some(RecordOutcome::TooLarge(..))));
     }
 
     #[test]
     fn a_record_too_large_to_be_put_back_has_expired() {
-        let fate = Fate::PutBack(job(3), Returned::default());
-        let (yes, fate) = replaced(fate, Code::MessageSizeTooLarge);
-        let Some(Fate::TooLarge(refusal, None)) = fate else {
-            panic!("{fate:?}")
+        let outcome = RecordOutcome::PutBack(outgoing(3), Returned::default());
+        let (yes, outcome) = replaced(outcome, Code::MessageSizeTooLarge);
+        let Some(RecordOutcome::TooLarge(rejection, None)) = outcome else {
+            panic!("{outcome:?}")
         };
         assert!(yes);
-        assert_eq!(refusal.kind, SendErrorKind::Expired);
+        assert_eq!(rejection.kind, SendErrorKind::Expired);
     }
 }

@@ -1,31 +1,31 @@
-//! What may have become of a record before it was read: the one place where every refusal meets it.
+//! What may have become of a record before it was read: the one place where every rejection meets it.
 //!
 //! A record is read again after a crash, a rebalance, a reset by an operator, and after it was put
 //! back onto its topic. Whatever it is refused for then (it expired meanwhile, the configuration
 //! became stricter, its schema or encoding does not do any more, its topic only leases binds) says
 //! nothing of what happened before: the SMSC may have it. Who reads "it was never sent" sends it
-//! again, and so does `kafka-smpp replay`. Therefore no refusal is published as it was made;
-//! [`Refusal::after`] tells it what is known of the record:
+//! again, and so does `kafka-smpp replay`. Therefore no rejection is published as it was made;
+//! [`Rejection::after`] tells it what is known of the record:
 //!
 //! | known of the record | its result |
 //! |---|---|
-//! | nothing | the refusal as it is: it was not sent |
+//! | nothing | the rejection as it is: it was not sent |
 //! | attempts that the SMSC answered | the same, with the attempts counted |
-//! | an attempt of which no outcome is known | `OUTCOME_UNKNOWN`, which names the refusal, with the attempts counted |
-//! | that it may have been sent, without a count | the refusal, flagged `possible_duplicate` |
-//! | parts that the SMSC took | besides, those parts and their message ids |
+//! | an attempt of which no outcome is known | `OUTCOME_UNKNOWN`, which names the rejection, with the attempts counted |
+//! | that it may have been sent, without a count | the rejection, flagged `possible_duplicate` |
+//! | segments that the SMSC took | besides, those segments and their message ids |
 //!
 //! What is known comes from three places, which add up: the headers of a record that was put back
-//! ([`Returned`]), the metadata committed for its partition ([`Lane::history`]), and its own life
-//! in this process ([`Job`]).
+//! ([`Returned`]), the metadata committed for its partition ([`PartitionState::history`]), and its own life
+//! in this process ([`Outgoing`]).
 //!
-//! [`Lane::history`]: crate::submit::state::partition::Lane::history
+//! [`PartitionState::history`]: crate::submit::state::partition::Lane::history
 
 use crate::record::event::SendErrorKind;
 use smpp_esme::Doubt;
 
-use crate::submit::message::outgoing::{Job, Refusal, Returned};
-use crate::submit::state::segments::End;
+use crate::submit::message::outgoing::{Outgoing, Rejection, Returned};
+use crate::submit::state::segments::SegmentOutcome;
 
 /// What is known of the attempts to send a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,8 +39,8 @@ pub struct History {
 }
 
 impl History {
-    /// What a lane knows: see [`Lane::history`](crate::submit::state::partition::Lane::history).
-    pub fn of_lane((doubts, suspected): (u8, bool)) -> Self {
+    /// What a partition knows: see [`PartitionState::history`](crate::submit::state::partition::PartitionState::history).
+    pub fn of_partition((doubts, suspected): (u8, bool)) -> Self {
         History {
             attempts: u32::from(doubts),
             doubts,
@@ -50,8 +50,8 @@ impl History {
 
     /// What the headers of a record say that was put back.
     pub fn of_headers(returned: &Returned) -> Self {
-        // What was said of its parts and cannot be read may be that they were taken.
-        let unreadable = returned.taken.is_some() && returned.parts().is_none();
+        // What was said of its segments and cannot be read may be that they were taken.
+        let unreadable = returned.taken.is_some() && returned.segments().is_none();
         History {
             attempts: returned.earlier.saturating_add(u32::from(returned.doubts)),
             doubts: returned.doubts,
@@ -59,23 +59,23 @@ impl History {
         }
     }
 
-    /// What is known of a job, no attempt of which is under way.
-    pub fn of_job(job: &Job) -> Self {
-        let answered = job.earlier.saturating_add(job.retries);
+    /// What is known of an outgoing message, no attempt of which is under way.
+    pub fn of_outgoing(outgoing: &Outgoing) -> Self {
+        let answered = outgoing.earlier.saturating_add(outgoing.retries);
         History {
-            attempts: answered.saturating_add(u32::from(job.doubts)),
-            doubts: job.doubts,
-            suspected: job.possible_duplicate,
+            attempts: answered.saturating_add(u32::from(outgoing.doubts)),
+            doubts: outgoing.doubts,
+            suspected: outgoing.possible_duplicate,
         }
     }
 }
 
-impl Refusal {
-    /// The refusal of a record with this history.
+impl Rejection {
+    /// The rejection of a record with this history.
     #[must_use]
-    pub fn after(self, history: &History) -> Refusal {
+    pub fn after(self, history: &History) -> Rejection {
         let in_doubt = history.doubts > 0;
-        let told = Refusal {
+        let told = Rejection {
             attempt: self.attempt.saturating_add(history.attempts),
             possible_duplicate: self.possible_duplicate || history.suspected || in_doubt,
             ..self
@@ -83,14 +83,14 @@ impl Refusal {
         if !in_doubt {
             return told;
         }
-        let told = Refusal {
-            parts: told.parts.map(doubted),
+        let told = Rejection {
+            segments: told.segments.map(doubted),
             ..told
         };
         if told.kind == SendErrorKind::OutcomeUnknown {
             return told;
         }
-        Refusal {
+        Rejection {
             text: format!(
                 "it may have been sent before, and no answer is known; it is not sent again: {}: {}",
                 told.kind, told.text
@@ -102,13 +102,13 @@ impl Refusal {
 }
 
 /// Parts of a message in doubt: those that were not taken may have been sent.
-fn doubted(mut parts: Box<[End]>) -> Box<[End]> {
-    for end in &mut parts {
-        if *end == End::Waiting {
-            *end = End::Doubt(Doubt::ConnectionLost);
+fn doubted(mut segments: Box<[SegmentOutcome]>) -> Box<[SegmentOutcome]> {
+    for end in &mut segments {
+        if *end == SegmentOutcome::Waiting {
+            *end = SegmentOutcome::Doubt(Doubt::ConnectionLost);
         }
     }
-    parts
+    segments
 }
 
 #[cfg(test)]

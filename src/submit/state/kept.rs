@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::kafka::Partition;
 use crate::kafka::transactor::Commit;
 
-use crate::submit::pipeline::Books;
+use crate::submit::pipeline::Pipeline;
 
 /// How often. One of them may fail: then the next one is early enough.
 const RECOMMIT: Duration = Duration::from_secs(6 * 3600);
@@ -36,7 +36,7 @@ impl Kept {
     }
 }
 
-impl Books {
+impl Pipeline {
     /// The partition stands still: what is committed for it is kept alive.
     pub fn keep(&self, partition: Partition, commit: Commit) {
         let mut state = self.state.lock();

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::submit::state::partition::BindId;
-use crate::submit::state::pending::{LaneId, Sent};
+use crate::submit::state::pending::{AssignmentId, Sent};
 
 /// How many are kept at most, over all binds.
 const RECORDS: usize = 50_000;
@@ -19,7 +19,7 @@ pub const OCTETS: usize = 32 << 20;
 /// A sending whose answer may still come.
 #[derive(Debug)]
 pub(in crate::submit) struct Expected {
-    pub lane: LaneId,
+    pub assignment: AssignmentId,
     pub bind: BindId,
     pub sent: Sent,
 }
@@ -35,7 +35,7 @@ pub(in crate::submit) struct LateAnswers {
 
 impl LateAnswers {
     pub fn expect(&mut self, token: u64, mut expected: Expected) {
-        expected.sent.letter = Arc::new(expected.sent.letter.without_original());
+        expected.sent.context = Arc::new(expected.sent.context.without_original());
         self.octets += octets(&expected);
         if let Some(before) = self.by_token.insert(token, expected) {
             self.octets -= octets(&before);
@@ -70,5 +70,5 @@ impl LateAnswers {
 }
 
 fn octets(expected: &Expected) -> usize {
-    std::mem::size_of::<Expected>() + expected.sent.letter.octets()
+    std::mem::size_of::<Expected>() + expected.sent.context.octets()
 }

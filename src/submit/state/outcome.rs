@@ -1,4 +1,4 @@
-//! What a session says became of a record, entered into the books: a result, a retry, a
+//! What a session says became of a record, entered into the pipeline: a result, a retry, a
 //! resend, a report, or news about a message whose result is known.
 
 use std::sync::Arc;
@@ -11,22 +11,22 @@ use crate::record::event::SendErrorKind;
 use smpp_esme::{Answer, Doubt, Outcome};
 use smpp_protocol::Status;
 
-use crate::submit::message::outgoing::{Job, Refusal, Returned, timestamp};
+use crate::submit::message::outgoing::{Outgoing, Rejection, Returned, timestamp};
 use crate::submit::options::OnStatus;
-use crate::submit::pipeline::{BindRef, Books, Out, State};
+use crate::submit::pipeline::{BindRef, InFlight, Pipeline, PipelineState};
 use crate::submit::state::late::Expected;
-use crate::submit::state::partition::{BindId, Lane};
-use crate::submit::state::pending::{Entry, Fate, LaneId, Sent, accepted};
-use crate::submit::state::retry::{self, Case, Verdict};
+use crate::submit::state::partition::{BindId, PartitionState};
+use crate::submit::state::pending::{AssignmentId, PendingResult, RecordOutcome, Sent, accepted};
+use crate::submit::state::retry::{self, RetryState, Verdict};
 
-impl Books {
+impl Pipeline {
     /// A session said what became of a record. `true` if the sender has to look at what is due.
     pub fn outcome(&self, bind: &BindRef, token: u64, outcome: Outcome) -> bool {
         let mut state = self.state.lock();
-        if let Some(look) = self.part_outcome(&mut state, bind, token, &outcome) {
+        if let Some(look) = self.segment_outcome(&mut state, bind, token, &outcome) {
             drop(state);
             if !matches!(outcome, Outcome::InDoubt(_)) {
-                // The last of a message's parts came, of which others are in doubt.
+                // The last of a message's segments came, of which others are in doubt.
                 self.doubts.say();
             }
             self.wake_transactor();
@@ -57,58 +57,67 @@ impl Books {
         self.doubts.say();
     }
 
-    fn answered(&self, state: &mut State, bind: &BindRef, token: u64, answer: Answer) -> bool {
-        let Some(out) = state.out.remove(&token) else {
+    fn answered(
+        &self,
+        state: &mut PipelineState,
+        bind: &BindRef,
+        token: u64,
+        answer: Answer,
+    ) -> bool {
+        let Some(out) = state.in_flight.remove(&token) else {
             // Its partition was given up before this answer came.
             self.late(state, token, answer);
             return true;
         };
-        let Out { lane: id, job } = out;
-        let sent = Sent::of(&job, &bind.name);
-        let Some(held) = state.lanes.get_mut(&id) else {
+        let InFlight {
+            assignment: id,
+            outgoing,
+        } = out;
+        let sent = Sent::of(&outgoing, &bind.name);
+        let Some(held) = state.assignments.get_mut(&id) else {
             if let Some((sent, answer)) = self.remember_answer(state, id, sent, answer) {
-                self.side.publish_late(sent, answer);
+                self.late_producer.publish_late(sent, answer);
             }
             return true;
         };
-        held.lane.returned(job.offset);
+        held.partition.returned(outgoing.offset);
         let on = match answer.status {
             Status::ROK => OnStatus::Reject,
             other => self.settings.status.get(other.0),
         };
-        let fate = match on {
-            OnStatus::Reject => Some(Fate::Answered(Box::new(sent), answer)),
-            _ => self.after_refusal(&mut held.lane, job, answer.status),
+        let outcome = match on {
+            OnStatus::Reject => Some(RecordOutcome::Answered(Box::new(sent), answer)),
+            _ => self.after_refusal(&mut held.partition, outgoing, answer.status),
         };
-        if let Some(fate) = fate {
-            state.gathered.push(Entry::new(id, fate));
+        if let Some(outcome) = outcome {
+            state.gathered.push(PendingResult::new(id, outcome));
         }
         // What goes out again wakes the sender, which has to know when it is due.
         on != OnStatus::Reject
     }
 
-    /// What the sessions have of these lanes: their tokens.
-    pub fn tokens_of(&self, lanes: &[LaneId]) -> Vec<u64> {
+    /// What the sessions have of these partitions: their tokens.
+    pub fn tokens_of(&self, assignments: &[AssignmentId]) -> Vec<u64> {
         let state = self.state.lock();
         let out = state
-            .out
+            .in_flight
             .iter()
-            .filter(|(_, out)| lanes.contains(&out.lane));
+            .filter(|(_, out)| assignments.contains(&out.assignment));
         let mut tokens: Vec<u64> = out.map(|(token, _)| *token).collect();
-        tokens.extend(state.flights.tokens_of(lanes));
+        tokens.extend(state.segmented.tokens_of(assignments));
         tokens
     }
 
-    /// Nobody waits for answers to what the sessions still have of these lanes: it is in doubt,
+    /// Nobody waits for answers to what the sessions still have of these partitions: it is in doubt,
     /// and an answer that comes is published as late.
-    pub fn abandon(&self, lanes: &[LaneId]) {
-        for token in self.tokens_of(lanes) {
+    pub fn abandon(&self, assignments: &[AssignmentId]) {
+        for token in self.tokens_of(assignments) {
             let mut state = self.state.lock();
             if let Some(bind) = state.bind_of(token) {
                 let doubt = Doubt::GivenUp;
                 let outcome = Outcome::InDoubt(doubt);
                 if self
-                    .part_outcome(&mut state, &bind, token, &outcome)
+                    .segment_outcome(&mut state, &bind, token, &outcome)
                     .is_none()
                 {
                     self.in_doubt(&mut state, &bind, token, doubt);
@@ -118,162 +127,187 @@ impl Books {
         self.doubts.say();
     }
 
-    fn in_doubt(&self, state: &mut State, bind: &BindRef, token: u64, doubt: Doubt) {
-        let Some(Out { lane: id, job }) = state.out.remove(&token) else {
+    fn in_doubt(&self, state: &mut PipelineState, bind: &BindRef, token: u64, doubt: Doubt) {
+        let Some(InFlight {
+            assignment: id,
+            outgoing,
+        }) = state.in_flight.remove(&token)
+        else {
             return;
         };
         if doubt.may_be_answered() {
-            state.expect_late(token, id, bind.id, Sent::of(&job, &bind.name));
+            state.expect_late(token, id, bind.id, Sent::of(&outgoing, &bind.name));
         }
-        let Some(held) = state.lanes.get_mut(&id) else {
+        let Some(held) = state.assignments.get_mut(&id) else {
             return;
         };
-        held.lane.returned(job.offset);
-        if let Some(fate) = self.after_doubt(&mut held.lane, job, doubt, &bind.name) {
-            state.gathered.push(Entry::new(id, fate));
+        held.partition.returned(outgoing.offset);
+        if let Some(outcome) = self.after_doubt(&mut held.partition, outgoing, doubt, &bind.name) {
+            state.gathered.push(PendingResult::new(id, outcome));
         }
     }
 
-    /// The SMSC asked to try a record again: its fate, if it does not go back into its lane.
+    /// The SMSC asked to try a record again: its outcome, if it does not go back into its partition.
     pub(in crate::submit) fn after_refusal(
         &self,
-        lane: &mut Lane,
-        mut job: Box<Job>,
+        partition: &mut PartitionState,
+        mut outgoing: Box<Outgoing>,
         status: Status,
-    ) -> Option<Fate> {
+    ) -> Option<RecordOutcome> {
         let (now, wall) = (Instant::now(), Timestamp::now());
-        let case = Case {
-            retries: job.retries,
-            deadline: job.settle_deadline(now, self.settings.message_deadline.get()),
-            held_since: job.held_since.unwrap_or(now),
+        let case = RetryState {
+            retries: outgoing.retries,
+            deadline: outgoing.settle_deadline(now, self.settings.message_deadline.get()),
+            held_since: outgoing.held_since.unwrap_or(now),
         };
         let verdict = retry::on_answer(status, &case, &self.settings, now);
-        debug!(log_id = job.letter.log_id, %status, ?verdict, "not accepted for now");
+        debug!(log_id = outgoing.context.log_id, %status, ?verdict, "not accepted for now");
         if verdict != Verdict::Throttled {
-            job.retries += 1; // being too much for the SMSC is no failure of the message
+            outgoing.retries += 1; // being too much for the SMSC is no failure of the message
         }
         match verdict {
             // It is asked only about what is no rejection.
             Verdict::Throttled | Verdict::Final => {
-                job.rearm();
-                lane.again(job, None);
+                outgoing.rearm();
+                partition.retry(outgoing, None);
                 None
             }
             Verdict::Retry(delay) => {
-                job.rearm();
-                lane.again(job, Some(now + delay));
+                outgoing.rearm();
+                partition.retry(outgoing, Some(now + delay));
                 None
             }
             Verdict::PutBack(delay) => {
                 let returned = Returned {
-                    origin: Some(job.letter.position.clone()),
-                    earlier: job.earlier + job.retries,
-                    doubts: job.doubts,
+                    origin: Some(outgoing.context.position.clone()),
+                    earlier: outgoing.earlier + outgoing.retries,
+                    doubts: outgoing.doubts,
                     not_before: Some(timestamp(now + delay, now, wall)),
                     deadline: Some(timestamp(case.deadline, now, wall)),
-                    possible_duplicate: job.possible_duplicate,
-                    taken: job.parts.as_ref().and_then(|parts| parts.to_header()),
-                    total: (job.parts.as_ref())
-                        .filter(|parts| parts.any_taken())
-                        .and_then(|parts| u8::try_from(parts.count()).ok()),
+                    possible_duplicate: outgoing.possible_duplicate,
+                    taken: outgoing
+                        .segments
+                        .as_ref()
+                        .and_then(|segments| segments.to_header()),
+                    total: (outgoing.segments.as_ref())
+                        .filter(|segments| segments.any_taken())
+                        .and_then(|segments| u8::try_from(segments.count()).ok()),
                 };
-                Some(Fate::PutBack(job, returned))
+                Some(RecordOutcome::PutBack(outgoing, returned))
             }
             Verdict::Overdue => {
                 let text = format!("the SMSC answered {status} until the message's time ended");
-                let refusal = Refusal {
+                let rejection = Rejection {
                     status: Some(status),
-                    ..Refusal::of(&job, SendErrorKind::Expired, text)
+                    ..Rejection::of(&outgoing, SendErrorKind::Expired, text)
                 };
-                Some(Fate::Refused(Box::new(refusal)))
+                Some(RecordOutcome::Rejected(Box::new(rejection)))
             }
         }
     }
 
-    /// A record may have been sent: its fate, if it does not go back into its lane.
+    /// A record may have been sent: its outcome, if it does not go back into its partition.
     pub(in crate::submit) fn after_doubt(
         &self,
-        lane: &mut Lane,
-        mut job: Box<Job>,
+        partition: &mut PartitionState,
+        mut outgoing: Box<Outgoing>,
         doubt: Doubt,
         bind: &Arc<str>,
-    ) -> Option<Fate> {
-        lane.doubt(job.offset);
-        let doubts = job.doubts.saturating_add(1);
-        let resends = retry::resends(job.in_doubt, job.max_resends, doubts);
-        self.doubts.note(bind, lane.source(), doubt, resends);
+    ) -> Option<RecordOutcome> {
+        partition.doubt(outgoing.offset);
+        let doubts = outgoing.doubts.saturating_add(1);
+        let resends = retry::resends(outgoing.in_doubt, outgoing.max_resends, doubts);
+        self.doubts.note(bind, partition.name(), doubt, resends);
         if resends {
-            job.doubts = doubts;
-            job.possible_duplicate = true;
-            job.rearm();
-            lane.again(job, None);
+            outgoing.doubts = doubts;
+            outgoing.possible_duplicate = true;
+            outgoing.rearm();
+            partition.retry(outgoing, None);
             return None;
         }
-        let refusal = Refusal {
+        let rejection = Rejection {
             // The one whose outcome is not known is the last of them.
-            attempt: job.attempt(),
-            ..Refusal::of(
-                &job,
+            attempt: outgoing.attempt(),
+            ..Rejection::of(
+                &outgoing,
                 SendErrorKind::OutcomeUnknown,
                 doubt_text(doubt).into(),
             )
         };
-        Some(Fate::Refused(Box::new(refusal)))
+        Some(RecordOutcome::Rejected(Box::new(rejection)))
     }
 
     /// An answer after its time-out: the result if there is none yet and the record is not
     /// out again, otherwise news about a message whose result is known.
-    fn late(&self, state: &mut State, token: u64, answer: Answer) {
-        let Some(Expected { lane: id, sent, .. }) = state.late.take(token) else {
+    fn late(&self, state: &mut PipelineState, token: u64, answer: Answer) {
+        let Some(Expected {
+            assignment: id,
+            sent,
+            ..
+        }) = state.late.take(token)
+        else {
             return;
         };
         if sent.part.is_some() {
-            return self.part_late(state, id, sent, answer);
+            return self.segment_late(state, id, sent, answer);
         }
-        let Some(held) = state.lanes.get_mut(&id) else {
-            return self.side.publish_late(sent, answer);
+        let Some(held) = state.assignments.get_mut(&id) else {
+            return self.late_producer.publish_late(sent, answer);
         };
         let is_final =
             accepted(&answer) || self.settings.status.get(answer.status.0) == OnStatus::Reject;
-        if !held.lane.progress().is_finished(sent.offset) && held.lane.is_waiting(sent.offset) {
-            if is_final && let Some(job) = held.lane.withdraw(sent.offset) {
+        if !held.partition.progress().is_finished(sent.offset)
+            && held.partition.is_waiting(sent.offset)
+        {
+            if is_final && let Some(outgoing) = held.partition.withdraw(sent.offset) {
                 // This answer settles one doubt; of later attempts nothing is known.
-                let possible_duplicate = sent.possible_duplicate || job.doubts > 1;
+                let possible_duplicate = sent.possible_duplicate || outgoing.doubts > 1;
                 let sent = Sent {
                     possible_duplicate,
                     ..sent
                 };
-                let fate = Fate::Answered(Box::new(sent), answer);
-                state.gathered.push(Entry::new(id, fate));
+                let outcome = RecordOutcome::Answered(Box::new(sent), answer);
+                state.gathered.push(PendingResult::new(id, outcome));
             }
         } else {
-            let fate = Fate::Late(Box::new(sent), answer);
-            state.gathered.push(Entry::new(id, fate));
+            let outcome = RecordOutcome::Late(Box::new(sent), answer);
+            state.gathered.push(PendingResult::new(id, outcome));
         }
     }
 }
 
-impl State {
+impl PipelineState {
     fn not_sent(&mut self, token: u64) {
-        let Some(Out { lane, job }) = self.out.remove(&token) else {
+        let Some(InFlight {
+            assignment,
+            outgoing,
+        }) = self.in_flight.remove(&token)
+        else {
             return;
         };
-        if let Some(held) = self.lanes.get_mut(&lane) {
-            held.lane.returned(job.offset);
-            held.lane.not_sent(job);
-        } else if let Some(memory) = self.memory_of(lane) {
-            memory.not_taken(job.offset);
+        if let Some(held) = self.assignments.get_mut(&assignment) {
+            held.partition.returned(outgoing.offset);
+            held.partition.not_sent(outgoing);
+        } else if let Some(lost) = self.lost_of(assignment) {
+            lost.not_taken(outgoing.offset);
         }
     }
 
     pub(in crate::submit) fn expect_late(
         &mut self,
         token: u64,
-        lane: LaneId,
+        assignment: AssignmentId,
         bind: BindId,
         sent: Sent,
     ) {
-        self.late.expect(token, Expected { lane, bind, sent });
+        self.late.expect(
+            token,
+            Expected {
+                assignment,
+                bind,
+                sent,
+            },
+        );
     }
 }
 

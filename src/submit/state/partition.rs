@@ -1,25 +1,25 @@
 //! One source partition while it is ours: where each of its records is, and what is reserved.
 //!
 //! Pure bookkeeping without a clock, a socket or Kafka, so that every interleaving can be
-//! tried in a unit test. All methods are called under the books' lock.
+//! tried in a unit test. All methods are called under the pipeline's lock.
 //!
 //! Every unfinished record that was fetched has exactly one [`Slot`]:
 //!
 //! ```text
-//!  take_in ──► Waiting ──make_ready──► Ready ──pick──► Out ──► Ended ──► (finish)
+//!  take_in ──► Waiting ──make_ready──► Ready ──pick──► InFlight ──► Ended ──► (finish)
 //!     │          ▲ ▲                     ▲              │
 //!     │          │ └────── take_back ────┤── not sent ──┤
 //!     ▼          │                                      ▼
-//!  Refused,   Delayed ◄──────────────── retry, in doubt, throttled
+//!  Rejected,  Delayed ◄──────────────── retry, in doubt, throttled
 //!    Gap
 //! ```
 //!
 //! # What may be sent
 //!
 //! A record is picked only when it is *ready*, and when a transaction that says so is committed
-//! (`Job::requires` names the version of the lane that is): its offset lies below the
+//! (`Outgoing::requires` names the version of the partition that is): its offset lies below the
 //! reservation, and it is not among the records that are held. So after a crash those that may
-//! have been sent are the ready ones and those out; all others, whatever the reservation covers,
+//! have been sent are the ready ones and those in flight; all others, whatever the reservation covers,
 //! are known not to be under way. How many are ready at once is the callers' to say: a window
 //! for each bind, less where a rate lets less through.
 //!
@@ -38,12 +38,12 @@ use crate::kafka::Partition;
 use crate::kafka::progress::{Limits, Progress};
 use crate::kafka::start::Start;
 
-use crate::submit::message::outgoing::{Job, Refusal};
+use crate::submit::message::outgoing::{Outgoing, Rejection};
 
 /// Names a bind within the process.
 pub type BindId = u32;
 
-/// How much a lane may hold in memory.
+/// How much a partition may hold in memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Capacity {
     /// Records.
@@ -55,15 +55,15 @@ pub struct Capacity {
 /// Where an unfinished record is.
 enum Slot {
     /// Due, and held: it is handed to nobody before a commit says that it may be.
-    Waiting(Box<Job>),
+    Waiting(Box<Outgoing>),
     /// Held until its time comes.
-    Delayed(Instant, Box<Job>),
+    Delayed(Instant, Box<Outgoing>),
     /// Handed to a session as soon as the version it requires is committed.
-    Ready(Box<Job>),
+    Ready(Box<Outgoing>),
     /// With a session.
-    Out(BindId),
+    InFlight(BindId),
     /// It ends without being sent, with the next commit that has room for it.
-    Refused(Box<Refusal>),
+    Rejected(Box<Rejection>),
     /// Offsets up to here do not exist in the log.
     Gap(i64),
     /// What became of it is on its way into a transaction.
@@ -71,17 +71,21 @@ enum Slot {
 }
 
 impl Slot {
-    fn job(&self) -> Option<&Job> {
+    fn outgoing(&self) -> Option<&Outgoing> {
         match self {
-            Slot::Waiting(job) | Slot::Delayed(_, job) | Slot::Ready(job) => Some(job),
-            Slot::Out(_) | Slot::Refused(_) | Slot::Gap(_) | Slot::Ended => None,
+            Slot::Waiting(outgoing) | Slot::Delayed(_, outgoing) | Slot::Ready(outgoing) => {
+                Some(outgoing)
+            }
+            Slot::InFlight(_) | Slot::Rejected(_) | Slot::Gap(_) | Slot::Ended => None,
         }
     }
 
-    fn into_job(self) -> Option<Box<Job>> {
+    fn into_job(self) -> Option<Box<Outgoing>> {
         match self {
-            Slot::Waiting(job) | Slot::Delayed(_, job) | Slot::Ready(job) => Some(job),
-            Slot::Out(_) | Slot::Refused(_) | Slot::Gap(_) | Slot::Ended => None,
+            Slot::Waiting(outgoing) | Slot::Delayed(_, outgoing) | Slot::Ready(outgoing) => {
+                Some(outgoing)
+            }
+            Slot::InFlight(_) | Slot::Rejected(_) | Slot::Gap(_) | Slot::Ended => None,
         }
     }
 
@@ -89,7 +93,7 @@ impl Slot {
     fn is_held(&self) -> bool {
         matches!(
             self,
-            Slot::Waiting(_) | Slot::Delayed(..) | Slot::Refused(_)
+            Slot::Waiting(_) | Slot::Delayed(..) | Slot::Rejected(_)
         )
     }
 }
@@ -102,7 +106,7 @@ struct Slots {
     waiting: BTreeSet<i64>,
     delayed: BTreeSet<(Instant, i64)>,
     ready: BTreeSet<i64>,
-    out: BTreeMap<i64, BindId>,
+    in_flight: BTreeMap<i64, BindId>,
     /// Those that need no sending.
     asides: BTreeSet<i64>,
     /// When those that wait, are delayed or ready may not be sent any more.
@@ -116,11 +120,11 @@ impl Slots {
             Slot::Waiting(_) => drop(self.waiting.insert(offset)),
             Slot::Delayed(due, _) => drop(self.delayed.insert((*due, offset))),
             Slot::Ready(_) => drop(self.ready.insert(offset)),
-            Slot::Out(bind) => drop(self.out.insert(offset, *bind)),
-            Slot::Refused(_) | Slot::Gap(_) => drop(self.asides.insert(offset)),
+            Slot::InFlight(bind) => drop(self.in_flight.insert(offset, *bind)),
+            Slot::Rejected(_) | Slot::Gap(_) => drop(self.asides.insert(offset)),
             Slot::Ended => {}
         }
-        if let Some(at) = slot.job().and_then(|job| job.expires) {
+        if let Some(at) = slot.outgoing().and_then(|outgoing| outgoing.expires) {
             self.expiries.insert((at, offset));
         }
         self.by_offset.insert(offset, slot);
@@ -132,38 +136,40 @@ impl Slots {
             Slot::Waiting(_) => drop(self.waiting.remove(&offset)),
             Slot::Delayed(due, _) => drop(self.delayed.remove(&(*due, offset))),
             Slot::Ready(_) => drop(self.ready.remove(&offset)),
-            Slot::Out(_) => drop(self.out.remove(&offset)),
-            Slot::Refused(_) | Slot::Gap(_) => drop(self.asides.remove(&offset)),
+            Slot::InFlight(_) => drop(self.in_flight.remove(&offset)),
+            Slot::Rejected(_) | Slot::Gap(_) => drop(self.asides.remove(&offset)),
             Slot::Ended => {}
         }
-        if let Some(at) = slot.job().and_then(|job| job.expires) {
+        if let Some(at) = slot.outgoing().and_then(|outgoing| outgoing.expires) {
             self.expiries.remove(&(at, offset));
         }
         Some(slot)
     }
 
-    fn take_job(&mut self, offset: i64) -> Option<Box<Job>> {
-        self.job(offset)?;
+    fn take_job(&mut self, offset: i64) -> Option<Box<Outgoing>> {
+        self.outgoing(offset)?;
         self.take(offset)?.into_job()
     }
 
-    fn job(&self, offset: i64) -> Option<&Job> {
-        self.by_offset.get(&offset)?.job()
+    fn outgoing(&self, offset: i64) -> Option<&Outgoing> {
+        self.by_offset.get(&offset)?.outgoing()
     }
 
     /// The ready ones, in order.
-    fn ready(&self) -> impl Iterator<Item = &Job> {
-        self.ready.iter().filter_map(|offset| self.job(*offset))
+    fn ready(&self) -> impl Iterator<Item = &Outgoing> {
+        self.ready
+            .iter()
+            .filter_map(|offset| self.outgoing(*offset))
     }
 }
 
-/// What a commit of this lane contained, to be handed back when it is settled.
+/// What a commit of this partition contained, to be handed back when it is settled.
 #[derive(Clone, Copy, Debug)]
 pub struct Snapshot {
     version: u64,
 }
 
-/// What happens to a lane in its life.
+/// What happens to a partition in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Taken over; its first commit is under way. Nothing is fetched or sent.
@@ -175,8 +181,8 @@ pub enum Phase {
 }
 
 /// See the [module](self).
-pub struct Lane {
-    source: Partition,
+pub struct PartitionState {
+    name: Partition,
     phase: Phase,
     progress: Progress,
     limits: Limits,
@@ -185,8 +191,8 @@ pub struct Lane {
     next: i64,
     slots: Slots,
     /// A record that is out and may have been the end of two sessions: nothing goes beside it.
-    alone: Option<i64>,
-    /// Unfinished records of which parts were taken since their last doubt was counted.
+    exclusive: Option<i64>,
+    /// Unfinished records of which segments were taken since their last doubt was counted.
     partial: BTreeSet<i64>,
     /// What the records in the slots take, in octets.
     octets: usize,
@@ -198,40 +204,40 @@ pub struct Lane {
     /// The highest version that is committed.
     committed: u64,
     /// The version in the transaction under way, or the last committed.
-    taken: u64,
+    snapshotted: u64,
     /// When a transaction was last begun with it.
     touched: Option<Instant>,
     /// Fetching has stopped.
     paused: bool,
 }
 
-impl Lane {
-    /// A lane that begins where `start` says.
-    pub fn new(source: Partition, start: Start, limits: Limits, capacity: Capacity) -> Self {
+impl PartitionState {
+    /// A partition that begins where `start` says.
+    pub fn new(name: Partition, start: Start, limits: Limits, capacity: Capacity) -> Self {
         let base = start.progress.base();
-        Lane {
-            source,
+        PartitionState {
+            name,
             phase: Phase::Opening,
             progress: start.progress,
             limits,
             capacity,
             next: base,
             slots: Slots::default(),
-            alone: None,
+            exclusive: None,
             partial: BTreeSet::new(),
             octets: 0,
             version: 1,
             lowered: 0,
             committed: 0,
-            taken: 0,
+            snapshotted: 0,
             touched: None,
             paused: false,
         }
     }
 
-    /// The partition.
-    pub fn source(&self) -> &Partition {
-        &self.source
+    /// Which partition it is.
+    pub fn name(&self) -> &Partition {
+        &self.name
     }
 
     /// Where it is in its life.
@@ -246,17 +252,17 @@ impl Lane {
 
     /// Records handed to a session.
     pub fn outstanding(&self) -> usize {
-        self.slots.out.len()
+        self.slots.in_flight.len()
     }
 
     /// Their offsets.
-    pub fn out(&self) -> impl Iterator<Item = i64> + '_ {
-        self.slots.out.keys().copied()
+    pub fn in_flight(&self) -> impl Iterator<Item = i64> + '_ {
+        self.slots.in_flight.keys().copied()
     }
 
     /// The bind that has the record at `offset`.
     pub fn bind_of(&self, offset: i64) -> Option<BindId> {
-        self.slots.out.get(&offset).copied()
+        self.slots.in_flight.get(&offset).copied()
     }
 
     /// Offset of the next record to come.
@@ -303,16 +309,16 @@ impl Lane {
     }
 
     /// Takes in a record to be sent, at once or at `due`.
-    pub fn take_in(&mut self, job: Box<Job>, due: Option<Instant>) {
-        self.octets += job.octets();
-        self.wait(job, due);
+    pub fn take_in(&mut self, outgoing: Box<Outgoing>, due: Option<Instant>) {
+        self.octets += outgoing.octets();
+        self.wait(outgoing, due);
     }
 
     /// Takes in a record that cannot be sent.
-    pub fn refuse(&mut self, offset: i64, mut refusal: Refusal) {
-        refusal.held = refusal.octets();
-        self.octets += refusal.held;
-        self.slots.put(offset, Slot::Refused(Box::new(refusal)));
+    pub fn reject(&mut self, offset: i64, mut rejection: Rejection) {
+        rejection.held = rejection.octets();
+        self.octets += rejection.held;
+        self.slots.put(offset, Slot::Rejected(Box::new(rejection)));
     }
 
     /// Whether no more records should be fetched for now. Notes that the fetching stops.
@@ -337,53 +343,57 @@ impl Lane {
         self.slots.by_offset.len()
     }
 
-    fn wait(&mut self, job: Box<Job>, due: Option<Instant>) {
-        let offset = job.offset;
+    fn wait(&mut self, outgoing: Box<Outgoing>, due: Option<Instant>) {
+        let offset = outgoing.offset;
         let slot = match due {
-            Some(due) => Slot::Delayed(due, job),
-            None => Slot::Waiting(job),
+            Some(due) => Slot::Delayed(due, outgoing),
+            None => Slot::Waiting(outgoing),
         };
         self.slots.put(offset, slot);
     }
 
     /// The next record to hand to `bind`, which must do so at once. One whose time has ended is
     /// not handed out, however long the transaction under way takes.
-    pub fn pick(&mut self, bind: BindId, now: Instant) -> Option<Box<Job>> {
-        if self.phase != Phase::Open || self.alone.is_some() {
+    pub fn pick(&mut self, bind: BindId, now: Instant) -> Option<Box<Outgoing>> {
+        if self.phase != Phase::Open || self.exclusive.is_some() {
             return None;
         }
         loop {
             let committed = self.committed;
-            let job = self.slots.ready().find(|job| job.requires <= committed)?;
-            let offset = job.offset;
+            let outgoing = self
+                .slots
+                .ready()
+                .find(|outgoing| outgoing.requires <= committed)?;
+            let offset = outgoing.offset;
             // A record that may have been the end of two sessions goes alone.
-            if job.is_suspicious() && !self.slots.out.is_empty() {
+            if outgoing.is_suspicious() && !self.slots.in_flight.is_empty() {
                 return None;
             }
-            if job.expires.is_some_and(|at| at <= now) {
+            if outgoing.expires.is_some_and(|at| at <= now) {
                 self.expire_one(offset);
                 continue;
             }
-            let job = self.slots.take_job(offset)?;
-            self.alone = job.is_suspicious().then_some(offset);
-            self.slots.put(offset, Slot::Out(bind));
-            return Some(job);
+            let outgoing = self.slots.take_job(offset)?;
+            self.exclusive = outgoing.is_suspicious().then_some(offset);
+            self.slots.put(offset, Slot::InFlight(bind));
+            return Some(outgoing);
         }
     }
 
     /// How many PDUs could be picked now, up to `most`.
     pub fn peek(&self, most: usize) -> usize {
-        if self.phase != Phase::Open || self.alone.is_some() {
+        if self.phase != Phase::Open || self.exclusive.is_some() {
             return 0;
         }
         let eligible = self
             .slots
             .ready()
-            .filter(|job| job.requires <= self.committed);
-        let alone = |job: &Job| job.is_suspicious() && !self.slots.out.is_empty();
+            .filter(|outgoing| outgoing.requires <= self.committed);
+        let exclusive =
+            |outgoing: &Outgoing| outgoing.is_suspicious() && !self.slots.in_flight.is_empty();
         let mut count = 0;
-        for job in eligible.take_while(|job| !alone(job)) {
-            count += job.pieces();
+        for outgoing in eligible.take_while(|outgoing| !exclusive(outgoing)) {
+            count += outgoing.pdus();
             if count >= most {
                 return most;
             }
@@ -404,7 +414,7 @@ impl Lane {
                 break;
             }
             match self.slots.take_job(offset) {
-                Some(job) => self.wait(job, None),
+                Some(outgoing) => self.wait(outgoing, None),
                 None => break, // what is in the index has its slot
             }
             any = true;
@@ -414,56 +424,56 @@ impl Lane {
 
     /// A session gave the record back, whatever became of it.
     pub fn returned(&mut self, offset: i64) {
-        if matches!(self.slots.by_offset.get(&offset), Some(Slot::Out(_))) {
+        if matches!(self.slots.by_offset.get(&offset), Some(Slot::InFlight(_))) {
             self.slots.put(offset, Slot::Ended);
         }
-        self.alone.take_if(|alone| *alone == offset);
+        self.exclusive.take_if(|exclusive| *exclusive == offset);
     }
 
     /// A session gave the record back, and nothing of it was written: it keeps its place, unless
     /// the reservation it was handed out by was lowered meanwhile.
-    pub fn not_sent(&mut self, job: Box<Job>) {
-        let offset = job.offset;
+    pub fn not_sent(&mut self, outgoing: Box<Outgoing>) {
+        let offset = outgoing.offset;
         if self.progress.is_finished(offset) {
             return;
         }
-        let covered = offset < self.progress.reserved() && job.requires > self.lowered;
+        let covered = offset < self.progress.reserved() && outgoing.requires > self.lowered;
         let slot = if covered && self.phase == Phase::Open {
-            Slot::Ready(job)
+            Slot::Ready(outgoing)
         } else {
-            Slot::Waiting(job)
+            Slot::Waiting(outgoing)
         };
         self.slots.put(offset, slot);
     }
 
     /// Sends a record again, at once or at `due`: after the next commit, which says that until
     /// then it is with nobody.
-    pub fn again(&mut self, job: Box<Job>, due: Option<Instant>) {
-        if !self.progress.is_finished(job.offset) {
-            self.wait(job, due);
+    pub fn retry(&mut self, outgoing: Box<Outgoing>, due: Option<Instant>) {
+        if !self.progress.is_finished(outgoing.offset) {
+            self.wait(outgoing, due);
         }
     }
 
     /// Whether the record at `offset` can be [reopened](Self::reopen). What finished since may
     /// have gone so far ahead of it that no metadata tells of both: then every transaction of
-    /// the lane would fail.
+    /// the partition would fail.
     pub fn may_reopen(&self, offset: i64) -> bool {
         self.progress.may_reopen(offset, self.limits)
     }
 
     /// A record that was finished by being put back onto its topic waits again, until `due`: the
     /// topic did not take it, and no commit says that it was finished.
-    pub fn reopen(&mut self, mut job: Box<Job>, due: Instant) {
+    pub fn reopen(&mut self, mut outgoing: Box<Outgoing>, due: Instant) {
         // Doubts from before an earlier return are counted among these: more careful, no less.
-        self.progress.reopen(job.offset, job.doubts);
-        let parts = job.parts.as_ref();
-        if parts.is_some_and(|parts| parts.to_header().is_some()) {
-            self.partial.insert(job.offset);
+        self.progress.reopen(outgoing.offset, outgoing.doubts);
+        let segments = outgoing.segments.as_ref();
+        if segments.is_some_and(|segments| segments.to_header().is_some()) {
+            self.partial.insert(outgoing.offset);
         }
-        self.octets += job.octets();
+        self.octets += outgoing.octets();
         self.mark();
-        job.rearm();
-        self.wait(job, Some(due));
+        outgoing.rearm();
+        self.wait(outgoing, Some(due));
     }
 
     /// Counts a sending without known outcome and returns how often that has happened.
@@ -476,22 +486,22 @@ impl Lane {
 
     /// A part of the record was taken. That is known here and nowhere else: whoever finds the
     /// record unfinished must not take it for one that was never sent.
-    pub fn part_taken(&mut self, offset: i64) {
+    pub fn segment_taken(&mut self, offset: i64) {
         if !self.progress.is_finished(offset) {
             self.partial.insert(offset);
         }
     }
 
-    /// Records that the SMSC has a part of, and that are not finished.
+    /// Records that the SMSC has a segment of, and that are not finished.
     pub fn partial(&self) -> impl Iterator<Item = i64> + '_ {
         self.partial.iter().copied()
     }
 
     /// Takes a waiting record out, because its answer came after all.
-    pub fn withdraw(&mut self, offset: i64) -> Option<Box<Job>> {
-        let job = self.slots.take_job(offset)?;
+    pub fn withdraw(&mut self, offset: i64) -> Option<Box<Outgoing>> {
+        let outgoing = self.slots.take_job(offset)?;
         self.slots.put(offset, Slot::Ended);
-        Some(job)
+        Some(outgoing)
     }
 
     /// When the record at `offset` will be due, if it is not yet.
@@ -504,7 +514,7 @@ impl Lane {
 
     /// Whether the record is waiting, so that [`withdraw`](Self::withdraw) will find it.
     pub fn is_waiting(&self, offset: i64) -> bool {
-        self.slots.job(offset).is_some()
+        self.slots.outgoing(offset).is_some()
     }
 
     /// The record has its result; `octets` of it are forgotten.
@@ -522,7 +532,7 @@ impl Lane {
     /// `bind` lost its session (its outcomes are all known): nothing above what other binds
     /// hold may have been sent.
     pub fn session_lost(&mut self, bind: BindId) {
-        let others = self.slots.out.iter().filter(|(_, b)| **b != bind);
+        let others = self.slots.in_flight.iter().filter(|(_, b)| **b != bind);
         let until = others.map(|(o, _)| o + 1).max();
         self.lower(until.unwrap_or(self.progress.base()));
     }
@@ -546,8 +556,8 @@ impl Lane {
 
     /// A ready record waits again.
     fn hold(&mut self, offset: i64) {
-        if let Some(job) = self.slots.take_job(offset) {
-            self.wait(job, None);
+        if let Some(outgoing) = self.slots.take_job(offset) {
+            self.wait(outgoing, None);
         }
     }
 
@@ -559,16 +569,16 @@ impl Lane {
         }
     }
 
-    /// No session can write anything of this lane any more: the attempts alone say what is
+    /// No session can write anything of this partition any more: the attempts alone say what is
     /// in doubt.
     pub fn settle(&mut self) {
         self.phase = Phase::Draining;
         self.lower(self.progress.base());
     }
 
-    /// Before a transaction: finishes what needs no sending. Returns the refusals to be
+    /// Before a transaction: finishes what needs no sending. Returns the rejections to be
     /// published with it; without `has_room` for them, none is made.
-    pub fn plan(&mut self, now: Instant, has_room: bool) -> Vec<Refusal> {
+    pub fn plan(&mut self, now: Instant, has_room: bool) -> Vec<Rejection> {
         self.promote(now);
         if has_room {
             self.expire(now);
@@ -579,8 +589,8 @@ impl Lane {
     }
 
     /// Finishes gaps and refused records, as far as the metadata has room for them.
-    fn finish_asides(&mut self) -> Vec<Refusal> {
-        let mut refusals = Vec::new();
+    fn finish_asides(&mut self) -> Vec<Rejection> {
+        let mut rejections = Vec::new();
         while let Some(&offset) = self.slots.asides.first() {
             let fits = match self.slots.by_offset.get(&offset) {
                 Some(Slot::Gap(to)) => self.progress.admits_gap(offset, *to, self.limits),
@@ -595,15 +605,15 @@ impl Lane {
                         self.mark();
                     }
                 }
-                Some(Slot::Refused(refusal)) => {
-                    if self.finish(offset, refusal.held) {
-                        refusals.push(*refusal);
+                Some(Slot::Rejected(rejection)) => {
+                    if self.finish(offset, rejection.held) {
+                        rejections.push(*rejection);
                     }
                 }
                 _ => break, // what is in the index has its slot
             }
         }
-        refusals
+        rejections
     }
 
     fn expire(&mut self, now: Instant) {
@@ -616,15 +626,15 @@ impl Lane {
     }
 
     fn expire_one(&mut self, offset: i64) {
-        if let Some(job) = self.slots.take_job(offset) {
+        if let Some(outgoing) = self.slots.take_job(offset) {
             self.slots
-                .put(offset, Slot::Refused(Box::new(job.expired())));
+                .put(offset, Slot::Rejected(Box::new(outgoing.expired())));
         }
     }
 
     /// PDUs of the records that are ready.
     pub fn ready_pdus(&self) -> usize {
-        self.slots.ready().map(Job::pieces).sum()
+        self.slots.ready().map(Outgoing::pdus).sum()
     }
 
     /// Whether records wait to become ready.
@@ -636,30 +646,33 @@ impl Lane {
     /// handed out when that is committed. Returns their PDUs.
     pub fn make_ready(&mut self, room: usize) -> usize {
         let mut made = 0;
-        if self.phase != Phase::Open || self.alone.is_some() {
+        if self.phase != Phase::Open || self.exclusive.is_some() {
             return made;
         }
         // Suspicious records become ready one at a time, when nothing else is or is out.
         let first_ready = self.slots.ready().next();
-        if first_ready.is_some_and(Job::is_suspicious) {
+        if first_ready.is_some_and(Outgoing::is_suspicious) {
             return made;
         }
-        let mut apart = first_ready.is_none() && self.slots.out.is_empty();
+        let mut apart = first_ready.is_none() && self.slots.in_flight.is_empty();
         while made < room
             && let Some(&offset) = self.slots.waiting.first()
             && self.progress.admits(offset, self.limits)
         {
-            let suspicious = self.slots.job(offset).is_some_and(Job::is_suspicious);
+            let suspicious = self
+                .slots
+                .outgoing(offset)
+                .is_some_and(Outgoing::is_suspicious);
             if suspicious && !apart {
                 break;
             }
-            let Some(mut job) = self.slots.take_job(offset) else {
+            let Some(mut outgoing) = self.slots.take_job(offset) else {
                 break; // what is in the index has its slot
             };
-            made += job.pieces();
-            job.requires = self.version + 1;
+            made += outgoing.pdus();
+            outgoing.requires = self.version + 1;
             self.progress.reserve(offset + 1);
-            self.slots.put(offset, Slot::Ready(job));
+            self.slots.put(offset, Slot::Ready(outgoing));
             apart = false;
             if suspicious {
                 break;
@@ -677,27 +690,30 @@ impl Lane {
     pub fn take_back(&mut self, room: usize) {
         let mut left = self.ready_pdus();
         while let Some(&offset) = self.slots.ready.last() {
-            let pieces = self.slots.job(offset).map_or(0, Job::pieces);
-            if left < room + pieces.max(1) {
+            let pdus = self.slots.outgoing(offset).map_or(0, Outgoing::pdus);
+            if left < room + pdus.max(1) {
                 return;
             }
-            left -= pieces;
+            left -= pdus;
             self.hold(offset);
         }
     }
 
-    /// What is ready by a version that is not committed waits again: the lane has no part in
+    /// What is ready by a version that is not committed waits again: the partition has no part in
     /// transactions for now, so nothing of it would be handed out.
     pub fn hold_uncommitted(&mut self) {
         let committed = self.committed;
-        let ready = self.slots.ready().filter(|job| job.requires > committed);
-        let ready: Vec<i64> = ready.map(|job| job.offset).collect();
+        let ready = self
+            .slots
+            .ready()
+            .filter(|outgoing| outgoing.requires > committed);
+        let ready: Vec<i64> = ready.map(|outgoing| outgoing.offset).collect();
         for offset in ready {
             self.hold(offset);
         }
     }
 
-    /// Whether the lane has something to commit, or its last commit is older than `idle`.
+    /// Whether the partition has something to commit, or its last commit is older than `idle`.
     pub fn needs_commit(&self, now: Instant, idle: Duration) -> bool {
         let old = |at: Instant| now.saturating_duration_since(at) >= idle;
         self.is_dirty() || self.touched.is_none_or(old)
@@ -723,11 +739,11 @@ impl Lane {
     pub fn snapshot(&mut self, now: Instant) -> Snapshot {
         let reserved = self.slots.by_offset.range(..self.progress.reserved());
         let held = reserved.filter(|(offset, slot)| {
-            // Of one that has a part, the SMSC has something.
+            // Of one that has a segment, the SMSC has something.
             slot.is_held() && !self.partial.contains(offset)
         });
         self.progress.hold(held.map(|(offset, _)| *offset));
-        self.taken = self.version;
+        self.snapshotted = self.version;
         self.touched = Some(now);
         Snapshot {
             version: self.version,
@@ -746,10 +762,10 @@ impl Lane {
 
     /// The transaction was not committed: what it carried has to be carried again.
     pub fn not_committed(&mut self) {
-        self.taken = self.committed;
+        self.snapshotted = self.committed;
     }
 
-    /// Whether everything known of the lane is committed.
+    /// Whether everything known of the partition is committed.
     pub fn is_clean(&self) -> bool {
         self.committed == self.version
     }
@@ -772,7 +788,7 @@ impl Lane {
     /// The version that the first of the ready records requires.
     #[cfg(test)]
     pub fn first_ready_requires(&self) -> Option<u64> {
-        self.slots.ready().next().map(|job| job.requires)
+        self.slots.ready().next().map(|outgoing| outgoing.requires)
     }
 
     /// How many slots and indexes there are, and the octets of what they hold.
@@ -783,17 +799,17 @@ impl Lane {
             waiting,
             delayed,
             ready,
-            out,
+            in_flight,
             asides,
             expiries,
         } = &self.slots;
-        let indexes = waiting.len() + delayed.len() + ready.len() + out.len() + asides.len();
-        let rest = expiries.len() + self.partial.len() + usize::from(self.alone.is_some());
+        let indexes = waiting.len() + delayed.len() + ready.len() + in_flight.len() + asides.len();
+        let rest = expiries.len() + self.partial.len() + usize::from(self.exclusive.is_some());
         (by_offset.len() + indexes + rest, self.octets)
     }
 
     fn is_dirty(&self) -> bool {
-        self.taken < self.version
+        self.snapshotted < self.version
     }
 
     /// Something changed that a commit must carry.

@@ -8,41 +8,41 @@ use smpp_esme::Answer;
 use smpp_protocol::pdu::Destination;
 use smpp_protocol::{Command, Pdu, Status};
 
-use crate::submit::message::outgoing::{Job, Letter, Refusal, Returned};
-use crate::submit::state::segments::End;
+use crate::submit::message::outgoing::{Outgoing, RecordContext, Rejection, Returned};
+use crate::submit::state::segments::SegmentOutcome;
 
-/// Names a lane for as long as it is held; a partition that comes back gets another.
-pub type LaneId = u64;
+/// Names a partition for as long as it is held; a partition that comes back gets another.
+pub type AssignmentId = u64;
 
-/// A fate on its way into a transaction.
+/// A outcome on its way into a transaction.
 #[derive(Debug)]
-pub struct Entry {
-    /// The lane it belongs to.
-    pub lane: LaneId,
-    /// Whether the lane's progress knows it already.
+pub struct PendingResult {
+    /// The partition it belongs to.
+    pub assignment: AssignmentId,
+    /// Whether the partition's progress knows it already.
     pub applied: bool,
     /// What happened.
-    pub fate: Fate,
+    pub outcome: RecordOutcome,
 }
 
 /// What happened to a record.
 #[derive(Debug)]
-pub enum Fate {
+pub enum RecordOutcome {
     /// The SMSC answered, and that is the result.
     Answered(Box<Sent>, Answer),
-    /// The SMSC took a part; what its receipts will need, `true` for all of it. The record goes
+    /// The SMSC took a segment; what its receipts will need, `true` for all of it. The record goes
     /// on.
     Taken(Box<Sent>, Answer, bool),
     /// It ends without an answer.
-    Refused(Box<Refusal>),
+    Rejected(Box<Rejection>),
     /// It is appended to its topic again.
-    PutBack(Box<Job>, Returned),
+    PutBack(Box<Outgoing>, Returned),
     /// An answer that is not the result, because there is another already.
     Late(Box<Sent>, Answer),
     /// Its event was refused by its topic, for its size most likely: this one says so, without
     /// what may be the reason.
     /// An answer it replaces is still remembered for its receipts.
-    TooLarge(Box<Refusal>, Option<(Box<Sent>, Answer)>),
+    TooLarge(Box<Rejection>, Option<(Box<Sent>, Answer)>),
 }
 
 /// A sending: what is needed to publish its answer.
@@ -51,7 +51,7 @@ pub struct Sent {
     /// Offset of the record.
     pub offset: i64,
     /// What its events say.
-    pub letter: Arc<Letter>,
+    pub context: Arc<RecordContext>,
     /// The bind it went over.
     pub bind: Arc<str>,
     /// Whether a receipt may come.
@@ -62,12 +62,12 @@ pub struct Sent {
     pub possible_duplicate: bool,
     /// When it was handed to the session.
     pub submitted_at: jiff::Timestamp,
-    /// What the record took of the lane's capacity, in octets.
+    /// What the record took of the partition's capacity, in octets.
     pub octets: usize,
     /// Which part was sent, from 1; `None` if this is about the whole message.
     pub part: Option<u16>,
-    /// What is known of all parts, if the message has several and this is about the whole.
-    pub parts: Option<Box<[End]>>,
+    /// What is known of all segments, if the message has several and this is about the whole.
+    pub segments: Option<Box<[SegmentOutcome]>>,
     /// To whom it went, if that is not one recipient.
     pub recipients: Option<Recipients>,
     /// The user_message_reference that the record set.
@@ -117,57 +117,60 @@ pub fn accepted(answer: &Answer) -> bool {
 }
 
 impl Sent {
-    /// The sending of `job` over `bind`.
-    pub fn of(job: &Job, bind: &Arc<str>) -> Self {
+    /// The sending of `outgoing` over `bind`.
+    pub fn of(outgoing: &Outgoing, bind: &Arc<str>) -> Self {
         Sent {
-            offset: job.offset,
-            letter: job.letter.clone(),
+            offset: outgoing.offset,
+            context: outgoing.context.clone(),
             bind: bind.clone(),
-            registered: job.registered,
-            attempt: job.attempt(),
-            possible_duplicate: job.possible_duplicate,
-            submitted_at: job.submitted_at,
-            octets: job.octets(),
+            registered: outgoing.registered,
+            attempt: outgoing.attempt(),
+            possible_duplicate: outgoing.possible_duplicate,
+            submitted_at: outgoing.submitted_at,
+            octets: outgoing.octets(),
             part: None,
-            parts: job.ends(),
-            recipients: match job.letter.operation {
-                Operation::SubmitMulti => Recipients::of(&job.pdu),
+            segments: outgoing.segment_outcomes(),
+            recipients: match outgoing.context.operation {
+                Operation::SubmitMulti => Recipients::of(&outgoing.pdu),
                 _ => None,
             },
-            reference: job.registered.then(|| reference_of(&job.pdu)).flatten(),
+            reference: outgoing
+                .registered
+                .then(|| reference_of(&outgoing.pdu))
+                .flatten(),
         }
     }
 
-    /// The sending of the part of `job` at `index` over `bind`.
-    pub fn part_of(job: &Job, bind: &Arc<str>, index: usize) -> Self {
+    /// The sending of the part of `outgoing` at `index` over `bind`.
+    pub fn segment_of(outgoing: &Outgoing, bind: &Arc<str>, index: usize) -> Self {
         Sent {
             // There are 255 at most.
             part: Some(index as u16 + 1),
-            parts: None,
-            ..Sent::of(job, bind)
+            segments: None,
+            ..Sent::of(outgoing, bind)
         }
     }
 }
 
-impl Entry {
+impl PendingResult {
     /// An entry that the progress does not know yet.
-    pub fn new(lane: LaneId, fate: Fate) -> Self {
-        Entry {
-            lane,
+    pub fn new(assignment: AssignmentId, outcome: RecordOutcome) -> Self {
+        PendingResult {
+            assignment,
             applied: false,
-            fate,
+            outcome,
         }
     }
 
     /// The record it finishes, and how many octets of memory that frees.
     pub fn finishes(&self) -> Option<(i64, usize)> {
-        match &self.fate {
-            Fate::Answered(sent, _) => Some((sent.offset, sent.octets)),
-            Fate::Refused(refusal) | Fate::TooLarge(refusal, _) => {
-                Some((refusal.offset, refusal.held))
+        match &self.outcome {
+            RecordOutcome::Answered(sent, _) => Some((sent.offset, sent.octets)),
+            RecordOutcome::Rejected(rejection) | RecordOutcome::TooLarge(rejection, _) => {
+                Some((rejection.offset, rejection.held))
             }
-            Fate::PutBack(job, _) => Some((job.offset, job.octets())),
-            Fate::Late(..) | Fate::Taken(..) => None,
+            RecordOutcome::PutBack(outgoing, _) => Some((outgoing.offset, outgoing.octets())),
+            RecordOutcome::Late(..) | RecordOutcome::Taken(..) => None,
         }
     }
 }

@@ -7,9 +7,9 @@ use smpp_protocol::Status;
 
 use crate::submit::options::{OnStatus, Settings};
 
-/// What is known of a message when its fate is decided.
+/// What is known of a message when its outcome is decided.
 #[derive(Clone, Copy, Debug)]
-pub struct Case {
+pub struct RetryState {
     /// Retries so far (not counting losses).
     pub retries: u32,
     /// After this it is not tried again.
@@ -34,7 +34,7 @@ pub enum Verdict {
 }
 
 /// Decides over an answer.
-pub fn on_answer(status: Status, case: &Case, settings: &Settings, now: Instant) -> Verdict {
+pub fn on_answer(status: Status, case: &RetryState, settings: &Settings, now: Instant) -> Verdict {
     let on = match status {
         Status::ROK => return Verdict::Final,
         other => settings.status.get(other.0),
@@ -71,8 +71,8 @@ pub fn resends(policy: InDoubt, max_resends: u32, attempts: u8) -> bool {
 mod tests {
     use super::*;
 
-    fn case(now: Instant) -> Case {
-        Case {
+    fn case(now: Instant) -> RetryState {
+        RetryState {
             retries: 0,
             deadline: now + Duration::from_secs(60),
             held_since: now,
@@ -108,7 +108,7 @@ mod tests {
         let mut case = case(now);
         case.deadline = now + Duration::from_secs(3600);
         let delays: Vec<Verdict> = (0..6)
-            .map(|retries| on_answer(Status::RSYSERR, &Case { retries, ..case }, &s, now))
+            .map(|retries| on_answer(Status::RSYSERR, &RetryState { retries, ..case }, &s, now))
             .collect();
         let retry = |s| Verdict::Retry(Duration::from_secs(s));
         assert_eq!(delays[..5], [1, 2, 4, 8, 16].map(retry));

@@ -1,4 +1,4 @@
-//! Conversations about messages of three parts, read as transcripts.
+//! Conversations about messages of three segments, read as transcripts.
 
 use std::time::{Instant, SystemTime};
 
@@ -14,60 +14,65 @@ use crate::record::event::SendErrorKind;
 use crate::record::keys::Position;
 use crate::settings::{InDoubt, Time};
 use crate::submit::message::intake::Incoming;
-use crate::submit::message::outgoing::{Letter, Refusal};
+use crate::submit::message::outgoing::{RecordContext, Rejection};
 use crate::submit::options::Settings;
 use crate::submit::pipeline::tests::cycle;
 use crate::submit::results::events::{AccountRef, Events};
-use crate::submit::results::late_producer::Side;
-use crate::submit::state::segments::Parts;
+use crate::submit::results::late_producer::LateProducer;
+use crate::submit::state::segments::Segments;
 use smpp_esme::Doubt;
 use smpp_protocol::frame::push_empty;
 use smpp_protocol::{Command, Status};
 
-/// Books with one bind and one lane, `outbound:0`.
+/// Books with one bind and one partition, `outbound:0`.
 struct Table {
-    books: Books,
+    pipeline: Pipeline,
     bind: BindRef,
-    lane: LaneId,
+    assignment: AssignmentId,
 }
 
 impl Table {
     fn new(settings: Settings) -> Table {
         let events = Arc::new(Events::default());
-        let side = Side::new(&ClientConfig::new(), events).unwrap();
-        let books = Books::new(settings, side, poll::Handle::default(), "me");
-        let (station, _) = books.add_station(10, f64::INFINITY);
-        let bind = books.add_bind(station, "acme-0.0".into(), true);
-        books.bound(&bind);
+        let late_producer = LateProducer::new(&ClientConfig::new(), events).unwrap();
+        let pipeline = Pipeline::new(settings, late_producer, poll::Handle::default(), "me");
+        let (group, _) = pipeline.add_group(10, f64::INFINITY);
+        let bind = pipeline.add_bind(group, "acme-0.0".into(), true);
+        pipeline.bound(&bind);
         let start = Start::fresh(0, 0);
-        let lane = books.open(source(), start, station, 0);
-        let table = Table { books, bind, lane };
+        let assignment = pipeline.open(source(), start, group, 0);
+        let table = Table {
+            pipeline,
+            bind,
+            assignment,
+        };
         table.cycle();
         table
     }
 
-    /// A whole transaction, as far as the lane knows.
+    /// A whole transaction, as far as the partition knows.
     fn cycle(&self) {
-        let mut state = self.books.state.lock();
+        let mut state = self.pipeline.state.lock();
         cycle(&mut state);
     }
 
-    /// Takes in a message of three parts, or one that is whole.
-    fn take(&self, offset: i64, parts: usize, in_doubt: InDoubt) {
-        let job = job(offset, parts, in_doubt);
-        self.books.take(&source(), offset, Incoming::Job(job, None));
+    /// Takes in a message of three segments, or one that is whole.
+    fn take(&self, offset: i64, segments: usize, in_doubt: InDoubt) {
+        let outgoing = outgoing(offset, segments, in_doubt);
+        self.pipeline
+            .take(&source(), offset, Incoming::Message(outgoing, None));
         self.cycle();
     }
 
     /// Tokens of what the bind is handed.
     fn pick(&self, most: usize) -> Vec<u64> {
         let mut picked = Vec::new();
-        self.books.pick(&self.bind, most, &mut picked);
+        self.pipeline.pick(&self.bind, most, &mut picked);
         picked.iter().map(|p| p.token).collect()
     }
 
     fn tell(&self, token: u64, outcome: Outcome) -> bool {
-        self.books.outcome(&self.bind, token, outcome)
+        self.pipeline.outcome(&self.bind, token, outcome)
     }
 
     fn accept(&self, token: u64, id: &str) {
@@ -80,49 +85,70 @@ impl Table {
     }
 
     /// What was gathered for the next transaction since the last look.
-    fn fates(&self) -> Vec<String> {
-        let mut state = self.books.state.lock();
+    fn outcomes(&self) -> Vec<String> {
+        let mut state = self.pipeline.state.lock();
         let gathered = std::mem::take(&mut state.gathered);
-        let held = state.lanes.get_mut(&self.lane).unwrap();
-        for (offset, octets) in gathered.iter().filter_map(Entry::finishes) {
-            held.lane.finish(offset, octets);
+        let held = state.assignments.get_mut(&self.assignment).unwrap();
+        for (offset, octets) in gathered.iter().filter_map(PendingResult::finishes) {
+            held.partition.finish(offset, octets);
         }
         drop(state);
-        gathered.iter().map(|entry| said(&entry.fate)).collect()
+        gathered
+            .iter()
+            .map(|result| said(&result.outcome))
+            .collect()
     }
 
     fn attempts(&self, offset: i64) -> u8 {
-        let state = self.books.state.lock();
-        state.lanes[&self.lane].lane.progress().attempts(offset)
+        let state = self.pipeline.state.lock();
+        state.assignments[&self.assignment]
+            .partition
+            .progress()
+            .attempts(offset)
     }
 }
 
-fn said(fate: &Fate) -> String {
-    let ends = |ends: &Option<Box<[End]>>| {
-        let ends = ends.iter().flat_map(|ends| ends.iter());
-        let word = |end: &End| match end {
-            End::Taken(id) => id.to_string(),
-            End::Rejected(_) => "no".into(),
-            End::Later(_) => "later".into(),
-            End::Doubt(_) => "?".into(),
-            End::Waiting => "-".into(),
-            End::Out => "out".into(),
+fn said(outcome: &RecordOutcome) -> String {
+    let segment_outcomes = |segment_outcomes: &Option<Box<[SegmentOutcome]>>| {
+        let segment_outcomes = segment_outcomes
+            .iter()
+            .flat_map(|segment_outcomes| segment_outcomes.iter());
+        let word = |end: &SegmentOutcome| match end {
+            SegmentOutcome::Taken(id) => id.to_string(),
+            SegmentOutcome::Rejected(_) => "no".into(),
+            SegmentOutcome::Later(_) => "later".into(),
+            SegmentOutcome::Doubt(_) => "?".into(),
+            SegmentOutcome::Waiting => "-".into(),
+            SegmentOutcome::InFlight => "out".into(),
         };
-        ends.map(word).collect::<Vec<_>>().join(" ")
+        segment_outcomes.map(word).collect::<Vec<_>>().join(" ")
     };
     let id = |answer: &Answer| String::from_utf8(answer.message_id.clone()).unwrap();
-    match fate {
-        Fate::Taken(sent, answer, _) => format!("part {} taken {}", sent.part.unwrap(), id(answer)),
-        Fate::Answered(sent, answer) => {
-            format!("{} {} [{}]", answer.status, id(answer), ends(&sent.parts))
+    match outcome {
+        RecordOutcome::Taken(sent, answer, _) => {
+            format!("part {} taken {}", sent.part.unwrap(), id(answer))
         }
-        Fate::Refused(refusal) => format!("{} [{}]", refusal.kind, ends(&refusal.parts)),
-        Fate::PutBack(_, returned) => {
+        RecordOutcome::Answered(sent, answer) => {
+            format!(
+                "{} {} [{}]",
+                answer.status,
+                id(answer),
+                segment_outcomes(&sent.segments)
+            )
+        }
+        RecordOutcome::Rejected(rejection) => format!(
+            "{} [{}]",
+            rejection.kind,
+            segment_outcomes(&rejection.segments)
+        ),
+        RecordOutcome::PutBack(_, returned) => {
             let taken = returned.taken.as_deref().unwrap_or_default();
             format!("put back{}", taken.get(8..).unwrap_or_default())
         }
-        Fate::Late(sent, answer) => format!("part {} late {}", sent.part.unwrap(), id(answer)),
-        Fate::TooLarge(..) => unreachable!(),
+        RecordOutcome::Late(sent, answer) => {
+            format!("part {} late {}", sent.part.unwrap(), id(answer))
+        }
+        RecordOutcome::TooLarge(..) => unreachable!(),
     }
 }
 
@@ -133,15 +159,15 @@ fn source() -> Partition {
     }
 }
 
-fn job(offset: i64, parts: usize, in_doubt: InDoubt) -> Box<Job> {
+fn outgoing(offset: i64, segments: usize, in_doubt: InDoubt) -> Box<Outgoing> {
     let mut pdus = Vec::new();
-    for _ in 0..parts {
+    for _ in 0..segments {
         push_empty(Command::SUBMIT_SM, Status::ROK, 0, &mut pdus);
     }
     let pdu = Bytes::from(pdus);
-    Box::new(Job {
+    Box::new(Outgoing {
         offset,
-        letter: Arc::new(Letter {
+        context: Arc::new(RecordContext {
             account: Arc::new(AccountRef {
                 esme: "acme".into(),
                 dialect: Arc::default(),
@@ -164,7 +190,7 @@ fn job(offset: i64, parts: usize, in_doubt: InDoubt) -> Box<Job> {
             operation: crate::record::outbound::Operation::SubmitSm,
             message_id: None,
         }),
-        parts: Parts::split(&pdu).map(Box::new),
+        segments: Segments::split(&pdu).map(Box::new),
         pdu,
         registered: true,
         expires: None,
@@ -195,7 +221,7 @@ fn table() -> Table {
     Table::new(Settings::default())
 }
 
-/// A table with one message of three parts, all of them out, and their tokens.
+/// A table with one message of three segments, all of them out, and their tokens.
 fn all_out(in_doubt: InDoubt) -> (Table, [u64; 3]) {
     let table = table();
     table.take(0, 3, in_doubt);
@@ -210,21 +236,21 @@ fn parts_go_out_together_whatever_room_there_is_and_before_anything_else() {
     table.take(1, 1, InDoubt::Report);
     table.take(2, 3, InDoubt::Report);
     let mut due = None;
-    assert_eq!(table.books.peek(&table.bind, 10, &mut due), 7);
+    assert_eq!(table.pipeline.peek(&table.bind, 10, &mut due), 7);
     let first = table.pick(2);
-    assert_eq!(table.books.peek(&table.bind, 10, &mut due), 5);
+    assert_eq!(table.pipeline.peek(&table.bind, 10, &mut due), 5);
     let second = table.pick(3);
     assert_eq!(second[0], first[1] + 1, "its third part first");
     assert_eq!(table.pick(10).len(), 2);
     for (token, id) in first.iter().chain(&second[..1]).zip(["A", "B", "C"]) {
         table.accept(*token, id);
     }
-    let fates = table.fates();
+    let outcomes = table.outcomes();
     assert_eq!(
-        fates[..3],
+        outcomes[..3],
         ["part 1 taken A", "part 2 taken B", "part 3 taken C"]
     );
-    assert_eq!(fates[3..], ["ESME_ROK A [A B C]"], "one result");
+    assert_eq!(outcomes[3..], ["ESME_ROK A [A B C]"], "one result");
 }
 
 #[test]
@@ -242,7 +268,7 @@ fn a_throttled_part_goes_out_again_and_the_others_do_not() {
     let again = table.pick(10);
     assert_eq!(again.len(), 1);
     table.accept(again[0], "B");
-    assert_eq!(table.fates()[3], "ESME_ROK A [A B C]");
+    assert_eq!(table.outcomes()[3], "ESME_ROK A [A B C]");
 }
 
 #[test]
@@ -254,7 +280,7 @@ fn a_rejected_part_ends_the_message_and_the_rest_is_not_sent() {
     table.refuse(tokens[1], Status::RINVDSTADR);
     assert!(table.pick(10).is_empty());
     assert_eq!(
-        table.fates(),
+        table.outcomes(),
         ["part 1 taken A", "ESME_RINVDSTADR  [A no -]"]
     );
 }
@@ -265,11 +291,11 @@ fn one_part_in_doubt_puts_the_message_in_doubt() {
     table.accept(a, "A");
     table.tell(b, Outcome::InDoubt(Doubt::Timeout));
     table.accept(c, "C");
-    let fates = table.fates();
-    assert_eq!(fates[2], "OUTCOME_UNKNOWN [A ? C]");
+    let outcomes = table.outcomes();
+    assert_eq!(outcomes[2], "OUTCOME_UNKNOWN [A ? C]");
     // Its answer comes after all.
     table.tell(b, Outcome::Late(answer(Status::ROK, "B")));
-    assert_eq!(table.fates(), ["part 2 late B"]);
+    assert_eq!(table.outcomes(), ["part 2 late B"]);
 }
 
 #[test]
@@ -287,7 +313,7 @@ fn only_the_part_in_doubt_is_resent_after_its_doubt_is_committed() {
     table.tell(b, Outcome::Late(answer(Status::ROK, "B1")));
     table.accept(again[0], "B2");
     assert_eq!(
-        table.fates(),
+        table.outcomes(),
         [
             "part 1 taken A",
             "part 3 taken C",
@@ -305,7 +331,10 @@ fn a_late_answer_to_a_waiting_part_spares_its_resending() {
     table.tell(b, Outcome::InDoubt(Doubt::Timeout));
     table.accept(c, "C");
     table.tell(b, Outcome::Late(answer(Status::ROK, "B")));
-    assert_eq!(table.fates()[2..], ["part 2 taken B", "ESME_ROK A [A B C]"]);
+    assert_eq!(
+        table.outcomes()[2..],
+        ["part 2 taken B", "ESME_ROK A [A B C]"]
+    );
     table.cycle();
     assert!(table.pick(10).is_empty());
 }
@@ -317,7 +346,7 @@ fn a_late_answer_counts_while_other_parts_are_out() {
     table.tell(a, Outcome::Late(answer(Status::ROK, "A")));
     table.accept(b, "B");
     table.accept(c, "C");
-    assert_eq!(table.fates()[3], "ESME_ROK A [A B C]");
+    assert_eq!(table.outcomes()[3], "ESME_ROK A [A B C]");
 }
 
 #[test]
@@ -326,21 +355,21 @@ fn a_lost_session_leaves_the_missing_parts_to_the_next() {
     table.take(0, 3, InDoubt::Report);
     let first = table.pick(1);
     table.accept(first[0], "A");
-    table.books.unbound(&table.bind);
+    table.pipeline.unbound(&table.bind);
     assert_eq!(
         table.attempts(0),
         1,
         "a successor would not know that a part was taken"
     );
     assert!(table.pick(10).is_empty(), "nothing is reserved any more");
-    table.books.bound(&table.bind);
+    table.pipeline.bound(&table.bind);
     table.cycle();
     let rest = table.pick(10);
     assert_eq!(rest.len(), 2);
     table.accept(rest[0], "B");
     table.accept(rest[1], "C");
-    let fates = table.fates();
-    assert_eq!(fates[3], "ESME_ROK A [A B C]");
+    let outcomes = table.outcomes();
+    assert_eq!(outcomes[3], "ESME_ROK A [A B C]");
 }
 
 #[test]
@@ -349,8 +378,8 @@ fn parts_that_were_not_written_are_sent_by_the_next_session() {
     table.accept(a, "A");
     table.tell(b, Outcome::NotSent);
     table.tell(c, Outcome::NotSent);
-    table.books.unbound(&table.bind);
-    table.books.bound(&table.bind);
+    table.pipeline.unbound(&table.bind);
+    table.pipeline.bound(&table.bind);
     table.cycle();
     assert_eq!(table.pick(10).len(), 2);
 }
@@ -366,28 +395,28 @@ fn what_is_put_back_names_the_parts_taken() {
     table.accept(tokens[0], "A");
     table.refuse(tokens[1], Status::RSYSERR);
     table.accept(tokens[2], "C");
-    assert_eq!(table.fates()[2], "put back 1=41 3=43");
+    assert_eq!(table.outcomes()[2], "put back 1=41 3=43");
 }
 
 #[test]
 fn a_lane_that_is_gone_hears_of_its_parts_no_more() {
     let (table, [a, b, c]) = all_out(InDoubt::Report);
     table.accept(a, "A");
-    table.books.remove(&[table.lane]);
+    table.pipeline.remove(&[table.assignment]);
     let (b, c) = (
         table.refuse(b, Status::RINVDSTADR),
         table.tell(c, Outcome::NotSent),
     );
     assert!(b && c, "the sender looks at what is due");
-    let state = table.books.state.lock();
-    assert!(state.gathered.is_empty() && state.flights.by_token.is_empty());
+    let state = table.pipeline.state.lock();
+    assert!(state.gathered.is_empty() && state.segmented.by_token.is_empty());
 }
 
-/// The fate of a message in one part that was gathered alone.
-fn only_fate(table: &Table) -> Fate {
-    let gathered = std::mem::take(&mut table.books.state.lock().gathered);
-    let [entry]: [Entry; 1] = gathered.try_into().unwrap();
-    entry.fate
+/// The outcome of a message in one part that was gathered alone.
+fn only_fate(table: &Table) -> RecordOutcome {
+    let gathered = std::mem::take(&mut table.pipeline.state.lock().gathered);
+    let [result]: [PendingResult; 1] = gathered.try_into().unwrap();
+    result.outcome
 }
 
 #[test]
@@ -400,7 +429,7 @@ fn an_answer_to_an_early_attempt_says_that_a_later_one_may_have_arrived_too() {
     let second = table.pick(1)[0];
     table.tell(second, Outcome::InDoubt(Doubt::Timeout));
     table.tell(first, Outcome::Late(answer(Status::ROK, "A")));
-    let Fate::Answered(sent, _) = only_fate(&table) else {
+    let RecordOutcome::Answered(sent, _) = only_fate(&table) else {
         panic!("no result");
     };
     assert_eq!((sent.attempt, sent.possible_duplicate), (1, true));
@@ -413,7 +442,7 @@ fn an_answer_that_settles_the_only_doubt_is_no_duplicate() {
     let first = table.pick(1)[0];
     table.tell(first, Outcome::InDoubt(Doubt::Timeout));
     table.tell(first, Outcome::Late(answer(Status::ROK, "A")));
-    let Fate::Answered(sent, _) = only_fate(&table) else {
+    let RecordOutcome::Answered(sent, _) = only_fate(&table) else {
         panic!("no result");
     };
     assert!(!sent.possible_duplicate);
@@ -425,34 +454,36 @@ fn a_record_that_was_put_back_is_not_resent_more_often_than_allowed() {
         max_hold: Time::millis(0),
         ..Settings::default()
     });
-    let mut resent_once = job(0, 1, InDoubt::Resend);
+    let mut resent_once = outgoing(0, 1, InDoubt::Resend);
     resent_once.max_resends = 1;
     table
-        .books
-        .take(&source(), 0, Incoming::Job(resent_once, None));
+        .pipeline
+        .take(&source(), 0, Incoming::Message(resent_once, None));
     table.cycle();
     let first = table.pick(1)[0];
     table.tell(first, Outcome::InDoubt(Doubt::Timeout));
     table.cycle();
     let second = table.pick(1)[0];
     table.refuse(second, Status::RSYSERR);
-    let Fate::PutBack(_, returned) = only_fate(&table) else {
+    let RecordOutcome::PutBack(_, returned) = only_fate(&table) else {
         panic!("not put back");
     };
     assert_eq!((returned.earlier, returned.doubts), (1, 1));
 
-    let mut back = job(1, 1, InDoubt::Resend);
+    let mut back = outgoing(1, 1, InDoubt::Resend);
     back.max_resends = 1;
     (back.earlier, back.doubts) = (returned.earlier, returned.doubts);
-    table.books.take(&source(), 1, Incoming::Job(back, None));
+    table
+        .pipeline
+        .take(&source(), 1, Incoming::Message(back, None));
     table.cycle();
     let third = table.pick(1)[0];
     table.tell(third, Outcome::InDoubt(Doubt::Timeout));
-    let Fate::Refused(refusal) = only_fate(&table) else {
+    let RecordOutcome::Rejected(rejection) = only_fate(&table) else {
         panic!("sent a third time into doubt");
     };
     assert_eq!(
-        (refusal.kind, refusal.attempt),
+        (rejection.kind, rejection.attempt),
         (SendErrorKind::OutcomeUnknown, 3)
     );
 }
@@ -467,7 +498,7 @@ fn a_generic_nack_takes_nothing_whatever_its_status() {
     table.take(0, 1, InDoubt::Report);
     let token = table.pick(1)[0];
     table.tell(token, Outcome::Answered(nack()));
-    let Fate::Answered(_, answer) = only_fate(&table) else {
+    let RecordOutcome::Answered(_, answer) = only_fate(&table) else {
         panic!("no result");
     };
     assert!(!accepted(&answer));
@@ -476,10 +507,10 @@ fn a_generic_nack_takes_nothing_whatever_its_status() {
     table.accept(a, "A");
     table.tell(b, Outcome::Answered(nack()));
     table.accept(c, "C");
-    assert_eq!(table.fates()[2], "ESME_ROK  [A no C]");
+    assert_eq!(table.outcomes()[2], "ESME_ROK  [A no C]");
 }
 
-/// Books with a lane whose first record a predecessor may have sent, or whose records below
+/// Books with a partition whose first record a predecessor may have sent, or whose records below
 /// `suspect_until` may have been.
 fn taken_over(in_doubt: bool, suspect_until: i64) -> Table {
     let table = Table::new(Settings::default());
@@ -493,9 +524,12 @@ fn taken_over(in_doubt: bool, suspect_until: i64) -> Table {
         progress,
         ..Start::fresh(0, 0)
     };
-    table.books.remove(&[table.lane]);
-    let lane = table.books.open(source(), start, table.bind.station, 0);
-    let table = Table { lane, ..table };
+    table.pipeline.remove(&[table.assignment]);
+    let assignment = table.pipeline.open(source(), start, table.bind.group, 0);
+    let table = Table {
+        assignment,
+        ..table
+    };
     table.cycle();
     table
 }
@@ -515,18 +549,22 @@ fn a_record_in_doubt_that_is_refused_when_it_is_read_again_is_not_said_never_to_
         ] {
             let table = taken_over(in_doubt, suspect_until);
             // As it is read: of its partition nothing is known there.
-            let letter = job(0, 1, InDoubt::Report).letter;
-            let refusal = Refusal::new(0, letter, kind, "the reason".into());
-            let incoming = Incoming::Refused(Box::new(refusal));
-            table.books.take(&source(), 0, incoming);
-            let mut state = table.books.state.lock();
-            let lane = &mut state.lanes.get_mut(&table.lane).unwrap().lane;
-            let [refusal] = &lane.plan(Instant::now(), true)[..] else {
+            let context = outgoing(0, 1, InDoubt::Report).context;
+            let rejection = Rejection::new(0, context, kind, "the reason".into());
+            let incoming = Incoming::Rejected(Box::new(rejection));
+            table.pipeline.take(&source(), 0, incoming);
+            let mut state = table.pipeline.state.lock();
+            let partition = &mut state
+                .assignments
+                .get_mut(&table.assignment)
+                .unwrap()
+                .partition;
+            let [rejection] = &partition.plan(Instant::now(), true)[..] else {
                 panic!("one result");
             };
-            assert_eq!((refusal.kind, refusal.attempt), (expected, attempt));
-            assert_eq!(refusal.possible_duplicate, in_doubt || suspect_until > 0);
-            assert!(refusal.text.ends_with("the reason"), "{}", refusal.text);
+            assert_eq!((rejection.kind, rejection.attempt), (expected, attempt));
+            assert_eq!(rejection.possible_duplicate, in_doubt || suspect_until > 0);
+            assert!(rejection.text.ends_with("the reason"), "{}", rejection.text);
         }
     }
 }

@@ -1,6 +1,6 @@
-//! The parts of a long message: which the SMSC took, and what that makes of the message.
+//! The segments of a long message: which the SMSC took, and what that makes of the message.
 //!
-//! Pure bookkeeping. A message whose parts are under way is a [`flight`](super::flight).
+//! Pure bookkeeping. A message whose segments are under way is a [`submission`](super::submission).
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use smpp_protocol::frame::Header;
 
 use crate::submit::state::pending::accepted;
 
-/// What is known of a part.
+/// What is known of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum SegmentOutcome {
     /// It was not sent, or certainly not taken, and goes out (again).
     Waiting,
     /// A session has it.
-    Out,
+    InFlight,
     /// The SMSC took it, under this message_id.
     Taken(Arc<str>),
     /// The SMSC does not want it.
@@ -29,16 +29,16 @@ pub enum End {
     Doubt(Doubt),
 }
 
-/// What the parts make of their message, once none of them is with a session.
+/// What the segments make of their message, once none of them is with a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// The SMSC took all.
     Taken,
-    /// The SMSC does not want a part, so it does not get the others.
+    /// The SMSC does not want a segment, so it does not get the others.
     Rejected,
     /// A part may have been sent.
     Doubt(Doubt),
-    /// The SMSC asked to try a part again later.
+    /// The SMSC asked to try a segment again later.
     Later(Status),
     /// Parts are missing, for no reason of the SMSC.
     Waiting,
@@ -46,18 +46,18 @@ pub enum Standing {
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
-pub struct Parts {
+pub struct Segments {
     pdus: Vec<Bytes>,
-    ends: Vec<End>,
+    segment_outcomes: Vec<SegmentOutcome>,
     /// Which of them may have been sent by an attempt that got no answer.
     doubted: Vec<bool>,
     /// The rejection, or else the answer that came last.
     answer: Option<Answer>,
 }
 
-impl Parts {
-    /// The parts whose PDUs stand one after another in `pdus`; `None` if that is only one.
-    pub fn split(pdus: &Bytes) -> Option<Parts> {
+impl Segments {
+    /// The segments whose PDUs stand one after another in `pdus`; `None` if that is only one.
+    pub fn split(pdus: &Bytes) -> Option<Segments> {
         let mut rest = pdus.clone();
         let mut split = Vec::new();
         while let Some(header) = Header::decode(&rest) {
@@ -67,8 +67,8 @@ impl Parts {
             }
             split.push(rest.split_to(length));
         }
-        (split.len() > 1).then(|| Parts {
-            ends: vec![End::Waiting; split.len()],
+        (split.len() > 1).then(|| Segments {
+            segment_outcomes: vec![SegmentOutcome::Waiting; split.len()],
             doubted: vec![false; split.len()],
             pdus: split,
             answer: None,
@@ -76,12 +76,16 @@ impl Parts {
     }
 
     /// What is known of each part, in order.
-    pub fn ends(&self) -> Box<[End]> {
-        let end = |(end, doubted): (&End, &bool)| match end {
-            End::Waiting if *doubted => End::Doubt(Doubt::ConnectionLost),
+    pub fn segment_outcomes(&self) -> Box<[SegmentOutcome]> {
+        let end = |(end, doubted): (&SegmentOutcome, &bool)| match end {
+            SegmentOutcome::Waiting if *doubted => SegmentOutcome::Doubt(Doubt::ConnectionLost),
             end => end.clone(),
         };
-        self.ends.iter().zip(&self.doubted).map(end).collect()
+        self.segment_outcomes
+            .iter()
+            .zip(&self.doubted)
+            .map(end)
+            .collect()
     }
 
     /// Any of them may have been sent before.
@@ -91,90 +95,114 @@ impl Parts {
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.ends.len()
+        self.segment_outcomes.len()
     }
 
     /// How many are to go out.
     pub fn waiting(&self) -> usize {
-        let waiting = self.ends.iter().filter(|end| **end == End::Waiting);
+        let waiting = self
+            .segment_outcomes
+            .iter()
+            .filter(|end| **end == SegmentOutcome::Waiting);
         waiting.count()
     }
 
     /// Whether the SMSC took any.
     pub fn any_taken(&self) -> bool {
-        self.ends.iter().any(|end| matches!(end, End::Taken(_)))
+        self.segment_outcomes
+            .iter()
+            .any(|end| matches!(end, SegmentOutcome::Taken(_)))
     }
 
     /// The next part to go out, which is out from now on: its index and its PDU.
     pub fn take_next(&mut self) -> Option<(usize, Bytes)> {
-        let index = self.ends.iter().position(|end| *end == End::Waiting)?;
-        *self.ends.get_mut(index)? = End::Out;
+        let index = self
+            .segment_outcomes
+            .iter()
+            .position(|end| *end == SegmentOutcome::Waiting)?;
+        *self.segment_outcomes.get_mut(index)? = SegmentOutcome::InFlight;
         Some((index, self.pdus.get(index)?.clone()))
     }
 
     /// The indexes of those that a session has.
     pub fn out(&self) -> impl Iterator<Item = usize> + '_ {
-        let ends = self.ends.iter().enumerate();
-        ends.filter(|(_, end)| **end == End::Out).map(|(i, _)| i)
+        let segment_outcomes = self.segment_outcomes.iter().enumerate();
+        segment_outcomes
+            .filter(|(_, end)| **end == SegmentOutcome::InFlight)
+            .map(|(i, _)| i)
     }
 
-    /// What became of a part.
-    pub fn note(&mut self, index: usize, end: End) {
-        if let (End::Doubt(_), Some(doubted)) = (&end, self.doubted.get_mut(index)) {
+    /// What became of a segment.
+    pub fn note(&mut self, index: usize, end: SegmentOutcome) {
+        if let (SegmentOutcome::Doubt(_), Some(doubted)) = (&end, self.doubted.get_mut(index)) {
             *doubted = true;
         }
-        if let Some(known) = self.ends.get_mut(index) {
+        if let Some(known) = self.segment_outcomes.get_mut(index) {
             *known = end;
         }
     }
 
-    /// The SMSC answered a part.
+    /// The SMSC answered a segment.
     pub fn answered(&mut self, index: usize, answer: &Answer, rejects: bool) {
         let end = match answer.status {
-            _ if accepted(answer) => End::Taken(String::from_utf8_lossy(&answer.message_id).into()),
-            status if rejects => End::Rejected(status),
-            status => End::Later(status),
+            _ if accepted(answer) => {
+                SegmentOutcome::Taken(String::from_utf8_lossy(&answer.message_id).into())
+            }
+            status if rejects => SegmentOutcome::Rejected(status),
+            status => SegmentOutcome::Later(status),
         };
-        let rejected = self.ends.iter().any(|end| matches!(end, End::Rejected(_)));
+        let rejected = self
+            .segment_outcomes
+            .iter()
+            .any(|end| matches!(end, SegmentOutcome::Rejected(_)));
         if !rejected {
             self.answer = Some(answer.clone());
         }
         self.note(index, end);
     }
 
-    /// Whether a late answer to a part still says something new.
+    /// Whether a late answer to a segment still says something new.
     pub fn is_open(&self, index: usize) -> bool {
-        let end = self.ends.get(index);
-        end.is_some_and(|end| !matches!(end, End::Taken(_) | End::Rejected(_) | End::Out))
+        let end = self.segment_outcomes.get(index);
+        end.is_some_and(|end| {
+            !matches!(
+                end,
+                SegmentOutcome::Taken(_) | SegmentOutcome::Rejected(_) | SegmentOutcome::InFlight
+            )
+        })
     }
 
     /// What they make of the message.
     pub fn standing(&self) -> Standing {
-        let find = |of: fn(&End) -> Option<Standing>| self.ends.iter().find_map(of);
-        find(|end| matches!(end, End::Rejected(_)).then_some(Standing::Rejected))
+        let find =
+            |of: fn(&SegmentOutcome) -> Option<Standing>| self.segment_outcomes.iter().find_map(of);
+        find(|end| matches!(end, SegmentOutcome::Rejected(_)).then_some(Standing::Rejected))
             .or_else(|| {
                 find(|end| match end {
-                    End::Doubt(doubt) => Some(Standing::Doubt(*doubt)),
+                    SegmentOutcome::Doubt(doubt) => Some(Standing::Doubt(*doubt)),
                     _ => None,
                 })
             })
             .or_else(|| {
                 find(|end| match end {
-                    End::Later(status) => Some(Standing::Later(*status)),
+                    SegmentOutcome::Later(status) => Some(Standing::Later(*status)),
                     _ => None,
                 })
             })
             .or_else(|| {
-                find(|end| matches!(end, End::Waiting | End::Out).then_some(Standing::Waiting))
+                find(|end| {
+                    matches!(end, SegmentOutcome::Waiting | SegmentOutcome::InFlight)
+                        .then_some(Standing::Waiting)
+                })
             })
             .unwrap_or(Standing::Taken)
     }
 
-    /// The parts that were not taken go out again.
+    /// The segments that were not taken go out again.
     pub fn again(&mut self) {
-        for end in &mut self.ends {
-            if !matches!(end, End::Taken(_)) {
-                *end = End::Waiting;
+        for end in &mut self.segment_outcomes {
+            if !matches!(end, SegmentOutcome::Taken(_)) {
+                *end = SegmentOutcome::Waiting;
             }
         }
     }
@@ -184,20 +212,20 @@ impl Parts {
     pub fn answer(&self) -> Option<Answer> {
         let mut answer = self.answer.clone()?;
         if self.standing() == Standing::Taken
-            && let Some(End::Taken(id)) = self.ends.first()
+            && let Some(SegmentOutcome::Taken(id)) = self.segment_outcomes.first()
         {
             answer.message_id = id.as_bytes().to_vec();
         }
         Some(answer)
     }
 
-    /// The parts taken, to be named in a header: a digest of all PDUs, then each number with
+    /// The segments taken, to be named in a header: a digest of all PDUs, then each number with
     /// its message_id in hexadecimal. `None` if none was taken.
     pub fn to_header(&self) -> Option<String> {
         use std::fmt::Write as _;
         let mut header = format!("{:08x}", self.digest());
-        for (number, end) in (1..).zip(&self.ends) {
-            if let End::Taken(id) = end {
+        for (number, end) in (1..).zip(&self.segment_outcomes) {
+            if let SegmentOutcome::Taken(id) = end {
                 let _ = write!(header, " {number}=");
                 for octet in id.bytes() {
                     let _ = write!(header, "{octet:02x}");
@@ -207,28 +235,29 @@ impl Parts {
         self.any_taken().then_some(header)
     }
 
-    /// Takes in what a header says was taken. `false` if it speaks of other parts, because the
+    /// Takes in what a header says was taken. `false` if it speaks of other segments, because the
     /// configuration changed meanwhile, or cannot be believed: then all go out.
     pub fn take_header(&mut self, header: &str) -> bool {
         let mut words = header.split(' ');
         let digest = words.next().and_then(|d| u32::from_str_radix(d, 16).ok());
-        let Some(ends) = self.read(words) else {
+        let Some(segment_outcomes) = self.read(words) else {
             return false;
         };
-        let believed = digest == Some(self.digest()) && ends.contains(&End::Waiting);
+        let believed =
+            digest == Some(self.digest()) && segment_outcomes.contains(&SegmentOutcome::Waiting);
         if believed {
-            self.ends = ends;
+            self.segment_outcomes = segment_outcomes;
         }
         believed
     }
 
-    fn read<'a>(&self, words: impl Iterator<Item = &'a str>) -> Option<Vec<End>> {
-        let mut ends = vec![End::Waiting; self.count()];
+    fn read<'a>(&self, words: impl Iterator<Item = &'a str>) -> Option<Vec<SegmentOutcome>> {
+        let mut segment_outcomes = vec![SegmentOutcome::Waiting; self.count()];
         for word in words {
-            let (index, id) = part_taken(word)?;
-            *ends.get_mut(index)? = End::Taken(id);
+            let (index, id) = segment_taken(word)?;
+            *segment_outcomes.get_mut(index)? = SegmentOutcome::Taken(id);
         }
-        Some(ends)
+        Some(segment_outcomes)
     }
 
     fn digest(&self) -> u32 {
@@ -238,21 +267,22 @@ impl Parts {
     }
 }
 
-/// What a header says of the parts of a message that is not at hand, of which there were `total`,
+/// What a header says of the segments of a message that is not at hand, of which there were `total`,
 /// or at least as many as it names. `None` if it cannot be read.
-pub fn named(header: &str, total: Option<u8>) -> Option<Box<[End]>> {
-    let taken = header.split(' ').skip(1).map(part_taken);
+pub fn named(header: &str, total: Option<u8>) -> Option<Box<[SegmentOutcome]>> {
+    let taken = header.split(' ').skip(1).map(segment_taken);
     let taken: Vec<(usize, Arc<str>)> = taken.collect::<Option<_>>()?;
     let highest = taken.iter().map(|(index, _)| index + 1).max()?;
-    let mut ends = vec![End::Waiting; highest.max(total.map_or(0, usize::from))];
+    let mut segment_outcomes =
+        vec![SegmentOutcome::Waiting; highest.max(total.map_or(0, usize::from))];
     for (index, id) in taken {
-        *ends.get_mut(index)? = End::Taken(id);
+        *segment_outcomes.get_mut(index)? = SegmentOutcome::Taken(id);
     }
-    Some(ends.into())
+    Some(segment_outcomes.into())
 }
 
 /// A part in a header: its index and its message_id.
-fn part_taken(word: &str) -> Option<(usize, Arc<str>)> {
+fn segment_taken(word: &str) -> Option<(usize, Arc<str>)> {
     let (number, id) = word.split_once('=')?;
     // There are 255 at most.
     let index = usize::from(number.parse::<u8>().ok()?).checked_sub(1)?;
@@ -276,12 +306,12 @@ mod tests {
     use smpp_protocol::Command;
     use smpp_protocol::frame::push_empty;
 
-    fn three() -> Parts {
+    fn three() -> Segments {
         let mut pdus = Vec::new();
         for n in 0..3 {
             push_empty(Command::SUBMIT_SM, Status::ROK, n, &mut pdus);
         }
-        Parts::split(&pdus.into()).unwrap()
+        Segments::split(&pdus.into()).unwrap()
     }
 
     fn answer(status: Status, id: &str) -> Answer {
@@ -294,8 +324,8 @@ mod tests {
         }
     }
 
-    fn send_all(parts: &mut Parts) -> Vec<usize> {
-        std::iter::from_fn(|| parts.take_next())
+    fn send_all(segments: &mut Segments) -> Vec<usize> {
+        std::iter::from_fn(|| segments.take_next())
             .map(|(i, _)| i)
             .collect()
     }
@@ -304,75 +334,82 @@ mod tests {
     fn one_pdu_is_not_in_parts() {
         let mut pdu = Vec::new();
         push_empty(Command::SUBMIT_SM, Status::ROK, 0, &mut pdu);
-        assert!(Parts::split(&pdu.into()).is_none());
-        assert!(Parts::split(&Bytes::new()).is_none());
+        assert!(Segments::split(&pdu.into()).is_none());
+        assert!(Segments::split(&Bytes::new()).is_none());
     }
 
     #[test]
     fn all_taken_is_taken_under_the_first_id() {
-        let mut parts = three();
-        assert_eq!(send_all(&mut parts), [0, 1, 2]);
-        assert_eq!(parts.standing(), Standing::Waiting, "all are out");
+        let mut segments = three();
+        assert_eq!(send_all(&mut segments), [0, 1, 2]);
+        assert_eq!(segments.standing(), Standing::Waiting, "all are out");
         for (index, id) in [(1, "B"), (0, "A"), (2, "C")] {
-            parts.answered(index, &answer(Status::ROK, id), true);
+            segments.answered(index, &answer(Status::ROK, id), true);
         }
-        assert_eq!(parts.standing(), Standing::Taken);
-        assert_eq!(parts.answer().unwrap().message_id, b"A");
+        assert_eq!(segments.standing(), Standing::Taken);
+        assert_eq!(segments.answer().unwrap().message_id, b"A");
     }
 
     #[test]
     fn one_rejected_part_rejects_the_message_whatever_the_others_say() {
-        let mut parts = three();
-        send_all(&mut parts);
-        parts.answered(0, &answer(Status::ROK, "A"), true);
-        parts.answered(1, &answer(Status::RINVDSTADR, ""), true);
-        parts.note(2, End::Doubt(Doubt::Timeout));
-        assert_eq!(parts.standing(), Standing::Rejected);
-        parts.answered(2, &answer(Status::ROK, "C"), true);
-        assert_eq!(parts.answer().unwrap().status, Status::RINVDSTADR);
+        let mut segments = three();
+        send_all(&mut segments);
+        segments.answered(0, &answer(Status::ROK, "A"), true);
+        segments.answered(1, &answer(Status::RINVDSTADR, ""), true);
+        segments.note(2, SegmentOutcome::Doubt(Doubt::Timeout));
+        assert_eq!(segments.standing(), Standing::Rejected);
+        segments.answered(2, &answer(Status::ROK, "C"), true);
+        assert_eq!(segments.answer().unwrap().status, Status::RINVDSTADR);
     }
 
     #[test]
     fn a_doubt_weighs_more_than_a_delay() {
-        let mut parts = three();
-        send_all(&mut parts);
-        parts.answered(0, &answer(Status::RTHROTTLED, ""), false);
-        parts.note(1, End::Doubt(Doubt::ConnectionLost));
-        parts.note(2, End::Waiting);
-        assert_eq!(parts.standing(), Standing::Doubt(Doubt::ConnectionLost));
-        parts.answered(1, &answer(Status::ROK, "B"), false);
-        assert_eq!(parts.standing(), Standing::Later(Status::RTHROTTLED));
+        let mut segments = three();
+        send_all(&mut segments);
+        segments.answered(0, &answer(Status::RTHROTTLED, ""), false);
+        segments.note(1, SegmentOutcome::Doubt(Doubt::ConnectionLost));
+        segments.note(2, SegmentOutcome::Waiting);
+        assert_eq!(segments.standing(), Standing::Doubt(Doubt::ConnectionLost));
+        segments.answered(1, &answer(Status::ROK, "B"), false);
+        assert_eq!(segments.standing(), Standing::Later(Status::RTHROTTLED));
     }
 
     #[test]
     fn what_was_taken_does_not_go_out_again() {
-        let mut parts = three();
-        send_all(&mut parts);
-        parts.answered(1, &answer(Status::ROK, "B"), true);
-        parts.note(0, End::Doubt(Doubt::Timeout));
-        parts.answered(2, &answer(Status::RTHROTTLED, ""), false);
-        parts.again();
-        assert_eq!(parts.waiting(), 2);
-        let unknown = End::Doubt(Doubt::ConnectionLost);
+        let mut segments = three();
+        send_all(&mut segments);
+        segments.answered(1, &answer(Status::ROK, "B"), true);
+        segments.note(0, SegmentOutcome::Doubt(Doubt::Timeout));
+        segments.answered(2, &answer(Status::RTHROTTLED, ""), false);
+        segments.again();
+        assert_eq!(segments.waiting(), 2);
+        let unknown = SegmentOutcome::Doubt(Doubt::ConnectionLost);
         assert_eq!(
-            *parts.ends(),
-            [unknown, End::Taken("B".into()), End::Waiting]
+            *segments.segment_outcomes(),
+            [
+                unknown,
+                SegmentOutcome::Taken("B".into()),
+                SegmentOutcome::Waiting
+            ]
         );
-        assert_eq!(send_all(&mut parts), [0, 2]);
+        assert_eq!(send_all(&mut segments), [0, 2]);
     }
 
     #[test]
     fn a_header_names_what_was_taken_and_is_believed_for_the_same_parts_only() {
-        let mut parts = three();
-        assert_eq!(parts.to_header(), None);
-        send_all(&mut parts);
-        parts.answered(1, &answer(Status::ROK, "B é="), true);
-        let header = parts.to_header().unwrap();
+        let mut segments = three();
+        assert_eq!(segments.to_header(), None);
+        send_all(&mut segments);
+        segments.answered(1, &answer(Status::ROK, "B é="), true);
+        let header = segments.to_header().unwrap();
         assert!(header.ends_with(" 2=4220c3a93d"), "{header}");
 
-        let ends = named(&header, Some(3)).unwrap();
-        let taken = End::Taken("B é=".into());
-        assert_eq!(*ends, [End::Waiting, taken, End::Waiting]);
+        let segment_outcomes = named(&header, Some(3)).unwrap();
+        let taken = SegmentOutcome::Taken("B é=".into());
+        assert_eq!(
+            *segment_outcomes,
+            [SegmentOutcome::Waiting, taken, SegmentOutcome::Waiting]
+        );
         assert_eq!(named(&header, None).unwrap().len(), 2, "as far as it says");
         for bad in [
             "",
@@ -393,7 +430,7 @@ mod tests {
         for n in 5..8 {
             push_empty(Command::SUBMIT_SM, Status::ROK, n, &mut others);
         }
-        let mut others = Parts::split(&others.into()).unwrap();
+        let mut others = Segments::split(&others.into()).unwrap();
         assert!(!others.take_header(&header));
         let all = header.replace(" 2=", " 1=41 3=43 2=");
         for bad in [
@@ -403,9 +440,9 @@ mod tests {
             &header.replace(" 2=", " 9="),
             &format!("{header}4"),
         ] {
-            let mut parts = three();
-            assert!(!parts.take_header(bad), "{bad}");
-            assert_eq!(parts.waiting(), 3);
+            let mut segments = three();
+            assert!(!segments.take_header(bad), "{bad}");
+            assert_eq!(segments.waiting(), 3);
         }
     }
 }

@@ -1,33 +1,36 @@
-//! What a refusal says of a record, from all that may be known of it.
+//! What a rejection says of a record, from all that may be known of it.
 
 use rdkafka::message::{Header, OwnedHeaders};
 
 use super::*;
-use crate::submit::state::partition::tests::job;
+use crate::submit::state::partition::tests::outgoing;
 
 const REASON: &str = "expires_at has passed";
 
-fn refused(kind: SendErrorKind) -> Refusal {
-    Refusal::new(7, job(7).letter.clone(), kind, REASON.into())
+fn refused(kind: SendErrorKind) -> Rejection {
+    Rejection::new(7, outgoing(7).context.clone(), kind, REASON.into())
 }
 
-/// Kind, attempt and flag of a refusal, and what became of each part.
-fn said(refusal: &Refusal) -> String {
-    let flag = if refusal.possible_duplicate {
+/// Kind, attempt and flag of a rejection, and what became of each part.
+fn said(rejection: &Rejection) -> String {
+    let flag = if rejection.possible_duplicate {
         " possible_duplicate"
     } else {
         ""
     };
-    let parts = refusal.parts.iter().flat_map(|ends| ends.iter());
-    let words = parts.map(|end| match end {
-        End::Taken(id) => format!(" {id}"),
-        End::Waiting => " -".into(),
+    let segments = rejection
+        .segments
+        .iter()
+        .flat_map(|segment_outcomes| segment_outcomes.iter());
+    let words = segments.map(|end| match end {
+        SegmentOutcome::Taken(id) => format!(" {id}"),
+        SegmentOutcome::Waiting => " -".into(),
         _ => " ?".into(),
     });
     format!(
         "{} {}{flag}{}",
-        refusal.kind,
-        refusal.attempt,
+        rejection.kind,
+        rejection.attempt,
         words.collect::<String>()
     )
 }
@@ -48,10 +51,10 @@ fn put_back(headers: &[(&str, &str)]) -> Returned {
 fn a_refusal_says_what_may_have_happened_before_it() {
     let doubts = |n| ("kafka-smpp-doubts", n);
     let attempts = |n| ("kafka-smpp-attempts", n);
-    let parts = ("kafka-smpp-parts", "0011aabb 2=42");
+    let segments = ("kafka-smpp-parts", "0011aabb 2=42");
     let total = ("kafka-smpp-parts-total", "3");
-    // Headers of the record, what its lane knows (doubts, suspected), and what is said.
-    for (headers, lane, expected) in [
+    // Headers of the record, what its partition knows (doubts, suspected), and what is said.
+    for (headers, partition, expected) in [
         (&[][..], (0, false), "EXPIRED 0"),
         (&[], (1, true), "OUTCOME_UNKNOWN 1 possible_duplicate"),
         (&[], (3, true), "OUTCOME_UNKNOWN 3 possible_duplicate"),
@@ -93,18 +96,18 @@ fn a_refusal_says_what_may_have_happened_before_it() {
             "EXPIRED 0 possible_duplicate",
         ),
         (
-            &[attempts("1"), parts, total],
+            &[attempts("1"), segments, total],
             (0, false),
             "EXPIRED 1 - B -",
         ),
-        (&[attempts("1"), parts], (0, false), "EXPIRED 1 - B"),
+        (&[attempts("1"), segments], (0, false), "EXPIRED 1 - B"),
         (
-            &[parts, total],
+            &[segments, total],
             (1, true),
             "OUTCOME_UNKNOWN 1 possible_duplicate ? B ?",
         ),
         (
-            &[parts, total, doubts("1")],
+            &[segments, total, doubts("1")],
             (0, false),
             "OUTCOME_UNKNOWN 1 possible_duplicate ? B ?",
         ),
@@ -115,15 +118,20 @@ fn a_refusal_says_what_may_have_happened_before_it() {
         ),
     ] {
         let returned = put_back(headers);
-        let refusal = Refusal {
-            parts: returned.parts(),
+        let rejection = Rejection {
+            segments: returned.segments(),
             ..refused(SendErrorKind::Expired)
         };
-        let refusal = refusal
+        let rejection = rejection
             .after(&History::of_headers(&returned))
-            .after(&History::of_lane(lane));
-        assert_eq!(said(&refusal), expected, "{headers:?} {lane:?}");
-        assert_eq!(refusal.text.matches(REASON).count(), 1, "{}", refusal.text);
+            .after(&History::of_partition(partition));
+        assert_eq!(said(&rejection), expected, "{headers:?} {partition:?}");
+        assert_eq!(
+            rejection.text.matches(REASON).count(),
+            1,
+            "{}",
+            rejection.text
+        );
     }
 }
 
@@ -135,7 +143,7 @@ fn every_kind_of_refusal_gives_way_to_doubt_and_is_named() {
         SendErrorKind::Expired,
         SendErrorKind::RejectedLocally,
     ] {
-        let sent = refused(kind).after(&History::of_lane((1, true)));
+        let sent = refused(kind).after(&History::of_partition((1, true)));
         assert_eq!(sent.kind, SendErrorKind::OutcomeUnknown);
         assert!(
             sent.text.ends_with(&format!("{kind}: {REASON}")),
@@ -155,9 +163,9 @@ fn a_job_is_refused_with_what_is_known_of_it() {
         (2, 1, 0, false, "EXPIRED 3"),
         (2, 1, 1, true, "OUTCOME_UNKNOWN 4 possible_duplicate"),
     ] {
-        let mut job = job(7);
-        (job.earlier, job.retries, job.doubts) = (earlier, retries, doubts);
-        job.possible_duplicate = flagged;
-        assert_eq!(said(&job.expired()), expected);
+        let mut outgoing = outgoing(7);
+        (outgoing.earlier, outgoing.retries, outgoing.doubts) = (earlier, retries, doubts);
+        outgoing.possible_duplicate = flagged;
+        assert_eq!(said(&outgoing.expired()), expected);
     }
 }
