@@ -6,8 +6,6 @@
 
 use std::collections::BTreeSet;
 
-use hashbrown::{HashMap, HashSet};
-
 use super::known::Creation;
 use super::{Millis, Patience, Receipt, print};
 use crate::record::internal::is_short;
@@ -21,25 +19,26 @@ const INDEXED: usize = 200;
 /// So many digits of a number are looked at.
 const DIGITS: i64 = 10_000_000;
 
-/// Where creations stand.
-type Places = Vec<u32>;
+/// Where creations stand, by what they are found by.
+type Places<K> = BTreeSet<(K, u32)>;
 
 #[derive(Default)]
+#[cfg_attr(test, derive(PartialEq))]
 pub(super) struct Index {
     /// By the end of a recipient's number.
-    ends: HashMap<i64, Places>,
+    ends: Places<i64>,
     /// By its beginning.
-    beginnings: HashMap<i64, Places>,
+    beginnings: Places<i64>,
     /// Those with a recipient that is no phone's number.
     odd: BTreeSet<u32>,
     /// Those of a key, by its checksum.
-    names: HashMap<u32, Places>,
+    names: Places<u32>,
     /// Those of which a receipt with this digest was published.
-    digests: HashMap<u32, Places>,
-    /// The prints of all senders there have been.
-    senders: HashSet<u32>,
+    digests: Places<u32>,
+    /// By the print of the sender.
+    senders: Places<u32>,
     /// By deadline.
-    deadlines: BTreeSet<(Millis, u32)>,
+    deadlines: Places<Millis>,
     octets: usize,
 }
 
@@ -62,15 +61,14 @@ fn beginning(number: i64) -> i64 {
     number / 10i64.pow(digits.saturating_sub(7))
 }
 
-fn forget<K: Eq + std::hash::Hash>(map: &mut HashMap<K, Places>, key: &K, at: u32) {
-    if let Some(places) = map.get_mut(key) {
-        if let Some(found) = places.iter().position(|place| *place == at) {
-            places.swap_remove(found);
-        }
-        if places.is_empty() {
-            map.remove(key);
-        }
-    }
+/// Where those stand that are found by `key`.
+fn places<K: Copy + Ord>(all: &Places<K>, key: K) -> impl Iterator<Item = u32> {
+    all.range((key, 0)..=(key, u32::MAX)).map(|(_, at)| *at)
+}
+
+/// By what a key is found.
+fn name(which: &str) -> u32 {
+    crc32fast::hash(which.as_bytes())
 }
 
 impl Index {
@@ -83,52 +81,57 @@ impl Index {
     }
 
     pub(super) fn add(&mut self, at: usize, creation: &Creation, patience: &Patience) {
-        let at = at as u32;
+        let place = at as u32;
         for number in creation.to.numbers() {
-            self.ends.entry(end(*number)).or_default().push(at);
+            self.ends.insert((end(*number), place));
             if is_phone(*number) {
-                let places = self.beginnings.entry(beginning(*number));
-                places.or_default().push(at);
+                self.beginnings.insert((beginning(*number), place));
             } else {
-                self.odd.insert(at);
+                self.odd.insert(place);
             }
         }
-        let name = crc32fast::hash(creation.which.as_bytes());
-        self.names.entry(name).or_default().push(at);
-        for seen in &creation.seen {
-            self.digests.entry(seen.digest).or_default().push(at);
-        }
-        self.senders.insert(creation.sender);
-        self.deadlines.insert((creation.deadline(patience), at));
-        self.octets += creation.octets() + INDEXED;
+        self.names.insert((name(&creation.which), place));
+        self.senders.insert((creation.sender, place));
+        self.add_receipts(at, creation, patience);
     }
 
     pub(super) fn remove(&mut self, at: usize, creation: &Creation, patience: &Patience) {
-        let at = at as u32;
+        let place = at as u32;
         for number in creation.to.numbers() {
-            forget(&mut self.ends, &end(*number), at);
-            forget(&mut self.beginnings, &beginning(*number), at);
+            self.ends.remove(&(end(*number), place));
+            self.beginnings.remove(&(beginning(*number), place));
         }
-        self.odd.remove(&at);
-        forget(
-            &mut self.names,
-            &crc32fast::hash(creation.which.as_bytes()),
-            at,
-        );
+        self.odd.remove(&place);
+        self.names.remove(&(name(&creation.which), place));
+        self.senders.remove(&(creation.sender, place));
+        self.remove_receipts(at, creation, patience);
+    }
+
+    /// Adds what a receipt changes.
+    pub(super) fn add_receipts(&mut self, at: usize, creation: &Creation, patience: &Patience) {
+        let place = at as u32;
+        let digests = creation.seen.iter().map(|seen| (seen.digest, place));
+        self.digests.extend(digests);
+        self.deadlines.insert((creation.deadline(patience), place));
+        self.octets += creation.octets() + INDEXED;
+    }
+
+    /// Removes what a receipt changes, before it does.
+    pub(super) fn remove_receipts(&mut self, at: usize, creation: &Creation, patience: &Patience) {
+        let place = at as u32;
         for seen in &creation.seen {
-            forget(&mut self.digests, &seen.digest, at);
+            self.digests.remove(&(seen.digest, place));
         }
-        self.deadlines.remove(&(creation.deadline(patience), at));
+        self.deadlines.remove(&(creation.deadline(patience), place));
         self.octets -= creation.octets() + INDEXED;
     }
 
-    pub(super) fn named(&self, which: &str) -> &[u32] {
-        let name = crc32fast::hash(which.as_bytes());
-        self.names.get(&name).map_or(&[], Vec::as_slice)
+    pub(super) fn named(&self, which: &str) -> impl Iterator<Item = usize> {
+        places(&self.names, name(which)).map(|at| at as usize)
     }
 
-    pub(super) fn said(&self, digest: u32) -> &[u32] {
-        self.digests.get(&digest).map_or(&[], Vec::as_slice)
+    pub(super) fn said(&self, digest: u32) -> impl Iterator<Item = usize> {
+        places(&self.digests, digest).map(|at| at as usize)
     }
 
     /// When the first deadline is.
@@ -148,12 +151,10 @@ impl Index {
     /// Those that a receipt may be about; `None` if that may be any.
     pub(super) fn near(&self, receipt: &Receipt, creations: &[Creation]) -> Option<Vec<usize>> {
         let (from, to) = (receipt.seen.recipient, receipt.to);
-        let places = |map: &HashMap<i64, Places>, key: i64| map.get(&key).cloned();
-        let mut found: Places = [from, to]
+        let mut found: Vec<u32> = [from, to]
             .into_iter()
             .flatten()
-            .filter_map(|number| places(&self.ends, end(number)))
-            .flatten()
+            .flat_map(|number| places(&self.ends, end(number)))
             .collect();
         let names = |at: &u32| {
             let creation = creations.get(*at as usize);
@@ -161,7 +162,7 @@ impl Index {
         };
         // Whom it names goes before whom it may be about.
         if !found.iter().any(names) {
-            let is_sender = |print| print != 0 && self.senders.contains(&print);
+            let is_sender = |print| print != 0 && places(&self.senders, print).next().is_some();
             let nobody = |one| is_short(one) || is_sender(print(one));
             let about = match (nobody(from), nobody(to)) {
                 (true, true) => return None,
@@ -169,7 +170,7 @@ impl Index {
                 (false, _) => from,
             };
             let about = about.filter(|number| is_phone(*number))?;
-            found.extend(places(&self.beginnings, beginning(about)).unwrap_or_default());
+            found.extend(places(&self.beginnings, beginning(about)));
             found.extend(&self.odd);
         }
         found.sort_unstable();

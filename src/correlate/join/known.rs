@@ -104,7 +104,7 @@ pub struct Size {
 
 impl Creation {
     /// Notes that `receipt` was published.
-    pub(super) fn note(&mut self, receipt: &Seen, now: Millis) {
+    fn note(&mut self, receipt: &Seen, now: Millis) {
         if self.seen.len() >= self.remembers() {
             // Those that end the message are counted: they go last.
             let oldest = self.seen.iter().position(|seen| !seen.is_final());
@@ -335,7 +335,7 @@ impl Known {
     pub(super) fn find(&self, which: &str) -> Option<usize> {
         let is = |at: &usize| self.at(*at).is_some_and(|c| &*c.which == which);
         match &self.index {
-            Some(index) => index.named(which).iter().map(|at| *at as usize).find(is),
+            Some(index) => index.named(which).find(is),
             None => (0..self.creations.len()).find(is),
         }
     }
@@ -358,10 +358,12 @@ impl Known {
         self.repeats |= again;
         creation.order = self.count;
         self.count = self.count.wrapping_add(1);
-        self.creations.reserve_exact(match self.creations.len() {
-            few @ 0..crowd::MANY => few.min(1) + 1,
-            many => many / 4,
-        });
+        if self.creations.len() == self.creations.capacity() {
+            self.creations.reserve_exact(match self.creations.len() {
+                few @ 0..crowd::MANY => few.min(1) + 1,
+                many => many / 4,
+            });
+        }
         self.creations.push(creation);
         let last = self.creations.len() - 1;
         if let Some(index) = &mut self.index {
@@ -392,22 +394,23 @@ impl Known {
         gone
     }
 
-    /// Changes the creation at a place.
-    pub(super) fn change<T>(
+    /// Notes that `receipt` was published of the creation at a place, which it returns.
+    pub(super) fn note(
         &mut self,
         at: usize,
+        receipt: &Seen,
+        now: Millis,
         patience: &Patience,
-        change: impl FnOnce(&mut Creation) -> T,
-    ) -> Option<T> {
+    ) -> Option<&Creation> {
         let creation = self.creations.get_mut(at)?;
         if let Some(index) = &mut self.index {
-            index.remove(at, creation, patience);
+            index.remove_receipts(at, creation, patience);
         }
-        let done = change(creation);
+        creation.note(receipt, now);
         if let Some(index) = &mut self.index {
-            index.add(at, creation, patience);
+            index.add_receipts(at, creation, patience);
         }
-        Some(done)
+        Some(creation)
     }
 
     /// Takes those out whose time is over.
@@ -431,14 +434,21 @@ impl Known {
         let Some(at) = self.find(&new.which) else {
             return self.add(new, patience);
         };
-        self.change(at, patience, |before| {
-            if before.has_receipts() && !new.has_receipts() {
-                before.outdated = true;
-            } else {
-                let order = before.order;
-                *before = Creation { order, ..new };
-            }
-        });
+        let before = &mut self.creations[at];
+        if before.has_receipts() && !new.has_receipts() {
+            before.outdated = true;
+            return false;
+        }
+        if let Some(index) = &mut self.index {
+            index.remove(at, before, patience);
+        }
+        *before = Creation {
+            order: before.order,
+            ..new
+        };
+        if let Some(index) = &mut self.index {
+            index.add(at, before, patience);
+        }
         false
     }
 
@@ -448,6 +458,14 @@ impl Known {
             if std::mem::take(&mut creation.outdated) {
                 out.push(creation.remembered(identity));
             }
+        }
+    }
+
+    /// Its index is what one made anew would be.
+    #[cfg(test)]
+    pub(super) fn check(&self, patience: &Patience) {
+        if let Some(index) = &self.index {
+            assert!(**index == Index::of(&self.creations, patience), "index");
         }
     }
 
@@ -465,8 +483,8 @@ impl Known {
     pub(super) fn has(&self, receipt: &Receipt) -> Same {
         let new = &receipt.seen;
         let published: Vec<&Seen> = match &self.index {
-            Some(index) => (index.said(new.digest).iter())
-                .filter_map(|at| self.at(*at as usize))
+            Some(index) => (index.said(new.digest))
+                .filter_map(|at| self.at(at))
                 .flat_map(|c| &c.seen)
                 .collect(),
             None => self.creations.iter().flat_map(|c| &c.seen).collect(),

@@ -869,19 +869,19 @@ impl Join {
             let raw = |at: &usize| known.at(*at).map(|c| c.raw.clone());
             let candidates = whose.candidates.iter().filter_map(raw).take(CANDIDATES);
             let candidates = candidates.collect();
-            known.change(whose.at, &patience, |creation| {
-                creation.note(&whose.seen, now);
-                if found != Found::Late {
-                    out.push(Effect::Publish {
-                        identity: name.clone(),
-                        delivery,
-                        creation: Some(creation.raw.clone()),
-                        candidates,
-                        other_form: found == Found::OtherForm,
-                    });
-                }
-                out.push(creation.remembered(&name));
-            });
+            let Some(creation) = known.note(whose.at, &whose.seen, now, &patience) else {
+                return;
+            };
+            if found != Found::Late {
+                out.push(Effect::Publish {
+                    identity: name.clone(),
+                    delivery,
+                    creation: Some(creation.raw.clone()),
+                    candidates,
+                    other_form: found == Found::OtherForm,
+                });
+            }
+            out.push(creation.remembered(&name));
         });
     }
 

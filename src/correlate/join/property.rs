@@ -87,6 +87,17 @@ fn crowded() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn receipt_from(from: u8, state: u8) -> Seen {
+    Seen {
+        state,
+        digest: u32::from(from) * 10 + u32::from(state),
+        recipient: Some(anybody(from)),
+        report: Some(u32::from(state)),
+        ambiguous: false,
+        session: Some(1),
+    }
+}
+
 /// To whom the message with this raw value goes, and how many they are.
 fn addressed(raw: &[u8]) -> (To, u8) {
     match raw {
@@ -95,6 +106,52 @@ fn addressed(raw: &[u8]) -> (To, u8) {
         [.., id] => (to(id - b'0'), recipients(id - b'0')),
         [] => (To::One(0), 1),
     }
+}
+
+/// What happens to many messages under one id.
+#[derive(Clone, Debug)]
+enum Among {
+    /// So many are submitted: to whom, from whom.
+    Create(u8, u8, u8),
+    /// One is read again, as it was written first.
+    Again(u8),
+    Receipt(u8, u8),
+    Tick(u16),
+}
+
+fn among() -> impl Strategy<Value = Among> {
+    prop_oneof![
+        3 => (1..20u8, 0..8u8, 0..3u8).prop_map(|(n, to, from)| Among::Create(n, to, from)),
+        1 => any::<u8>().prop_map(Among::Again),
+        6 => (0..8u8, 1..4u8).prop_map(|(from, state)| Among::Receipt(from, state)),
+        1 => (1..30_000u16).prop_map(Among::Tick),
+    ]
+}
+
+/// A phone, a name, or nobody.
+fn anybody(one: u8) -> i64 {
+    match one {
+        0 => 0,
+        1 => -7,
+        phone => number(phone),
+    }
+}
+
+fn one_of_many(at: usize, (to, from): (u8, u8), now: Millis) -> (String, Value) {
+    let value = Value::Creation {
+        raw: at.to_string().into(),
+        submitted_at: now,
+        recipients: Some(1),
+        to: match to {
+            7 => To::Several([anybody(2), anybody(2), anybody(1)].into()),
+            to => To::One(anybody(to)),
+        },
+        sender: print(Some(anybody(from))),
+        reference: None,
+        seen: vec![],
+        final_at: None,
+    };
+    (format!("a/1/t:0:{at}"), value)
 }
 
 /// Kafka and the owner of the partition.
@@ -401,6 +458,51 @@ proptest! {
         }
         world.settle();
         prop_assert!(world.lonely.is_empty());
+    }
+
+    /// [`Join::check`] compares the index with one made anew.
+    #[test]
+    fn the_index_of_many_messages_is_right_whatever_happens(lives in any::<bool>(), steps in proptest::collection::vec(among(), 1..40)) {
+        let mut join = Join::new(Patience { retention: 20_000, ttl: 60_000, ..PATIENCE });
+        let (mut now, mut out, mut written) = (0, vec![], vec![]);
+        if lives {
+            join.live(now, &mut out);
+        }
+        for (offset, step) in (0..).zip(&steps) {
+            let mut record = |join: &mut Join, (key, value): (String, Value)| {
+                let key = Key::parse(key.as_bytes()).unwrap();
+                join.record(&key, value, now, &mut out);
+            };
+            match *step {
+                Among::Create(n, to, from) => for _ in 0..n {
+                    written.push(one_of_many(written.len(), (to, from), now));
+                    record(&mut join, written[written.len() - 1].clone());
+                },
+                Among::Again(which) if !written.is_empty() => {
+                    let (key, mut value) = written[usize::from(which) % written.len()].clone();
+                    if let Value::Creation { seen, sender, .. } = &mut value && which % 2 == 0 {
+                        seen.push(receipt_from(2, 2));
+                        *sender = 9;
+                    }
+                    record(&mut join, (key, value));
+                }
+                Among::Receipt(from, state) if lives => {
+                    let receipt = receipt_from(from, state).into();
+                    join.delivery("a/1", offset, Bytes::from("d"), receipt, now, &mut out);
+                }
+                Among::Tick(n) if lives => {
+                    now += Millis::from(n);
+                    join.tick(now, 10_000, &mut out);
+                }
+                _ => {}
+            }
+            join.check();
+        }
+        join.live(now, &mut out);
+        join.check();
+        join.tick(now + 500_000, 100_000, &mut out);
+        join.tick(now + 1_000_000, 100_000, &mut out);
+        join.check_empty();
     }
 
     #[test]

@@ -57,6 +57,7 @@ impl Join {
     pub(super) fn check(&self) {
         let (mut size, mut timers, mut parked) = (Size::default(), vec![], vec![]);
         for (name, known) in &self.known {
+            known.check(&self.patience);
             let of = known.size(name.len());
             assert!(of.octets > 0, "{name} is empty");
             size.creations += of.creations;
@@ -1920,4 +1921,32 @@ fn a_visitor_whose_host_dies_is_answered_by_the_successor() {
             assert_eq!(found.last().map_or("", |line| line), "a/7f/@3 = null");
         }
     }
+}
+
+#[test]
+fn a_sender_counts_among_many_messages_while_one_of_it_is_remembered() {
+    const SHOP: &str = "49170000001";
+    let mut p = Partition::new();
+    for n in 0..100i64 {
+        let key = format!("a/1/t:0:{n}");
+        let value = Value::Creation {
+            raw: n.to_string().into(),
+            submitted_at: n.min(1),
+            recipients: Some(1),
+            to: To::One(41_790_000_000 + n * 37),
+            sender: print(number(if n == 0 { SHOP } else { "1000" })),
+            reference: None,
+            seen: vec![],
+            final_at: None,
+        };
+        let key = Key::parse(key.as_bytes()).unwrap();
+        p.0.record(&key, value, 1, &mut Vec::new());
+    }
+    let near = |p: &Partition| {
+        let known = p.0.known.values().next().unwrap();
+        known.near(&said(SHOP, "1000", DELIVERED, 1)).len()
+    };
+    assert_eq!(near(&p), 100, "it comes from a sender, so it names nobody");
+    assert_eq!(p.tick(PATIENCE.ttl).len(), 2, "the first one is overdue");
+    assert_eq!(near(&p), 0, "it comes from a phone that nothing went to");
 }
