@@ -19,6 +19,8 @@ use smpp_protocol::message_id::{Form, Pairing, Rule};
 const GENERATION: u32 = 1000;
 /// Of so many receipts that found their message it counts how they did.
 pub(super) const WINDOW: u32 = 200;
+/// So many messages that were accepted here say more than what a partition remembers of others.
+const ENOUGH: u32 = 100;
 /// After so many that were looked for in vain, it is mostly not tried any more,
 const VAIN: u32 = 50;
 /// but for one of so many.
@@ -203,6 +205,8 @@ impl Remedy {
 struct Habit {
     responses: Shape,
     receipts: Shape,
+    /// How many of the responses came while this process ran, up to [`ENOUGH`].
+    fresh: u32,
     /// An id of a response.
     sample: String,
     /// How quickly it uses ids again.
@@ -243,6 +247,13 @@ impl Pace {
 }
 
 impl Habit {
+    fn response(&mut self, id: &str, again: bool) {
+        self.responses.note(id);
+        self.pace.note(again);
+        self.sample.clear();
+        self.sample.push_str(id);
+    }
+
     fn other(&self) -> u32 {
         self.others.iter().sum()
     }
@@ -292,10 +303,18 @@ impl Habits {
     /// A message was accepted; `again` if another had its id within minutes before.
     pub(super) fn response(&self, identity: &str, again: bool) {
         self.of(identity, |habit, id| {
-            habit.responses.note(id);
-            habit.pace.note(again);
-            habit.sample.clear();
-            habit.sample.push_str(id);
+            habit.fresh = ENOUGH.min(habit.fresh + 1);
+            habit.response(id, again);
+        });
+    }
+
+    /// One was accepted days ago, perhaps. A partition remembers thousands of them, so where enough is
+    /// known of what the SMSC does now, they do not count.
+    pub(super) fn old_response(&self, identity: &str, again: bool) {
+        self.of(identity, |habit, id| {
+            if habit.fresh < ENOUGH {
+                habit.response(id, again);
+            }
         });
     }
 
@@ -540,6 +559,22 @@ mod tests {
         );
         assert_eq!(habits.seek("c/#0011aabb"), None, "no id");
         assert_eq!(habits.sample("c/").as_deref(), Some("7f"));
+    }
+
+    #[test]
+    fn what_a_partition_remembers_teaches_only_whoever_knows_nothing() {
+        for (fresh, other) in [(0, "1A2B"), (ENOUGH, "1a2b")] {
+            let habits = Habits::default();
+            for _ in 0..fresh {
+                habits.response("a/5e6f", false);
+            }
+            for n in 0..3000 {
+                habits.old_response(&format!("a/{:X}", 0xa000u32 + n), n % 10 == 0);
+            }
+            let id = if fresh == 0 { "a/1a2b" } else { "a/1A2B" };
+            assert_eq!(habits.seek(id), Some(format!("a/{other}")));
+            assert_eq!(habits.is_hasty("a/1"), fresh == 0);
+        }
     }
 
     #[test]

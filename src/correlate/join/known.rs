@@ -429,15 +429,15 @@ impl Known {
 
     /// A creation as it stands in the log; one that is written anew says nothing of receipts,
     /// and what was published of it before still counts.
-    /// `true` if that makes known that the id was used again within minutes.
-    pub(super) fn restore(&mut self, new: Creation, patience: &Patience) -> bool {
+    /// `None` if it was known, otherwise whether the id is known by now to be used again within minutes.
+    pub(super) fn restore(&mut self, new: Creation, patience: &Patience) -> Option<bool> {
         let Some(at) = self.find(&new.which) else {
-            return self.add(new, patience);
+            return Some(self.add(new, patience));
         };
         let before = &mut self.creations[at];
         if before.has_receipts() && !new.has_receipts() {
             before.outdated = true;
-            return false;
+            return None;
         }
         if let Some(index) = &mut self.index {
             index.remove(at, before, patience);
@@ -449,7 +449,7 @@ impl Known {
         if let Some(index) = &mut self.index {
             index.add(at, before, patience);
         }
-        false
+        None
     }
 
     /// What is to be written of creations that a record in the log does not say.

@@ -363,9 +363,11 @@ impl Join {
                 if self.live {
                     self.created(identity, creation, now, out);
                 } else {
-                    let (patience, mut again) = (self.patience, false);
-                    self.edit(identity, |k| again = k.restore(creation, &patience));
-                    self.habits.response(identity, again);
+                    let (patience, mut news) = (self.patience, None);
+                    self.edit(identity, |k| news = k.restore(creation, &patience));
+                    if let Some(again) = news {
+                        self.habits.old_response(identity, again);
+                    }
                 }
             }
             (

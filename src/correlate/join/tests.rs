@@ -1950,3 +1950,23 @@ fn a_sender_counts_among_many_messages_while_one_of_it_is_remembered() {
     assert_eq!(p.tick(PATIENCE.ttl).len(), 2, "the first one is overdue");
     assert_eq!(near(&p), 0, "it comes from a phone that nothing went to");
 }
+
+/// What was published of a message is written beside it, which is no other message.
+#[test]
+fn an_smsc_is_as_hasty_after_a_restore_as_before() {
+    let mut join = Join::new(PATIENCE);
+    let mut out = Vec::new();
+    for n in 0..100 {
+        // Three of them have an id that another has.
+        let identity = format!("a/{}", n.max(3));
+        for written in [0, 1, 2] {
+            let mut value = creation("m", n);
+            if let Value::Creation { seen, .. } = &mut value {
+                seen.extend((0..written).map(|n| receipt(ENROUTE, n)));
+            }
+            let key = format!("{identity}/t:0:{n}");
+            join.record(&Key::parse(key.as_bytes()).unwrap(), value, n, &mut out);
+        }
+    }
+    assert!(join.habits.is_hasty("a/1"));
+}
