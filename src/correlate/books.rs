@@ -430,7 +430,7 @@ impl Books {
             .unread(unread, &rules.topics.correlation, partition);
         let of = (partition, rules.partitions);
         let output = |effect| render::output(effect, &rules.topics, &rules.dialects, of);
-        owned.gather(effects.iter().filter_map(output));
+        owned.gather(effects.iter().map(output));
         self.wake();
     }
 

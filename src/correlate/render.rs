@@ -54,14 +54,14 @@ pub(super) fn barrier(nonce: &str, writer: &str, topics: &Topics, partition: i32
     )
 }
 
-/// The record of an effect in a partition, of so many; `None` if it cannot be made.
+/// The record of an effect in a partition, of so many.
 pub(super) fn output(
     effect: &Effect,
     topics: &Topics,
     dialects: &Dialects,
     (partition, partitions): (i32, i32),
-) -> Option<Output> {
-    Some(match effect {
+) -> Output {
+    match effect {
         Effect::Publish {
             identity,
             delivery,
@@ -97,8 +97,17 @@ pub(super) fn output(
             home,
             tries,
             unanswered: _,
-        } => return moved(to, delivery, (home.as_deref(), *tries), topics, partitions),
-    })
+        } => match moved(to, delivery, (home.as_deref(), *tries), topics, partitions) {
+            Ok(moved) => moved,
+            // It was read when it came in, so this does not happen. Where it is now it is forgotten, so
+            // its octets go out as they are.
+            Err(error) => {
+                error!(%error, to, "a receipt that moves does not read any more; it is published without its message");
+                let identity = home.as_deref().unwrap_or(to);
+                receipt(identity, delivery, (None, &[]), topics, dialects)
+            }
+        },
+    }
 }
 
 /// A receipt that goes on as a delivery under another identity.
@@ -108,20 +117,13 @@ fn moved(
     (home, tries): (Option<&str>, u8),
     topics: &Topics,
     partitions: i32,
-) -> Option<Output> {
-    let delivery = match serde_json::from_slice::<Delivery>(delivery) {
-        Ok(delivery) => Delivery {
-            home: home.map(str::to_owned),
-            tries,
-            ..delivery
-        },
-        // It was read when it came in, so this does not happen.
-        Err(error) => {
-            error!(%error, to, "a delivery does not read any more");
-            return None;
-        }
+) -> serde_json::Result<Output> {
+    let delivery = Delivery {
+        home: home.map(str::to_owned),
+        tries,
+        ..serde_json::from_slice(delivery)?
     };
-    Some(Output {
+    Ok(Output {
         topic: topics.deliveries.clone(),
         partition: Some(keys::partition(to.as_bytes(), partitions)),
         key: Some(to.as_bytes().to_vec()),
@@ -213,7 +215,10 @@ fn receipt(
     topics: &Topics,
     dialects: &Dialects,
 ) -> Output {
-    let read = |creation: &Bytes| serde_json::from_slice::<Correlation>(creation).ok();
+    let read = |creation: &Bytes| {
+        let read = serde_json::from_slice::<Correlation>(creation);
+        read.inspect_err(|error| error!(%error, identity, "a correlation record does not read any more; its receipt is published without it")).ok()
+    };
     let creation = creation.and_then(read);
     let mut maybe: Vec<String> = (candidates.iter().filter_map(read))
         .map(|creation| creation.log_id)
@@ -401,4 +406,34 @@ fn kafka(headers: &[Header]) -> Option<OwnedHeaders> {
 
 pub(super) fn at(millis: Millis) -> Timestamp {
     Timestamp::from_millisecond(millis).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_that_moves_and_does_not_read_any_more_is_published_as_it_is() {
+        let topics = Topics {
+            deliveries: "sms.deliveries".into(),
+            correlation: "sms.correlation".into(),
+            receipts: "sms.receipts".into(),
+            codecs: Codecs::default(),
+            inbound: "sms.inbound".into(),
+            cloud_events: CloudEvents::OFF,
+        };
+        for home in [Some("a/7F"), None] {
+            let effect = Effect::Move {
+                to: if home.is_some() { "a/7f" } else { "a/7F" }.to_owned(),
+                delivery: Bytes::from("{\"esme\":"),
+                home: home.map(Into::into),
+                tries: 1,
+                unanswered: false,
+            };
+            let output = output(&effect, &topics, &Dialects::default(), (0, 3));
+            assert_eq!(output.topic, topics.receipts);
+            assert_eq!(output.key.as_deref(), Some(&b"a/7F"[..]));
+            assert_eq!(output.value.as_deref(), Some(&b"{\"esme\":"[..]));
+        }
+    }
 }
