@@ -12,6 +12,7 @@
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
+use crate::record::keys;
 use smpp_protocol::Receipt;
 use smpp_protocol::message_id::{Form, Pairing, Rule};
 
@@ -295,7 +296,7 @@ pub struct Habits(Mutex<HashMap<Box<str>, Habit>>);
 
 impl Habits {
     fn of<T>(&self, identity: &str, look: impl FnOnce(&mut Habit, &str) -> T) -> T {
-        let (esme, id) = identity.split_once('/').unwrap_or((identity, ""));
+        let (esme, id) = keys::esme_and_id(identity);
         let mut all = self.0.lock();
         look(all.entry_ref(esme).or_default(), id)
     }
@@ -371,7 +372,7 @@ impl Habits {
 
     /// Under which identity a receipt is to be looked for, if not under its own.
     pub(super) fn seek(&self, identity: &str) -> Option<String> {
-        let (esme, _) = identity.split_once('/')?;
+        let (esme, _) = keys::esme_and_id(identity);
         self.of(identity, |habit, id| {
             if id.is_empty() || id.starts_with('#') {
                 return None;
@@ -385,7 +386,7 @@ impl Habits {
                 habit.sought /= 2;
                 habit.vain /= 2;
             }
-            Some(format!("{esme}/{other}"))
+            Some(keys::identity(esme, &other))
         })
     }
 

@@ -12,6 +12,7 @@ use super::forms::{Habits, Matched, Remedy};
 use super::said::Said;
 use super::whole::Dialects;
 use crate::record::internal::{Correlation, Delivery};
+use crate::record::keys;
 use crate::record::notification::{MessageIdHint, Notification};
 use crate::repeated::{Line, Times};
 use smpp_protocol::message_id::Form;
@@ -204,7 +205,7 @@ impl Hints {
 
     /// A receipt is published without a message.
     pub(super) fn lost(&self, identity: &str, habits: &Habits) {
-        let (esme, receipt) = identity.split_once('/').unwrap_or((identity, ""));
+        let (esme, receipt) = keys::esme_and_id(identity);
         let line = self.esmes.lock().entry_ref(esme).or_default().lost.clone();
         line.note(Lost {
             esme: esme.to_owned(),

@@ -239,7 +239,7 @@ fn receipt(
     let date = |when: Option<When>| when.map(|when| when.to_string());
     let (submitted, done) = (date(said.receipt.submitted()), date(said.receipt.done()));
     let state = said.state();
-    let (_, id) = identity.split_once('/').unwrap_or_default();
+    let (_, id) = keys::esme_and_id(identity);
     let told = DeliveryReceipt {
         esme: &delivery.esme,
         bind: Some(&delivery.bind),

@@ -55,6 +55,11 @@ pub fn identity(esme: &str, message_id: &str) -> String {
     format!("{esme}/{message_id}")
 }
 
+/// The ESME and the message id of an [`identity`]; no ESME's name has a slash.
+pub fn esme_and_id(identity: &str) -> (&str, &str) {
+    identity.split_once('/').unwrap_or((identity, ""))
+}
+
 /// The key under which a submitted message, or part `part` of it, is remembered.
 pub fn creation(esme: &str, message_id: &str, source: &Position, part: Option<u16>) -> String {
     match part {

@@ -164,12 +164,7 @@ impl Index {
         if !found.iter().any(names) {
             let is_sender = |print| print != 0 && places(&self.senders, print).next().is_some();
             let nobody = |one| is_short(one) || is_sender(print(one));
-            let about = match (nobody(from), nobody(to)) {
-                (true, true) => return None,
-                (true, false) => to,
-                (false, _) => from,
-            };
-            let about = about.filter(|number| is_phone(*number))?;
+            let about = receipt.about(nobody)?.filter(|number| is_phone(*number))?;
             found.extend(places(&self.beginnings, beginning(about)));
             found.extend(&self.odd);
         }
@@ -191,11 +186,7 @@ impl Receipt {
         }
         let sender = creation.sender;
         let nobody = |one| is_short(one) || (sender != 0 && print(one) == sender);
-        let about = match (nobody(from), nobody(to)) {
-            (true, true) => return true,
-            (true, false) => to,
-            (false, _) => from,
-        };
+        let about = self.about(nobody).flatten();
         let Some(phone) = about.filter(|number| is_phone(*number)) else {
             return true;
         };

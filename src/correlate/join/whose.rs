@@ -158,24 +158,26 @@ impl Receipt {
     /// How it fits a message to `number`, if nothing contradicts.
     fn fit(&self, number: i64, sender: u32) -> Option<Fit> {
         let (from, to) = (self.seen.recipient, self.to);
-        let straight = compare(from, Some(number));
-        if straight == Likeness::Same {
+        if compare(from, Some(number)) == Likeness::Same {
             return Some(Fit::Recipient);
         }
-        let turned = compare(to, Some(number));
-        if turned == Likeness::Same {
+        if compare(to, Some(number)) == Likeness::Same {
             return Some(Fit::AsSubmitted);
         }
         // The sender, or a service such as the SMSC itself, is not whom it is about.
         let is_sender = |one: Option<i64>| sender != 0 && print(one) == sender;
         let is_service = |one| is_short(one) && !is_short(Some(number));
         let is_nobody = |one| is_sender(one) || is_service(one);
-        let likeness = match (is_nobody(from), is_nobody(to)) {
-            (true, true) => Likeness::Open,
-            (true, false) => turned,
-            (false, _) => straight,
-        };
+        let about = self.about(is_nobody);
+        let likeness = about.map_or(Likeness::Open, |one| compare(one, Some(number)));
         (likeness != Likeness::Other).then_some(Fit::Open)
+    }
+
+    /// The number of whom it is about, if it has one: whom it came from, or whom it goes to where that is
+    /// nobody it may be about. `None` if neither is.
+    pub(super) fn about(&self, is_nobody: impl Fn(Option<i64>) -> bool) -> Option<Option<i64>> {
+        let mut both = [self.seen.recipient, self.to].into_iter();
+        both.find(|one| !is_nobody(*one))
     }
 
     /// Whether its numbers are those of a creation.
