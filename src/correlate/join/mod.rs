@@ -79,6 +79,8 @@ use crate::record::keys::{self, Key};
 mod crowd;
 mod known;
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod moving;
 #[cfg(test)]
 mod property;

@@ -1,10 +1,11 @@
 //! Receipts whose ids have another form, between partitions whose owners die: each is in one
 //! place at any time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
+use super::model::{Model, published};
 use super::*;
 
 const PATIENCE: Patience = Patience {
@@ -79,21 +80,10 @@ struct Delivered {
     home: Option<Arc<str>>,
 }
 
-/// A partition and its owner.
-struct Owned {
-    join: Join,
-    log: Vec<(String, Option<Value>)>,
-    read: usize,
-    deliveries: Vec<Delivered>,
-    consumed: usize,
-    pending: Vec<Effect>,
-    committed: usize,
-}
-
 struct World {
     form: Form,
     now: Millis,
-    partitions: Vec<Owned>,
+    partitions: Vec<Model<Delivered>>,
     answered: BTreeSet<u8>,
     said: BTreeSet<Bytes>,
     events: Vec<Effect>,
@@ -107,23 +97,10 @@ fn partition(identity: &str) -> usize {
 
 impl World {
     fn new(form: Form) -> Self {
-        let owned = || {
-            let mut join = Join::new(PATIENCE);
-            join.live(0, &mut Vec::new());
-            Owned {
-                join,
-                log: vec![],
-                read: 0,
-                deliveries: vec![],
-                consumed: 0,
-                pending: vec![],
-                committed: 0,
-            }
-        };
         World {
             form,
             now: 0,
-            partitions: (0..PARTITIONS).map(|_| owned()).collect(),
+            partitions: (0..PARTITIONS).map(|_| Model::new(PATIENCE)).collect(),
             answered: BTreeSet::new(),
             said: BTreeSet::new(),
             events: vec![],
@@ -159,14 +136,16 @@ impl World {
                     });
             }
             Step::Read(of, _) if self.stuck == Some(usize::from(*of)) => {}
-            Step::Read(of, n) => (0..*n).for_each(|_| self.read_one(usize::from(*of))),
+            Step::Read(of, n) => {
+                (0..*n).for_each(|_| self.partitions[usize::from(*of)].read_one(self.now));
+            }
             Step::Consume(of, n) => (0..*n).for_each(|_| self.consume_one(usize::from(*of))),
             Step::Commit(of) => self.commit(usize::from(*of)),
             Step::Tick(n) => {
                 self.now += Millis::from(*n);
                 self.tick();
             }
-            Step::Die(of) => self.die(usize::from(*of)),
+            Step::Die(of) => self.partitions[usize::from(*of)].die(self.now),
         }
         self.partitions.iter().for_each(|owned| owned.join.check());
     }
@@ -180,19 +159,6 @@ impl World {
         let value = creation(raw, self.now, vec![], None);
         let log = &mut self.partitions[partition(&identity)].log;
         log.push((format!("{identity}/t:0:{message}"), Some(value)));
-    }
-
-    fn read_one(&mut self, of: usize) {
-        let owned = &mut self.partitions[of];
-        let Some((key, value)) = owned.log.get(owned.read).cloned() else {
-            return;
-        };
-        owned.read += 1;
-        let key = Key::parse(key.as_bytes()).unwrap();
-        match value {
-            Some(value) => owned.join.record(&key, value, self.now, &mut owned.pending),
-            None => owned.join.tombstone(&key),
-        }
     }
 
     fn consume_one(&mut self, of: usize) {
@@ -216,82 +182,38 @@ impl World {
     }
 
     fn tick(&mut self) {
-        for owned in &mut self.partitions {
-            owned.join.tick(self.now, 1000, &mut owned.pending);
-        }
+        let now = self.now;
+        self.partitions.iter_mut().for_each(|owned| owned.tick(now));
     }
 
     fn commit(&mut self, of: usize) {
-        let owned = &mut self.partitions[of];
-        owned.committed = owned.consumed;
-        for effect in std::mem::take(&mut owned.pending) {
-            let owned = &mut self.partitions[of];
-            match effect {
-                Effect::Remember {
-                    key,
-                    creation: raw,
-                    seen,
-                    final_at,
-                } => owned
-                    .log
-                    .push((key, Some(creation(raw, 0, seen, final_at)))),
-                Effect::Park {
-                    key,
-                    delivery,
-                    published_at,
-                } => {
-                    let Some(Key::Parked { offset, .. }) = Key::parse(key.as_bytes()) else {
-                        panic!("{key}");
-                    };
-                    let of = &owned.deliveries[offset as usize];
-                    let value = Value::Parked {
-                        delivery,
-                        receipt: of.receipt,
-                        home: of.home.clone(),
-                        published_at,
-                    };
-                    owned.log.push((key, Some(value)));
-                }
-                Effect::Forget { key } => owned.log.push((key, None)),
-                Effect::Move {
-                    to,
-                    delivery,
-                    home,
-                    tries,
-                    unanswered,
-                } => {
-                    assert!(!unanswered, "everything is read in time");
-                    let mut before = self.partitions.iter().flat_map(|o| &o.deliveries);
-                    let receipt = before.find(|d| d.raw == delivery).unwrap().receipt;
-                    self.partitions[partition(&to)].deliveries.push(Delivered {
-                        identity: to,
-                        raw: delivery,
-                        receipt: Receipt { tries, ..receipt },
-                        home,
-                    });
-                }
-                event => self.events.push(event),
-            }
+        let remembered = |raw, seen, final_at| creation(raw, 0, seen, final_at);
+        let others = self.partitions[of].commit(remembered, |deliveries, _, offset| {
+            let of = &deliveries[offset as usize];
+            (of.receipt, of.home.clone())
+        });
+        for effect in others {
+            let Effect::Move {
+                to,
+                delivery,
+                home,
+                tries,
+                unanswered,
+            } = effect
+            else {
+                self.events.push(effect);
+                continue;
+            };
+            assert!(!unanswered, "everything is read in time");
+            let mut before = self.partitions.iter().flat_map(|o| &o.deliveries);
+            let receipt = before.find(|d| d.raw == delivery).unwrap().receipt;
+            self.partitions[partition(&to)].deliveries.push(Delivered {
+                identity: to,
+                raw: delivery,
+                receipt: Receipt { tries, ..receipt },
+                home,
+            });
         }
-    }
-
-    /// What is not committed is lost; the successor reads the compacted log, and knows no habits.
-    fn die(&mut self, of: usize) {
-        let owned = &mut self.partitions[of];
-        owned.pending.clear();
-        owned.consumed = owned.committed;
-        let places = owned.log.iter().enumerate();
-        let latest: BTreeMap<&String, usize> = places.map(|(i, (k, _))| (k, i)).collect();
-        let mut kept: Vec<usize> = latest.into_values().collect();
-        kept.sort_unstable();
-        owned.log = kept.iter().map(|i| owned.log[*i].clone()).collect();
-        owned.read = 0;
-        owned.join = Join::new(PATIENCE);
-        while self.partitions[of].read < self.partitions[of].log.len() {
-            self.read_one(of);
-        }
-        let owned = &mut self.partitions[of];
-        owned.join.live(self.now, &mut owned.pending);
     }
 
     /// Lets everything come to rest.
@@ -312,10 +234,8 @@ impl World {
                         self.consume_one(of);
                     }
                     self.commit(of);
-                    while self.stuck != Some(of)
-                        && self.partitions[of].read < self.partitions[of].log.len()
-                    {
-                        self.read_one(of);
+                    if self.stuck != Some(of) {
+                        self.partitions[of].read_all(self.now);
                     }
                 }
             }
@@ -343,7 +263,7 @@ fn run(form: Form, steps: &[Step], answered: bool) -> Result<World, TestCaseErro
     let mut world = World::new(form);
     if answered {
         (0..MESSAGES).for_each(|message| world.answer(message));
-        (0..usize::from(PARTITIONS)).for_each(|of| world.die(of));
+        (world.partitions.iter_mut()).for_each(|owned| owned.die(0));
     }
     finish(world, steps)
 }
@@ -351,16 +271,14 @@ fn run(form: Form, steps: &[Step], answered: bool) -> Result<World, TestCaseErro
 fn finish(mut world: World, steps: &[Step]) -> Result<World, TestCaseError> {
     steps.iter().for_each(|step| world.run(step));
     world.settle();
-    let mut published: BTreeMap<Bytes, usize> = BTreeMap::new();
+    let mut published = published(&world.events);
     for event in &world.events {
-        let Effect::Publish {
-            delivery, creation, ..
+        if let Effect::Publish {
+            delivery,
+            creation: Some(creation),
+            ..
         } = event
-        else {
-            continue;
-        };
-        *published.entry(delivery.clone()).or_default() += 1;
-        if let Some(creation) = creation {
+        {
             let of = delivery.split(|octet| *octet == b' ').next();
             prop_assert_eq!(Some(&**creation), of, "another message's");
         }
@@ -370,9 +288,7 @@ fn finish(mut world: World, steps: &[Step]) -> Result<World, TestCaseError> {
     }
     prop_assert!(published.is_empty());
     for owned in &world.partitions {
-        owned.join.check_empty();
-        let log: BTreeMap<_, _> = owned.log.iter().map(|(k, v)| (k, v)).collect();
-        prop_assert!(log.values().all(|value| value.is_none()), "{:?}", log);
+        prop_assert_eq!(owned.left(), Vec::<&String>::new());
     }
     Ok(world)
 }

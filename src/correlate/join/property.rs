@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
+use super::model::{Model, published};
 use super::*;
 
 const PATIENCE: Patience = Patience {
@@ -156,16 +157,8 @@ fn one_of_many(at: usize, (to, from): (u8, u8), now: Millis) -> (String, Value) 
 
 /// Kafka and the owner of the partition.
 struct World {
-    join: Join,
+    partition: Model<(String, Seen)>,
     now: Millis,
-    /// The correlation topic, as far as it is committed.
-    log: Vec<(String, Option<Value>)>,
-    read: usize,
-    deliveries: Vec<(String, Seen)>,
-    consumed: usize,
-    /// Effects not committed yet.
-    pending: Vec<Effect>,
-    committed: usize,
     events: Vec<Effect>,
     created: BTreeSet<String>,
     /// When each identity's first receipt was parked and its creation became visible too late.
@@ -174,17 +167,9 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let mut join = Join::new(PATIENCE);
-        join.live(0, &mut Vec::new());
         World {
-            join,
+            partition: Model::new(PATIENCE),
             now: 0,
-            log: vec![],
-            read: 0,
-            deliveries: vec![],
-            consumed: 0,
-            pending: vec![],
-            committed: 0,
             events: vec![],
             created: BTreeSet::new(),
             lonely: BTreeSet::new(),
@@ -198,7 +183,7 @@ impl World {
                 let key = format!("a/{id}/t:0:{}", 10 + self.created.len());
                 let value = self.creation(format!("{key}>{recipient}").into());
                 self.created.insert(key.clone());
-                self.log.push((key, Some(value)));
+                self.partition.log.push((key, Some(value)));
             }
             Step::Deliver {
                 id,
@@ -214,25 +199,27 @@ impl World {
                     ambiguous: false,
                     session: None,
                 };
-                self.deliveries.push((format!("a/{id}"), seen));
+                self.partition.deliveries.push((format!("a/{id}"), seen));
             }
-            Step::Read(n) => (0..*n).for_each(|_| self.read_one()),
+            Step::Read(n) => (0..*n).for_each(|_| self.partition.read_one(self.now)),
             Step::Consume(n) => (0..*n).for_each(|_| self.consume_one()),
             Step::Commit => self.commit(),
             Step::Tick(n) => {
                 self.now += Millis::from(*n);
-                self.join.tick(self.now, 1000, &mut self.pending);
+                self.partition.tick(self.now);
             }
-            Step::Die => self.die(),
+            Step::Die => self.partition.die(self.now),
         }
-        self.join.check();
+        self.partition.join.check();
     }
 
     fn create(&mut self, id: u8) {
         let identity = format!("a/{id}");
         if self.created.insert(identity.clone()) {
             let value = self.creation(identity.clone().into());
-            self.log.push((format!("{identity}/t:0:1"), Some(value)));
+            self.partition
+                .log
+                .push((format!("{identity}/t:0:1"), Some(value)));
         }
     }
 
@@ -250,40 +237,28 @@ impl World {
         }
     }
 
-    fn read_one(&mut self) {
-        let Some((key, value)) = self.log.get(self.read).cloned() else {
-            return;
-        };
-        self.read += 1;
-        let key = Key::parse(key.as_bytes()).unwrap();
-        match value {
-            Some(value) => self.join.record(&key, value, self.now, &mut self.pending),
-            None => self.join.tombstone(&key),
-        }
-    }
-
     fn consume_one(&mut self) {
-        let Some((identity, receipt)) = self.deliveries.get(self.consumed).cloned() else {
+        let at = self.partition.consumed;
+        let Some((identity, receipt)) = self.partition.deliveries.get(at).cloned() else {
             return;
         };
-        let offset = self.offset(self.consumed);
-        self.consumed += 1;
-        let raw = self.raw(&identity, &receipt);
-        self.join.delivery(
-            &identity,
-            offset,
-            raw,
-            receipt.into(),
-            self.now,
-            &mut self.pending,
-        );
+        let (offset, raw) = (self.offset(at), self.raw(&identity, &receipt));
+        let Model {
+            join,
+            pending,
+            consumed,
+            ..
+        } = &mut self.partition;
+        *consumed += 1;
+        join.delivery(&identity, offset, raw, receipt.into(), self.now, pending);
     }
 
     /// The offset of a delivery. The log has lost its tail again and again, so each identity's
     /// begin where the others' do.
     fn offset(&self, at: usize) -> i64 {
-        let (identity, _) = &self.deliveries[at];
-        let before = self.deliveries[..at].iter();
+        let deliveries = &self.partition.deliveries;
+        let (identity, _) = &deliveries[at];
+        let before = deliveries[..at].iter();
         before.filter(|(other, _)| other == identity).count() as i64
     }
 
@@ -292,99 +267,49 @@ impl World {
     }
 
     fn commit(&mut self) {
-        self.committed = self.consumed;
-        for effect in std::mem::take(&mut self.pending) {
-            match effect {
-                Effect::Remember {
-                    key,
-                    creation,
-                    seen,
-                    final_at,
-                } => {
-                    let (to, recipients) = addressed(&creation);
-                    let value = Value::Creation {
-                        raw: creation,
-                        submitted_at: 0,
-                        recipients: Some(u32::from(recipients)),
-                        to,
-                        sender: 0,
-                        reference: None,
-                        seen,
-                        final_at,
-                    };
-                    self.log.push((key, Some(value)));
-                }
-                Effect::Park {
-                    key,
-                    delivery,
-                    published_at,
-                } => {
-                    let value = self.parked(&key, delivery, published_at);
-                    self.log.push((key, Some(value)));
-                }
-                Effect::Forget { key } => self.log.push((key, None)),
-                event => {
-                    if let Effect::Publish {
-                        creation: None,
-                        identity,
-                        ..
-                    } = &event
-                    {
-                        self.lonely.insert(identity.to_string());
-                    }
-                    self.events.push(event);
-                }
+        let creation = |raw: Bytes, seen, final_at| {
+            let (to, recipients) = addressed(&raw);
+            Value::Creation {
+                raw,
+                submitted_at: 0,
+                recipients: Some(u32::from(recipients)),
+                to,
+                sender: 0,
+                reference: None,
+                seen,
+                final_at,
+            }
+        };
+        let events = self
+            .partition
+            .commit(creation, |deliveries, identity, offset| {
+                let mut theirs = deliveries.iter().filter(|(i, _)| i == identity);
+                (theirs.nth(offset as usize).unwrap().1.into(), None)
+            });
+        for event in &events {
+            if let Effect::Publish {
+                creation: None,
+                identity,
+                ..
+            } = event
+            {
+                self.lonely.insert(identity.to_string());
             }
         }
-    }
-
-    fn parked(&self, key: &str, delivery: Bytes, published_at: Option<Millis>) -> Value {
-        let Some(Key::Parked { identity, offset }) = Key::parse(key.as_bytes()) else {
-            panic!("{key}");
-        };
-        let mut theirs = self.deliveries.iter().filter(|(i, _)| i == identity);
-        Value::Parked {
-            delivery,
-            receipt: theirs.nth(offset as usize).unwrap().1.into(),
-            home: None,
-            published_at,
-        }
-    }
-
-    /// What is not committed is lost; the successor reads the compacted log.
-    fn die(&mut self) {
-        self.pending.clear();
-        self.consumed = self.committed;
-        let latest: BTreeMap<&String, usize> = self
-            .log
-            .iter()
-            .enumerate()
-            .map(|(i, (k, _))| (k, i))
-            .collect();
-        let mut kept: Vec<usize> = latest.into_values().collect();
-        kept.sort_unstable();
-        self.log = kept.iter().map(|i| self.log[*i].clone()).collect();
-        self.read = 0;
-        self.join = Join::new(PATIENCE);
-        while self.read < self.log.len() {
-            self.read_one();
-        }
-        self.join.live(self.now, &mut self.pending);
+        self.events.extend(events);
     }
 
     /// Lets everything come to rest.
     fn settle(&mut self) {
         for wait in [0, PATIENCE.grace, PATIENCE.retention, PATIENCE.ttl] {
-            while self.consumed < self.deliveries.len() {
+            while self.partition.consumed < self.partition.deliveries.len() {
                 self.consume_one();
             }
             self.now += wait;
             for _ in 0..3 {
-                self.join.tick(self.now, 1000, &mut self.pending);
+                self.partition.tick(self.now);
                 self.commit();
-                while self.read < self.log.len() {
-                    self.read_one();
-                }
+                self.partition.read_all(self.now);
             }
         }
     }
@@ -401,12 +326,11 @@ proptest! {
         }
         world.settle();
 
-        let mut published = BTreeMap::new();
+        let mut published = published(&world.events);
         let mut overdue = BTreeMap::new();
         for event in &world.events {
             match event {
-                Effect::Publish { identity, delivery, creation, .. } => {
-                    *published.entry(delivery.clone()).or_insert(0) += 1;
+                Effect::Publish { identity, creation, .. } => {
                     if let Some(creation) = creation {
                         prop_assert_eq!(creation, identity.as_bytes());
                     }
@@ -417,7 +341,7 @@ proptest! {
                 other => prop_assert!(false, "{:?}", other),
             }
         }
-        let delivered: BTreeSet<Bytes> = world
+        let delivered: BTreeSet<Bytes> = world.partition
             .deliveries
             .iter()
             .map(|(identity, receipt)| world.raw(identity, receipt))
@@ -428,7 +352,7 @@ proptest! {
         prop_assert!(published.is_empty());
 
         for identity in &world.created {
-            let finals = world.deliveries.iter().filter(|(i, r)| i == identity && r.is_final());
+            let finals = world.partition.deliveries.iter().filter(|(i, r)| i == identity && r.is_final());
             let finished: BTreeSet<_> = finals.map(|(_, r)| r.recipient).collect();
             let id = identity.as_bytes().last().map_or(0, |id| id - b'0');
             let missing = u32::from(recipients(id)) - finished.len() as u32;
@@ -438,12 +362,7 @@ proptest! {
         prop_assert!(overdue.is_empty());
 
         // Nothing is remembered for ever, neither here nor in the log.
-        world.join.check_empty();
-        let mut log = BTreeMap::new();
-        for (key, value) in &world.log {
-            log.insert(key, value);
-        }
-        prop_assert!(log.values().all(|v| v.is_none()), "{:?}", log);
+        prop_assert_eq!(world.partition.left(), Vec::<&String>::new());
     }
 
     #[test]
@@ -452,7 +371,7 @@ proptest! {
         for id in 0..6 {
             world.create(id);
         }
-        world.die();
+        world.partition.die(world.now);
         for step in &steps {
             world.run(step);
         }
@@ -512,14 +431,13 @@ proptest! {
             world.run(step);
         }
         world.settle();
-        let mut published = BTreeMap::new();
+        let mut published = published(&world.events);
         for event in &world.events {
             let Effect::Publish { identity, delivery, creation, candidates, .. } = event else {
                 continue;
             };
-            *published.entry(delivery.clone()).or_insert(0) += 1;
             let said = |(of, receipt): &&(String, Seen)| **of == **identity && world.raw(of, receipt) == *delivery;
-            let (_, receipt) = world.deliveries.iter().find(said).expect("it was delivered");
+            let (_, receipt) = world.partition.deliveries.iter().find(said).expect("it was delivered");
             for creation in creation.iter().chain(candidates) {
                 let one = receipt.recipient.is_none_or(|r| addressed(creation).0 == To::One(r));
                 prop_assert!(one, "{:?} of {:?}", delivery, creation);
@@ -528,15 +446,13 @@ proptest! {
             }
             prop_assert!(candidates.is_empty() || candidates.len() > 1);
         }
-        let delivered: BTreeSet<Bytes> = (world.deliveries.iter())
+        let delivered: BTreeSet<Bytes> = (world.partition.deliveries.iter())
             .map(|(identity, receipt)| world.raw(identity, receipt))
             .collect();
         for receipt in &delivered {
             prop_assert_eq!(published.remove(receipt), Some(1), "{:?}", receipt);
         }
         prop_assert!(published.is_empty());
-        world.join.check_empty();
-        let log: BTreeMap<_, _> = world.log.iter().map(|(key, value)| (key, value)).collect();
-        prop_assert!(log.values().all(|value| value.is_none()), "{:?}", log);
+        prop_assert_eq!(world.partition.left(), Vec::<&String>::new());
     }
 }
