@@ -222,9 +222,9 @@ impl idempotent::Reports for Reports {
         }
     }
 
-    /// What wants an answer gets it in time.
+    /// What wants an answer gets it in time, and a notification does not wait for ever.
     fn is_over(&self, waiting: &Waiting) -> bool {
-        waiting.responder.is_some() && waiting.is_over()
+        waiting.is_over()
     }
 
     fn report(&self, result: &DeliveryResult<'_>, waiting: Waiting) {
@@ -1052,6 +1052,15 @@ mod tests {
         let counts = deliver.finish(Duration::from_millis(10));
         assert_eq!((counts.postponed, counts.notifications_lost), (3, 1));
         assert_eq!(answers.take().len(), 3);
+    }
+
+    #[test]
+    fn a_notification_too_waits_for_another_producer_until_its_time_is_over() {
+        let (reports, mut notification) = (reports(), waiting(1));
+        notification.kind = Kind::Notification;
+        assert!(!idempotent::Reports::keeps(&reports, &notification));
+        notification.until += PATIENT;
+        assert!(idempotent::Reports::keeps(&reports, &notification));
     }
 
     #[test]

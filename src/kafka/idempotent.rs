@@ -13,6 +13,8 @@
 //!   and is to be sent again: Kafka may have it. Who hands a record in says
 //!   ([`Reports::keeps`]) whether it waits here for the next producer or is reported as failed.
 //! - Kept records are in nobody else's hands. They go out again even if Kafka may have them.
+//! - librdkafka gives what goes out again a whole new time. Who handed it in may have less: when that
+//!   is over ([`Reports::is_over`]) it is lost, and what librdkafka says of it later counts for nothing.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock, Weak};
@@ -59,7 +61,8 @@ pub trait Reports: Send + Sync + Sized + 'static {
         output
     }
 
-    /// Whether a record that was kept has waited for too long: then it is [`lost`](Self::lost).
+    /// Whether a record that was kept has waited for too long, here or in the next producer: then it
+    /// is [`lost`](Self::lost).
     fn is_over(&self, note: &Self::Note) -> bool {
         let _ = note;
         false
@@ -86,6 +89,8 @@ impl<R: Reports> Clone for Idempotent<R> {
     }
 }
 
+/// What goes with a record through librdkafka; nothing is in it when the record was given up.
+type Slot<N> = Arc<Mutex<Option<N>>>;
 type Current<R> = Arc<ThreadedProducer<Context<R>>>;
 type Made<R> = Result<Current<R>, KafkaError>;
 
@@ -119,6 +124,10 @@ struct State<N> {
     /// What waits for the next producer, and how many octets that is.
     kept: VecDeque<(Output, N)>,
     octets: usize,
+    /// What was kept and has gone to a producer again, with its topic.
+    gone: Vec<(Arc<str>, Slot<N>)>,
+    /// Whether a thread looks at that.
+    watching: bool,
 }
 
 /// Where a record waits: behind the others, or before them.
@@ -140,6 +149,26 @@ impl<N> State<N> {
             return Duration::ZERO;
         }
         self.pauses.next().unwrap_or(LONGEST)
+    }
+
+    /// What of the records that were kept has waited for too long, each with its topic.
+    fn take_over<R: Reports<Note = N>>(&mut self, reports: &R) -> Vec<(Arc<str>, N)> {
+        let mut over = Vec::new();
+        self.gone.retain(|(topic, slot)| {
+            let mut note = slot.lock();
+            over.extend((note.take_if(|note| reports.is_over(note))).map(|n| (topic.clone(), n)));
+            note.is_some()
+        });
+        let is_over = |(_, note): &(Output, N)| reports.is_over(note);
+        if !self.kept.iter().any(is_over) {
+            return over;
+        }
+        let kept = std::mem::take(&mut self.kept).into_iter();
+        let (late, kept): (VecDeque<_>, _) = kept.partition(is_over);
+        self.kept = kept;
+        self.octets -= late.iter().map(|(output, _)| output.size()).sum::<usize>();
+        over.extend(late.into_iter().map(|(output, note)| (output.topic, note)));
+        over
     }
 }
 
@@ -183,9 +212,12 @@ impl<R: Reports> ClientContext for Context<R> {
 }
 
 impl<R: Reports> ProducerContext for Context<R> {
-    type DeliveryOpaque = Box<R::Note>;
+    type DeliveryOpaque = Slot<R::Note>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, note: Box<R::Note>) {
+    fn delivery(&self, result: &DeliveryResult<'_>, slot: Slot<R::Note>) {
+        let Some(note) = slot.lock().take() else {
+            return;
+        };
         let reports = &self.shared.reports;
         match result {
             Err((error, message)) if ends(error) => {
@@ -193,12 +225,12 @@ impl<R: Reports> ProducerContext for Context<R> {
                 self.shared.ended(self.generation, code, "");
                 if reports.keeps(&note) {
                     let output = reports.kept(owned(message), &note);
-                    self.shared.keep(output, *note, error, VecDeque::push_back);
+                    self.shared.keep(output, note, error, VecDeque::push_back);
                 } else {
-                    reports.report(result, *note);
+                    reports.report(result, note);
                 }
             }
-            _ => reports.report(result, *note),
+            _ => reports.report(result, note),
         }
     }
 }
@@ -283,68 +315,105 @@ impl<R: Reports> Shared<R> {
     }
 }
 
+impl<R: Reports> Shared<R> {
+    /// What is to go out next of what is kept, if there is a producer for it.
+    fn next_kept(&self) -> Option<(Output, R::Note)> {
+        let mut state = self.state.lock();
+        let next = if state.dead {
+            None
+        } else {
+            state.kept.pop_front()
+        };
+        let (output, note) = next?;
+        state.octets -= output.size();
+        Some((output, note))
+    }
+}
+
 impl<R: Reports> Inner<R> {
     /// Hands a record to the current producer; an error gives its note back.
-    fn try_send(&self, output: &Output, note: R::Note) -> Result<(), (KafkaError, R::Note)> {
+    fn try_send(
+        &self,
+        output: &Output,
+        note: R::Note,
+    ) -> Result<Slot<R::Note>, (KafkaError, R::Note)> {
         let producer = self.current.read().clone();
-        let note = Box::new(note);
-        let mut record = BaseRecord::<[u8], [u8], _>::with_opaque_to(&output.topic, note);
+        let slot = Slot::default();
+        let mut record = BaseRecord::<[u8], [u8], _>::with_opaque_to(&output.topic, slot.clone());
         record.partition = output.partition;
         record.key = output.key.as_deref();
         record.payload = output.value.as_deref();
         record.headers = output.headers.clone();
-        producer.send(record).map_err(|(error, record)| {
-            if is_fatal(&error) {
-                let generation = producer.context().generation;
-                let (code, reason) = why(&producer);
-                self.shared.ended(generation, Some(code), &reason);
-            }
-            (error, *record.delivery_opaque)
-        })
+        // Its report waits until the note is there.
+        let mut place = slot.lock();
+        let Err((error, _)) = producer.send(record) else {
+            *place = Some(note);
+            drop(place);
+            return Ok(slot);
+        };
+        drop(place);
+        if is_fatal(&error) {
+            let generation = producer.context().generation;
+            let (code, reason) = why(&producer);
+            self.shared.ended(generation, Some(code), &reason);
+        }
+        Err((error, note))
     }
 
     /// Gives up what was kept for too long; what was kept first need not be over first.
     fn give_up(&self) {
-        let shared = &self.shared;
-        let is_over = |(_, note): &(Output, R::Note)| shared.reports.is_over(note);
-        let mut state = shared.state.lock();
-        if !state.kept.iter().any(is_over) {
+        let reports = &self.shared.reports;
+        let over = self.shared.state.lock().take_over(reports);
+        let error = KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut);
+        for (topic, note) in over {
+            reports.lost(&error, &topic, note);
+        }
+    }
+
+    /// Looks at what has gone to a producer again, from a thread of its own, until all is reported.
+    fn watch(&self) {
+        let mut state = self.shared.state.lock();
+        let Some(weak) = self.shared.inner.get().cloned() else {
+            return;
+        };
+        if state.watching || state.gone.is_empty() {
             return;
         }
-        let kept = std::mem::take(&mut state.kept).into_iter();
-        let (over, kept): (VecDeque<_>, _) = kept.partition(is_over);
-        state.kept = kept;
-        state.octets -= over.iter().map(|(output, _)| output.size()).sum::<usize>();
-        drop(state);
-        let error = KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut);
-        for (output, note) in over {
-            shared.reports.lost(&error, &output.topic, note);
-        }
+        let watch = move || {
+            loop {
+                std::thread::sleep(LOOK);
+                let Some(inner) = weak.upgrade() else {
+                    return;
+                };
+                inner.give_up();
+                let mut state = inner.shared.state.lock();
+                state.watching = !state.gone.is_empty();
+                if !state.watching {
+                    return;
+                }
+            }
+        };
+        // Without one librdkafka's own time counts.
+        let thread = std::thread::Builder::new().name("kept".to_owned());
+        state.watching = thread.spawn(watch).is_ok();
     }
 
     /// Hands what is kept to the current producer, unless that is dead too.
     fn send_kept(&self) {
         self.give_up();
-        loop {
-            let mut state = self.shared.state.lock();
-            if state.dead {
-                return;
-            }
-            let Some((output, note)) = state.kept.pop_front() else {
-                return;
-            };
-            state.octets -= output.size();
-            drop(state);
+        while let Some((output, note)) = self.shared.next_kept() {
             match self.try_send(&output, note) {
-                Ok(()) => {}
+                Ok(slot) => self.shared.state.lock().gone.push((output.topic, slot)),
                 // Whoever makes the next one goes on. If there was no thread for that, it is not
                 // known to be dead.
                 Err((error, note)) if is_fatal(&error) => {
-                    return self.shared.keep(output, note, &error, VecDeque::push_front);
+                    self.shared.keep(output, note, &error, VecDeque::push_front);
+                    break;
                 }
                 Err((error, note)) => self.shared.reports.lost(&error, &output.topic, note),
             }
         }
+        self.watch();
     }
 
     /// Puts a new producer into the place of the old one; whether another is needed.
@@ -447,6 +516,8 @@ impl<R: Reports> Idempotent<R> {
                 pauses: pauses(),
                 kept: VecDeque::new(),
                 octets: 0,
+                gone: Vec::new(),
+                watching: false,
             }),
             inner: OnceLock::new(),
         });
@@ -476,7 +547,7 @@ impl<R: Reports> Idempotent<R> {
                 self.0.send_kept();
                 Ok(())
             }
-            other => other,
+            other => other.map(drop),
         }
     }
 
@@ -701,6 +772,29 @@ mod tests {
     }
 
     #[test]
+    fn what_goes_to_the_next_producer_keeps_its_own_end() {
+        let (producer, heard) = producer("127.0.0.1:1", 1 << 20);
+        for note in 0..6 {
+            producer.send(output(note), note).unwrap();
+        }
+        end(&producer);
+        let in_flight = || producer.0.current.read().in_flight_count();
+        eventually("made anew", || *heard.renewals.lock() == 1);
+        eventually("handed on", || in_flight() == 3);
+        assert_eq!(sorted(&heard.lost), [0u32; 0]);
+        heard.over.lock().push(2);
+        eventually("its time is over", || sorted(&heard.lost) == [2]);
+        assert_eq!(in_flight(), 3, "librdkafka has it all the same");
+        heard.over.lock().push(4);
+        eventually("another's", || sorted(&heard.lost) == [2, 4]);
+        drop(producer);
+        let both = || heard.failed.lock().len() + heard.lost.lock().len();
+        eventually("at the end nothing waits", || both() == 6);
+        assert_eq!(sorted(&heard.lost), [0, 2, 4], "each once");
+        assert_eq!(sorted(&heard.failed), [1, 3, 5]);
+    }
+
+    #[test]
     fn one_that_is_dead_and_not_known_to_be_keeps_nobody_busy() {
         let kafka = MockCluster::new(1).unwrap();
         let forbidden = RDKafkaRespErr::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED;
@@ -754,6 +848,8 @@ mod tests {
             pauses: pauses(),
             kept: VecDeque::new(),
             octets: 0,
+            gone: Vec::new(),
+            watching: false,
         };
         let pauses: Vec<u64> = (0..7).map(|_| state.pause().as_secs()).collect();
         assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30]);
