@@ -18,7 +18,7 @@ pub struct Inbound {
     pub buffer: Octets,
     /// A deliver_sm that Kafka has not taken by then is refused for now. Keep it
     /// shorter than the SMSC waits for a response (ask for its response timer; 10 s is usual), and
-    /// else as long as you can: some SMSCs do not deliver again what is refused. From 500ms to 10m.
+    /// else as long as you can: some SMSCs do not deliver again what is refused. From 2s to 10m.
     pub answer_timeout: Time,
     /// How long the parts of a message wait for the others. Then what there is goes out with
     /// `complete: false` and the numbers of the missing ones. A sender's reference that is

@@ -96,7 +96,7 @@ pub struct Tls {
     /// PEM file of the certificate's private key; needs certificate_file.
     #[schemars(example = "/etc/kafka-smpp/tls.key")]
     pub key_file: Option<PathBuf>,
-    /// Whether the registry's certificate is verified. OutbindRejected off, anybody in between can
+    /// Whether the registry's certificate is verified. Turned off, anybody in between can
     /// learn the password and give wrong schemas.
     pub verify: bool,
 }

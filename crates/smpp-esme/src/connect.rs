@@ -73,7 +73,7 @@ impl Failure {
     }
 
     /// What to try if the SMSC knows no bind_transceiver, which came with SMPP 3.4: others answer
-    /// nothing, close the connection, or say that they do not check it.
+    /// nothing, close the connection, or say that they do not know it.
     pub fn hint(&self, mode: Mode) -> Option<&'static str> {
         const UNKNOWN: &[Status] = &[Status::RINVCMDID, Status::RINVBNDSTS, Status::RUNKNOWNERR];
         let unheard = match self {
@@ -82,7 +82,7 @@ impl Failure {
             _ => false,
         };
         (unheard && mode == Mode::Transceiver).then_some(
-            "It may not check bind_transceiver (SMPP 3.3): then set bind = \"pair\", a transmitter and a receiver",
+            "It may not know bind_transceiver (SMPP 3.3): then set bind = \"pair\", a transmitter and a receiver",
         )
     }
 }

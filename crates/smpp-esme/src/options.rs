@@ -139,7 +139,7 @@ pub struct Tls {
     /// The name the SMSC's certificate must carry. Default the host's own.
     #[schemars(example = "smsc.example.net")]
     pub server_name: Option<String>,
-    /// Whether the SMSC's certificate is verified. OutbindRejected off, anybody in between can read and
+    /// Whether the SMSC's certificate is verified. Turned off, anybody in between can read and
     /// change messages and learn the password. Default true.
     pub verify: bool,
 }

@@ -1,7 +1,7 @@
 //! What the congestion control makes of many kinds of SMSCs: each a row of a table.
 //!
 //! ```sh
-//! cargo test --lib esme::flow -- --nocapture
+//! cargo test -p smpp-esme --lib flow -- --nocapture
 //! ```
 
 use std::time::{Duration, Instant};
