@@ -1,11 +1,12 @@
 //! A partition is a lease on a bind: it moves between processes, and nothing is doubled.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal::SIGTERM;
 use serde_json::json;
 
-use super::{Deployment, PATIENCE, message};
+use super::{Deployment, PATIENCE, complaints_of_kafka, message};
 use crate::harness::{Broker, FakeSmsc, Reply, eventually};
 
 #[test]
@@ -230,6 +231,67 @@ fn a_killed_broker_costs_nothing() {
     assert_eq!(smsc.submits().len(), 650, "nothing was sent twice");
     let log = connector.log();
     assert!(!log.contains("librdkafka"), "it passed by itself: {log}");
+}
+
+/// Whoever reads the log of a deployment that goes well finds nothing to look at.
+#[test]
+fn a_rolling_restart_and_a_broker_that_restarts_leave_the_log_quiet() {
+    let smsc = FakeSmsc::start();
+    let mut broker = Broker::start_private();
+    let mut it = Deployment::on(broker.kafka(), smsc.port(), 2);
+    // The lease on the binds outlives the restart.
+    it.config["kafka"]["session_timeout"] = json!("45s");
+    it.config["log"]["level"] = json!("info");
+    let mut running = vec![it.start(), it.start()];
+    smsc.wait_bound(2);
+    let mut sent = 0;
+    let mut more = |it: &Deployment| {
+        for partition in 0..2 {
+            it.send_numbered(partition, sent..sent + 100);
+            sent += 100;
+        }
+        sent
+    };
+    let mut ended = Vec::new();
+    for _ in 0..2 {
+        more(&it);
+        let mut old = running.remove(0);
+        old.signal(SIGTERM);
+        assert_eq!(old.wait(PATIENCE).code(), Some(0));
+        ended.push(old.log());
+        running.push(it.start());
+        let all = more(&it);
+        it.results(all);
+    }
+    smsc.wait_bound(2);
+    more(&it);
+    broker.restart();
+    let all = more(&it);
+    it.results(all);
+    assert_eq!(smsc.submitted(), all, "nothing was sent twice");
+    for process in &mut running {
+        process.signal(SIGTERM);
+        assert_eq!(process.wait(PATIENCE).code(), Some(0));
+    }
+    let logs = ended.into_iter().chain(running.iter().map(|one| one.log()));
+    for log in logs {
+        assert_eq!(complaints_of_kafka(&log), [""; 0], "{log}");
+        assert_eq!(repeated(&log), [""; 0], "{log}");
+    }
+}
+
+/// The lines above info that say again what another said: the same text, or a count.
+fn repeated(log: &str) -> Vec<&str> {
+    let (mut known, mut again) = (BTreeSet::new(), Vec::new());
+    for line in log.lines() {
+        let (_, text) = line.split_once(' ').unwrap_or_default();
+        let grave = text.starts_with(" WARN ") || text.starts_with("ERROR ");
+        let counted = text.contains(" within=") && !text.contains(" within=0s");
+        if grave && (counted || !known.insert(text)) {
+            again.push(line);
+        }
+    }
+    again
 }
 
 #[test]
