@@ -353,7 +353,14 @@ fn trouble(cause: &Cause, now: Instant) {
 fn broker_of(text: &str) -> &str {
     let text = unnamed(text);
     let text = text.split_once("://").map_or(text, |(_, rest)| rest);
-    text.split(['/', ' ']).next().unwrap_or(text)
+    let mut words = text
+        .split(['/', ' '])
+        .map(|word| word.trim_end_matches(':'));
+    let first = words.next().unwrap_or(text);
+    // A connection to a coordinator is named after it, and after its broker once that is known.
+    let is_named = first.ends_with("Coordinator");
+    let broker = words.next().filter(|word| is_named && word.contains(':'));
+    broker.unwrap_or(first)
 }
 
 /// Without the name of the client's thread.
@@ -448,6 +455,12 @@ mod tests {
                 "[thrd:ssl://k:9093/1]: ssl://k:9093/1: Connect failed",
                 "k:9093",
             ),
+            (
+                "[thrd:GroupCoordinator]: GroupCoordinator: k:9093: Connect failed",
+                "k:9093",
+            ),
+            ("TxnCoordinator: k:9093: Disconnected", "k:9093"),
+            ("GroupCoordinator: Disconnected (after", "GroupCoordinator"),
         ] {
             assert_eq!(broker_of(text), broker, "{text}");
         }
