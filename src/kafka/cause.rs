@@ -187,6 +187,16 @@ pub enum Doing<'a> {
     Idempotent,
 }
 
+impl<'a> Doing<'a> {
+    /// Being a member of the group that `client` names, which reads these topics.
+    pub fn member(client: &'a ClientConfig, topics: &'a [String]) -> Doing<'a> {
+        Doing::Member {
+            group: client.get("group.id").unwrap_or_default(),
+            topics,
+        }
+    }
+}
+
 /// Why Kafka cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Why {
@@ -503,12 +513,19 @@ fn denied(code: Option<Code>, said: &str, doing: &Doing<'_>) -> Option<Why> {
 
 /// The topic in a text of librdkafka: `Subscribed topic not available: T: ...`, or
 /// `Failed to add partition "T" [0] to transaction: ...`.
-pub(super) fn named_topic(said: &str) -> Option<&str> {
+fn named_topic(said: &str) -> Option<&str> {
     if let Some((_, rest)) = said.split_once("topic not available: ") {
         return Some(rest.split(':').next().unwrap_or(rest).trim());
     }
     let (_, rest) = said.split_once("add partition \"")?;
     rest.split('"').next()
+}
+
+/// The topic that may not be written to, if that is what librdkafka says in a line of this kind. It is
+/// all that it says of it: the reports of the records are only that they were purged.
+pub(super) fn closed_topic<'a>(kind: &str, text: &'a str) -> Option<&'a str> {
+    let refused = kind == "ADDPARTS" && text.contains("authorization failed");
+    named_topic(text).filter(|_| refused)
 }
 
 fn missing(code: Option<Code>, said: &str, doing: &Doing<'_>) -> Option<Why> {

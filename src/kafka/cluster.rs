@@ -67,6 +67,32 @@ impl Inquiry {
         }
     }
 
+    /// What `ask` finds of each of the topics that exist, and why others may not be seen.
+    #[allow(clippy::type_complexity)]
+    pub(super) fn describe<'a, T>(
+        &self,
+        topics: impl IntoIterator<Item = &'a str>,
+        patience: Duration,
+        ask: impl Fn(&BaseConsumer<Plain>, &str, Duration) -> Result<T, KafkaError>,
+    ) -> Result<(Vec<(String, T)>, Vec<Cause>), Cause> {
+        let (mut found, mut closed) = (Vec::new(), Vec::new());
+        for topic in topics {
+            let describing = Doing::Describing(topic);
+            let asked = self.ask(patience, &describing, |consumer, wait| {
+                ask(consumer, topic, wait)
+            });
+            match asked {
+                Ok(answer) => found.push((topic.to_owned(), answer)),
+                Err(cause) => match cause.why {
+                    Why::NoTopic(_) => {}
+                    Why::Denied { .. } => closed.push(cause),
+                    _ => return Err(cause),
+                },
+            }
+        }
+        Ok((found, closed))
+    }
+
     /// Hears what the client has to say. A right that is missing for what is asked is among it.
     fn serve(&self, doing: &Doing<'_>) -> Option<Cause> {
         for _ in 0..50 {
@@ -151,24 +177,10 @@ pub fn survey<'a>(
 ) -> Result<Survey, Cause> {
     let inquiry = Inquiry::new(client)?;
     let cluster_id = inquiry.cluster_id(patience)?;
-    let mut partitions = HashMap::new();
-    let mut closed = Vec::new();
-    for topic in topics {
-        let counted = inquiry.ask(patience, &Doing::Describing(topic), |consumer, wait| {
-            partition_count(consumer, topic, wait)
-        });
-        match counted {
-            Ok(count) => drop(partitions.insert(topic.to_owned(), count)),
-            Err(cause) => match cause.why {
-                Why::NoTopic(_) => {}
-                Why::Denied { .. } => closed.push(cause),
-                _ => return Err(cause),
-            },
-        }
-    }
+    let (found, closed) = inquiry.describe(topics, patience, partition_count)?;
     Ok(Survey {
         cluster_id,
-        partitions,
+        partitions: found.into_iter().collect(),
         closed,
     })
 }
@@ -188,10 +200,7 @@ pub fn takes_metadata(
 ) -> Result<bool, Cause> {
     let inquiry = Inquiry::new(client)?;
     let topics = [topic.to_owned()];
-    let member = Doing::Member {
-        group: client.get("group.id").unwrap_or_default(),
-        topics: &topics,
-    };
+    let member = Doing::member(client, &topics);
     // A commit is not given up while the group's coordinator is not found.
     inquiry.ask(patience, &member, |consumer, wait| {
         let mut asked = TopicPartitionList::new();

@@ -248,11 +248,7 @@ pub fn failed(what: &'static str, why: String) {
 /// Why Kafka refuses what a member of a group wanted of these topics, with the remedy, if that is what
 /// it says.
 pub fn denied(group: &ClientConfig, topics: &[String], error: &KafkaError) -> Option<String> {
-    let member = Doing::Member {
-        group: group.get("group.id").unwrap_or_default(),
-        topics,
-    };
-    let cause = cause::of_error(&Who::of(group), error, &member);
+    let cause = cause::of_error(&Who::of(group), error, &Doing::member(group, topics));
     matches!(cause.why, Why::Denied { .. }).then(|| cause.to_string())
 }
 
@@ -265,11 +261,7 @@ pub fn fails(
     about: impl fmt::Display,
     error: &KafkaError,
 ) {
-    let member = Doing::Member {
-        group: group.get("group.id").unwrap_or_default(),
-        topics,
-    };
-    let cause = cause::of_error(&Who::of(group), error, &member);
+    let cause = cause::of_error(&Who::of(group), error, &Doing::member(group, topics));
     match cause.why {
         Why::Denied { .. } => refused(&cause),
         _ => failed(what, format!("{about}: {}", cause.said)),

@@ -26,10 +26,7 @@ impl Fatal {
     /// The error of a consumer with the properties `client`.
     pub(super) fn new(client: &ClientConfig, code: Code, reason: String) -> Self {
         let group = client.get("group.id").unwrap_or_default().to_owned();
-        let member = Doing::Member {
-            group: &group,
-            topics: &[],
-        };
+        let member = Doing::member(client, &[]);
         Fatal {
             cause: Box::new(explain(&Who::of(client), Some(code), &reason, &member)),
             instance: client.get("group.instance.id").map(str::to_owned),

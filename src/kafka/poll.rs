@@ -590,10 +590,7 @@ impl Poller {
         topics.extend(context.held.lock().keys().map(|p| p.topic.to_string()));
         topics.sort_unstable();
         topics.dedup();
-        let member = Doing::Member {
-            group: self.client.get("group.id").unwrap_or_default(),
-            topics: &topics,
-        };
+        let member = Doing::member(&self.client, &topics);
         let code = error.rdkafka_error_code();
         let cause = explain(context.ear.who(), code, &reason, &member);
         match cause.why {

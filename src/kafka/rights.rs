@@ -112,7 +112,7 @@ impl Trial {
 impl ClientContext for Trial {
     fn log(&self, level: RDKafkaLogLevel, kind: &str, text: &str) {
         self.ear.log(level, kind, text);
-        if kind == "ADDPARTS" && text.contains("authorization failed") {
+        if cause::closed_topic(kind, text).is_some() {
             self.deny(Code::TopicAuthorizationFailed);
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::Consumer;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::util::Timeout;
 use thiserror::Error;
@@ -153,7 +153,10 @@ pub struct Found {
 /// Why no broker answers.
 pub async fn describe(client: &ClientConfig, names: &[&str]) -> Result<Found, Cause> {
     let (asked, topics) = (client.clone(), owned(names));
-    let looked = tokio::task::spawn_blocking(move || layout(&asked, &topics));
+    let looked = tokio::task::spawn_blocking(move || {
+        let topics = topics.iter().map(String::as_str);
+        Inquiry::new(&asked)?.describe(topics, PATIENCE, layout)
+    });
     let (layout, closed) = looked.await.unwrap_or_else(|_| Err(stopped(client)))?;
     let mut found = Found {
         closed,
@@ -163,13 +166,13 @@ pub async fn describe(client: &ClientConfig, names: &[&str]) -> Result<Found, Ca
         return Ok(found);
     }
     let resources: Vec<_> = (layout.iter())
-        .map(|(name, ..)| ResourceSpecifier::Topic(name))
+        .map(|(name, _)| ResourceSpecifier::Topic(name))
         .collect();
     let who = Who::of(client);
     let admin = admin(client).map_err(|error| of_error(&who, &error, &Doing::Asking))?;
     let configs = admin.describe_configs(&resources, &options()).await;
     let configs = configs.map_err(|error| of_error(&who, &error, &Doing::Asking))?;
-    for ((name, partitions, replication), config) in layout.iter().zip(configs) {
+    for ((name, (partitions, replication)), config) in layout.iter().zip(configs) {
         let mut description = Description {
             name: name.clone(),
             partitions: *partitions,
@@ -214,33 +217,17 @@ fn stopped(client: &ClientConfig) -> Cause {
     of_error(&Who::of(client), &KafkaError::Canceled, &Doing::Asking)
 }
 
-/// Name, partitions and replicas of each of the topics that exist, and why others cannot be seen.
-/// Asked as a consumer, which creates none by asking.
-#[allow(clippy::type_complexity)]
+/// How many partitions a topic has, and replicas. Asked as a consumer, which creates none by asking.
 fn layout(
-    client: &ClientConfig,
-    names: &[String],
-) -> Result<(Vec<(String, i32, usize)>, Vec<Cause>), Cause> {
-    let inquiry = Inquiry::new(client)?;
-    let (mut found, mut closed) = (Vec::new(), Vec::new());
-    for name in names {
-        let asked = inquiry.ask(PATIENCE, &Doing::Describing(name), |consumer, wait| {
-            let count = partition_count(consumer, name, wait)?;
-            let metadata = consumer.fetch_metadata(Some(name), wait)?;
-            let topic = metadata.topics().first();
-            let first = topic.and_then(|topic| topic.partitions().first());
-            Ok((count, first.map_or(0, |p| p.replicas().len())))
-        });
-        match asked {
-            Ok((partitions, replication)) => found.push((name.clone(), partitions, replication)),
-            Err(cause) => match cause.why {
-                Why::NoTopic(_) => {}
-                Why::Denied { .. } => closed.push(cause),
-                _ => return Err(cause),
-            },
-        }
-    }
-    Ok((found, closed))
+    consumer: &BaseConsumer<Plain>,
+    name: &str,
+    wait: Duration,
+) -> Result<(i32, usize), KafkaError> {
+    let count = partition_count(consumer, name, wait)?;
+    let metadata = consumer.fetch_metadata(Some(name), wait)?;
+    let topic = metadata.topics().first();
+    let first = topic.and_then(|topic| topic.partitions().first());
+    Ok((count, first.map_or(0, |p| p.replicas().len())))
 }
 
 pub(super) fn admin(client: &ClientConfig) -> Result<AdminClient<Plain>, KafkaError> {

@@ -129,8 +129,7 @@ fn is_unavailable(code: RDKafkaErrorCode) -> bool {
 impl ClientContext for Reports {
     fn log(&self, level: RDKafkaLogLevel, kind: &str, text: &str) {
         self.1.log(level, kind, text);
-        let denied = kind == "ADDPARTS" && text.contains("authorization failed");
-        if denied && let Some(topic) = cause::named_topic(text) {
+        if let Some(topic) = cause::closed_topic(kind, text) {
             self.0.lock().denied = Some(topic.to_owned());
         }
     }
@@ -200,11 +199,7 @@ impl Terms {
     fn not_taken(&self, error: &KafkaError, cycle: &Cycle, group: &Group) -> Abort {
         let topics = cycle.offsets.iter().map(|commit| commit.topic.to_string());
         let topics: Vec<String> = topics.collect::<BTreeSet<_>>().into_iter().collect();
-        let member = Doing::Member {
-            group: group.client().get("group.id").unwrap_or_default(),
-            topics: &topics,
-        };
-        self.explain(error, &member)
+        self.explain(error, &Doing::member(group.client(), &topics))
     }
 
     /// The same of an error that says nothing of a fence. What somebody must mend is said.
