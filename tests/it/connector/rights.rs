@@ -354,6 +354,9 @@ fn without_a_right_on_a_group_or_a_transactional_id_run_waits_and_loses_nothing(
             r.it.results(all);
         }
         wait_named(&mut connector, right, said);
+        if submits {
+            connector.wait_for_log("session ended: the lease is over", PATIENCE);
+        }
         r.allow(right);
         let results = r.it.results(all);
         assert!(results.values().all(|result| result["accepted"] == true));
