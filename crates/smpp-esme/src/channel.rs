@@ -89,14 +89,29 @@ impl Channel {
 
     /// Waits for a place; `None` when the channel is frozen.
     pub async fn slot(self: Arc<Self>) -> Option<Slot> {
-        self.places.acquire().await.ok()?.forget();
-        Some(Slot::of(self))
+        loop {
+            self.places.acquire().await.ok()?.forget();
+            if let Some(slot) = self.hand_out() {
+                return Some(slot);
+            }
+        }
     }
 
     /// A place if there is one now.
     pub fn try_slot(self: Arc<Self>) -> Option<Slot> {
         self.places.try_acquire().ok()?.forget();
-        Some(Slot::of(self))
+        self.hand_out()
+    }
+
+    /// Makes a slot of a place that was taken a moment ago; `None` if the window has become
+    /// smaller in that moment, and the place is one of those that it has no more.
+    fn hand_out(self: &Arc<Self>) -> Option<Slot> {
+        // Read before the debt: who sees the epoch after a smaller window sees what is owed, too.
+        let epoch = self.epoch.load(Acquire);
+        (self.pay(1) == 0).then(|| Slot {
+            channel: Some(Arc::clone(self)),
+            epoch,
+        })
     }
 
     /// `count` requests have their outcome.
@@ -263,15 +278,6 @@ pub struct Slot {
 pub struct NotQueued(pub Bytes);
 
 impl Slot {
-    fn of(channel: Arc<Channel>) -> Self {
-        // After the place was taken, and before whoever gets the slot does anything with it.
-        let epoch = channel.epoch.load(Acquire);
-        Slot {
-            channel: Some(channel),
-            epoch,
-        }
-    }
-
     /// Queues a request: a whole encoded PDU, whose sequence number the session will set.
     ///
     /// The response timer starts when the first octet goes to the socket. The place in the window
@@ -548,6 +554,25 @@ mod tests {
         assert!(one.submit(3, Bytes::new(), Duration::ZERO).is_err());
         let slots: Vec<Slot> = std::iter::from_fn(|| slot(&channel)).collect();
         assert_eq!((slots.len(), channel.limit()), (2, 2));
+    }
+
+    #[test]
+    fn a_place_that_was_just_taken_when_the_window_closed_is_no_slot() {
+        let channel = Channel::new(2);
+        // A sender takes a place, and before it has its slot the session closes the window.
+        channel.places.try_acquire().unwrap().forget();
+        channel.shrink(2);
+        channel.void_slots();
+        assert!(channel.hand_out().is_none(), "it would be queued");
+        // A slot comes back while the window closes: too late to be seen, too early to pay.
+        channel.grow(1);
+        channel.places.try_acquire().unwrap().forget();
+        channel.shrink(1);
+        channel.void_slots();
+        channel.places.add_permits(1);
+        assert!(slot(&channel).is_none());
+        channel.grow(1);
+        assert!(slot(&channel).is_some(), "nothing is owed any more");
     }
 
     #[test]
