@@ -120,17 +120,21 @@ impl Channel {
         self.places.add_permits(free);
     }
 
-    /// The window has `count` places more.
-    pub fn grow(&self, count: usize) {
-        self.limit.fetch_add(count, Relaxed);
-        self.release(count);
-    }
-
-    /// The window has `count` places less: free ones go at once, the others when they come back.
-    pub fn shrink(&self, count: usize) {
-        self.limit.fetch_sub(count, Relaxed);
-        let gone = self.places.forget_permits(count);
-        self.owed.fetch_add(count - gone, Relaxed);
+    /// The window has `limit` places from now on. Those that are free and too many go at once, the
+    /// others when they come back. Only the session says this.
+    pub fn set_limit(&self, limit: usize) {
+        let limit = limit.min(Semaphore::MAX_PERMITS);
+        let before = self.limit();
+        if limit == before {
+            return;
+        }
+        self.limit.store(limit, Relaxed);
+        if limit > before {
+            self.release(limit - before);
+        } else {
+            let gone = self.places.forget_permits(before - limit);
+            self.owed.fetch_add(before - limit - gone, Relaxed);
+        }
     }
 
     /// Pays off up to `most` of the places that are owed: how many.
@@ -475,7 +479,7 @@ mod tests {
     fn a_smaller_window_takes_free_places_at_once_and_the_others_when_they_come_back() {
         let channel = Channel::new(4);
         let held: Vec<Slot> = (0..3).filter_map(|_| slot(&channel)).collect();
-        channel.shrink(3);
+        channel.set_limit(1);
         assert!(slot(&channel).is_none(), "the free one is gone");
         drop(held);
         let one = slot(&channel).unwrap();
@@ -483,8 +487,8 @@ mod tests {
             slot(&channel).is_none(),
             "two of three came back for nothing"
         );
-        channel.shrink(1);
-        channel.grow(2);
+        channel.set_limit(0);
+        channel.set_limit(2);
         let two = slot(&channel).unwrap();
         assert!(slot(&channel).is_none(), "what is owed is paid first");
         drop((one, two));
@@ -543,14 +547,14 @@ mod tests {
     fn slots_that_are_void_give_their_places_back() {
         let channel = Channel::new(3);
         let kept = slot(&channel).unwrap();
-        channel.shrink(2);
+        channel.set_limit(1);
         channel.void_slots();
         assert!(kept.submit(2, Bytes::new(), Duration::ZERO).is_err());
         let one = slot(&channel).expect("its place is the one that is left");
         assert!(slot(&channel).is_none());
-        channel.shrink(1);
+        channel.set_limit(0);
         channel.void_slots();
-        channel.grow(2);
+        channel.set_limit(2);
         assert!(one.submit(3, Bytes::new(), Duration::ZERO).is_err());
         let slots: Vec<Slot> = std::iter::from_fn(|| slot(&channel)).collect();
         assert_eq!((slots.len(), channel.limit()), (2, 2));
@@ -561,17 +565,17 @@ mod tests {
         let channel = Channel::new(2);
         // A sender takes a place, and before it has its slot the session closes the window.
         channel.places.try_acquire().unwrap().forget();
-        channel.shrink(2);
+        channel.set_limit(0);
         channel.void_slots();
         assert!(channel.hand_out().is_none(), "it would be queued");
         // A slot comes back while the window closes: too late to be seen, too early to pay.
-        channel.grow(1);
+        channel.set_limit(1);
         channel.places.try_acquire().unwrap().forget();
-        channel.shrink(1);
+        channel.set_limit(0);
         channel.void_slots();
         channel.places.add_permits(1);
         assert!(slot(&channel).is_none());
-        channel.grow(1);
+        channel.set_limit(1);
         assert!(slot(&channel).is_some(), "nothing is owed any more");
     }
 

@@ -132,10 +132,9 @@ pub(super) struct Session {
     pub(super) window: Window,
     /// How many requests may be unanswered, and how fast they may go.
     pub(super) flow: Flow,
-    /// What it allowed when the places of the channel were counted last, and the client told.
+    /// What it allowed when the client was told last.
     pace: Pace,
-    places: usize,
-    /// What [`Self::trusted`] said then.
+    /// What [`Self::trusted`] said when the channel was told last.
     trusted: usize,
     queue: VecDeque<Request>,
     responses: Vec<Response>,
@@ -214,7 +213,6 @@ impl Session {
             window: Window::new(most),
             flow,
             pace,
-            places,
             trusted,
             queue: VecDeque::new(),
             responses: Vec::new(),
@@ -430,16 +428,12 @@ impl Session {
             return;
         }
         let trusted = self.trusted();
-        let allowed = self.flow.allowed().min(trusted);
-        match allowed >= self.places {
-            true => self.channel.grow(allowed - self.places),
-            false => self.channel.shrink(self.places - allowed),
-        }
+        self.channel.set_limit(self.flow.allowed().min(trusted));
         if trusted < self.trusted {
             // What is not trusted any more does not count on slots of before either.
             self.channel.void_slots();
         }
-        (self.places, self.trusted) = (allowed, trusted);
+        self.trusted = trusted;
         let pace = self.flow.pace(now);
         if pace.differs(&self.pace) {
             self.pace = pace;
