@@ -19,8 +19,8 @@ use smpp_esme::{Client, Inbound, Lease, Outcome, Pace, Rate, Signal, Slot, State
 use smpp_protocol::Status;
 
 use crate::submit::message::Version;
-use crate::submit::options::OnStatus;
 use crate::submit::pipeline::{BindRef, GroupId, KnownPace, Picked, Pipeline};
+use crate::submit::state::retry::Meaning;
 
 /// Records taken from the pipeline at once.
 const BATCH: usize = 64;
@@ -287,11 +287,11 @@ impl Client for OutcomeHandler {
     }
 
     fn means(&self, status: Status) -> Signal {
-        match self.pipeline.settings.status.get(status.0) {
-            OnStatus::Throttle if status == Status::RMSGQFUL => Signal::QueueFull,
-            OnStatus::Throttle => Signal::TooFast,
-            OnStatus::Retry => Signal::Answered,
-            OnStatus::Reject => Signal::Taken,
+        match Meaning::of(status, &self.pipeline.settings) {
+            Meaning::Throttle if status == Status::RMSGQFUL => Signal::QueueFull,
+            Meaning::Throttle => Signal::TooFast,
+            Meaning::Retry => Signal::Answered,
+            Meaning::Final => Signal::Taken,
         }
     }
 

@@ -22,10 +22,10 @@ use crate::kafka::start::Start;
 use crate::kafka::{Group, Partition, Pause};
 use smpp_esme::Answer;
 
-use crate::submit::options::OnStatus;
 use crate::submit::pipeline::{Pipeline, PipelineState};
 use crate::submit::state::partition::PartitionState;
 use crate::submit::state::pending::{AssignmentId, PendingResult, RecordOutcome, Sent, accepted};
+use crate::submit::state::retry::Meaning;
 
 /// How long a partition that nobody else has is expected back, once Kafka answers again.
 const EXPECTED_BACK: Duration = Duration::from_secs(30);
@@ -165,8 +165,7 @@ impl Pipeline {
         sent: Sent,
         answer: Answer,
     ) -> Option<(Sent, Answer)> {
-        let is_final =
-            accepted(&answer) || self.settings.status.get(answer.status.0) == OnStatus::Reject;
+        let is_final = Meaning::of(answer.status, &self.settings).is_final();
         let Some(lost) = state.lost_of(assignment) else {
             return Some((sent, answer));
         };

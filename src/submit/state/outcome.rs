@@ -12,12 +12,11 @@ use smpp_esme::{Answer, Doubt, Outcome};
 use smpp_protocol::Status;
 
 use crate::submit::message::outgoing::{Outgoing, Rejection, Returned, timestamp};
-use crate::submit::options::OnStatus;
 use crate::submit::pipeline::{BindRef, InFlight, Pipeline, PipelineState};
 use crate::submit::state::late::Expected;
 use crate::submit::state::partition::{BindId, PartitionState};
 use crate::submit::state::pending::{AssignmentId, PendingResult, RecordOutcome, Sent, accepted};
-use crate::submit::state::retry::{self, RetryState, Verdict};
+use crate::submit::state::retry::{self, Meaning, RetryState, Verdict};
 
 impl Pipeline {
     /// A session said what became of a record. `true` if the sender has to look at what is due.
@@ -81,19 +80,17 @@ impl Pipeline {
             return true;
         };
         held.partition.returned(outgoing.offset);
-        let on = match answer.status {
-            Status::ROK => OnStatus::Reject,
-            other => self.settings.status.get(other.0),
-        };
-        let outcome = match on {
-            OnStatus::Reject => Some(RecordOutcome::Answered(Box::new(sent), answer)),
-            _ => self.after_refusal(&mut held.partition, outgoing, answer.status),
+        let is_final = Meaning::of(answer.status, &self.settings).is_final();
+        let outcome = if is_final {
+            Some(RecordOutcome::Answered(Box::new(sent), answer))
+        } else {
+            self.after_refusal(&mut held.partition, outgoing, answer.status)
         };
         if let Some(outcome) = outcome {
             state.gathered.push(PendingResult::new(id, outcome));
         }
         // What goes out again wakes the sender, which has to know when it is due.
-        on != OnStatus::Reject
+        !is_final
     }
 
     /// What the sessions have of these partitions: their tokens.
@@ -254,8 +251,7 @@ impl Pipeline {
         let Some(held) = state.assignments.get_mut(&id) else {
             return self.late_producer.publish_late(sent, answer);
         };
-        let is_final =
-            accepted(&answer) || self.settings.status.get(answer.status.0) == OnStatus::Reject;
+        let is_final = Meaning::of(answer.status, &self.settings).is_final();
         if !held.partition.progress().is_finished(sent.offset)
             && held.partition.is_waiting(sent.offset)
         {

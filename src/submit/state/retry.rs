@@ -1,4 +1,5 @@
-//! What an answer means for the message: pure decisions, one place.
+//! The retry policy: what an answer means for its message, and what becomes of one in doubt. Pure
+//! decisions, all in this place.
 
 use std::time::{Duration, Instant};
 
@@ -6,6 +7,36 @@ use crate::settings::InDoubt;
 use smpp_protocol::Status;
 
 use crate::submit::options::{OnStatus, Settings};
+
+/// What a command_status of an answer means for its message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// The result: the SMSC took the message, or does not want it.
+    Final,
+    /// The bind is too fast, or too much is under way: the message is sent again.
+    Throttle,
+    /// A passing trouble with this message: it is sent again after a while.
+    Retry,
+}
+
+impl Meaning {
+    /// What `status` means; the only place that looks it up.
+    pub fn of(status: Status, settings: &Settings) -> Meaning {
+        if status == Status::ROK {
+            return Meaning::Final;
+        }
+        match settings.status.get(status.0) {
+            OnStatus::Reject => Meaning::Final,
+            OnStatus::Throttle => Meaning::Throttle,
+            OnStatus::Retry => Meaning::Retry,
+        }
+    }
+
+    /// Whether nothing is to follow for the message.
+    pub fn is_final(self) -> bool {
+        self == Meaning::Final
+    }
+}
 
 /// What is known of a message when its outcome is decided.
 #[derive(Clone, Copy, Debug)]
@@ -35,11 +66,8 @@ pub enum Verdict {
 
 /// Decides over an answer.
 pub fn on_answer(status: Status, case: &RetryState, settings: &Settings, now: Instant) -> Verdict {
-    let on = match status {
-        Status::ROK => return Verdict::Final,
-        other => settings.status.get(other.0),
-    };
-    if on == OnStatus::Reject {
+    let meaning = Meaning::of(status, settings);
+    if meaning.is_final() {
         return Verdict::Final;
     }
     if now >= case.deadline {
@@ -48,8 +76,8 @@ pub fn on_answer(status: Status, case: &RetryState, settings: &Settings, now: In
     let delay = retry_delay(settings.retry_delay.get(), case.retries)
         .min(case.deadline.saturating_duration_since(now));
     let held = now.saturating_duration_since(case.held_since);
-    match on {
-        OnStatus::Throttle => Verdict::Throttled,
+    match meaning {
+        Meaning::Throttle => Verdict::Throttled,
         _ if held + delay > settings.max_hold.get() => Verdict::PutBack(delay),
         _ => Verdict::Retry(delay),
     }

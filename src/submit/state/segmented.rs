@@ -26,10 +26,10 @@ use jiff::Timestamp;
 use smpp_esme::{Answer, Outcome};
 
 use crate::submit::message::outgoing::Outgoing;
-use crate::submit::options::OnStatus;
 use crate::submit::pipeline::{BindRef, Picked, Pipeline, PipelineState};
 use crate::submit::state::partition::BindId;
 use crate::submit::state::pending::{AssignmentId, PendingResult, RecordOutcome, Sent, accepted};
+use crate::submit::state::retry::Meaning;
 use crate::submit::state::segments::{SegmentOutcome, Standing};
 
 /// A message of several segments that a bind is sending.
@@ -273,12 +273,12 @@ impl Pipeline {
         sent: Sent,
         answer: &Answer,
     ) -> bool {
-        let on = self.settings.status.get(answer.status.0);
+        let is_final = Meaning::of(answer.status, &self.settings).is_final();
         let Some(submission) = state.segmented.by_token.get_mut(&first) else {
             return true;
         };
         if let Some(segments) = &mut submission.outgoing.segments {
-            segments.answered(index, answer, on == OnStatus::Reject);
+            segments.answered(index, answer, is_final);
         }
         submission.stopped |= !accepted(answer);
         let Some(held) = state.assignments.get_mut(&submission.assignment) else {
@@ -293,7 +293,7 @@ impl Pipeline {
                 .push(PendingResult::new(submission.assignment, outcome));
             return false;
         }
-        on != OnStatus::Reject
+        !is_final
     }
 
     /// An answer to a segment after its time-out: it counts as long as the part is not out again,
@@ -308,12 +308,12 @@ impl Pipeline {
         let Some(held) = state.assignments.get_mut(&id) else {
             return self.late_producer.publish_late(sent, answer);
         };
-        let on = self.settings.status.get(answer.status.0);
+        let is_final = Meaning::of(answer.status, &self.settings).is_final();
         let late = Late {
             index: sent
                 .part
                 .map_or(0, |part| usize::from(part).saturating_sub(1)),
-            rejects: on == OnStatus::Reject,
+            is_final,
             answer: &answer,
         };
         let offset = sent.offset;
@@ -326,7 +326,7 @@ impl Pipeline {
             known.stopped |= counts && !accepted(&answer);
             counts
         } else if held.partition.is_waiting(offset) {
-            if !late.is_final() {
+            if !late.is_final {
                 return;
             }
             outgoing = held.partition.withdraw(offset);
@@ -469,22 +469,18 @@ impl PipelineState {
 /// A late answer to a segment.
 struct Late<'a> {
     index: usize,
-    rejects: bool,
+    is_final: bool,
     answer: &'a Answer,
 }
 
 impl Late<'_> {
-    fn is_final(&self) -> bool {
-        accepted(self.answer) || self.rejects
-    }
-
     /// Notes it if it still says something new.
     fn note(&self, outgoing: &mut Outgoing) -> bool {
         let segments = outgoing.segments.as_mut();
-        let Some(segments) = segments.filter(|p| self.is_final() && p.is_open(self.index)) else {
+        let Some(segments) = segments.filter(|p| self.is_final && p.is_open(self.index)) else {
             return false;
         };
-        segments.answered(self.index, self.answer, self.rejects);
+        segments.answered(self.index, self.answer, self.is_final);
         true
     }
 }

@@ -143,12 +143,12 @@ impl Segments {
     }
 
     /// The SMSC answered a segment.
-    pub fn answered(&mut self, index: usize, answer: &Answer, rejects: bool) {
+    pub fn answered(&mut self, index: usize, answer: &Answer, is_final: bool) {
         let end = match answer.status {
             _ if accepted(answer) => {
                 SegmentOutcome::Taken(String::from_utf8_lossy(&answer.message_id).into())
             }
-            status if rejects => SegmentOutcome::Rejected(status),
+            status if is_final => SegmentOutcome::Rejected(status),
             status => SegmentOutcome::Later(status),
         };
         let rejected = self
