@@ -14,7 +14,7 @@ use smpp_esme::{Answer, Doubt, Outcome};
 use smpp_protocol::frame::push_empty;
 use smpp_protocol::{Command, Status};
 
-/// Books with one bind group and one bind; window 10.
+/// A pipeline with one bind group and one bind; window 10.
 struct Scene {
     pipeline: Pipeline,
     bind: BindRef,

@@ -19,7 +19,7 @@
 //! ([`Returned`]), the metadata committed for its partition ([`PartitionState::history`]), and its own life
 //! in this process ([`Outgoing`]).
 //!
-//! [`PartitionState::history`]: crate::submit::state::partition::Lane::history
+//! [`PartitionState::history`]: crate::submit::state::partition::PartitionState::history
 
 use crate::record::event::SendErrorKind;
 use smpp_esme::Doubt;

@@ -9,7 +9,7 @@
 //! answered is in doubt.
 //!
 //! If another process has the partition, answers are published as late, as always
-//! ([`late_producer`](super::late_producer)); the owner finds that out by asking Kafka.
+//! ([`late_producer`](crate::submit::results::late_producer)); the owner finds that out by asking Kafka.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

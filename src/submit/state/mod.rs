@@ -1,4 +1,4 @@
-//! What is known: of partitions, of what is in segmented submission, of what is to be published. Pure: no I/O.
+//! What is known: of partitions, of what is in flight, of what is to be published. Pure: no I/O.
 
 pub mod history;
 pub mod kept;

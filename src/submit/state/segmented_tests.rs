@@ -24,7 +24,7 @@ use smpp_esme::Doubt;
 use smpp_protocol::frame::push_empty;
 use smpp_protocol::{Command, Status};
 
-/// Books with one bind and one partition, `outbound:0`.
+/// A pipeline with one bind and one partition, `outbound:0`.
 struct Table {
     pipeline: Pipeline,
     bind: BindRef,
@@ -510,7 +510,7 @@ fn a_generic_nack_takes_nothing_whatever_its_status() {
     assert_eq!(table.outcomes()[2], "ESME_ROK  [A no C]");
 }
 
-/// Books with a partition whose first record a predecessor may have sent, or whose records below
+/// A pipeline with a partition whose first record a predecessor may have sent, or whose records below
 /// `suspect_until` may have been.
 fn taken_over(in_doubt: bool, suspect_until: i64) -> Table {
     let table = Table::new(Settings::default());
