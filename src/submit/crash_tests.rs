@@ -17,6 +17,7 @@ use crate::settings::InDoubt;
 use crate::submit::results::events::Events;
 use crate::submit::state::partition::{self, Snapshot};
 use crate::submit::state::segments::Segments;
+use bytes::Bytes;
 use smpp_esme::{Answer, Doubt, Outcome};
 use smpp_protocol::frame::push_empty;
 use smpp_protocol::{Command, Status};
@@ -55,10 +56,10 @@ impl World {
         let pipeline = Pipeline::new(settings, late_producer, poll::Handle::default(), "me");
         let (group, _) = pipeline.add_group(WINDOW, f64::INFINITY);
         let names = ["acme-i.0", "acme-i.1"];
-        let binds = names.map(|name| pipeline.add_bind(group, name.into(), true));
+        let binds = names.map(|name| pipeline.add_bind(group, name.into(), true).0);
         let assignments: Vec<AssignmentId> = (0..)
             .zip(priorities)
-            .map(|(n, p)| pipeline.open(partition(n), Start::fresh(0, 0), group, *p))
+            .map(|(n, p)| pipeline.assigned(partition(n), Start::fresh(0, 0), group, *p))
             .collect();
         let mut world = World {
             pipeline,
@@ -94,7 +95,7 @@ impl World {
         }
         let partition = partition(i32::try_from(number).unwrap());
         self.pipeline
-            .take(&partition, offset, Incoming::Message(outgoing, None));
+            .fetched(&partition, offset, Incoming::Message(outgoing, None));
     }
 
     fn pick(&mut self, bind: usize, most: usize) {

@@ -5,11 +5,16 @@ use std::time::SystemTime;
 use rdkafka::config::ClientConfig;
 
 use super::*;
+use crate::record::event::SendErrorKind;
 use crate::settings::InDoubt;
 use crate::submit::results::events::Events;
+use crate::submit::state::groups::FEWEST;
+use crate::submit::state::late::LateAnswers;
 use crate::submit::state::partition;
+use crate::submit::state::pending::PendingResult;
 use crate::submit::state::pending::RecordOutcome;
 use crate::submit::state::segments::Segments;
+use bytes::Bytes;
 use smpp_esme::{Answer, Doubt, Outcome};
 use smpp_protocol::frame::push_empty;
 use smpp_protocol::{Command, Status};
@@ -33,11 +38,11 @@ impl Scene {
             "me",
         );
         let (group, _) = pipeline.add_group(10, rate);
-        let bind = pipeline.add_bind(group, "acme-i.0".into(), true);
+        let bind = pipeline.add_bind(group, "acme-i.0".into(), true).0;
         pipeline.bound(&bind);
-        let assignments = (0..)
-            .zip(priorities)
-            .map(|(n, priority)| pipeline.open(partition(n), Start::fresh(0, 0), group, *priority));
+        let assignments = (0..).zip(priorities).map(|(n, priority)| {
+            pipeline.assigned(partition(n), Start::fresh(0, 0), group, *priority)
+        });
         let assignments = assignments.collect();
         let scene = Scene {
             pipeline,
@@ -67,7 +72,7 @@ impl Scene {
         for offset in offsets {
             let outgoing = partition::tests::outgoing(offset);
             self.pipeline
-                .take(&partition(part), offset, Incoming::Message(outgoing, None));
+                .fetched(&partition(part), offset, Incoming::Message(outgoing, None));
         }
     }
 
@@ -80,7 +85,7 @@ impl Scene {
         outgoing.pdu = pdus.into();
         outgoing.segments = Segments::split(&outgoing.pdu).map(Box::new);
         self.pipeline
-            .take(&partition(part), offset, Incoming::Message(outgoing, None));
+            .fetched(&partition(part), offset, Incoming::Message(outgoing, None));
     }
 
     fn pick(&self, most: usize) -> Vec<u64> {
@@ -287,18 +292,18 @@ fn what_may_have_been_sent_is_what_is_out_and_one_window() {
         answered: 5.0,
         ..KnownPace::default()
     };
-    scene.pipeline.set_pace(&scene.bind, narrow);
+    scene.pipeline.paced(&scene.bind, narrow);
     scene.cycle();
     assert_eq!(scene.ready().iter().sum::<usize>(), FEWEST);
     // One that answers a window and more between two commits.
     let answered = 1e9;
     scene
         .pipeline
-        .set_pace(&scene.bind, KnownPace { answered, ..narrow });
+        .paced(&scene.bind, KnownPace { answered, ..narrow });
     scene.cycle();
     assert_eq!(scene.ready().iter().sum::<usize>(), 10);
     // A throttle that lets two through in a second.
-    scene.pipeline.set_pace(
+    scene.pipeline.paced(
         &scene.bind,
         KnownPace {
             rate: 2.0,
@@ -367,7 +372,7 @@ fn a_record_too_far_behind_to_be_reopened_stays_to_be_put_back() {
     };
     let mut results = vec![put_back(0), put_back(14_000)];
     let topic = partition::tests::outgoing(0).context.topic.clone();
-    let left = state.reopen(&mut results, &topic, Instant::now());
+    let left = state.reopen(&mut results, &topic, Now::read());
     assert_eq!(left, [assignment].into());
     let [PendingResult { outcome, .. }] = &results[..] else {
         panic!("{results:?}")
@@ -534,7 +539,7 @@ fn in_doubt_report_is_told_for_what_a_leaving_partition_had_out() {
     outgoing.in_doubt = InDoubt::Report;
     scene
         .pipeline
-        .take(&partition(0), 0, Incoming::Message(outgoing, None));
+        .fetched(&partition(0), 0, Incoming::Message(outgoing, None));
     scene.cycle();
     assert_eq!(scene.pick(1).len(), 1);
     let leaving = [scene.assignments[0]];

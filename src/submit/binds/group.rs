@@ -19,7 +19,9 @@ use smpp_esme::{Client, Inbound, Lease, Outcome, Pace, Rate, Signal, Slot, State
 use smpp_protocol::Status;
 
 use crate::submit::message::Version;
-use crate::submit::pipeline::{BindRef, GroupId, KnownPace, Picked, Pipeline};
+use crate::submit::pipeline::Pipeline;
+use crate::submit::state::groups::{BindRef, GroupId, KnownPace};
+use crate::submit::state::pipeline::Picked;
 use crate::submit::state::retry::Meaning;
 
 /// Records taken from the pipeline at once.
@@ -118,10 +120,11 @@ async fn serve(
     let mut tasks = JoinSet::new();
     for options in &plan.binds {
         let submits = options.mode.submits();
-        let bind = pipeline.add_bind(id, options.name.as_str().into(), submits);
+        let (bind, wake) = pipeline.add_bind(id, options.name.as_str().into(), submits);
         let handler = Arc::new(OutcomeHandler {
             pipeline: pipeline.clone(),
             bind,
+            wake,
             own: plan.per_bind,
             told: Mutex::new(KnownPace::default()),
             version: plan.version.clone(),
@@ -170,6 +173,8 @@ pub fn burst(per_second: f64) -> u32 {
 struct OutcomeHandler {
     pipeline: Arc<Pipeline>,
     bind: BindRef,
+    /// Wakes its sender.
+    wake: Arc<Notify>,
     /// The bind's own limit, in PDUs per second; infinite without one.
     own: f64,
     /// What the pipeline knows.
@@ -264,7 +269,7 @@ impl OutcomeHandler {
         let mut told = self.told.lock();
         if now.differs(&told) {
             *told = now;
-            self.pipeline.set_pace(&self.bind, now);
+            self.pipeline.paced(&self.bind, now);
         }
     }
 }
@@ -312,7 +317,7 @@ impl Client for OutcomeHandler {
             self.complaints.note(answer.status);
         }
         if self.pipeline.outcome(&self.bind, token, outcome) {
-            self.bind.wake.notify_one();
+            self.wake.notify_one();
         }
     }
 }
@@ -380,7 +385,8 @@ impl Sender {
             slots.extend(more.take(BATCH - 1));
             return true;
         }
-        let waiting = self.handler.pipeline.peek(&self.handler.bind, BATCH, due);
+        let (waiting, next) = (self.handler.pipeline).peek(&self.handler.bind, BATCH);
+        *due = next;
         if waiting == 0 {
             return false;
         }
@@ -428,7 +434,7 @@ impl Sender {
     }
 
     async fn wait(&self, due: Option<Instant>) {
-        let wake = self.handler.bind.wake.notified();
+        let wake = self.handler.wake.notified();
         match due {
             None => wake.await,
             Some(due) => {

@@ -34,10 +34,11 @@ use smpp_esme::{Lease, State};
 use crate::submit::binds::account::{Account, Binds};
 use crate::submit::binds::group::BindGroup;
 use crate::submit::message::intake::{self, NotYet};
+use crate::submit::ownership::lost;
 use crate::submit::ownership::takeover::{Decided, Takeover};
-use crate::submit::pipeline::{At, Pipeline};
-use crate::submit::state::lost;
+use crate::submit::pipeline::Pipeline;
 use crate::submit::state::pending::AssignmentId;
+use crate::submit::state::pipeline::At;
 
 /// How long Kafka may take to say how many partitions a topic has.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -305,7 +306,7 @@ impl Owner {
                 self.waiting.done(&partition);
                 self.open(index, account, partition.partition, partition, start);
             }
-            (Err(_), Some(commit)) => self.parts.pipeline.keep(partition, commit),
+            (Err(_), Some(commit)) => self.parts.pipeline.stands_still(partition, commit),
             (Err(_), None) => {}
         }
     }
@@ -328,7 +329,7 @@ impl Owner {
         let priority = account.priority(&partition.topic).unwrap_or(0);
         self.parts
             .pipeline
-            .open(partition, start, group.id, priority);
+            .assigned(partition, start, group.id, priority);
     }
 
     fn start_station(&self, account: &Account, partition: Option<i32>) -> BindGroup {
@@ -348,7 +349,7 @@ impl Owner {
         let assignments = pipeline.assignments_of(&partitions_of(account, leases));
         let drain = match lost {
             true => {
-                pipeline.lose(&assignments);
+                pipeline.lost(&assignments);
                 self.watch(partitions_of(account, leases));
                 Duration::ZERO
             }
@@ -366,10 +367,10 @@ impl Owner {
                 warn!(
                     "the last commit of a partition did not succeed in time; its successor will find records in doubt"
                 );
-                pipeline.lose(&assignments);
+                pipeline.lost(&assignments);
                 self.watch(partitions_of(account, leases));
             }
-            pipeline.remove(&assignments);
+            pipeline.removed(&assignments);
         }
         pipeline.unkeep(&partitions_of(account, leases));
         self.waiting.forget(&partitions_of(account, leases));
@@ -465,7 +466,7 @@ impl Owner {
             match found {
                 Ok(Some(to)) if to > next => {
                     debug!(%partition, next, to, "nothing more up to the end of its log");
-                    pipeline.skip(&partition, next, to);
+                    pipeline.skipped(&partition, next, to);
                 }
                 Ok(_) => {}
                 Err(error) => debug!(%error, %partition, "its end is not known"),
@@ -560,7 +561,7 @@ impl Owner {
         }
         let partitions: Vec<Partition> = gone.iter().map(|(p, _)| p.clone()).collect();
         let assignments = self.parts.pipeline.assignments_of(&partitions);
-        self.parts.pipeline.lose(&assignments);
+        self.parts.pipeline.lost(&assignments);
         self.parts.pipeline.unkeep(&partitions);
         for partition in &partitions {
             self.parts.poll.hold(partition.clone());
@@ -741,7 +742,7 @@ impl Owner {
             }
             Verdict::IsAnother => {
                 warn!(%partition, next, high, "the topic was created anew; its former state is dropped");
-                pipeline.remove(&pipeline.assignments_of(std::slice::from_ref(&partition)));
+                pipeline.removed(&pipeline.assignments_of(std::slice::from_ref(&partition)));
                 let start = Start::fresh(low, high);
                 self.waiting.done(&partition);
                 self.open(index, account, partition.partition, partition, start);
@@ -929,7 +930,7 @@ impl Assignments for Owner {
                     offset: message.offset(),
                     timestamp: message.timestamp().to_millis(),
                 };
-                self.parts.pipeline.take(partition, at, incoming)
+                self.parts.pipeline.fetched(partition, at, incoming)
             }
             Err(NotYet(why)) => Flow::Again(why),
         }

@@ -85,7 +85,7 @@ impl Events {
             submitted_at: sent.submitted_at,
             responded_at: Timestamp::try_from(answer.received).unwrap_or(sent.submitted_at),
             truncated: context.truncated,
-            part: sent.part,
+            part: sent.segment,
             parts: segments(sent.segments.as_deref(), names),
             details: response.details(),
         };
@@ -132,7 +132,7 @@ impl Events {
             log_id: &context.log_id,
             extra_data: context.extra_data.as_deref().filter(|_| whole),
             record: &context.position,
-            part: sent.part,
+            part: sent.segment,
             attempt: sent.attempt,
             submitted_at: sent.submitted_at,
             source: context.source.as_deref(),
@@ -153,7 +153,7 @@ impl Events {
                 identity.as_bytes(),
                 self.correlation_partitions,
             )),
-            key: Some(keys::creation(esme, &id, &context.position, sent.part).into_bytes()),
+            key: Some(keys::creation(esme, &id, &context.position, sent.segment).into_bytes()),
             value: Some(self.codecs.correlation.must_write(&creation)),
             headers: None,
         }

@@ -1,13 +1,7 @@
-//! The pipeline as the transactor sees it.
+//! What is known of records as transactions: the pipeline as the transactor sees it.
 //!
-//! A transaction takes *everything* that is known at the moment it begins, under the lock:
-//! all outcomes gathered, and the progress of every partition they belong to. Taking only part of
-//! it would be wrong: a lowered reservation must never be committed without the outcomes of
-//! the records above it, or a successor would send them again.
-//!
-//! When a transaction is aborted, its outcomes are still in the progress of their partitions, and go
-//! back to the head of what is gathered: the next transaction carries both. What belongs to
-//! a partition that has been given up meanwhile is published as late, outside any transaction.
+//! What a transaction takes, and what becomes of it afterwards, is
+//! [the state's](crate::submit::state::transaction) to say.
 //!
 //! When a topic refuses a record, that concerns its partition and no other: the partition is
 //! [set aside](crate::kafka::set_aside), and has no part in transactions, with all that is known
@@ -17,8 +11,8 @@
 //! so is everything of the partition that is as large, lest each costs a transaction.
 //!
 //! A record that cannot be put back onto its topic for now waits in its partition. But what finished
-//! since may have gone so far ahead that the metadata does not reach over both: then the partition is
-//! set aside with it, and the record goes when its topic is there.
+//! since may have gone so far ahead that the metadata does not reach over both: then the partition
+//! is set aside with it, and the record goes when its topic is there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,28 +20,22 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rdkafka::error::RDKafkaErrorCode as Code;
-use tracing::{debug, error, info, warn};
+use smpp_esme::{Lease, Moment};
+use tracing::{debug, error, warn};
 
 use crate::kafka::progress::{Identity, metadata};
 use crate::kafka::set_aside::Why;
 use crate::kafka::transactor::{Abort, Commit, Cycle, Ledger, Settled, is_size};
-use crate::kafka::{Group, Membership, Partition, ear, set_aside};
+use crate::kafka::{Group, Partition, ear, set_aside};
 use crate::record::event::SendErrorKind;
-use smpp_esme::{Lease, Moment};
-
 use crate::submit::message::outgoing::Rejection;
 use crate::submit::ownership::assignment::Owner;
-use crate::submit::pipeline::{Pipeline, PipelineState};
+use crate::submit::pipeline::Pipeline;
 use crate::submit::results::events::Events;
 use crate::submit::state::partition::{PartitionState, Snapshot};
 use crate::submit::state::pending::{AssignmentId, PendingResult, RecordOutcome};
-
-/// Reservations never reach further than this, however slow Kafka is.
-const LONGEST_HORIZON: Duration = Duration::from_secs(2);
-
-/// While so many outcomes wait for a transaction, no record is refused: Kafka is in trouble, and
-/// what cannot be read waits where its memory is counted.
-const MOST_GATHERED: usize = 10_000;
+use crate::submit::state::pipeline::Now;
+use crate::submit::state::transaction::{Standing, Terms};
 
 /// How leases on partitions are kept.
 #[derive(Clone, Debug)]
@@ -115,68 +103,36 @@ impl SubmitTransactions {
     }
 
     /// Everything that belongs into a transaction begun now.
-    fn gather(
-        &self,
-        transactional_id: &str,
-        now: Instant,
-    ) -> Option<(UnderWay, Cycle, Vec<PendingResult>)> {
+    fn take(&self, writer: &str, now: Instant) -> Option<(UnderWay, Cycle)> {
         let membership = self.group.membership();
-        let mut guard = self.pipeline.state.lock();
-        let state = &mut *guard;
-        state.aside.begin(now);
-        let aside = &state.aside;
-        let part = |e: &mut PendingResult| aside.takes_part(&e.assignment);
-        let mut results: Vec<PendingResult> = state.gathered.extract_if(.., part).collect();
-        plan(state, &mut results, now, self.horizon(state.cycle_time));
-        let orphans = apply(state, &mut results);
-        let orphans = state.remember(orphans);
-        let mut touched: Vec<AssignmentId> = results.iter().map(|e| e.assignment).collect();
-        let due = |(id, held): &(&AssignmentId, &crate::submit::pipeline::AssignedPartition)| {
-            state.aside.takes_part(id) && held.partition.needs_commit(now, self.terms.recommit)
+        let standing = || match &membership {
+            None => Standing::None,
+            Some(membership) if !self.group.is_current(membership) => Standing::Outdated,
+            Some(_) => Standing::Member,
         };
-        touched.extend(state.assignments.iter().filter(due).map(|(id, _)| *id));
-        touched.sort_unstable();
-        touched.dedup();
-        if touched.is_empty() && state.aside.nothing(now) {
-            // What was refused is not to be told any more, or it is a trial's turn.
-            self.pipeline.wake_transactor();
-        }
-        let current = |m: &Membership| self.group.is_current(m);
-        if membership.as_ref().is_some_and(|m| !current(m)) {
-            // There was a callback in between: once more, with what it changed.
-            self.pipeline.wake_transactor();
-        }
-        let membership = membership.filter(current);
-        let work = membership.map(|m| (m, state.kept.due(now)));
-        let work = work.filter(|(_, kept)| !touched.is_empty() || !kept.is_empty());
-        let Some((membership, mut offsets)) = work else {
-            results.append(&mut state.gathered);
-            state.gathered = results;
-            drop(guard);
-            self.pipeline.late_producer.publish_orphans(orphans);
-            return None;
+        let commit = |partition: &PartitionState, number| self.commit(partition, writer, number);
+        let terms = Terms {
+            now,
+            recommit: self.terms.recommit,
+            standing: &standing,
+            commit: &commit,
         };
-        state.cycle += 1;
-        let number = state.cycle;
-        state.under_way = Some(number);
-        let mut under_way = UnderWay::default();
-        for id in touched {
-            if let Some(held) = state.assignments.get_mut(&id) {
-                under_way.snapshots.push((id, held.partition.snapshot(now)));
-                offsets.push(self.commit(&held.partition, transactional_id, number));
-            }
-        }
-        under_way.results = results;
+        let begun = self.pipeline.change(|state| state.begin(&terms))?;
+        let under_way = UnderWay {
+            results: begun.results,
+            snapshots: begun.snapshots,
+            ..UnderWay::default()
+        };
         let cycle = Cycle {
-            number,
+            number: begun.number,
             records: Vec::new(),
-            offsets,
-            group: membership.metadata(),
+            offsets: begun.offsets,
+            group: membership.as_ref()?.metadata(),
             // Leases of all partitions end when nothing is committed for too long.
             patience: self.terms.recommit * 2,
-            trial: state.aside.trial(self.terms.recommit),
+            trial: begun.trial,
         };
-        Some((under_way, cycle, orphans))
+        Some((under_way, cycle))
     }
 
     /// The offset of a partition, and what is known besides.
@@ -190,13 +146,6 @@ impl SubmitTransactions {
         }
     }
 
-    /// How far ahead to reserve: a reservation is granted one cycle after it was made and has
-    /// to last until the next one is, so slow cycles need a longer one.
-    fn horizon(&self, cycle: Duration) -> Duration {
-        let configured = self.pipeline.settings.reserve_horizon.get();
-        configured.max((cycle * 3).min(LONGEST_HORIZON))
-    }
-
     fn identity<'a>(&'a self, source: &'a Partition) -> Identity<'a> {
         Identity {
             cluster: self.group.cluster_id(),
@@ -207,65 +156,19 @@ impl SubmitTransactions {
 
     fn committed(&self, under_way: UnderWay, begun: Instant) {
         self.lease.extend(under_way.since, self.terms.validity);
-        let mut guard = self.pipeline.state.lock();
-        let state = &mut *guard;
-        state.under_way = None;
-        if let Some((topic, assignments)) = state.aside.committed() {
-            let partitions = state.names(&assignments);
-            info!(topic = &*topic, %partitions, "the topic takes their results again");
-            self.pipeline.wake_transactor();
-        }
-        state.cycle_time = (state.cycle_time * 7 + begun.elapsed()) / 8;
-        for (id, snapshot) in under_way.snapshots {
-            let Some(held) = state.assignments.get_mut(&id) else {
-                continue;
-            };
-            let group = state.groups.get(&held.group);
-            let source = held.partition.name().clone();
-            if held.partition.committed(snapshot) {
-                self.pipeline
-                    .poll
-                    .start(source, held.partition.next_offset());
-                if let Some(group) = group {
-                    group.opened.notify_one();
-                }
-            } else if held.partition.may_resume() {
-                self.pipeline.poll.resume(source);
-            }
-            if let Some(group) = group {
-                group.wake();
-            }
-        }
-        let more = state.assignments.values().any(|h| h.partition.has_more());
-        drop(guard);
-        self.pipeline.settled.notify_all();
-        if more {
-            self.pipeline.wake_transactor();
-        }
+        let took = begun.elapsed();
+        self.pipeline
+            .change(|state| state.committed(under_way.snapshots, took));
     }
 
     /// Puts what was not committed back to where the next transaction finds it.
-    fn put_back(&self, mut under_way: UnderWay) {
+    fn put_back(&self, under_way: UnderWay) {
+        let (snapshots, results) = (under_way.snapshots, under_way.results);
         let now = Instant::now();
-        let mut state = self.pipeline.state.lock();
-        state.under_way = None;
-        state.aside.aborted(now);
-        for (id, _) in &under_way.snapshots {
-            if let Some(held) = state.assignments.get_mut(id) {
-                held.partition.not_committed();
-            }
-        }
-        let gone = |e: &mut PendingResult| !state.assignments.contains_key(&e.assignment);
-        let orphans: Vec<PendingResult> = under_way.results.extract_if(.., gone).collect();
-        let orphans = state.remember(orphans);
-        let since = std::mem::replace(&mut state.gathered, under_way.results);
-        state.gathered.extend(since);
-        drop(state);
-        self.pipeline.settled.notify_all();
-        self.pipeline.late_producer.publish_orphans(orphans);
+        self.pipeline
+            .change(|state| state.aborted(&snapshots, results, now));
     }
 
-    /// The record at `index` is refused for what it is.
     /// The record at `index` is refused for what it is; with `larger` for its size, and so is what
     /// is larger.
     fn record_refused(&self, mut under_way: UnderWay, index: usize, code: Code, larger: bool) {
@@ -318,8 +221,9 @@ impl SubmitTransactions {
                 assignments.insert(result.assignment);
             }
         }
-        let now = Instant::now();
-        let left = (self.pipeline.state.lock()).reopen(&mut under_way.results, &topic, now);
+        let now = Now::read();
+        let results = &mut under_way.results;
+        let left = (self.pipeline).change(|state| state.reopen(results, &topic, now));
         assignments.extend(left);
         self.set_aside(topic, Why::Topic, assignments, code);
         self.put_back(under_way);
@@ -353,12 +257,11 @@ impl SubmitTransactions {
 
     /// These partitions have no part in transactions until the topic takes their results.
     fn refused(&self, rejection: set_aside::Refusal<AssignmentId>, code: Code) {
-        let mut state = self.pipeline.state.lock();
         let topic = rejection.topic.clone();
-        let partitions = state.names(&rejection.partitions);
         let pause = set_aside::pauses(self.terms.recommit);
-        let (why, replaced) = (rejection.why, rejection.replaced);
-        let news = state.aside.refused(rejection, pause, Instant::now());
+        let (why, replaced, now) = (rejection.why, rejection.replaced, Instant::now());
+        let (partitions, news) =
+            (self.pipeline).change(|state| state.set_aside(rejection, pause, now));
         if replaced {
             debug!(topic = &*topic, %partitions, "tried in a transaction of their own");
         } else if news && why == Why::Unavailable {
@@ -381,9 +284,8 @@ impl SubmitTransactions {
 impl Ledger for SubmitTransactions {
     fn begin(&self, transactional_id: &str) -> Option<Cycle> {
         let since = Moment::now();
-        let (mut under_way, mut cycle, orphans) = self.gather(transactional_id, Instant::now())?;
+        let (mut under_way, mut cycle) = self.take(transactional_id, Instant::now())?;
         under_way.since = since;
-        self.pipeline.late_producer.publish_orphans(orphans);
         for (index, result) in under_way.results.iter().enumerate() {
             self.events.write(result, &mut cycle.records);
             let new = &cycle.records[under_way.owners.len()..];
@@ -437,63 +339,13 @@ impl Ledger for SubmitTransactions {
                 self.owner.topics_gone(&topics);
             }
             Settled::Unknown => {
-                let mut state = self.pipeline.state.lock();
-                state.under_way = None;
-                state.aside.aborted(Instant::now());
-                for (id, _) in &under_way.snapshots {
-                    if let Some(held) = state.assignments.get_mut(id) {
-                        held.partition.not_committed();
-                    }
-                }
-                drop(state);
-                self.pipeline.settled.notify_all();
+                let (snapshots, results) = (under_way.snapshots, under_way.results);
+                let now = Instant::now();
                 self.pipeline
-                    .late_producer
-                    .publish_orphans(under_way.results);
+                    .change(|state| state.forgotten(&snapshots, results, now));
             }
         }
     }
-}
-
-/// Lets every partition finish what needs no sending and make ready what comes next.
-fn plan(state: &mut PipelineState, results: &mut Vec<PendingResult>, now: Instant, time: Duration) {
-    for (id, held) in &mut state.assignments {
-        if !state.aside.takes_part(id) {
-            if state.aside.is_held(id) {
-                held.partition.hold_uncommitted();
-            }
-            continue;
-        }
-        for rejection in held.partition.plan(now, results.len() < MOST_GATHERED) {
-            results.push(PendingResult {
-                assignment: *id,
-                applied: true,
-                outcome: RecordOutcome::Rejected(Box::new(rejection)),
-            });
-        }
-    }
-    for group in state.groups.values_mut() {
-        group.share(&mut state.assignments, time, |id| {
-            state.aside.takes_part(id)
-        });
-    }
-}
-
-/// Brings the outcomes into the progress of their partitions. Returns those without a partition.
-fn apply(state: &mut PipelineState, results: &mut Vec<PendingResult>) -> Vec<PendingResult> {
-    let orphan = |result: &mut PendingResult| {
-        let Some(held) = state.assignments.get_mut(&result.assignment) else {
-            return true;
-        };
-        if !result.applied
-            && let Some((offset, octets)) = result.finishes()
-        {
-            held.partition.finish(offset, octets);
-        }
-        result.applied = true;
-        false
-    };
-    results.extract_if(.., orphan).collect()
 }
 
 /// The entries of a partition with a record for the same topic that is as large at least as the one

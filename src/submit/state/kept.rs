@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::kafka::Partition;
 use crate::kafka::transactor::Commit;
 
-use crate::submit::pipeline::Pipeline;
+use crate::submit::state::pipeline::PipelineState;
 
 /// How often. One of them may fail: then the next one is early enough.
 const RECOMMIT: Duration = Duration::from_secs(6 * 3600);
@@ -36,24 +36,21 @@ impl Kept {
     }
 }
 
-impl Pipeline {
+impl PipelineState {
     /// The partition stands still: what is committed for it is kept alive.
-    pub fn keep(&self, partition: Partition, commit: Commit) {
-        let mut state = self.state.lock();
-        state.kept.0.insert(partition, (commit, None));
-        drop(state);
-        self.wake_transactor();
+    pub fn stands_still(&mut self, partition: Partition, commit: Commit) {
+        self.kept.0.insert(partition, (commit, None));
+        self.effects.commit();
     }
 
     /// Partitions that stand still no longer, or are not ours any more.
-    pub fn unkeep(&self, partitions: &[Partition]) {
-        let mut state = self.state.lock();
-        state.kept.0.retain(|p, _| !partitions.contains(p));
+    pub fn unkeep(&mut self, partitions: &[Partition]) {
+        self.kept.0.retain(|p, _| !partitions.contains(p));
     }
 
     /// The partitions that stand still.
     pub fn kept(&self) -> Vec<Partition> {
-        self.state.lock().kept.0.keys().cloned().collect()
+        self.kept.0.keys().cloned().collect()
     }
 }
 

@@ -12,26 +12,17 @@
 //! ([`late_producer`](crate::submit::results::late_producer)); the owner finds that out by asking Kafka.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use tracing::{info, warn};
-
-use crate::kafka::progress::{Identity, Progress, metadata};
+use crate::kafka::Partition;
+use crate::kafka::progress::Progress;
 use crate::kafka::start::Start;
-use crate::kafka::{Group, Partition, Pause};
 use smpp_esme::Answer;
 
-use crate::submit::pipeline::{Pipeline, PipelineState};
+use crate::submit::state::effects::{Effect, News};
 use crate::submit::state::partition::PartitionState;
-use crate::submit::state::pending::{AssignmentId, PendingResult, RecordOutcome, Sent, accepted};
+use crate::submit::state::pending::{AssignmentId, PendingResult, RecordOutcome, Sent};
+use crate::submit::state::pipeline::PipelineState;
 use crate::submit::state::retry::Meaning;
-
-/// How long a partition that nobody else has is expected back, once Kafka answers again.
-const EXPECTED_BACK: Duration = Duration::from_secs(30);
-
-/// Pauses before Kafka is asked again who has a partition that was lost.
-const LOOK: Pause = Pause::new(Duration::from_millis(500), Duration::from_secs(5));
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -141,151 +132,79 @@ impl PipelineState {
     }
 }
 
-impl Pipeline {
-    /// Takes these partitions out of the pipeline, but remembers what is known of them.
-    pub fn lose(&self, assignments: &[AssignmentId]) {
-        let mut state = self.state.lock();
+impl PipelineState {
+    /// These partitions are not ours any more, but what is known of them is remembered.
+    pub fn partitions_lost(&mut self, assignments: &[AssignmentId]) {
         for id in assignments {
-            if let Some(held) = state.take_out(*id) {
-                let lost = LostPartition::of(*id, &held.partition, state.under_way);
-                state.lost.insert(held.partition.name().clone(), lost);
+            if let Some(held) = self.take_out(*id) {
+                let lost = LostPartition::of(*id, &held.partition, self.under_way);
+                self.lost.insert(held.partition.name().clone(), lost);
             }
         }
-        state.forget_segmented(assignments);
-        let outcomes = state.extract_results(assignments);
+        self.forget_segmented(assignments);
+        let outcomes = self.extract_results(assignments);
         // Each of these partitions has just been remembered.
-        let _ = state.remember(outcomes);
+        let _ = self.remember(outcomes);
     }
 
     /// The answer to a record of a partition that is lost: kept, if that is remembered.
-    pub(in crate::submit) fn remember_answer(
-        &self,
-        state: &mut PipelineState,
-        assignment: AssignmentId,
+    pub fn remember_answer(
+        &mut self,
+        id: AssignmentId,
         sent: Sent,
         answer: Answer,
     ) -> Option<(Sent, Answer)> {
         let is_final = Meaning::of(answer.status, &self.settings).is_final();
-        let Some(lost) = state.lost_of(assignment) else {
+        let Some(lost) = self.lost_of(id) else {
             return Some((sent, answer));
         };
-        match is_final {
-            true => lost.remember(PendingResult::new(
-                assignment,
-                RecordOutcome::Answered(Box::new(sent), answer),
-            )),
-            false => lost.not_taken(sent.offset),
+        if is_final {
+            let outcome = RecordOutcome::Answered(Box::new(sent), answer);
+            lost.remember(PendingResult::new(id, outcome));
+        } else {
+            lost.not_taken(sent.offset);
         }
         None
     }
 
     /// Where a partition that comes back starts, if it is remembered and nobody else has
-    /// worked on it since. Its outcomes go into the first transaction of `partition`.
-    pub(in crate::submit) fn recall(
-        &self,
-        state: &mut PipelineState,
-        partition: &Partition,
-        start: Start,
-        assignment: AssignmentId,
-    ) -> Start {
-        let Some(lost) = state.lost.remove(partition) else {
+    /// worked on it since. Its results go into the first transaction of the assignment `id`.
+    pub fn returned(&mut self, partition: &Partition, start: Start, id: AssignmentId) -> Start {
+        let Some(lost) = self.lost.remove(partition) else {
             return start;
         };
         match start.committed {
             Some(committed) if committed.writer == self.transactional_id => {
-                let (progress, outcomes) = lost.recall(committed.progress, assignment);
-                let (in_doubt, fates_kept) = (progress.doubtful(), outcomes.len());
-                if in_doubt > 0 {
-                    warn!(
-                        %partition, in_doubt, outcomes = fates_kept,
-                        "this partition was lost and is back, and nobody had it meanwhile; records that were with a bind are in doubt: each is sent again, and its result says possible_duplicate, or is reported as OUTCOME_UNKNOWN (submit.in_doubt, or in_doubt in a record, decides that). It was lost because Kafka was away for longer than kafka.session_timeout"
-                    );
-                } else {
-                    info!(%partition, outcomes = fates_kept, "this partition was lost and is back, and nobody had it meanwhile");
-                }
-                state.gathered.extend(outcomes);
+                let (progress, results) = lost.recall(committed.progress, id);
+                self.effects.push(Effect::Say(News::Back {
+                    partition: partition.clone(),
+                    in_doubt: progress.doubtful(),
+                    results: results.len(),
+                }));
+                self.gathered.extend(results);
                 Start {
                     progress,
                     committed: None,
                 }
             }
             committed => {
-                self.late_producer.publish_orphans(lost.forget());
+                self.effects.publish_orphans(lost.forget());
                 Start { committed, ..start }
             }
         }
     }
 
-    /// Waits until the transaction that was under way when these partitions were lost has
-    /// ended. `false` at the deadline.
-    pub fn await_results(&self, partitions: &[Partition], deadline: Instant) -> bool {
-        let mut state = self.state.lock();
-        loop {
-            let mut lost = partitions.iter().filter_map(|p| state.lost.get(p));
-            if !lost.any(|m| m.cycle.is_some() && m.cycle == state.under_way) {
-                return true;
-            }
-            if self.settled.wait_until(&mut state, deadline).timed_out() {
-                return false;
-            }
-        }
+    /// Whether the transaction that was under way when these partitions were lost has ended.
+    pub fn are_results_known(&self, partitions: &[Partition]) -> bool {
+        let mut lost = partitions.iter().filter_map(|p| self.lost.get(p));
+        !lost.any(|m| m.cycle.is_some() && m.cycle == self.under_way)
     }
 
-    /// Those of `partitions` that are remembered.
-    fn remembered(&self, partitions: &[Partition]) -> Vec<Partition> {
-        let state = self.state.lock();
-        let known = partitions.iter().filter(|p| state.lost.contains_key(*p));
-        known.cloned().collect()
-    }
-
-    /// Publishes what is remembered of these partitions as late.
-    fn forget(&self, partitions: &[Partition]) {
-        let mut state = self.state.lock();
-        let lost = partitions.iter().filter_map(|p| state.lost.remove(p));
-        let outcomes: Vec<PendingResult> = lost.flat_map(LostPartition::forget).collect();
-        drop(state);
-        self.late_producer.publish_orphans(outcomes);
-    }
-
-    /// Publishes all that is remembered as late: this process will not get it back.
-    pub fn forget_all(&self) {
-        let partitions: Vec<Partition> = self.state.lock().lost.keys().cloned().collect();
-        self.forget(&partitions);
-    }
-}
-
-/// Watches partitions that were lost until they come back, somebody else has them, or nobody
-/// seems to get them. Blocks: give it a thread of its own.
-pub fn watch(pipeline: &Arc<Pipeline>, group: &Group, partitions: &[Partition]) {
-    let mut reached: Option<Instant> = None;
-    let mut pause = LOOK;
-    loop {
-        std::thread::sleep(pause.grow());
-        let left = pipeline.remembered(partitions);
-        if left.is_empty() {
-            return;
-        }
-        let Ok(found) = group.committed_of(&left, Duration::from_secs(2)) else {
-            reached = None;
-            continue;
-        };
-        pause.reset();
-        let elsewhere = found.iter().filter_map(|commit| {
-            let identity = Identity {
-                cluster: group.cluster_id(),
-                topic: &commit.topic,
-                partition: commit.partition,
-            };
-            let last = metadata::decode(commit.offset, &commit.metadata, &identity).ok()?;
-            (last.writer != pipeline.transactional_id).then(|| Partition {
-                topic: commit.topic.clone(),
-                partition: commit.partition,
-            })
-        });
-        pipeline.forget(&elsewhere.collect::<Vec<_>>());
-        if reached.get_or_insert_with(Instant::now).elapsed() > EXPECTED_BACK {
-            pipeline.forget(&left);
-        }
+    /// What is remembered of these partitions is published as late: they do not come back.
+    pub fn forget_lost(&mut self, partitions: &[Partition]) {
+        let lost = partitions.iter().filter_map(|p| self.lost.remove(p));
+        let results: Vec<PendingResult> = lost.flat_map(LostPartition::forget).collect();
+        self.effects.publish_orphans(results);
     }
 }
 

@@ -65,7 +65,7 @@ pub struct Sent {
     /// What the record took of the partition's capacity, in octets.
     pub octets: usize,
     /// Which part was sent, from 1; `None` if this is about the whole message.
-    pub part: Option<u16>,
+    pub segment: Option<u16>,
     /// What is known of all segments, if the message has several and this is about the whole.
     pub segments: Option<Box<[SegmentOutcome]>>,
     /// To whom it went, if that is not one recipient.
@@ -128,7 +128,7 @@ impl Sent {
             possible_duplicate: outgoing.possible_duplicate,
             submitted_at: outgoing.submitted_at,
             octets: outgoing.octets(),
-            part: None,
+            segment: None,
             segments: outgoing.segment_outcomes(),
             recipients: match outgoing.context.operation {
                 Operation::SubmitMulti => Recipients::of(&outgoing.pdu),
@@ -145,7 +145,7 @@ impl Sent {
     pub fn segment_of(outgoing: &Outgoing, bind: &Arc<str>, index: usize) -> Self {
         Sent {
             // There are 255 at most.
-            part: Some(index as u16 + 1),
+            segment: Some(index as u16 + 1),
             segments: None,
             ..Sent::of(outgoing, bind)
         }

@@ -1,12 +1,20 @@
 //! The retry policy: what an answer means for its message, and what becomes of one in doubt. Pure
 //! decisions, all in this place.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::settings::InDoubt;
+use smpp_esme::Doubt;
 use smpp_protocol::Status;
 
+use crate::record::event::SendErrorKind;
+use crate::settings::InDoubt;
+use crate::submit::message::outgoing::{Outgoing, Rejection, Returned, timestamp};
 use crate::submit::options::{OnStatus, Settings};
+use crate::submit::state::effects::{Effect, Effects, News};
+use crate::submit::state::partition::PartitionState;
+use crate::submit::state::pending::RecordOutcome;
+use crate::submit::state::pipeline::Now;
 
 /// What a command_status of an answer means for its message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +101,138 @@ fn retry_delay(first: Duration, retries: u32) -> Duration {
 /// Whether a message that may have been sent `attempts` times goes out again.
 pub fn resends(policy: InDoubt, max_resends: u32, attempts: u8) -> bool {
     policy == InDoubt::Resend && u32::from(attempts) <= max_resends
+}
+
+/// Decides what becomes of a message that has no result yet.
+pub(in crate::submit) struct Policy<'a> {
+    pub settings: &'a Settings,
+    pub effects: &'a mut Effects,
+    pub now: Now,
+}
+
+impl Policy<'_> {
+    /// The SMSC asked to try a record again: its outcome, if it does not go back into its partition.
+    pub fn refused(
+        &mut self,
+        partition: &mut PartitionState,
+        mut outgoing: Box<Outgoing>,
+        status: Status,
+    ) -> Option<RecordOutcome> {
+        let Now { instant: now, wall } = self.now;
+        let case = RetryState {
+            retries: outgoing.retries,
+            deadline: outgoing.settle_deadline(now, self.settings.message_deadline.get()),
+            held_since: outgoing.held_since.unwrap_or(now),
+        };
+        let verdict = on_answer(status, &case, self.settings, now);
+        let context = outgoing.context.clone();
+        self.effects
+            .push(Effect::Say(News::NotAccepted(context, status, verdict)));
+        if verdict != Verdict::Throttled {
+            outgoing.retries += 1; // being too much for the SMSC is no failure of the message
+        }
+        match verdict {
+            // It is asked only about what is no rejection.
+            Verdict::Throttled | Verdict::Final => {
+                outgoing.rearm();
+                partition.retry(outgoing, None);
+                None
+            }
+            Verdict::Retry(delay) => {
+                outgoing.rearm();
+                partition.retry(outgoing, Some(now + delay));
+                None
+            }
+            Verdict::PutBack(delay) => {
+                let returned = Returned {
+                    origin: Some(outgoing.context.position.clone()),
+                    earlier: outgoing.earlier + outgoing.retries,
+                    doubts: outgoing.doubts,
+                    not_before: Some(timestamp(now + delay, now, wall)),
+                    deadline: Some(timestamp(case.deadline, now, wall)),
+                    possible_duplicate: outgoing.possible_duplicate,
+                    taken: outgoing
+                        .segments
+                        .as_ref()
+                        .and_then(|segments| segments.to_header()),
+                    total: (outgoing.segments.as_ref())
+                        .filter(|segments| segments.any_taken())
+                        .and_then(|segments| u8::try_from(segments.count()).ok()),
+                };
+                Some(RecordOutcome::PutBack(outgoing, returned))
+            }
+            Verdict::Overdue => {
+                let text = format!("the SMSC answered {status} until the message's time ended");
+                let rejection = Rejection {
+                    status: Some(status),
+                    ..Rejection::of(&outgoing, SendErrorKind::Expired, text)
+                };
+                Some(RecordOutcome::Rejected(Box::new(rejection)))
+            }
+        }
+    }
+
+    /// A record may have been sent: its outcome, if it does not go back into its partition.
+    pub fn doubted(
+        &mut self,
+        partition: &mut PartitionState,
+        mut outgoing: Box<Outgoing>,
+        doubt: Doubt,
+        bind: &Arc<str>,
+    ) -> Option<RecordOutcome> {
+        partition.doubt(outgoing.offset);
+        let doubts = outgoing.doubts.saturating_add(1);
+        let resends = resends(outgoing.in_doubt, outgoing.max_resends, doubts);
+        self.effects.push(Effect::Doubt {
+            bind: bind.clone(),
+            partition: partition.name().clone(),
+            doubt,
+            resent: resends,
+        });
+        if resends {
+            outgoing.doubts = doubts;
+            outgoing.possible_duplicate = true;
+            outgoing.rearm();
+            partition.retry(outgoing, None);
+            return None;
+        }
+        let rejection = Rejection {
+            // The one whose outcome is not known is the last of them.
+            attempt: outgoing.attempt(),
+            ..Rejection::of(
+                &outgoing,
+                SendErrorKind::OutcomeUnknown,
+                doubt_text(doubt).into(),
+            )
+        };
+        Some(RecordOutcome::Rejected(Box::new(rejection)))
+    }
+}
+
+fn doubt_text(doubt: Doubt) -> &'static str {
+    match doubt {
+        Doubt::Timeout => {
+            "the SMSC did not answer in time; it may or may not have taken the message"
+        }
+        Doubt::ConnectionLost => {
+            "the connection was lost after the message was written; the SMSC may or may not have taken it"
+        }
+        Doubt::GivenUp => {
+            "the partition was given up before the SMSC answered; it may or may not have taken the message"
+        }
+        Doubt::Closed => {
+            "the bind was closed before the SMSC answered; it may or may not have taken the message"
+        }
+        Doubt::LeaseOver => {
+            "the session ended with the lease before the SMSC answered; it may or may not have taken the message"
+        }
+        Doubt::Inactive => {
+            "no message went either way within timers.inactivity; the SMSC may or may not have taken the message"
+        }
+        Doubt::Deaf => {
+            "the SMSC answered no message, so the session was given up; it may or may not have taken the message"
+        }
+    }
 }
 
 #[cfg(test)]

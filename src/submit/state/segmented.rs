@@ -21,15 +21,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hashbrown::HashMap;
-use jiff::Timestamp;
 
 use smpp_esme::{Answer, Outcome};
 
 use crate::submit::message::outgoing::Outgoing;
-use crate::submit::pipeline::{BindRef, Picked, Pipeline, PipelineState};
+use crate::submit::state::groups::BindRef;
 use crate::submit::state::partition::BindId;
 use crate::submit::state::pending::{AssignmentId, PendingResult, RecordOutcome, Sent, accepted};
-use crate::submit::state::retry::Meaning;
+use crate::submit::state::pipeline::{Now, Picked, PipelineState};
+use crate::submit::state::retry::{Meaning, Policy};
 use crate::submit::state::segments::{SegmentOutcome, Standing};
 
 /// A message of several segments that a bind is sending.
@@ -46,6 +46,14 @@ pub(in crate::submit) struct SegmentedSubmission {
 }
 
 impl SegmentedSubmission {
+    /// No further segment goes out after this one, of which that is known.
+    fn stop_at(&mut self, index: usize, outcome: SegmentOutcome) {
+        self.stopped = true;
+        if let Some(segments) = &mut self.outgoing.segments {
+            segments.note(index, outcome);
+        }
+    }
+
     fn has_ended(&self) -> bool {
         let segments = self.outgoing.segments.as_ref();
         self.in_flight == 0 && (self.stopped || segments.is_none_or(|p| p.waiting() == 0))
@@ -90,8 +98,7 @@ impl SegmentedSubmissions {
         priority: usize,
         most: usize,
         picked: &mut Vec<Picked>,
-        now: Instant,
-        wall: Timestamp,
+        now: Now,
     ) -> Option<u64> {
         let key = (bind, priority);
         let first = *self.current.get(&key)?;
@@ -99,7 +106,11 @@ impl SegmentedSubmissions {
             self.current.remove(&key);
             return None;
         };
-        if submission.outgoing.expires.is_some_and(|at| at <= now) {
+        if submission
+            .outgoing
+            .expires
+            .is_some_and(|at| at <= now.instant)
+        {
             // It ends when those that are out are answered.
             submission.stopped = true;
             self.current.remove(&key);
@@ -111,7 +122,7 @@ impl SegmentedSubmissions {
                 self.current.remove(&key);
                 return None;
             };
-            submission.outgoing.submitted_at = wall;
+            submission.outgoing.submitted_at = now.wall;
             submission.in_flight += 1;
             let token = first + index as u64;
             picked.push(Picked { token, pdu });
@@ -220,99 +231,77 @@ impl SegmentedSubmissions {
     }
 }
 
-impl Pipeline {
-    /// A session said what became of a segment: whether the sender has to look at what is due; `None`
-    /// if the token is not a segment's.
-    pub(in crate::submit) fn segment_outcome(
-        &self,
-        state: &mut PipelineState,
+impl PipelineState {
+    /// A session said what became of a segment: whether the sender has to look at what is due;
+    /// `None` if the token is not a segment's.
+    pub fn segment_outcome(
+        &mut self,
         bind: &BindRef,
         token: u64,
         outcome: &Outcome,
+        now: Now,
     ) -> Option<bool> {
         if matches!(outcome, Outcome::Late(_)) {
             return None; // those are known among the time-outs
         }
-        let (first, submission) = state.segmented.find(token)?;
+        let (first, submission) = self.segmented.find(token)?;
         // The count of segments fits.
         let index = (token - first) as usize;
         submission.in_flight = submission.in_flight.saturating_sub(1);
         let sent = Sent::segment_of(&submission.outgoing, &bind.name, index);
-        let partition = submission.assignment;
-        let mut note = |end: SegmentOutcome| {
-            submission.stopped = true;
-            if let Some(segments) = &mut submission.outgoing.segments {
-                segments.note(index, end);
-            }
-        };
+        let id = submission.assignment;
         let look = match outcome {
             Outcome::NotSent => {
-                note(SegmentOutcome::Waiting);
+                submission.stop_at(index, SegmentOutcome::Waiting);
                 true
             }
             Outcome::InDoubt(doubt) => {
-                note(SegmentOutcome::Doubt(*doubt));
+                submission.stop_at(index, SegmentOutcome::Doubt(*doubt));
                 if doubt.may_be_answered() {
-                    state.expect_late(token, partition, bind.id, sent);
+                    self.expect_late(token, id, bind.id, sent);
                 }
                 true
             }
             Outcome::Answered(answer) | Outcome::Late(answer) => {
-                self.segment_answered(state, first, index, sent, answer)
+                self.segment_answered(first, index, sent, answer)
             }
         };
-        self.conclude_finished(state, first);
+        self.conclude_finished(first, now);
         Some(look)
     }
 
-    fn segment_answered(
-        &self,
-        state: &mut PipelineState,
-        first: u64,
-        index: usize,
-        sent: Sent,
-        answer: &Answer,
-    ) -> bool {
+    fn segment_answered(&mut self, first: u64, index: usize, sent: Sent, answer: &Answer) -> bool {
         let is_final = Meaning::of(answer.status, &self.settings).is_final();
-        let Some(submission) = state.segmented.by_token.get_mut(&first) else {
+        let Some(submission) = self.segmented.by_token.get_mut(&first) else {
             return true;
         };
         if let Some(segments) = &mut submission.outgoing.segments {
             segments.answered(index, answer, is_final);
         }
         submission.stopped |= !accepted(answer);
-        let Some(held) = state.assignments.get_mut(&submission.assignment) else {
-            self.late_producer.publish_late(sent, answer.clone());
+        let id = submission.assignment;
+        let Some(held) = self.assignments.get_mut(&id) else {
+            self.effects.publish_late(sent, answer.clone());
             return true;
         };
         if accepted(answer) {
             held.partition.segment_taken(sent.offset);
             let outcome = RecordOutcome::Taken(Box::new(sent), answer.clone(), true);
-            state
-                .gathered
-                .push(PendingResult::new(submission.assignment, outcome));
+            self.gathered.push(PendingResult::new(id, outcome));
             return false;
         }
         !is_final
     }
 
-    /// An answer to a segment after its time-out: it counts as long as the part is not out again,
-    /// and its message has no result.
-    pub(in crate::submit) fn segment_late(
-        &self,
-        state: &mut PipelineState,
-        id: AssignmentId,
-        sent: Sent,
-        answer: Answer,
-    ) {
-        let Some(held) = state.assignments.get_mut(&id) else {
-            return self.late_producer.publish_late(sent, answer);
+    /// An answer to a segment after its time-out: it counts as long as the segment is not out
+    /// again, and its message has no result.
+    pub fn segment_late(&mut self, id: AssignmentId, sent: Sent, answer: Answer, now: Now) {
+        let Some(held) = self.assignments.get_mut(&id) else {
+            return self.effects.publish_late(sent, answer);
         };
         let is_final = Meaning::of(answer.status, &self.settings).is_final();
         let late = Late {
-            index: sent
-                .part
-                .map_or(0, |part| usize::from(part).saturating_sub(1)),
+            index: sent.segment.map_or(0, |n| usize::from(n).saturating_sub(1)),
             is_final,
             answer: &answer,
         };
@@ -320,19 +309,17 @@ impl Pipeline {
         let due = held.partition.due(offset);
         let mut outgoing = None;
         let mut submission = None;
-        let counts = if let Some((first, known)) = state.segmented.find_record(id, offset) {
+        let counts = if let Some((first, known)) = self.segmented.find_record(id, offset) {
             submission = Some(first);
             let counts = late.note(&mut known.outgoing);
             known.stopped |= counts && !accepted(&answer);
             counts
         } else if held.partition.is_waiting(offset) {
-            if !late.is_final {
+            if !is_final {
                 return;
             }
             outgoing = held.partition.withdraw(offset);
-            outgoing
-                .as_mut()
-                .is_some_and(|outgoing| late.note(outgoing))
+            outgoing.as_mut().is_some_and(|message| late.note(message))
         } else {
             false
         };
@@ -342,101 +329,99 @@ impl Pipeline {
             (true, true) => {
                 held.partition.segment_taken(offset);
                 let outcome = RecordOutcome::Taken(Box::new(sent), answer, true);
-                state.gathered.push(PendingResult::new(id, outcome));
+                self.gathered.push(PendingResult::new(id, outcome));
             }
             (false, _) => {
                 let outcome = RecordOutcome::Late(Box::new(sent), answer);
-                state.gathered.push(PendingResult::new(id, outcome));
+                self.gathered.push(PendingResult::new(id, outcome));
             }
         }
         if let Some(outgoing) = outgoing {
-            self.conclude_withdrawn(state, id, outgoing, &bind, due);
+            self.conclude_withdrawn(id, outgoing, &bind, due, now);
         }
         if let Some(submission) = submission {
-            self.conclude_finished(state, submission);
+            self.conclude_finished(submission, now);
         }
     }
 
     /// The bind has no session any more, and all its outcomes are told: what it was in the
     /// middle of ends here.
-    pub(in crate::submit) fn abort_on_unbind(&self, state: &mut PipelineState, bind: BindId) {
-        for submission in state
-            .segmented
-            .stop(|submission| submission.bind.id == bind)
-        {
-            self.conclude(
-                state,
-                submission.assignment,
-                submission.outgoing,
-                &submission.bind.name,
-            );
+    pub fn abort_on_unbind(&mut self, bind: BindId, now: Now) {
+        let theirs = |submission: &SegmentedSubmission| submission.bind.id == bind;
+        for submission in self.segmented.stop(theirs) {
+            self.conclude(submission, now);
         }
     }
 
-    /// No further part of these partitions goes out.
-    pub fn stop_segmented(&self, assignments: &[AssignmentId]) {
-        let mut state = self.state.lock();
-        for submission in state
-            .segmented
-            .stop(|submission| assignments.contains(&submission.assignment))
-        {
-            self.conclude(
-                &mut state,
-                submission.assignment,
-                submission.outgoing,
-                &submission.bind.name,
-            );
+    /// No further segment of these partitions goes out.
+    pub fn stop_segmented(&mut self, assignments: &[AssignmentId], now: Now) {
+        let theirs =
+            |submission: &SegmentedSubmission| assignments.contains(&submission.assignment);
+        for submission in self.segmented.stop(theirs) {
+            self.conclude(submission, now);
         }
+    }
+
+    /// These partitions are given up: nothing more of them goes out, and what no session has is
+    /// forgotten.
+    pub fn forget_segmented(&mut self, assignments: &[AssignmentId]) {
+        let gone = |submission: &SegmentedSubmission| assignments.contains(&submission.assignment);
+        drop(self.segmented.stop(gone));
     }
 
     /// A late answer came while the message waited to go out again. If segments of it still have to,
     /// it waits on, and for as long as before: no commit says that it is ready.
     fn conclude_withdrawn(
-        &self,
-        state: &mut PipelineState,
+        &mut self,
         id: AssignmentId,
         mut outgoing: Box<Outgoing>,
         bind: &Arc<str>,
         due: Option<Instant>,
+        now: Now,
     ) {
-        let standing = outgoing
-            .segments
-            .as_ref()
-            .map(|segments| segments.standing());
-        match state.assignments.get_mut(&id) {
+        let segments = outgoing.segments.as_ref();
+        let standing = segments.map(|segments| segments.standing());
+        match self.assignments.get_mut(&id) {
             Some(held) if standing == Some(Standing::Waiting) => {
                 outgoing.rearm();
                 held.partition.retry(outgoing, due);
             }
-            _ => self.conclude(state, id, outgoing, bind),
+            _ => self.conclude_message(id, outgoing, bind, now),
         }
     }
 
-    pub(in crate::submit) fn conclude_finished(&self, state: &mut PipelineState, first: u64) {
-        if let Some(submission) = state.segmented.take_finished(first) {
-            self.conclude(
-                state,
-                submission.assignment,
-                submission.outgoing,
-                &submission.bind.name,
-            );
+    pub fn conclude_finished(&mut self, first: u64, now: Now) {
+        if let Some(submission) = self.segmented.take_finished(first) {
+            self.conclude(submission, now);
         }
     }
 
-    /// None of the message's segments is with a session: its outcome, or the way back into its partition.
-    fn conclude(
-        &self,
-        state: &mut PipelineState,
+    fn conclude(&mut self, submission: SegmentedSubmission, now: Now) {
+        let (id, bind) = (submission.assignment, submission.bind.name);
+        self.conclude_message(id, submission.outgoing, &bind, now);
+    }
+
+    /// None of the message's segments is with a session: its outcome, or the way back into its
+    /// partition.
+    fn conclude_message(
+        &mut self,
         id: AssignmentId,
         mut outgoing: Box<Outgoing>,
         bind: &Arc<str>,
+        now: Now,
     ) {
-        let Some(held) = state.assignments.get_mut(&id) else {
+        let Some(held) = self.assignments.get_mut(&id) else {
             return;
         };
-        held.partition.returned(outgoing.offset);
+        let partition = &mut held.partition;
+        partition.returned(outgoing.offset);
         let Some(segments) = &outgoing.segments else {
             return;
+        };
+        let mut policy = Policy {
+            settings: &self.settings,
+            effects: &mut self.effects,
+            now,
         };
         let outcome = match segments.standing() {
             Standing::Taken | Standing::Rejected => {
@@ -444,25 +429,16 @@ impl Pipeline {
                 let sent = Sent::of(&outgoing, bind);
                 answer.map(|answer| RecordOutcome::Answered(Box::new(sent), answer))
             }
-            Standing::Doubt(doubt) => self.after_doubt(&mut held.partition, outgoing, doubt, bind),
-            Standing::Later(status) => self.after_refusal(&mut held.partition, outgoing, status),
+            Standing::Doubt(doubt) => policy.doubted(partition, outgoing, doubt, bind),
+            Standing::Later(status) => policy.refused(partition, outgoing, status),
             Standing::Waiting => {
                 outgoing.rearm();
-                held.partition.not_sent(outgoing);
+                partition.not_sent(outgoing);
                 None
             }
         };
-        if let Some(outcome) = outcome {
-            state.gathered.push(PendingResult::new(id, outcome));
-        }
-    }
-}
-
-impl PipelineState {
-    /// Lanes are given up: nothing more of them goes out, and what no session has is forgotten.
-    pub(in crate::submit) fn forget_segmented(&mut self, assignments: &[AssignmentId]) {
-        let gone = |submission: &SegmentedSubmission| assignments.contains(&submission.assignment);
-        drop(self.segmented.stop(gone));
+        self.gathered
+            .extend(outcome.map(|outcome| PendingResult::new(id, outcome)));
     }
 }
 

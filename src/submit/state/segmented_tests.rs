@@ -16,10 +16,12 @@ use crate::settings::{InDoubt, Time};
 use crate::submit::message::intake::Incoming;
 use crate::submit::message::outgoing::{RecordContext, Rejection};
 use crate::submit::options::Settings;
+use crate::submit::pipeline::Pipeline;
 use crate::submit::pipeline::tests::cycle;
 use crate::submit::results::events::{AccountRef, Events};
 use crate::submit::results::late_producer::LateProducer;
 use crate::submit::state::segments::Segments;
+use jiff::Timestamp;
 use smpp_esme::Doubt;
 use smpp_protocol::frame::push_empty;
 use smpp_protocol::{Command, Status};
@@ -37,10 +39,10 @@ impl Table {
         let late_producer = LateProducer::new(&ClientConfig::new(), events).unwrap();
         let pipeline = Pipeline::new(settings, late_producer, poll::Handle::default(), "me");
         let (group, _) = pipeline.add_group(10, f64::INFINITY);
-        let bind = pipeline.add_bind(group, "acme-0.0".into(), true);
+        let bind = pipeline.add_bind(group, "acme-0.0".into(), true).0;
         pipeline.bound(&bind);
         let start = Start::fresh(0, 0);
-        let assignment = pipeline.open(source(), start, group, 0);
+        let assignment = pipeline.assigned(source(), start, group, 0);
         let table = Table {
             pipeline,
             bind,
@@ -60,7 +62,7 @@ impl Table {
     fn take(&self, offset: i64, segments: usize, in_doubt: InDoubt) {
         let outgoing = outgoing(offset, segments, in_doubt);
         self.pipeline
-            .take(&source(), offset, Incoming::Message(outgoing, None));
+            .fetched(&source(), offset, Incoming::Message(outgoing, None));
         self.cycle();
     }
 
@@ -126,7 +128,7 @@ fn said(outcome: &RecordOutcome) -> String {
     let id = |answer: &Answer| String::from_utf8(answer.message_id.clone()).unwrap();
     match outcome {
         RecordOutcome::Taken(sent, answer, _) => {
-            format!("part {} taken {}", sent.part.unwrap(), id(answer))
+            format!("part {} taken {}", sent.segment.unwrap(), id(answer))
         }
         RecordOutcome::Answered(sent, answer) => {
             format!(
@@ -146,7 +148,7 @@ fn said(outcome: &RecordOutcome) -> String {
             format!("put back{}", taken.get(8..).unwrap_or_default())
         }
         RecordOutcome::Late(sent, answer) => {
-            format!("part {} late {}", sent.part.unwrap(), id(answer))
+            format!("part {} late {}", sent.segment.unwrap(), id(answer))
         }
         RecordOutcome::TooLarge(..) => unreachable!(),
     }
@@ -235,10 +237,9 @@ fn parts_go_out_together_whatever_room_there_is_and_before_anything_else() {
     table.take(0, 3, InDoubt::Report);
     table.take(1, 1, InDoubt::Report);
     table.take(2, 3, InDoubt::Report);
-    let mut due = None;
-    assert_eq!(table.pipeline.peek(&table.bind, 10, &mut due), 7);
+    assert_eq!(table.pipeline.peek(&table.bind, 10).0, 7);
     let first = table.pick(2);
-    assert_eq!(table.pipeline.peek(&table.bind, 10, &mut due), 5);
+    assert_eq!(table.pipeline.peek(&table.bind, 10).0, 5);
     let second = table.pick(3);
     assert_eq!(second[0], first[1] + 1, "its third part first");
     assert_eq!(table.pick(10).len(), 2);
@@ -402,7 +403,7 @@ fn what_is_put_back_names_the_parts_taken() {
 fn a_lane_that_is_gone_hears_of_its_parts_no_more() {
     let (table, [a, b, c]) = all_out(InDoubt::Report);
     table.accept(a, "A");
-    table.pipeline.remove(&[table.assignment]);
+    table.pipeline.removed(&[table.assignment]);
     let (b, c) = (
         table.refuse(b, Status::RINVDSTADR),
         table.tell(c, Outcome::NotSent),
@@ -458,7 +459,7 @@ fn a_record_that_was_put_back_is_not_resent_more_often_than_allowed() {
     resent_once.max_resends = 1;
     table
         .pipeline
-        .take(&source(), 0, Incoming::Message(resent_once, None));
+        .fetched(&source(), 0, Incoming::Message(resent_once, None));
     table.cycle();
     let first = table.pick(1)[0];
     table.tell(first, Outcome::InDoubt(Doubt::Timeout));
@@ -475,7 +476,7 @@ fn a_record_that_was_put_back_is_not_resent_more_often_than_allowed() {
     (back.earlier, back.doubts) = (returned.earlier, returned.doubts);
     table
         .pipeline
-        .take(&source(), 1, Incoming::Message(back, None));
+        .fetched(&source(), 1, Incoming::Message(back, None));
     table.cycle();
     let third = table.pick(1)[0];
     table.tell(third, Outcome::InDoubt(Doubt::Timeout));
@@ -524,8 +525,10 @@ fn taken_over(in_doubt: bool, suspect_until: i64) -> Table {
         progress,
         ..Start::fresh(0, 0)
     };
-    table.pipeline.remove(&[table.assignment]);
-    let assignment = table.pipeline.open(source(), start, table.bind.group, 0);
+    table.pipeline.removed(&[table.assignment]);
+    let assignment = table
+        .pipeline
+        .assigned(source(), start, table.bind.group, 0);
     let table = Table {
         assignment,
         ..table
@@ -552,7 +555,7 @@ fn a_record_in_doubt_that_is_refused_when_it_is_read_again_is_not_said_never_to_
             let context = outgoing(0, 1, InDoubt::Report).context;
             let rejection = Rejection::new(0, context, kind, "the reason".into());
             let incoming = Incoming::Rejected(Box::new(rejection));
-            table.pipeline.take(&source(), 0, incoming);
+            table.pipeline.fetched(&source(), 0, incoming);
             let mut state = table.pipeline.state.lock();
             let partition = &mut state
                 .assignments
