@@ -107,7 +107,10 @@ impl World {
         for record in picked {
             let found = match state.in_flight.get(&record.token) {
                 Some(out) => (out.assignment, out.outgoing.offset),
-                None => state.segmented.record_of(record.token).unwrap(),
+                None => {
+                    let (id, offset, _) = state.segmented.segment_of(record.token).unwrap();
+                    (id, offset)
+                }
             };
             let partition = self.assignments.iter().position(|l| *l == found.0).unwrap();
             let record_of = (partition, found.1);

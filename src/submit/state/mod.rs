@@ -2,6 +2,8 @@
 
 pub(super) mod effects;
 pub mod groups;
+#[cfg(test)]
+mod histories;
 pub mod history;
 pub mod kept;
 pub mod late;

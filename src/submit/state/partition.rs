@@ -447,10 +447,12 @@ impl PartitionState {
     }
 
     /// Sends a record again, at once or at `due`: after the next commit, which says that until
-    /// then it is with nobody.
+    /// then it is with nobody. That commit is due although nothing else has changed: a successor
+    /// would take the record for sent.
     pub fn retry(&mut self, outgoing: Box<Outgoing>, due: Option<Instant>) {
         if !self.progress.is_finished(outgoing.offset) {
             self.wait(outgoing, due);
+            self.mark();
         }
     }
 

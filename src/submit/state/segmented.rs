@@ -140,11 +140,12 @@ impl SegmentedSubmissions {
         segments.map(|segments| segments.waiting()).sum()
     }
 
-    /// The record that a segment belongs to.
+    /// The record that a segment belongs to, and which of its segments it is.
     #[cfg(test)]
-    pub fn record_of(&mut self, token: u64) -> Option<(AssignmentId, i64)> {
-        self.find(token)
-            .map(|(_, submission)| (submission.assignment, submission.outgoing.offset))
+    pub fn segment_of(&mut self, token: u64) -> Option<(AssignmentId, i64, usize)> {
+        let (first, submission) = self.find(token)?;
+        let index = (token - first) as usize;
+        Some((submission.assignment, submission.outgoing.offset, index))
     }
 
     /// Whether no bind is in the middle of anything.

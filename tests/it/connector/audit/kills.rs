@@ -53,7 +53,8 @@ fn audit_of_what_a_crash_puts_in_doubt() {
                 let count = mark.needless;
                 above.push(format!("{mood:?}: the SMSC had never had {count}: {mark}"));
             }
-            if mark.refused > most {
+            // What was out or ready at the last commit, and refused since: a window each.
+            if mark.refused > 2 * most {
                 let count = mark.refused;
                 above.push(format!("{mood:?}: the SMSC had refused {count}: {mark}"));
             }
@@ -61,7 +62,7 @@ fn audit_of_what_a_crash_puts_in_doubt() {
     }
     assert!(
         above.is_empty(),
-        "more in doubt than a window of each bind, {most}:\n{}",
+        "more in doubt than a window of each bind ({most}), or two that were refused:\n{}",
         above.join("\n")
     );
 }
