@@ -68,11 +68,13 @@ impl<T> Clone for Line<T> {
 
 struct Inner<T> {
     say: Box<dyn Fn(Times, T) + Send + Sync>,
+    /// Adds what has just happened to what is counted and not said.
+    add: fn(&mut T, T),
     state: Mutex<State<T>>,
 }
 
 struct State<T> {
-    /// What is counted and not said, and the latest of it.
+    /// What is counted and not said.
     unsaid: Option<(u64, T)>,
     /// When the last line was said.
     said: Option<Instant>,
@@ -83,7 +85,13 @@ struct State<T> {
 impl<T: Send + 'static> Line<T> {
     /// A line that is written by `say`, which gets how often it happened and the latest of it.
     pub fn new(say: impl Fn(Times, T) + Send + Sync + 'static) -> Self {
-        let line = Self::apart(say);
+        Self::summed(|counted, latest| *counted = latest, say)
+    }
+
+    /// A line that is written by `say`, which gets how often it happened and what `add` has made
+    /// of all of it: the first argument, to which the second is added.
+    pub fn summed(add: fn(&mut T, T), say: impl Fn(Times, T) + Send + Sync + 'static) -> Self {
+        let line = Self::apart(add, say);
         let mut lines = LINES.lock();
         lines.retain(|line| line.strong_count() > 0);
         lines.push(Arc::downgrade(&line.0) as Weak<dyn Due>);
@@ -92,9 +100,10 @@ impl<T: Send + 'static> Line<T> {
     }
 
     /// A line that nobody looks after: what is counted is said by the next [`Self::note`].
-    fn apart(say: impl Fn(Times, T) + Send + Sync + 'static) -> Self {
+    fn apart(add: fn(&mut T, T), say: impl Fn(Times, T) + Send + Sync + 'static) -> Self {
         Line(Arc::new(Inner {
             say: Box::new(say),
+            add,
             state: Mutex::new(State {
                 unsaid: None,
                 said: None,
@@ -130,8 +139,12 @@ impl<T> Drop for Inner<T> {
 impl<T: Send> Inner<T> {
     fn note(&self, count: u64, what: T, now: Instant) {
         let mut state = self.state.lock();
-        let before = state.unsaid.take().map_or(0, |(count, _)| count);
-        state.unsaid = Some((before.saturating_add(count), what));
+        if let Some((times, counted)) = &mut state.unsaid {
+            *times = times.saturating_add(count);
+            (self.add)(counted, what);
+        } else {
+            state.unsaid = Some((count, what));
+        }
         drop(state);
         self.say_due(now);
     }
@@ -200,9 +213,13 @@ mod tests {
     type Said = Arc<Mutex<Vec<(u64, u64, char)>>>;
 
     fn line() -> (Line<char>, Said) {
+        summed(|counted, latest| *counted = latest)
+    }
+
+    fn summed(add: fn(&mut char, char)) -> (Line<char>, Said) {
         let said = Said::default();
         let to = said.clone();
-        let line = Line::apart(move |times: Times, what| {
+        let line = Line::apart(add, move |times: Times, what| {
             to.lock()
                 .push((times.count, times.within.0.as_secs(), what));
         });
@@ -225,6 +242,16 @@ mod tests {
         assert_eq!(said.lock()[1..], [(2, 10, 'c')]);
         let within = Within(Duration::from_millis(10_597));
         assert_eq!(format!("{within:?} {:?}", Within(Duration::ZERO)), "11s 0s");
+    }
+
+    #[test]
+    fn what_is_summed_says_all_that_it_counts() {
+        let (line, said) = summed(|counted, latest| *counted = latest.max(*counted));
+        let start = Instant::now();
+        for (seconds, what) in [(0, 'b'), (1, 'c'), (2, 'a'), (10, 'a'), (40, 'a')] {
+            line.0.note(1, what, start + Duration::from_secs(seconds));
+        }
+        assert_eq!(*said.lock(), [(1, 0, 'b'), (3, 10, 'c'), (1, 30, 'a')]);
     }
 
     #[test]

@@ -28,16 +28,16 @@ pub(in crate::submit) struct Doubts {
 }
 
 struct Bind {
-    /// What the next line tells.
-    tally: Arc<Mutex<Tally>>,
-    line: Line<Doubt>,
-    /// Noted since the line was last told of any, and why the latest of them is in doubt.
-    unsaid: Option<(u64, Doubt)>,
+    line: Line<Tally>,
+    /// Noted, and the line is not told of it yet.
+    unsaid: Option<Tally>,
 }
 
-/// What has been noted since the last line.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// Messages in doubt, and what becomes of them.
+#[derive(Debug, PartialEq, Eq)]
 struct Tally {
+    /// Why the latest of them is in doubt.
+    why: Doubt,
     resent: u64,
     reported: u64,
     partitions: BTreeSet<Partition>,
@@ -50,17 +50,8 @@ impl Doubts {
         let noted = by_bind
             .entry(bind.clone())
             .or_insert_with(|| Bind::new(bind.clone()));
-        let mut tally = noted.tally.lock();
-        match resent {
-            true => tally.resent += 1,
-            false => tally.reported += 1,
-        }
-        if !tally.partitions.contains(partition) {
-            tally.partitions.insert(partition.clone());
-        }
-        drop(tally);
-        let count = noted.unsaid.map_or(0, |(count, _)| count);
-        noted.unsaid = Some((count + 1, doubt));
+        let tally = noted.unsaid.get_or_insert_with(|| Tally::new(doubt));
+        tally.note(partition, doubt, resent);
         self.pending.store(true, Ordering::Release);
     }
 
@@ -71,22 +62,19 @@ impl Doubts {
         }
         let mut due = Vec::new();
         for bind in self.by_bind.lock().values_mut() {
-            if let Some((count, doubt)) = bind.unsaid.take() {
-                due.push((bind.line.clone(), count, doubt));
+            if let Some(tally) = bind.unsaid.take() {
+                due.push((bind.line.clone(), tally));
             }
         }
-        for (line, count, doubt) in due {
-            line.note_many(count, doubt);
+        for (line, tally) in due {
+            line.note_many(tally.count(), tally);
         }
     }
 }
 
 impl Bind {
     fn new(name: Arc<str>) -> Self {
-        let tally = Arc::new(Mutex::new(Tally::default()));
-        let noted = tally.clone();
-        let line = Line::new(move |times, doubt| {
-            let tally = std::mem::take(&mut *noted.lock());
+        let line = Line::summed(Tally::add, move |times, tally: Tally| {
             warn!(
                 bind = &*name,
                 in_doubt = times.count,
@@ -94,18 +82,47 @@ impl Bind {
                 reported = tally.reported,
                 within = ?times.within,
                 partitions = tally.names(),
-                "{}", words(doubt, &tally)
+                "{}", words(&tally)
             );
         });
-        Bind {
-            tally,
-            line,
-            unsaid: None,
-        }
+        Bind { line, unsaid: None }
     }
 }
 
 impl Tally {
+    fn new(why: Doubt) -> Self {
+        Tally {
+            why,
+            resent: 0,
+            reported: 0,
+            partitions: BTreeSet::new(),
+        }
+    }
+
+    fn note(&mut self, partition: &Partition, why: Doubt, resent: bool) {
+        self.why = why;
+        if resent {
+            self.resent += 1;
+        } else {
+            self.reported += 1;
+        }
+        if !self.partitions.contains(partition) {
+            self.partitions.insert(partition.clone());
+        }
+    }
+
+    /// Adds what was noted later.
+    fn add(&mut self, later: Tally) {
+        self.why = later.why;
+        self.resent += later.resent;
+        self.reported += later.reported;
+        self.partitions.extend(later.partitions);
+    }
+
+    fn count(&self) -> u64 {
+        self.resent + self.reported
+    }
+
     fn names(&self) -> String {
         let names = self.partitions.iter().take(NAMED);
         let names: Vec<String> = names.map(ToString::to_string).collect();
@@ -117,8 +134,8 @@ impl Tally {
 }
 
 /// Why messages are in doubt, what becomes of them, and what can be done.
-fn words(doubt: Doubt, tally: &Tally) -> String {
-    let (why, remedy) = match doubt {
+fn words(tally: &Tally) -> String {
+    let (why, remedy) = match tally.why {
         Doubt::Timeout => (
             "the SMSC did not answer within timers.response",
             "if it is slow, raise timers.response; an answer that still comes is published",
@@ -171,33 +188,37 @@ mod tests {
         }
     }
 
-    fn unsaid(doubts: &Doubts) -> Vec<(u64, Doubt)> {
-        let by_bind = doubts.by_bind.lock();
-        by_bind.values().filter_map(|bind| bind.unsaid).collect()
+    /// So many messages of the partition in doubt.
+    fn tally(why: Doubt, resent: u64, reported: u64, number: i32) -> Tally {
+        Tally {
+            why,
+            resent,
+            reported,
+            partitions: [partition(number)].into(),
+        }
     }
 
     #[test]
-    fn what_is_noted_at_one_moment_makes_one_line() {
+    fn what_is_noted_at_one_moment_is_told_to_the_line_at_once() {
         let doubts = Doubts::default();
         let bind: Arc<str> = "acme-0.0".into();
         for number in 0..100 {
             doubts.note(&bind, &partition(0), Doubt::ConnectionLost, number < 60);
         }
-        let of = |doubts: &Doubts| doubts.by_bind.lock()[&bind].tally.clone();
-        let tally = of(&doubts);
-        let counts = |tally: &Mutex<Tally>| {
-            let tally = tally.lock();
-            (tally.resent, tally.reported)
-        };
-        assert_eq!(counts(&tally), (60, 40));
-        assert_eq!(unsaid(&doubts), [(100, Doubt::ConnectionLost)]);
+        let unsaid = tally(Doubt::ConnectionLost, 60, 40, 0);
+        assert_eq!(unsaid.count(), 100);
+        assert_eq!(doubts.by_bind.lock()[&bind].unsaid, Some(unsaid));
         doubts.say();
-        assert_eq!(*tally.lock(), Tally::default(), "said at once");
-        doubts.note(&bind, &partition(1), Doubt::Timeout, false);
-        doubts.say();
-        doubts.say();
-        assert_eq!(counts(&tally), (0, 1), "counted for the next line");
-        assert!(unsaid(&doubts).is_empty());
+        assert_eq!(doubts.by_bind.lock()[&bind].unsaid, None);
+    }
+
+    #[test]
+    fn a_later_line_says_what_became_of_all_that_it_counts() {
+        let mut counted = tally(Doubt::ConnectionLost, 60, 40, 0);
+        counted.add(tally(Doubt::Timeout, 1, 2, 1));
+        let (count, names) = (counted.count(), counted.names());
+        assert_eq!((counted.why, counted.resent), (Doubt::Timeout, 61));
+        assert_eq!((count, &*names), (103, "sms.outbound-0, sms.outbound-1"));
     }
 
     #[test]
@@ -211,7 +232,7 @@ mod tests {
             (Doubt::Inactive, "raise timers.inactivity"),
             (Doubt::Deaf, "ask its operator"),
         ] {
-            let line = words(doubt, &Tally::default());
+            let line = words(&Tally::new(doubt));
             assert!(line.contains(remedy), "{line}");
             let drained = matches!(doubt, Doubt::Closed | Doubt::GivenUp);
             assert_eq!(line.contains("revoke_drain"), drained, "{line}");
@@ -220,15 +241,12 @@ mod tests {
 
     #[test]
     fn a_line_says_what_becomes_of_them_and_names_few_partitions() {
-        let mut tally = Tally {
-            resent: 1,
-            ..Tally::default()
-        };
-        assert!(words(Doubt::Timeout, &tally).contains("they are sent again"));
+        let mut tally = tally(Doubt::Timeout, 1, 0, 0);
+        assert!(words(&tally).contains("they are sent again"));
         tally.reported = 1;
-        assert!(words(Doubt::Closed, &tally).contains("the others are reported"));
+        assert!(words(&tally).contains("the others are reported"));
         tally.resent = 0;
-        assert!(words(Doubt::GivenUp, &tally).contains("they are reported"));
+        assert!(words(&tally).contains("they are reported"));
         tally.partitions = (0..7).map(partition).collect();
         assert!(
             tally.names().ends_with("sms.outbound-4 and 2 more"),
