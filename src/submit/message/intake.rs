@@ -18,6 +18,7 @@ use crate::submit::message::outgoing::{Outgoing, RecordContext, Rejection, Retur
 use crate::submit::message::{self, Message as Prepared};
 use crate::submit::options::Settings;
 use crate::submit::state::history::History;
+use crate::submit::state::pending::{Recipients, reference_of};
 use crate::submit::state::segments::Segments;
 
 /// What a fetched record comes to.
@@ -160,12 +161,20 @@ fn outgoing(
         (Some(segments), Some(taken)) => segments.take_header(taken),
         (_, taken) => taken.is_none(),
     };
+    // Every answer needs them: they are read here, and not under the lock of the pipeline.
+    let (recipients, reference) = if prepared.registered {
+        (Recipients::of(&pdu), reference_of(&pdu))
+    } else {
+        (None, None)
+    };
     let outgoing = Outgoing {
         offset,
         context: Arc::new(context),
         pdu,
         segments: segments.map(Box::new),
         registered: prepared.registered,
+        recipients,
+        reference,
         expires: at(prepared.expires_at),
         deadline,
         in_doubt: prepared.in_doubt.unwrap_or(settings.in_doubt),

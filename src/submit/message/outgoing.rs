@@ -19,6 +19,7 @@ use smpp_protocol::Status;
 
 use crate::submit::results::events::AccountRef;
 use crate::submit::state::history::History;
+use crate::submit::state::pending::Recipients;
 use crate::submit::state::segments::{self, SegmentOutcome, Segments};
 
 /// What an event that had to be shortened keeps of each field, in octets.
@@ -142,6 +143,10 @@ pub struct Outgoing {
     pub segments: Option<Box<Segments>>,
     /// Whether a receipt may come.
     pub registered: bool,
+    /// To whom it goes, if that is not one recipient and a receipt may come.
+    pub recipients: Option<Recipients>,
+    /// The user_message_reference that the record set, if a receipt may come.
+    pub reference: Option<u16>,
     /// Never sent after this.
     pub expires: Option<Instant>,
     /// Not tried again after this; set when it was first held for a retry if the message
@@ -174,7 +179,8 @@ impl Outgoing {
             .segments
             .as_ref()
             .map_or(0, |segments| 150 * segments.count());
-        self.context.octets() + self.pdu.len() + 200 + segments
+        let recipients = self.recipients.as_ref().map_or(0, Recipients::octets);
+        self.context.octets() + self.pdu.len() + 200 + segments + recipients
     }
 
     /// How many PDUs go out for it now.

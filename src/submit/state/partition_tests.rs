@@ -50,6 +50,8 @@ pub(in crate::submit) fn outgoing(offset: i64) -> Box<Outgoing> {
         pdu: bytes::Bytes::new(),
         segments: None,
         registered: true,
+        recipients: None,
+        reference: None,
         expires: None,
         deadline: None,
         in_doubt: InDoubt::Resend,

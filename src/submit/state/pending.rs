@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::record::internal::number;
-use crate::record::outbound::Operation;
 use smpp_esme::Answer;
 use smpp_protocol::pdu::Destination;
 use smpp_protocol::{Command, Pdu, Status};
@@ -103,10 +102,15 @@ impl Recipients {
             lists,
         })
     }
+
+    /// How much memory they take, in octets.
+    pub fn octets(&self) -> usize {
+        std::mem::size_of_val(&*self.numbers)
+    }
 }
 
 /// The user_message_reference of a request, or of the first of several.
-fn reference_of(pdu: &[u8]) -> Option<u16> {
+pub fn reference_of(pdu: &[u8]) -> Option<u16> {
     let message = Pdu::decode(pdu).ok()?.message()?;
     message.tlvs.user_message_reference()
 }
@@ -130,14 +134,8 @@ impl Sent {
             octets: outgoing.octets(),
             segment: None,
             segments: outgoing.segment_outcomes(),
-            recipients: match outgoing.context.operation {
-                Operation::SubmitMulti => Recipients::of(&outgoing.pdu),
-                _ => None,
-            },
-            reference: outgoing
-                .registered
-                .then(|| reference_of(&outgoing.pdu))
-                .flatten(),
+            recipients: outgoing.recipients.clone(),
+            reference: outgoing.reference,
         }
     }
 
@@ -179,7 +177,8 @@ impl PendingResult {
 mod tests {
     use super::*;
     use smpp_protocol::Address;
-    use smpp_protocol::pdu::{Destinations, SubmitMulti};
+    use smpp_protocol::pdu::{Destinations, Sm, SubmitMulti};
+    use smpp_protocol::tlv::{Tag, Tlvs, push_tlv};
 
     #[test]
     fn a_multi_goes_to_everybody_it_names_once() {
@@ -204,5 +203,23 @@ mod tests {
             (2, false)
         );
         assert_eq!(Recipients::of(b"no PDU"), None);
+    }
+
+    #[test]
+    fn the_reference_is_that_of_the_first_of_several() {
+        let with = |reference: &[u8], pdus: &mut Vec<u8>| {
+            let mut region = Vec::new();
+            push_tlv(&mut region, Tag::USER_MESSAGE_REFERENCE, reference).unwrap();
+            let sm = Sm {
+                tlvs: Tlvs::new(&region),
+                ..Sm::default()
+            };
+            sm.encode(Command::SUBMIT_SM, Status::ROK, 0, pdus).unwrap();
+        };
+        let mut pdus = Vec::new();
+        with(&[1, 2], &mut pdus);
+        with(&[3, 4], &mut pdus);
+        assert_eq!(reference_of(&pdus), Some(0x0102));
+        assert_eq!(reference_of(b"no PDU"), None);
     }
 }

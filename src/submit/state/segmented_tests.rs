@@ -195,6 +195,8 @@ fn outgoing(offset: i64, segments: usize, in_doubt: InDoubt) -> Box<Outgoing> {
         segments: Segments::split(&pdu).map(Box::new),
         pdu,
         registered: true,
+        recipients: None,
+        reference: None,
         expires: None,
         deadline: None,
         in_doubt,
