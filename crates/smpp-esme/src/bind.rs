@@ -164,7 +164,9 @@ impl Bind {
 
     async fn drive(&self, session: &mut Session) -> End {
         let mut orders = self.shared().orders.subscribe();
-        let first = self.home.calls(&self.options, self.host, Duration::ZERO);
+        let calls = |quiet, stayed| (self.home).calls(&self.options, self.host, quiet, stayed);
+        let mut stayed = 0;
+        let first = calls(Duration::ZERO, stayed);
         tokio::pin!(first);
         loop {
             match *orders.borrow_and_update() {
@@ -183,9 +185,11 @@ impl Bind {
                 _ = orders.changed() => {}
                 end = poll_fn(|cx| session.poll(cx)) => return end,
                 () = &mut first => {
-                    let drain = self.options.timers.response.get() / 2;
-                    session.leave_when_idle(Instant::now() + drain);
-                    first.set(self.home.calls(&self.options, self.host, drain));
+                    let patience = Session::patience(&self.options.timers);
+                    session.leave_when_idle(patience);
+                    // If it calls again, the session has stayed.
+                    stayed += 1;
+                    first.set(calls(patience, stayed));
                 }
             }
         }

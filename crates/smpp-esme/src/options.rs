@@ -90,8 +90,9 @@ pub struct Reconnect {
     /// How often a bind that is with another of its `hosts` looks whether the first one accepts
     /// connections again; each bind at a time of its own, half of this or more. If it does, the
     /// bind sends nothing for a moment, until nothing is unanswered, and goes there; if that does
-    /// not bind, it is back at once, and looks half as often. 0s: it stays where it is until that
-    /// ends. Default 5m.
+    /// not bind, it is back at once, and looks half as often. If an answer takes longer than half
+    /// of timers.response, it sends on where it is, and looks half as often, too. 0s: it stays
+    /// where it is until that ends. Default 5m.
     pub return_to_first: Time,
 }
 

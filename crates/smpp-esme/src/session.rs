@@ -149,8 +149,8 @@ pub(super) struct Session {
     pub(super) trust: Trust,
     /// When requests were given up last, whose answers may still come.
     timed_out: Option<Instant>,
-    /// Nothing more is sent until then, so that the session can be left for another host as soon
-    /// as nothing is unanswered; if it is not by then, it stays.
+    /// Nothing more is sent until then at most, so that the session can be left for another host as
+    /// soon as nothing is unanswered: see [`Self::stays_at`].
     leaving_by: Option<Instant>,
     pub(super) inbound: Arc<dyn Inbound>,
     lease: Lease,
@@ -271,12 +271,29 @@ impl Session {
     }
 
     /// Sends nothing more for now, and unbinds when nothing is unanswered in either direction, so
-    /// that nothing is in doubt by that. If it does not come to that by `by`, the session goes on.
-    pub fn leave_when_idle(&mut self, by: Instant) {
+    /// that nothing is in doubt by that. If that takes longer than `patience` or an answer seems to
+    /// be lost, the session goes on.
+    pub fn leave_when_idle(&mut self, patience: Duration) {
         if self.phase == Phase::Open {
-            self.leaving_by = Some(by);
-            self.regulate(Instant::now());
+            let now = Instant::now();
+            self.leaving_by = Some(now + patience);
+            self.leave_or_stay(now);
+            self.regulate(now);
         }
+    }
+
+    /// How long [`Self::leave_when_idle`] may take.
+    pub fn patience(timers: &Timers) -> Duration {
+        timers.response.get() / 2
+    }
+
+    /// When a session that is to be left stays after all. An answer that is not there for so long
+    /// has most probably been lost, and the bind would do nothing until the response timer ends.
+    fn stays_at(&self) -> Option<Instant> {
+        let by = self.leaving_by?;
+        let oldest = self.window.oldest();
+        let lost = oldest.map(|sent| sent + Self::patience(&self.timers));
+        Some(lost.map_or(by, |lost| lost.min(by)))
     }
 
     /// How many requests may be unanswered, whatever congestion allows.
@@ -539,7 +556,7 @@ impl Session {
     /// A session that is to be left is left as soon as nothing is unanswered. It stays if that
     /// takes too long, or if an answer may come late, which another session would never hear.
     fn leave_or_stay(&mut self, now: Instant) {
-        let Some(by) = self.leaving_by.filter(|_| self.phase == Phase::Open) else {
+        let Some(by) = self.stays_at().filter(|_| self.phase == Phase::Open) else {
             return;
         };
         let ours = self.window.len() + self.queue.len();
@@ -559,7 +576,7 @@ impl Session {
             Phase::Open => {
                 let left = self.lease.left();
                 let lease = left.map(|left| Instant::now() + left.min(LOOK_AGAIN));
-                let timers = [lease, self.trust.next(), self.leaving_by];
+                let timers = [lease, self.trust.next(), self.stays_at()];
                 timers.into_iter().flatten().min()
             }
             Phase::Frozen => None,

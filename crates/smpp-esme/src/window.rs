@@ -152,6 +152,11 @@ impl Window {
         self.tombstones.insert(sequence, (token, command));
     }
 
+    /// When the request was sent that has waited for longest. Walks the window.
+    pub fn oldest(&self) -> Option<Instant> {
+        self.open.values().map(|open| open.sent).min()
+    }
+
     /// How many requests wait.
     pub fn len(&self) -> usize {
         self.open.len()

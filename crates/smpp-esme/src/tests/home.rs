@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::peer::*;
 use crate::Time;
@@ -132,6 +132,32 @@ async fn a_session_with_something_unanswered_goes_on() {
     smsc.sends(accepted(&request, "A")).await;
     assert_eq!(esme.hears_answer(1).await.1, "A");
     assert_eq!(esme.handle.counters().sessions(), 1);
+}
+
+#[tokio::test]
+async fn a_session_whose_answer_seems_to_be_lost_does_not_stop_sending() {
+    let (first, second) = (Listener::new().await, Listener::new().await);
+    let address = first.address();
+    let mut options = towards_both(&first, &second);
+    options.timers.response = Time::seconds(4);
+    drop(first);
+    let esme = Esme::running(options, Lease::unlimited());
+    let mut smsc = second.accepts().await.binds().await;
+    esme.becomes("bound").await;
+    esme.submits(1).await;
+    smsc.expects(Command::SUBMIT_SM).await;
+    // Half of timers.response and a little more, and nothing has come.
+    sleep(Duration::from_millis(2100)).await;
+    let first = Listener::at(&address).await;
+    is_looked_at(&first).await;
+    let begun = Instant::now();
+    let mut limits = Vec::new();
+    while begun.elapsed() < Duration::from_millis(200) {
+        limits.push(esme.handle.limit());
+        sleep(Duration::from_millis(5)).await;
+    }
+    assert!(!limits.contains(&0), "it sends on");
+    assert!(esme.handle.counters().returns_given_up() >= 1);
 }
 
 #[tokio::test]
