@@ -66,22 +66,26 @@ pub struct Account {
 struct Share {
     assigned: BTreeSet<i32>,
     total: i32,
-    /// When the topic was seen to have grown, and how many partitions it had before.
-    grown: Option<(Instant, i32)>,
+    /// When the topic was seen to have grown a moment ago, and how many partitions it had before.
+    grown: Vec<(Instant, i32)>,
 }
 
 impl Share {
-    fn count(&mut self, total: i32) {
+    fn count(&mut self, total: i32, now: Instant) {
+        self.grown
+            .retain(|(at, _)| now.duration_since(*at) < COUNTED);
         if total > self.total && self.total > 0 {
-            self.grown = Some((Instant::now(), self.total));
+            self.grown.push((now, self.total));
         }
         self.total = total;
     }
 
-    fn settles(&self, partition: i32) -> Option<Duration> {
-        let (grown, _) = self.grown.filter(|(_, before)| partition >= *before)?;
+    fn settles(&self, partition: i32, now: Instant) -> Option<Duration> {
+        // The latest of those that may have brought it: each time it was behind all that were there.
+        let mut latest_first = self.grown.iter().rev();
+        let (grown, _) = latest_first.find(|(_, before)| partition >= *before)?;
         COUNTED
-            .checked_sub(grown.elapsed())
+            .checked_sub(now.duration_since(*grown))
             .filter(|left| !left.is_zero())
     }
 }
@@ -104,7 +108,7 @@ impl Account {
             share: Mutex::new(Share {
                 assigned: BTreeSet::new(),
                 total,
-                grown: None,
+                grown: Vec::new(),
             }),
         }
     }
@@ -124,7 +128,7 @@ impl Account {
     pub fn gain(&self, partition: i32, total: i32) {
         let mut share = self.share.lock();
         share.assigned.insert(partition);
-        share.count(total);
+        share.count(total, Instant::now());
         self.adjust(&share);
     }
 
@@ -138,7 +142,7 @@ impl Account {
     /// The first topic has `total` partitions now.
     pub fn resize(&self, total: i32) {
         let mut share = self.share.lock();
-        share.count(total);
+        share.count(total, Instant::now());
         self.adjust(&share);
     }
 
@@ -146,7 +150,8 @@ impl Account {
     /// processes know that theirs is a smaller part, all together would exceed the account's rate.
     pub fn settles_in(&self, partition: i32) -> Option<Duration> {
         let is_shared = self.options.max_tps.is_finite();
-        self.share.lock().settles(partition).filter(|_| is_shared)
+        let left = self.share.lock().settles(partition, Instant::now());
+        left.filter(|_| is_shared)
     }
 
     /// The account's rate here, in submit_sm per second.
@@ -218,15 +223,31 @@ mod tests {
 
     #[test]
     fn what_is_added_is_served_when_everybody_has_counted_it() {
-        let mut share = Share::default();
-        share.count(2);
-        assert!(share.settles(0).is_none() && share.settles(1).is_none());
-        share.count(4);
-        share.count(4);
-        assert!(share.settles(1).is_none(), "it was there before");
-        assert!(share.settles(2).is_some() && share.settles(3).is_some());
-        let begun = Instant::now().checked_sub(COUNTED).unwrap();
-        share.grown = share.grown.map(|(_, before)| (begun, before));
-        assert!(share.settles(3).is_none());
+        let (mut share, start) = (Share::default(), Instant::now());
+        let after = |seconds| start + Duration::from_secs(seconds);
+        share.count(2, start);
+        assert!(share.settles(0, start).is_none() && share.settles(1, start).is_none());
+        share.count(4, after(1));
+        share.count(4, after(2));
+        let left = |share: &Share, now| {
+            let left = |partition| share.settles(partition, after(now)).map(|d| d.as_secs());
+            (1..7).map(left).collect::<Vec<_>>()
+        };
+        let long = Some(14);
+        assert_eq!(left(&share, 2), [None, long, long, long, long, long]);
+        // It grows again before the others have counted what was added first.
+        share.count(6, after(9));
+        let (first, second) = (Some(6), Some(14));
+        assert_eq!(
+            left(&share, 10),
+            [None, first, first, second, second, second]
+        );
+        assert_eq!(
+            left(&share, 16),
+            [None, None, None, Some(8), Some(8), Some(8)]
+        );
+        assert_eq!(left(&share, 24), [None; 6]);
+        share.count(6, after(25));
+        assert!(share.grown.is_empty());
     }
 }
