@@ -108,7 +108,7 @@ pub(super) struct Shared {
     pub counters: Counters,
     /// The congestion control while no session has it.
     pub flow: Mutex<Option<Flow>>,
-    /// What it allows.
+    /// What it allowed when the client was told last.
     pub pace: Mutex<Pace>,
     /// Whether that is less than the bind's full speed: read for each batch that is sent.
     pub limited: AtomicBool,

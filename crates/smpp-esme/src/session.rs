@@ -17,7 +17,7 @@ use super::channel::{Channel, Recall, Request, Response, SPARE};
 use super::client::{Client, Doubt, Inbound, Outcome};
 use super::clock::Clock;
 use super::connect::{Io, Opened};
-use super::flow::{Flow, Pace};
+use super::flow::Flow;
 use super::handle::Shared;
 use super::input::Input;
 use super::lease::{LOOK_AGAIN, Lease, Over};
@@ -132,8 +132,6 @@ pub(super) struct Session {
     pub(super) window: Window,
     /// How many requests may be unanswered, and how fast they may go.
     pub(super) flow: Flow,
-    /// What it allowed when the client was told last.
-    pace: Pace,
     /// What [`Self::trusted`] said when the channel was told last.
     trusted: usize,
     queue: VecDeque<Request>,
@@ -212,7 +210,6 @@ impl Session {
             outbox: Outbox::default(),
             window: Window::new(most),
             flow,
-            pace,
             trusted,
             queue: VecDeque::new(),
             responses: Vec::new(),
@@ -452,9 +449,10 @@ impl Session {
         }
         self.trusted = trusted;
         let pace = self.flow.pace(now);
-        if pace.differs(&self.pace) {
-            self.pace = pace;
-            *self.shared.pace.lock() = pace;
+        let mut told = self.shared.pace.lock();
+        if pace.differs(&told) {
+            *told = pace;
+            drop(told);
             self.shared.limited.store(pace.rate.is_some(), Relaxed);
             self.client.paced(pace);
         }

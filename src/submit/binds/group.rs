@@ -141,8 +141,8 @@ async fn serve(
                 handle,
                 handler,
                 account: plan.account.clone(),
-                own: Mutex::new(Rate::new(plan.per_bind, burst(plan.per_bind))),
-                found: Mutex::new(Rate::unlimited()),
+                own: Rate::new(plan.per_bind, burst(plan.per_bind)),
+                found: Rate::unlimited(),
                 limited: plan.limited,
                 response: plan.response,
             };
@@ -345,15 +345,15 @@ struct Sender {
     handle: smpp_esme::Handle,
     handler: Arc<OutcomeHandler>,
     account: Arc<Mutex<Rate>>,
-    own: Mutex<Rate>,
+    own: Rate,
     /// The rate that the SMSC's answers have shown.
-    found: Mutex<Rate>,
+    found: Rate,
     limited: bool,
     response: Duration,
 }
 
 impl Sender {
-    async fn run(self) {
+    async fn run(mut self) {
         let mut slots = Vec::with_capacity(BATCH);
         let mut picked = Vec::with_capacity(BATCH);
         let pipeline = self.handler.pipeline.clone();
@@ -379,7 +379,7 @@ impl Sender {
 
     /// Adds the slots that may be used at once. `false` if there is nothing to send, which
     /// must be known before a place in the rate's line is taken.
-    async fn gather(&self, slots: &mut Vec<Slot>, due: &mut Option<Instant>) -> bool {
+    async fn gather(&mut self, slots: &mut Vec<Slot>, due: &mut Option<Instant>) -> bool {
         if !self.limited && !self.handle.is_limited() {
             let more = std::iter::from_fn(|| self.handle.try_slot());
             slots.extend(more.take(BATCH - 1));
@@ -391,9 +391,10 @@ impl Sender {
             return false;
         }
         while !self.take_place() {
+            let delay = self.delay();
             // An answer may have shown meanwhile that more goes than this was reckoned with.
             let paced = self.handler.paced.notified();
-            let _ = tokio::time::timeout(self.delay(), paced).await;
+            let _ = tokio::time::timeout(delay, paced).await;
         }
         while slots.len() < waiting {
             let Some(slot) = self.handle.try_slot() else {
@@ -409,28 +410,26 @@ impl Sender {
 
     /// How long until one submit_sm may go; in small steps, because other binds share the
     /// account's rate.
-    fn delay(&self) -> Duration {
+    fn delay(&mut self) -> Duration {
         let now = Instant::now();
-        let delay = self.found.lock().delay(now);
-        let delay = delay.max(self.own.lock().delay(now));
+        let delay = self.found.delay(now).max(self.own.delay(now));
         let delay = delay.max(self.account.lock().delay(now));
         delay.clamp(Duration::from_millis(1), Duration::from_millis(200))
     }
 
     /// Takes a place in every line at once, or in none.
-    fn take_place(&self) -> bool {
+    fn take_place(&mut self) -> bool {
         let now = Instant::now();
         let rate = self.handle.pace().rate.unwrap_or(f64::INFINITY);
-        let mut found = self.found.lock();
-        found.set(rate, burst(rate), now);
-        let mut own = self.own.lock();
-        let free = found.delay(now).is_zero() && own.delay(now).is_zero();
-        if free && self.account.lock().take(now) {
-            own.take(now);
-            found.take(now);
-            return true;
+        self.found.set(rate, burst(rate), now);
+        let free = self.found.delay(now).is_zero()
+            && self.own.delay(now).is_zero()
+            && self.account.lock().take(now);
+        if free {
+            self.own.take(now);
+            self.found.take(now);
         }
-        false
+        free
     }
 
     async fn wait(&self, due: Option<Instant>) {
