@@ -173,9 +173,10 @@ impl World {
         let theirs = self.with.iter().filter(|(_, (b, _))| *b == bind);
         let tokens: Vec<u64> = theirs.map(|(token, _)| *token).collect();
         for (n, token) in tokens.into_iter().enumerate() {
-            let outcome = match written || n % 2 == 0 {
-                true => Outcome::InDoubt(Doubt::ConnectionLost),
-                false => Outcome::NotSent,
+            let outcome = if written || n % 2 == 0 {
+                Outcome::InDoubt(Doubt::ConnectionLost)
+            } else {
+                Outcome::NotSent
             };
             self.tell(token, outcome);
         }
@@ -228,12 +229,11 @@ impl World {
                 .get_mut(&self.assignments[n])
                 .unwrap()
                 .partition;
-            match committed {
-                true => {
-                    partition.committed(snapshot);
-                    self.durable[n] = progress;
-                }
-                false => partition.not_committed(),
+            if committed {
+                partition.committed(snapshot);
+                self.durable[n] = progress;
+            } else {
+                partition.not_committed();
             }
         }
         drop(state);

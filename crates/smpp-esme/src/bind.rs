@@ -130,9 +130,10 @@ impl Bind {
         self.generation += 1;
         let generation = self.generation;
         self.shared().counters.sessions.add(1);
-        let caution = match self.home.is_returning() {
-            true => Caution::Hold,
-            false => self.backoff.caution(),
+        let caution = if self.home.is_returning() {
+            Caution::Hold
+        } else {
+            self.backoff.caution()
         };
         let parties = self.parties.clone();
         let mut session = Session::new(opened, &self.options, parties, generation, caution);

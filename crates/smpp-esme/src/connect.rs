@@ -259,9 +259,10 @@ fn encode(command: Command, credentials: &Credentials) -> Result<Vec<u8>, Encode
         address_range: credentials.address_range.as_bytes(),
     };
     let mut pdu = Vec::new();
-    match credentials.long_password {
-        true => LongBind(bind).encode(command, Status::ROK, 1, &mut pdu)?,
-        false => bind.encode(command, Status::ROK, 1, &mut pdu)?,
+    if credentials.long_password {
+        LongBind(bind).encode(command, Status::ROK, 1, &mut pdu)?
+    } else {
+        bind.encode(command, Status::ROK, 1, &mut pdu)?
     }
     Ok(pdu)
 }

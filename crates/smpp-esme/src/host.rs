@@ -142,9 +142,10 @@ fn without_brackets(text: &str, name: &str, number: &str, example: u16) -> BadHo
     if is_v6(name) && port(number, name, example).is_ok() {
         return BadHost::NoBrackets(format!("[{name}]:{number}"));
     }
-    match is_v6(text) {
-        true => BadHost::NoBrackets(format!("[{text}]:{example}")),
-        false => BadHost::Colon(name.to_owned(), example),
+    if is_v6(text) {
+        BadHost::NoBrackets(format!("[{text}]:{example}"))
+    } else {
+        BadHost::Colon(name.to_owned(), example)
     }
 }
 
@@ -187,9 +188,10 @@ fn check_name(name: &str) -> Result<(), BadHost> {
     }
     // What ends in a number is an IPv4 address or a mistake: no domain does.
     let is_number = |label: &str| label.bytes().all(|octet| octet.is_ascii_digit());
-    match labels.next_back().is_some_and(is_number) && name.parse::<Ipv4Addr>().is_err() {
-        true => refused("an IPv4 address has four numbers from 0 to 255"),
-        false => Ok(()),
+    if labels.next_back().is_some_and(is_number) && name.parse::<Ipv4Addr>().is_err() {
+        refused("an IPv4 address has four numbers from 0 to 255")
+    } else {
+        Ok(())
     }
 }
 

@@ -191,9 +191,10 @@ impl OutbindListener {
         if !wanted.is_empty() && !wanted.contains(&from.to_canonical()) {
             return Err(OutbindRejected::Address(from));
         }
-        match connections < CONNECTIONS {
-            true => Ok(()),
-            false => Err(OutbindRejected::Crowd),
+        if connections < CONNECTIONS {
+            Ok(())
+        } else {
+            Err(OutbindRejected::Crowd)
         }
     }
 
@@ -243,9 +244,10 @@ impl OutbindListener {
             return Err(OutbindRejected::SystemId);
         }
         let wanted = self.options.password.expose_secret().as_bytes();
-        match wanted.is_empty() || same(wanted, outbind.password) {
-            true => Ok(outbind.system_id.to_vec()),
-            false => Err(OutbindRejected::Password),
+        if wanted.is_empty() || same(wanted, outbind.password) {
+            Ok(outbind.system_id.to_vec())
+        } else {
+            Err(OutbindRejected::Password)
         }
     }
 

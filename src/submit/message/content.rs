@@ -50,9 +50,12 @@ pub(super) fn body(
     if let Some(udh) = &record.udh {
         header(udh, elements)?;
     }
-    let method = |elements: &[u8], cuttable| match cuttable && !whole {
-        true => segments::method(record, defaults, elements),
-        false => Ok(Method::Payload),
+    let method = |elements: &[u8], cuttable| {
+        if cuttable && !whole {
+            segments::method(record, defaults, elements)
+        } else {
+            Ok(Method::Payload)
+        }
     };
     match content {
         Content::Octets(octets) => {
@@ -145,9 +148,10 @@ fn header(udh: &Content<'_>, elements: &mut Vec<u8>) -> Result<(), Refused> {
 
 /// Whether so many octets fit where they are to stand.
 pub(super) fn check_length(field: &str, length: usize, in_payload: bool) -> Result<(), Refused> {
-    let limit = match in_payload {
-        true => tlv::LONGEST,
-        false => SHORT_MESSAGE,
+    let limit = if in_payload {
+        tlv::LONGEST
+    } else {
+        SHORT_MESSAGE
     };
     if length <= limit {
         return Ok(());

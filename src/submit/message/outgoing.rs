@@ -114,9 +114,10 @@ impl RecordContext {
     /// record again, and what is short. A `log_id` that is not gives way to the derived one.
     pub fn shortened(&self) -> RecordContext {
         let short = |text: &String| text.len() <= SHORT;
-        let log_id = match short(&self.log_id) {
-            true => self.log_id.clone(),
-            false => derived_log_id(&self.position),
+        let log_id = if short(&self.log_id) {
+            self.log_id.clone()
+        } else {
+            derived_log_id(&self.position)
         };
         RecordContext {
             log_id,
@@ -296,9 +297,12 @@ impl Rejection {
 
     /// The same in an event of a few thousand octets.
     pub fn shortened(self) -> Self {
-        let cut = |text: String| match text.len() <= SHORT {
-            true => text,
-            false => format!("{}...", &text[..text.floor_char_boundary(SHORT)]),
+        let cut = |text: String| {
+            if text.len() <= SHORT {
+                text
+            } else {
+                format!("{}...", &text[..text.floor_char_boundary(SHORT)])
+            }
         };
         Rejection {
             context: Arc::new(self.context.shortened()),

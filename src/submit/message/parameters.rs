@@ -16,9 +16,10 @@ pub(super) fn push(
     for parameter in parameters {
         let tag = tag(&parameter.tag, names)?;
         if tag == Tag::MESSAGE_PAYLOAD {
-            let text = match payload {
-                true => "tlvs holds message_payload, which carries the text already: remove it",
-                false => "tlvs holds message_payload: write it as the field of that name",
+            let text = if payload {
+                "tlvs holds message_payload, which carries the text already: remove it"
+            } else {
+                "tlvs holds message_payload: write it as the field of that name"
             };
             return Err(Refused::invalid(&field(&parameter.tag), text));
         }

@@ -41,9 +41,10 @@ pub(super) fn build(
     let registered = sm.registered_delivery;
     let registered = registered.unwrap_or(defaults.registered_delivery);
     let esm_class = sm.esm_class.unwrap_or(0) | text.esm_class;
-    let short_message = match text.in_payload {
-        true => &[],
-        false => &scratch.user_data[..],
+    let short_message = if text.in_payload {
+        &[]
+    } else {
+        &scratch.user_data[..]
     };
     let to = destinations(record)?;
     let to: Vec<_> = to.iter().map(To::in_pdu).collect();
@@ -221,9 +222,10 @@ fn text(
     if record.operation == ReplaceSm && sm.encoding.is_none() {
         // The PDU has no data_coding: the text must be written as the one it replaces was.
         let alphabet = defaults.dialect.alphabet().encoding();
-        sm.encoding = Some(match defaults.encoding == alphabet {
-            true => content::DEFAULT.into(),
-            false => defaults.encoding.name().into(),
+        sm.encoding = Some(if defaults.encoding == alphabet {
+            content::DEFAULT.into()
+        } else {
+            defaults.encoding.name().into()
         });
     }
     let body = content::body(
@@ -264,9 +266,10 @@ fn text(
     }
     Ok(Text {
         data_coding: body.data_coding,
-        esm_class: match elements.is_empty() {
-            true => 0,
-            false => UDH_INDICATOR,
+        esm_class: if elements.is_empty() {
+            0
+        } else {
+            UDH_INDICATOR
         },
         in_payload,
     })

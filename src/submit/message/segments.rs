@@ -18,9 +18,10 @@ pub(super) fn method(
     defaults: &Defaults,
     elements: &[u8],
 ) -> Result<Method, Refused> {
-    Ok(match is_part(record, defaults, elements)? {
-        true => Method::Payload,
-        false => asked(record, defaults),
+    Ok(if is_part(record, defaults, elements)? {
+        Method::Payload
+    } else {
+        asked(record, defaults)
     })
 }
 

@@ -347,16 +347,13 @@ impl Owner {
         let account = &self.parts.accounts[index];
         let pipeline = &self.parts.pipeline;
         let assignments = pipeline.assignments_of(&partitions_of(account, leases));
-        let drain = match lost {
-            true => {
-                pipeline.lost(&assignments);
-                self.watch(partitions_of(account, leases));
-                Duration::ZERO
-            }
-            false => {
-                pipeline.drain(&assignments);
-                self.parts.revoke_drain
-            }
+        let drain = if lost {
+            pipeline.lost(&assignments);
+            self.watch(partitions_of(account, leases));
+            Duration::ZERO
+        } else {
+            pipeline.drain(&assignments);
+            self.parts.revoke_drain
         };
         match account.options.binds {
             Binds::PerPartition(_) => self.close_stations(index, leases, drain),

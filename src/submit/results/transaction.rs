@@ -176,9 +176,10 @@ impl SubmitTransactions {
             return self.put_back(under_way);
         };
         let assignment = under_way.results[origin.result].assignment;
-        let owners = match larger {
-            true => as_large(&under_way, assignment, &origin),
-            false => [origin.result].into(),
+        let owners = if larger {
+            as_large(&under_way, assignment, &origin)
+        } else {
+            [origin.result].into()
         };
         let mut replaced = false;
         // One that is left out moves those behind it.

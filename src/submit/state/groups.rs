@@ -115,9 +115,12 @@ impl GroupState {
     fn room(&self, time: Duration) -> usize {
         // What goes out between two commits, and a little for the timer's resolution. A float
         // beyond the range becomes its end.
-        let within = |rate: f64| match rate.is_finite() {
-            true => 2 + (rate * time.as_secs_f64()) as usize,
-            false => usize::MAX,
+        let within = |rate: f64| {
+            if rate.is_finite() {
+                2 + (rate * time.as_secs_f64()) as usize
+            } else {
+                usize::MAX
+            }
         };
         let bound = self.binds.values().filter(|bind| bind.bound);
         let windows: usize = bound

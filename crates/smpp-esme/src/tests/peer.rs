@@ -222,9 +222,10 @@ impl Esme {
         life: impl FnOnce(Bind) -> F,
     ) -> Self {
         // The whole window from the beginning, unless the transcript says how it begins.
-        let start = match options.start == Options::default().start {
-            true => options.window,
-            false => options.start,
+        let start = if options.start == Options::default().start {
+            options.window
+        } else {
+            options.start
         };
         let options = Options { start, ..options };
         let (told, told_to) = mpsc::unbounded_channel();
