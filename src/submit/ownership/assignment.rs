@@ -483,7 +483,11 @@ impl Owner {
     /// Looks after what is remembered of partitions that were lost.
     fn watch(&self, partitions: Vec<Partition>) {
         let (pipeline, group) = (self.parts.pipeline.clone(), self.parts.group.clone());
-        std::thread::spawn(move || lost::watch(&pipeline, &group, &partitions));
+        let watch = move || lost::watch(&pipeline, &group, &partitions);
+        let thread = std::thread::Builder::new().name("lost".into());
+        if let Err(error) = thread.spawn(watch) {
+            error!(%error, "no thread to ask who has the partitions that were lost; answers to what was sent of them are not published");
+        }
     }
 
     fn close_stations(&self, index: usize, leases: &[i32], drain: Duration) {
@@ -573,7 +577,12 @@ impl Owner {
 
     fn await_later(&self, partition: Partition, epoch: u64, absent: bool) {
         if let Some(me) = self.me.upgrade() {
-            std::thread::spawn(move || me.await_topic(partition, epoch, absent));
+            let topic = partition.topic.clone();
+            let wait = move || me.await_topic(partition, epoch, absent);
+            let thread = std::thread::Builder::new().name("absent".into());
+            if let Err(error) = thread.spawn(wait) {
+                error!(%error, topic = &*topic, "no thread to wait for this topic; its partitions start with the next rebalance");
+            }
         }
     }
 

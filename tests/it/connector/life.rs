@@ -195,3 +195,42 @@ fn check_says_whether_the_brokers_take_the_metadata_of_commits() {
     assert!(said.contains("set offset.metadata.max.bytes"), "{said}");
     assert!(!content);
 }
+
+/// What runs, against the table of ARCHITECTURE.md.
+#[test]
+fn every_thread_has_a_name_that_the_architecture_tells() {
+    let smsc = FakeSmsc::start();
+    let it = Deployment::new(smsc.port(), 1);
+    it.send_numbered(0, 0..1);
+    let connector = it.start();
+    it.results(1);
+    let text = include_str!("../../../ARCHITECTURE.md");
+    let table = text.split("\n## Threads\n").nth(1).expect("a section");
+    let table = table.split("\n\n").next().expect("a table");
+    let names: Vec<&str> = table.split('`').skip(1).step_by(2).collect();
+    // The kernel keeps fifteen octets of a name.
+    fn kept(name: &str) -> &str {
+        name.get(..15).unwrap_or(name)
+    }
+    let told = |comm: &str| {
+        let is = |name: &&str| match name.strip_suffix('*') {
+            Some(stem) => comm.starts_with(kept(stem)),
+            None => comm == kept(name),
+        };
+        comm == "kafka-smpp" || names.iter().any(is)
+    };
+    let tasks = format!("/proc/{}/task", connector.pid());
+    let running: Vec<String> = std::fs::read_dir(tasks)
+        .expect("a running process")
+        .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok())
+        .map(|comm| comm.trim().to_owned())
+        .collect();
+    let untold: Vec<&String> = running.iter().filter(|comm| !told(comm)).collect();
+    assert!(untold.is_empty(), "{untold:?} of {running:?}");
+    for name in ["poll", "transactor", "correlate-commi", "correlate-tail"] {
+        assert!(
+            running.iter().any(|comm| comm == name),
+            "{name}: {running:?}"
+        );
+    }
+}
