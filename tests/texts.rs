@@ -1,5 +1,6 @@
-//! Links between the texts of this repository lead somewhere: to a file that is there, and to a
-//! heading that it has. Links to other places are not followed.
+//! The texts of this repository: links between them lead somewhere, to a file that is there and to
+//! a heading that it has (links to other places are not followed), and every field of an event is
+//! told.
 
 #![allow(clippy::expect_used)]
 
@@ -110,4 +111,49 @@ fn headings_are_called_in_links_as_hosts_call_them() {
     let page = Page::read("# What `submit_sm` does, and why\n\n[to it](#x) ![a](b.png)\n");
     assert_eq!(page.links, ["#x", "b.png"]);
     assert!(page.anchors.contains("what-submit_sm-does-and-why"));
+}
+
+/// The names of all fields of a schema, with the record each belongs to.
+fn fields(schema: &serde_json::Value, into: &mut Vec<(String, String)>) {
+    if let (Some(record), Some(all)) = (schema["name"].as_str(), schema["fields"].as_array()) {
+        for field in all {
+            let name = field["name"].as_str().expect("a name");
+            into.push((record.to_owned(), name.to_owned()));
+            fields(&field["type"], into);
+        }
+    } else if let Some(all) = schema.as_array() {
+        all.iter().for_each(|schema| fields(schema, into));
+    } else if let Some(all) = schema.as_object() {
+        all.values().for_each(|schema| fields(schema, into));
+    }
+}
+
+#[test]
+fn every_field_of_an_event_is_told() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/records.md")).expect("a readable text");
+    let mut untold = Vec::new();
+    for event in [
+        "SubmitSmResp",
+        "SendError",
+        "DeliveryReceipt",
+        "InboundSms",
+        "Notification",
+    ] {
+        let file = root.join("schemas").join(event).with_extension("avsc");
+        let schema = std::fs::read_to_string(file).expect("a readable schema");
+        let mut all = Vec::new();
+        fields(&serde_json::from_str(&schema).expect("a schema"), &mut all);
+        assert!(all.len() > 10, "{event} has only {} fields", all.len());
+        let told = |field: &str| {
+            let forms = [format!("`{field}`"), format!("\"{field}\"")];
+            forms.iter().any(|form| text.contains(form))
+        };
+        all.retain(|(_, field)| !told(field));
+        untold.extend(all);
+    }
+    assert!(
+        untold.is_empty(),
+        "docs/records.md does not tell of {untold:?}"
+    );
 }
