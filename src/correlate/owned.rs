@@ -21,7 +21,7 @@ use super::assembly::{Assembly, Limits};
 use super::join::Join;
 use crate::kafka::Partition;
 use crate::kafka::progress::{Identity, Progress, metadata};
-use crate::kafka::transactor::{Commit, Output};
+use crate::kafka::transaction::{Commit, Output};
 
 /// Results of one partition that may gather while a transaction commits.
 const GATHERED_RECORDS: usize = 4000;

@@ -14,7 +14,7 @@ use super::read;
 use super::said::Said;
 use super::whole::Dialects;
 use crate::kafka::cloud_events::{self, CloudEvents};
-use crate::kafka::transactor::Output;
+use crate::kafka::transaction::Output;
 use crate::record::codec::{Codec, Codecs};
 use crate::record::inbound::{DeliveryReceipt, NetworkError, Tlv};
 use crate::record::internal::{

@@ -30,7 +30,8 @@ use super::books::Books;
 use super::clock::plausible;
 use crate::kafka::progress::{Identity, Progress, Restored, metadata};
 use crate::kafka::start::{Reading, committed_stable};
-use crate::kafka::transactor::{Commit, end_hanging};
+use crate::kafka::transaction::Commit;
+use crate::kafka::transactor::end_hanging;
 use crate::kafka::{Group, Partition, Pause, ear};
 
 const WATERMARKS: Duration = Duration::from_secs(10);

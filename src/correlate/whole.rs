@@ -9,7 +9,7 @@ use tracing::error;
 use super::assembly::Effect;
 use super::render::{Topics, at, remembered};
 use crate::kafka::cloud_events;
-use crate::kafka::transactor::Output;
+use crate::kafka::transaction::Output;
 use crate::record::internal::{Delivery, Piece};
 use crate::record::message::{self, Message};
 use smpp_protocol::Dialect;

@@ -23,7 +23,7 @@ use super::status::Counters;
 use crate::kafka::cause::{Doing, Who, of_error};
 use crate::kafka::cloud_events::CloudEvents;
 use crate::kafka::idempotent::{self, Idempotent};
-use crate::kafka::transactor::Output;
+use crate::kafka::transaction::Output;
 use crate::record::codec::Codecs;
 use crate::record::keys;
 use crate::record::message;

@@ -12,7 +12,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::foreign;
 use super::membership::{Membership, Standing};
 use super::poll::Context;
-use super::transactor::Commit;
+use super::transaction::Commit;
 
 /// One partition of one topic.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -31,7 +31,7 @@ use tracing::{error, info};
 
 use super::cause::{Doing, Who, Why, explain};
 use super::ear::{self, Ear};
-use super::transactor::Output;
+use super::transaction::Output;
 
 /// The pause before a producer that ended young is made anew grows from here ...
 const PAUSE: Duration = Duration::from_secs(1);

@@ -19,9 +19,10 @@ pub mod set_aside;
 pub mod start;
 mod subject;
 pub mod topics;
+pub mod transaction;
+mod transactional_producer;
 pub mod transactor;
 pub mod waiting;
-mod writer;
 
 pub use fatal::Fatal;
 pub use group::{Group, Partition};

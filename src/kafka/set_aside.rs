@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::pause::Pause;
-use super::transactor::Trial;
+use super::transaction::Trial;
 
 /// The partitions that are set aside, each by a key of its own: see the [module](self).
 #[derive(Debug)]

@@ -83,7 +83,8 @@ use tracing::{info, warn};
 
 use super::group::{Group, Partition};
 use super::progress::{Identity, MetadataError, Progress, Restored, metadata};
-use super::transactor::{Commit, end_hanging};
+use super::transaction::Commit;
+use super::transactor::end_hanging;
 
 /// What is known about a partition when it is taken over.
 #[derive(Clone, Debug)]

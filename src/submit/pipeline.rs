@@ -14,7 +14,7 @@ use smpp_esme::Outcome;
 use tokio::sync::Notify;
 
 use crate::kafka::start::Start;
-use crate::kafka::transactor::Commit;
+use crate::kafka::transaction::Commit;
 use crate::kafka::{Partition, poll, transactor};
 use crate::submit::binds::doubts::Doubts;
 use crate::submit::message::intake::Incoming;

@@ -17,7 +17,7 @@ use crate::kafka::Partition;
 use crate::kafka::cause::Doing;
 use crate::kafka::group::{commits, is_unknown, list, partition_count};
 use crate::kafka::progress::{Identity, metadata};
-use crate::kafka::transactor::Commit;
+use crate::kafka::transaction::Commit;
 
 /// Show or set the offsets committed for the outbound topics and for deliveries
 #[derive(clap::Args)]

@@ -13,7 +13,7 @@ use crate::kafka::group::is_unknown;
 use crate::kafka::start::{
     Elsewhere, Facts, Reading, Start, Stop, committed_stable, decide, is_ours, question,
 };
-use crate::kafka::transactor::Commit;
+use crate::kafka::transaction::Commit;
 use crate::kafka::{Group, Partition, Waiting};
 
 /// How long one question to Kafka may take.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rdkafka::message::{Header as KafkaHeader, Headers, OwnedHeaders};
 
 use crate::kafka::cloud_events::{self, CloudEvents};
-use crate::kafka::transactor::Output;
+use crate::kafka::transaction::Output;
 use crate::record::codec::Codecs;
 use crate::record::event::{About, Part, PartOutcome, SendError, SubmitSmResp};
 use crate::record::internal::{Creation, Header};

@@ -15,7 +15,7 @@ use rdkafka::producer::DeliveryResult;
 use tracing::{error, info};
 
 use crate::kafka::idempotent::{self, Idempotent};
-use crate::kafka::transactor::Output;
+use crate::kafka::transaction::Output;
 use smpp_esme::Answer;
 
 use crate::submit::results::events::Events;

@@ -25,7 +25,8 @@ use tracing::{debug, error, warn};
 
 use crate::kafka::progress::{Identity, metadata};
 use crate::kafka::set_aside::Why;
-use crate::kafka::transactor::{Abort, Commit, Cycle, Ledger, Settled, is_size};
+use crate::kafka::transaction::{Abort, Commit, Cycle, Settled};
+use crate::kafka::transactor::{Ledger, is_size};
 use crate::kafka::{Group, Partition, ear, set_aside};
 use crate::record::event::SendErrorKind;
 use crate::submit::message::outgoing::Rejection;

@@ -23,7 +23,7 @@ use smpp_protocol::{Command, Status};
 use crate::kafka::Partition;
 use crate::kafka::progress::{Identity, metadata};
 use crate::kafka::start::Start;
-use crate::kafka::transactor::Commit;
+use crate::kafka::transaction::Commit;
 use crate::record::event::SendErrorKind;
 use crate::settings::{InDoubt, Time};
 use crate::submit::message::intake::Incoming;

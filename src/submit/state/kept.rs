@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::kafka::Partition;
-use crate::kafka::transactor::Commit;
+use crate::kafka::transaction::Commit;
 
 use crate::submit::state::pipeline::PipelineState;
 

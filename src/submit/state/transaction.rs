@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use crate::kafka::Pause;
 use crate::kafka::set_aside::Refusal;
-use crate::kafka::transactor::{Commit, Trial};
+use crate::kafka::transaction::{Commit, Trial};
 use crate::submit::message::outgoing::instant;
 use crate::submit::state::effects::{Effect, News};
 use crate::submit::state::partition::{PartitionState, Snapshot};

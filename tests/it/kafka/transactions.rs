@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 
 use kafka_smpp::kafka::Group;
 use kafka_smpp::kafka::progress::{Identity, Progress, metadata};
-use kafka_smpp::kafka::transactor::{
-    Abort, Commit, Cycle, Handle, Ledger, Options, Output, Settled, Transactor, end_hanging,
-};
+use kafka_smpp::kafka::transaction::{Abort, Commit, Cycle, Output, Settled};
+use kafka_smpp::kafka::transactor::{Handle, Ledger, Options, Transactor, end_hanging};
 use parking_lot::Mutex;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::ConsumerGroupMetadata;

@@ -20,7 +20,8 @@ use super::ear::{self, Ear};
 use super::group::{Group, is_about_topic};
 use super::pause::Pause;
 use super::progress::{Identity, metadata};
-use super::transactor::{Abort, Commit, Cycle, Options, Output, Settled};
+use super::transaction::{Abort, Commit, Cycle, Output, Settled};
+use super::transactor::Options;
 
 /// One offsets call carries at most this much metadata: a TxnOffsetCommit of 1 MB fails.
 const OFFSETS_CALL_OCTETS: usize = 200_000;
@@ -858,7 +859,7 @@ mod tests {
     use rdkafka::producer::DefaultProducerContext;
     use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
-    use super::super::transactor::Trial;
+    use super::super::transaction::Trial;
     use super::*;
 
     #[test]
