@@ -15,7 +15,7 @@ use crate::kafka::ear::Plain;
 use crate::kafka::group::partition_count;
 
 /// How long Kafka may take to answer.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Turns an error of Kafka into a failure that says what was tried.
 pub(super) fn failed(what: impl std::fmt::Display) -> impl FnOnce(KafkaError) -> Failure {
@@ -63,7 +63,7 @@ pub(super) fn reader(config: &Config, isolation: &str) -> Result<Client, Failure
 
 /// A consumer that has found a broker.
 pub(super) fn connect(client: &ClientConfig) -> Result<Client, Failure> {
-    connected(client, PATIENCE).map_err(|cause| Failure::new(Code::Unavailable, cause.to_string()))
+    connected(client, TIMEOUT).map_err(|cause| Failure::new(Code::Unavailable, cause.to_string()))
 }
 
 /// A consumer that looks around.
@@ -77,7 +77,7 @@ pub(super) fn who(client: &Client) -> &Who {
 /// All partitions of `topic`.
 pub(super) fn partitions(consumer: &Client, topic: &str) -> Result<Vec<Partition>, Failure> {
     let looking = Doing::Describing(topic);
-    let count = partition_count(consumer, topic, PATIENCE).map_err(refused(
+    let count = partition_count(consumer, topic, TIMEOUT).map_err(refused(
         who(consumer),
         format!("topic {topic}"),
         &looking,
@@ -92,6 +92,6 @@ pub(super) fn partitions(consumer: &Client, topic: &str) -> Result<Vec<Partition
 /// First offset and end of a partition's log.
 pub(super) fn watermarks(consumer: &Client, p: &Partition) -> Result<(i64, i64), Failure> {
     consumer
-        .fetch_watermarks(&p.topic, p.partition, PATIENCE)
+        .fetch_watermarks(&p.topic, p.partition, TIMEOUT)
         .map_err(failed(format!("offsets of {p}")))
 }

@@ -85,10 +85,10 @@ impl Reader {
         })
     }
 
-    /// The next event, or `None` if there is none within `patience`, or none that could be read
+    /// The next event, or `None` if there is none within `timeout`, or none that could be read
     /// yet.
-    pub fn next(&mut self, patience: Duration) -> Result<Option<Event>, Failure> {
-        let deadline = Instant::now() + patience;
+    pub fn next(&mut self, timeout: Duration) -> Result<Option<Event>, Failure> {
+        let deadline = Instant::now() + timeout;
         loop {
             if let Some((topic, octets)) = self.waiting.take() {
                 match self.event(&topic, &octets) {

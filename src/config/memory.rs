@@ -89,21 +89,21 @@ impl Config {
 
     fn of_esme(&self, esme: &Esme) -> [(String, u64); 3] {
         let octets = self.submit.fetch_octets.get();
-        let lanes = esme.outbound.len() as u64;
+        let topics = esme.outbound.len() as u64;
         let records = match esme.max_partitions() {
             Some(partitions) => (
                 format!(
-                    "{}: records of up to {partitions} partitions of {lanes} topics (submit.fetch_octets)",
+                    "{}: records of up to {partitions} partitions of {topics} topics (submit.fetch_octets)",
                     esme.name
                 ),
-                octets * lanes * u64::from(partitions),
+                octets * topics * u64::from(partitions),
             ),
             None => (
                 format!(
-                    "{}: records of each partition of {lanes} topics (submit.fetch_octets)",
+                    "{}: records of each partition of {topics} topics (submit.fetch_octets)",
                     esme.name
                 ),
-                octets * lanes,
+                octets * topics,
             ),
         };
         let binds = match esme.binds {

@@ -88,7 +88,7 @@ impl Error {
 }
 
 /// How long one question to Kafka may take at the start.
-const PATIENCE: Duration = Duration::from_secs(5);
+const SURVEY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Pauses before a Kafka that does not answer is asked again.
 const LOOK_AGAIN: Pause = Pause::new(Duration::from_millis(500), Duration::from_secs(5));
@@ -100,7 +100,7 @@ const LOOK_AGAIN: Pause = Pause::new(Duration::from_millis(500), Duration::from_
 /// When the configuration does not fit the cluster, or a pipeline ends by itself.
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Error> {
     let _saying = AbortOnDropHandle::new(tokio::spawn(repeated::run()));
-    let Some(survey) = look(&config, &shutdown).await? else {
+    let Some(survey) = survey_cluster(&config, &shutdown).await? else {
         return Ok(());
     };
     for passing in preflight::check(&config, &survey).map_err(Error::Preflight)? {
@@ -168,7 +168,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
     if !joining.is_finished() {
         failed = part("correlate", joining.await).after(failed);
     }
-    let finishing = tokio::task::spawn_blocking(move || deliver.finish(PATIENCE));
+    let finishing = tokio::task::spawn_blocking(move || deliver.finish(SURVEY_TIMEOUT));
     let delivered = finishing.await.unwrap_or_default();
     let Counts {
         receipts,
@@ -232,16 +232,19 @@ const REFUSALS: u32 = 3;
 
 /// Looks at the cluster, for as long as it takes until it answers and lets us see the topics. A
 /// password or a certificate that is refused is not waited for: it was read at the start.
-async fn look(config: &Config, shutdown: &CancellationToken) -> Result<Option<Survey>, Error> {
+async fn survey_cluster(
+    config: &Config,
+    shutdown: &CancellationToken,
+) -> Result<Option<Survey>, Error> {
     let mut pause = LOOK_AGAIN;
     let mut refusals = 0;
     loop {
         let (client, topics) = (config.kafka.reader(), preflight::topics(config));
-        let looked = tokio::task::spawn_blocking(move || {
-            survey(&client, topics.iter().map(String::as_str), PATIENCE)
+        let surveyed = tokio::task::spawn_blocking(move || {
+            survey(&client, topics.iter().map(String::as_str), SURVEY_TIMEOUT)
         })
         .await;
-        match looked {
+        match surveyed {
             Ok(Ok(survey)) if survey.closed.is_empty() => return Ok(Some(survey)),
             Ok(Ok(survey)) => Cause::together(&survey.closed)
                 .iter()

@@ -47,7 +47,7 @@ pub fn check(config: &Config, survey: &Survey) -> Result<Vec<String>, Vec<String
         ));
     }
     for esme in &config.esme {
-        passing.extend(lanes(esme, count));
+        passing.extend(uneven_priority_topics(esme, count));
         check_binds(esme, survey, &mut wrong);
     }
     match wrong.is_empty() {
@@ -58,7 +58,10 @@ pub fn check(config: &Config, survey: &Survey) -> Result<Vec<String>, Vec<String
 
 /// What is not sent while the topics of an ESME differ in their number of partitions, which
 /// `count` knows: it passes when partitions are added to the others.
-pub(crate) fn lanes(esme: &Esme, count: impl Fn(&str) -> Option<i32>) -> Vec<String> {
+pub(crate) fn uneven_priority_topics(
+    esme: &Esme,
+    count: impl Fn(&str) -> Option<i32>,
+) -> Vec<String> {
     let mut passing = Vec::new();
     let Some((first, others)) = esme.outbound.split_first() else {
         return passing;

@@ -28,7 +28,7 @@ use crate::kafka::poll::{self, Assignments, Flow};
 use crate::kafka::progress::Progress;
 use crate::kafka::set_aside::{self, SetAside, Why};
 use crate::kafka::transaction::{Abort, Cycle, Settled};
-use crate::kafka::transactor::{self, Ledger};
+use crate::kafka::transactor::{self, TransactionSource};
 use crate::kafka::{Group, Partition, ear};
 use crate::record::codec::Unread;
 use crate::record::json::Invalid;
@@ -846,7 +846,7 @@ impl Assignments for Books {
     }
 }
 
-impl Ledger for Books {
+impl TransactionSource for Books {
     fn begin(&self, writer: &str) -> Option<Cycle> {
         let membership = self.group.membership()?;
         let mut state: MutexGuard<'_, State> = self.state.lock();
@@ -902,7 +902,7 @@ impl Ledger for Books {
             records,
             offsets,
             group: membership.metadata(),
-            patience: STALL,
+            report_timeout: STALL,
             trial: state.aside.trial(STALL / 2),
         })
     }

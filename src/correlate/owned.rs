@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use super::assembly::{Assembly, Limits};
 use super::join::Join;
 use crate::kafka::Partition;
-use crate::kafka::progress::{Identity, Progress, metadata};
+use crate::kafka::progress::{CommitScope, Progress, metadata};
 use crate::kafka::transaction::{Commit, Output};
 
 /// Results of one partition that may gather while a transaction commits.
@@ -315,7 +315,7 @@ impl Owned {
 
     /// The commit for `offset`, naming its writer.
     pub(super) fn commit(&self, offset: i64, cluster: &str, writer: &str, cycle: u64) -> Commit {
-        let identity = Identity {
+        let identity = CommitScope {
             cluster,
             topic: &self.partition.topic,
             partition: self.partition.partition,

@@ -244,7 +244,7 @@ impl Threads {
         let reading = Reading {
             producer: options.producer.clone(),
             suspicion: SUSPICION,
-            patience: options.transaction_timeout + Duration::from_secs(15),
+            timeout: options.transaction_timeout + Duration::from_secs(15),
             own: options.transactional_id.clone(),
         };
         let mut threads = Threads {

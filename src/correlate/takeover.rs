@@ -28,7 +28,7 @@ use tracing::{info, warn};
 
 use super::books::Books;
 use super::clock::plausible;
-use crate::kafka::progress::{Identity, Progress, Restored, metadata};
+use crate::kafka::progress::{CommitScope, Progress, Restored, metadata};
 use crate::kafka::start::{Reading, committed_stable};
 use crate::kafka::transaction::Commit;
 use crate::kafka::transactor::end_hanging;
@@ -267,14 +267,14 @@ fn begin(
     if let Some(newest) = newest {
         progress.read(newest);
     }
-    let writer = last.map(|last| last.writer);
+    let writer = last.map(|last| last.transactional_id);
     books.begin_at(partition.partition, request.takeover, progress, writer);
     Ok(())
 }
 
 /// What is committed beside the offset.
 fn restored(group: &Group, commit: &Commit) -> Option<Restored> {
-    let identity = Identity {
+    let identity = CommitScope {
         cluster: group.cluster_id(),
         topic: &commit.topic,
         partition: commit.partition,

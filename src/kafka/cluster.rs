@@ -38,14 +38,14 @@ impl Inquiry {
     /// The answer to a question that is asked with a time to wait, or why there is none.
     pub(super) fn ask<T>(
         &self,
-        patience: Duration,
+        timeout: Duration,
         doing: &Doing<'_>,
         ask: impl Fn(&BaseConsumer<Plain>, Duration) -> Result<T, KafkaError>,
     ) -> Result<T, Cause> {
         let begun = Instant::now();
         let mut wait = FIRST_WAIT;
         loop {
-            let left = patience.saturating_sub(begun.elapsed());
+            let left = timeout.saturating_sub(begun.elapsed());
             let error = match ask(&self.0, wait.min(left)) {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
@@ -60,7 +60,7 @@ impl Inquiry {
             if let Some(hopeless) = self.ear().hopeless(begun, Instant::now()) {
                 return Err(hopeless);
             }
-            if begun.elapsed() >= patience {
+            if begun.elapsed() >= timeout {
                 return Err(self.ear().cause().unwrap_or(cause));
             }
             wait = (wait * 2).min(LONGEST_WAIT);
@@ -72,13 +72,13 @@ impl Inquiry {
     pub(super) fn describe<'a, T>(
         &self,
         topics: impl IntoIterator<Item = &'a str>,
-        patience: Duration,
+        timeout: Duration,
         ask: impl Fn(&BaseConsumer<Plain>, &str, Duration) -> Result<T, KafkaError>,
     ) -> Result<(Vec<(String, T)>, Vec<Cause>), Cause> {
         let (mut found, mut closed) = (Vec::new(), Vec::new());
         for topic in topics {
             let describing = Doing::Describing(topic);
-            let asked = self.ask(patience, &describing, |consumer, wait| {
+            let asked = self.ask(timeout, &describing, |consumer, wait| {
                 ask(consumer, topic, wait)
             });
             match asked {
@@ -125,29 +125,29 @@ fn may_come(error: &KafkaError) -> bool {
     )
 }
 
-/// A consumer of these properties that has found a broker. Blocks for up to `patience`.
+/// A consumer of these properties that has found a broker. Blocks for up to `timeout`.
 ///
 /// # Errors
 ///
 /// Why no broker answers.
-pub fn connected(client: &ClientConfig, patience: Duration) -> Result<BaseConsumer<Plain>, Cause> {
+pub fn connected(client: &ClientConfig, timeout: Duration) -> Result<BaseConsumer<Plain>, Cause> {
     let inquiry = Inquiry::new(client)?;
-    inquiry.cluster_id(patience)?;
+    inquiry.cluster_id(timeout)?;
     Ok(inquiry.0)
 }
 
-/// The cluster's id as its brokers give it. Blocks for up to `patience`.
+/// The cluster's id as its brokers give it. Blocks for up to `timeout`.
 ///
 /// # Errors
 ///
 /// Why no broker answers.
-pub fn cluster_id(client: &ClientConfig, patience: Duration) -> Result<String, Cause> {
-    Inquiry::new(client)?.cluster_id(patience)
+pub fn cluster_id(client: &ClientConfig, timeout: Duration) -> Result<String, Cause> {
+    Inquiry::new(client)?.cluster_id(timeout)
 }
 
 impl Inquiry {
-    fn cluster_id(&self, patience: Duration) -> Result<String, Cause> {
-        self.ask(patience, &Doing::Asking, |consumer, wait| {
+    fn cluster_id(&self, timeout: Duration) -> Result<String, Cause> {
+        self.ask(timeout, &Doing::Asking, |consumer, wait| {
             let none = KafkaError::MetadataFetch(Code::OperationTimedOut);
             consumer.client().fetch_cluster_id(wait).ok_or(none)
         })
@@ -165,7 +165,7 @@ pub struct Survey {
     pub closed: Vec<Cause>,
 }
 
-/// Looks at the cluster and the named topics. Blocks for at most `patience` per question.
+/// Looks at the cluster and the named topics. Blocks for at most `timeout` per question.
 ///
 /// # Errors
 ///
@@ -173,11 +173,11 @@ pub struct Survey {
 pub fn survey<'a>(
     client: &ClientConfig,
     topics: impl IntoIterator<Item = &'a str>,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<Survey, Cause> {
     let inquiry = Inquiry::new(client)?;
-    let cluster_id = inquiry.cluster_id(patience)?;
-    let (found, closed) = inquiry.describe(topics, patience, partition_count)?;
+    let cluster_id = inquiry.cluster_id(timeout)?;
+    let (found, closed) = inquiry.describe(topics, timeout, partition_count)?;
     Ok(Survey {
         cluster_id,
         partitions: found.into_iter().collect(),
@@ -196,13 +196,13 @@ pub fn takes_metadata(
     client: &ClientConfig,
     topic: &str,
     characters: usize,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<bool, Cause> {
     let inquiry = Inquiry::new(client)?;
     let topics = [topic.to_owned()];
     let member = Doing::member(client, &topics);
     // A commit is not given up while the group's coordinator is not found.
-    inquiry.ask(patience, &member, |consumer, wait| {
+    inquiry.ask(timeout, &member, |consumer, wait| {
         let mut asked = TopicPartitionList::new();
         asked.add_partition(topic, 0);
         consumer.committed_offsets(asked, wait).map(drop)

@@ -55,7 +55,7 @@ impl ClientContext for Context {
 impl ConsumerContext for Context {}
 
 /// An offset up to which there is no committed record from `from` on; `None` if there is one, or
-/// if it is not known after `patience`.
+/// if it is not known after `timeout`.
 ///
 /// # Errors
 ///
@@ -64,7 +64,7 @@ pub fn empty_until(
     client: &ClientConfig,
     partition: &Partition,
     from: i64,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<Option<i64>, KafkaError> {
     let end = Arc::new(Mutex::new(None));
     let context = Context {
@@ -84,7 +84,7 @@ pub fn empty_until(
         .set("statistics.interval.ms", "200")
         .create_with_context(context)?;
     consumer.assign(&list(std::slice::from_ref(partition), Offset::Offset(from)))?;
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + timeout;
     while Instant::now() < deadline {
         // Known before the queue is looked at.
         let known = *end.lock();

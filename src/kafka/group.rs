@@ -96,12 +96,12 @@ impl Group {
     }
 
     /// Offset and metadata committed for the partitions of `wanted`, once they are stable:
-    /// waits for transactions that hold any of them (up to `patience`). Partitions without
+    /// waits for transactions that hold any of them (up to `timeout`). Partitions without
     /// a committed offset are left out.
     pub fn committed(
         &self,
         wanted: &[Commit],
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Vec<Commit>, KafkaError> {
         let partitions = wanted
             .iter()
@@ -110,17 +110,17 @@ impl Group {
                 partition: c.partition,
             })
             .collect::<Vec<_>>();
-        self.committed_of(&partitions, patience)
+        self.committed_of(&partitions, timeout)
     }
 
     /// As [`committed`](Self::committed), by name.
     pub fn committed_of(
         &self,
         partitions: &[Partition],
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Vec<Commit>, KafkaError> {
         let consumer = self.consumer.read().clone().ok_or(closed())?;
-        let found = consumer.committed_offsets(list(partitions, Offset::Invalid), patience)?;
+        let found = consumer.committed_offsets(list(partitions, Offset::Invalid), timeout)?;
         commits(&found, partitions)
     }
 
@@ -129,24 +129,24 @@ impl Group {
     pub fn committed_unstable(
         &self,
         partitions: &[Partition],
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Vec<Commit>, KafkaError> {
         let consumer = self.uncommitted()?;
-        let found = consumer.committed_offsets(list(partitions, Offset::Invalid), patience)?;
+        let found = consumer.committed_offsets(list(partitions, Offset::Invalid), timeout)?;
         commits(&found, partitions)
     }
 
     /// First offset and end (exclusive) of a partition's log; the end is the last stable
     /// offset as the consumer reads committed data.
-    pub fn watermarks(&self, p: &Partition, patience: Duration) -> Result<(i64, i64), KafkaError> {
+    pub fn watermarks(&self, p: &Partition, timeout: Duration) -> Result<(i64, i64), KafkaError> {
         let consumer = self.consumer.read().clone().ok_or(closed())?;
-        consumer.fetch_watermarks(&p.topic, p.partition, patience)
+        consumer.fetch_watermarks(&p.topic, p.partition, timeout)
     }
 
     /// The end (exclusive) of a partition's log with what belongs to open transactions.
-    pub fn unstable_end(&self, p: &Partition, patience: Duration) -> Result<i64, KafkaError> {
+    pub fn unstable_end(&self, p: &Partition, timeout: Duration) -> Result<i64, KafkaError> {
         let consumer = self.uncommitted()?;
-        let (_, end) = consumer.fetch_watermarks(&p.topic, p.partition, patience)?;
+        let (_, end) = consumer.fetch_watermarks(&p.topic, p.partition, timeout)?;
         Ok(end)
     }
 
@@ -164,11 +164,11 @@ impl Group {
         &self,
         p: &Partition,
         since: i64,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Option<i64>, KafkaError> {
         let consumer = self.consumer.read().clone().ok_or(closed())?;
         let asked = list(std::slice::from_ref(p), Offset::Offset(since));
-        let found = consumer.offsets_for_times(asked, patience)?;
+        let found = consumer.offsets_for_times(asked, timeout)?;
         for element in found.elements() {
             element.error()?;
             if let Offset::Offset(offset) = element.offset() {
@@ -180,8 +180,8 @@ impl Group {
 
     /// Whether a partition is there; an error if Kafka cannot be asked, or does not let this
     /// user see it.
-    pub fn exists(&self, p: &Partition, patience: Duration) -> Result<bool, KafkaError> {
-        match self.partitions(&p.topic, patience) {
+    pub fn exists(&self, p: &Partition, timeout: Duration) -> Result<bool, KafkaError> {
+        match self.partitions(&p.topic, timeout) {
             Ok(count) => Ok(p.partition < count),
             Err(error) if is_unknown(&error) => Ok(false),
             Err(error) => Err(error),
@@ -189,13 +189,13 @@ impl Group {
     }
 
     /// The topics among those of `offsets` that are not there, or not with that partition.
-    pub fn missing(&self, offsets: &[Commit], patience: Duration) -> Vec<Arc<str>> {
+    pub fn missing(&self, offsets: &[Commit], timeout: Duration) -> Vec<Arc<str>> {
         let mut missing: Vec<Arc<str>> = Vec::new();
         for Commit {
             topic, partition, ..
         } in offsets
         {
-            let gone = match self.partitions(topic, patience) {
+            let gone = match self.partitions(topic, timeout) {
                 _ if missing.contains(topic) => false,
                 Ok(count) => *partition >= count,
                 Err(error) => is_about_topic(&error),
@@ -208,9 +208,9 @@ impl Group {
     }
 
     /// How many partitions `topic` has.
-    pub fn partitions(&self, topic: &str, patience: Duration) -> Result<i32, KafkaError> {
+    pub fn partitions(&self, topic: &str, timeout: Duration) -> Result<i32, KafkaError> {
         let consumer = self.consumer.read().clone().ok_or(closed())?;
-        partition_count(consumer.as_ref(), topic, patience)
+        partition_count(consumer.as_ref(), topic, timeout)
     }
 }
 
@@ -218,9 +218,9 @@ impl Group {
 pub fn partition_count<X: rdkafka::consumer::ConsumerContext>(
     consumer: &BaseConsumer<X>,
     topic: &str,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<i32, KafkaError> {
-    let metadata = consumer.fetch_metadata(Some(topic), patience)?;
+    let metadata = consumer.fetch_metadata(Some(topic), timeout)?;
     let unknown = KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition);
     let topic = metadata
         .topics()

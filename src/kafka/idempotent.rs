@@ -564,19 +564,19 @@ impl<R: Reports> Idempotent<R> {
     }
 
     /// Waits until everything taken is reported, at most so long. Blocks.
-    pub fn flush(&self, patience: Duration) -> bool {
+    pub fn flush(&self, timeout: Duration) -> bool {
         let begun = Instant::now();
         loop {
             // While it is made anew, records are on their way from the old one to the next.
             let settled = self.settled();
             let producer = self.0.current.read().clone();
-            let left = patience.saturating_sub(begun.elapsed());
+            let left = timeout.saturating_sub(begun.elapsed());
             let flushed = producer.flush(left).is_ok();
             drop(producer);
             if flushed && settled.is_some() && settled == self.settled() {
                 return true;
             }
-            if begun.elapsed() >= patience {
+            if begun.elapsed() >= timeout {
                 return false;
             }
             std::thread::sleep(HELD);

@@ -69,16 +69,16 @@ impl Membership {
 }
 
 /// What the callbacks have said so far.
-pub(super) struct Standing<M>(Mutex<Said<M>>);
+pub(super) struct Standing<M>(Mutex<LastCallback<M>>);
 
-struct Said<M> {
+struct LastCallback<M> {
     callbacks: u64,
     metadata: Option<Arc<M>>,
 }
 
 impl<M> Default for Standing<M> {
     fn default() -> Self {
-        Standing(Mutex::new(Said {
+        Standing(Mutex::new(LastCallback {
             callbacks: 0,
             metadata: None,
         }))
@@ -89,15 +89,15 @@ impl<M> Standing<M> {
     /// A callback is about to be told to the owner of the partitions, and this is the metadata
     /// of the moment; none when the assignment is lost.
     pub fn called(&self, metadata: Option<M>) {
-        let mut said = self.0.lock();
-        said.callbacks += 1;
-        said.metadata = metadata.map(Arc::new);
+        let mut last = self.0.lock();
+        last.callbacks += 1;
+        last.metadata = metadata.map(Arc::new);
     }
 
     /// The number of callbacks, and the metadata of the last one; none without an assignment.
     pub fn get(&self) -> Option<(u64, Arc<M>)> {
-        let said = self.0.lock();
-        Some((said.callbacks, said.metadata.clone()?))
+        let last = self.0.lock();
+        Some((last.callbacks, last.metadata.clone()?))
     }
 
     /// Whether there was no callback since there were so many.

@@ -94,7 +94,7 @@ pub enum Error {
 /// Who owns the partitions. All methods run on the polling thread.
 pub trait Assignments: Send + Sync + 'static {
     /// Partitions were assigned; each waits for [`Handle::start`]. Returns partitions of
-    /// other topics to be held beside them (priority lanes). Must not block.
+    /// other topics to be held beside them (priority topics). Must not block.
     fn assigned(&self, partitions: &[Partition]) -> Vec<Partition>;
 
     /// Partitions are about to be taken away. Returns when nothing of them will be written
@@ -137,23 +137,23 @@ struct Applied {
     started: bool,
     /// While it is paused: the resumptions that were asked for before the pause.
     paused: Option<u64>,
-    waiting: Option<Aside>,
+    waiting: Option<WaitingMessage>,
     /// While the client refuses its position.
-    refused: Option<Refused>,
+    refused: Option<RefusedPosition>,
 }
 
 /// A position that the client does not take up.
 #[derive(Clone, Copy, Debug)]
-struct Refused {
+struct RefusedPosition {
     /// Since it was assigned, or afresh.
     since: Instant,
-    /// Whether it was assigned afresh, and so was spoken of.
-    said: bool,
+    /// Whether it was assigned afresh, which the log says.
+    reported: bool,
 }
 
 /// A partition whose next message cannot be taken yet.
 #[derive(Debug)]
-struct Aside {
+struct WaitingMessage {
     offset: i64,
     /// When it is given again; `None` while it is under way.
     due: Option<Instant>,
@@ -161,17 +161,17 @@ struct Aside {
 }
 
 impl Applied {
-    fn hold(&mut self, word: u64) {
+    fn hold(&mut self, generation: u64) {
         *self = Applied {
-            generation: word,
-            held: word,
+            generation,
+            held: generation,
             ..Applied::default()
         };
     }
 
-    fn start(&mut self, word: u64) {
+    fn start(&mut self, generation: u64) {
         *self = Applied {
-            generation: word,
+            generation,
             held: self.held,
             started: true,
             ..Applied::default()
@@ -200,7 +200,7 @@ impl Desired {
         {
             return Some(Step::Start(from, self.generation));
         }
-        if let Some(Aside {
+        if let Some(WaitingMessage {
             offset,
             due: Some(due),
             ..
@@ -394,13 +394,13 @@ impl Context {
     fn is_stuck(&self, partition: &Partition, now: Instant) -> bool {
         let mut stuck = false;
         self.note(partition, |applied| {
-            let first = Refused {
+            let first = RefusedPosition {
                 since: now,
-                said: false,
+                reported: false,
             };
             let refused = applied.refused.get_or_insert(first);
             if now.duration_since(refused.since) >= STUCK {
-                (refused.since, refused.said, stuck) = (now, true, true);
+                (refused.since, refused.reported, stuck) = (now, true, true);
             }
         });
         stuck
@@ -445,7 +445,7 @@ impl Context {
             let before = applied.waiting.take().filter(|w| w.offset == offset);
             let mut pause = before.map_or(AGAIN, |before| before.pause);
             let due = Some(Instant::now() + pause.grow());
-            applied.waiting = Some(Aside { offset, due, pause });
+            applied.waiting = Some(WaitingMessage { offset, due, pause });
         });
         let why = format!("the record at offset {offset}: {why}");
         self.waiting.note(partition, RECORD, why);
@@ -610,12 +610,12 @@ impl Poller {
         };
         for (partition, step) in steps {
             match step {
-                Step::Hold(word) => {
+                Step::Hold(generation) => {
                     let waiting = &consumer.context().waiting;
                     waiting.forget(std::slice::from_ref(&partition));
-                    hold(consumer, &partition, word);
+                    hold(consumer, &partition, generation);
                 }
-                Step::Start(offset, word) => start(consumer, &partition, offset, word),
+                Step::Start(offset, generation) => start(consumer, &partition, offset, generation),
                 Step::GiveAgain(offset) => give_again(consumer, &partition, offset),
                 Step::Resume => resume(consumer, &partition),
             }
@@ -661,10 +661,10 @@ fn pause(consumer: &BaseConsumer<Context>, partition: &Partition) {
 
 /// Assigns the partition afresh: after an offset outside the log the client would not even
 /// seek.
-fn hold(consumer: &BaseConsumer<Context>, partition: &Partition, word: u64) {
+fn hold(consumer: &BaseConsumer<Context>, partition: &Partition, generation: u64) {
     consumer
         .context()
-        .note(partition, |applied| applied.hold(word));
+        .note(partition, |applied| applied.hold(generation));
     assign_afresh(consumer, partition);
 }
 
@@ -678,11 +678,11 @@ fn assign_afresh(consumer: &BaseConsumer<Context>, partition: &Partition) {
     }
 }
 
-fn start(consumer: &BaseConsumer<Context>, partition: &Partition, offset: i64, word: u64) {
+fn start(consumer: &BaseConsumer<Context>, partition: &Partition, offset: i64, generation: u64) {
     if seek(consumer, partition, offset) {
         consumer
             .context()
-            .note(partition, |applied| applied.start(word));
+            .note(partition, |applied| applied.start(generation));
         resume(consumer, partition);
         debug!(%partition, offset, "started");
     }
@@ -711,7 +711,7 @@ fn seek(consumer: &BaseConsumer<Context>, partition: &Partition, offset: i64) ->
         Ok(()) => {
             let mut refused = None;
             context.note(partition, |applied| refused = applied.refused.take());
-            if refused.is_some_and(|refused| refused.said) {
+            if refused.is_some_and(|refused| refused.reported) {
                 context.waiting.done(partition);
             }
             true
@@ -787,9 +787,9 @@ mod tests {
             let mut starts = Vec::new();
             while let Some(step) = self.step(handle) {
                 match step {
-                    Step::Hold(word) => self.applied().hold(word),
-                    Step::Start(offset, word) => {
-                        self.applied().start(word);
+                    Step::Hold(generation) => self.applied().hold(generation),
+                    Step::Start(offset, generation) => {
+                        self.applied().start(generation);
                         starts.push(offset);
                     }
                     Step::GiveAgain(_) | Step::Resume => panic!("{step:?}"),
@@ -877,7 +877,7 @@ mod tests {
         let later = Instant::now() + Duration::from_secs(60);
         let pause = || Pause::new(POLL, SEEK);
         let waiting = |due| {
-            Some(Aside {
+            Some(WaitingMessage {
                 offset: 7,
                 due,
                 pause: pause(),

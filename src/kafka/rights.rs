@@ -30,7 +30,7 @@ use super::ear::Ear;
 use super::group::partition_count;
 
 /// How long one answer may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client is polled at once.
 const POLL: Duration = Duration::from_millis(20);
 /// A producer that may not be idempotent has said so after this.
@@ -63,7 +63,7 @@ pub fn unreadable(client: &ClientConfig, topics: &[String]) -> Vec<Cause> {
     let cannot = |topic: &String| {
         let reading = Doing::Reading(topic);
         // Of a topic that may not even be seen nothing comes, not even an error.
-        let seen = inquiry.ask(PATIENCE, &reading, |consumer, wait| {
+        let seen = inquiry.ask(TIMEOUT, &reading, |consumer, wait| {
             partition_count(consumer, topic, wait)
         });
         if let Err(cause) = seen {
@@ -82,7 +82,7 @@ fn read_a_moment(
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(topic, 0, Offset::End)?;
     consumer.assign(&list)?;
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while Instant::now() < deadline {
         match consumer.poll(POLL) {
             None => {}
@@ -159,7 +159,7 @@ pub fn refused(client: &ClientConfig, reader: &ClientConfig, wanted: &Transactio
             denied: Arc::clone(&denied),
         };
         let producer: BaseProducer<Trial> = client.create_with_context(context)?;
-        producer.init_transactions(PATIENCE)?;
+        producer.init_transactions(TIMEOUT)?;
         Ok::<_, KafkaError>((producer, denied))
     };
     let mut causes = Vec::new();
@@ -217,14 +217,14 @@ fn known_without(who: &Who, reader: &ClientConfig, wanted: &Transactional) -> Ve
         group: &wanted.group,
         topics: &[],
     };
-    let asked = inquiry.ask(PATIENCE, &member, |consumer, wait| {
+    let asked = inquiry.ask(TIMEOUT, &member, |consumer, wait| {
         let mut asked = TopicPartitionList::new();
         asked.add_partition(&wanted.source, 0);
         consumer.committed_offsets(asked, wait).map(drop)
     });
     note(asked, format!("READ on group {}", wanted.group));
     for topic in &wanted.writes {
-        let asked = inquiry.ask(PATIENCE, &Doing::Writing(topic), |consumer, wait| {
+        let asked = inquiry.ask(TIMEOUT, &Doing::Writing(topic), |consumer, wait| {
             partition_count(consumer, topic, wait).map(drop)
         });
         note(asked, format!("WRITE on topic {topic}"));
@@ -281,7 +281,7 @@ fn add_offsets(
     let added = offsets.add_partition_offset(&wanted.source, 0, Offset::Offset(0));
     let sent = added
         .and_then(|()| producer.begin_transaction())
-        .and_then(|()| producer.send_offsets_to_transaction(&offsets, &group, PATIENCE));
+        .and_then(|()| producer.send_offsets_to_transaction(&offsets, &group, TIMEOUT));
     sent.err().filter(|error| !is_fenced(error))
 }
 
@@ -301,7 +301,7 @@ fn add_partition((producer, denied): &Made, topic: &str) -> Option<KafkaError> {
     if let Err((error, _)) = producer.send(record) {
         return Some(error);
     }
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while Instant::now() < deadline {
         producer.poll(POLL);
         if let Some(code) = *denied.lock() {

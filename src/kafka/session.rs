@@ -26,7 +26,7 @@ const OF_BROKER: &str = "group.consumer.session.timeout.ms";
 const METADATA: Duration = Duration::from_secs(10);
 
 /// How long one broker may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The session time-out of members of `group` that use the protocol of KIP-848: the shortest
 /// that any broker has, where they differ. All are asked at once, and a broker that does not
@@ -85,7 +85,7 @@ async fn ask(
     of: ResourceSpecifier<'_>,
     key: &str,
 ) -> Result<Option<Duration>, KafkaError> {
-    let options = AdminOptions::new().request_timeout(Some(PATIENCE));
+    let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
     let found: Vec<ConfigResourceResult> = admin.describe_configs(&[of], &options).await?;
     for resource in found {
         let resource = resource.map_err(KafkaError::AdminOp)?;

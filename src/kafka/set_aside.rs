@@ -34,7 +34,7 @@ use super::transaction::Trial;
 /// The partitions that are set aside, each by a key of its own: see the [module](self).
 #[derive(Debug)]
 pub struct SetAside<K> {
-    groups: Vec<Refused<K>>,
+    groups: Vec<TrialGroup<K>>,
     /// Which of them the transaction under way is about; the others' if none.
     trial: Option<usize>,
     /// When that transaction began.
@@ -49,7 +49,7 @@ pub struct SetAside<K> {
 
 /// Partitions that wait for the same reason.
 #[derive(Debug)]
-struct Refused<K> {
+struct TrialGroup<K> {
     topic: Arc<str>,
     why: Why,
     /// When each was refused last, if what was refused is still there.
@@ -112,7 +112,7 @@ impl<K: Ord + Clone> SetAside<K> {
     /// The group that is to be tried now.
     fn next(&self, now: Instant) -> Option<usize> {
         let rests = self.rest.is_some_and(|until| now < until);
-        let waited = |g: &Refused<K>| g.partitions.keys().any(|p| self.waited.contains(p));
+        let waited = |g: &TrialGroup<K>| g.partitions.keys().any(|p| self.waited.contains(p));
         let groups = self.groups.iter().enumerate();
         let due = groups.filter(|(_, g)| g.due <= now && (!rests || waited(g)));
         due.min_by_key(|(_, group)| group.due).map(|(at, _)| at)
@@ -126,17 +126,17 @@ impl<K: Ord + Clone> SetAside<K> {
         }
     }
 
-    /// How that transaction goes if it is only for partitions that are set aside. `patience` is
+    /// How that transaction goes if it is only for partitions that are set aside. `timeout` is
     /// how long the first one waits for a partition that does not answer.
-    pub fn trial(&self, patience: Duration) -> Option<Trial> {
+    pub fn trial(&self, timeout: Duration) -> Option<Trial> {
         let group = &self.groups[self.trial?];
         Some(Trial {
             singly: group.why == Why::Record,
             // A topic that takes nothing is not slow.
-            patience: match group.trials % 8 {
-                7 if group.why != Why::Topic => patience * 4,
-                3 if group.why != Why::Topic => patience * 2,
-                _ => patience,
+            report_timeout: match group.trials % 8 {
+                7 if group.why != Why::Topic => timeout * 4,
+                3 if group.why != Why::Topic => timeout * 2,
+                _ => timeout,
             },
         })
     }
@@ -205,7 +205,7 @@ impl<K: Ord + Clone> SetAside<K> {
                 group.partitions.retain(|p, _| partitions.contains(p));
             }
         }
-        let same = |group: &Refused<K>| {
+        let same = |group: &TrialGroup<K>| {
             let those = why != Why::Record || group.partitions.keys().eq(partitions.iter());
             group.topic == topic && group.why == why && those
         };
@@ -218,7 +218,7 @@ impl<K: Ord + Clone> SetAside<K> {
         let place = place.unwrap_or_else(|| {
             let mut pause = pause;
             let due = now + pause.grow();
-            self.groups.push(Refused {
+            self.groups.push(TrialGroup {
                 topic,
                 why,
                 partitions: BTreeMap::new(),
@@ -407,8 +407,8 @@ mod tests {
     #[test]
     fn trials_alternate_with_transactions_of_the_others() {
         let (mut aside, mut now) = (SetAside::default(), Instant::now());
-        for lane in 1..6 {
-            aside.refused(refusal("errors", true, &[lane]), pauses(SECOND), now);
+        for partition in 1..6 {
+            aside.refused(refusal("errors", true, &[partition]), pauses(SECOND), now);
         }
         let (mut trials, mut took) = (0, Duration::ZERO);
         let begun = now;
@@ -419,12 +419,12 @@ mod tests {
                 now += Duration::from_millis(10);
                 continue;
             }
-            let lane = (1..6).find(|p| aside.takes_part(p)).unwrap();
+            let partition = (1..6).find(|p| aside.takes_part(p)).unwrap();
             assert!(!aside.takes_part(&0));
             now += SECOND;
             took += SECOND;
             trials += 1;
-            aside.refused(refusal("errors", true, &[lane]), pauses(SECOND), now);
+            aside.refused(refusal("errors", true, &[partition]), pauses(SECOND), now);
             aside.begin(now);
             assert!(aside.takes_part(&0), "two trials in a row");
             aside.committed();

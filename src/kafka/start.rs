@@ -82,7 +82,7 @@ use thiserror::Error;
 use tracing::{info, warn};
 
 use super::group::{Group, Partition};
-use super::progress::{Identity, MetadataError, Progress, Restored, metadata};
+use super::progress::{CommitScope, MetadataError, Progress, Restored, metadata};
 use super::transaction::Commit;
 use super::transactor::end_hanging;
 
@@ -208,12 +208,12 @@ pub enum Stop {
 /// What must be asked of a log that ends at `high` before it can be decided: from which time on
 /// its records are younger than all that were read. `None` if the answer would not matter.
 pub fn question(commit: &Commit, cluster: &str, high: i64) -> Option<i64> {
-    let identity = Identity {
+    let scope = CommitScope {
         cluster,
         topic: &commit.topic,
         partition: commit.partition,
     };
-    let restored = metadata::decode(commit.offset, &commit.metadata, &identity).ok()?;
+    let restored = metadata::decode(commit.offset, &commit.metadata, &scope).ok()?;
     if known(&restored.progress) > high {
         restored.progress.newest()?.checked_add(1)
     } else {
@@ -223,12 +223,12 @@ pub fn question(commit: &Commit, cluster: &str, high: i64) -> Option<i64> {
 
 /// Whether the group itself has made this commit: nobody else writes its metadata.
 pub fn is_ours(commit: &Commit, cluster: &str) -> bool {
-    let identity = Identity {
+    let scope = CommitScope {
         cluster,
         topic: &commit.topic,
         partition: commit.partition,
     };
-    metadata::decode(commit.offset, &commit.metadata, &identity).is_ok()
+    metadata::decode(commit.offset, &commit.metadata, &scope).is_ok()
 }
 
 /// Exclusive end of what is known of the log.
@@ -302,12 +302,12 @@ fn without_offset(facts: &Facts<'_>) -> Result<Start, Stop> {
 }
 
 fn restore(facts: &Facts<'_>, offset: i64, line: &str) -> Result<Restored, Stop> {
-    let identity = Identity {
+    let scope = CommitScope {
         cluster: facts.cluster,
         topic: &facts.partition.topic,
         partition: facts.partition.partition,
     };
-    metadata::decode(offset, line, &identity).map_err(|reason| Stop::Metadata {
+    metadata::decode(offset, line, &scope).map_err(|reason| Stop::Metadata {
         topic: facts.partition.topic.to_string(),
         partition: facts.partition.partition,
         offset,
@@ -323,7 +323,7 @@ pub struct Reading {
     /// How long to wait before ending a hanging transaction (2 s).
     pub suspicion: Duration,
     /// How long to wait in all (25 s: a transaction time-out and more).
-    pub patience: Duration,
+    pub timeout: Duration,
     /// Our own transactional.id, never to be ended.
     pub own: String,
 }
@@ -336,21 +336,27 @@ pub fn committed_stable(
     partitions: &[Partition],
     reading: &Reading,
 ) -> Result<Vec<Commit>, KafkaError> {
-    let deadline = Instant::now() + reading.patience;
+    let deadline = Instant::now() + reading.timeout;
     if let Ok(found) = group.committed_of(partitions, reading.suspicion) {
         return Ok(found);
     }
-    for writer in writers(group, partitions)? {
-        if writer == reading.own {
+    for transactional_id in transactional_ids(group, partitions)? {
+        if transactional_id == reading.own {
             continue;
         }
         warn!(
-            writer,
+            writer = transactional_id,
             "a predecessor's transaction is still open; ending it"
         );
-        match end_hanging(&reading.producer, &writer, Duration::from_secs(10)) {
-            Ok(()) => info!(writer, "ended"),
-            Err(error) => warn!(writer, %error, "not ended; waiting for its time-out"),
+        match end_hanging(
+            &reading.producer,
+            &transactional_id,
+            Duration::from_secs(10),
+        ) {
+            Ok(()) => info!(writer = transactional_id, "ended"),
+            Err(error) => {
+                warn!(writer = transactional_id, %error, "not ended; waiting for its time-out")
+            }
         }
     }
     loop {
@@ -363,21 +369,21 @@ pub fn committed_stable(
     }
 }
 
-fn writers(group: &Group, partitions: &[Partition]) -> Result<Vec<String>, KafkaError> {
-    let mut writers = Vec::new();
+fn transactional_ids(group: &Group, partitions: &[Partition]) -> Result<Vec<String>, KafkaError> {
+    let mut transactional_ids = Vec::new();
     for commit in group.committed_unstable(partitions, Duration::from_secs(5))? {
-        let identity = Identity {
+        let scope = CommitScope {
             cluster: group.cluster_id(),
             topic: &commit.topic,
             partition: commit.partition,
         };
-        if let Ok(last) = metadata::decode(commit.offset, &commit.metadata, &identity)
-            && !writers.contains(&last.writer)
+        if let Ok(last) = metadata::decode(commit.offset, &commit.metadata, &scope)
+            && !transactional_ids.contains(&last.transactional_id)
         {
-            writers.push(last.writer);
+            transactional_ids.push(last.transactional_id);
         }
     }
-    Ok(writers)
+    Ok(transactional_ids)
 }
 
 #[cfg(test)]
@@ -408,7 +414,7 @@ mod tests {
     fn written(progress: &Progress) -> String {
         metadata::encode(
             progress,
-            &Identity {
+            &CommitScope {
                 cluster: "c",
                 topic: "sms.outbound",
                 partition: 0,

@@ -15,7 +15,7 @@ use super::cluster::Inquiry;
 use super::ear::Plain;
 use super::group::partition_count;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What Kafka does with old records of a topic (`cleanup.policy`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,7 +155,7 @@ pub async fn describe(client: &ClientConfig, names: &[&str]) -> Result<Found, Ca
     let (asked, topics) = (client.clone(), owned(names));
     let looked = tokio::task::spawn_blocking(move || {
         let topics = topics.iter().map(String::as_str);
-        Inquiry::new(&asked)?.describe(topics, PATIENCE, layout)
+        Inquiry::new(&asked)?.describe(topics, TIMEOUT, layout)
     });
     let (layout, closed) = looked.await.unwrap_or_else(|_| Err(stopped(client)))?;
     let mut found = Found {
@@ -235,8 +235,8 @@ pub(super) fn admin(client: &ClientConfig) -> Result<AdminClient<Plain>, KafkaEr
 }
 
 fn options() -> AdminOptions {
-    let patience = Some(Timeout::After(PATIENCE));
+    let timeout = Some(Timeout::After(TIMEOUT));
     AdminOptions::new()
-        .operation_timeout(patience)
-        .request_timeout(patience)
+        .operation_timeout(timeout)
+        .request_timeout(timeout)
 }

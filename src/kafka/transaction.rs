@@ -53,7 +53,7 @@ pub struct Cycle {
     /// The membership under which the offsets are committed.
     pub group: Arc<ConsumerGroupMetadata>,
     /// Records of which nothing is reported for so long hold up the others.
-    pub patience: Duration,
+    pub report_timeout: Duration,
     /// If it is only for partitions that are [set aside](super::set_aside): how it goes.
     pub trial: Option<Trial>,
 }
@@ -63,9 +63,9 @@ pub struct Cycle {
 pub struct Trial {
     /// Its records go each in a batch of its own, so that the one that is refused is named.
     pub singly: bool,
-    /// Used in place of [`Cycle::patience`], also where no record was reported: it takes the
+    /// Used in place of [`Cycle::report_timeout`], also where no record was reported: it takes the
     /// time of others, who have nothing to do with it.
-    pub patience: Duration,
+    pub report_timeout: Duration,
 }
 
 /// How a transaction ended.

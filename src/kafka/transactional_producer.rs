@@ -19,7 +19,7 @@ use super::cause::{self, Doing, Who, Why};
 use super::ear::{self, Ear};
 use super::group::{Group, is_about_topic};
 use super::pause::Pause;
-use super::progress::{Identity, metadata};
+use super::progress::{CommitScope, metadata};
 use super::transaction::{Abort, Commit, Cycle, Output, Settled};
 use super::transactor::Options;
 
@@ -180,14 +180,14 @@ enum Failure {
     InDoubt(String),
 }
 
-/// Who writes, and under which transactional.id: what an error is explained by.
+/// By what an error is explained: who writes, and under which transactional.id.
 #[derive(Clone)]
-struct Terms {
+struct ErrorContext {
     who: Who,
     transactional_id: String,
 }
 
-impl Terms {
+impl ErrorContext {
     /// Why a transaction that this error ends is aborted.
     fn abort_cause(&self, error: &KafkaError, group: &Group) -> Abort {
         match is_fenced(error) {
@@ -225,10 +225,10 @@ impl Terms {
 }
 
 /// The producer, made anew when it is lost.
-pub(super) struct Writer {
+pub(super) struct TransactionalProducer {
     config: ClientConfig,
-    terms: Terms,
-    patience: Duration,
+    error_context: ErrorContext,
+    timeout: Duration,
     producer: Option<BaseProducer<Reports>>,
     /// Every record goes in a batch of its own, so that the broker's verdict on a batch is
     /// one on a record.
@@ -269,7 +269,7 @@ impl Batching {
     }
 }
 
-impl Writer {
+impl TransactionalProducer {
     pub(super) fn new(options: &Options) -> Self {
         let mut config = options.client.clone();
         let timeout = options.transaction_timeout;
@@ -288,13 +288,13 @@ impl Writer {
             let time = MISSING.min(timeout / 2).as_millis().to_string();
             config.set("topic.metadata.propagation.max.ms", time);
         }
-        Writer {
-            terms: Terms {
+        TransactionalProducer {
+            error_context: ErrorContext {
                 who: Who::of(&config),
                 transactional_id: options.transactional_id.clone(),
             },
             config,
-            patience: timeout,
+            timeout,
             producer: None,
             singly: false,
             batching: Batching {
@@ -314,7 +314,7 @@ impl Writer {
     ) -> Settled {
         let begun = Instant::now();
         let singly = cycle.trial.is_some_and(|trial| trial.singly);
-        self.go(singly || self.batching.is_singly(begun));
+        self.set_batching(!singly && !self.batching.is_singly(begun));
         let mut end = self.attempt(cycle, group);
         if let Err(Failure::Batch { index, code }) = end
             && !self.singly
@@ -322,7 +322,7 @@ impl Writer {
             let topic = cycle.records.get(index).map_or("", |r| &r.topic);
             debug!(topic, ?code, "batch refused; its records are tried singly");
             self.abort(false);
-            self.go(true);
+            self.set_batching(false);
             end = self.attempt(cycle, group);
             if end.is_ok() {
                 let hold = self.batching.refused(Instant::now());
@@ -354,16 +354,16 @@ impl Writer {
             }
             Err(Failure::Offsets(error)) => {
                 self.abort(false);
-                let gone = group.missing(&cycle.offsets, self.patience);
+                let gone = group.missing(&cycle.offsets, self.timeout);
                 Settled::Aborted(match gone.is_empty() {
-                    true => self.terms.not_taken(&error, cycle, group),
+                    true => self.error_context.not_taken(&error, cycle, group),
                     false => Abort::Gone(gone),
                 })
             }
             Err(Failure::Purged) => {
                 let denied = self.denied(cycle);
                 self.abort(false);
-                let absent = || absent(cycle, 0..cycle.records.len(), group, self.patience);
+                let absent = || absent(cycle, 0..cycle.records.len(), group, self.timeout);
                 Settled::Aborted(denied.or_else(absent).unwrap_or_else(|| {
                     Abort::Trouble("the client has given up its records".to_owned())
                 }))
@@ -392,11 +392,11 @@ impl Writer {
     }
 
     fn attempt(&mut self, cycle: &Cycle, group: &Group) -> Result<(), Failure> {
-        let patience = self.patience;
-        let terms = self.terms.clone();
+        let timeout = self.timeout;
+        let error_context = self.error_context.clone();
         let producer = self.producer(group)?;
-        write(producer, cycle, patience, |error| {
-            terms.abort_cause(error, group)
+        write(producer, cycle, timeout, |error| {
+            error_context.abort_cause(error, group)
         })
         .map_err(|failure| match (producer.client().fatal_error(), failure) {
             (_, Failure::InDoubt(reason)) => Failure::InDoubt(reason),
@@ -412,9 +412,10 @@ impl Writer {
         set("compression.type") || set("compression.codec")
     }
 
-    fn go(&mut self, singly: bool) {
-        if self.singly != singly {
-            self.singly = singly;
+    /// Whether records go in batches from now on, or each in one of its own: another producer.
+    fn set_batching(&mut self, batching: bool) {
+        if self.singly == batching {
+            self.singly = !batching;
             self.producer = None;
         }
     }
@@ -432,8 +433,8 @@ impl Writer {
 
     fn producer(&mut self, group: &Group) -> Result<&BaseProducer<Reports>, Failure> {
         if self.producer.is_none() {
-            let terms = &self.terms;
-            let lost = |e: KafkaError| Failure::Lost(terms.trouble(&e, group));
+            let error_context = &self.error_context;
+            let lost = |e: KafkaError| Failure::Lost(error_context.trouble(&e, group));
             let mut config = self.config.clone();
             if self.singly {
                 config.set("batch.num.messages", "1");
@@ -441,9 +442,9 @@ impl Writer {
             let producer: BaseProducer<Reports> = config
                 .create_with_context(Reports(Mutex::default(), Ear::of(&self.config)))
                 .map_err(lost)?;
-            producer.init_transactions(self.patience).map_err(lost)?;
+            producer.init_transactions(self.timeout).map_err(lost)?;
             info!(
-                transactional_id = self.terms.transactional_id,
+                transactional_id = self.error_context.transactional_id,
                 "transactional producer ready"
             );
             self.producer = Some(producer);
@@ -471,7 +472,7 @@ impl Writer {
                 break;
             }
         }
-        if let Err(error) = producer.abort_transaction(self.patience) {
+        if let Err(error) = producer.abort_transaction(self.timeout) {
             ear::failed("abort failed; the producer is made anew", error.to_string());
             self.producer = None;
             return;
@@ -494,7 +495,7 @@ impl Writer {
         let mut pause = READ_BACK;
         loop {
             if self.producer(group).is_ok() {
-                match group.committed(&cycle.offsets, self.patience) {
+                match group.committed(&cycle.offsets, self.timeout) {
                     Ok(found) => return self.judge(cycle, group, &found, begun),
                     Err(error) => {
                         ear::failed("committed offsets cannot be read", error.to_string());
@@ -512,20 +513,21 @@ impl Writer {
         // Nothing committed at all for a partition: our offset for it was not either.
         let mut aborted = found.len() < cycle.offsets.len();
         for commit in found {
-            let identity = Identity {
+            let scope = CommitScope {
                 cluster: group.cluster_id(),
                 topic: &commit.topic,
                 partition: commit.partition,
             };
-            match metadata::decode(commit.offset, &commit.metadata, &identity) {
+            match metadata::decode(commit.offset, &commit.metadata, &scope) {
                 Ok(last)
-                    if last.writer == self.terms.transactional_id && last.cycle == cycle.number =>
+                    if last.transactional_id == self.error_context.transactional_id
+                        && last.cycle == cycle.number =>
                 {
                     info!(cycle = cycle.number, "the transaction had been committed");
                     return Settled::Committed { begun };
                 }
-                // Another writer: the partition has moved, which says nothing about us.
-                Ok(last) if last.writer != self.terms.transactional_id => {}
+                // Another producer: the partition has moved, which says nothing about us.
+                Ok(last) if last.transactional_id != self.error_context.transactional_id => {}
                 _ => aborted = true,
             }
         }
@@ -544,7 +546,7 @@ impl Writer {
 fn write(
     producer: &BaseProducer<Reports>,
     cycle: &Cycle,
-    patience: Duration,
+    timeout: Duration,
     abort_cause: impl Fn(&KafkaError) -> Abort,
 ) -> Result<(), Failure> {
     let began = Instant::now();
@@ -555,8 +557,8 @@ fn write(
     // refuses the first request of this one; librdkafka asks again for offsets after
     // `retry.backoff.ms`, but for partitions of records after 20 ms, whatever is configured.
     for call in offset_calls(&cycle.offsets) {
-        retry(patience, || {
-            producer.send_offsets_to_transaction(&call, &cycle.group, patience)
+        retry(timeout, || {
+            producer.send_offsets_to_transaction(&call, &cycle.group, timeout)
         })
         .map_err(|e| {
             if is_about_topic(&e) && is_abortable(&e) {
@@ -566,9 +568,9 @@ fn write(
         })?;
     }
     let offsets = began.elapsed();
-    produce(producer, cycle, patience)?;
+    produce(producer, cycle, timeout)?;
     let produced = began.elapsed() - offsets;
-    let done = retry(patience, || producer.commit_transaction(patience)).map_err(|e| match &e {
+    let done = retry(timeout, || producer.commit_transaction(timeout)).map_err(|e| match &e {
         _ if is_abortable(&e) => Failure::Abort(abort_cause(&e)),
         _ => Failure::InDoubt(e.to_string()),
     });
@@ -586,13 +588,13 @@ fn write(
 fn produce(
     producer: &BaseProducer<Reports>,
     cycle: &Cycle,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<(), Failure> {
     let records = &cycle.records;
     *producer.context().0.lock() = ReportState::default();
-    let stall = Stall::new(cycle, patience);
+    let stall = Stall::new(cycle, timeout);
     let stalled = |state: &ReportState| stall.is_reached(state.reported);
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + timeout;
     for (index, output) in records.iter().enumerate() {
         let mut record = BaseRecord::with_opaque_to(&output.topic, index);
         record.key = output.key.as_deref();
@@ -661,8 +663,8 @@ impl Stall {
     /// That of `cycle`, begun now. It ends before `timeout`, when the brokers abort it.
     fn new(cycle: &Cycle, timeout: Duration) -> Stall {
         let (first, next) = match cycle.trial {
-            Some(trial) => (trial.patience, trial.patience),
-            None => (cycle.patience * 2, cycle.patience),
+            Some(trial) => (trial.report_timeout, trial.report_timeout),
+            None => (cycle.report_timeout * 2, cycle.report_timeout),
         };
         let most = timeout.mul_f64(0.7);
         Stall {
@@ -683,10 +685,10 @@ impl Stall {
 /// Serves delivery reports until `enough`; `false` at the deadline.
 fn await_reports(
     producer: &BaseProducer<Reports>,
-    patience: Duration,
+    timeout: Duration,
     enough: impl Fn(&ReportState) -> bool,
 ) -> bool {
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + timeout;
     let mut before = usize::MAX;
     loop {
         let outstanding = {
@@ -776,10 +778,10 @@ fn offset_calls(offsets: &[Commit]) -> Vec<TopicPartitionList> {
 }
 
 fn retry(
-    patience: Duration,
+    timeout: Duration,
     mut call: impl FnMut() -> Result<(), KafkaError>,
 ) -> Result<(), KafkaError> {
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + timeout;
     let mut pause = CALL;
     loop {
         match call() {
@@ -797,13 +799,14 @@ fn is_abortable(error: &KafkaError) -> bool {
     matches!(error, KafkaError::Transaction(t) if t.txn_requires_abort() && !t.is_fatal())
 }
 
-/// A topic that does not exist, of the cycle's records `among` these: a coordinator that finds one takes none of
-/// the others either, and the client only says that it has given up all records.
+/// A topic that does not exist, of those the cycle's records with the indexes `among` go to. A
+/// coordinator that finds one takes none of the others either, and the client only says that it has
+/// given up all records.
 fn absent(
     cycle: &Cycle,
     among: impl Iterator<Item = usize>,
     group: &Group,
-    patience: Duration,
+    timeout: Duration,
 ) -> Option<Abort> {
     let mut asked: Vec<&str> = Vec::new();
     for (index, record) in among.filter_map(|i| Some((i, cycle.records.get(i)?))) {
@@ -811,7 +814,7 @@ fn absent(
             continue;
         }
         asked.push(&record.topic);
-        if let Err(error) = group.partitions(&record.topic, patience)
+        if let Err(error) = group.partitions(&record.topic, timeout)
             && is_about_topic(&error)
         {
             let code = error.rdkafka_error_code()?;
@@ -884,10 +887,10 @@ mod tests {
         assert!(another <= Duration::from_secs(1), "{another:?}");
     }
 
-    /// A writer whose Kafka has a topic with two partitions, each on a broker of its own.
+    /// A producer whose Kafka has a topic with two partitions, each on a broker of its own.
     struct Scene {
         kafka: MockCluster<'static, DefaultProducerContext>,
-        writer: Writer,
+        producer: TransactionalProducer,
         group: Arc<Group>,
         membership: Arc<ConsumerGroupMetadata>,
         number: u64,
@@ -915,7 +918,7 @@ mod tests {
             let consumer: BaseConsumer = client.clone().set("group.id", "group").create().unwrap();
             Scene {
                 kafka,
-                writer: Writer::new(&Options {
+                producer: TransactionalProducer::new(&Options {
                     client: client.clone(),
                     transactional_id: "writer".into(),
                     transaction_timeout: Duration::from_secs(30),
@@ -947,10 +950,10 @@ mod tests {
                     metadata: String::new(),
                 }],
                 group: self.membership.clone(),
-                patience: Duration::from_secs(2),
+                report_timeout: Duration::from_secs(2),
                 trial,
             };
-            self.writer.transact(&cycle, &self.group, || false)
+            self.producer.transact(&cycle, &self.group, || false)
         }
     }
 
@@ -964,7 +967,7 @@ mod tests {
         scene.kafka.broker_down(2).unwrap();
         let trial = Some(Trial {
             singly: false,
-            patience: Duration::from_secs(1),
+            report_timeout: Duration::from_secs(1),
         });
         for (partitions, trial, late) in [
             (&[0, 1, 0, 1][..], None, &[1, 3][..]),
@@ -982,7 +985,10 @@ mod tests {
                 "{:?}",
                 begun.elapsed()
             );
-            assert!(scene.writer.producer.is_some(), "the producer is not lost");
+            assert!(
+                scene.producer.producer.is_some(),
+                "the producer is not lost"
+            );
             let others = scene.transact(&[0, 0], None);
             assert!(matches!(others, Settled::Committed { .. }), "{others:?}");
         }
@@ -1005,21 +1011,21 @@ mod tests {
             larger: true,
         };
         assert_eq!(format!("{end:?}"), format!("{:?}", Settled::Aborted(named)));
-        assert!(scene.writer.singly);
+        assert!(scene.producer.singly);
         assert!(matches!(
             scene.transact(&[0], None),
             Settled::Committed { .. }
         ));
-        assert!(!scene.writer.singly, "the others have done nothing");
+        assert!(!scene.producer.singly, "the others have done nothing");
         let trial = Trial {
             singly: true,
-            patience: Duration::from_secs(5),
+            report_timeout: Duration::from_secs(5),
         };
         let end = scene.transact(&[0], Some(trial));
-        assert!(matches!(end, Settled::Committed { .. }) && scene.writer.singly);
+        assert!(matches!(end, Settled::Committed { .. }) && scene.producer.singly);
         scene.kafka.request_errors(RDKafkaApiKey::Produce, &[large]);
         scene.transact(&[0], None);
         scene.transact(&[0], None);
-        assert!(scene.writer.singly, "batches are what is refused");
+        assert!(scene.producer.singly, "batches are what is refused");
     }
 }

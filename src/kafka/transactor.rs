@@ -1,16 +1,16 @@
 //! One transactional producer and the cycles it goes round in.
 //!
-//! A pipeline keeps its results in a [`Ledger`]. The transactor asks it for what belongs
-//! into the next transaction ([`Ledger::begin`]), writes it, and tells it how the
-//! transaction ended ([`Ledger::settled`]). While one transaction commits, the next one's
-//! results gather in the ledger.
+//! A pipeline keeps its results in a [`TransactionSource`]. The transactor asks it for what belongs
+//! into the next transaction ([`TransactionSource::begin`]), writes it, and tells it how the
+//! transaction ended ([`TransactionSource::settled`]). While one transaction commits, the next one's
+//! results gather in the source.
 //!
 //! # What a transaction promises
 //!
 //! - Its records, and the offsets and metadata of every partition it touches, become visible
 //!   together or not at all. A cycle without offsets would not be fenced by the group, so
 //!   there is none: [`Cycle::offsets`] is never empty.
-//! - The group metadata is that of the assignment from which the ledger fills the cycle (see
+//! - The group metadata is that of the assignment from which the source fills the cycle (see
 //!   [`membership`](super::membership)), and is not refreshed: if a rebalance comes in between,
 //!   the coordinator refuses the offsets and the transaction is aborted as a whole.
 //! - All delivery reports are awaited before the commit; an abort is never sent while the
@@ -21,7 +21,7 @@
 //!   before one of them is blamed.
 //! - A partition of an output topic may not be available: it has no leader, or too few replicas.
 //!   librdkafka then waits for as long as the transaction may last, and says nothing. That must
-//!   not take the time of all others: where nothing is reported for [`Cycle::patience`] although
+//!   not take the time of all others: where nothing is reported for [`Cycle::report_timeout`] although
 //!   the transaction's offsets were taken, Kafka is there, and the records that are not reported
 //!   are what it fails for ([`Abort::Unavailable`]). Where no record at all was reported, Kafka
 //!   may have gone since, and it waits twice as long. If it blames them wrongly, because all of
@@ -29,7 +29,7 @@
 //! - An outcome that is not known (time-out, fenced, fatal error inside the commit) is not
 //!   guessed. A new producer initialises under the same transactional.id, which settles the
 //!   transaction one way or the other, and the metadata committed last says which: it names
-//!   the writer and the number of its transaction.
+//!   the producer and the number of its transaction.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,18 +43,18 @@ use super::ear::Plain;
 use super::group::Group;
 use super::pause::Pause;
 use super::transaction::{Abort, Cycle, Settled};
-use super::transactional_producer::Writer;
+use super::transactional_producer::TransactionalProducer;
 pub use super::transactional_producer::is_size;
 
 /// Pauses after transactions that failed in a row.
 const AFTER_FAILURE: Pause = Pause::new(Duration::from_millis(20), Duration::from_secs(2));
 
-/// The books of a pipeline, as its transactor sees them.
-pub trait Ledger: Send + Sync + 'static {
-    /// What goes into the next transaction, or `None` if there is nothing to do. `writer` is
-    /// the transactional.id to name in the metadata. Called on the transactor's thread, at
+/// Where the results of a pipeline wait for their transactions.
+pub trait TransactionSource: Send + Sync + 'static {
+    /// What goes into the next transaction, or `None` if there is nothing to do. `transactional_id`
+    /// is to be named in the metadata. Called on the transactor's thread, at
     /// least every [`Options::tick`].
-    fn begin(&self, writer: &str) -> Option<Cycle>;
+    fn begin(&self, transactional_id: &str) -> Option<Cycle>;
 
     /// How the transaction that [`begin`](Self::begin) filled last ended. After a refusal that
     /// names a record, the next transaction must not carry the same: the record is replaced or
@@ -71,7 +71,7 @@ pub struct Options {
     pub transactional_id: String,
     /// `transaction.timeout.ms`: after this the broker aborts what a dead process left open.
     pub transaction_timeout: Duration,
-    /// Longest time between two calls of [`Ledger::begin`].
+    /// Longest time between two calls of [`TransactionSource::begin`].
     pub tick: Duration,
 }
 
@@ -130,22 +130,22 @@ impl Handle {
 }
 
 /// The service: see the [module](self).
-pub struct Transactor<L> {
+pub struct Transactor<S> {
     options: Options,
-    ledger: Arc<L>,
+    source: Arc<S>,
     group: Arc<Group>,
     signal: Arc<Signal>,
 }
 
-impl<L: Ledger> Transactor<L> {
+impl<S: TransactionSource> Transactor<S> {
     /// A transactor that commits the offsets of `group`.
-    pub fn new(options: Options, ledger: Arc<L>, group: Arc<Group>) -> (Self, Handle) {
+    pub fn new(options: Options, source: Arc<S>, group: Arc<Group>) -> (Self, Handle) {
         let signal = Arc::new(Signal::default());
         let handle = Handle(signal.clone());
         (
             Transactor {
                 options,
-                ledger,
+                source,
                 group,
                 signal,
             },
@@ -155,10 +155,10 @@ impl<L: Ledger> Transactor<L> {
 
     /// Runs until [`Handle::stop`]. Blocks: give it a thread of its own.
     pub fn run(self) {
-        let mut writer = Writer::new(&self.options);
+        let mut producer = TransactionalProducer::new(&self.options);
         let mut pause = AFTER_FAILURE;
         while self.wait() {
-            let Some(cycle) = self.ledger.begin(&self.options.transactional_id) else {
+            let Some(cycle) = self.source.begin(&self.options.transactional_id) else {
                 continue;
             };
             debug_assert!(
@@ -166,7 +166,7 @@ impl<L: Ledger> Transactor<L> {
                 "a transaction without offsets is not fenced"
             );
             let settled =
-                writer.transact(&cycle, &self.group, || self.signal.state.lock().stopping);
+                producer.transact(&cycle, &self.group, || self.signal.state.lock().stopping);
             let failed = !matches!(settled, Settled::Committed { .. });
             // The next one is another.
             let refused = matches!(
@@ -175,7 +175,7 @@ impl<L: Ledger> Transactor<L> {
                     Abort::Record { .. } | Abort::Topic { .. } | Abort::Unavailable(_)
                 )
             );
-            self.ledger.settled(settled);
+            self.source.settled(settled);
             if !failed || refused {
                 pause.reset();
             }
@@ -187,7 +187,7 @@ impl<L: Ledger> Transactor<L> {
                 Handle(self.signal.clone()).wake();
             }
         }
-        drop(writer);
+        drop(producer);
         self.signal.state.lock().stopped = true;
         self.signal.changed.notify_all();
     }
@@ -221,12 +221,12 @@ impl<L: Ledger> Transactor<L> {
 pub fn end_hanging(
     client: &ClientConfig,
     transactional_id: &str,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<(), KafkaError> {
     let producer: BaseProducer<Plain> = client
         .clone()
         .set("transactional.id", transactional_id)
         .set("enable.idempotence", "true")
         .create_with_context(Plain::of(client))?;
-    producer.init_transactions(patience)
+    producer.init_transactions(timeout)
 }

@@ -336,7 +336,7 @@ fn is_key(key: &Option<Vec<u8>>, wanted: &str) -> bool {
 fn patiently<T>(
     mut read: impl FnMut() -> Result<T, Unread>,
 ) -> Result<Result<T, Box<Invalid>>, Error> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         match read() {
             Ok(value) => return Ok(Ok(value)),
@@ -348,7 +348,7 @@ fn patiently<T>(
 }
 
 /// How long Kafka, or the schema registry, may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 fn place(found: &Found) -> (&str, i32, i64) {
     let record = &found.failed.record;

@@ -9,7 +9,7 @@ use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers, Message, Owned
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::scan::reader;
-use super::{Decision, Error, Found, Options, PATIENCE, patiently};
+use super::{Decision, Error, Found, Options, TIMEOUT, patiently};
 use crate::kafka::{cloud_events, foreign};
 use crate::record::codec::Codec;
 use crate::record::headers;
@@ -88,7 +88,7 @@ impl Originals {
             return Err(Decision::Gone(DELETED));
         }
         self.seek(record).map_err(|_| Decision::Gone(UNREAD))?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             match self.consumer.poll(Duration::from_millis(200)) {
                 Some(Ok(message)) if message.partition() != record.partition => {}
@@ -119,7 +119,7 @@ impl Originals {
         if let Some(ends) = self.ends.get(&place) {
             return Ok(*ends);
         }
-        let ends = (self.consumer).fetch_watermarks(&record.topic, record.partition, PATIENCE)?;
+        let ends = (self.consumer).fetch_watermarks(&record.topic, record.partition, TIMEOUT)?;
         self.ends.insert(place, ends);
         Ok(ends)
     }

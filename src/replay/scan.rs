@@ -12,7 +12,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde_json::Value;
 
 use super::originals::Originals;
-use super::{Decision, Error, Filter, Found, Options, PATIENCE, Progress, patiently};
+use super::{Decision, Error, Filter, Found, Options, Progress, TIMEOUT, patiently};
 use crate::kafka::Partition;
 use crate::kafka::foreign;
 use crate::kafka::group::partition_count;
@@ -406,10 +406,10 @@ impl Log<'_> {
                     open.remove(&partition);
                     last = Instant::now();
                 }
-                Some(Err(error)) if last.elapsed() > PATIENCE => return Err(failed()(error)),
+                Some(Err(error)) if last.elapsed() > TIMEOUT => return Err(failed()(error)),
                 // It may pass.
                 Some(Err(error)) => tracing::debug!(%error, "reading goes on"),
-                None if last.elapsed() > 3 * PATIENCE => {
+                None if last.elapsed() > 3 * TIMEOUT => {
                     return Err(failed()(KafkaError::Canceled));
                 }
                 None => {}
@@ -426,7 +426,7 @@ impl Log<'_> {
     ) -> Result<(HashSet<i32>, u64), Error> {
         let topic = self.topic;
         let failed = || Error::at(format!("{topic} cannot be read"));
-        let count = partition_count(consumer, topic, PATIENCE).map_err(failed())?;
+        let count = partition_count(consumer, topic, TIMEOUT).map_err(failed())?;
         let mut list = TopicPartitionList::new();
         for partition in 0..count {
             let offset = self.since.map_or(Offset::Beginning, Offset::Offset);
@@ -435,7 +435,7 @@ impl Log<'_> {
         }
         if self.since.is_some() {
             list = consumer
-                .offsets_for_times(list, PATIENCE)
+                .offsets_for_times(list, TIMEOUT)
                 .map_err(failed())?;
         }
         let mut uncommitted = options.reader.clone();
@@ -477,12 +477,12 @@ fn settled(
 ) -> Result<(i64, i64), Error> {
     let failed = || Error::at(format!("offsets of {p}"));
     let (_, end) = uncommitted
-        .fetch_watermarks(&p.topic, p.partition, PATIENCE)
+        .fetch_watermarks(&p.topic, p.partition, TIMEOUT)
         .map_err(failed())?;
-    let deadline = Instant::now() + options.transaction_timeout + PATIENCE;
+    let deadline = Instant::now() + options.transaction_timeout + TIMEOUT;
     loop {
         let (low, stable) = consumer
-            .fetch_watermarks(&p.topic, p.partition, PATIENCE)
+            .fetch_watermarks(&p.topic, p.partition, TIMEOUT)
             .map_err(failed())?;
         if stable >= end {
             return Ok((low, stable));

@@ -14,7 +14,7 @@ use crate::record::headers;
 use crate::record::keys::Position;
 
 /// How long Kafka may take for a step of a transaction.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// Records of one transaction, and octets.
 const RECORDS: usize = 100;
 const OCTETS: usize = 4 << 20;
@@ -65,7 +65,7 @@ impl Sender {
             .set("enable.idempotence", "true");
         let failed = || Error::at("no replay can begin");
         let producer: BaseProducer = client.create().map_err(failed())?;
-        producer.init_transactions(PATIENCE).map_err(failed())?;
+        producer.init_transactions(TIMEOUT).map_err(failed())?;
         Ok(Sender {
             producer,
             errors: options.errors.clone(),
@@ -84,13 +84,13 @@ impl Sender {
                 offset: found.offset,
             };
             if let Err(why) = self.put(found, original, &error) {
-                let _ = self.producer.abort_transaction(PATIENCE);
+                let _ = self.producer.abort_transaction(TIMEOUT);
                 return Err(why);
             }
         }
         // Whether a commit without an answer happened is what the next run reads.
-        self.producer.commit_transaction(PATIENCE).map_err(|why| {
-            let _ = self.producer.abort_transaction(PATIENCE);
+        self.producer.commit_transaction(TIMEOUT).map_err(|why| {
+            let _ = self.producer.abort_transaction(TIMEOUT);
             failed()(why)
         })
     }

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use rdkafka::config::ClientConfig;
 
 use super::*;
-use crate::kafka::progress::{Identity, Progress, metadata};
+use crate::kafka::progress::{CommitScope, Progress, metadata};
 use crate::settings::InDoubt;
 use crate::submit::results::events::Events;
 use crate::submit::state::partition::{self, Snapshot};
@@ -248,7 +248,7 @@ impl World {
     fn crash(&self, durable: &[&Progress], finished: &[Record]) -> Result<(), TestCaseError> {
         let mut too_many = 0;
         for (n, progress) in durable.iter().enumerate() {
-            let here = Identity {
+            let here = CommitScope {
                 cluster: "c",
                 topic: "outbound",
                 partition: 0,

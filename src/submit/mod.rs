@@ -148,7 +148,7 @@ impl Submit {
             reading: Reading {
                 producer: options.transactional.clone(),
                 suspicion: Duration::from_secs(2),
-                patience: Duration::from_secs(25),
+                timeout: Duration::from_secs(25),
                 own: options.transactional_id.clone(),
             },
             results: options.results.clone(),

@@ -99,7 +99,7 @@ pub(super) fn each(
             Ok((used, block)) => {
                 if let Some((interface, at, packet)) = packet(&block, &mut interfaces) {
                     summary.packets += 1;
-                    if let Some(segment) = look(interface, at, packet, &mut summary) {
+                    if let Some(segment) = segment_of(interface, at, packet, &mut summary) {
                         take(segment)?;
                     }
                 }
@@ -158,7 +158,7 @@ fn said(error: &PcapError<&[u8]>) -> String {
 }
 
 /// The segment of TCP in a packet; what else it is is counted.
-fn look<'a>(
+fn segment_of<'a>(
     interface: Interface,
     at: Option<Timestamp>,
     packet: &'a [u8],

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::time::timeout;
 
 use super::topics::State as Topics;
-use crate::cli::broker::PATIENCE;
+use crate::cli::broker::TIMEOUT;
 use crate::cli::output::{line, table, warn};
 use crate::cli::{Code, ConfigSource, Failure, runtime};
 use crate::config::{Binds, Config, Esme};
@@ -129,7 +129,7 @@ fn connect(config: &Config, receive: bool) -> Result<(), Failure> {
 /// All that is wrong with Kafka, and what it does not allow.
 fn kafka(config: &Config) -> Result<Vec<String>, Failure> {
     let servers = &config.kafka.bootstrap_servers;
-    let id = match cluster_id(&config.kafka.client(), PATIENCE) {
+    let id = match cluster_id(&config.kafka.client(), TIMEOUT) {
         Ok(id) => id,
         Err(cause) => return Ok(vec![cause.to_string()]),
     };
@@ -196,7 +196,7 @@ fn metadata(config: &Config, refused: &[Cause]) -> Result<Option<String>, Failur
     client.set("group.id", config.kafka.check_group());
     // One of the topics that are read.
     Ok(
-        match takes_metadata(&client, &config.topics.deliveries, longest, PATIENCE) {
+        match takes_metadata(&client, &config.topics.deliveries, longest, TIMEOUT) {
             Ok(true) => {
                 line(format_args!(
                     "metadata of commits: {longest} characters are taken"
@@ -286,14 +286,14 @@ fn smsc(esme: &Esme, mode: Mode, receive: bool) -> Result<(), Failure> {
 /// Binds and unbinds; every host is tried once.
 async fn bind_once(esme: &Esme, mode: Mode) -> Result<String, String> {
     let options = esme.session(format!("{}/check", esme.name), mode);
-    let patience = (esme.timers.session_init.get() + esme.timers.response.get())
+    let limit = (esme.timers.session_init.get() + esme.timers.response.get())
         .saturating_mul(u32::try_from(esme.hosts.len()).unwrap_or(1));
     let nobody = Arc::new(Nobody::default());
     let (bind, handle) = Bind::new(options, nobody.clone(), nobody, Lease::unlimited());
     let running = tokio::spawn(bind.run());
     let mut states = handle.state();
     let mut reasons = Vec::new();
-    let settled = timeout(patience + Duration::from_secs(1), async {
+    let settled = timeout(limit + Duration::from_secs(1), async {
         loop {
             match &*states.borrow_and_update() {
                 State::Bound { host, .. } => return Ok(host.to_string()),

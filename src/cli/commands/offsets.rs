@@ -8,7 +8,7 @@ use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::cli::broker::{
-    Client, PATIENCE, connect, failed, partitions, reader, refused, watermarks, who,
+    Client, TIMEOUT, connect, failed, partitions, reader, refused, watermarks, who,
 };
 use crate::cli::output::{line, table};
 use crate::cli::{Code, ConfigSource, Failure};
@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::kafka::Partition;
 use crate::kafka::cause::Doing;
 use crate::kafka::group::{commits, is_unknown, list, partition_count};
-use crate::kafka::progress::{Identity, metadata};
+use crate::kafka::progress::{CommitScope, metadata};
 use crate::kafka::transaction::Commit;
 
 /// Show or set the offsets committed for the outbound topics and for deliveries
@@ -124,10 +124,10 @@ fn show(config: &Config) -> Result<(), Failure> {
     let mut rows = Vec::new();
     for (group, topic) in sources(config) {
         let consumer = outsider(config, &group)?;
-        let cluster = consumer.client().fetch_cluster_id(PATIENCE);
+        let cluster = consumer.client().fetch_cluster_id(TIMEOUT);
         let all = partitions(&consumer, topic)?;
         let found = consumer
-            .committed_offsets(list(&all, Offset::Invalid), PATIENCE)
+            .committed_offsets(list(&all, Offset::Invalid), TIMEOUT)
             .and_then(|found| commits(&found, &all))
             .map_err(|error| uncommitted(&consumer, &error, &group, topic))?;
         for p in &all {
@@ -136,12 +136,12 @@ fn show(config: &Config) -> Result<(), Failure> {
             let (committed, lag, state) = match commit {
                 None => ("-".to_owned(), high - low, "new".to_owned()),
                 Some(c) => {
-                    let identity = Identity {
+                    let scope = CommitScope {
                         cluster: cluster.as_deref().unwrap_or_default(),
                         topic,
                         partition: p.partition,
                     };
-                    let state = state(c.offset, &c.metadata, &identity, topic, config);
+                    let state = state(c.offset, &c.metadata, &scope, topic, config);
                     (c.offset.to_string(), high - c.offset, state)
                 }
             };
@@ -169,20 +169,20 @@ fn show(config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
-fn state(offset: i64, line: &str, identity: &Identity<'_>, topic: &str, config: &Config) -> String {
+fn state(offset: i64, line: &str, scope: &CommitScope<'_>, topic: &str, config: &Config) -> String {
     if line.is_empty() {
         return match topic == config.topics.deliveries {
             true => String::new(),
             false => "set by an operator".into(),
         };
     }
-    match metadata::decode(offset, line, identity) {
+    match metadata::decode(offset, line, scope) {
         Ok(restored) => {
             // As whoever takes over would see it: what is reserved, and what was lost before.
             let mut progress = restored.progress;
             progress.take_over();
             let open = progress.doubtful();
-            format!("{open} may be in flight, by {}", restored.writer)
+            format!("{open} may be in flight, by {}", restored.transactional_id)
         }
         Err(error) => format!("unreadable: {error}"),
     }
@@ -259,7 +259,7 @@ fn missing(config: &Config, submit: &str) -> Result<Vec<Partition>, Failure> {
     let consumer = outsider(config, submit)?;
     let mut all = Vec::new();
     for (_, topic) in sources(config).iter().filter(|(group, _)| group == submit) {
-        match partition_count(&consumer, topic, PATIENCE) {
+        match partition_count(&consumer, topic, TIMEOUT) {
             Ok(count) => all.extend((0..count).map(|partition| Partition {
                 topic: (*topic).into(),
                 partition,
@@ -272,7 +272,7 @@ fn missing(config: &Config, submit: &str) -> Result<Vec<Partition>, Failure> {
         return Ok(all);
     }
     let found = consumer
-        .committed_offsets(list(&all, Offset::Invalid), PATIENCE)
+        .committed_offsets(list(&all, Offset::Invalid), TIMEOUT)
         .and_then(|found| commits(&found, &all))
         .map_err(|error| uncommitted(&consumer, &error, submit, &all[0].topic))?;
     all.retain(|p| {

@@ -44,8 +44,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         let shutdown = CancellationToken::new();
         let signals = Signals::new()
             .map_err(|e| Failure::new(Code::Software, format!("no signal handler: {e}")))?;
-        let patience = config.shutdown_timeout.get() + OVERTIME;
-        tokio::spawn(signals.watch(shutdown.clone(), patience));
+        let timeout = config.shutdown_timeout.get() + OVERTIME;
+        tokio::spawn(signals.watch(shutdown.clone(), timeout));
         Ok(connector::run(config, shutdown).await?)
     });
     // A thread that still waits for Kafka does not hold up the end.
@@ -85,7 +85,7 @@ impl Signals {
         })
     }
 
-    async fn watch(mut self, shutdown: CancellationToken, patience: Duration) {
+    async fn watch(mut self, shutdown: CancellationToken, timeout: Duration) {
         let first = self.next().await;
         info!("asked to stop: draining; SIGTERM or SIGINT once more ends at once");
         shutdown.cancel();
@@ -96,7 +96,7 @@ impl Signals {
                 stops += usize::from(self.next().await == Asked::Stop);
             }
         };
-        match tokio::time::timeout(patience, again).await {
+        match tokio::time::timeout(timeout, again).await {
             Ok(()) => warn!("asked to stop again: ending at once"),
             Err(_) => warn!("draining takes longer than shutdown_timeout: ending"),
         }

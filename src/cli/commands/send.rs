@@ -9,7 +9,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::util::Timeout;
 use serde_json::{Map, Value, json};
 
-use crate::cli::broker::{PATIENCE, connect, failed, refused, who};
+use crate::cli::broker::{TIMEOUT, connect, failed, refused, who};
 use crate::cli::events::{Event, Reader, StartAt, topics};
 use crate::cli::output::line;
 use crate::cli::{Code, ConfigSource, Failure};
@@ -95,13 +95,13 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let log_id = log_id.unwrap_or(position.clone());
     line(format_args!("{topic} {position} log_id={log_id}"))?;
     match (reader, args.wait) {
-        (Some(mut reader), Some(patience)) => {
+        (Some(mut reader), Some(timeout)) => {
             let asked = registered(&record).unwrap_or(esme.registered_delivery);
             let asked = if esme.bind.receives() { asked & 3 } else { 0 };
             wait(
                 &mut reader,
                 &log_id,
-                patience,
+                timeout,
                 Awaited::new(asked, recipients(&record)),
             )
         }
@@ -210,12 +210,12 @@ fn produce(
     let producer: FutureProducer = config
         .kafka
         .producer()
-        .set("message.timeout.ms", PATIENCE.as_millis().to_string())
+        .set("message.timeout.ms", TIMEOUT.as_millis().to_string())
         .create()
         .map_err(failed("no Kafka client can be made"))?;
     let mut message = FutureRecord::<str, [u8]>::to(topic).payload(record);
     message.key = key;
-    let sent = crate::cli::runtime()?.block_on(producer.send(message, Timeout::After(PATIENCE)));
+    let sent = crate::cli::runtime()?.block_on(producer.send(message, Timeout::After(TIMEOUT)));
     let delivery = sent.map_err(|(e, _)| {
         refused(
             who(&looking),
@@ -243,14 +243,14 @@ fn recipients(record: &[u8]) -> Option<usize> {
 fn wait(
     reader: &mut Reader,
     log_id: &str,
-    patience: Time,
+    timeout: Time,
     mut awaited: Awaited,
 ) -> Result<(), Failure> {
-    let deadline = Instant::now() + patience.get();
+    let deadline = Instant::now() + timeout.get();
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let Some(event) = reader.next(left)? else {
-            return awaited.time_is_over(patience);
+            return awaited.time_is_over(timeout);
         };
         if !event.of(log_id) {
             continue;
@@ -343,9 +343,9 @@ impl Awaited {
         }
     }
 
-    fn time_is_over(&self, patience: Time) -> Result<(), Failure> {
+    fn time_is_over(&self, timeout: Time) -> Result<(), Failure> {
         let missing = |what: &str| {
-            let text = format!("no {what} within {patience}; it may still come");
+            let text = format!("no {what} within {timeout}; it may still come");
             Err(Failure::new(Code::TempFail, text))
         };
         // What came says more than what did not.

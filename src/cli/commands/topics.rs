@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use clap::Subcommand;
 
-use crate::cli::broker::{PATIENCE, failed, unavailable};
+use crate::cli::broker::{TIMEOUT, failed, unavailable};
 use crate::cli::output::{line, plural, table, warn};
 use crate::cli::{Code, ConfigSource, Failure, runtime};
 use crate::config::Config;
@@ -78,7 +78,7 @@ fn make(config: &Config, asked: Option<i32>, replication: Option<i32>) -> Result
     }
     let wanted = config.wanted_topics(partitions);
     let client = config.kafka.client();
-    cluster_id(&client, PATIENCE).map_err(|cause| unavailable("Kafka", &cause))?;
+    cluster_id(&client, TIMEOUT).map_err(|cause| unavailable("Kafka", &cause))?;
     let outcome = runtime()?
         .block_on(create(&config.kafka.client(), &wanted, replication))
         .map_err(failed("the topics cannot be created"))?;
@@ -190,9 +190,9 @@ impl State {
             let state = State::of(config)?;
             let missing = state.missing().next().is_some();
             // Settings that are not there yet look like those that may not be seen.
-            let patience = if missing { KNOWN } else { SEEN };
+            let timeout = if missing { KNOWN } else { SEEN };
             let whole = !missing && state.found.unseen.is_empty();
-            if whole || begun.elapsed() >= patience {
+            if whole || begun.elapsed() >= timeout {
                 return Ok(state);
             }
             std::thread::sleep(AGAIN);
@@ -265,7 +265,7 @@ impl State {
     /// none: partitions are added to one topic after the other.
     pub fn faults(&self, config: &Config) -> Result<Vec<String>, Failure> {
         for esme in &config.esme {
-            for passing in preflight::lanes(esme, |name| self.count(name)) {
+            for passing in preflight::uneven_priority_topics(esme, |name| self.count(name)) {
                 warn(&passing)?;
             }
         }

@@ -9,8 +9,8 @@
 //! │ │                       │   │    │            └ finished: run lengths, or F + Base64 bitmap
 //! │ │                       │   │    └ attempts of the unfinished records, run by run
 //! │ │                       │   └ reservation, relative to the committed offset
-//! │ │                       └ number of the writer's transaction
-//! │ └ the writer's transactional.id
+//! │ │                       └ number of the producer's transaction
+//! │ └ the producer's transactional.id
 //! └ version
 //! ```
 //!
@@ -53,7 +53,7 @@ const CHECKSUM: usize = 10;
 
 /// Which log an offset belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity<'a> {
+pub struct CommitScope<'a> {
     /// The cluster's id, as the brokers give it.
     pub cluster: &'a str,
     /// The topic.
@@ -62,7 +62,7 @@ pub struct Identity<'a> {
     pub partition: i32,
 }
 
-impl Identity<'_> {
+impl CommitScope<'_> {
     fn checksum(&self, offset: i64, line: &str) -> u32 {
         let mut crc = crc32fast::Hasher::new();
         for part in [self.cluster.as_bytes(), self.topic.as_bytes()] {
@@ -82,7 +82,7 @@ pub struct Restored {
     /// The partition's progress.
     pub progress: Progress,
     /// The transactional.id of the producer that committed it.
-    pub writer: String,
+    pub transactional_id: String,
     /// That producer's transaction number: tells whether a transaction with unknown outcome
     /// was committed.
     pub cycle: u64,
@@ -105,9 +105,17 @@ pub enum MetadataError {
 }
 
 /// Writes the metadata to commit beside `progress.base()`.
-pub fn encode(progress: &Progress, identity: &Identity<'_>, writer: &str, cycle: u64) -> String {
+pub fn encode(
+    progress: &Progress,
+    scope: &CommitScope<'_>,
+    transactional_id: &str,
+    cycle: u64,
+) -> String {
     let base = progress.base;
-    let mut line = format!("{VERSION} w{writer} n{cycle} r{}", progress.reserved - base);
+    let mut line = format!(
+        "{VERSION} w{transactional_id} n{cycle} r{}",
+        progress.reserved - base
+    );
     if progress.suspect_until > base {
         line.push_str(&format!(" s{}", progress.suspect_until - base));
     }
@@ -119,13 +127,13 @@ pub fn encode(progress: &Progress, identity: &Identity<'_>, writer: &str, cycle:
     encode_attempts(progress, &mut line);
     encode_finished(&progress.finished, base, &mut line);
     encode_held(progress, &mut line);
-    let crc = identity.checksum(base, &line);
+    let crc = scope.checksum(base, &line);
     line.push_str(&format!(" c{crc:08x}"));
     line
 }
 
 /// Reads metadata committed at `offset`.
-pub fn decode(offset: i64, line: &str, identity: &Identity<'_>) -> Result<Restored, MetadataError> {
+pub fn decode(offset: i64, line: &str, scope: &CommitScope<'_>) -> Result<Restored, MetadataError> {
     use MetadataError::Malformed;
     let version = line.split(' ').next().unwrap_or_default();
     if version != VERSION {
@@ -134,10 +142,10 @@ pub fn decode(offset: i64, line: &str, identity: &Identity<'_>) -> Result<Restor
     }
     let (body, crc) = line.rsplit_once(" c").ok_or(Malformed("no checksum"))?;
     let crc = u32::from_str_radix(crc, 16).map_err(|_| Malformed("checksum"))?;
-    if identity.checksum(offset, body) != crc {
+    if scope.checksum(offset, body) != crc {
         return Err(MetadataError::Foreign);
     }
-    let (mut writer, mut cycle, mut reserved) = (None, 0, 0);
+    let (mut transactional_id, mut cycle, mut reserved) = (None, 0, 0);
     let (mut suspect, mut newest) = (0, None);
     let (mut attempts, mut finished, mut held) = (Vec::new(), Runs::default(), Vec::new());
     for field in body.split(' ').skip(1) {
@@ -146,7 +154,7 @@ pub fn decode(offset: i64, line: &str, identity: &Identity<'_>) -> Result<Restor
         };
         let value = &field[tag.len_utf8()..];
         match tag {
-            'w' => writer = Some(value.to_owned()),
+            'w' => transactional_id = Some(value.to_owned()),
             'n' => cycle = value.parse().map_err(|_| Malformed("transaction number"))?,
             'r' => reserved = value.parse().map_err(|_| Malformed("reservation"))?,
             's' => suspect = value.parse().map_err(|_| Malformed("suspicion"))?,
@@ -172,7 +180,7 @@ pub fn decode(offset: i64, line: &str, identity: &Identity<'_>) -> Result<Restor
     apply_held(&mut progress, &held);
     Ok(Restored {
         progress,
-        writer: writer.ok_or(Malformed("no writer"))?,
+        transactional_id: transactional_id.ok_or(Malformed("no writer"))?,
         cycle,
     })
 }
@@ -412,12 +420,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const HERE: Identity<'static> = Identity {
+    const HERE: CommitScope<'static> = CommitScope {
         cluster: "MkU3OEVBNTcwNTJENDM2Qk",
         topic: "sms.outbound",
         partition: 3,
     };
-    const WRITER: &str = "kafka-smpp.submit.0123456789abcdef0123456789abcdef";
+    const TRANSACTIONAL_ID: &str = "kafka-smpp.submit.0123456789abcdef0123456789abcdef";
 
     #[test]
     fn reads_as_the_documentation_says() {
@@ -446,15 +454,15 @@ mod tests {
         assert!(decode(7, &line, &HERE).is_ok());
         assert_eq!(decode(8, &line, &HERE), Err(MetadataError::Foreign));
         for there in [
-            Identity {
+            CommitScope {
                 cluster: "other",
                 ..HERE
             },
-            Identity {
+            CommitScope {
                 topic: "sms.outbound2",
                 ..HERE
             },
-            Identity {
+            CommitScope {
                 partition: 4,
                 ..HERE
             },
@@ -475,7 +483,7 @@ mod tests {
         p.finish_range(1010, 1500);
         p.reserve(3000);
         p.hold((1004..1012).chain(1600..2990));
-        let line = encode(&p, &HERE, WRITER, 1);
+        let line = encode(&p, &HERE, TRANSACTIONAL_ID, 1);
         assert!(line.contains(" h4.6.2s.12m c"), "{line}");
         let back = decode(1000, &line, &HERE).unwrap().progress;
         let under_way = |p: &Progress| p.under_way().collect::<Vec<_>>();
@@ -486,7 +494,7 @@ mod tests {
         let mut p = Progress::new(0);
         p.reserve(20_000);
         p.hold((0..19_000).step_by(2).chain(19_000..20_000));
-        let line = encode(&p, &HERE, WRITER, 1);
+        let line = encode(&p, &HERE, TRANSACTIONAL_ID, 1);
         assert!(line.len() <= Limits::default().metadata, "{}", line.len());
         let back = decode(0, &line, &HERE).unwrap().progress;
         assert!(under_way(&p).iter().all(|o| !back.held.contains(*o)));
@@ -592,10 +600,10 @@ mod tests {
     proptest! {
         #[test]
         fn round_trip_within_the_limit(p in progress(), cycle: u64) {
-            let line = encode(&p, &HERE, WRITER, cycle);
+            let line = encode(&p, &HERE, TRANSACTIONAL_ID, cycle);
             prop_assert!(line.is_ascii() && line.len() <= Limits::default().metadata, "{}", line.len());
             let back = decode(p.base(), &line, &HERE).unwrap();
-            prop_assert_eq!((back.writer.as_str(), back.cycle), (WRITER, cycle));
+            prop_assert_eq!((back.transactional_id.as_str(), back.cycle), (TRANSACTIONAL_ID, cycle));
             prop_assert_eq!(back.progress.reserved(), p.reserved());
             prop_assert_eq!(&back.progress.finished, &p.finished);
             for offset in p.under_way() {
@@ -615,7 +623,7 @@ mod tests {
 
         #[test]
         fn damage_is_noticed(p in progress(), at: prop::sample::Index, bit in 0u8..7) {
-            let line = encode(&p, &HERE, WRITER, 1);
+            let line = encode(&p, &HERE, TRANSACTIONAL_ID, 1);
             let mut octets = line.clone().into_bytes();
             let at = at.index(octets.len());
             octets[at] ^= 1 << bit;

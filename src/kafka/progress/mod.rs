@@ -49,7 +49,7 @@ mod runs;
 
 use std::collections::BTreeMap;
 
-pub use metadata::{Identity, MetadataError, Restored};
+pub use metadata::{CommitScope, MetadataError, Restored};
 pub use runs::Runs;
 
 /// How far ahead of the lowest unfinished record work may run, so that whatever finishes
@@ -61,7 +61,7 @@ pub struct Limits {
     pub metadata: usize,
 }
 
-/// Characters of the metadata kept for everything but the finished set: version, writer,
+/// Characters of the metadata kept for everything but the finished set: version, producer,
 /// cycle, reservation, suspicion, time, checksum (240 with the longest of each) and attempts
 /// ([`metadata::ATTEMPTS_BUDGET`]).
 const OVERHEAD: usize = 240 + metadata::ATTEMPTS_BUDGET;
@@ -322,7 +322,7 @@ mod tests {
     #[test]
     fn a_record_too_far_behind_what_finished_since_is_not_reopened() {
         let limits = Limits::default();
-        let identity = Identity {
+        let scope = CommitScope {
             cluster: "cluster",
             topic: "source",
             partition: 0,
@@ -335,7 +335,7 @@ mod tests {
             p.reserve(offset + 1);
             p.finish(offset);
         }
-        let octets = |p: &Progress| metadata::encode(p, &identity, "writer", 1).len();
+        let octets = |p: &Progress| metadata::encode(p, &scope, "writer", 1).len();
         assert!(octets(&p) <= limits.metadata);
         assert!(!p.may_reopen(0, limits));
         assert!(p.may_reopen(14_000, limits));
@@ -433,7 +433,7 @@ mod tests {
         for o in (1..2000).step_by(2) {
             p.finish(o);
         }
-        let here = Identity {
+        let here = CommitScope {
             cluster: "c",
             topic: "sms.outbound",
             partition: 0,

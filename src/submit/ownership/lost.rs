@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::kafka::progress::{Identity, metadata};
+use crate::kafka::progress::{CommitScope, metadata};
 use crate::kafka::{Group, Partition, Pause};
 use crate::submit::pipeline::Pipeline;
 
@@ -30,13 +30,13 @@ pub fn watch(pipeline: &Arc<Pipeline>, group: &Group, partitions: &[Partition]) 
         };
         pause.reset();
         let elsewhere = found.iter().filter_map(|commit| {
-            let identity = Identity {
+            let identity = CommitScope {
                 cluster: group.cluster_id(),
                 topic: &commit.topic,
                 partition: commit.partition,
             };
             let last = metadata::decode(commit.offset, &commit.metadata, &identity).ok()?;
-            (last.writer != pipeline.transactional_id()).then(|| Partition {
+            (last.transactional_id != pipeline.transactional_id()).then(|| Partition {
                 topic: commit.topic.clone(),
                 partition: commit.partition,
             })

@@ -23,10 +23,10 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 use smpp_esme::{Lease, Moment};
 use tracing::{debug, error, warn};
 
-use crate::kafka::progress::{Identity, metadata};
+use crate::kafka::progress::{CommitScope, metadata};
 use crate::kafka::set_aside::Why;
 use crate::kafka::transaction::{Abort, Commit, Cycle, Settled};
-use crate::kafka::transactor::{Ledger, is_size};
+use crate::kafka::transactor::{TransactionSource, is_size};
 use crate::kafka::{Group, Partition, ear, set_aside};
 use crate::record::event::SendErrorKind;
 use crate::submit::message::outgoing::Rejection;
@@ -130,7 +130,7 @@ impl SubmitTransactions {
             offsets: begun.offsets,
             group: membership.as_ref()?.metadata(),
             // Leases of all partitions end when nothing is committed for too long.
-            patience: self.terms.recommit * 2,
+            report_timeout: self.terms.recommit * 2,
             trial: begun.trial,
         };
         Some((under_way, cycle))
@@ -147,8 +147,8 @@ impl SubmitTransactions {
         }
     }
 
-    fn identity<'a>(&'a self, source: &'a Partition) -> Identity<'a> {
-        Identity {
+    fn identity<'a>(&'a self, source: &'a Partition) -> CommitScope<'a> {
+        CommitScope {
             cluster: self.group.cluster_id(),
             topic: &source.topic,
             partition: source.partition,
@@ -283,7 +283,7 @@ impl SubmitTransactions {
     }
 }
 
-impl Ledger for SubmitTransactions {
+impl TransactionSource for SubmitTransactions {
     fn begin(&self, transactional_id: &str) -> Option<Cycle> {
         let since = Moment::now();
         let (mut under_way, mut cycle) = self.take(transactional_id, Instant::now())?;

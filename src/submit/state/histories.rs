@@ -21,7 +21,7 @@ use smpp_protocol::frame::push_empty;
 use smpp_protocol::{Command, Status};
 
 use crate::kafka::Partition;
-use crate::kafka::progress::{Identity, metadata};
+use crate::kafka::progress::{CommitScope, metadata};
 use crate::kafka::start::Start;
 use crate::kafka::transaction::Commit;
 use crate::record::event::SendErrorKind;
@@ -158,8 +158,8 @@ fn name(partition: usize) -> Partition {
     }
 }
 
-fn identity(partition: usize) -> Identity<'static> {
-    Identity {
+fn identity(partition: usize) -> CommitScope<'static> {
+    CommitScope {
         cluster: "c",
         topic: "outbound",
         partition: partition as i32,

@@ -174,7 +174,7 @@ impl PipelineState {
             return start;
         };
         match start.committed {
-            Some(committed) if committed.writer == self.transactional_id => {
+            Some(committed) if committed.transactional_id == self.transactional_id => {
                 let (progress, results) = lost.recall(committed.progress, id);
                 self.effects.push(Effect::Say(News::Back {
                     partition: partition.clone(),

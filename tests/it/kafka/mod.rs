@@ -58,14 +58,14 @@ struct Owner {
     /// An offset of partition 0 that is not taken before this time.
     late: Option<(i64, Instant)>,
     /// Partition i of these topics goes with partition i of the first.
-    lanes: Vec<String>,
+    priority: Vec<String>,
 }
 
 impl Owner {
     fn beside(&self, partitions: &[Partition]) -> Vec<Partition> {
         let numbers = || partitions.iter().map(|p| p.partition);
-        let lane = |topic: &String| numbers().map(|n| partition(topic, n)).collect::<Vec<_>>();
-        self.lanes.iter().flat_map(lane).collect()
+        let priority = |topic: &String| numbers().map(|n| partition(topic, n)).collect::<Vec<_>>();
+        self.priority.iter().flat_map(priority).collect()
     }
 }
 

@@ -209,39 +209,39 @@ fn a_position_outside_the_log_does_not_keep_a_partition_from_its_next_one() {
 #[test]
 fn priority_lanes_are_held_beside_their_first_topic() {
     let kafka = kafka();
-    let (topic, lane) = (filled(&kafka, 2, 10), filled(&kafka, 2, 10));
+    let (topic, priority) = (filled(&kafka, 2, 10), filled(&kafka, 2, 10));
     let (group, owner) = (unique("group"), || Owner {
-        lanes: vec![lane.clone()],
+        priority: vec![priority.clone()],
         ..Owner::default()
     });
     let first = Member::join(kafka.member(&group), &topic, owner());
     first.wait_held(2);
     for p in [0, 1] {
-        first.handle.start(partition(&lane, p), 4);
+        first.handle.start(partition(&priority, p), 4);
     }
     let expected: Vec<i64> = (4..10).collect();
     for p in [0, 1] {
         becomes(expected.clone(), PATIENCE, || {
-            first.offsets(&partition(&lane, p))
+            first.offsets(&partition(&priority, p))
         });
     }
     let second = Member::join(kafka.member(&group), &topic, owner());
     second.wait_held(1);
     first.wait_held(1);
     let moved = second.held()[0].partition;
-    second.handle.start(partition(&lane, moved), 10);
-    kafka.produce_json(&lane, 0, &[json!("new")]);
-    kafka.produce_json(&lane, 1, &[json!("new")]);
+    second.handle.start(partition(&priority, moved), 10);
+    kafka.produce_json(&priority, 0, &[json!("new")]);
+    kafka.produce_json(&priority, 1, &[json!("new")]);
     becomes(vec![10], PATIENCE, || {
-        second.offsets(&partition(&lane, moved))
+        second.offsets(&partition(&priority, moved))
     });
     becomes(7, PATIENCE, || {
-        first.offsets(&partition(&lane, 1 - moved)).len()
+        first.offsets(&partition(&priority, 1 - moved)).len()
     });
     assert_eq!(
-        first.offsets(&partition(&lane, moved)),
+        first.offsets(&partition(&priority, moved)),
         expected,
-        "the lane has left with it"
+        "the priority topic has left with it"
     );
 }
 

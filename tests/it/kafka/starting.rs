@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use kafka_smpp::kafka::Waiting;
-use kafka_smpp::kafka::progress::{Identity, Progress, metadata};
+use kafka_smpp::kafka::progress::{CommitScope, Progress, metadata};
 use kafka_smpp::kafka::start::{Elsewhere, Facts, Reading, Start, Stop, committed_stable, decide};
 use kafka_smpp::submit::ownership::takeover::Takeover;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -15,13 +15,13 @@ use super::transactions::transactional;
 use super::{Member, PATIENCE, partition};
 use crate::harness::{Kafka, kafka, unique};
 
-fn line(topic: &str, progress: &Progress, writer: &str) -> String {
-    let identity = Identity {
+fn line(topic: &str, progress: &Progress, transactional_id: &str) -> String {
+    let scope = CommitScope {
         cluster: "cluster",
         topic,
         partition: 0,
     };
-    metadata::encode(progress, &identity, writer, 1)
+    metadata::encode(progress, &scope, transactional_id, 1)
 }
 
 fn offsets(topic: &str, offset: i64, metadata: &str) -> TopicPartitionList {
@@ -36,18 +36,19 @@ fn reading(kafka: &Kafka) -> Reading {
     Reading {
         producer: kafka.config(),
         suspicion: Duration::from_millis(500),
-        patience: Duration::from_secs(25),
+        timeout: Duration::from_secs(25),
         own: "another".into(),
     }
 }
 
 #[test]
 fn a_dead_predecessors_transaction_is_ended_at_once() {
-    let (kafka, topic, group, writer) = (kafka(), unique("source"), unique("group"), unique("w"));
+    let (kafka, topic, group, transactional_id) =
+        (kafka(), unique("source"), unique("group"), unique("w"));
     kafka.topic(&topic, 1, &[]);
     kafka.produce_json(&topic, 0, &vec![json!(1); 20]);
     let member = Member::alone(&kafka, &group, &topic, 1);
-    let producer: BaseProducer = transactional(&kafka, &writer).create().unwrap();
+    let producer: BaseProducer = transactional(&kafka, &transactional_id).create().unwrap();
     producer.init_transactions(PATIENCE).unwrap();
     let membership = || member.group.membership().unwrap().metadata();
     let mut progress = Progress::new(4);
@@ -61,10 +62,10 @@ fn a_dead_predecessors_transaction_is_ended_at_once() {
             .send_offsets_to_transaction(&offsets(&topic, at, line), &membership(), PATIENCE)
             .unwrap();
     };
-    commit(4, &line(&topic, &progress, &writer));
+    commit(4, &line(&topic, &progress, &transactional_id));
     producer.commit_transaction(PATIENCE).unwrap();
     // The next one is never finished: its producer is gone, its time-out a minute away.
-    commit(11, &line(&topic, &Progress::new(11), &writer));
+    commit(11, &line(&topic, &Progress::new(11), &transactional_id));
     drop(producer);
 
     let (begun, wanted) = (Instant::now(), [partition(&topic, 0)]);
@@ -190,12 +191,12 @@ fn an_offset_that_was_lost_is_told_from_the_first_start_of_all() {
     kafka.produce_json(&topic, 0, &vec![json!(1); 20]);
     let operator: BaseConsumer = kafka.member(&group).create().unwrap();
     // A commit of ours for the other partition: one of an operator's would say nothing.
-    let identity = Identity {
+    let scope = CommitScope {
         cluster: "cluster",
         topic: &topic,
         partition: 1,
     };
-    let ours = metadata::encode(&Progress::new(0), &identity, "w", 1);
+    let ours = metadata::encode(&Progress::new(0), &scope, "w", 1);
     let mut other = TopicPartitionList::new();
     let mut element = other.add_partition(&topic, 1);
     element.set_offset(Offset::Offset(0)).unwrap();

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kafka_smpp::kafka::Group;
-use kafka_smpp::kafka::progress::{Identity, Progress, metadata};
+use kafka_smpp::kafka::progress::{CommitScope, Progress, metadata};
 use kafka_smpp::kafka::transaction::{Abort, Commit, Cycle, Output, Settled};
-use kafka_smpp::kafka::transactor::{Handle, Ledger, Options, Transactor, end_hanging};
+use kafka_smpp::kafka::transactor::{Handle, Options, TransactionSource, Transactor, end_hanging};
 use parking_lot::Mutex;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::ConsumerGroupMetadata;
@@ -43,13 +43,13 @@ struct Batch {
     offset: i64,
 }
 
-impl Ledger for Books {
-    fn begin(&self, writer: &str) -> Option<Cycle> {
+impl TransactionSource for Books {
+    fn begin(&self, transactional_id: &str) -> Option<Cycle> {
         let mut state = self.state.lock();
         let batch = state.waiting.pop_front()?;
         state.under_way = Some(batch.clone());
         state.number += 1;
-        let identity = Identity {
+        let scope = CommitScope {
             cluster: self.group.cluster_id(),
             topic: &self.source,
             partition: 0,
@@ -69,10 +69,10 @@ impl Ledger for Books {
                 topic: self.source.clone(),
                 partition: 0,
                 offset: batch.offset,
-                metadata: metadata::encode(&progress, &identity, writer, state.number),
+                metadata: metadata::encode(&progress, &scope, transactional_id, state.number),
             }],
             group: (state.stale.take()).or_else(|| Some(self.group.membership()?.metadata()))?,
-            patience: Duration::from_secs(4),
+            report_timeout: Duration::from_secs(4),
             trial: None,
         })
     }
@@ -214,13 +214,16 @@ fn records_offset_and_metadata_are_committed_together() {
         .kafka
         .committed(&scene.group, &scene.books.source, 0)
         .unwrap();
-    let identity = Identity {
+    let scope = CommitScope {
         cluster: "cluster",
         topic: &scene.books.source,
         partition: 0,
     };
-    let read = metadata::decode(offset, &line, &identity).unwrap();
-    assert_eq!((offset, read.writer, read.cycle), (7, scene.id.clone(), 1));
+    let read = metadata::decode(offset, &line, &scope).unwrap();
+    assert_eq!(
+        (offset, read.transactional_id, read.cycle),
+        (7, scene.id.clone(), 1)
+    );
 }
 
 #[test]

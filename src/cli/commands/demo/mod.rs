@@ -45,7 +45,7 @@ pub(in crate::cli) struct Args {
 }
 
 /// How long the events of the last message may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The mock cluster, the SMSC and the connector.
 struct Stage {
@@ -158,8 +158,8 @@ impl Stage {
                 extra += 1;
                 answered = !extra.is_multiple_of(10);
             }
-            if quiet_since.elapsed() > PATIENCE {
-                let text = format!("no event for {} s", PATIENCE.as_secs());
+            if quiet_since.elapsed() > TIMEOUT {
+                let text = format!("no event for {} s", TIMEOUT.as_secs());
                 return Err(Failure::new(Code::Software, text));
             }
         }
