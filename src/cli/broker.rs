@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 
 use super::{Code, Failure};
 use crate::config::Config;
+use crate::kafka::ErrorClass;
 use crate::kafka::Partition;
 use crate::kafka::cause::{Cause, Doing, Who, Why, of_error};
 use crate::kafka::cluster::connected;
@@ -20,13 +21,11 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 /// Turns an error of Kafka into a failure that says what was tried.
 pub(super) fn failed(what: impl std::fmt::Display) -> impl FnOnce(KafkaError) -> Failure {
     move |error| {
-        let hint = match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+        let hint = match ErrorClass::of_error(&error) {
+            ErrorClass::NoTopic => {
                 " (does the topic exist? kafka-smpp topics create makes those that are missing)"
             }
-            Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::AllBrokersDown) => {
-                " (kafka-smpp check --connect says why)"
-            }
+            ErrorClass::NoBroker => " (kafka-smpp check --connect says why)",
             _ => "",
         };
         Failure::new(Code::Unavailable, format!("{what}: {error}{hint}"))

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anstyle::{AnsiColor, Style};
 use rdkafka::Offset;
 use rdkafka::consumer::Consumer;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use serde_json::Value;
@@ -18,6 +18,7 @@ use super::schemas::Schemas;
 use super::{Code, Failure};
 use crate::config::Config;
 use crate::connector::reader as reader_of;
+use crate::kafka::ErrorClass;
 use crate::record::codec::{Codec, Unread};
 
 /// Pause before an event is looked at again whose schema is not here yet.
@@ -149,15 +150,8 @@ fn fields(octets: &[u8]) -> Option<Value> {
 
 /// Lets an error pass that librdkafka gets over by itself.
 fn passing(error: KafkaError) -> Result<(), Failure> {
-    use RDKafkaErrorCode as Kind;
-    match error.rdkafka_error_code() {
-        Some(
-            Kind::BrokerTransportFailure
-            | Kind::AllBrokersDown
-            | Kind::OperationTimedOut
-            | Kind::NotLeaderForPartition
-            | Kind::LeaderNotAvailable,
-        ) => Ok(()),
+    match ErrorClass::of_error(&error) {
+        ErrorClass::NoBroker | ErrorClass::NoAnswer | ErrorClass::Unavailable => Ok(()),
         _ => Err(failed("the result topics cannot be read")(error)),
     }
 }

@@ -11,6 +11,7 @@ use std::fmt;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
+use super::error_class::ErrorClass;
 use super::subject;
 
 /// Who we are to Kafka, as far as the properties of a client tell.
@@ -530,8 +531,8 @@ pub(super) fn closed_topic<'a>(kind: &str, text: &'a str) -> Option<&'a str> {
 
 fn missing(code: Option<Code>, said: &str, doing: &Doing<'_>) -> Option<Why> {
     if !matches!(
-        code?,
-        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::InvalidTopic
+        ErrorClass::of(code?),
+        ErrorClass::NoTopic | ErrorClass::TopicName
     ) {
         return None;
     }
@@ -607,15 +608,12 @@ fn connection(code: Option<Code>, said: &str, doing: &Doing<'_>) -> Option<Why> 
         None if has(&["Failed to resolve"]) => Some(Why::Name),
         // Who asked for something else may have had no answer to just that.
         Some(Code::OperationTimedOut) if *doing != Doing::Asking => None,
-        Some(
-            Code::BrokerTransportFailure
-            | Code::AllBrokersDown
-            | Code::OperationTimedOut
-            | Code::NodeUpdate,
-        ) => Some(match has(&["Failed to resolve"]) {
-            true => Why::Name,
-            false => Why::Unreachable,
-        }),
+        Some(code) if ErrorClass::of(code).is_silence() => {
+            Some(match has(&["Failed to resolve"]) {
+                true => Why::Name,
+                false => Why::Unreachable,
+            })
+        }
         None if has(&["Connect to ", "Connection setup timed out"]) => Some(Why::Unreachable),
         _ => None,
     }

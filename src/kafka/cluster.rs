@@ -10,6 +10,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::cause::{Cause, Doing, Who, Why, of_error};
 use super::ear::{Ear, Plain};
+use super::error_class::ErrorClass;
 use super::group::partition_count;
 
 /// The first wait for an answer. It is asked again and waited for longer, because in between the
@@ -109,20 +110,8 @@ impl Inquiry {
 
 /// Whether the answer may come yet.
 fn may_come(error: &KafkaError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            Code::BrokerTransportFailure
-                | Code::AllBrokersDown
-                | Code::OperationTimedOut
-                | Code::RequestTimedOut
-                | Code::WaitingForCoordinator
-                | Code::CoordinatorNotAvailable
-                | Code::CoordinatorLoadInProgress
-                | Code::NotCoordinator
-                | Code::NodeUpdate
-        )
-    )
+    let class = ErrorClass::of_error(error);
+    class.is_silence() || class == ErrorClass::NotYet
 }
 
 /// A consumer of these properties that has found a broker. Blocks for up to `timeout`.

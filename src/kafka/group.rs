@@ -9,6 +9,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::error_class::ErrorClass;
 use super::foreign;
 use super::membership::{Membership, Standing};
 use super::poll::Context;
@@ -183,7 +184,7 @@ impl Group {
     pub fn exists(&self, p: &Partition, timeout: Duration) -> Result<bool, KafkaError> {
         match self.partitions(&p.topic, timeout) {
             Ok(count) => Ok(p.partition < count),
-            Err(error) if is_unknown(&error) => Ok(false),
+            Err(error) if ErrorClass::of_error(&error).is_absent() => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -198,7 +199,7 @@ impl Group {
             let gone = match self.partitions(topic, timeout) {
                 _ if missing.contains(topic) => false,
                 Ok(count) => *partition >= count,
-                Err(error) => is_about_topic(&error),
+                Err(error) => ErrorClass::of_error(&error).is_about_topic(),
             };
             if gone {
                 missing.push(topic.clone());
@@ -274,41 +275,4 @@ pub fn commits(found: &TopicPartitionList, known: &[Partition]) -> Result<Vec<Co
         });
     }
     Ok(commits)
-}
-
-/// Whether it says that a topic or partition is not there.
-pub fn is_unknown(error: &KafkaError) -> bool {
-    use RDKafkaErrorCode as Code;
-    matches!(
-        error.rdkafka_error_code(),
-        Some(Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition)
-    )
-}
-
-/// Whether it says that a topic or partition is not there, or closed to us.
-pub(super) fn is_about_topic(error: &KafkaError) -> bool {
-    let denied = Some(RDKafkaErrorCode::TopicAuthorizationFailed);
-    is_unknown(error) || error.rdkafka_error_code() == denied
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_topic_that_is_closed_to_us_is_not_away() {
-        let error = KafkaError::MetadataFetch;
-        for (code, unknown, about) in [
-            (RDKafkaErrorCode::UnknownTopicOrPartition, true, true),
-            (RDKafkaErrorCode::UnknownPartition, true, true),
-            (RDKafkaErrorCode::TopicAuthorizationFailed, false, true),
-            (RDKafkaErrorCode::OperationTimedOut, false, false),
-        ] {
-            let error = error(code);
-            assert_eq!(
-                (is_unknown(&error), is_about_topic(&error)),
-                (unknown, about)
-            );
-        }
-    }
 }

@@ -31,6 +31,7 @@ use tracing::{error, info};
 
 use super::cause::{Doing, Who, Why, explain};
 use super::ear::{self, Ear};
+use super::error_class::ErrorClass;
 use super::transaction::Output;
 
 /// The pause before a producer that ended young is made anew grows from here ...
@@ -182,18 +183,13 @@ struct Context<R: Reports> {
 /// Whether an error is said of a producer that is given up. The event of its end names the cause,
 /// and not that it is the end: what may be the cause of none is not here.
 fn ends(error: &KafkaError) -> bool {
-    use RDKafkaErrorCode as Code;
     matches!(
-        error.rdkafka_error_code(),
-        Some(
-            Code::Fatal
-                | Code::PurgeQueue
-                | Code::PurgeInflight
-                | Code::OutOfOrderSequenceNumber
-                | Code::ClusterAuthorizationFailed
-                | Code::InvalidProducerEpoch
-                | Code::Fenced
-        )
+        ErrorClass::of_error(error),
+        ErrorClass::Fatal
+            | ErrorClass::Purged
+            | ErrorClass::Sequence
+            | ErrorClass::ClusterDenied
+            | ErrorClass::Fenced
     )
 }
 
@@ -236,7 +232,7 @@ impl<R: Reports> ProducerContext for Context<R> {
 }
 
 fn is_fatal(error: &KafkaError) -> bool {
-    error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal)
+    ErrorClass::of_error(error) == ErrorClass::Fatal
 }
 
 /// Why a producer takes nothing any more: the error of a record says only that.

@@ -5,6 +5,7 @@ pub mod cloud_events;
 pub mod cluster;
 pub mod ear;
 pub mod end;
+mod error_class;
 pub mod fatal;
 pub mod foreign;
 pub mod group;
@@ -24,6 +25,7 @@ mod transactional_producer;
 pub mod transactor;
 pub mod waiting;
 
+pub use error_class::ErrorClass;
 pub use fatal::Fatal;
 pub use group::{Group, Partition};
 pub use membership::Membership;

@@ -27,6 +27,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::cause::{self, Cause, Doing, Who, Why, of_error};
 use super::cluster::Inquiry;
 use super::ear::Ear;
+use super::error_class::ErrorClass;
 use super::group::partition_count;
 
 /// How long one answer may take.
@@ -129,8 +130,8 @@ impl ProducerContext for Trial {
         if let Err((error, _)) = result
             && let Some(code) = error.rdkafka_error_code()
             && !matches!(
-                code,
-                Code::PurgeQueue | Code::PurgeInflight | Code::Fatal | Code::Fenced
+                ErrorClass::of(code),
+                ErrorClass::Purged | ErrorClass::Fatal | ErrorClass::Fenced
             )
         {
             self.deny(code);
@@ -286,10 +287,7 @@ fn add_offsets(
 }
 
 fn is_fenced(error: &KafkaError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch)
-    )
+    ErrorClass::of_error(error) == ErrorClass::Fenced
 }
 
 /// Why a fenced producer cannot add a partition of the topic, if not because it is fenced.

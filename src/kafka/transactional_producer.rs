@@ -17,7 +17,8 @@ use tracing::{debug, info, trace, warn};
 
 use super::cause::{self, Doing, Who, Why};
 use super::ear::{self, Ear};
-use super::group::{Group, is_about_topic};
+use super::error_class::ErrorClass;
+use super::group::Group;
 use super::pause::Pause;
 use super::progress::{CommitScope, metadata};
 use super::transaction::{Abort, Commit, Cycle, Output, Settled};
@@ -68,7 +69,10 @@ impl ReportState {
     /// Everything is delivered, or something never will be: librdkafka holds back the rest
     /// of a transaction it can only abort, so their reports do not come.
     fn is_decided(&self) -> bool {
-        self.outstanding == 0 || self.failure.is_some_and(|(_, code)| names_cause(code))
+        self.outstanding == 0
+            || self
+                .failure
+                .is_some_and(|(_, code)| ErrorClass::of(code).names_cause())
     }
 
     /// The first produce request has been answered.
@@ -98,33 +102,11 @@ impl ReportState {
     /// that they were purged or that another one was invalid, and may say so first.
     fn fail(&mut self, index: usize, code: RDKafkaErrorCode) {
         match self.failure {
-            Some((_, known)) if names_cause(known) || !names_cause(code) => {}
+            Some((_, known))
+                if ErrorClass::of(known).names_cause() || !ErrorClass::of(code).names_cause() => {}
             _ => self.failure = Some((index, code)),
         }
     }
-}
-
-fn names_cause(code: RDKafkaErrorCode) -> bool {
-    use RDKafkaErrorCode as Code;
-    let passed_on = matches!(
-        code,
-        Code::PurgeQueue | Code::PurgeInflight | Code::InvalidDifferentRecord | Code::Fatal
-    );
-    !passed_on && !is_unavailable(code)
-}
-
-/// What is said of a partition that takes nothing for now.
-fn is_unavailable(code: RDKafkaErrorCode) -> bool {
-    use RDKafkaErrorCode as Code;
-    matches!(
-        code,
-        Code::MessageTimedOut
-            | Code::LeaderNotAvailable
-            | Code::NotLeaderForPartition
-            | Code::NotEnoughReplicas
-            | Code::NotEnoughReplicasAfterAppend
-            | Code::KafkaStorageError
-    )
 }
 
 impl ClientContext for Reports {
@@ -150,7 +132,8 @@ impl ProducerContext for Reports {
         state.reported = Some(Instant::now());
         let code =
             |error: &KafkaError| error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
-        let late = matches!(result, Err((error, _)) if is_unavailable(code(error)));
+        let is_late = |error| ErrorClass::of(code(error)) == ErrorClass::Unavailable;
+        let late = matches!(result, Err((error, _)) if is_late(error));
         if let Some(settled) = state.settled.get_mut(index) {
             *settled = !late;
         }
@@ -190,9 +173,9 @@ struct ErrorContext {
 impl ErrorContext {
     /// Why a transaction that this error ends is aborted.
     fn abort_cause(&self, error: &KafkaError, group: &Group) -> Abort {
-        match is_fenced(error) {
-            true => Abort::Fenced(error.to_string()),
-            false => self.trouble(error, group),
+        match ErrorClass::of_error(error) {
+            ErrorClass::Membership | ErrorClass::Fenced => Abort::Fenced(error.to_string()),
+            _ => self.trouble(error, group),
         }
     }
 
@@ -371,7 +354,8 @@ impl TransactionalProducer {
             Err(Failure::Batch { index, code }) => {
                 debug!(index, ?code, "record refused");
                 self.abort(false);
-                let larger = is_size(code) && !self.compresses();
+                let is_size = ErrorClass::of(code) == ErrorClass::TooLarge;
+                let larger = is_size && !self.compresses();
                 Settled::Aborted(Abort::Record {
                     index,
                     code,
@@ -561,7 +545,7 @@ fn write(
             producer.send_offsets_to_transaction(&call, &cycle.group, timeout)
         })
         .map_err(|e| {
-            if is_about_topic(&e) && is_abortable(&e) {
+            if ErrorClass::of_error(&e).is_about_topic() && is_abortable(&e) {
                 return Failure::Offsets(e);
             }
             classify(&e, abort_cause(&e))
@@ -634,12 +618,10 @@ fn end(producer: &BaseProducer<Reports>, records: &[Output]) -> Result<(), Failu
     let state = producer.context().0.lock();
     let late = state.unsettled();
     match state.failure {
-        Some((index, code)) if names_cause(code) => {
+        Some((index, code)) if ErrorClass::of(code).names_cause() => {
             Err(undeliverable(index, code, &records[index].topic))
         }
-        Some((_, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight))
-            if late.is_empty() =>
-        {
+        Some((_, code)) if late.is_empty() && ErrorClass::of(code) == ErrorClass::Purged => {
             Err(Failure::Purged)
         }
         Some((index, code)) if late.is_empty() => {
@@ -717,43 +699,26 @@ fn unacceptable(index: usize, code: RDKafkaErrorCode) -> Failure {
         Failure::Batch { index, code } => Failure::Abort(Abort::Record {
             index,
             code,
-            larger: is_size(code),
+            larger: ErrorClass::of(code) == ErrorClass::TooLarge,
         }),
         other => other,
     }
 }
 
-/// Whether a record is refused because it is too large.
-pub fn is_size(code: RDKafkaErrorCode) -> bool {
-    use RDKafkaErrorCode as Code;
-    matches!(
-        code,
-        Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge
-    )
-}
-
 fn undeliverable(index: usize, code: RDKafkaErrorCode, topic: &str) -> Failure {
-    use RDKafkaErrorCode as Code;
-    match code {
-        Code::MessageSizeTooLarge
-        | Code::InvalidMessageSize
-        | Code::MessageBatchTooLarge
-        | Code::InvalidTimestamp
-        | Code::InvalidRecord
-        | Code::InvalidMessage => Failure::Batch { index, code },
-        Code::ProducerFenced | Code::InvalidProducerEpoch | Code::Fenced | Code::Fatal => {
-            Failure::Lost(Abort::Fenced(code.to_string()))
+    match ErrorClass::of(code) {
+        ErrorClass::TooLarge | ErrorClass::Invalid | ErrorClass::Timestamp => {
+            Failure::Batch { index, code }
         }
+        ErrorClass::Fenced | ErrorClass::Fatal => Failure::Lost(Abort::Fenced(code.to_string())),
         // A topic may be created or opened to us, a rule of the broker's may change; it says
         // nothing against the record.
-        Code::TopicAuthorizationFailed
-        | Code::InvalidTopic
-        | Code::PolicyViolation
-        | Code::Unknown
-        | Code::UnknownTopic
-        | Code::UnknownTopicOrPartition
-        | Code::UnknownPartition => Failure::Abort(Abort::Topic { index, code }),
-        other => Failure::Abort(Abort::Trouble(format!("topic {topic}: {other}"))),
+        ErrorClass::TopicDenied
+        | ErrorClass::TopicName
+        | ErrorClass::Rule
+        | ErrorClass::NoTopic
+        | ErrorClass::NoPartition => Failure::Abort(Abort::Topic { index, code }),
+        _ => Failure::Abort(Abort::Trouble(format!("topic {topic}: {code}"))),
     }
 }
 
@@ -815,30 +780,13 @@ fn absent(
         }
         asked.push(&record.topic);
         if let Err(error) = group.partitions(&record.topic, timeout)
-            && is_about_topic(&error)
+            && ErrorClass::of_error(&error).is_about_topic()
         {
             let code = error.rdkafka_error_code()?;
             return Some(Abort::Topic { index, code });
         }
     }
     None
-}
-
-fn is_fenced(error: &KafkaError) -> bool {
-    use RDKafkaErrorCode as Code;
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            Code::IllegalGeneration
-                | Code::UnknownMemberId
-                | Code::FencedInstanceId
-                | Code::RebalanceInProgress
-                | Code::StaleMemberEpoch
-                | Code::FencedMemberEpoch
-                | Code::ProducerFenced
-                | Code::Fenced,
-        )
-    )
 }
 
 fn classify(error: &KafkaError, abort: Abort) -> Failure {

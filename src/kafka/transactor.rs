@@ -44,7 +44,6 @@ use super::group::Group;
 use super::pause::Pause;
 use super::transaction::{Abort, Cycle, Settled};
 use super::transactional_producer::TransactionalProducer;
-pub use super::transactional_producer::is_size;
 
 /// Pauses after transactions that failed in a row.
 const AFTER_FAILURE: Pause = Pause::new(Duration::from_millis(20), Duration::from_secs(2));

@@ -34,8 +34,9 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rdkafka::config::ClientConfig;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 
+use crate::kafka::ErrorClass;
 use crate::kafka::Partition;
 use crate::record::codec::{Codec, Unread};
 use crate::record::failed::Failed;
@@ -192,12 +193,8 @@ impl Error {
     }
 
     fn at(what: impl std::fmt::Display) -> impl FnOnce(KafkaError) -> Error {
-        move |error| match error.rdkafka_error_code() {
-            Some(
-                RDKafkaErrorCode::Fenced
-                | RDKafkaErrorCode::ProducerFenced
-                | RDKafkaErrorCode::InvalidProducerEpoch,
-            ) => Error::Fenced,
+        move |error| match ErrorClass::of_error(&error) {
+            ErrorClass::Fenced => Error::Fenced,
             _ => Error::Kafka {
                 what: what.to_string(),
                 error,

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use clap::Subcommand;
 use rdkafka::Offset;
 use rdkafka::consumer::{CommitMode, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 
 use crate::cli::broker::{
     Client, TIMEOUT, connect, failed, partitions, reader, refused, watermarks, who,
@@ -13,9 +13,10 @@ use crate::cli::broker::{
 use crate::cli::output::{line, table};
 use crate::cli::{Code, ConfigSource, Failure};
 use crate::config::Config;
+use crate::kafka::ErrorClass;
 use crate::kafka::Partition;
 use crate::kafka::cause::Doing;
-use crate::kafka::group::{commits, is_unknown, list, partition_count};
+use crate::kafka::group::{commits, list, partition_count};
 use crate::kafka::progress::{CommitScope, metadata};
 use crate::kafka::transaction::Commit;
 
@@ -264,7 +265,7 @@ fn missing(config: &Config, submit: &str) -> Result<Vec<Partition>, Failure> {
                 topic: (*topic).into(),
                 partition,
             })),
-            Err(error) if is_unknown(&error) => {}
+            Err(error) if ErrorClass::of_error(&error).is_absent() => {}
             Err(error) => return Err(failed(format!("topic {topic}"))(error)),
         }
     }
@@ -315,14 +316,8 @@ fn resolve(consumer: &Client, p: &Partition, to: To) -> Result<i64, Failure> {
 }
 
 fn uncommitted(consumer: &Client, error: &KafkaError, group: &str, topic: &str) -> Failure {
-    use RDKafkaErrorCode as Kind;
-    match error.rdkafka_error_code() {
-        Some(
-            Kind::UnknownMemberId
-            | Kind::IllegalGeneration
-            | Kind::RebalanceInProgress
-            | Kind::StaleMemberEpoch,
-        ) => Failure::new(
+    match ErrorClass::of_error(error) {
+        ErrorClass::Membership => Failure::new(
             Code::TempFail,
             format!(
                 "group {group} has members: stop every connector with this application_id first (a killed one counts until kafka.session_timeout is over)"

@@ -23,8 +23,8 @@ use rdkafka::message::BorrowedMessage;
 use tokio::runtime::Handle as Runtime;
 use tracing::{debug, error, info, warn};
 
+use crate::kafka::ErrorClass;
 use crate::kafka::end;
-use crate::kafka::group::is_unknown;
 use crate::kafka::poll::{self, Assignments, Flow};
 use crate::kafka::start::{Reading, Start, Stop};
 use crate::kafka::{Group, Partition, Pause, Waiting, ear};
@@ -546,7 +546,7 @@ impl Owner {
             .iter()
             .filter(|topic| {
                 let asked = self.parts.group.partitions(topic, PATIENCE);
-                asked.is_err_and(|error| is_unknown(&error))
+                asked.is_err_and(|error| ErrorClass::of_error(&error).is_absent())
             })
             .collect();
         // Under this lock the leases stay what they are.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tracing::{info, warn};
 
-use crate::kafka::group::is_unknown;
+use crate::kafka::ErrorClass;
 use crate::kafka::start::{
     Elsewhere, Facts, Reading, Start, Stop, committed_stable, decide, is_ours, question,
 };
@@ -185,7 +185,7 @@ impl Takeover<'_> {
     /// A topic that is not there has nothing committed either.
     fn is_committed(&self, topic: &str) -> Result<bool, KafkaError> {
         let all = match self.partitions_of(topic) {
-            Err(error) if is_unknown(&error) => return Ok(false),
+            Err(error) if ErrorClass::of_error(&error).is_absent() => return Ok(false),
             all => all?,
         };
         let found = self.group.committed_of(&all, PATIENCE)?;

@@ -23,10 +23,11 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 use smpp_esme::{Lease, Moment};
 use tracing::{debug, error, warn};
 
+use crate::kafka::ErrorClass;
 use crate::kafka::progress::{CommitScope, metadata};
 use crate::kafka::set_aside::Why;
 use crate::kafka::transaction::{Abort, Commit, Cycle, Settled};
-use crate::kafka::transactor::{TransactionSource, is_size};
+use crate::kafka::transactor::TransactionSource;
 use crate::kafka::{Group, Partition, ear, set_aside};
 use crate::record::event::SendErrorKind;
 use crate::submit::message::outgoing::Rejection;
@@ -430,7 +431,7 @@ fn replace(results: &mut Vec<PendingResult>, owner: usize, code: Code) -> bool {
 }
 
 fn event_refused(code: Code) -> SendErrorKind {
-    if is_size(code) {
+    if ErrorClass::of(code) == ErrorClass::TooLarge {
         SendErrorKind::EventTooLarge
     } else {
         SendErrorKind::EventRefused
@@ -439,7 +440,7 @@ fn event_refused(code: Code) -> SendErrorKind {
 
 /// Why the whole event is not there.
 fn why(code: Code) -> String {
-    if is_size(code) {
+    if ErrorClass::of(code) == ErrorClass::TooLarge {
         "the event is larger than its topic takes; raise max.message.bytes or shorten extra_data"
             .to_owned()
     } else {
