@@ -17,7 +17,7 @@ use kafka_smpp::record::format::Format;
 use kafka_smpp::record::json;
 use kafka_smpp::record::keys::Position;
 use kafka_smpp::record::kind::Kind;
-use kafka_smpp::record::writers::{Answer, Writer, Writers};
+use kafka_smpp::record::writers::{Answer, WriterSchema, WriterSchemas};
 use kafka_smpp::submit::message::{Defaults, prepare};
 
 /// 160 characters, with what a campaign usually says of a message.
@@ -41,9 +41,9 @@ fn codec(format: Format, kind: Kind) -> Codec {
     if !format.is_registered() {
         return Codec::new(format);
     }
-    let (writers, text) = (Arc::new(Writers::default()), kind.schema_text());
+    let (writers, text) = (Arc::new(WriterSchemas::default()), kind.schema_text());
     let writer = match format {
-        Format::JsonSchema => Ok(Writer::Json),
+        Format::JsonSchema => Ok(WriterSchema::Json),
         _ => avro::writer(text, &[]),
     };
     if let Ok(writer) = writer {

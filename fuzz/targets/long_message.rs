@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use kafka_smpp::correlate::assembly::{Assembly, Effect, Limits, Piece, Value};
-use kafka_smpp::record::internal::Print;
+use kafka_smpp::record::internal::SegmentDigest;
 use kafka_smpp::record::keys::{self, Key};
 use smpp_protocol::{Concatenation, Udh, udh};
 use libfuzzer_sys::fuzz_target;
@@ -35,10 +35,10 @@ fuzz_target!(|stream: &[u8]| {
         let mut out = Vec::new();
         assembly.tick(now, 1000, &mut out);
         if let Some(message) = header(user_data) {
-            let identity = keys::parts("acme", b"4179", b"1000", message);
+            let identity = keys::segments("acme", b"4179", b"1000", message);
             let delivery = Bytes::copy_from_slice(user_data);
             let digest = crc32fast::hash(user_data);
-            let print = Print {
+            let print = SegmentDigest {
                 part: message.part,
                 digest,
             };

@@ -5,7 +5,7 @@
 use kafka_smpp::record::avro::{self, Plan};
 use kafka_smpp::record::codec::Codec;
 use kafka_smpp::record::format::Format;
-use kafka_smpp::record::internal::{Correlation, Delivery, Owner, Parked, Piece};
+use kafka_smpp::record::internal::{CorrelationEntry, Delivery, Barrier, Parked, SegmentEntry};
 use kafka_smpp::record::kind::Kind;
 use libfuzzer_sys::fuzz_target;
 
@@ -30,11 +30,11 @@ fuzz_target!(|input: (u8, &[u8])| {
             }
         }
         None => {
-            let _ = avro::record::<Correlation>(plan, octets);
+            let _ = avro::record::<CorrelationEntry>(plan, octets);
             let _ = avro::record::<Delivery>(plan, octets);
             let _ = avro::record::<Parked>(plan, octets);
-            let _ = avro::record::<Piece>(plan, octets);
-            let _ = avro::record::<Owner>(plan, octets);
+            let _ = avro::record::<SegmentEntry>(plan, octets);
+            let _ = avro::record::<Barrier>(plan, octets);
         }
     }
 });

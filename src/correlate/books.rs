@@ -642,12 +642,12 @@ impl Books {
         let now = self.clock.now();
         let (with, instead) = match Key::parse(key).filter(|_| kept) {
             // A takeover begins with it: it waits until the topic takes it.
-            Some(Key::Owner { .. }) => return false,
+            Some(Key::Barrier { .. }) => return false,
             Some(Key::Parked { identity, offset }) => {
                 owned.join.unkept(identity, offset, now, &mut receipts);
                 (None, "what it would have kept is published at once")
             }
-            Some(Key::Part { identity, offset }) => {
+            Some(Key::Segment { identity, offset }) => {
                 owned.assembly.unkept(identity, offset, now, &mut parts);
                 (None, "what it would have kept is published at once")
             }

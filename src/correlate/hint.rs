@@ -11,7 +11,7 @@ use tracing::warn;
 use super::forms::{Habits, Matched, Remedy};
 use super::said::Said;
 use super::whole::Dialects;
-use crate::record::internal::{Correlation, Delivery};
+use crate::record::internal::{CorrelationEntry, Delivery};
 use crate::record::keys;
 use crate::record::notification::{MessageIdHint, Notification};
 use crate::repeated::{Line, Times};
@@ -157,7 +157,7 @@ impl Hints {
         habits: &Habits,
         dialects: &Dialects,
     ) {
-        let creation = serde_json::from_slice::<Correlation>(creation);
+        let creation = serde_json::from_slice::<CorrelationEntry>(creation);
         let delivery = serde_json::from_slice::<Delivery>(delivery);
         let (Ok(creation), Ok(delivery)) = (creation, delivery) else {
             return;

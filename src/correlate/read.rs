@@ -12,7 +12,7 @@ use super::said;
 use super::whole::Dialects;
 use crate::record::codec::{Codec, Unread};
 use crate::record::internal::{
-    self, Correlation, Delivery, Owner, Parked, Print, Seen, comparable, number,
+    self, Barrier, CorrelationEntry, Delivery, Parked, Seen, SegmentDigest, comparable, number,
 };
 use crate::record::json::Invalid;
 use crate::record::keys::{self, Key};
@@ -41,9 +41,9 @@ pub(super) fn record(
         return Ok(Record::Tombstone);
     };
     Ok(match key {
-        Key::Owner { .. } => Record::Barrier(codec.read_internal::<Owner>(octets)?.nonce),
-        Key::Creation { .. } => {
-            let creation: Correlation = codec.read_internal(octets)?;
+        Key::Barrier { .. } => Record::Barrier(codec.read_internal::<Barrier>(octets)?.nonce),
+        Key::Entry { .. } => {
+            let creation: CorrelationEntry = codec.read_internal(octets)?;
             Record::Value(Value::Creation {
                 raw: codec.kept(octets, &creation),
                 submitted_at: creation.submitted_at.as_millisecond(),
@@ -58,7 +58,7 @@ pub(super) fn record(
                 final_at: creation.final_at.map(Timestamp::as_millisecond),
             })
         }
-        Key::Part { .. } => Record::Part(held(codec.read_internal(octets)?)?),
+        Key::Segment { .. } => Record::Part(held(codec.read_internal(octets)?)?),
         Key::Parked { .. } => {
             let parked: Parked = codec.read_internal(octets)?;
             Record::Value(Value::Parked {
@@ -72,7 +72,7 @@ pub(super) fn record(
 }
 
 /// A part that waits, or what was published.
-fn held(piece: internal::Piece) -> Result<assembly::Value, Invalid> {
+fn held(piece: internal::SegmentEntry) -> Result<assembly::Value, Invalid> {
     match (piece.delivery, piece.published_at) {
         (Some(delivery), _) => Ok(assembly::Value::Held {
             piece: part(&delivery)?,
@@ -116,7 +116,7 @@ pub(super) fn delivery<'a>(
         .filter(|key| key.contains('/'));
     let identity = identity.ok_or_else(|| Invalid::because("its key is not ESME/MESSAGE_ID"))?;
     let delivery: Delivery = codec.read_internal(octets)?;
-    let said = match keys::is_parts(identity) {
+    let said = match keys::is_segments(identity) {
         true => Said::Part(part(&delivery)?),
         false => Said::Receipt(receipt(&delivery, dialects)),
     };
@@ -130,7 +130,7 @@ pub(super) fn delivery<'a>(
 
 fn part(delivery: &Delivery) -> Result<Piece, Invalid> {
     let message = Message::read(&delivery.pdu).map_err(Invalid::because)?;
-    let part = message.part();
+    let part = message.segment();
     let part = part.ok_or_else(|| Invalid::because("it is not a part of a message"))?;
     let text = message.user_data();
     // Of a repeat other fields may differ.
@@ -138,7 +138,7 @@ fn part(delivery: &Delivery) -> Result<Piece, Invalid> {
     digest.update(&[text.data_coding]);
     digest.update(text.user_data);
     Ok(Piece {
-        print: Print {
+        print: SegmentDigest {
             part: part.part,
             digest: digest.finalize(),
         },
@@ -149,7 +149,7 @@ fn part(delivery: &Delivery) -> Result<Piece, Invalid> {
 }
 
 /// To whom a message went.
-fn to(creation: &Correlation) -> To {
+fn to(creation: &CorrelationEntry) -> To {
     let mut numbers = creation.numbers.clone();
     if creation.lists {
         numbers.push(0); // and nobody knows to whom else

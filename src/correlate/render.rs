@@ -18,7 +18,7 @@ use crate::kafka::transaction::Output;
 use crate::record::codec::{Codec, Codecs};
 use crate::record::inbound::{DeliveryReceipt, NetworkError, Tlv};
 use crate::record::internal::{
-    Correlation, Delivery, Header, Likeness, Owner, Parked, Seen, compare, number,
+    Barrier, CorrelationEntry, Delivery, Header, Likeness, Parked, Seen, compare, number,
 };
 use crate::record::keys;
 use smpp_protocol::receipt::When;
@@ -42,15 +42,15 @@ pub struct Topics {
 
 /// The record that a takeover writes first.
 pub(super) fn barrier(nonce: &str, writer: &str, topics: &Topics, partition: i32) -> Output {
-    let owner = Owner {
+    let barrier = Barrier {
         nonce: nonce.to_owned(),
-        writer: writer.to_owned(),
+        transactional_id: writer.to_owned(),
     };
     remembered(
         topics,
         partition,
-        keys::owner(partition),
-        Some(topics.codecs.correlation.must_write(&owner)),
+        keys::barrier(partition),
+        Some(topics.codecs.correlation.must_write(&barrier)),
     )
 }
 
@@ -181,7 +181,7 @@ fn with_seen(
     final_at: Option<Millis>,
     topics: &Topics,
 ) -> Vec<u8> {
-    match serde_json::from_slice::<Correlation>(creation) {
+    match serde_json::from_slice::<CorrelationEntry>(creation) {
         Ok(mut value) => {
             value.seen = seen.to_vec();
             value.final_at = final_at.map(at);
@@ -216,7 +216,7 @@ fn receipt(
     dialects: &Dialects,
 ) -> Output {
     let read = |creation: &Bytes| {
-        let read = serde_json::from_slice::<Correlation>(creation);
+        let read = serde_json::from_slice::<CorrelationEntry>(creation);
         read.inspect_err(|error| error!(%error, identity, "a correlation record does not read any more; its receipt is published without it")).ok()
     };
     let creation = creation.and_then(read);
@@ -284,7 +284,7 @@ fn receipt(
 }
 
 fn overdue(creation: &Bytes, missing: Option<u32>, topics: &Topics) -> Output {
-    let creation = match serde_json::from_slice::<Correlation>(creation) {
+    let creation = match serde_json::from_slice::<CorrelationEntry>(creation) {
         Ok(creation) => creation,
         Err(error) => {
             error!(%error, "a correlation record does not read any more");
@@ -340,7 +340,7 @@ fn says(
 /// Adds what the message itself says, whose receipt went from one number to the other.
 fn about<'a>(
     told: DeliveryReceipt<'a>,
-    creation: Option<&'a Correlation>,
+    creation: Option<&'a CorrelationEntry>,
     receipt: Option<(&'a str, &'a str)>,
 ) -> DeliveryReceipt<'a> {
     let kind = "DeliveryReceipt";

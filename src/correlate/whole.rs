@@ -10,7 +10,7 @@ use super::assembly::Effect;
 use super::render::{Topics, at, remembered};
 use crate::kafka::cloud_events;
 use crate::kafka::transaction::Output;
-use crate::record::internal::{Delivery, Piece};
+use crate::record::internal::{Delivery, SegmentEntry};
 use crate::record::message::{self, Message};
 use smpp_protocol::Dialect;
 
@@ -54,10 +54,10 @@ pub(super) fn output(
             at: published,
             parts,
         } => {
-            let value = Piece {
+            let value = SegmentEntry {
                 published_at: Some(at(*published)),
                 parts: parts.clone(),
-                ..Piece::default()
+                ..SegmentEntry::default()
             };
             remembered(key, Some(topics.codecs.correlation.must_write(&value)))
         }
@@ -67,9 +67,9 @@ pub(super) fn output(
 
 fn held(delivery: &Bytes, topics: &Topics) -> Vec<u8> {
     match serde_json::from_slice::<Delivery>(delivery) {
-        Ok(delivery) => topics.codecs.correlation.must_write(&Piece {
+        Ok(delivery) => topics.codecs.correlation.must_write(&SegmentEntry {
             delivery: Some(delivery),
-            ..Piece::default()
+            ..SegmentEntry::default()
         }),
         // It was read when it came in, so this does not happen.
         Err(error) => {
@@ -89,7 +89,7 @@ fn event(parts: &[Bytes], again: bool, topics: &Topics, dialects: &Dialects) -> 
         .filter_map(|delivery| Some((Message::read(&delivery.pdu).ok()?, delivery)))
         .collect();
     let (first, delivery) = messages.first()?;
-    let event = message::whole(&messages, dialects.of(&delivery.esme), again)?;
+    let event = message::assembled(&messages, dialects.of(&delivery.esme), again)?;
     let codec = &topics.codecs.inbound;
     let said = || cloud_events::About {
         name: event.kind,

@@ -79,7 +79,7 @@ pub(super) fn read(pdu: &[u8], arrival: &Arrival<'_>) -> Result<Incoming, Unwrit
     if let Some(said) = arrival.esme.dialect.report(&message.sm) {
         return receipt(pdu, &said, arrival);
     }
-    match message.part() {
+    match message.segment() {
         Some(concatenation) => part(pdu, &message.sm, concatenation, arrival),
         None => inbound(&message, arrival),
     }
@@ -111,7 +111,7 @@ fn part(
     arrival: &Arrival<'_>,
 ) -> Result<Incoming, Unwritable> {
     let (from, to) = (sm.source.number, sm.destination.number);
-    let key = keys::parts(&arrival.esme.name, from, to, concatenation);
+    let key = keys::segments(&arrival.esme.name, from, to, concatenation);
     delivery(Kind::Part, key, pdu, arrival)
 }
 

@@ -75,7 +75,7 @@ struct Event<'a> {
     #[serde(default)]
     possible_duplicate: bool,
     #[serde(default)]
-    parts: Vec<failed::Part>,
+    parts: Vec<failed::Segment>,
 }
 
 impl Event<'_> {
@@ -84,7 +84,7 @@ impl Event<'_> {
         self.kind.as_deref().is_some_and(|kind| {
             failed::leaves_open(kind, self.command_status)
                 || self.possible_duplicate
-                || self.parts.iter().any(failed::Part::may_have_been_sent)
+                || self.parts.iter().any(failed::Segment::may_have_been_sent)
         })
     }
 }

@@ -13,7 +13,7 @@ use super::format::Format;
 use super::json::{self, Invalid};
 use super::kind::{Kind, Record};
 use super::outbound::Outbound;
-use super::writers::{Known, Writer, Writers};
+use super::writers::{Lookup, WriterSchema, WriterSchemas};
 
 /// How the values of one topic are written and read. Cheap to clone.
 #[derive(Clone, Default)]
@@ -25,7 +25,7 @@ pub struct Codec {
 #[derive(Default)]
 struct Shared {
     numbers: Vec<Number>,
-    writers: Arc<Writers>,
+    writers: Arc<WriterSchemas>,
 }
 
 /// What a registry calls the schema of a kind.
@@ -124,7 +124,7 @@ impl Codec {
     }
 
     /// The codec of a format with a registry, which has these numbers for what is written.
-    pub fn registered(format: Format, numbers: Vec<Number>, writers: Arc<Writers>) -> Self {
+    pub fn registered(format: Format, numbers: Vec<Number>, writers: Arc<WriterSchemas>) -> Self {
         Codec {
             format,
             shared: Arc::new(Shared { numbers, writers }),
@@ -356,11 +356,11 @@ impl Codec {
         };
         let id = u32::from_be_bytes(*id);
         match self.shared.writers.get(id) {
-            Known::Here(writer) => Codec::by(&writer, id, body),
-            Known::Wanted => Err(Unread::Wait(format!(
+            Lookup::Here(writer) => Codec::by(&writer, id, body),
+            Lookup::Wanted => Err(Unread::Wait(format!(
                 "schema {id} is not known yet; the schema registry is asked for it"
             ))),
-            Known::Unknown => {
+            Lookup::Unknown => {
                 let text = format!("the schema registry has no schema {id}");
                 Err(Invalid::because(text).into())
             }
@@ -368,18 +368,18 @@ impl Codec {
     }
 
     /// The body of a value that was written with schema `id`.
-    fn by<'a>(writer: &Writer, id: u32, body: &'a [u8]) -> Result<Body<'a>, Unread> {
+    fn by<'a>(writer: &WriterSchema, id: u32, body: &'a [u8]) -> Result<Body<'a>, Unread> {
         match writer {
-            Writer::Json => Ok(Body::Json(body)),
-            Writer::Avro(kind, plan) => Ok(Body::Avro(
+            WriterSchema::Json => Ok(Body::Json(body)),
+            WriterSchema::Avro(kind, plan) => Ok(Body::Avro(
                 *kind,
                 PlanRef::Registered(id, plan.clone()),
                 body,
             )),
-            Writer::Wrong(why) => {
+            WriterSchema::Wrong(why) => {
                 Err(Invalid::because(format!("its schema, {id}, does not fit: {why}")).into())
             }
-            Writer::Union(branches) => {
+            WriterSchema::Union(branches) => {
                 let found = avro::branch(body);
                 let found = found.and_then(|(n, datum)| Some((branches.get(n)?, datum)));
                 let (writer, datum) = found.ok_or_else(|| {

@@ -76,9 +76,9 @@ pub struct SubmitSmResp<'a> {
     /// Which part it is about, from 1, if it is a late answer to one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub part: Option<u16>,
-    /// What became of each part of a long message; empty if it went as one.
+    /// What became of each segment of a long message; empty if it went as one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub parts: Vec<Part<'a>>,
+    pub parts: Vec<Segment<'a>>,
     /// What only some responses say.
     #[serde(flatten)]
     pub details: Details<'a>,
@@ -127,13 +127,13 @@ pub struct Address<'a> {
     pub npi: u8,
 }
 
-/// A part of a long message, in the result of the whole.
+/// A segment of a long message, in the result of the whole.
 #[derive(Clone, Debug, Serialize)]
-pub struct Part<'a> {
+pub struct Segment<'a> {
     /// Which one, from 1.
     pub part: u16,
     /// What became of it.
-    pub outcome: PartOutcome,
+    pub outcome: SegmentResult,
     /// The SMSC's id of it, if it was taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message_id: Option<&'a str>,
@@ -145,10 +145,10 @@ pub struct Part<'a> {
     pub command_status_name: Option<String>,
 }
 
-/// What became of a part.
+/// What became of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum PartOutcome {
+pub enum SegmentResult {
     /// The SMSC took it.
     Accepted,
     /// The SMSC did not take it.
@@ -190,9 +190,9 @@ pub struct SendError<'a> {
     /// When this was decided.
     #[serde(serialize_with = "time")]
     pub at: Timestamp,
-    /// What became of each part of a long message; empty if it was to go as one.
+    /// What became of each segment of a long message; empty if it was to go as one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub parts: Vec<Part<'a>>,
+    pub parts: Vec<Segment<'a>>,
 }
 
 /// Why a record ended without an answer.

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::internal::base64_option;
 use super::keys::Position;
 
-/// What an event on `sms.errors` says of its record.
+/// A SendError that is read back: what an event on `sms.errors` says of its record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failed {
+#[serde(expecting = "struct SendError")] // The name of its schema.
+pub struct ReadSendError {
     /// The record's log id, given or derived from its position.
     pub log_id: String,
     /// The record.
@@ -32,14 +33,15 @@ pub struct Failed {
     pub original: Option<Vec<u8>>,
     /// When it ended.
     pub at: Timestamp,
-    /// What became of its parts.
+    /// What became of its segments.
     #[serde(default)]
-    pub parts: Vec<Part>,
+    pub parts: Vec<Segment>,
 }
 
-/// A part of a long message.
+/// A segment of a long message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Part {
+#[serde(expecting = "struct Part")] // The name of its schema.
+pub struct Segment {
     /// What became of it.
     pub outcome: String,
 }
@@ -56,19 +58,19 @@ pub(super) fn leaves_open(kind: &str, command_status: Option<u32>) -> bool {
     }
 }
 
-impl Part {
+impl Segment {
     /// Whether the SMSC may have it.
     pub(super) fn may_have_been_sent(&self) -> bool {
         !matches!(self.outcome.as_str(), "rejected" | "not_sent")
     }
 }
 
-impl Failed {
-    /// Whether the SMSC may have the message, or a part of it.
+impl ReadSendError {
+    /// Whether the SMSC may have the message, or a segment of it.
     pub fn may_have_been_sent(&self) -> bool {
         leaves_open(&self.kind, self.command_status)
             || self.possible_duplicate
-            || self.parts.iter().any(Part::may_have_been_sent)
+            || self.parts.iter().any(Segment::may_have_been_sent)
     }
 
     /// Whether it says itself that the SMSC took the whole message: the response was refused by
@@ -119,7 +121,7 @@ mod tests {
         };
         for format in [Format::Json, Format::AvroSingleObject, Format::Aiosmpplib] {
             let codec = Codec::new(format);
-            let read: Failed = codec.read(&codec.write(&event).unwrap()).unwrap();
+            let read: ReadSendError = codec.read(&codec.write(&event).unwrap()).unwrap();
             assert_eq!(read.record, record, "{format:?}");
             assert_eq!(read.kind, "INVALID_RECORD");
             assert_eq!(read.original.as_deref(), Some(b"\xff\x00".as_slice()));
@@ -130,23 +132,24 @@ mod tests {
 
     #[test]
     fn only_what_is_known_not_to_have_been_sent_was_not() {
-        let failed = |kind: &str, status: Option<u32>, flagged: bool, parts: &[&str]| Failed {
-            log_id: "a".into(),
-            record: Position::parse("sms.outbound:3:1042").unwrap(),
-            esme: "acme".into(),
-            kind: kind.into(),
-            error: "why".into(),
-            attempt: 1,
-            command_status: status,
-            possible_duplicate: flagged,
-            original: None,
-            at: Timestamp::UNIX_EPOCH,
-            parts: (parts.iter())
-                .map(|outcome| Part {
-                    outcome: (*outcome).into(),
-                })
-                .collect(),
-        };
+        let failed =
+            |kind: &str, status: Option<u32>, flagged: bool, parts: &[&str]| ReadSendError {
+                log_id: "a".into(),
+                record: Position::parse("sms.outbound:3:1042").unwrap(),
+                esme: "acme".into(),
+                kind: kind.into(),
+                error: "why".into(),
+                attempt: 1,
+                command_status: status,
+                possible_duplicate: flagged,
+                original: None,
+                at: Timestamp::UNIX_EPOCH,
+                parts: (parts.iter())
+                    .map(|outcome| Segment {
+                        outcome: (*outcome).into(),
+                    })
+                    .collect(),
+            };
         for (kind, status, flagged, parts, sent) in [
             ("EXPIRED", None, false, &[][..], false),
             ("EXPIRED", Some(0x58), false, &[], false),

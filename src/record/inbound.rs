@@ -137,12 +137,12 @@ pub struct NetworkError {
     pub code: u16,
 }
 
-/// Which part of a longer message (3GPP TS 23.040, 9.2.3.24.1; SMPP 3.4, 5.3.2.22).
+/// Which segment of a longer message (3GPP TS 23.040, 9.2.3.24.1; SMPP 3.4, 5.3.2.22).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Part {
-    /// The same in all parts of a message.
+pub struct ConcatenationInfo {
+    /// The same in all segments of a message.
     pub reference: u16,
-    /// How many parts there are.
+    /// How many segments there are.
     pub total: u8,
     /// Which one this is, from 1; none of a message that was put together.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -248,7 +248,7 @@ pub struct InboundSms<'a> {
     pub tlvs: Vec<Tlv<'a>>,
     /// How it was divided, if it was.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub concatenation: Option<Part>,
+    pub concatenation: Option<ConcatenationInfo>,
     /// Whether all of it is here.
     pub complete: bool,
     /// The parts that did not come in time.
@@ -256,7 +256,7 @@ pub struct InboundSms<'a> {
     pub missing: Vec<u8>,
     /// The parts it was put together of, in their order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub parts: Vec<InboundPart<'a>>,
+    pub parts: Vec<InboundSegment<'a>>,
     /// What is wrong with it, if it could not be read; `pdu_hex` has all there is then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<&'a str>,
@@ -285,10 +285,10 @@ impl InboundSms<'_> {
     }
 }
 
-/// One part of a message that was put together, as it came.
+/// One segment of a message that was put together, as it came.
 #[derive(Clone, Debug, Serialize)]
-pub struct InboundPart<'a> {
-    /// Which part, from 1.
+pub struct InboundSegment<'a> {
+    /// Which segment, from 1.
     pub part: u8,
     /// Its user data without the user data header, in hexadecimal.
     #[serde(rename = "octets_hex", serialize_with = "hex")]

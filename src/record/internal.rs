@@ -12,11 +12,12 @@ use super::form::{instant, instant_option, is_false, is_zero, raw};
 use super::keys::Position;
 use smpp_protocol::MessageState;
 
-/// What is remembered of a submitted message, or of one part, until its last receipt: the
-/// value beside [`creation`](super::keys::creation). Written with the SMSC's response; after
+/// What is remembered of a submitted message, or of one segment, until its last receipt: the
+/// value beside [`entry`](super::keys::entry). Written with the SMSC's response; after
 /// that only the owner of the partition writes to its key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Correlation {
+#[serde(expecting = "struct Correlation")] // The name of its schema.
+pub struct CorrelationEntry {
     /// The ESME that submitted it.
     pub esme: String,
     /// The SMSC's message_id, as it came in the response.
@@ -33,7 +34,7 @@ pub struct Correlation {
     pub extra_data: Option<Box<RawValue>>,
     /// The outbound record.
     pub record: Position,
-    /// Which part of a long message, from 1; absent if it went as one.
+    /// Which segment of a long message, from 1; absent if it went as one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<u16>,
     /// Which attempt it was, from 1.
@@ -78,9 +79,9 @@ pub struct Correlation {
     pub final_at: Option<Timestamp>,
 }
 
-/// A [`Correlation`] as it is first written, borrowed: one is made for every message.
+/// A [`CorrelationEntry`] as it is first written, borrowed: one is made for every message.
 #[derive(Clone, Debug, Serialize)]
-pub struct Creation<'a> {
+pub struct NewCorrelationEntry<'a> {
     /// The ESME that submitted it.
     pub esme: &'a str,
     /// The SMSC's message_id, as it came in the response.
@@ -92,7 +93,7 @@ pub struct Creation<'a> {
     pub extra_data: Option<&'a RawValue>,
     /// The outbound record.
     pub record: &'a Position,
-    /// Which part of a long message, from 1; absent if it went as one.
+    /// Which segment of a long message, from 1; absent if it went as one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub part: Option<u16>,
     /// Which attempt it was, from 1.
@@ -298,8 +299,8 @@ impl Seen {
     }
 }
 
-/// A receipt or a part of a message as it came: the value on `sms.deliveries`, under its
-/// [`identity`](super::keys::identity) or under what its [`parts`](super::keys::parts) have
+/// A receipt or a segment of a message as it came: the value on `sms.deliveries`, under its
+/// [`identity`](super::keys::identity) or under what its [`segments`](super::keys::segments) have
 /// in common.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
@@ -345,14 +346,15 @@ pub struct Parked {
     pub published_at: Option<Timestamp>,
 }
 
-/// A part of a message from a phone that waits for the others, or, once they are published,
-/// what is remembered of them: the value beside [`part`](super::keys::part).
+/// A segment of a message from a phone that waits for the others, or, once they are published,
+/// what is remembered of them: the value beside [`segment`](super::keys::segment).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Piece {
-    /// The part that waits, as it came.
+#[serde(expecting = "struct Piece")] // The name of its schema.
+pub struct SegmentEntry {
+    /// The segment that waits, as it came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
-    /// When parts were published; then there is no `delivery`, and their repeats are known
+    /// When segments were published; then there is no `delivery`, and their repeats are known
     /// as such.
     #[serde(
         default,
@@ -362,26 +364,29 @@ pub struct Piece {
     pub published_at: Option<Timestamp>,
     /// Which.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub parts: Vec<Print>,
+    pub parts: Vec<SegmentDigest>,
 }
 
-/// A part that was published.
+/// By what a segment is known again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Print {
-    /// Which part, from 1.
+#[serde(expecting = "struct Print")] // The name of its schema.
+pub struct SegmentDigest {
+    /// Which segment, from 1.
     pub part: u8,
     /// CRC-32 of its data_coding and user data.
     pub digest: u32,
 }
 
 /// What whoever takes over a partition writes to it first: when the nonce is read back,
-/// everything written before is in memory. The value beside [`owner`](super::keys::owner).
+/// everything written before is in memory. The value beside [`barrier`](super::keys::barrier).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Owner {
+#[serde(expecting = "struct Owner")] // The name of its schema.
+pub struct Barrier {
     /// Unique to this takeover.
     pub nonce: String,
     /// The transactional.id of the owner's producer.
-    pub writer: String,
+    #[serde(rename = "writer")]
+    pub transactional_id: String,
 }
 
 /// Reads extra_data: a JSON value, or its text.
@@ -469,7 +474,7 @@ mod tests {
     #[test]
     fn a_correlation_reads_back_with_its_extra_data_byte_for_byte() {
         let line = r#"{"esme":"acme","message_id":"7F","log_id":"a","extra_data":{"b" : 1.50, "a":[ ]},"record":{"topic":"sms.outbound","partition":3,"offset":1042},"part":2,"attempt":1,"submitted_at":"2026-01-02T03:04:05.000006Z","destination":"+4179","headers":[{"key":"traceparent","value":"MDA="},{"key":"empty"}],"seen":[{"state":1,"digest":7}]}"#;
-        let read: Correlation = serde_json::from_str(line).unwrap();
+        let read: CorrelationEntry = serde_json::from_str(line).unwrap();
         assert_eq!(
             read.extra_data.as_ref().unwrap().get(),
             r#"{"b" : 1.50, "a":[ ]}"#
@@ -486,7 +491,7 @@ mod tests {
             partition: 3,
             offset: 1042,
         };
-        let creation = Creation {
+        let entry = NewCorrelationEntry {
             esme: "acme",
             message_id: "7F",
             log_id: "a",
@@ -503,8 +508,8 @@ mod tests {
             reference: Some(7),
             headers: Vec::new(),
         };
-        let line = serde_json::to_string(&creation).unwrap();
-        let read: Correlation = serde_json::from_str(&line).unwrap();
+        let line = serde_json::to_string(&entry).unwrap();
+        let read: CorrelationEntry = serde_json::from_str(&line).unwrap();
         assert_eq!(serde_json::to_string(&read).unwrap(), line);
     }
 
@@ -640,8 +645,8 @@ mod tests {
     #[test]
     fn a_field_of_a_later_version_is_skipped() {
         let line = r#"{"nonce":"n","writer":"w","since":5}"#;
-        let read: Owner = serde_json::from_str(line).unwrap();
-        assert_eq!((&*read.nonce, &*read.writer), ("n", "w"));
+        let read: Barrier = serde_json::from_str(line).unwrap();
+        assert_eq!((&*read.nonce, &*read.transactional_id), ("n", "w"));
     }
 
     #[test]

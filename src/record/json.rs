@@ -118,7 +118,7 @@ impl Invalid {
             (Some(field), _) => format!("{field}: {error}"),
             (None, _) => format!("not a {} in JSON: {error}", operation.name()),
         };
-        let identity: Identity<'_> = serde_json::from_slice(octets).unwrap_or_default();
+        let identity: ProducerData<'_> = serde_json::from_slice(octets).unwrap_or_default();
         Invalid {
             field,
             text,
@@ -131,7 +131,7 @@ impl Invalid {
 /// What lets the producer recognise a record that cannot be read.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Identity<'a> {
+struct ProducerData<'a> {
     log_id: Option<String>,
     #[serde(borrow)]
     extra_data: Option<&'a RawValue>,

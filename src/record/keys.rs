@@ -2,12 +2,12 @@
 //!
 //! | topic | key | what |
 //! |---|---|---|
-//! | `sms.correlation` | `esme/message_id/topic:partition:offset[.part]` | a submitted message, or a part of it |
+//! | `sms.correlation` | `esme/message_id/topic:partition:offset[.part]` | the entry of a submitted message, or of a segment of it |
 //! | `sms.correlation` | `esme/message_id/@offset` | a receipt without its message, parked; the offset is the delivery's |
-//! | `sms.correlation` | `@part/esme/source/destination/reference/@offset` | a part of a message from a phone that waits for the others, or what was published of them |
-//! | `sms.correlation` | `@owner/partition` | written by whoever takes a partition over |
+//! | `sms.correlation` | `@part/esme/source/destination/reference/@offset` | a segment of a message from a phone that waits for the others, or what was published of them |
+//! | `sms.correlation` | `@owner/partition` | the barrier, written by whoever takes a partition over |
 //! | `sms.deliveries` | `esme/message_id` | a receipt as it came |
-//! | `sms.deliveries` | `@part/esme/source/destination/reference` | a part of a message from a phone as it came |
+//! | `sms.deliveries` | `@part/esme/source/destination/reference` | a segment of a message from a phone as it came |
 //!
 //! No ESME's name begins with an at sign. The message id may hold any character, a slash
 //! included; what follows the last slash never does, because Kafka allows none in a topic's
@@ -60,8 +60,8 @@ pub fn esme_and_id(identity: &str) -> (&str, &str) {
     identity.split_once('/').unwrap_or((identity, ""))
 }
 
-/// The key under which a submitted message, or part `part` of it, is remembered.
-pub fn creation(esme: &str, message_id: &str, source: &Position, part: Option<u16>) -> String {
+/// The key of the entry of a submitted message, or of segment `part` of it.
+pub fn entry(esme: &str, message_id: &str, source: &Position, part: Option<u16>) -> String {
     match part {
         None => format!("{esme}/{message_id}/{source}"),
         Some(part) => format!("{esme}/{message_id}/{source}.{part}"),
@@ -73,12 +73,12 @@ pub fn parked(identity: &str, offset: i64) -> String {
     format!("{identity}/@{offset}")
 }
 
-/// A message from a phone that comes in parts, as far as SMPP can tell it from others: what
-/// all its parts have in common. Addresses are escaped where they are not ASCII.
-pub fn parts(esme: &str, source: &[u8], destination: &[u8], message: Concatenation) -> String {
+/// A message from a phone that comes in segments, as far as SMPP can tell it from others: what
+/// all its segments have in common. Addresses are escaped where they are not ASCII.
+pub fn segments(esme: &str, source: &[u8], destination: &[u8], message: Concatenation) -> String {
     let width = if message.wide { 16 } else { 8 };
     format!(
-        "{PART}{esme}/{}/{}/{}.{width}.{}",
+        "{SEGMENT}{esme}/{}/{}/{}.{width}.{}",
         source.escape_ascii(),
         destination.escape_ascii(),
         message.reference,
@@ -86,19 +86,19 @@ pub fn parts(esme: &str, source: &[u8], destination: &[u8], message: Concatenati
     )
 }
 
-/// Whether an identity is one of [`parts`].
-pub fn is_parts(identity: &str) -> bool {
-    identity.starts_with(PART)
+/// Whether an identity is one of [`segments`].
+pub fn is_segments(identity: &str) -> bool {
+    identity.starts_with(SEGMENT)
 }
 
-/// The key under which the part at `offset` of the deliveries waits for the others.
-pub fn part(identity: &str, offset: i64) -> String {
+/// The key under which the segment at `offset` of the deliveries waits for the others.
+pub fn segment(identity: &str, offset: i64) -> String {
     parked(identity, offset)
 }
 
 /// The key of the barrier that whoever takes over `partition` writes.
-pub fn owner(partition: i32) -> String {
-    format!("{OWNER}/{partition}")
+pub fn barrier(partition: i32) -> String {
+    format!("{BARRIER}/{partition}")
 }
 
 /// The partition of `sms.correlation` and `sms.deliveries` to which `identity` belongs:
@@ -110,18 +110,18 @@ pub fn partition(identity: &[u8], partitions: i32) -> i32 {
     (crc32fast::hash(identity) % partitions) as i32
 }
 
-const OWNER: &str = "@owner";
-const PART: &str = "@part/";
+const BARRIER: &str = "@owner";
+const SEGMENT: &str = "@part/";
 
 /// What a key of `sms.correlation` stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key<'a> {
-    /// A submitted message or part.
-    Creation {
+    /// What is remembered of a submitted message, or of a segment of it.
+    Entry {
         /// The identity it is joined on, `esme/message_id`.
         identity: &'a str,
-        /// The rest of the key: which creation of that identity it is.
-        which: &'a str,
+        /// The rest of the key: which submission under that identity it is, by its record and part.
+        submission: &'a str,
     },
     /// A parked receipt.
     Parked {
@@ -130,15 +130,15 @@ pub enum Key<'a> {
         /// Its offset in the deliveries.
         offset: i64,
     },
-    /// A part of a message from a phone, or what was published of one.
-    Part {
-        /// What its parts have in common; see [`parts`].
+    /// A segment of a message from a phone, or what was published of one.
+    Segment {
+        /// What its segments have in common; see [`segments`].
         identity: &'a str,
-        /// The part's offset in the deliveries.
+        /// The segment's offset in the deliveries.
         offset: i64,
     },
-    /// An owner's barrier.
-    Owner {
+    /// The barrier of a takeover.
+    Barrier {
         /// The partition taken over.
         partition: i32,
     },
@@ -147,23 +147,26 @@ pub enum Key<'a> {
 impl<'a> Key<'a> {
     /// Reads a key back; `None` if it is none of ours.
     pub fn parse(key: &'a [u8]) -> Option<Key<'a>> {
-        let (identity, which) = std::str::from_utf8(key).ok()?.rsplit_once('/')?;
-        if identity == OWNER {
-            let partition = which.parse().ok()?;
-            return Some(Key::Owner { partition });
+        let (identity, rest) = std::str::from_utf8(key).ok()?.rsplit_once('/')?;
+        if identity == BARRIER {
+            let partition = rest.parse().ok()?;
+            return Some(Key::Barrier { partition });
         }
         if !identity.contains('/') {
             return None;
         }
-        match which.strip_prefix('@') {
+        match rest.strip_prefix('@') {
             Some(offset) => {
                 let offset = offset.parse().ok()?;
-                Some(match is_parts(identity) {
-                    true => Key::Part { identity, offset },
+                Some(match is_segments(identity) {
+                    true => Key::Segment { identity, offset },
                     false => Key::Parked { identity, offset },
                 })
             }
-            None if which.contains(':') => Some(Key::Creation { identity, which }),
+            None if rest.contains(':') => Some(Key::Entry {
+                identity,
+                submission: rest,
+            }),
             None => None,
         }
     }
@@ -193,15 +196,15 @@ mod tests {
     #[test]
     fn keys_look_as_documented() {
         assert_eq!(
-            creation("acme", "7F", &source(), None),
+            entry("acme", "7F", &source(), None),
             "acme/7F/sms.outbound:3:1042"
         );
         assert_eq!(
-            creation("acme", "7F", &source(), Some(2)),
+            entry("acme", "7F", &source(), Some(2)),
             "acme/7F/sms.outbound:3:1042.2"
         );
         assert_eq!(parked(&identity("acme", "7F"), 9), "acme/7F/@9");
-        assert_eq!(owner(4), "@owner/4");
+        assert_eq!(barrier(4), "@owner/4");
     }
 
     #[test]
@@ -212,12 +215,12 @@ mod tests {
             total: 3,
             part: 2,
         };
-        let identity = parts("acme", b"4179", b"A/\xFF", message);
+        let identity = segments("acme", b"4179", b"A/\xFF", message);
         assert_eq!(identity, "@part/acme/4179/A/\\xff/42.8.3");
-        assert!(is_parts(&identity) && !is_parts("acme/@part/"));
+        assert!(is_segments(&identity) && !is_segments("acme/@part/"));
         assert_eq!(
-            Key::parse(part(&identity, 7).as_bytes()),
-            Some(Key::Part {
+            Key::parse(segment(&identity, 7).as_bytes()),
+            Some(Key::Segment {
                 identity: &identity,
                 offset: 7
             })
@@ -235,10 +238,10 @@ mod tests {
 
     #[test]
     fn a_barrier_reads_back() {
-        let key = owner(7);
+        let key = barrier(7);
         assert_eq!(
             Key::parse(key.as_bytes()),
-            Some(Key::Owner { partition: 7 })
+            Some(Key::Barrier { partition: 7 })
         );
     }
 
@@ -262,11 +265,11 @@ mod tests {
         #[test]
         fn any_message_id_reads_back(esme in "[a-z0-9-]{1,8}", id in any::<String>(), offset in 0..i64::MAX, part in any::<Option<u16>>()) {
             let whole = identity(&esme, &id);
-            let key = creation(&esme, &id, &source(), part);
-            let which = key[whole.len() + 1..].to_owned();
+            let key = entry(&esme, &id, &source(), part);
+            let submission = key[whole.len() + 1..].to_owned();
             prop_assert_eq!(
                 Key::parse(key.as_bytes()),
-                Some(Key::Creation { identity: &whole, which: &which })
+                Some(Key::Entry { identity: &whole, submission: &submission })
             );
             let key = parked(&whole, offset);
             prop_assert_eq!(

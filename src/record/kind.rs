@@ -3,9 +3,11 @@
 use serde::Serialize;
 
 use super::event::{SendError, SubmitSmResp};
-use super::failed::Failed;
+use super::failed::ReadSendError;
 use super::inbound::{DeliveryReceipt, InboundSms};
-use super::internal::{Correlation, Creation, Delivery, Owner, Parked, Piece};
+use super::internal::{
+    Barrier, CorrelationEntry, Delivery, NewCorrelationEntry, Parked, SegmentEntry,
+};
 use super::notification::Notification;
 use super::outbound::Operation;
 
@@ -64,9 +66,9 @@ kinds! {
     Correlation,
     /// A receipt that waits for its message.
     Parked,
-    /// A part of a message from a phone that waits for the others.
+    /// A segment of a message from a phone that waits for the others.
     Piece,
-    /// Who owns a partition of the correlation.
+    /// The barrier of whoever took over a partition of the correlation topic.
     Owner,
     /// A receipt as it came.
     Delivery,
@@ -171,15 +173,15 @@ macro_rules! records {
 records! {
     SubmitSmResp<'_> => SubmitSmResp,
     SendError<'_> => SendError,
-    Failed => SendError,
+    ReadSendError => SendError,
     DeliveryReceipt<'_> => DeliveryReceipt,
     InboundSms<'_> => InboundSms,
     Notification<'_> => Notification,
-    Correlation => Correlation,
-    Creation<'_> => Correlation,
+    CorrelationEntry => Correlation,
+    NewCorrelationEntry<'_> => Correlation,
     Parked => Parked,
-    Piece => Piece,
-    Owner => Owner,
+    SegmentEntry => Piece,
+    Barrier => Owner,
     Delivery => Delivery,
 }
 

@@ -1,11 +1,11 @@
-//! A deliver_sm or data_sm from a phone, and the [`InboundSms`] it becomes: alone, or as part
-//! of a long message.
+//! A deliver_sm or data_sm from a phone, and the [`InboundSms`] it becomes: alone, or as a
+//! segment of a long message.
 
 use std::borrow::Cow;
 
 use jiff::Timestamp;
 
-use super::inbound::{InboundPart, InboundSms, Part, Party, Tlv};
+use super::inbound::{ConcatenationInfo, InboundSegment, InboundSms, Party, Tlv};
 use super::internal::Delivery;
 use smpp_protocol::pdu::Sm;
 use smpp_protocol::text::{self, Alphabet, decode_parts};
@@ -55,8 +55,8 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Which part it is of a message that came in several.
-    pub fn part(&self) -> Option<Concatenation> {
+    /// Which segment it is of a message that came in several.
+    pub fn segment(&self) -> Option<Concatenation> {
         self.sm.concatenation().filter(|c| c.total > 1)
     }
 
@@ -77,7 +77,7 @@ impl<'a> Message<'a> {
             octets: Cow::Borrowed(user_data.octets()),
             udh: self.udh().map(Cow::Borrowed),
             tlvs: self.tlvs(&dialect.names, |_| true),
-            concatenation: self.sm.concatenation().map(|c| Part {
+            concatenation: self.sm.concatenation().map(|c| ConcatenationInfo {
                 part: Some(c.part),
                 ..numbered(c)
             }),
@@ -109,7 +109,7 @@ impl<'a> Message<'a> {
         text.get(..text.len() - rest.len())
     }
 
-    /// The user data header without what says which part this is; `None` if nothing is left.
+    /// The user data header without what says which segment this is; `None` if nothing is left.
     fn other_udh(&self) -> Option<Vec<u8>> {
         let (header, _) = Udh::split(self.sm.text_octets()).filter(|_| self.sm.has_udh())?;
         let mut other = vec![0];
@@ -147,20 +147,22 @@ impl<'a> Arrival<'a> {
     }
 }
 
-/// A message that came in several PDUs, of which there is at least one: `parts` in their
+/// A message that came in several PDUs, of which there is at least one: `segments` in their
 /// order, and whether the whole may have been published before. `None` if there is none.
-pub fn whole<'a>(
-    parts: &[(Message<'a>, &'a Delivery)],
+pub fn assembled<'a>(
+    segments: &[(Message<'a>, &'a Delivery)],
     dialect: &'a Dialect,
     possible_duplicate: bool,
 ) -> Option<InboundSms<'a>> {
-    let numbered_parts: Vec<(Concatenation, &Message<'a>, &'a Delivery)> = parts
+    let numbered_segments: Vec<(Concatenation, &Message<'a>, &'a Delivery)> = segments
         .iter()
-        .filter_map(|(message, delivery)| Some((message.part()?, message, *delivery)))
+        .filter_map(|(message, delivery)| Some((message.segment()?, message, *delivery)))
         .collect();
-    let (concatenation, first, _) = numbered_parts.first()?;
+    let (concatenation, first, _) = numbered_segments.first()?;
     // It was all there when the last one came.
-    let (_, _, last) = numbered_parts.iter().max_by_key(|(.., d)| d.received_at)?;
+    let (_, _, last) = numbered_segments
+        .iter()
+        .max_by_key(|(.., d)| d.received_at)?;
     let arrival = Arrival {
         esme: &last.esme,
         bind: &last.bind,
@@ -168,14 +170,14 @@ pub fn whole<'a>(
         possible_duplicate,
     };
     let missing: Vec<u8> = (1..=concatenation.total)
-        .filter(|n| numbered_parts.iter().all(|(c, ..)| c.part != *n))
+        .filter(|n| numbered_segments.iter().all(|(c, ..)| c.part != *n))
         .collect();
-    let octets: Vec<&[u8]> = numbered_parts
+    let octets: Vec<&[u8]> = numbered_segments
         .iter()
         .map(|(_, message, _)| message.user_data().octets())
         .collect();
     Some(InboundSms {
-        text: joined(&numbered_parts, &dialect.alphabet()).map(Cow::Owned),
+        text: joined(&numbered_segments, &dialect.alphabet()).map(Cow::Owned),
         octets: Cow::Owned(octets.concat()),
         udh: first.other_udh().map(Cow::Owned),
         tlvs: first.tlvs(&dialect.names, |tag| {
@@ -184,8 +186,8 @@ pub fn whole<'a>(
         concatenation: Some(numbered(*concatenation)),
         complete: missing.is_empty(),
         missing,
-        parts: (numbered_parts.iter())
-            .map(|part| described(part, &dialect.names))
+        parts: (numbered_segments.iter())
+            .map(|segment| described(segment, &dialect.names))
             .collect(),
         ..first.fields(&arrival)
     })
@@ -194,10 +196,10 @@ pub fn whole<'a>(
 /// The text of what there is. Nothing is joined over a gap: half a character before it and
 /// half of another behind are none.
 fn joined(
-    parts: &[(Concatenation, &Message<'_>, &Delivery)],
+    segments: &[(Concatenation, &Message<'_>, &Delivery)],
     alphabet: &Alphabet,
 ) -> Option<String> {
-    parts
+    segments
         .chunk_by(|(one, ..), (next, ..)| one.part + 1 == next.part)
         .map(|run| {
             let run: Vec<_> = run.iter().map(|(_, m, _)| m.user_data()).collect();
@@ -209,8 +211,8 @@ fn joined(
 fn described<'a>(
     (concatenation, message, delivery): &(Concatenation, &Message<'a>, &'a Delivery),
     names: &'a Names,
-) -> InboundPart<'a> {
-    InboundPart {
+) -> InboundSegment<'a> {
+    InboundSegment {
         part: concatenation.part,
         octets: message.user_data().octets(),
         udh: message.udh(),
@@ -221,7 +223,7 @@ fn described<'a>(
     }
 }
 
-/// Whether a TLV only says which part of a message it came with.
+/// Whether a TLV only says which segment of a message it came with.
 fn divides(tag: Tag) -> bool {
     [
         Tag::SAR_MSG_REF_NUM,
@@ -231,8 +233,8 @@ fn divides(tag: Tag) -> bool {
     .contains(&tag)
 }
 
-fn numbered(concatenation: Concatenation) -> Part {
-    Part {
+fn numbered(concatenation: Concatenation) -> ConcatenationInfo {
+    ConcatenationInfo {
         reference: concatenation.reference,
         total: concatenation.total,
         part: None,
@@ -277,13 +279,13 @@ mod tests {
         }
     }
 
-    fn told(parts: &[Delivery]) -> Value {
-        let parts: Vec<_> = parts
+    fn told(segments: &[Delivery]) -> Value {
+        let segments: Vec<_> = segments
             .iter()
             .map(|d| (Message::read(&d.pdu).unwrap(), d))
             .collect();
         let dialect = Dialect::default();
-        let event = whole(&parts, &dialect, false).unwrap();
+        let event = assembled(&segments, &dialect, false).unwrap();
         serde_json::from_slice(&json::to_vec(&event).unwrap()).unwrap()
     }
 
@@ -364,7 +366,7 @@ mod tests {
         let alone = delivery(&Sm::default(), "05");
         let alone = (Message::read(&alone.pdu).unwrap(), &alone);
         let dialect = Dialect::default();
-        assert!(whole(&[alone], &dialect, false).is_none());
-        assert!(whole(&[], &dialect, false).is_none());
+        assert!(assembled(&[alone], &dialect, false).is_none());
+        assert!(assembled(&[], &dialect, false).is_none());
     }
 }

@@ -27,28 +27,28 @@ const MOST: usize = 10_000;
 
 /// A schema as it is needed to read.
 #[derive(Clone, Debug)]
-pub enum Writer {
+pub enum WriterSchema {
     /// Avro, read as this kind by this plan.
     Avro(Kind, Arc<Plan>),
     /// Avro that may be several kinds: the number of the branch stands before the datum.
-    Union(Arc<[Writer]>),
+    Union(Arc<[WriterSchema]>),
     /// JSON.
     Json,
     /// It cannot be read as anything of ours, and why.
     Wrong(Arc<str>),
 }
 
-impl Writer {
+impl WriterSchema {
     fn is_wrong(&self) -> bool {
-        matches!(self, Writer::Wrong(_))
+        matches!(self, WriterSchema::Wrong(_))
     }
 }
 
 /// What is known of a number.
 #[derive(Clone, Debug)]
-pub enum Known {
+pub enum Lookup {
     /// This.
-    Here(Writer),
+    Here(WriterSchema),
     /// Nothing yet.
     Wanted,
     /// That the registry has no such schema.
@@ -59,7 +59,7 @@ pub enum Known {
 #[derive(Clone, Debug)]
 pub enum Answer {
     /// A schema, and its text, by which two answers are compared.
-    Schema(Writer, Arc<str>),
+    Schema(WriterSchema, Arc<str>),
     /// There is none.
     Nothing,
 }
@@ -98,25 +98,25 @@ impl Entry {
 
 /// See the [module](self). Shared by all codecs of a process.
 #[derive(Debug, Default)]
-pub struct Writers {
+pub struct WriterSchemas {
     known: RwLock<HashMap<u32, Entry>>,
     wanted: Mutex<Vec<u32>>,
     news: Notify,
 }
 
-impl Writers {
+impl WriterSchemas {
     /// What is known of schema `id`; from now on it is wanted if that is nothing.
-    pub fn get(&self, id: u32) -> Known {
+    pub fn get(&self, id: u32) -> Lookup {
         if let Some(entry) = self.known.read().get(&id)
             && entry.is_known()
         {
             return match &entry.answer {
-                Answer::Schema(writer, _) => Known::Here(writer.clone()),
-                Answer::Nothing => Known::Unknown,
+                Answer::Schema(writer, _) => Lookup::Here(writer.clone()),
+                Answer::Nothing => Lookup::Unknown,
             };
         }
         self.want(id);
-        Known::Wanted
+        Lookup::Wanted
     }
 
     /// Whether schema `id`, by which a record cannot be read, may not be what the registry has
@@ -181,61 +181,61 @@ mod tests {
     use super::*;
 
     fn json(text: &str) -> Answer {
-        Answer::Schema(Writer::Json, text.into())
+        Answer::Schema(WriterSchema::Json, text.into())
     }
 
     fn wrong(text: &str) -> Answer {
-        Answer::Schema(Writer::Wrong("no".into()), text.into())
+        Answer::Schema(WriterSchema::Wrong("no".into()), text.into())
     }
 
     #[test]
     fn what_is_not_here_is_wanted_once_and_kept_when_it_comes() {
-        let writers = Writers::default();
-        assert!(matches!(writers.get(7), Known::Wanted));
-        assert!(matches!(writers.get(7), Known::Wanted));
+        let writers = WriterSchemas::default();
+        assert!(matches!(writers.get(7), Lookup::Wanted));
+        assert!(matches!(writers.get(7), Lookup::Wanted));
         assert_eq!(writers.wanted(), [7]);
         writers.learn(7, json("{}"));
-        assert!(matches!(writers.get(7), Known::Here(Writer::Json)));
+        assert!(matches!(writers.get(7), Lookup::Here(WriterSchema::Json)));
         assert_eq!(writers.wanted(), [0u32; 0]);
     }
 
     #[test]
     fn bad_news_is_believed_when_it_comes_twice_and_for_a_while() {
         for bad in [Answer::Nothing, wrong("{}")] {
-            let writers = Writers::default();
-            assert!(matches!(writers.get(7), Known::Wanted));
+            let writers = WriterSchemas::default();
+            assert!(matches!(writers.get(7), Lookup::Wanted));
             writers.learn(7, bad.clone());
-            assert!(matches!(writers.get(7), Known::Wanted));
+            assert!(matches!(writers.get(7), Lookup::Wanted));
             assert_eq!(writers.wanted(), [7], "it is asked for again");
             writers.learn(7, bad);
-            assert!(!matches!(writers.get(7), Known::Wanted));
+            assert!(!matches!(writers.get(7), Lookup::Wanted));
             assert_eq!(writers.wanted(), [0u32; 0]);
             let long_ago = Instant::now().checked_sub(BELIEVED).unwrap();
             if let Some(entry) = writers.known.write().get_mut(&7) {
                 entry.at = long_ago;
             }
-            assert!(matches!(writers.get(7), Known::Wanted));
+            assert!(matches!(writers.get(7), Lookup::Wanted));
         }
     }
 
     #[test]
     fn a_registry_that_gave_a_wrong_schema_once_does_not_spoil_anything() {
-        let writers = Writers::default();
+        let writers = WriterSchemas::default();
         for mistake in [Answer::Nothing, wrong("a")] {
             writers.learn(7, mistake);
-            assert!(matches!(writers.get(7), Known::Wanted));
+            assert!(matches!(writers.get(7), Lookup::Wanted));
             writers.learn(7, json("b"));
-            assert!(matches!(writers.get(7), Known::Here(Writer::Json)));
+            assert!(matches!(writers.get(7), Lookup::Here(WriterSchema::Json)));
         }
     }
 
     #[test]
     fn a_schema_that_reads_nothing_is_doubted_until_it_came_twice() {
-        let writers = Writers::default();
+        let writers = WriterSchemas::default();
         writers.learn(7, json("a"));
         assert!(writers.doubt(7));
         assert_eq!(writers.wanted(), [7]);
-        assert!(matches!(writers.get(7), Known::Here(_)), "for others");
+        assert!(matches!(writers.get(7), Lookup::Here(_)), "for others");
         writers.learn(7, json("b"));
         assert!(writers.doubt(7), "it is another");
         writers.learn(7, json("b"));
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn strange_numbers_do_not_fill_the_memory() {
-        let writers = Writers::default();
+        let writers = WriterSchemas::default();
         for id in 0..=u32::try_from(MOST).unwrap() {
             writers.learn(id, json("{}"));
         }

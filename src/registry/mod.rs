@@ -1,6 +1,6 @@
 //! The schema registry: what stands behind the numbers before records.
 //!
-//! [`Registry`] brings the schemas that readers want ([`Writers`](crate::record::writers)), in
+//! [`Registry`] brings the schemas that readers want ([`WriterSchemas`](crate::record::writers)), in
 //! the background; a reader never waits for it, its partition does. [`Handle`] makes the codecs
 //! of topics, with the numbers of what is written looked up before anything is.
 //!
@@ -27,7 +27,7 @@ use crate::record::avro;
 use crate::record::codec::Codec;
 use crate::record::format::Format;
 use crate::record::kind::Kind;
-use crate::record::writers::{Answer, Writer, Writers};
+use crate::record::writers::{Answer, WriterSchema, WriterSchemas};
 
 pub use client::{Client, Compatibility, Registered};
 pub use numbers::find;
@@ -75,7 +75,7 @@ const REFERENCES: usize = 50;
 /// The service: see the [module](self).
 pub struct Registry {
     client: Arc<Client>,
-    writers: Arc<Writers>,
+    writers: Arc<WriterSchemas>,
     retry_max: Duration,
 }
 
@@ -83,7 +83,7 @@ pub struct Registry {
 #[derive(Clone)]
 pub struct Handle {
     client: Arc<Client>,
-    writers: Arc<Writers>,
+    writers: Arc<WriterSchemas>,
     naming: Subjects,
     auto_register: bool,
 }
@@ -142,7 +142,7 @@ impl Registry {
     /// When TLS cannot be set up as configured.
     pub fn new(options: &Options) -> Result<(Registry, Handle), Error> {
         let client = Arc::new(Client::new(options)?);
-        let writers = Arc::new(Writers::default());
+        let writers = Arc::new(WriterSchemas::default());
         let registry = Registry {
             client: client.clone(),
             writers: writers.clone(),
@@ -204,7 +204,7 @@ impl Registry {
                 trying.due = Instant::now() + TWICE;
                 match &answer {
                     Answer::Nothing => warn!(id, "the schema registry has no such schema"),
-                    Answer::Schema(Writer::Wrong(why), _) => {
+                    Answer::Schema(WriterSchema::Wrong(why), _) => {
                         warn!(id, %why, "a schema of the registry fits no record of ours");
                     }
                     Answer::Schema(..) => info!(id, "a schema came from the registry"),
@@ -234,15 +234,15 @@ async fn fetch(client: &Client, id: u32) -> Result<Answer, Error> {
             // It is what the registry has: to wait for another would be to wait for ever.
             match read.map_err(|error| nonsense(&error))? {
                 Ok(writer) => writer,
-                Err(error) => Writer::Wrong(error.to_string().into()),
+                Err(error) => WriterSchema::Wrong(error.to_string().into()),
             }
         }
         "JSON" => {
             let parsed = serde_json::from_str::<serde_json::Value>(&schema.text);
             parsed.map_err(|error| nonsense(&error))?;
-            Writer::Json
+            WriterSchema::Json
         }
-        kind => Writer::Wrong(format!("it is of type {kind}; AVRO and JSON are read").into()),
+        kind => WriterSchema::Wrong(format!("it is of type {kind}; AVRO and JSON are read").into()),
     };
     Ok(Answer::Schema(writer, schema.text.into()))
 }
@@ -299,7 +299,7 @@ impl Handle {
             }
             let id = self.number(&subject).await?;
             let answer = match subject.format {
-                Format::JsonSchema => Ok(Writer::Json),
+                Format::JsonSchema => Ok(WriterSchema::Json),
                 _ => avro::writer(&subject.text, &[]),
             };
             // What is ours need not be fetched.

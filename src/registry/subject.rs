@@ -192,7 +192,7 @@ fn alternatives(schemas: Vec<Value>) -> Value {
 mod tests {
     use super::*;
     use crate::record::avro;
-    use crate::record::writers::Writer;
+    use crate::record::writers::WriterSchema;
 
     fn topic(name: &str, format: Format, kinds: &'static [Kind]) -> Topic {
         Topic {
@@ -230,11 +230,11 @@ mod tests {
     fn the_kinds_of_a_topic_share_a_union_in_which_each_has_its_place() {
         let correlation = topic("c", Format::Avro, Kind::CORRELATION);
         let subject = correlation.subjects(Subjects::TopicName).remove(0);
-        let Ok(Writer::Union(branches)) = avro::writer(&subject.text, &[]) else {
+        let Ok(WriterSchema::Union(branches)) = avro::writer(&subject.text, &[]) else {
             panic!("no union: {}", subject.text)
         };
         for (place, kind) in Kind::CORRELATION.iter().enumerate() {
-            assert!(matches!(&branches[place], Writer::Avro(found, _) if found == kind));
+            assert!(matches!(&branches[place], WriterSchema::Avro(found, _) if found == kind));
             assert_eq!(subject.branch(*kind).map(usize::from), Some(place));
         }
     }

@@ -39,7 +39,7 @@ use rdkafka::error::KafkaError;
 use crate::kafka::ErrorClass;
 use crate::kafka::Partition;
 use crate::record::codec::{Codec, Unread};
-use crate::record::failed::Failed;
+use crate::record::failed::ReadSendError;
 use crate::record::json::Invalid;
 
 pub use originals::Original;
@@ -106,7 +106,7 @@ pub struct Found {
     /// Its headers.
     headers: Option<rdkafka::message::OwnedHeaders>,
     /// What it says.
-    pub failed: Failed,
+    pub failed: ReadSendError,
     /// Whether its record was put back before.
     pub before: bool,
     /// Whether its record may have been sent, as this or another error of it says.

@@ -16,7 +16,7 @@ use super::{Decision, Error, Filter, Found, Options, Progress, TIMEOUT, patientl
 use crate::kafka::Partition;
 use crate::kafka::foreign;
 use crate::kafka::group::partition_count;
-use crate::record::failed::Failed;
+use crate::record::failed::ReadSendError;
 use crate::record::headers;
 use crate::record::keys::Position;
 
@@ -158,7 +158,7 @@ pub(super) fn find(
 }
 
 impl Filter {
-    fn has(&self, failed: &Failed) -> bool {
+    fn has(&self, failed: &ReadSendError) -> bool {
         let is = |wanted: &Option<String>, value: &str| {
             wanted.as_ref().is_none_or(|wanted| wanted == value)
         };
@@ -333,7 +333,7 @@ fn error(message: &BorrowedMessage<'_>, options: &Options) -> Result<Option<Foun
     let Some(octets) = message.payload() else {
         return Ok(None);
     };
-    let failed: Failed = match patiently(|| options.codec.read(octets))? {
+    let failed: ReadSendError = match patiently(|| options.codec.read(octets))? {
         Ok(failed) => failed,
         Err(error) => {
             let (partition, offset) = (message.partition(), message.offset());

@@ -133,7 +133,7 @@ impl Rig {
     }
 
     fn create_all(&self, ids: &[String], submitted_at: Timestamp) {
-        let lines: Vec<_> = ids.iter().map(|id| creation(id, submitted_at)).collect();
+        let lines: Vec<_> = ids.iter().map(|id| entry(id, submitted_at)).collect();
         let records: Vec<Send<'_>> = ids
             .iter()
             .zip(&lines)
@@ -249,17 +249,14 @@ fn source(id: &str) -> Position {
     }
 }
 
-fn creation(id: &str, submitted_at: Timestamp) -> (String, Vec<u8>) {
+fn entry(id: &str, submitted_at: Timestamp) -> (String, Vec<u8>) {
     let source = source(id);
     // Written by hand: extra data goes through byte for byte.
     let value = format!(
         r#"{{"esme":"acme","message_id":"{id}","log_id":"log-{id}","extra_data":{{"n" : 1.50}},"record":{},"attempt":1,"submitted_at":"{submitted_at}","destination":"4179","headers":[{{"key":"traceparent","value":"MDAtMDE="}}]}}"#,
         serde_json::to_string(&source).unwrap(),
     );
-    (
-        keys::creation("acme", id, &source, None),
-        value.into_bytes(),
-    )
+    (keys::entry("acme", id, &source, None), value.into_bytes())
 }
 
 fn receipt(id: &str, stat: &str, sequence: u32) -> Vec<u8> {
@@ -429,7 +426,7 @@ fn grace_does_not_run_while_a_transaction_hangs() {
     let rig = Rig::new(1).grace(Time::millis(500));
     let running = rig.start();
     eventually("restored", SOON, || running.partitions() == 1);
-    let submit = open_transaction(&rig, "E1", creation("E1", Timestamp::now()));
+    let submit = open_transaction(&rig, "E1", entry("E1", Timestamp::now()));
     rig.delivered("E1", "DELIVRD");
     rig.consumed();
     std::thread::sleep(Duration::from_secs(2));
@@ -465,7 +462,7 @@ fn a_receipt_in_another_form_is_not_answered_by_a_partition_that_reads_late() {
     let mut ids = (0u32..).map(|n| (format!("{n:x}f"), format!("{n:X}F")));
     let apart = |(one, other): &(String, String)| rig.partition(one) != rig.partition(other);
     let (id, capitals) = ids.find(apart).unwrap();
-    let (key, value) = creation(&id, Timestamp::now());
+    let (key, value) = entry(&id, Timestamp::now());
     let value = String::from_utf8(value).unwrap();
     let value = value.replace(r#""4179""#, r#""41790000000""#);
     let submit = open_transaction(&rig, &id, (key, value.into_bytes()));
@@ -773,7 +770,7 @@ fn an_event_too_large_for_its_topic_goes_without_its_extra_data() {
     rig.kafka.topic(&small, 1, &[("max.message.bytes", "3000")]);
     let mut options = rig.options();
     options.topics.receipts = small.as_str().into();
-    let (key, value) = creation("K1", Timestamp::now());
+    let (key, value) = entry("K1", Timestamp::now());
     let noise: String = (0..4000u32)
         .map(|i| char::from(b'a' + (i.wrapping_mul(2_654_435_761) >> 27) as u8 % 26))
         .collect();

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{Limits, Piece, SETTLE, Size};
 use crate::correlate::join::Millis;
-use crate::record::internal::Print;
+use crate::record::internal::SegmentDigest;
 
 pub(super) struct Held {
     pub(super) offset: i64,
@@ -18,7 +18,7 @@ pub(super) struct Published {
     /// Of the delivery under whose key it is remembered.
     pub(super) offset: i64,
     pub(super) at: Millis,
-    pub(super) parts: Vec<Print>,
+    pub(super) parts: Vec<SegmentDigest>,
 }
 
 #[derive(Default)]
@@ -56,13 +56,13 @@ impl Group {
             .is_some_and(|first| piece.received_at.saturating_sub(first) > limits.ttl)
     }
 
-    pub(super) fn holds(&self, print: Print) -> bool {
+    pub(super) fn holds(&self, print: SegmentDigest) -> bool {
         self.held.iter().any(|h| h.piece.print == print)
     }
 
     /// Another text that is held under the same number: its offset, and whether it may be a
     /// mere repeat of what was published.
-    pub(super) fn other(&self, print: Print) -> Option<(i64, bool)> {
+    pub(super) fn other(&self, print: SegmentDigest) -> Option<(i64, bool)> {
         let held = self
             .held
             .iter()
@@ -70,7 +70,7 @@ impl Group {
         Some((held.offset, self.was_published(held.piece.print)))
     }
 
-    pub(super) fn was_published(&self, print: Print) -> bool {
+    pub(super) fn was_published(&self, print: SegmentDigest) -> bool {
         let published = self.published.as_ref();
         published.is_some_and(|p| p.parts.contains(&print))
     }
@@ -95,7 +95,7 @@ impl Group {
     /// What it takes under a name of so many octets.
     pub(super) fn size(&self, name: usize) -> Size {
         let held = |h: &Held| h.delivery.len() + size_of::<Held>();
-        let published = |p: &Published| p.parts.len() * size_of::<Print>();
+        let published = |p: &Published| p.parts.len() * size_of::<SegmentDigest>();
         let octets = self.held.iter().map(held).sum::<usize>()
             + self.published.as_ref().map_or(0, published);
         let group = if self.is_empty() { 0 } else { GROUP + name };

@@ -34,7 +34,7 @@ use hashbrown::HashMap;
 
 use super::clock::plausible;
 use super::join::Millis;
-use crate::record::internal::Print;
+use crate::record::internal::SegmentDigest;
 use crate::record::keys::{self, Key};
 
 mod group;
@@ -65,7 +65,7 @@ pub struct Limits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piece {
     /// Its number, and the checksum of its text.
-    pub print: Print,
+    pub print: SegmentDigest,
     /// How many parts the message has.
     pub total: u8,
     /// How many octets of user data it has.
@@ -98,7 +98,7 @@ pub enum Value {
         /// When.
         at: Millis,
         /// Which parts.
-        parts: Vec<Print>,
+        parts: Vec<SegmentDigest>,
     },
 }
 
@@ -128,7 +128,7 @@ pub enum Effect {
         /// When.
         at: Millis,
         /// Which parts.
-        parts: Vec<Print>,
+        parts: Vec<SegmentDigest>,
     },
     /// A tombstone.
     Forget {
@@ -188,7 +188,7 @@ impl Assembly {
     /// A record of the correlation topic was read, in the order of the log. Once
     /// [`live`](Self::live) only our own come back, and say nothing new.
     pub fn record(&mut self, key: &Key<'_>, value: Value, now: Millis) {
-        let Key::Part { identity, offset } = *key else {
+        let Key::Segment { identity, offset } = *key else {
             return;
         };
         if self.live {
@@ -213,7 +213,7 @@ impl Assembly {
 
     /// A tombstone of the correlation topic was read.
     pub fn tombstone(&mut self, key: &Key<'_>) {
-        let Key::Part { identity, offset } = *key else {
+        let Key::Segment { identity, offset } = *key else {
             return;
         };
         if self.live || !self.groups.contains_key(identity) {
@@ -276,7 +276,7 @@ impl Assembly {
             None => {}
         }
         out.push(Effect::Hold {
-            key: keys::part(identity, offset),
+            key: keys::segment(identity, offset),
             delivery: delivery.clone(),
         });
         let mut complete = false;
@@ -347,7 +347,7 @@ impl Assembly {
         }
         self.edit(&identity, |group| {
             if let Some(published) = group.published.take() {
-                let key = keys::part(&identity, published.offset);
+                let key = keys::segment(&identity, published.offset);
                 out.push(Effect::Forget { key });
             }
         });
@@ -365,7 +365,7 @@ impl Assembly {
             let mut held = std::mem::take(&mut group.held);
             held.sort_by_key(|h| h.piece.print.part);
             let forget = |offset: i64| Effect::Forget {
-                key: keys::part(identity, offset),
+                key: keys::segment(identity, offset),
             };
             if again && !complete {
                 out.extend(held.iter().map(|h| forget(h.offset)));
@@ -374,7 +374,7 @@ impl Assembly {
             let Some(offset) = held.iter().map(|h| h.offset).max() else {
                 return;
             };
-            let parts: Vec<Print> = held.iter().map(|h| h.piece.print).collect();
+            let parts: Vec<SegmentDigest> = held.iter().map(|h| h.piece.print).collect();
             out.push(Effect::Publish {
                 parts: held.iter().map(|h| h.delivery.clone()).collect(),
                 incomplete: !complete,
@@ -383,7 +383,7 @@ impl Assembly {
             let others = held.iter().map(|h| h.offset).filter(|o| *o != offset);
             out.extend(others.map(forget));
             out.push(Effect::Remember {
-                key: keys::part(identity, offset),
+                key: keys::segment(identity, offset),
                 at: now,
                 parts: parts.clone(),
             });
@@ -402,7 +402,7 @@ impl Assembly {
     fn drop(&mut self, identity: &str, offset: i64, out: &mut Vec<Effect>) {
         self.edit(identity, |group| group.held.retain(|h| h.offset != offset));
         out.push(Effect::Forget {
-            key: keys::part(identity, offset),
+            key: keys::segment(identity, offset),
         });
     }
 

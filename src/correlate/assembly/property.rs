@@ -105,7 +105,7 @@ fn arrivals() -> impl Strategy<Value = (Vec<Message>, Vec<(usize, usize, bool)>)
 fn piece(message: &Message, part: usize, received_at: Millis) -> (Bytes, Piece) {
     let text = &message.parts[part];
     let piece = Piece {
-        print: Print {
+        print: SegmentDigest {
             part: part as u8 + 1,
             digest: crc32fast::hash(text.as_bytes()),
         },

@@ -66,7 +66,7 @@ impl Rig {
         self.offset += 1;
         self.now += 1;
         let piece = Piece {
-            print: Print {
+            print: SegmentDigest {
                 part,
                 digest: crc32fast::hash(text.as_bytes()),
             },
@@ -237,11 +237,11 @@ fn a_successor_waits_no_longer_than_its_predecessor_would_have() {
         ttl: TTL,
         octets: 1 << 20,
     });
-    let key = keys::part(ID, 1);
+    let key = keys::segment(ID, 1);
     let value = Value::Held {
         delivery: Bytes::from_static(b"a"),
         piece: Piece {
-            print: Print { part: 1, digest: 1 },
+            print: SegmentDigest { part: 1, digest: 1 },
             total: 3,
             octets: 1,
             received_at: 1000,
@@ -267,7 +267,7 @@ fn a_part_that_the_log_does_not_take_goes_out_with_what_there_is() {
         out.iter()
             .any(|e| matches!(e, Effect::Forget { key: k } if k == key))
     };
-    assert!(forgets(&keys::part(ID, 1)), "{out:?}");
+    assert!(forgets(&keys::segment(ID, 1)), "{out:?}");
     out.clear();
     rig.assembly.unkept(ID, 2, rig.now, &mut out);
     rig.assembly
@@ -285,12 +285,12 @@ fn what_a_smaller_memory_has_no_room_for_goes_out_after_a_restart() {
     });
     for offset in 0..100 {
         let identity = format!("@part/acme/{offset}/1000/42.8.3");
-        let key = Key::Part {
+        let key = Key::Segment {
             identity: &identity,
             offset,
         };
         let piece = Piece {
-            print: Print { part: 1, digest: 7 },
+            print: SegmentDigest { part: 1, digest: 7 },
             total: 3,
             octets: 1,
             received_at: 0,
@@ -312,7 +312,7 @@ fn parts_of_a_clock_that_was_far_ahead_end_too() {
     let mut rig = Rig::new();
     let now = std::mem::replace(&mut rig.now, 10 * 365 * 86_400_000);
     let piece = Piece {
-        print: Print { part: 1, digest: 7 },
+        print: SegmentDigest { part: 1, digest: 7 },
         total: 3,
         octets: 1,
         received_at: rig.now,

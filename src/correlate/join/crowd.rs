@@ -67,8 +67,8 @@ fn places<K: Copy + Ord>(all: &Places<K>, key: K) -> impl Iterator<Item = u32> {
 }
 
 /// By what a key is found.
-fn name(which: &str) -> u32 {
-    crc32fast::hash(which.as_bytes())
+fn name(submission: &str) -> u32 {
+    crc32fast::hash(submission.as_bytes())
 }
 
 impl Index {
@@ -90,7 +90,7 @@ impl Index {
                 self.odd.insert(place);
             }
         }
-        self.names.insert((name(&creation.which), place));
+        self.names.insert((name(&creation.submission), place));
         self.senders.insert((creation.sender, place));
         self.add_receipts(at, creation, patience);
     }
@@ -102,7 +102,7 @@ impl Index {
             self.beginnings.remove(&(beginning(*number), place));
         }
         self.odd.remove(&place);
-        self.names.remove(&(name(&creation.which), place));
+        self.names.remove(&(name(&creation.submission), place));
         self.senders.remove(&(creation.sender, place));
         self.remove_receipts(at, creation, patience);
     }
@@ -126,8 +126,8 @@ impl Index {
         self.octets -= creation.octets() + INDEXED;
     }
 
-    pub(super) fn named(&self, which: &str) -> impl Iterator<Item = usize> {
-        places(&self.names, name(which)).map(|at| at as usize)
+    pub(super) fn named(&self, submission: &str) -> impl Iterator<Item = usize> {
+        places(&self.names, name(submission)).map(|at| at as usize)
     }
 
     pub(super) fn said(&self, digest: u32) -> impl Iterator<Item = usize> {

@@ -31,7 +31,7 @@ const WAITING: usize = size_of::<Waiting>() + 40;
 const QUICKLY: Millis = 10 * 60_000;
 
 pub(super) struct Creation {
-    pub(super) which: Box<str>,
+    pub(super) submission: Box<str>,
     pub(super) raw: Bytes,
     pub(super) submitted_at: Millis,
     /// How many recipients get a receipt each; `None` if nobody knows.
@@ -172,7 +172,7 @@ impl Creation {
     }
 
     pub(super) fn key(&self, identity: &str) -> String {
-        format!("{identity}/{}", self.which)
+        format!("{identity}/{}", self.submission)
     }
 
     pub(super) fn deadline(&self, patience: &Patience) -> Millis {
@@ -186,7 +186,7 @@ impl Creation {
 
     pub(super) fn octets(&self) -> usize {
         let seen = self.seen.capacity() * size_of::<Seen>();
-        size_of::<Creation>() + self.raw.len() + self.which.len() + self.to.octets() + seen
+        size_of::<Creation>() + self.raw.len() + self.submission.len() + self.to.octets() + seen
     }
 }
 
@@ -332,10 +332,10 @@ impl Known {
     }
 
     /// Where the creation of a key stands.
-    pub(super) fn find(&self, which: &str) -> Option<usize> {
-        let is = |at: &usize| self.at(*at).is_some_and(|c| &*c.which == which);
+    pub(super) fn find(&self, submission: &str) -> Option<usize> {
+        let is = |at: &usize| self.at(*at).is_some_and(|c| &*c.submission == submission);
         match &self.index {
-            Some(index) => index.named(which).find(is),
+            Some(index) => index.named(submission).find(is),
             None => (0..self.creations.len()).find(is),
         }
     }
@@ -431,7 +431,7 @@ impl Known {
     /// and what was published of it before still counts.
     /// `None` if it was known, otherwise whether the id is known by now to be used again within minutes.
     pub(super) fn restore(&mut self, new: Creation, patience: &Patience) -> Option<bool> {
-        let Some(at) = self.find(&new.which) else {
+        let Some(at) = self.find(&new.submission) else {
             return Some(self.add(new, patience));
         };
         let before = &mut self.creations[at];

@@ -337,7 +337,10 @@ impl Join {
     pub fn record(&mut self, key: &Key<'_>, value: Value, now: Millis, out: &mut Vec<Effect>) {
         match (*key, value) {
             (
-                Key::Creation { identity, which },
+                Key::Entry {
+                    identity,
+                    submission,
+                },
                 Value::Creation {
                     raw,
                     submitted_at,
@@ -350,7 +353,7 @@ impl Join {
                 },
             ) => {
                 let creation = Creation {
-                    which: which.into(),
+                    submission: submission.into(),
                     raw,
                     submitted_at: plausible(submitted_at, now),
                     recipients,
@@ -402,9 +405,12 @@ impl Join {
     /// A tombstone of the correlation topic was read.
     pub fn tombstone(&mut self, key: &Key<'_>) {
         match *key {
-            Key::Creation { identity, which } => {
+            Key::Entry {
+                identity,
+                submission,
+            } => {
                 let known = self.known.get(identity);
-                if let Some(at) = known.and_then(|k| k.find(which)) {
+                if let Some(at) = known.and_then(|k| k.find(submission)) {
                     let patience = self.patience;
                     self.edit(identity, |k| {
                         k.remove(at, &patience);
@@ -414,7 +420,7 @@ impl Join {
             Key::Parked { identity, offset } => {
                 self.edit(identity, |k| k.waiting.retain(|w| w.offset != offset));
             }
-            Key::Part { .. } | Key::Owner { .. } => {}
+            Key::Segment { .. } | Key::Barrier { .. } => {}
         }
     }
 
@@ -721,7 +727,7 @@ impl Join {
             return; // our own
         }
         let known = self.known.get(identity);
-        if let Some(before) = known.and_then(|k| k.at(k.find(&new.which)?)) {
+        if let Some(before) = known.and_then(|k| k.at(k.find(&new.submission)?)) {
             // An SMSC that knows a message sent twice gives it the same id again.
             if before.has_receipts() {
                 out.push(before.remembered(identity));

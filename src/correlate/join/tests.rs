@@ -832,7 +832,7 @@ impl Partition {
         for message in messages {
             // The records are told apart by what they are called.
             let record = crc32fast::hash(message.raw.as_bytes());
-            let which = format!("t:0:{record}");
+            let submission = format!("t:0:{record}");
             let mut out = Vec::new();
             let value = Value::Creation {
                 raw: message.raw.into(),
@@ -844,9 +844,9 @@ impl Partition {
                 seen: vec![],
                 final_at: None,
             };
-            let key = Key::Creation {
+            let key = Key::Entry {
                 identity: id,
-                which: &which,
+                submission: &submission,
             };
             self.0.record(&key, value, message.at, &mut out);
             self.0.check();
@@ -1567,10 +1567,10 @@ fn a_receipt_that_may_be_of_a_message_not_known_yet_waits_a_moment() {
 fn a_user_message_reference_tells_messages_apart() {
     let mut p = Partition::new();
     for (n, raw) in [(7, "seven"), (8, "eight")] {
-        let which = format!("t:0:{n}");
-        let key = Key::Creation {
+        let submission = format!("t:0:{n}");
+        let key = Key::Entry {
             identity: "a/1",
-            which: &which,
+            submission: &submission,
         };
         let mut value = creation(raw, 0);
         if let Value::Creation { reference, .. } = &mut value {

@@ -273,7 +273,7 @@ impl Smsc {
             match event {
                 Event::Answer(n) => {
                     let of = &told[*n];
-                    let which = format!("t:0:{n}");
+                    let submission = format!("t:0:{n}");
                     let value = Value::Creation {
                         raw: n.to_string().into(),
                         submitted_at: of.at,
@@ -284,9 +284,9 @@ impl Smsc {
                         seen: vec![],
                         final_at: None,
                     };
-                    let key = Key::Creation {
+                    let key = Key::Entry {
                         identity: &of.id,
-                        which: &which,
+                        submission: &submission,
                     };
                     join.record(&key, value, now, &mut effects);
                 }

@@ -218,9 +218,9 @@ impl Creation {
 
     /// The outbound record it is of, in the form of its key: parts of one are one message.
     pub(super) fn record(&self) -> &str {
-        match self.which.rsplit_once('.') {
+        match self.submission.rsplit_once('.') {
             Some((record, part)) if !part.contains(':') => record,
-            _ => &self.which,
+            _ => &self.submission,
         }
     }
 }

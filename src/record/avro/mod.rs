@@ -81,11 +81,11 @@ pub fn outbound<'a>(
 fn identity(plan: &Plan, datum: &[u8]) -> (Option<String>, Option<Box<RawValue>>) {
     #[derive(Default, serde::Deserialize)]
     #[serde(default)]
-    struct Identity {
+    struct ProducerData {
         log_id: Option<String>,
         extra_data: Option<String>,
     }
-    let identity: Identity = Datum::new(plan, datum, Octets::Raw)
+    let identity: ProducerData = Datum::new(plan, datum, Octets::Raw)
         .read(std::marker::PhantomData)
         .unwrap_or_default();
     let extra = identity.extra_data.as_deref().map(super::extra::json);

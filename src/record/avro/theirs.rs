@@ -11,7 +11,7 @@ use apache_avro::validator::{
 use apache_avro::{AvroResult, Schema};
 
 use super::super::kind::Kind;
-use super::super::writers::Writer;
+use super::super::writers::WriterSchema;
 use super::plan::Plan;
 
 /// Text that is no schema, although a registry said that it is one.
@@ -71,7 +71,7 @@ pub(super) fn allow_any_namespace() {
 /// # Errors
 ///
 /// When it is no schema, or there is no thread to be had.
-pub fn writer_apart(text: String, references: Vec<String>) -> Result<Writer, NoSchema> {
+pub fn writer_apart(text: String, references: Vec<String>) -> Result<WriterSchema, NoSchema> {
     let octets = text.len() + references.iter().map(String::len).sum::<usize>();
     let levels = nesting(&text) + references.iter().map(|text| nesting(text)).sum::<usize>();
     if octets > LONGEST || levels > NESTED {
@@ -113,7 +113,7 @@ fn nesting(text: &str) -> usize {
 /// # Errors
 ///
 /// When it is no schema.
-pub fn writer(text: &str, references: &[String]) -> Result<Writer, NoSchema> {
+pub fn writer(text: &str, references: &[String]) -> Result<WriterSchema, NoSchema> {
     allow_any_namespace();
     let parsed = Schema::parse_str_with_list(text, references);
     let (schema, others) = parsed.map_err(|error| NoSchema(error.to_string()))?;
@@ -126,7 +126,7 @@ pub fn writer(text: &str, references: &[String]) -> Result<Writer, NoSchema> {
         Schema::Union(union) if union.variants().len() > BRANCHES => {
             let count = union.variants().len();
             let why = format!("it is a union of {count} types; {BRANCHES} are read at most");
-            Writer::Wrong(why.into())
+            WriterSchema::Wrong(why.into())
         }
         Schema::Union(union) => {
             let mut all = others.clone();
@@ -138,15 +138,15 @@ pub fn writer(text: &str, references: &[String]) -> Result<Writer, NoSchema> {
                 };
                 record(found, &all)
             };
-            Writer::Union(union.variants().iter().map(one).collect())
+            WriterSchema::Union(union.variants().iter().map(one).collect())
         }
         root => record(root, &others),
     })
 }
 
-fn record(schema: &Schema, others: &[Schema]) -> Writer {
+fn record(schema: &Schema, others: &[Schema]) -> WriterSchema {
     let Schema::Record(RecordSchema { name, .. }) = schema else {
-        return Writer::Wrong("it is no record".into());
+        return WriterSchema::Wrong("it is no record".into());
     };
     // Only what is to be sent goes by its bare name: others have receipts of their own.
     let ours = name.namespace() == Some(OURS);
@@ -154,11 +154,11 @@ fn record(schema: &Schema, others: &[Schema]) -> Writer {
         .filter(|kind| ours || kind.operation().is_some())
         .unwrap_or(Kind::SubmitSm);
     let Some(ours) = kind.ours() else {
-        return Writer::Wrong("there is no schema to compare it with".into());
+        return WriterSchema::Wrong("there is no schema to compare it with".into());
     };
     match Plan::with_others(schema, others, ours.schema) {
-        Ok(plan) => Writer::Avro(kind, Arc::new(plan)),
-        Err(error) => Writer::Wrong(format!("as a {}: {error}", kind.name()).into()),
+        Ok(plan) => WriterSchema::Avro(kind, Arc::new(plan)),
+        Err(error) => WriterSchema::Wrong(format!("as a {}: {error}", kind.name()).into()),
     }
 }
 
@@ -180,12 +180,12 @@ fn defined<'s>(name: &Name, schema: &'s Schema) -> Option<&'s Schema> {
 mod tests {
     use super::*;
 
-    fn kinds(writer: &Writer) -> Vec<Result<Kind, String>> {
+    fn kinds(writer: &WriterSchema) -> Vec<Result<Kind, String>> {
         match writer {
-            Writer::Avro(kind, _) => vec![Ok(*kind)],
-            Writer::Union(all) => all.iter().flat_map(kinds).collect(),
-            Writer::Wrong(why) => vec![Err(why.to_string())],
-            Writer::Json => Vec::new(),
+            WriterSchema::Avro(kind, _) => vec![Ok(*kind)],
+            WriterSchema::Union(all) => all.iter().flat_map(kinds).collect(),
+            WriterSchema::Wrong(why) => vec![Err(why.to_string())],
+            WriterSchema::Json => Vec::new(),
         }
     }
 

@@ -1,11 +1,11 @@
-use super::super::internal::Owner;
+use super::super::internal::Barrier;
 use super::super::writers::Answer;
 use super::*;
 
-fn owner() -> Owner {
-    Owner {
+fn barrier() -> Barrier {
+    Barrier {
         nonce: "n".into(),
-        writer: "w".into(),
+        transactional_id: "w".into(),
     }
 }
 
@@ -23,8 +23,8 @@ fn ours(kind: Kind) -> Answer {
     Answer::Schema(avro::writer(text, &[]).unwrap(), text.into())
 }
 
-fn registered() -> (Codec, Arc<Writers>) {
-    let writers = Arc::new(Writers::default());
+fn registered() -> (Codec, Arc<WriterSchemas>) {
+    let writers = Arc::new(WriterSchemas::default());
     let numbers = vec![number(Kind::Owner, 7)];
     let codec = Codec::registered(Format::Avro, numbers, writers.clone());
     (codec, writers)
@@ -34,7 +34,7 @@ fn registered() -> (Codec, Arc<Writers>) {
 fn every_format_reads_what_it_writes() {
     let (avro, writers) = registered();
     writers.learn(7, ours(Kind::Owner));
-    writers.learn(8, Answer::Schema(Writer::Json, "{}".into()));
+    writers.learn(8, Answer::Schema(WriterSchema::Json, "{}".into()));
     let numbers = vec![number(Kind::Owner, 8)];
     let json = Codec::registered(Format::JsonSchema, numbers, writers);
     for codec in [
@@ -43,11 +43,15 @@ fn every_format_reads_what_it_writes() {
         avro,
         json,
     ] {
-        let octets = codec.write(&owner()).unwrap();
-        assert_eq!(codec.read::<Owner>(&octets).unwrap(), owner(), "{codec:?}");
+        let octets = codec.write(&barrier()).unwrap();
+        assert_eq!(
+            codec.read::<Barrier>(&octets).unwrap(),
+            barrier(),
+            "{codec:?}"
+        );
         assert_eq!(codec.shown(&octets).unwrap()["nonce"], "n");
         assert_eq!(
-            &*codec.kept(&octets, &owner()),
+            &*codec.kept(&octets, &barrier()),
             br#"{"nonce":"n","writer":"w"}"#
         );
     }
@@ -55,9 +59,9 @@ fn every_format_reads_what_it_writes() {
 
 #[test]
 fn a_kind_in_the_union_of_its_topic_is_read_as_that_kind() {
-    let writers = Arc::new(Writers::default());
-    let (parked, owners) = (Kind::Delivery.schema_text(), Kind::Owner.schema_text());
-    let union = format!("[{parked},{owners}]");
+    let writers = Arc::new(WriterSchemas::default());
+    let (parked, barriers) = (Kind::Delivery.schema_text(), Kind::Owner.schema_text());
+    let union = format!("[{parked},{barriers}]");
     let answer = avro::writer(&union, &[]).unwrap();
     writers.learn(9, Answer::Schema(answer, union.into()));
     let numbers = vec![Number {
@@ -65,10 +69,10 @@ fn a_kind_in_the_union_of_its_topic_is_read_as_that_kind() {
         ..number(Kind::Owner, 9)
     }];
     let codec = Codec::registered(Format::Avro, numbers, writers);
-    let octets = codec.write(&owner()).unwrap();
+    let octets = codec.write(&barrier()).unwrap();
     assert_eq!(octets[..6], [0, 0, 0, 0, 9, 2]);
-    assert_eq!(codec.read::<Owner>(&octets).unwrap(), owner());
-    let error = codec.read::<Owner>(&[0, 0, 0, 0, 9, 4]).unwrap_err();
+    assert_eq!(codec.read::<Barrier>(&octets).unwrap(), barrier());
+    let error = codec.read::<Barrier>(&[0, 0, 0, 0, 9, 4]).unwrap_err();
     assert!(
         error.to_string().contains("without such a branch"),
         "{error}"
@@ -78,29 +82,38 @@ fn a_kind_in_the_union_of_its_topic_is_read_as_that_kind() {
 #[test]
 fn a_schema_that_is_not_here_is_waited_for_and_an_unknown_one_is_not() {
     let (codec, writers) = registered();
-    let octets = codec.write(&owner()).unwrap();
+    let octets = codec.write(&barrier()).unwrap();
     assert_eq!(octets[..5], [0, 0, 0, 0, 7]);
-    assert!(matches!(codec.read::<Owner>(&octets), Err(Unread::Wait(_))));
+    assert!(matches!(
+        codec.read::<Barrier>(&octets),
+        Err(Unread::Wait(_))
+    ));
     writers.learn(7, Answer::Nothing);
-    assert!(matches!(codec.read::<Owner>(&octets), Err(Unread::Wait(_))));
+    assert!(matches!(
+        codec.read::<Barrier>(&octets),
+        Err(Unread::Wait(_))
+    ));
     writers.learn(7, Answer::Nothing);
-    let error = codec.read::<Owner>(&octets).unwrap_err();
+    let error = codec.read::<Barrier>(&octets).unwrap_err();
     assert!(error.to_string().contains("no schema 7"), "{error}");
-    let error = codec.read::<Owner>(b"{}").unwrap_err();
+    let error = codec.read::<Barrier>(b"{}").unwrap_err();
     assert!(error.to_string().contains("octet 0"), "{error}");
 }
 
 #[test]
 fn a_record_that_its_schema_does_not_read_is_wrong_only_if_the_schema_came_twice() {
-    let writers = Arc::new(Writers::default());
+    let writers = Arc::new(WriterSchemas::default());
     let codec = Codec::registered(Format::Avro, Vec::new(), writers.clone());
     writers.learn(7, ours(Kind::Owner));
     let octets = b"\0\0\0\0\x07\x02n";
-    assert!(matches!(codec.read::<Owner>(octets), Err(Unread::Wait(_))));
+    assert!(matches!(
+        codec.read::<Barrier>(octets),
+        Err(Unread::Wait(_))
+    ));
     assert_eq!(writers.wanted(), [7]);
     writers.learn(7, ours(Kind::Owner));
     assert!(matches!(
-        codec.read::<Owner>(octets),
+        codec.read::<Barrier>(octets),
         Err(Unread::Invalid(_))
     ));
     let error = codec.outbound(octets).unwrap_err();
@@ -109,7 +122,7 @@ fn a_record_that_its_schema_does_not_read_is_wrong_only_if_the_schema_came_twice
 
 #[test]
 fn a_value_that_smpp_does_not_allow_is_the_records_own_fault() {
-    let writers = Arc::new(Writers::default());
+    let writers = Arc::new(WriterSchemas::default());
     let codec = Codec::registered(Format::Avro, Vec::new(), writers.clone());
     let schema = r#"{"type":"record","name":"Sms","fields":[{"name":"max_resends","type":"int"},
         {"name":"destination","type":{"type":"record","name":"To","fields":[{"name":"number","type":"string"}]}}]}"#;
@@ -145,18 +158,18 @@ fn every_operation_goes_onto_its_topic_in_every_format() {
 #[test]
 fn what_a_newer_version_wrote_waits_where_only_we_write() {
     let codec = Codec::new(Format::AvroSingleObject);
-    let mut octets = codec.write(&owner()).unwrap();
-    assert_eq!(codec.read_internal::<Owner>(&octets).unwrap(), owner());
+    let mut octets = codec.write(&barrier()).unwrap();
+    assert_eq!(codec.read_internal::<Barrier>(&octets).unwrap(), barrier());
     octets[2] ^= 1;
-    let error = codec.read_internal::<Owner>(&octets).unwrap_err();
+    let error = codec.read_internal::<Barrier>(&octets).unwrap_err();
     assert!(
         matches!(&error, Unread::Wait(why) if why.contains("newer")),
         "{error}"
     );
-    let error = codec.read::<Owner>(&octets).unwrap_err();
+    let error = codec.read::<Barrier>(&octets).unwrap_err();
     assert!(matches!(error, Unread::Invalid(_)), "{error}");
     for damaged in [&octets[..9], b"{}", &[]] {
-        let error = codec.read_internal::<Owner>(damaged).unwrap_err();
+        let error = codec.read_internal::<Barrier>(damaged).unwrap_err();
         assert!(matches!(error, Unread::Invalid(_)), "{error}");
     }
 }

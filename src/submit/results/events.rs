@@ -8,8 +8,8 @@ use rdkafka::message::{Header as KafkaHeader, Headers, OwnedHeaders};
 use crate::kafka::cloud_events::{self, CloudEvents};
 use crate::kafka::transaction::Output;
 use crate::record::codec::Codecs;
-use crate::record::event::{About, Part, PartOutcome, SendError, SubmitSmResp};
-use crate::record::internal::{Creation, Header};
+use crate::record::event::{About, Segment, SegmentResult, SendError, SubmitSmResp};
+use crate::record::internal::{Header, NewCorrelationEntry};
 use crate::record::{headers, keys};
 use smpp_esme::Answer;
 use smpp_protocol::{Command, Dialect, Names, Status};
@@ -126,7 +126,7 @@ impl Events {
         let id = context.account.dialect.ids.of_response(message_id);
         let esme = &*context.account.esme;
         let identity = keys::identity(esme, &id);
-        let creation = Creation {
+        let entry = NewCorrelationEntry {
             esme,
             message_id,
             log_id: &context.log_id,
@@ -153,8 +153,8 @@ impl Events {
                 identity.as_bytes(),
                 self.correlation_partitions,
             )),
-            key: Some(keys::creation(esme, &id, &context.position, sent.segment).into_bytes()),
-            value: Some(self.codecs.correlation.must_write(&creation)),
+            key: Some(keys::entry(esme, &id, &context.position, sent.segment).into_bytes()),
+            value: Some(self.codecs.correlation.must_write(&entry)),
             headers: None,
         }
     }
@@ -218,23 +218,23 @@ fn keyless(all: OwnedHeaders) -> OwnedHeaders {
 }
 
 /// What became of each part.
-fn segments<'e>(segment_outcomes: Option<&'e [SegmentOutcome]>, names: &Names) -> Vec<Part<'e>> {
+fn segments<'e>(segment_outcomes: Option<&'e [SegmentOutcome]>, names: &Names) -> Vec<Segment<'e>> {
     let segment_outcomes = (1..).zip(segment_outcomes.unwrap_or_default());
     segment_outcomes
         .map(|(number, end)| part(number, end, names))
         .collect()
 }
 
-fn part<'e>(part: u16, end: &'e SegmentOutcome, names: &Names) -> Part<'e> {
+fn part<'e>(part: u16, end: &'e SegmentOutcome, names: &Names) -> Segment<'e> {
     let (outcome, message_id, status) = match end {
-        SegmentOutcome::Taken(id) => (PartOutcome::Accepted, Some(&**id), Some(Status::ROK)),
+        SegmentOutcome::Taken(id) => (SegmentResult::Accepted, Some(&**id), Some(Status::ROK)),
         SegmentOutcome::Rejected(status) | SegmentOutcome::Later(status) => {
-            (PartOutcome::Rejected, None, Some(*status))
+            (SegmentResult::Rejected, None, Some(*status))
         }
-        SegmentOutcome::Doubt(_) | SegmentOutcome::InFlight => (PartOutcome::Unknown, None, None),
-        SegmentOutcome::Waiting => (PartOutcome::NotSent, None, None),
+        SegmentOutcome::Doubt(_) | SegmentOutcome::InFlight => (SegmentResult::Unknown, None, None),
+        SegmentOutcome::Waiting => (SegmentResult::NotSent, None, None),
     };
-    Part {
+    Segment {
         part,
         outcome,
         message_id,

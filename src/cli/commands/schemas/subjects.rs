@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::record::avro;
 use crate::record::format::Format;
 use crate::record::kind::Rule;
-use crate::record::writers::Writer;
+use crate::record::writers::WriterSchema;
 use crate::registry::{Client, Error, Subject, find};
 
 /// How many versions of a subject are compared.
@@ -206,7 +206,7 @@ impl Subject {
             return None;
         }
         match avro::writer(theirs, &[]) {
-            Ok(Writer::Wrong(why)) => return Some(why.to_string()),
+            Ok(WriterSchema::Wrong(why)) => return Some(why.to_string()),
             // What refers to others cannot be compared here; the registry does that.
             Err(_) => return None,
             Ok(_) => {}

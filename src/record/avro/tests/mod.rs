@@ -11,11 +11,13 @@ use apache_avro::types::Value as Avro;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::super::event::{self, About, PartOutcome, SendError, SendErrorKind, SubmitSmResp};
+use super::super::event::{self, About, SegmentResult, SendError, SendErrorKind, SubmitSmResp};
 use super::super::inbound::{
-    DeliveryReceipt, InboundPart, InboundSms, NetworkError, Part, Party, Tlv,
+    ConcatenationInfo, DeliveryReceipt, InboundSegment, InboundSms, NetworkError, Party, Tlv,
 };
-use super::super::internal::{Correlation, Delivery, Header, Owner, Parked, Piece, Print, Seen};
+use super::super::internal::{
+    Barrier, CorrelationEntry, Delivery, Header, Parked, Seen, SegmentDigest, SegmentEntry,
+};
 use super::super::keys::Position;
 use super::super::notification::{MessageIdHint, Notification};
 use super::*;
@@ -133,12 +135,12 @@ fn about<'a>(record: &'a Position, extra: Option<&'a RawValue>) -> About<'a> {
     }
 }
 
-fn parts<'a>(full: bool) -> Vec<event::Part<'a>> {
-    let outcomes = [PartOutcome::Accepted, PartOutcome::NotSent];
-    let parts = outcomes.iter().map(|outcome| event::Part {
+fn parts<'a>(full: bool) -> Vec<event::Segment<'a>> {
+    let outcomes = [SegmentResult::Accepted, SegmentResult::NotSent];
+    let parts = outcomes.iter().map(|outcome| event::Segment {
         part: 1,
         outcome: *outcome,
-        message_id: (*outcome == PartOutcome::Accepted).then_some("7F"),
+        message_id: (*outcome == SegmentResult::Accepted).then_some("7F"),
         command_status: Some(0),
         command_status_name: Some("ESME_ROK".to_owned()),
     });
@@ -288,14 +290,14 @@ fn receipts_and_inbound_messages_are_the_same_in_both_forms() {
         priority_flag: 2,
         service_type: "CMT".into(),
         tlvs: tlvs.clone(),
-        concatenation: Some(Part {
+        concatenation: Some(ConcatenationInfo {
             reference: 42,
             total: 3,
             part: Some(2),
         }),
         complete: false,
         missing: vec![1, 3],
-        parts: vec![InboundPart {
+        parts: vec![InboundSegment {
             part: 2,
             octets: &[4, 0x16],
             udh: Some(&[5, 0, 3, 42, 3, 2]),
@@ -363,8 +365,8 @@ fn notifications_are_the_same_in_both_forms() {
     same(&least, &written(&least));
 }
 
-fn correlation() -> Correlation {
-    Correlation {
+fn correlation() -> CorrelationEntry {
+    CorrelationEntry {
         esme: "acme".into(),
         message_id: "7F".into(),
         log_id: "a".into(),
@@ -416,12 +418,12 @@ fn internal_records_read_back() {
         delivery: delivery.clone(),
         published_at: Some(at(1)),
     };
-    let owner = Owner {
+    let barrier = Barrier {
         nonce: "n".into(),
-        writer: "w".into(),
+        transactional_id: "w".into(),
     };
     everything(&delivery);
-    everything(&owner);
+    everything(&barrier);
     fn back<T: Record + DeserializeOwned>(record: &T) -> T {
         let json = serde_json::to_value(record).unwrap();
         crate::record::json_schema::tests::must_be(T::KIND, &json);
@@ -431,23 +433,23 @@ fn internal_records_read_back() {
     }
     assert_eq!(back(&delivery), delivery);
     assert_eq!(back(&parked), parked);
-    let held = Piece {
+    let waiting = SegmentEntry {
         delivery: Some(delivery.clone()),
-        ..Piece::default()
+        ..SegmentEntry::default()
     };
-    let published = Piece {
+    let published = SegmentEntry {
         delivery: None,
         published_at: Some(at(2)),
-        parts: vec![Print {
+        parts: vec![SegmentDigest {
             part: 255,
             digest: u32::MAX,
         }],
     };
-    assert_eq!(back(&held), held);
+    assert_eq!(back(&waiting), waiting);
     assert_eq!(back(&published), published);
-    assert_eq!(back(&owner), owner);
+    assert_eq!(back(&barrier), barrier);
     let mut memory = correlation();
-    let forms = |c: &Correlation| serde_json::to_string(c).unwrap();
+    let forms = |c: &CorrelationEntry| serde_json::to_string(c).unwrap();
     assert_eq!(forms(&back(&memory)), forms(&memory));
     let set = foreign(Kind::Correlation, &written(&memory));
     assert!(
@@ -456,7 +458,7 @@ fn internal_records_read_back() {
             .count()
             == 1
     );
-    memory = Correlation {
+    memory = CorrelationEntry {
         extra_data: None,
         part: None,
         source: None,
@@ -480,6 +482,6 @@ fn what_is_too_large_goes_without_extra_data_and_says_so_once() {
     assert_eq!(fields["headers"], Avro::Array(Vec::new()));
     assert_eq!(fields["log_id"], Avro::String("a".into()));
     assert_eq!(reduced(Kind::Correlation, &less, "too large"), None);
-    let part = written(&Piece::default());
+    let part = written(&SegmentEntry::default());
     assert_eq!(reduced(Kind::Piece, &part, "too large"), None);
 }

@@ -8,7 +8,7 @@ use apache_avro::types::Value as Avro;
 use apache_avro::writer::datum::GenericDatumWriter;
 use serde_json::Value;
 
-use super::super::super::internal::{Correlation, Delivery, Owner, Parked, Piece};
+use super::super::super::internal::{Barrier, CorrelationEntry, Delivery, Parked, SegmentEntry};
 use super::super::super::kind::Rule;
 use super::super::*;
 
@@ -222,10 +222,10 @@ fn what_any_version_wrote_is_read() {
             let shown = shown(plan, &datum).unwrap_or_else(|e| panic!("{what}: {e}"));
             assert!(shown.is_object(), "{what}");
             let read = match version.kind {
-                Kind::Correlation => record::<Correlation>(plan, &datum).map(drop),
+                Kind::Correlation => record::<CorrelationEntry>(plan, &datum).map(drop),
                 Kind::Parked => record::<Parked>(plan, &datum).map(drop),
-                Kind::Piece => record::<Piece>(plan, &datum).map(drop),
-                Kind::Owner => record::<Owner>(plan, &datum).map(drop),
+                Kind::Piece => record::<SegmentEntry>(plan, &datum).map(drop),
+                Kind::Owner => record::<Barrier>(plan, &datum).map(drop),
                 Kind::Delivery => record::<Delivery>(plan, &datum).map(drop),
                 kind => match kind.operation() {
                     Some(operation) => {
