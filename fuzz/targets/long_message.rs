@@ -1,18 +1,18 @@
-//! User data headers, and the messages that parts with such headers become: whatever comes is
-//! published, in parts that were there, and nothing stays behind.
+//! User data headers, and the messages that segments with such headers become: whatever comes is
+//! published, in segments that were there, and nothing stays behind.
 
 #![no_main]
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use kafka_smpp::correlate::assembly::{Assembly, Effect, Limits, Piece, Value};
+use kafka_smpp::correlate::assembly::{Assembly, Effect, AssemblyLimits, Segment, Value};
 use kafka_smpp::record::internal::SegmentDigest;
 use kafka_smpp::record::keys::{self, Key};
 use smpp_protocol::{Concatenation, Udh, udh};
 use libfuzzer_sys::fuzz_target;
 
-const LIMITS: Limits = Limits {
+const LIMITS: AssemblyLimits = AssemblyLimits {
     ttl: 100_000,
     octets: 4096,
 };
@@ -21,7 +21,7 @@ fuzz_target!(|stream: &[u8]| {
     let mut log = Log::default();
     let mut assembly = log.restored(0);
     let (mut now, mut rest) = (0, stream);
-    // Each part: its length, the time since the one before (255: a restart), and its user data.
+    // Each segment: its length, the time since the one before (255: a restart), and its user data.
     for offset in 0.. {
         let [length, pause, after @ ..] = rest else {
             break;
@@ -38,19 +38,19 @@ fuzz_target!(|stream: &[u8]| {
             let identity = keys::segments("acme", b"4179", b"1000", message);
             let delivery = Bytes::copy_from_slice(user_data);
             let digest = crc32fast::hash(user_data);
-            let print = SegmentDigest {
+            let digest = SegmentDigest {
                 part: message.part,
                 digest,
             };
             let octets = user_data.len();
-            let piece = Piece {
-                print,
+            let segment = Segment {
+                digest,
                 total: message.total,
                 octets,
                 received_at: now,
             };
-            log.pieces.insert(delivery.clone(), piece);
-            assembly.delivery(&identity, offset, delivery, piece, now, &mut out);
+            log.segments.insert(delivery.clone(), segment);
+            assembly.delivery(&identity, offset, delivery, segment, now, &mut out);
         }
         log.write(out);
     }
@@ -60,13 +60,13 @@ fuzz_target!(|stream: &[u8]| {
         assert!(!assembly.tick(now, usize::MAX, &mut out));
         log.write(out);
     }
-    let sent: BTreeSet<Bytes> = log.pieces.into_keys().collect();
+    let sent: BTreeSet<Bytes> = log.segments.into_keys().collect();
     assert_eq!(log.told, sent, "all of it is told");
     assert!(log.records.is_empty(), "{:?}", log.records);
-    assert_eq!((assembly.size().parts, assembly.size().octets), (0, 0));
+    assert_eq!((assembly.size().segments, assembly.size().octets), (0, 0));
 });
 
-/// The header of a part, read and written again.
+/// The header of a segment, read and written again.
 fn header(user_data: &[u8]) -> Option<Concatenation> {
     let (header, text) = Udh::split(user_data)?;
     let elements: usize = header
@@ -88,7 +88,7 @@ fn header(user_data: &[u8]) -> Option<Concatenation> {
 /// What is in the topics.
 #[derive(Default)]
 struct Log {
-    pieces: BTreeMap<Bytes, Piece>,
+    segments: BTreeMap<Bytes, Segment>,
     records: BTreeMap<String, Value>,
     told: BTreeSet<Bytes>,
 }
@@ -98,19 +98,19 @@ impl Log {
         for effect in effects {
             match effect {
                 Effect::Publish {
-                    parts, incomplete, ..
+                    segments, incomplete, ..
                 } => {
-                    let total = parts.first().map(|part| self.pieces[part].total);
-                    assert_eq!(incomplete, total.map(usize::from) != Some(parts.len()));
-                    assert!(parts.is_sorted_by_key(|part| self.pieces[part].print.part));
-                    self.told.extend(parts);
+                    let total = segments.first().map(|segment| self.segments[part].total);
+                    assert_eq!(incomplete, total.map(usize::from) != Some(segments.len()));
+                    assert!(segments.is_sorted_by_key(|segment| self.segments[part].digest.part));
+                    self.told.extend(segments);
                 }
-                Effect::Hold { key, delivery } => {
-                    let piece = self.pieces[&delivery];
-                    self.records.insert(key, Value::Held { delivery, piece });
+                Effect::Wait { key, delivery } => {
+                    let segment = self.segments[&delivery];
+                    self.records.insert(key, Value::Waiting { delivery, segment });
                 }
-                Effect::Remember { key, at, parts } => {
-                    self.records.insert(key, Value::Published { at, parts });
+                Effect::Remember { key, at, segments } => {
+                    self.records.insert(key, Value::Published { at, segments });
                 }
                 Effect::Forget { key } => {
                     self.records.remove(&key);

@@ -13,11 +13,11 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use tracing::{debug, error, info, warn};
 
-use super::assembly::{self, Limits, Piece};
+use super::assembly::{self, AssemblyLimits, Segment};
 use super::clock::{Clock, plausible};
 use super::forms::Habits;
 use super::hint::{Hints, Notify};
-use super::join::{Effect, Fate, Join, Millis, Patience, Receipt};
+use super::join::{Effect, Join, JoinLimits, Millis, Receipt, ReceiptOutcome};
 use super::owned::{Owned, Stage};
 use super::read::{self, Delivered, Record, Said};
 use super::render::{self, Topics};
@@ -53,8 +53,8 @@ pub(super) struct Parts {
 /// What the books go by.
 pub(super) struct Rules {
     pub(super) topics: Topics,
-    pub(super) patience: Patience,
-    pub(super) limits: Limits,
+    pub(super) patience: JoinLimits,
+    pub(super) limits: AssemblyLimits,
     pub(super) dialects: Dialects,
     /// How many partitions the deliveries have.
     pub(super) partitions: i32,
@@ -115,15 +115,15 @@ impl Books {
             .owned
             .iter()
             .map(|(partition, owned)| {
-                let (size, pieces) = (owned.join.size(), owned.assembly.size());
+                let (size, segments) = (owned.join.size(), owned.assembly.size());
                 PartitionStatus {
                     partition: *partition,
                     live: owned.stage == Stage::Live,
                     next: owned.next,
-                    entries: size.creations,
+                    entries: size.entries,
                     parked: size.parked,
-                    parts: pieces.parts,
-                    octets: size.octets + pieces.octets,
+                    parts: segments.segments,
+                    octets: size.octets + segments.octets,
                     gathered: owned.gathered(),
                 }
             })
@@ -335,9 +335,9 @@ impl Books {
         let mut effects = Vec::new();
         let (join, now) = (&mut owned.join, self.clock.now());
         match join.delivery(id, offset, raw, receipt, now, &mut effects) {
-            Fate::Joined | Fate::Moved | Fate::Alone => {}
-            Fate::Parked => self.counters.count_parked(),
-            Fate::Repeat => self.counters.count_repeated(),
+            ReceiptOutcome::Joined | ReceiptOutcome::Moved | ReceiptOutcome::PublishedAlone => {}
+            ReceiptOutcome::Parked => self.counters.count_parked(),
+            ReceiptOutcome::Repeat => self.counters.count_repeated(),
         }
         self.gather(owned, &effects);
     }
@@ -354,18 +354,21 @@ impl Books {
         let mut effects = Vec::new();
         let (join, now) = (&mut owned.join, self.clock.now());
         match join.visit(to_from, offset, raw, receipt, now, &mut effects) {
-            Fate::Repeat => self.counters.count_repeated(),
-            Fate::Joined | Fate::Moved | Fate::Parked | Fate::Alone => {}
+            ReceiptOutcome::Repeat => self.counters.count_repeated(),
+            ReceiptOutcome::Joined
+            | ReceiptOutcome::Moved
+            | ReceiptOutcome::Parked
+            | ReceiptOutcome::PublishedAlone => {}
         }
         self.gather(owned, &effects);
     }
 
-    fn part(&self, owned: &mut Owned, id: &str, offset: i64, raw: Bytes, piece: Piece) {
+    fn part(&self, owned: &mut Owned, id: &str, offset: i64, raw: Bytes, segment: Segment) {
         let mut effects = Vec::new();
         let (assembly, now) = (&mut owned.assembly, self.clock.now());
-        match assembly.delivery(id, offset, raw, piece, now, &mut effects) {
-            assembly::Fate::Held | assembly::Fate::Completed => {}
-            assembly::Fate::Repeat => self.counters.count_repeated(),
+        match assembly.delivery(id, offset, raw, segment, now, &mut effects) {
+            assembly::SegmentState::Waiting | assembly::SegmentState::Completed => {}
+            assembly::SegmentState::Repeat => self.counters.count_repeated(),
         }
         self.gather_parts(owned, &effects);
     }
@@ -376,10 +379,10 @@ impl Books {
         info!(
             partition = %owned.partition,
             offset = owned.next,
-            entries = size.creations,
+            entries = size.entries,
             parked = size.parked,
             octets = size.octets,
-            parts = owned.assembly.size().parts,
+            parts = owned.assembly.size().segments,
             "correlation restored"
         );
         self.parts.poller.start(owned.partition.clone(), owned.next);
@@ -394,7 +397,7 @@ impl Books {
         for effect in effects {
             match effect {
                 Effect::Publish {
-                    creation: None,
+                    entry: None,
                     identity,
                     ..
                 } => {
@@ -408,7 +411,7 @@ impl Books {
                 Effect::Publish {
                     identity,
                     delivery,
-                    creation: Some(creation),
+                    entry: Some(entry),
                     candidates,
                     other_form,
                 } => {
@@ -418,7 +421,7 @@ impl Books {
                     }
                     if *other_form {
                         self.counters.count_other_form();
-                        let both = (&**creation, &**delivery);
+                        let both = (&**entry, &**delivery);
                         (self.hints).found(identity, both, &self.habits, &self.rules.dialects);
                     }
                 }
@@ -801,7 +804,7 @@ impl Assignments for Books {
                     Some(home) => self.visit(owned, (identity, &home), offset, kept, receipt),
                     None => self.receipt(owned, identity, offset, kept, receipt),
                 },
-                Said::Part(piece) => self.part(owned, identity, offset, kept, piece),
+                Said::Part(segment) => self.part(owned, identity, offset, kept, segment),
             },
             Err(error) => {
                 self.counters.count_unreadable();

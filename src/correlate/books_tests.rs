@@ -17,14 +17,14 @@ pub(in crate::correlate) fn books() -> Books {
             inbound: "sms.inbound".into(),
             cloud_events: CloudEvents::OFF,
         },
-        patience: Patience {
+        patience: JoinLimits {
             moment: 5,
             grace: 1000,
             retention: 1000,
             ttl: 1000,
-            parked: 1 << 20,
+            parked_octets: 1 << 20,
         },
-        limits: Limits {
+        limits: AssemblyLimits {
             ttl: 1000,
             octets: 1 << 20,
         },

@@ -153,18 +153,18 @@ impl Hints {
     pub(super) fn found(
         &self,
         identity: &str,
-        (creation, delivery): (&[u8], &[u8]),
+        (entry, delivery): (&[u8], &[u8]),
         habits: &Habits,
         dialects: &Dialects,
     ) {
-        let creation = serde_json::from_slice::<CorrelationEntry>(creation);
+        let entry = serde_json::from_slice::<CorrelationEntry>(entry);
         let delivery = serde_json::from_slice::<Delivery>(delivery);
-        let (Ok(creation), Ok(delivery)) = (creation, delivery) else {
+        let (Ok(entry), Ok(delivery)) = (entry, delivery) else {
             return;
         };
         let dialect = dialects.of(&delivery.esme);
         let said = Said::of(&delivery.pdu, dialect);
-        let Some(remedy) = Remedy::of(&dialect.ids, &creation.message_id, &said.receipt) else {
+        let Some(remedy) = Remedy::of(&dialect.ids, &entry.message_id, &said.receipt) else {
             return;
         };
         let matched = habits.found(identity, remedy);
@@ -182,7 +182,7 @@ impl Hints {
                     receipt: matched.remedy.receipt.name(),
                     matched: matched.matched,
                     of: matched.of,
-                    response_id: &creation.message_id,
+                    response_id: &entry.message_id,
                     receipt_id: receipt,
                 },
             ));
@@ -191,7 +191,7 @@ impl Hints {
         drop(esmes);
         line.note(Other {
             matched,
-            response: creation.message_id,
+            response: entry.message_id,
             receipt: receipt.to_owned(),
             esme: delivery.esme,
         });

@@ -17,7 +17,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::assembly::{Assembly, Limits};
+use super::assembly::{Assembly, AssemblyLimits};
 use super::join::Join;
 use crate::kafka::Partition;
 use crate::kafka::progress::{CommitScope, Progress, metadata};
@@ -94,7 +94,7 @@ impl Owned {
         takeover: u64,
         nonce: String,
         join: Join,
-        limits: Limits,
+        limits: AssemblyLimits,
     ) -> Self {
         Owned {
             partition,
@@ -335,7 +335,7 @@ impl Owned {
 
 #[cfg(test)]
 mod tests {
-    use super::super::join::Patience;
+    use super::super::join::JoinLimits;
     use super::*;
 
     fn live() -> Owned {
@@ -343,14 +343,14 @@ mod tests {
             topic: "sms.deliveries".into(),
             partition: 0,
         };
-        let patience = Patience {
+        let patience = JoinLimits {
             moment: 5,
             grace: 1,
             retention: 1,
             ttl: 1,
-            parked: 1,
+            parked_octets: 1,
         };
-        let limits = Limits { ttl: 1, octets: 1 };
+        let limits = AssemblyLimits { ttl: 1, octets: 1 };
         let mut owned = Owned::new(partition, 1, "n".to_owned(), Join::new(patience), limits);
         assert!(!owned.lets_time_pass() && !owned.wants_end());
         owned.stage = Stage::Live;
@@ -432,14 +432,14 @@ mod tests {
             topic: "deliveries".into(),
             partition: 0,
         };
-        let patience = Patience {
+        let patience = JoinLimits {
             moment: 5,
             grace: 0,
             retention: 0,
             ttl: 0,
-            parked: 0,
+            parked_octets: 0,
         };
-        let limits = Limits { ttl: 0, octets: 0 };
+        let limits = AssemblyLimits { ttl: 0, octets: 0 };
         let mut owned = Owned::new(partition, 1, "nonce".into(), Join::new(patience), limits);
         let sizes = [
             ("receipts", 500),

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::tz::Offset;
 
-use super::assembly::{self, Piece};
-use super::join::{Dated, Receipt, To, Value, print};
+use super::assembly::{self, Segment};
+use super::join::{Dated, Receipt, To, Value, sender_digest};
 use super::said;
 use super::whole::Dialects;
 use crate::record::codec::{Codec, Unread};
@@ -43,19 +43,19 @@ pub(super) fn record(
     Ok(match key {
         Key::Barrier { .. } => Record::Barrier(codec.read_internal::<Barrier>(octets)?.nonce),
         Key::Entry { .. } => {
-            let creation: CorrelationEntry = codec.read_internal(octets)?;
-            Record::Value(Value::Creation {
-                raw: codec.kept(octets, &creation),
-                submitted_at: creation.submitted_at.as_millisecond(),
-                recipients: match creation.lists {
+            let entry: CorrelationEntry = codec.read_internal(octets)?;
+            Record::Value(Value::Entry {
+                raw: codec.kept(octets, &entry),
+                submitted_at: entry.submitted_at.as_millisecond(),
+                recipients: match entry.lists {
                     true => None,
-                    false => Some(creation.recipients.unwrap_or(1)),
+                    false => Some(entry.recipients.unwrap_or(1)),
                 },
-                to: to(&creation),
-                sender: print(creation.source.as_deref().and_then(submitted)),
-                reference: creation.reference,
-                seen: creation.seen,
-                final_at: creation.final_at.map(Timestamp::as_millisecond),
+                to: to(&entry),
+                sender: sender_digest(entry.source.as_deref().and_then(submitted)),
+                reference: entry.reference,
+                seen: entry.seen,
+                final_at: entry.final_at.map(Timestamp::as_millisecond),
             })
         }
         Key::Segment { .. } => Record::Part(held(codec.read_internal(octets)?)?),
@@ -72,15 +72,15 @@ pub(super) fn record(
 }
 
 /// A part that waits, or what was published.
-fn held(piece: internal::SegmentEntry) -> Result<assembly::Value, Invalid> {
-    match (piece.delivery, piece.published_at) {
-        (Some(delivery), _) => Ok(assembly::Value::Held {
-            piece: part(&delivery)?,
+fn held(segment: internal::SegmentEntry) -> Result<assembly::Value, Invalid> {
+    match (segment.delivery, segment.published_at) {
+        (Some(delivery), _) => Ok(assembly::Value::Waiting {
+            segment: part(&delivery)?,
             delivery: Codec::default().must_write(&delivery).into(),
         }),
         (None, Some(at)) => Ok(assembly::Value::Published {
             at: at.as_millisecond(),
-            parts: piece.parts,
+            segments: segment.parts,
         }),
         (None, None) => Err(Invalid::because("neither a part nor when it was published")),
     }
@@ -91,7 +91,7 @@ pub(super) enum Said {
     /// About a message that was submitted.
     Receipt(Receipt),
     /// Some of a message from a phone.
-    Part(Piece),
+    Part(Segment),
 }
 
 /// A record of the deliveries.
@@ -128,7 +128,7 @@ pub(super) fn delivery<'a>(
     })
 }
 
-fn part(delivery: &Delivery) -> Result<Piece, Invalid> {
+fn part(delivery: &Delivery) -> Result<Segment, Invalid> {
     let message = Message::read(&delivery.pdu).map_err(Invalid::because)?;
     let part = message.segment();
     let part = part.ok_or_else(|| Invalid::because("it is not a part of a message"))?;
@@ -137,8 +137,8 @@ fn part(delivery: &Delivery) -> Result<Piece, Invalid> {
     let mut digest = crc32fast::Hasher::new();
     digest.update(&[text.data_coding]);
     digest.update(text.user_data);
-    Ok(Piece {
-        print: SegmentDigest {
+    Ok(Segment {
+        digest: SegmentDigest {
             part: part.part,
             digest: digest.finalize(),
         },
@@ -149,17 +149,17 @@ fn part(delivery: &Delivery) -> Result<Piece, Invalid> {
 }
 
 /// To whom a message went.
-fn to(creation: &CorrelationEntry) -> To {
-    let mut numbers = creation.numbers.clone();
-    if creation.lists {
+fn to(entry: &CorrelationEntry) -> To {
+    let mut numbers = entry.numbers.clone();
+    if entry.lists {
         numbers.push(0); // and nobody knows to whom else
     }
-    match (numbers.is_empty(), creation.recipients) {
+    match (numbers.is_empty(), entry.recipients) {
         (false, _) => To::Several(numbers.into()),
         // Of a message to several an earlier version remembers nobody.
         (true, Some(_)) => To::One(0),
         (true, None) => {
-            let one = creation.destination.as_deref().and_then(submitted);
+            let one = entry.destination.as_deref().and_then(submitted);
             To::One(one.unwrap_or_default())
         }
     }
@@ -267,7 +267,7 @@ mod tests {
         let key = Key::parse(b"acme/7F/t:0:7").unwrap();
         let value = value.as_bytes();
         match record(&key, Some(value), &Codec::default(), &Dialects::default()) {
-            Ok(Record::Value(Value::Creation { to, sender, .. })) => (to, sender),
+            Ok(Record::Value(Value::Entry { to, sender, .. })) => (to, sender),
             _ => panic!("{fields}"),
         }
     }
@@ -295,8 +295,11 @@ mod tests {
             assert_eq!(went(fields).0, to, "{fields}");
         }
         assert_eq!(went("").1, 0);
-        assert_eq!(went(r#","source":"Shop""#).1, print(number(b"SHOP")));
-        assert_eq!(went(r#","source":"+1000""#).1, print(Some(1000)));
+        assert_eq!(
+            went(r#","source":"Shop""#).1,
+            sender_digest(number(b"SHOP"))
+        );
+        assert_eq!(went(r#","source":"+1000""#).1, sender_digest(Some(1000)));
     }
 
     #[test]

@@ -65,21 +65,21 @@ pub(super) fn output(
         Effect::Publish {
             identity,
             delivery,
-            creation,
+            entry,
             candidates,
             other_form: _,
         } => {
-            let whose = (creation.as_ref(), candidates.as_slice());
+            let whose = (entry.as_ref(), candidates.as_slice());
             receipt(identity, delivery, whose, topics, dialects)
         }
-        Effect::Overdue { creation, missing } => overdue(creation, *missing, topics),
+        Effect::Overdue { entry, missing } => overdue(entry, *missing, topics),
         Effect::Remember {
             key,
-            creation,
+            entry,
             seen,
             final_at,
         } => {
-            let value = with_seen(creation, seen, *final_at, topics);
+            let value = with_seen(entry, seen, *final_at, topics);
             remembered(topics, partition, key.clone(), Some(value))
         }
         Effect::Park {
@@ -175,13 +175,8 @@ pub(super) fn remembered(
     }
 }
 
-fn with_seen(
-    creation: &Bytes,
-    seen: &[Seen],
-    final_at: Option<Millis>,
-    topics: &Topics,
-) -> Vec<u8> {
-    match serde_json::from_slice::<CorrelationEntry>(creation) {
+fn with_seen(entry: &Bytes, seen: &[Seen], final_at: Option<Millis>, topics: &Topics) -> Vec<u8> {
+    match serde_json::from_slice::<CorrelationEntry>(entry) {
         Ok(mut value) => {
             value.seen = seen.to_vec();
             value.final_at = final_at.map(at);
@@ -190,7 +185,7 @@ fn with_seen(
         // It was read when it came in, so this does not happen.
         Err(error) => {
             error!(%error, "a correlation record does not read any more");
-            creation.to_vec()
+            entry.to_vec()
         }
     }
 }
@@ -211,17 +206,17 @@ fn parked(delivery: &Bytes, published_at: Option<Millis>, topics: &Topics) -> Ve
 fn receipt(
     identity: &str,
     delivery: &Bytes,
-    (creation, candidates): (Option<&Bytes>, &[Bytes]),
+    (entry, candidates): (Option<&Bytes>, &[Bytes]),
     topics: &Topics,
     dialects: &Dialects,
 ) -> Output {
-    let read = |creation: &Bytes| {
-        let read = serde_json::from_slice::<CorrelationEntry>(creation);
+    let read = |entry: &Bytes| {
+        let read = serde_json::from_slice::<CorrelationEntry>(entry);
         read.inspect_err(|error| error!(%error, identity, "a correlation record does not read any more; its receipt is published without it")).ok()
     };
-    let creation = creation.and_then(read);
+    let entry = entry.and_then(read);
     let mut maybe: Vec<String> = (candidates.iter().filter_map(read))
-        .map(|creation| creation.log_id)
+        .map(|entry| entry.log_id)
         .collect();
     let mut named = HashSet::new();
     maybe.retain(|log_id| named.insert(log_id.clone())); // parts of one message have one
@@ -268,11 +263,11 @@ fn receipt(
             .collect(),
         ..DeliveryReceipt::default()
     };
-    let (key, headers) = match &creation {
-        Some(creation) => (&*creation.log_id, creation.headers.as_slice()),
+    let (key, headers) = match &entry {
+        Some(entry) => (&*entry.log_id, entry.headers.as_slice()),
         None => (identity, &[][..]),
     };
-    let told = about(told, creation.as_ref(), Some((&*from, &*to)));
+    let told = about(told, entry.as_ref(), Some((&*from, &*to)));
     let id = format!("{identity}/{}/{}", told.state, received_at.as_microsecond());
     let headers = says(&told, id, received_at, key, kafka(headers), topics);
     event(
@@ -283,33 +278,28 @@ fn receipt(
     )
 }
 
-fn overdue(creation: &Bytes, missing: Option<u32>, topics: &Topics) -> Output {
-    let creation = match serde_json::from_slice::<CorrelationEntry>(creation) {
-        Ok(creation) => creation,
+fn overdue(entry: &Bytes, missing: Option<u32>, topics: &Topics) -> Output {
+    let entry = match serde_json::from_slice::<CorrelationEntry>(entry) {
+        Ok(entry) => entry,
         Err(error) => {
             error!(%error, "a correlation record does not read any more");
-            return event("", creation.to_vec(), None, topics);
+            return event("", entry.to_vec(), None, topics);
         }
     };
     let told = DeliveryReceipt {
-        esme: &creation.esme,
-        message_id: &creation.message_id,
+        esme: &entry.esme,
+        message_id: &entry.message_id,
         state: "OVERDUE",
         overdue: true,
         missing,
         ..DeliveryReceipt::default()
     };
-    let told = about(told, Some(&creation), None);
+    let told = about(told, Some(&entry), None);
     let at = Timestamp::now();
-    let part = creation
-        .part
-        .map_or(String::new(), |part| format!(".{part}"));
-    let id = format!(
-        "{}{part}/{}/{}",
-        creation.record, told.state, told.message_id
-    );
-    let subject = &creation.log_id;
-    let headers = says(&told, id, at, subject, kafka(&creation.headers), topics);
+    let part = entry.part.map_or(String::new(), |part| format!(".{part}"));
+    let id = format!("{}{part}/{}/{}", entry.record, told.state, told.message_id);
+    let subject = &entry.log_id;
+    let headers = says(&told, id, at, subject, kafka(&entry.headers), topics);
     event(
         subject,
         topics.codecs.receipts.must_write(&told),
@@ -340,39 +330,39 @@ fn says(
 /// Adds what the message itself says, whose receipt went from one number to the other.
 fn about<'a>(
     told: DeliveryReceipt<'a>,
-    creation: Option<&'a CorrelationEntry>,
+    entry: Option<&'a CorrelationEntry>,
     receipt: Option<(&'a str, &'a str)>,
 ) -> DeliveryReceipt<'a> {
     let kind = "DeliveryReceipt";
-    let Some(creation) = creation else {
+    let Some(entry) = entry else {
         return DeliveryReceipt { kind, ..told };
     };
     let (from, to) = receipt.unwrap_or_default();
     let among = |address: &str| {
         let one = number(address.as_bytes());
         let same = |two: &i64| compare(one, Some(*two)) == Likeness::Same;
-        creation.numbers.iter().any(same)
+        entry.numbers.iter().any(same)
     };
     // Of several recipients it is the one that the receipt names, whichever way round.
     let (source, destination) = match among(to) && !among(from) {
         true => (told.destination, told.source),
         false => (told.source, told.destination),
     };
-    let source = creation.source.as_deref().or(source);
-    let destination = creation.destination.as_deref().or(destination);
+    let source = entry.source.as_deref().or(source);
+    let destination = entry.destination.as_deref().or(destination);
     let other = |own: &'a str, of: Option<&str>| {
         let differs = number(own.as_bytes()) != of.and_then(read::submitted);
         Some(own).filter(|own| !own.is_empty() && differs)
     };
     DeliveryReceipt {
         kind,
-        log_id: Some(&creation.log_id),
-        extra_data: creation.extra_data.as_deref(),
+        log_id: Some(&entry.log_id),
+        extra_data: entry.extra_data.as_deref(),
         correlated: true,
-        attempt: Some(creation.attempt),
-        record: Some(&creation.record),
-        part: creation.part,
-        submitted_at: Some(creation.submitted_at),
+        attempt: Some(entry.attempt),
+        record: Some(&entry.record),
+        part: entry.part,
+        submitted_at: Some(entry.submitted_at),
         source,
         destination,
         receipt_source: other(from, destination),

@@ -11,9 +11,9 @@ use rdkafka::error::KafkaError;
 use thiserror::Error;
 use tracing::{error, info};
 
-use super::assembly::Limits;
+use super::assembly::AssemblyLimits;
 use super::books::{Books, Parts, Rules};
-use super::join::{MOMENT, Millis, PARKED_OCTETS, Patience};
+use super::join::{JoinLimits, MOMENT, Millis, PARKED_OCTETS};
 use super::{Dialects, Inbound, Notify, Settings, Status, Topics, tail, takeover};
 use crate::kafka::Group;
 use crate::kafka::group::partition_count;
@@ -199,20 +199,20 @@ fn millis(time: Time) -> Millis {
     Millis::try_from(time.get().as_millis()).unwrap_or(Millis::MAX)
 }
 
-fn limits(inbound: &Inbound) -> Limits {
-    Limits {
+fn limits(inbound: &Inbound) -> AssemblyLimits {
+    AssemblyLimits {
         ttl: millis(inbound.reassembly_ttl),
         octets: usize::try_from(inbound.reassembly_memory.get()).unwrap_or(usize::MAX),
     }
 }
 
-fn patience(settings: &Settings) -> Patience {
-    Patience {
+fn patience(settings: &Settings) -> JoinLimits {
+    JoinLimits {
         moment: MOMENT,
         grace: millis(settings.early_receipt_grace),
         retention: millis(settings.final_retention),
         ttl: millis(settings.receipt_ttl),
-        parked: PARKED_OCTETS,
+        parked_octets: PARKED_OCTETS,
     }
 }
 

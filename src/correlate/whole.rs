@@ -47,16 +47,18 @@ pub(super) fn output(
 ) -> Option<Output> {
     let remembered = |key: &String, value| remembered(topics, partition, key.clone(), value);
     Some(match effect {
-        Effect::Publish { parts, again, .. } => return event(parts, *again, topics, dialects),
-        Effect::Hold { key, delivery } => remembered(key, Some(held(delivery, topics))),
+        Effect::Publish {
+            segments, again, ..
+        } => return event(segments, *again, topics, dialects),
+        Effect::Wait { key, delivery } => remembered(key, Some(waiting_segment(delivery, topics))),
         Effect::Remember {
             key,
             at: published,
-            parts,
+            segments,
         } => {
             let value = SegmentEntry {
                 published_at: Some(at(*published)),
-                parts: parts.clone(),
+                parts: segments.clone(),
                 ..SegmentEntry::default()
             };
             remembered(key, Some(topics.codecs.correlation.must_write(&value)))
@@ -65,7 +67,7 @@ pub(super) fn output(
     })
 }
 
-fn held(delivery: &Bytes, topics: &Topics) -> Vec<u8> {
+fn waiting_segment(delivery: &Bytes, topics: &Topics) -> Vec<u8> {
     match serde_json::from_slice::<Delivery>(delivery) {
         Ok(delivery) => topics.codecs.correlation.must_write(&SegmentEntry {
             delivery: Some(delivery),
@@ -79,10 +81,10 @@ fn held(delivery: &Bytes, topics: &Topics) -> Vec<u8> {
     }
 }
 
-fn event(parts: &[Bytes], again: bool, topics: &Topics, dialects: &Dialects) -> Option<Output> {
-    let deliveries: Vec<Delivery> = parts
+fn event(segments: &[Bytes], again: bool, topics: &Topics, dialects: &Dialects) -> Option<Output> {
+    let deliveries: Vec<Delivery> = segments
         .iter()
-        .filter_map(|part| serde_json::from_slice(part).ok())
+        .filter_map(|segment| serde_json::from_slice(segment).ok())
         .collect();
     let messages: Vec<(Message<'_>, &Delivery)> = deliveries
         .iter()

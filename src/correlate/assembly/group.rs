@@ -2,14 +2,14 @@
 
 use bytes::Bytes;
 
-use super::{Limits, Piece, SETTLE, Size};
+use super::{AssemblyLimits, SETTLE, Segment, Size};
 use crate::correlate::join::Millis;
 use crate::record::internal::SegmentDigest;
 
-pub(super) struct Held {
+pub(super) struct WaitingSegment {
     pub(super) offset: i64,
     pub(super) delivery: Bytes,
-    pub(super) piece: Piece,
+    pub(super) segment: Segment,
     /// When it was read here.
     pub(super) since: Millis,
 }
@@ -18,24 +18,24 @@ pub(super) struct Published {
     /// Of the delivery under whose key it is remembered.
     pub(super) offset: i64,
     pub(super) at: Millis,
-    pub(super) parts: Vec<SegmentDigest>,
+    pub(super) segments: Vec<SegmentDigest>,
 }
 
 #[derive(Default)]
-pub(super) struct Group {
+pub(super) struct SegmentGroup {
     /// At most one of each number.
-    pub(super) held: Vec<Held>,
+    pub(super) waiting: Vec<WaitingSegment>,
     pub(super) published: Option<Published>,
 }
 
-impl Group {
+impl SegmentGroup {
     pub(super) fn is_empty(&self) -> bool {
-        self.held.is_empty() && self.published.is_none()
+        self.waiting.is_empty() && self.published.is_none()
     }
 
-    /// When the wait ends: of what is held, or else of what is remembered.
-    pub(super) fn deadline(&self, limits: &Limits) -> Millis {
-        let since = self.held.iter().map(|h| h.since).min();
+    /// When the wait ends: of what waits, or else of what is remembered.
+    pub(super) fn deadline(&self, limits: &AssemblyLimits) -> Millis {
+        let since = self.waiting.iter().map(|h| h.since).min();
         match (self.first(), since, &self.published) {
             (Some(first), Some(since), _) => first
                 .saturating_add(limits.ttl)
@@ -45,66 +45,66 @@ impl Group {
         }
     }
 
-    /// When the first part was received.
+    /// When the first segment was received.
     fn first(&self) -> Option<Millis> {
-        self.held.iter().map(|h| h.piece.received_at).min()
+        self.waiting.iter().map(|h| h.segment.received_at).min()
     }
 
-    /// Whether what is held waited too long to be of one message with `piece`.
-    pub(super) fn is_over(&self, piece: &Piece, limits: &Limits) -> bool {
+    /// Whether what waits has waited too long to be of one message with `segment`.
+    pub(super) fn is_over(&self, segment: &Segment, limits: &AssemblyLimits) -> bool {
         self.first()
-            .is_some_and(|first| piece.received_at.saturating_sub(first) > limits.ttl)
+            .is_some_and(|first| segment.received_at.saturating_sub(first) > limits.ttl)
     }
 
-    pub(super) fn holds(&self, print: SegmentDigest) -> bool {
-        self.held.iter().any(|h| h.piece.print == print)
+    pub(super) fn holds(&self, digest: SegmentDigest) -> bool {
+        self.waiting.iter().any(|h| h.segment.digest == digest)
     }
 
-    /// Another text that is held under the same number: its offset, and whether it may be a
+    /// Another text that waits under the same number: its offset, and whether it may be a
     /// mere repeat of what was published.
-    pub(super) fn other(&self, print: SegmentDigest) -> Option<(i64, bool)> {
-        let held = self
-            .held
+    pub(super) fn other(&self, digest: SegmentDigest) -> Option<(i64, bool)> {
+        let waiting = self
+            .waiting
             .iter()
-            .find(|h| h.piece.print.part == print.part)?;
-        Some((held.offset, self.was_published(held.piece.print)))
+            .find(|h| h.segment.digest.part == digest.part)?;
+        Some((waiting.offset, self.was_published(waiting.segment.digest)))
     }
 
-    pub(super) fn was_published(&self, print: SegmentDigest) -> bool {
+    pub(super) fn was_published(&self, digest: SegmentDigest) -> bool {
         let published = self.published.as_ref();
-        published.is_some_and(|p| p.parts.contains(&print))
+        published.is_some_and(|p| p.segments.contains(&digest))
     }
 
     pub(super) fn is_complete(&self) -> bool {
-        let total = self.held.first().map(|h| usize::from(h.piece.total));
-        total.is_some_and(|total| self.held.len() >= total)
+        let total = self.waiting.first().map(|h| usize::from(h.segment.total));
+        total.is_some_and(|total| self.waiting.len() >= total)
     }
 
-    /// Whether some of what is held was published before, and some was not.
+    /// Whether some of what waits was published before, and some was not.
     pub(super) fn is_doubtful(&self) -> bool {
-        let published = |h: &&Held| self.was_published(h.piece.print);
-        let repeats = self.held.iter().filter(published).count();
-        repeats > 0 && repeats < self.held.len()
+        let published = |h: &&WaitingSegment| self.was_published(h.segment.digest);
+        let repeats = self.waiting.iter().filter(published).count();
+        repeats > 0 && repeats < self.waiting.len()
     }
 
-    /// How many octets of user data are held.
+    /// How many octets of user data wait.
     pub(super) fn octets(&self) -> usize {
-        self.held.iter().map(|h| h.piece.octets).sum()
+        self.waiting.iter().map(|h| h.segment.octets).sum()
     }
 
     /// What it takes under a name of so many octets.
     pub(super) fn size(&self, name: usize) -> Size {
-        let held = |h: &Held| h.delivery.len() + size_of::<Held>();
-        let published = |p: &Published| p.parts.len() * size_of::<SegmentDigest>();
-        let octets = self.held.iter().map(held).sum::<usize>()
+        let waiting = |h: &WaitingSegment| h.delivery.len() + size_of::<WaitingSegment>();
+        let published = |p: &Published| p.segments.len() * size_of::<SegmentDigest>();
+        let octets = self.waiting.iter().map(waiting).sum::<usize>()
             + self.published.as_ref().map_or(0, published);
         let group = if self.is_empty() { 0 } else { GROUP + name };
         Size {
-            parts: self.held.len(),
+            segments: self.waiting.len(),
             octets: octets + group,
         }
     }
 }
 
 /// About what an identity itself takes, with its timer.
-const GROUP: usize = size_of::<Group>() + 160;
+const GROUP: usize = size_of::<SegmentGroup>() + 160;

@@ -1,30 +1,30 @@
-//! Long messages of one partition: parts, what was published of them, and time.
+//! Long messages of one partition: segments, what was published of them, and time.
 //!
 //! Pure, like the [join](super::join): what happens comes in as calls, what is to be written
 //! comes out as [`Effect`]s, and the state here is always the state of the log after them.
 //!
-//! # A message's parts
+//! # A message's segments
 //!
 //! ```text
-//! part ──▶ held ──the others come────▶ published, remembered ──reassembly_ttl──▶ forgotten
-//!            └────reassembly_ttl────▶ published with what is missing, remembered ──▶ ...
+//! segment ──▶ waiting ──the others come─▶ published, remembered ──reassembly_ttl──▶ forgotten
+//!                └─reassembly_ttl────▶ published with what is missing, remembered ──▶ ...
 //! ```
 //!
-//! **Which message.** SMPP gives a message in parts no identity but sender, recipient,
-//! reference, width of the reference and number of parts, and senders use references again.
-//! So parts are of one message only if they came within `reassembly_ttl` of each other; and
-//! another text under a number that is held already begins a new message: the old one goes
+//! **Which message.** SMPP gives a message in segments no identity but sender, recipient,
+//! reference, width of the reference and number of segments, and senders use references again.
+//! So segments are of one message only if they came within `reassembly_ttl` of each other; and
+//! another text under a number that waits already begins a new message: the old one goes
 //! out with what is missing.
 //!
-//! **Repeats.** A part whose acknowledgement was lost comes again. While its message is held,
+//! **Repeats.** A segment whose acknowledgement was lost comes again. While its message waits,
 //! the same text under the same number is a repeat. Of a message that was published already
-//! it may be the beginning of the same text sent once more, so it is held; if all of them
+//! it may be the beginning of the same text sent once more, so it waits; if all of them
 //! come again, the message is published again and flagged, and if none but such come, they
-//! are forgotten. A repeat and a new part under one reference are not taken for complete
-//! before the time is over: until then the part that the repeat is mistaken for may come.
+//! are forgotten. A repeat and a new segment under one reference are not taken for complete
+//! before the time is over: until then the segment that the repeat is mistaken for may come.
 //!
-//! **Memory.** What is held is bounded; beyond that what would be due first is due at once. So is
-//! a message with a part that the log does not take: the next owner would not know of it.
+//! **Memory.** What waits is bounded; beyond that what would be due first is due at once. So is
+//! a message with a segment that the log does not take: the next owner would not know of it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -43,30 +43,30 @@ mod property;
 #[cfg(test)]
 mod tests;
 
-use group::{Group, Held, Published};
+use group::{Published, SegmentGroup, WaitingSegment};
 
 /// A message has at most so many octets of user data: as many as message_payload can carry,
-/// and more than 255 parts of a phone have. More does not fit into an event.
+/// and more than 255 segments of a phone have. More does not fit into an event.
 const LARGEST: usize = 64 << 10;
-/// How long parts wait at least after they were read: their successors may be in the topic
+/// How long segments wait at least after they were read: their successors may be in the topic
 /// already, behind a backlog.
 const SETTLE: Millis = 60_000;
 
 /// What bounds the assembly.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct AssemblyLimits {
     /// `reassembly_ttl` in milliseconds.
     pub ttl: Millis,
     /// `reassembly_memory` in octets.
     pub octets: usize,
 }
 
-/// What the assembly needs to know of a part.
+/// What the assembly needs to know of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Piece {
+pub struct Segment {
     /// Its number, and the checksum of its text.
-    pub print: SegmentDigest,
-    /// How many parts the message has.
+    pub digest: SegmentDigest,
+    /// How many segments the message has.
     pub total: u8,
     /// How many octets of user data it has.
     pub octets: usize,
@@ -74,9 +74,9 @@ pub struct Piece {
     pub received_at: Millis,
 }
 
-impl Piece {
-    fn plausible(self, now: Millis) -> Piece {
-        Piece {
+impl Segment {
+    fn plausible(self, now: Millis) -> Segment {
+        Segment {
             received_at: plausible(self.received_at, now),
             ..self
         }
@@ -86,19 +86,19 @@ impl Piece {
 /// A value of the correlation topic, as far as the assembly understands it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
-    /// A part that waits.
-    Held {
+    /// A segment that waits.
+    Waiting {
         /// The delivery as it stands in the log.
         delivery: Bytes,
         /// What it is.
-        piece: Piece,
+        segment: Segment,
     },
     /// What was published.
     Published {
         /// When.
         at: Millis,
-        /// Which parts.
-        parts: Vec<SegmentDigest>,
+        /// Which segments.
+        segments: Vec<SegmentDigest>,
     },
 }
 
@@ -107,15 +107,15 @@ pub enum Value {
 pub enum Effect {
     /// The event of a message.
     Publish {
-        /// The deliveries in the order of their parts.
-        parts: Vec<Bytes>,
-        /// Whether parts are missing.
+        /// The deliveries in the order of their segments.
+        segments: Vec<Bytes>,
+        /// Whether segments are missing.
         incomplete: bool,
         /// Whether the same was published before.
         again: bool,
     },
-    /// A part waits.
-    Hold {
+    /// A segment waits.
+    Wait {
         /// Its key.
         key: String,
         /// The delivery.
@@ -127,8 +127,8 @@ pub enum Effect {
         key: String,
         /// When.
         at: Millis,
-        /// Which parts.
-        parts: Vec<SegmentDigest>,
+        /// Which segments.
+        segments: Vec<SegmentDigest>,
     },
     /// A tombstone.
     Forget {
@@ -137,31 +137,31 @@ pub enum Effect {
     },
 }
 
-/// What became of a part.
+/// What became of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum SegmentState {
     /// It waits for the others.
-    Held,
+    Waiting,
     /// Its message was complete with it.
     Completed,
-    /// It is held already.
+    /// It waits already.
     Repeat,
 }
 
-/// How much an assembly holds.
+/// How much an assembly holds in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Size {
-    /// Parts that wait.
-    pub parts: usize,
+    /// Segments that wait.
+    pub segments: usize,
     /// About how many octets they take, and what is remembered.
     pub octets: usize,
 }
 
 /// The assembly of one partition. See the [module](self).
 pub struct Assembly {
-    limits: Limits,
+    limits: AssemblyLimits,
     live: bool,
-    groups: HashMap<Arc<str>, Group>,
+    groups: HashMap<Arc<str>, SegmentGroup>,
     /// Each identity in `groups` once, by its deadline, once live.
     timers: BTreeSet<(Millis, Arc<str>)>,
     /// What everything in `groups` takes.
@@ -170,7 +170,7 @@ pub struct Assembly {
 
 impl Assembly {
     /// An empty assembly, to be restored from the log.
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: AssemblyLimits) -> Self {
         Assembly {
             limits,
             live: false,
@@ -195,17 +195,21 @@ impl Assembly {
             return;
         }
         self.edit(identity, |group| {
-            group.held.retain(|h| h.offset != offset);
+            group.waiting.retain(|h| h.offset != offset);
             match value {
-                Value::Held { delivery, piece } => group.held.push(Held {
+                Value::Waiting { delivery, segment } => group.waiting.push(WaitingSegment {
                     offset,
                     delivery,
-                    piece: piece.plausible(now),
+                    segment: segment.plausible(now),
                     since: now,
                 }),
-                Value::Published { at, parts } => {
+                Value::Published { at, segments } => {
                     let at = plausible(at, now);
-                    group.published = Some(Published { offset, at, parts });
+                    group.published = Some(Published {
+                        offset,
+                        at,
+                        segments,
+                    });
                 }
             }
         });
@@ -220,7 +224,7 @@ impl Assembly {
             return;
         }
         self.edit(identity, |group| {
-            group.held.retain(|h| h.offset != offset);
+            group.waiting.retain(|h| h.offset != offset);
             group.published.take_if(|p| p.offset == offset);
         });
     }
@@ -229,9 +233,9 @@ impl Assembly {
     pub fn live(&mut self, now: Millis) {
         self.live = true;
         for group in self.groups.values_mut() {
-            group.held.sort_by_key(|h| h.offset);
-            for held in &mut group.held {
-                held.since = now;
+            group.waiting.sort_by_key(|h| h.offset);
+            for waiting in &mut group.waiting {
+                waiting.since = now;
             }
         }
         let limits = self.limits;
@@ -242,49 +246,49 @@ impl Assembly {
         self.timers = deadlines.collect();
     }
 
-    /// The delivery at `offset` is a part of `identity`. Deliveries come in order, and only
+    /// The delivery at `offset` is a segment of `identity`. Deliveries come in order, and only
     /// once live.
     pub fn delivery(
         &mut self,
         identity: &str,
         offset: i64,
         delivery: Bytes,
-        piece: Piece,
+        segment: Segment,
         now: Millis,
         out: &mut Vec<Effect>,
-    ) -> Fate {
+    ) -> SegmentState {
         let limits = self.limits;
-        let piece = piece.plausible(now);
+        let segment = segment.plausible(now);
         let known = self.groups.get(identity);
-        if known.is_some_and(|g| g.is_over(&piece, &limits)) {
+        if known.is_some_and(|g| g.is_over(&segment, &limits)) {
             self.close(identity, now, out);
         }
         let known = self.groups.get(identity);
-        if known.is_some_and(|g| g.holds(piece.print)) {
-            return Fate::Repeat;
+        if known.is_some_and(|g| g.holds(segment.digest)) {
+            return SegmentState::Repeat;
         }
-        let repeat = known.is_some_and(|g| g.was_published(piece.print));
-        match known.and_then(|g| g.other(piece.print)) {
-            // A repeat of the message before, between the parts of this one.
-            Some(_) if repeat => return Fate::Repeat,
-            // What is held was such a repeat.
+        let repeat = known.is_some_and(|g| g.was_published(segment.digest));
+        match known.and_then(|g| g.other(segment.digest)) {
+            // A repeat of the message before, between the segments of this one.
+            Some(_) if repeat => return SegmentState::Repeat,
+            // What waits was such a repeat.
             Some((other, true)) => self.drop(identity, other, out),
             Some((_, false)) => self.close(identity, now, out),
-            None if known.is_some_and(|g| g.octets() + piece.octets > LARGEST) => {
+            None if known.is_some_and(|g| g.octets() + segment.octets > LARGEST) => {
                 self.close(identity, now, out);
             }
             None => {}
         }
-        out.push(Effect::Hold {
+        out.push(Effect::Wait {
             key: keys::segment(identity, offset),
             delivery: delivery.clone(),
         });
         let mut complete = false;
         self.edit(identity, |group| {
-            group.held.push(Held {
+            group.waiting.push(WaitingSegment {
                 offset,
                 delivery,
-                piece,
+                segment,
                 since: now,
             });
             complete = group.is_complete() && !group.is_doubtful();
@@ -294,8 +298,8 @@ impl Assembly {
         }
         self.shrink(now, out);
         match complete {
-            true => Fate::Completed,
-            false => Fate::Held,
+            true => SegmentState::Completed,
+            false => SegmentState::Waiting,
         }
     }
 
@@ -313,11 +317,11 @@ impl Assembly {
         false
     }
 
-    /// The log does not take the part at `offset`, so the next owner would not know of it: what
-    /// is held of its message goes out as it is, if it still waits.
+    /// The log does not take the segment at `offset`, so the next owner would not know of it: what
+    /// waits of its message goes out as it is, if that segment still waits.
     pub fn unkept(&mut self, identity: &str, offset: i64, now: Millis, out: &mut Vec<Effect>) {
         let group = self.groups.get(identity);
-        if group.is_some_and(|g| g.held.iter().any(|h| h.offset == offset)) {
+        if group.is_some_and(|g| g.waiting.iter().any(|h| h.offset == offset)) {
             self.close(identity, now, out);
         }
     }
@@ -333,7 +337,7 @@ impl Assembly {
         }
     }
 
-    /// Ends the wait of what is due first: of parts, or of what is remembered.
+    /// Ends the wait of what is due first: of segments, or of what is remembered.
     fn end_first(&mut self, now: Millis, out: &mut Vec<Effect>) {
         let Some((_, identity)) = self.timers.first().cloned() else {
             return;
@@ -341,7 +345,7 @@ impl Assembly {
         if self
             .groups
             .get(&identity)
-            .is_some_and(|g| !g.held.is_empty())
+            .is_some_and(|g| !g.waiting.is_empty())
         {
             return self.close(&identity, now, out);
         }
@@ -353,44 +357,44 @@ impl Assembly {
         });
     }
 
-    /// Publishes what is held of `identity`, unless all of it was published and not all of
+    /// Publishes what waits of `identity`, unless all of it was published and not all of
     /// it came again.
     fn close(&mut self, identity: &str, now: Millis, out: &mut Vec<Effect>) {
         self.edit(identity, |group| {
             let complete = group.is_complete();
             let again = group
-                .held
+                .waiting
                 .iter()
-                .all(|h| group.was_published(h.piece.print));
-            let mut held = std::mem::take(&mut group.held);
-            held.sort_by_key(|h| h.piece.print.part);
+                .all(|h| group.was_published(h.segment.digest));
+            let mut waiting = std::mem::take(&mut group.waiting);
+            waiting.sort_by_key(|h| h.segment.digest.part);
             let forget = |offset: i64| Effect::Forget {
                 key: keys::segment(identity, offset),
             };
             if again && !complete {
-                out.extend(held.iter().map(|h| forget(h.offset)));
+                out.extend(waiting.iter().map(|h| forget(h.offset)));
                 return;
             }
-            let Some(offset) = held.iter().map(|h| h.offset).max() else {
+            let Some(offset) = waiting.iter().map(|h| h.offset).max() else {
                 return;
             };
-            let parts: Vec<SegmentDigest> = held.iter().map(|h| h.piece.print).collect();
+            let segments: Vec<SegmentDigest> = waiting.iter().map(|h| h.segment.digest).collect();
             out.push(Effect::Publish {
-                parts: held.iter().map(|h| h.delivery.clone()).collect(),
+                segments: waiting.iter().map(|h| h.delivery.clone()).collect(),
                 incomplete: !complete,
                 again,
             });
-            let others = held.iter().map(|h| h.offset).filter(|o| *o != offset);
+            let others = waiting.iter().map(|h| h.offset).filter(|o| *o != offset);
             out.extend(others.map(forget));
             out.push(Effect::Remember {
                 key: keys::segment(identity, offset),
                 at: now,
-                parts: parts.clone(),
+                segments: segments.clone(),
             });
             let published = Published {
                 offset,
                 at: now,
-                parts,
+                segments,
             };
             if let Some(before) = group.published.replace(published) {
                 out.push(forget(before.offset));
@@ -398,24 +402,26 @@ impl Assembly {
         });
     }
 
-    /// Forgets the part that is held under `offset`.
+    /// Forgets the segment that waits under `offset`.
     fn drop(&mut self, identity: &str, offset: i64, out: &mut Vec<Effect>) {
-        self.edit(identity, |group| group.held.retain(|h| h.offset != offset));
+        self.edit(identity, |group| {
+            group.waiting.retain(|h| h.offset != offset)
+        });
         out.push(Effect::Forget {
             key: keys::segment(identity, offset),
         });
     }
 
-    /// Changes what is known of `identity`, keeping the books of size and time; what is empty
+    /// Changes what is known of `identity`, and with it the size and the timers; what is empty
     /// afterwards is removed.
-    fn edit(&mut self, identity: &str, change: impl FnOnce(&mut Group)) {
+    fn edit(&mut self, identity: &str, change: impl FnOnce(&mut SegmentGroup)) {
         let group = self.groups.entry_ref(identity).or_default();
         let name = identity.len();
         let (before, due) = (group.size(name), group.deadline(&self.limits));
         change(group);
         let (after, next) = (group.size(name), group.deadline(&self.limits));
         let empty = group.is_empty();
-        self.size.parts = self.size.parts + after.parts - before.parts;
+        self.size.segments = self.size.segments + after.segments - before.segments;
         self.size.octets = self.size.octets + after.octets - before.octets;
         let Some((name, _)) = self.groups.get_key_value(identity) else {
             return;

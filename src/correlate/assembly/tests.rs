@@ -1,4 +1,4 @@
-//! What becomes of parts, as transcripts.
+//! What becomes of segments, as transcripts.
 
 use super::*;
 
@@ -6,13 +6,13 @@ const TTL: Millis = 600_000;
 const ID: &str = "@part/acme/4179/1000/42.8.3";
 
 impl Assembly {
-    /// Its books agree with what it knows.
+    /// Its timers and its size are those of its groups.
     pub(super) fn check(&self) {
         let (mut size, mut timers) = (Size::default(), vec![]);
         for (name, group) in &self.groups {
             assert!(!group.is_empty(), "{name} is empty");
             let of = group.size(name.len());
-            size.parts += of.parts;
+            size.segments += of.segments;
             size.octets += of.octets;
             timers.push((group.deadline(&self.limits), name.clone()));
         }
@@ -35,7 +35,7 @@ struct Rig {
     now: Millis,
 }
 
-/// What was published: texts in the order of their parts, with `?` for what is missing.
+/// What was published: texts in the order of their segments, with `?` for what is missing.
 #[derive(Debug, PartialEq, Eq)]
 struct Told(String, bool);
 
@@ -49,7 +49,7 @@ impl Rig {
     }
 
     fn with(octets: usize) -> Rig {
-        let mut assembly = Assembly::new(Limits { ttl: TTL, octets });
+        let mut assembly = Assembly::new(AssemblyLimits { ttl: TTL, octets });
         assembly.live(0);
         Rig {
             assembly,
@@ -58,15 +58,15 @@ impl Rig {
         }
     }
 
-    fn part(&mut self, part: u8, text: &str) -> (Fate, Vec<Told>) {
+    fn part(&mut self, part: u8, text: &str) -> (SegmentState, Vec<Told>) {
         self.part_of(ID, part, text)
     }
 
-    fn part_of(&mut self, identity: &str, part: u8, text: &str) -> (Fate, Vec<Told>) {
+    fn part_of(&mut self, identity: &str, part: u8, text: &str) -> (SegmentState, Vec<Told>) {
         self.offset += 1;
         self.now += 1;
-        let piece = Piece {
-            print: SegmentDigest {
+        let segment = Segment {
+            digest: SegmentDigest {
                 part,
                 digest: crc32fast::hash(text.as_bytes()),
             },
@@ -78,7 +78,7 @@ impl Rig {
         let delivery = Bytes::copy_from_slice(text.as_bytes());
         let fate =
             self.assembly
-                .delivery(identity, self.offset, delivery, piece, self.now, &mut out);
+                .delivery(identity, self.offset, delivery, segment, self.now, &mut out);
         self.assembly.check();
         (fate, published(&out))
     }
@@ -95,11 +95,11 @@ impl Rig {
 fn published(effects: &[Effect]) -> Vec<Told> {
     let published = effects.iter().filter_map(|effect| match effect {
         Effect::Publish {
-            parts,
+            segments,
             incomplete,
             again,
         } => {
-            let mut text = String::from_utf8(parts.concat()).unwrap();
+            let mut text = String::from_utf8(segments.concat()).unwrap();
             if *incomplete {
                 text.push('?');
             }
@@ -113,21 +113,21 @@ fn published(effects: &[Effect]) -> Vec<Told> {
 #[test]
 fn a_message_is_published_with_its_last_part_in_any_order() {
     let mut rig = Rig::new();
-    assert_eq!(rig.part(3, "c"), (Fate::Held, vec![]));
-    assert_eq!(rig.part(1, "a"), (Fate::Held, vec![]));
-    assert_eq!(rig.part(2, "b"), (Fate::Completed, told("abc")));
-    assert_eq!(rig.assembly.size().parts, 0);
+    assert_eq!(rig.part(3, "c"), (SegmentState::Waiting, vec![]));
+    assert_eq!(rig.part(1, "a"), (SegmentState::Waiting, vec![]));
+    assert_eq!(rig.part(2, "b"), (SegmentState::Completed, told("abc")));
+    assert_eq!(rig.assembly.size().segments, 0);
 }
 
 #[test]
 fn a_part_that_comes_again_counts_once() {
     let mut rig = Rig::new();
     rig.part(1, "a");
-    assert_eq!(rig.part(1, "a"), (Fate::Repeat, vec![]));
+    assert_eq!(rig.part(1, "a"), (SegmentState::Repeat, vec![]));
     rig.part(2, "b");
     assert_eq!(rig.part(3, "c").1, told("abc"));
     // Its acknowledgement was lost: it comes once more, alone.
-    assert_eq!(rig.part(3, "c"), (Fate::Held, vec![]));
+    assert_eq!(rig.part(3, "c"), (SegmentState::Waiting, vec![]));
     assert_eq!(rig.pass(2 * TTL), vec![], "forgotten in silence");
     assert_eq!(rig.pass(2 * TTL), vec![]);
     assert_eq!(rig.assembly.size(), Size::default());
@@ -140,7 +140,7 @@ fn what_does_not_come_in_time_is_missing() {
     assert_eq!(rig.pass(TTL - 1), vec![]);
     rig.part(3, "c");
     assert_eq!(rig.pass(2), told("ac?"));
-    assert_eq!(rig.part(2, "b").0, Fate::Held, "too late");
+    assert_eq!(rig.part(2, "b").0, SegmentState::Waiting, "too late");
     assert_eq!(rig.pass(TTL), told("b?"));
 }
 
@@ -172,7 +172,7 @@ fn a_message_sent_twice_is_published_twice_and_flagged() {
     }
     assert_eq!(rig.part(3, "c").1, told("abc"));
     for (n, text) in [(1, "a"), (2, "b")] {
-        assert_eq!(rig.part(n, text), (Fate::Held, vec![]));
+        assert_eq!(rig.part(n, text), (SegmentState::Waiting, vec![]));
     }
     assert_eq!(rig.part(3, "c").1, vec![Told("abc".into(), true)]);
 }
@@ -185,8 +185,12 @@ fn a_repeat_is_not_mixed_with_the_next_message_of_its_reference() {
     }
     rig.part(1, "a"); // a repeat
     rig.part(2, "B");
-    assert_eq!(rig.part(3, "C"), (Fate::Held, vec![]), "aBC would be wrong");
-    assert_eq!(rig.part(1, "A"), (Fate::Completed, told("ABC")));
+    assert_eq!(
+        rig.part(3, "C"),
+        (SegmentState::Waiting, vec![]),
+        "aBC would be wrong"
+    );
+    assert_eq!(rig.part(1, "A"), (SegmentState::Completed, told("ABC")));
 }
 
 #[test]
@@ -196,7 +200,7 @@ fn a_message_that_begins_like_the_one_before_is_published_in_the_end() {
         rig.part(n, text);
     }
     for (n, text) in [(1, "a"), (2, "B"), (3, "C")] {
-        assert_eq!(rig.part(n, text), (Fate::Held, vec![]));
+        assert_eq!(rig.part(n, text), (SegmentState::Waiting, vec![]));
     }
     assert_eq!(rig.pass(TTL), told("aBC"));
 }
@@ -225,23 +229,23 @@ fn a_message_too_large_for_an_event_goes_out_in_pieces() {
     let large = |c: &str| c.repeat(LARGEST / 2);
     rig.part(1, &large("a"));
     assert_eq!(rig.part(2, &large("b")).1, vec![]);
-    let pieces = rig.part(3, "c").1;
-    assert_eq!(pieces.len(), 1);
+    let segments = rig.part(3, "c").1;
+    assert_eq!(segments.len(), 1);
     assert_eq!(rig.pass(TTL), told("c?"));
 }
 
 #[test]
 fn a_successor_waits_no_longer_than_its_predecessor_would_have() {
     let mut out = Vec::new();
-    let mut second = Assembly::new(Limits {
+    let mut second = Assembly::new(AssemblyLimits {
         ttl: TTL,
         octets: 1 << 20,
     });
     let key = keys::segment(ID, 1);
-    let value = Value::Held {
+    let value = Value::Waiting {
         delivery: Bytes::from_static(b"a"),
-        piece: Piece {
-            print: SegmentDigest { part: 1, digest: 1 },
+        segment: Segment {
+            digest: SegmentDigest { part: 1, digest: 1 },
             total: 3,
             octets: 1,
             received_at: 1000,
@@ -279,7 +283,7 @@ fn a_part_that_the_log_does_not_take_goes_out_with_what_there_is() {
 
 #[test]
 fn what_a_smaller_memory_has_no_room_for_goes_out_after_a_restart() {
-    let mut assembly = Assembly::new(Limits {
+    let mut assembly = Assembly::new(AssemblyLimits {
         ttl: TTL,
         octets: 2000,
     });
@@ -289,14 +293,14 @@ fn what_a_smaller_memory_has_no_room_for_goes_out_after_a_restart() {
             identity: &identity,
             offset,
         };
-        let piece = Piece {
-            print: SegmentDigest { part: 1, digest: 7 },
+        let segment = Segment {
+            digest: SegmentDigest { part: 1, digest: 7 },
             total: 3,
             octets: 1,
             received_at: 0,
         };
         let delivery = Bytes::from_static(b"a");
-        assembly.record(&key, Value::Held { delivery, piece }, 0);
+        assembly.record(&key, Value::Waiting { delivery, segment }, 0);
     }
     assembly.live(0);
     let mut out = Vec::new();
@@ -311,8 +315,8 @@ fn what_a_smaller_memory_has_no_room_for_goes_out_after_a_restart() {
 fn parts_of_a_clock_that_was_far_ahead_end_too() {
     let mut rig = Rig::new();
     let now = std::mem::replace(&mut rig.now, 10 * 365 * 86_400_000);
-    let piece = Piece {
-        print: SegmentDigest { part: 1, digest: 7 },
+    let segment = Segment {
+        digest: SegmentDigest { part: 1, digest: 7 },
         total: 3,
         octets: 1,
         received_at: rig.now,
@@ -320,6 +324,6 @@ fn parts_of_a_clock_that_was_far_ahead_end_too() {
     let delivery = Bytes::from_static(b"a");
     rig.now = now;
     rig.assembly
-        .delivery(ID, 1, delivery, piece, now, &mut Vec::new());
+        .delivery(ID, 1, delivery, segment, now, &mut Vec::new());
     assert_eq!(rig.pass(2 * TTL), vec![Told("a?".into(), false)]);
 }

@@ -8,18 +8,18 @@
 //! # A message's receipts
 //!
 //! ```text
-//! creation ──▶ remembered ──final receipts──▶ finished ──final_retention──▶ forgotten
-//!                  └───────────receipt_ttl──▶ overdue, forgotten
-//! receipt without creation ──▶ parked ──creation──▶ published with it
-//!                                └──early_receipt_grace──▶ published alone ──final_retention──▶ forgotten
+//! entry ──▶ remembered ──final receipts──▶ finished ──final_retention──▶ forgotten
+//!               └───────────receipt_ttl──▶ overdue, forgotten
+//! receipt without entry ──▶ parked ──entry──▶ published with it
+//!                             └──early_receipt_grace──▶ published alone ──final_retention──▶ forgotten
 //! ```
 //!
-//! **Which creation.** SMSCs reuse message ids, so an id alone is no identity: whose a receipt
+//! **Which entry.** SMSCs reuse message ids, so an id alone is no identity: whose a receipt
 //! is, is told in [`whose`]. One that contradicts all messages of its id waits as if there were
 //! none: its own may come yet. One that fits several is published with all of them.
 //!
 //! **Several recipients.** A SubmitMulti has one message id and a receipt for each recipient, so
-//! its creation says how many there are. It is finished when a final receipt of each has come.
+//! its entry says how many there are. It is finished when a final receipt of each has come.
 //! If that takes longer than `receipt_ttl`, the event says how many are missing. With
 //! distribution lists nobody knows how many there are: it is remembered for `receipt_ttl`, and
 //! is overdue only if no final receipt came at all.
@@ -55,13 +55,13 @@
 //! before it that cannot be read): it goes home unanswered after a moment, and the last time after
 //! [`UNREAD`].
 //!
-//! **Memory.** Everything here belongs to an identity in `known`: its waits are in `timers` by
-//! the earliest deadline, its parked receipts in `parked`, and [`edit`](Join::edit) is the one
+//! **Memory.** Everything here belongs to an identity in `identities`: its waits are in `timers` by
+//! the earliest deadline, its parked receipts in `parked_by_age`, and [`edit`](Join::edit) is the one
 //! place that changes any of them. Receipts without a message are as many as the SMSC likes.
 //! Beyond a bound the oldest is published alone before its time, and forgotten before its time.
 //!
 //! **Grace.** It begins when the parked receipt is read back from the log: by then every
-//! creation committed before it has been read too. A receipt that the log does not take is
+//! entry committed before it has been read too. A receipt that the log does not take is
 //! published alone at once ([`unkept`](Join::unkept)): it would wait for ever, and the next
 //! owner would not know of it.
 
@@ -76,8 +76,8 @@ use super::forms::Habits;
 use crate::record::internal::{Seen, is_short};
 use crate::record::keys::{self, Key};
 
-mod crowd;
-mod known;
+mod identity;
+mod index;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
@@ -90,9 +90,9 @@ mod tests;
 mod truth;
 mod whose;
 
-pub use known::Size;
-use known::{Answer, Creation, Known, News, Wait, Waiting};
-pub use whose::{Dated, To, print};
+pub use identity::Size;
+use identity::{Answer, Entry, IdentityState, News, ParkedReceipt, ParkedState};
+pub use whose::{Dated, To, sender_digest};
 use whose::{Doubt, Whose};
 
 /// Milliseconds since 1970, UTC.
@@ -115,9 +115,9 @@ const UNREAD: Millis = 15 * 60_000;
 /// How much receipts without a message may take in the memory of one partition, in octets.
 pub const PARKED_OCTETS: usize = 16 << 20;
 
-/// Lengths of time, in milliseconds; see [`Settings`](super::Settings).
+/// Lengths of time, in milliseconds, and of memory; see [`Settings`](super::Settings).
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct JoinLimits {
     /// How long a receipt waits for a message that is not known yet, although there is one that it
     /// may belong to: [`MOMENT`]. No longer than the grace.
     pub moment: Millis,
@@ -127,8 +127,8 @@ pub struct Patience {
     pub retention: Millis,
     /// `receipt_ttl`.
     pub ttl: Millis,
-    /// How much receipts without a message may take, in octets: [`PARKED_OCTETS`].
-    pub parked: usize,
+    /// How many octets receipts without a message may take: [`PARKED_OCTETS`].
+    pub parked_octets: usize,
 }
 
 /// What a receipt says, as far as the join understands it.
@@ -167,8 +167,8 @@ impl From<Seen> for Receipt {
 /// A value of the correlation topic, as far as the join understands it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
-    /// Of a creation.
-    Creation {
+    /// Of an entry.
+    Entry {
         /// The value as it stands in the log.
         raw: Bytes,
         /// When it was submitted.
@@ -177,7 +177,7 @@ pub enum Value {
         recipients: Option<u32>,
         /// Who they are.
         to: To,
-        /// The [`print()`] of the sender.
+        /// The [`sender_digest()`] of the sender.
         sender: u32,
         /// Its user_message_reference.
         reference: Option<u16>,
@@ -208,26 +208,26 @@ pub enum Effect {
         identity: Arc<str>,
         /// The delivery.
         delivery: Bytes,
-        /// The creation it belongs to, if one is known.
-        creation: Option<Bytes>,
-        /// If that is not sure, the creations it may belong to, this one first.
+        /// The entry it belongs to, if one is known.
+        entry: Option<Bytes>,
+        /// If that is not sure, the entries it may belong to, this one first.
         candidates: Vec<Bytes>,
         /// Whether that has its id in another form.
         other_form: bool,
     },
     /// The event that final receipts never came.
     Overdue {
-        /// The creation.
-        creation: Bytes,
+        /// The entry.
+        entry: Bytes,
         /// How many; `None` if nobody knows.
         missing: Option<u32>,
     },
-    /// What was published of a creation.
+    /// What was published of an entry.
     Remember {
         /// Its key.
         key: String,
         /// Its value so far.
-        creation: Bytes,
+        entry: Bytes,
         /// Receipts published, this one included.
         seen: Vec<Seen>,
         /// When the last one that ends the message was.
@@ -274,34 +274,34 @@ enum Found {
     Late,
 }
 
-/// What became of a delivery.
+/// What became of a receipt that was delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// Published with its creation.
+pub enum ReceiptOutcome {
+    /// Published with its entry.
     Joined,
-    /// It waits for its creation.
+    /// It waits for its entry.
     Parked,
     /// It was published or parked before, so nothing happened.
     Repeat,
     /// It goes on to another identity.
     Moved,
-    /// Nobody was found for it, and it was published alone.
-    Alone,
+    /// No message was found for it, and it was published alone.
+    PublishedAlone,
 }
 
 /// The join of one partition. See the [module](self).
 pub struct Join {
-    patience: Patience,
+    limits: JoinLimits,
     /// Whether the log has been read up to this owner's barrier. Before that there are no
-    /// `timers` and no `parked`: [`live`](Self::live) makes them.
+    /// `timers` and no `parked_by_age`: [`live`](Self::live) makes them.
     live: bool,
-    known: HashMap<Arc<str>, Known>,
-    /// Each identity in `known` once, by the earliest of its deadlines, if it has any.
+    identities: HashMap<Arc<str>, IdentityState>,
+    /// Each identity in `identities` once, by the earliest of its deadlines, if it has any.
     timers: BTreeSet<(Millis, Arc<str>)>,
-    /// Each parked receipt in `known` once, by its offset: the oldest first. A log that lost its
+    /// Each parked receipt in `identities` once, by its offset: the oldest first. A log that lost its
     /// tail gives offsets a second time.
-    parked: BTreeSet<(i64, Arc<str>)>,
-    /// What everything in `known` takes.
+    parked_by_age: BTreeSet<(i64, Arc<str>)>,
+    /// What everything in `identities` takes.
     size: Size,
     /// How the SMSC of each ESME goes about its ids.
     habits: Arc<Habits>,
@@ -309,13 +309,13 @@ pub struct Join {
 
 impl Join {
     /// An empty join, to be restored from the log.
-    pub fn new(patience: Patience) -> Self {
+    pub fn new(limits: JoinLimits) -> Self {
         Join {
-            patience,
+            limits,
             live: false,
-            known: HashMap::new(),
+            identities: HashMap::new(),
             timers: BTreeSet::new(),
-            parked: BTreeSet::new(),
+            parked_by_age: BTreeSet::new(),
             size: Size::default(),
             habits: Arc::default(),
         }
@@ -333,7 +333,7 @@ impl Join {
 
     /// A record of the correlation topic was read, in the order of the log. Before
     /// [`live`](Self::live) the last one of a key counts. After it, the state here is ahead
-    /// of the log for every key but new creations: our own records only come back.
+    /// of the log for every key but new entries: our own records only come back.
     pub fn record(&mut self, key: &Key<'_>, value: Value, now: Millis, out: &mut Vec<Effect>) {
         match (*key, value) {
             (
@@ -341,7 +341,7 @@ impl Join {
                     identity,
                     submission,
                 },
-                Value::Creation {
+                Value::Entry {
                     raw,
                     submitted_at,
                     recipients,
@@ -352,7 +352,7 @@ impl Join {
                     final_at,
                 },
             ) => {
-                let creation = Creation {
+                let entry = Entry {
                     submission: submission.into(),
                     raw,
                     submitted_at: plausible(submitted_at, now),
@@ -366,10 +366,10 @@ impl Join {
                     outdated: false,
                 };
                 if self.live {
-                    self.created(identity, creation, now, out);
+                    self.entry_read(identity, entry, now, out);
                 } else {
-                    let (patience, mut news) = (self.patience, None);
-                    self.edit(identity, |k| news = k.restore(creation, &patience));
+                    let (limits, mut news) = (self.limits, None);
+                    self.edit(identity, |k| news = k.restore(entry, &limits));
                     if let Some(again) = news {
                         self.habits.old_response(identity, again);
                     }
@@ -387,13 +387,14 @@ impl Join {
                 true => self.read_back(identity, offset, now, out),
                 false => self.restore_parked(
                     identity,
-                    Waiting {
+                    ParkedReceipt {
                         offset,
                         delivery,
                         receipt,
                         home,
-                        wait: published_at
-                            .map_or(Wait::Unread, |at| Wait::Published(plausible(at, now))),
+                        state: published_at.map_or(ParkedState::NotReadBack, |at| {
+                            ParkedState::PublishedAlone(plausible(at, now))
+                        }),
                     },
                 ),
             },
@@ -409,16 +410,16 @@ impl Join {
                 identity,
                 submission,
             } => {
-                let known = self.known.get(identity);
-                if let Some(at) = known.and_then(|k| k.find(submission)) {
-                    let patience = self.patience;
+                let state = self.identities.get(identity);
+                if let Some(at) = state.and_then(|k| k.find(submission)) {
+                    let limits = self.limits;
                     self.edit(identity, |k| {
-                        k.remove(at, &patience);
+                        k.remove(at, &limits);
                     });
                 }
             }
             Key::Parked { identity, offset } => {
-                self.edit(identity, |k| k.waiting.retain(|w| w.offset != offset));
+                self.edit(identity, |k| k.parked.retain(|w| w.offset != offset));
             }
             Key::Segment { .. } | Key::Barrier { .. } => {}
         }
@@ -438,28 +439,29 @@ impl Join {
     pub fn live(&mut self, now: Millis, out: &mut Vec<Effect>) {
         self.live = true;
         let (mut reunited, mut visitors) = (Vec::new(), Vec::new());
-        for (identity, known) in &mut self.known {
-            for waiting in &mut known.waiting {
-                if waiting.home.is_some() {
-                    visitors.push((identity.clone(), waiting.offset));
-                } else if waiting.wait == Wait::Unread {
-                    waiting.wait = Wait::Since(now);
+        for (identity, state) in &mut self.identities {
+            for parked in &mut state.parked {
+                if parked.home.is_some() {
+                    visitors.push((identity.clone(), parked.offset));
+                } else if parked.state == ParkedState::NotReadBack {
+                    parked.state = ParkedState::Moment(now);
                 }
             }
-            known.outdated(identity, out);
-            if !known.waiting.is_empty() && known.has_creations() {
+            state.outdated(identity, out);
+            if !state.parked.is_empty() && state.has_entries() {
                 reunited.push(identity.clone());
             }
         }
-        let patience = self.patience;
-        let due = |(name, known): (&Arc<str>, &Known)| Some((known.due(&patience)?, name.clone()));
-        self.timers = self.known.iter().filter_map(due).collect();
-        let parked = |(name, known): (&Arc<str>, &Known)| {
+        let limits = self.limits;
+        let due =
+            |(name, state): (&Arc<str>, &IdentityState)| Some((state.due(&limits)?, name.clone()));
+        self.timers = self.identities.iter().filter_map(due).collect();
+        let parked = |(name, state): (&Arc<str>, &IdentityState)| {
             let name = name.clone();
-            let offsets = known.offsets().into_iter();
+            let offsets = state.offsets().into_iter();
             offsets.map(move |offset| (offset, name.clone()))
         };
-        self.parked = self.known.iter().flat_map(parked).collect();
+        self.parked_by_age = self.identities.iter().flat_map(parked).collect();
         for identity in reunited {
             self.reunite(&identity, None, now, out);
         }
@@ -479,20 +481,20 @@ impl Join {
         receipt: Receipt,
         now: Millis,
         out: &mut Vec<Effect>,
-    ) -> Fate {
+    ) -> ReceiptOutcome {
         if receipt.tries == 0 {
             self.habits.receipt(identity);
         }
         let (whose, news) = self.asked(identity, &receipt);
         if news == News::Old {
-            return Fate::Repeat;
+            return ReceiptOutcome::Repeat;
         }
         let nobody = whose.is_none();
         let sure = |whose: &Whose| whose.doubt == Doubt::None && news == News::New;
         if let Some(whose) = whose.filter(sure) {
             self.join(identity, delivery, &whose, Found::Exactly, now, out);
             self.habits.exact(identity);
-            return Fate::Joined;
+            return ReceiptOutcome::Joined;
         }
         if nobody
             && receipt.tries == 0
@@ -506,34 +508,34 @@ impl Join {
                 tries: 0,
                 unanswered: false,
             });
-            return Fate::Moved;
+            return ReceiptOutcome::Moved;
         }
         let (name, key): (Arc<str>, _) = (identity.into(), keys::parked(identity, offset));
-        let (ends, mut fate) = (nobody && receipt.tries >= TRIES, Fate::Parked);
-        let waiting = Waiting {
+        let (ends, mut outcome) = (nobody && receipt.tries >= TRIES, ReceiptOutcome::Parked);
+        let parked = ParkedReceipt {
             offset,
             delivery,
             receipt,
             home: None,
-            wait: Wait::Unread,
+            state: ParkedState::NotReadBack,
         };
-        self.edit(identity, |known| {
-            let (at, delivery) = (known.waiting.len(), waiting.delivery.clone());
-            known.waiting.push(waiting);
+        self.edit(identity, |state| {
+            let (at, delivery) = (state.parked.len(), parked.delivery.clone());
+            state.parked.push(parked);
             if !ends {
                 out.push(Effect::Park {
                     key,
                     delivery,
                     published_at: None,
                 });
-            } else if known.end(at, &name, now, out) {
-                fate = Fate::Alone;
+            } else if state.end(at, &name, now, out) {
+                outcome = ReceiptOutcome::PublishedAlone;
             } else {
-                fate = Fate::Repeat;
+                outcome = ReceiptOutcome::Repeat;
             }
         });
         self.shrink(now, out);
-        fate
+        outcome
     }
 
     /// The delivery at `offset` says `receipt` about `home`, and is looked for under `identity`,
@@ -548,16 +550,16 @@ impl Join {
         receipt: Receipt,
         now: Millis,
         out: &mut Vec<Effect>,
-    ) -> Fate {
+    ) -> ReceiptOutcome {
         let hasty = self.habits.is_hasty(identity);
-        let moment = self.patience.moment;
-        let known = self.known.get(identity);
-        let answer = known.map(|known| known.answer(&receipt, hasty, now, moment));
+        let moment = self.limits.moment;
+        let state = self.identities.get(identity);
+        let answer = state.map(|state| state.answer(&receipt, hasty, now, moment));
         match answer.unwrap_or(Answer::Nobody) {
-            Answer::Repeat => Fate::Repeat,
+            Answer::Repeat => ReceiptOutcome::Repeat,
             Answer::Found(whose) => {
                 self.join(identity, delivery, &whose, Found::OtherForm, now, out);
-                Fate::Joined
+                ReceiptOutcome::Joined
             }
             Answer::Doubt => {
                 out.push(Effect::Move {
@@ -567,7 +569,7 @@ impl Join {
                     tries: receipt.tries.saturating_add(1),
                     unanswered: false,
                 });
-                Fate::Moved
+                ReceiptOutcome::Moved
             }
             Answer::Nobody => {
                 out.push(Effect::Park {
@@ -575,16 +577,16 @@ impl Join {
                     delivery: delivery.clone(),
                     published_at: None,
                 });
-                let visitor = Waiting {
+                let visitor = ParkedReceipt {
                     offset,
                     delivery,
                     receipt,
                     home: Some(home.into()),
-                    wait: Wait::Visits(now),
+                    state: ParkedState::Visiting(now),
                 };
-                self.edit(identity, |known| known.waiting.push(visitor));
+                self.edit(identity, |state| state.parked.push(visitor));
                 self.shrink(now, out);
-                Fate::Parked
+                ReceiptOutcome::Parked
             }
         }
     }
@@ -594,11 +596,11 @@ impl Join {
     fn answer(&mut self, identity: &Arc<str>, offset: i64, now: Millis, out: &mut Vec<Effect>) {
         self.reunite_one(identity, offset, now, out);
         let mut missed = 0;
-        self.edit(identity, |known| {
-            for at in (0..known.waiting.len()).rev() {
-                let here = known.waiting[at].offset == offset;
-                if here && let Some(home) = known.waiting[at].home.clone() {
-                    let visitor = known.waiting.remove(at);
+        self.edit(identity, |state| {
+            for at in (0..state.parked.len()).rev() {
+                let here = state.parked[at].offset == offset;
+                if here && let Some(home) = state.parked[at].home.clone() {
+                    let visitor = state.parked.remove(at);
                     visitor.go_home(&home, identity, true, out);
                     missed += 1;
                 }
@@ -619,20 +621,20 @@ impl Join {
     /// The log does not take the parked receipt at `offset`: it is published alone at once, if
     /// it still waits. What is remembered of it is in memory only.
     pub fn unkept(&mut self, identity: &str, offset: i64, now: Millis, out: &mut Vec<Effect>) {
-        let Some((name, _)) = self.known.get_key_value(identity) else {
+        let Some((name, _)) = self.identities.get_key_value(identity) else {
             return;
         };
         let name = name.clone();
-        self.edit(identity, |known| {
-            let Some(at) = known.waiting.iter().position(|w| w.offset == offset) else {
+        self.edit(identity, |state| {
+            let Some(at) = state.parked.iter().position(|w| w.offset == offset) else {
                 return;
             };
-            if known.is_out(at) {
-                known.waiting.remove(at);
-            } else if known.waiting[at].home.is_some() {
-                known.end(at, &name, now, out);
-            } else if !matches!(known.waiting[at].wait, Wait::Published(_)) {
-                known.waiting[at].publish(&name, now, out);
+            if state.is_out(at) {
+                state.parked.remove(at);
+            } else if state.parked[at].home.is_some() {
+                state.end(at, &name, now, out);
+            } else if !matches!(state.parked[at].state, ParkedState::PublishedAlone(_)) {
+                state.parked[at].publish(&name, now, out);
             }
         });
     }
@@ -653,20 +655,20 @@ impl Join {
     }
 
     fn due(&mut self, identity: &Arc<str>, now: Millis, out: &mut Vec<Effect>) {
-        let patience = self.patience;
+        let limits = self.limits;
         let mut surer = Vec::new();
-        self.edit(identity, |known| {
-            for creation in known.expire(now, &patience) {
-                out.extend(creation.overdue());
-                let key = creation.key(identity);
+        self.edit(identity, |state| {
+            for entry in state.expire(now, &limits) {
+                out.extend(entry.overdue());
+                let key = entry.key(identity);
                 out.push(Effect::Forget { key });
             }
-            for waiting in &mut known.waiting {
-                if let Wait::Since(at) = waiting.wait
-                    && waiting.deadline(&patience) <= now
+            for parked in &mut state.parked {
+                if let ParkedState::Moment(at) = parked.state
+                    && parked.deadline(&limits) <= now
                 {
-                    waiting.wait = Wait::Longer(at);
-                    surer.push(waiting.offset);
+                    parked.state = ParkedState::Grace(at);
+                    surer.push(parked.offset);
                 }
             }
         });
@@ -674,15 +676,15 @@ impl Join {
         if !surer.is_empty() {
             self.reunite(identity, Some(&surer), now, out);
         }
-        let waiting = self.known.get(identity).map_or(&[][..], |k| &k.waiting);
-        let elsewhere = |w: &Waiting| {
+        let parked = self.identities.get(identity).map_or(&[][..], |k| &k.parked);
+        let elsewhere = |w: &ParkedReceipt| {
             if w.home.is_some() {
                 return None;
             }
-            let over = w.deadline(&patience) <= now;
-            let most = match (w.wait, over) {
-                (Wait::Longer(_), true) => TRIES,
-                (Wait::Longer(_), false) if surer.contains(&w.offset) => TRIES - 1,
+            let over = w.deadline(&limits) <= now;
+            let most = match (w.state, over) {
+                (ParkedState::Grace(_), true) => TRIES,
+                (ParkedState::Grace(_), false) if surer.contains(&w.offset) => TRIES - 1,
                 _ => return None,
             };
             let tries = w.receipt.tries < most;
@@ -690,14 +692,14 @@ impl Join {
                 .then(|| self.elsewhere(identity, &w.receipt))
                 .flatten()
         };
-        let ways: Vec<Option<String>> = waiting.iter().map(elsewhere).collect();
-        self.edit(identity, |known| {
+        let ways: Vec<Option<String>> = parked.iter().map(elsewhere).collect();
+        self.edit(identity, |state| {
             for (at, way) in ways.into_iter().enumerate().rev() {
-                let due = known.waiting[at].deadline(&patience) <= now;
+                let due = state.parked[at].deadline(&limits) <= now;
                 if let Some(to) = way {
-                    known.waiting.remove(at).go(to, identity, out);
+                    state.parked.remove(at).go(to, identity, out);
                 } else if due {
-                    known.end(at, identity, now, out);
+                    state.end(at, identity, now, out);
                 }
             }
         });
@@ -705,78 +707,80 @@ impl Join {
 
     /// Ends the wait of the oldest receipts without a message until the others fit.
     fn shrink(&mut self, now: Millis, out: &mut Vec<Effect>) {
-        while self.size.waiting > self.patience.parked {
-            let Some((offset, identity)) = self.parked.first().cloned() else {
+        while self.size.receipt_octets > self.limits.parked_octets {
+            let Some((offset, identity)) = self.parked_by_age.first().cloned() else {
                 return;
             };
-            self.edit(&identity, |known| {
-                for at in (0..known.waiting.len()).rev() {
-                    if known.waiting[at].offset == offset {
-                        known.end(at, &identity, now, out);
+            self.edit(&identity, |state| {
+                for at in (0..state.parked.len()).rev() {
+                    if state.parked[at].offset == offset {
+                        state.end(at, &identity, now, out);
                     }
                 }
             });
         }
     }
 
-    /// A creation was read while live. Its time is another process's: one whose clock is days behind
+    /// An entry was read while live. Its time is another process's: one whose clock is days behind
     /// must not end the wait before it began.
-    fn created(&mut self, identity: &str, mut new: Creation, now: Millis, out: &mut Vec<Effect>) {
+    fn entry_read(&mut self, identity: &str, mut new: Entry, now: Millis, out: &mut Vec<Effect>) {
         new.submitted_at = new.submitted_at.max(now.saturating_sub(DAY));
         if new.has_receipts() {
             return; // our own
         }
-        let known = self.known.get(identity);
-        if let Some(before) = known.and_then(|k| k.at(k.find(&new.submission)?)) {
+        let state = self.identities.get(identity);
+        if let Some(before) = state.and_then(|k| k.at(k.find(&new.submission)?)) {
             // An SMSC that knows a message sent twice gives it the same id again.
             if before.has_receipts() {
                 out.push(before.remembered(identity));
             }
             return;
         }
-        let patience = self.patience;
-        let near = |known: &Known| {
+        let limits = self.limits;
+        let near = |state: &IdentityState| {
             let concerns =
-                |w: &Waiting| known.waiting.len() < crowd::MANY || w.receipt.is_near(&new);
-            let near = known.waiting.iter().filter(|w| concerns(w));
+                |w: &ParkedReceipt| state.parked.len() < index::MANY || w.receipt.is_near(&new);
+            let near = state.parked.iter().filter(|w| concerns(w));
             near.map(|w| w.offset).collect::<Vec<i64>>()
         };
-        let near = known.map(near).unwrap_or_default();
+        let near = state.map(near).unwrap_or_default();
         let mut again = false;
-        let identity = self.edit(identity, |k| again = k.add(new, &patience));
+        let identity = self.edit(identity, |k| again = k.add(new, &limits));
         self.habits.response(&identity, again);
         if !near.is_empty() {
             self.reunite(&identity, Some(&near), now, out);
         }
     }
 
-    fn restore_parked(&mut self, identity: &str, mut new: Waiting) {
-        if matches!(new.wait, Wait::Published(_)) {
+    fn restore_parked(&mut self, identity: &str, mut new: ParkedReceipt) {
+        if matches!(new.state, ParkedState::PublishedAlone(_)) {
             new.delivery = Bytes::new();
             new.home = None; // An earlier version took it for one of its own.
         }
-        self.edit(identity, |known| {
-            known.waiting.retain(|w| w.offset != new.offset);
-            known.waiting.push(new);
+        self.edit(identity, |state| {
+            state.parked.retain(|w| w.offset != new.offset);
+            state.parked.push(new);
         });
     }
 
     /// Our own parked receipt came back: whatever was committed before it has been read.
     fn read_back(&mut self, identity: &str, offset: i64, now: Millis, out: &mut Vec<Effect>) {
-        let Some((name, _)) = self.known.get_key_value(identity) else {
+        let Some((name, _)) = self.identities.get_key_value(identity) else {
             return;
         };
-        if !self.parked.contains(&(offset, name.clone())) {
+        if !self.parked_by_age.contains(&(offset, name.clone())) {
             return;
         }
         let mut visits = false;
-        let name = self.edit(identity, |known| {
-            let here = |w: &&mut Waiting| w.offset == offset;
-            for waiting in known.waiting.iter_mut().filter(here) {
-                match waiting.wait {
-                    Wait::Unread => waiting.wait = Wait::Since(now),
-                    Wait::Visits(_) => visits = true,
-                    Wait::Since(_) | Wait::Longer(_) | Wait::Published(_) => {}
+        let name = self.edit(identity, |state| {
+            let here = |w: &&mut ParkedReceipt| w.offset == offset;
+            for parked in state.parked.iter_mut().filter(here) {
+                match parked.state {
+                    ParkedState::NotReadBack => parked.state = ParkedState::Moment(now),
+                    ParkedState::Visiting(_) => visits = true,
+                    ParkedState::Moment(_)
+                    | ParkedState::Grace(_)
+                    | ParkedState::PublishedAlone(_) => {}
                 }
             }
         });
@@ -785,7 +789,7 @@ impl Join {
         }
     }
 
-    /// Joins the parked receipts of `identity`, or those of these offsets, with its creations; those
+    /// Joins the parked receipts of `identity`, or those of these offsets, with its entries; those
     /// that contradict all of them wait on, and those that are in doubt for as long as they may be.
     fn reunite(
         &mut self,
@@ -794,12 +798,12 @@ impl Join {
         now: Millis,
         out: &mut Vec<Effect>,
     ) {
-        let Some(known) = self.known.get(identity) else {
+        let Some(state) = self.identities.get(identity) else {
             return;
         };
         let mut offsets = match offsets {
             Some(offsets) => offsets.to_vec(),
-            None => known.offsets(),
+            None => state.offsets(),
         };
         offsets.sort_unstable();
         offsets.dedup();
@@ -816,51 +820,51 @@ impl Join {
         now: Millis,
         out: &mut Vec<Effect>,
     ) {
-        let (hasty, moment) = (self.habits.is_hasty(identity), self.patience.moment);
+        let (hasty, moment) = (self.habits.is_hasty(identity), self.limits.moment);
         let mut done = Vec::new();
-        self.edit(identity, |known| {
-            for at in (0..known.waiting.len()).rev() {
-                if known.waiting[at].offset != offset {
+        self.edit(identity, |state| {
+            for at in (0..state.parked.len()).rev() {
+                if state.parked[at].offset != offset {
                     continue;
                 }
                 // It is not to be taken for a repeat of itself.
-                let waiting = known.waiting.remove(at);
-                match known.reunited(&waiting, hasty, now, moment) {
-                    Answer::Found(whose) => done.push((waiting, Some(whose))),
-                    Answer::Repeat => done.push((waiting, None)),
-                    Answer::Doubt | Answer::Nobody => known.waiting.insert(at, waiting),
+                let parked = state.parked.remove(at);
+                match state.reunited(&parked, hasty, now, moment) {
+                    Answer::Found(whose) => done.push((parked, Some(whose))),
+                    Answer::Repeat => done.push((parked, None)),
+                    Answer::Doubt | Answer::Nobody => state.parked.insert(at, parked),
                 }
             }
         });
-        for (waiting, whose) in done {
+        for (parked, whose) in done {
             if let Some(whose) = whose {
-                let found = match (&waiting.home, waiting.wait) {
+                let found = match (&parked.home, parked.state) {
                     (Some(_), _) => Found::OtherForm,
-                    (None, Wait::Published(_)) => Found::Late,
+                    (None, ParkedState::PublishedAlone(_)) => Found::Late,
                     (None, _) => Found::Exactly,
                 };
-                self.join(identity, waiting.delivery, &whose, found, now, out);
+                self.join(identity, parked.delivery, &whose, found, now, out);
                 if found != Found::OtherForm {
                     self.habits.exact(identity);
                 }
             }
-            let key = keys::parked(identity, waiting.offset);
+            let key = keys::parked(identity, parked.offset);
             out.push(Effect::Forget { key });
         }
     }
 
     /// Whose a receipt is, and whether it says something new.
     fn asked(&self, identity: &str, receipt: &Receipt) -> (Option<Whose>, News) {
-        let Some(known) = self.known.get(identity) else {
+        let Some(state) = self.identities.get(identity) else {
             return (None, News::New);
         };
         let hasty = self.habits.is_hasty(identity);
-        let whose = known.whose(receipt, hasty);
-        let news = known.news(receipt, whose.as_ref(), hasty);
+        let whose = state.whose(receipt, hasty);
+        let news = state.news(receipt, whose.as_ref(), hasty);
         (whose, news)
     }
 
-    /// Gives a receipt to the creation it belongs to.
+    /// Gives a receipt to the entry it belongs to.
     fn join(
         &mut self,
         identity: &str,
@@ -870,48 +874,49 @@ impl Join {
         now: Millis,
         out: &mut Vec<Effect>,
     ) {
-        let Some((name, _)) = self.known.get_key_value(identity) else {
+        let Some((name, _)) = self.identities.get_key_value(identity) else {
             return;
         };
         let name = name.clone();
-        let patience = self.patience;
-        self.edit(identity, |known| {
-            let raw = |at: &usize| known.at(*at).map(|c| c.raw.clone());
+        let limits = self.limits;
+        self.edit(identity, |state| {
+            let raw = |at: &usize| state.at(*at).map(|c| c.raw.clone());
             let candidates = whose.candidates.iter().filter_map(raw).take(CANDIDATES);
             let candidates = candidates.collect();
-            let Some(creation) = known.note(whose.at, &whose.seen, now, &patience) else {
+            let Some(entry) = state.note(whose.at, &whose.seen, now, &limits) else {
                 return;
             };
             if found != Found::Late {
                 out.push(Effect::Publish {
                     identity: name.clone(),
                     delivery,
-                    creation: Some(creation.raw.clone()),
+                    entry: Some(entry.raw.clone()),
                     candidates,
                     other_form: found == Found::OtherForm,
                 });
             }
-            out.push(creation.remembered(&name));
+            out.push(entry.remembered(&name));
         });
     }
 
-    /// Changes what is known of `identity`, keeping the books of size, time and parked
+    /// Changes what is known of `identity`, and with it the size, the timers and the index of parked
     /// receipts; what is empty afterwards is removed. Returns the identity's shared name.
-    fn edit(&mut self, identity: &str, change: impl FnOnce(&mut Known)) -> Arc<str> {
-        let known = self.known.entry_ref(identity).or_default();
+    fn edit(&mut self, identity: &str, change: impl FnOnce(&mut IdentityState)) -> Arc<str> {
+        let state = self.identities.entry_ref(identity).or_default();
         let (before, due, offsets) = (
-            known.size(identity.len()),
-            known.due(&self.patience),
-            known.offsets(),
+            state.size(identity.len()),
+            state.due(&self.limits),
+            state.offsets(),
         );
-        change(known);
-        let (after, next) = (known.size(identity.len()), known.due(&self.patience));
-        let (parked, empty) = (known.offsets(), known.is_empty());
-        self.size.creations = self.size.creations + after.creations - before.creations;
+        change(state);
+        let (after, next) = (state.size(identity.len()), state.due(&self.limits));
+        let (parked, empty) = (state.offsets(), state.is_empty());
+        self.size.entries = self.size.entries + after.entries - before.entries;
         self.size.parked = self.size.parked + after.parked - before.parked;
         self.size.octets = self.size.octets + after.octets - before.octets;
-        self.size.waiting = self.size.waiting + after.waiting - before.waiting;
-        let name = match self.known.get_key_value(identity) {
+        self.size.receipt_octets =
+            self.size.receipt_octets + after.receipt_octets - before.receipt_octets;
+        let name = match self.identities.get_key_value(identity) {
             Some((name, _)) => name.clone(),
             None => identity.into(),
         };
@@ -926,14 +931,14 @@ impl Join {
         if self.live {
             let (gone, new) = differing(&offsets, &parked);
             for offset in gone {
-                self.parked.remove(&(*offset, name.clone()));
+                self.parked_by_age.remove(&(*offset, name.clone()));
             }
             for offset in new {
-                self.parked.insert((*offset, name.clone()));
+                self.parked_by_age.insert((*offset, name.clone()));
             }
         }
         if empty {
-            self.known.remove(identity);
+            self.identities.remove(identity);
         }
         name
     }

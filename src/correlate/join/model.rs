@@ -6,7 +6,7 @@ use super::*;
 
 /// A partition of both internal topics, and its owner.
 pub(super) struct Model<D> {
-    patience: Patience,
+    limits: JoinLimits,
     pub(super) join: Join,
     /// The correlation topic, as far as it is committed.
     pub(super) log: Vec<(String, Option<Value>)>,
@@ -20,11 +20,11 @@ pub(super) struct Model<D> {
 
 impl<D> Model<D> {
     /// An owner that is live, of empty topics.
-    pub(super) fn new(patience: Patience) -> Self {
-        let mut join = Join::new(patience);
+    pub(super) fn new(limits: JoinLimits) -> Self {
+        let mut join = Join::new(limits);
         join.live(0, &mut Vec::new());
         Model {
-            patience,
+            limits,
             join,
             log: vec![],
             read: 0,
@@ -62,7 +62,7 @@ impl<D> Model<D> {
     /// returns what goes to other topics.
     pub(super) fn commit(
         &mut self,
-        creation: impl Fn(Bytes, Vec<Seen>, Option<Millis>) -> Value,
+        entry: impl Fn(Bytes, Vec<Seen>, Option<Millis>) -> Value,
         parked: impl Fn(&[D], &str, i64) -> (Receipt, Option<Arc<str>>),
     ) -> Vec<Effect> {
         self.committed = self.consumed;
@@ -71,10 +71,10 @@ impl<D> Model<D> {
             match effect {
                 Effect::Remember {
                     key,
-                    creation: raw,
+                    entry: raw,
                     seen,
                     final_at,
-                } => self.log.push((key, Some(creation(raw, seen, final_at)))),
+                } => self.log.push((key, Some(entry(raw, seen, final_at)))),
                 Effect::Park {
                     key,
                     delivery,
@@ -109,7 +109,7 @@ impl<D> Model<D> {
         kept.sort_unstable();
         self.log = kept.iter().map(|i| self.log[*i].clone()).collect();
         self.read = 0;
-        self.join = Join::new(self.patience);
+        self.join = Join::new(self.limits);
         self.read_all(now);
         self.join.live(now, &mut self.pending);
     }

@@ -8,12 +8,12 @@ use proptest::prelude::*;
 use super::model::{Model, published};
 use super::*;
 
-const PATIENCE: Patience = Patience {
+const LIMITS: JoinLimits = JoinLimits {
     moment: 10,
     grace: 60,
     retention: 1_000_000,
     ttl: 10_000_000,
-    parked: usize::MAX,
+    parked_octets: usize::MAX,
 };
 
 /// How the SMSC writes in receipts what it wrote in small hexadecimal digits in responses.
@@ -85,7 +85,7 @@ struct World {
     now: Millis,
     partitions: Vec<Model<Delivered>>,
     answered: BTreeSet<u8>,
-    said: BTreeSet<Bytes>,
+    delivered: BTreeSet<Bytes>,
     events: Vec<Effect>,
     /// The partition whose log is not read on, if any.
     stuck: Option<usize>,
@@ -100,9 +100,9 @@ impl World {
         World {
             form,
             now: 0,
-            partitions: (0..PARTITIONS).map(|_| Model::new(PATIENCE)).collect(),
+            partitions: (0..PARTITIONS).map(|_| Model::new(LIMITS)).collect(),
             answered: BTreeSet::new(),
-            said: BTreeSet::new(),
+            delivered: BTreeSet::new(),
             events: vec![],
             stuck: None,
         }
@@ -122,7 +122,7 @@ impl World {
                 };
                 let raw = Bytes::from(format!("{message} {state}"));
                 let identity = format!("a/{}", self.form.write(id(*message)));
-                self.said.insert(raw.clone());
+                self.delivered.insert(raw.clone());
                 self.partitions[partition(&identity)]
                     .deliveries
                     .push(Delivered {
@@ -156,7 +156,7 @@ impl World {
         }
         let identity = format!("a/{:x}", id(message));
         let raw = message.to_string().into();
-        let value = creation(raw, self.now, vec![], None);
+        let value = entry(raw, self.now, vec![], None);
         let log = &mut self.partitions[partition(&identity)].log;
         log.push((format!("{identity}/t:0:{message}"), Some(value)));
     }
@@ -187,7 +187,7 @@ impl World {
     }
 
     fn commit(&mut self, of: usize) {
-        let remembered = |raw, seen, final_at| creation(raw, 0, seen, final_at);
+        let remembered = |raw, seen, final_at| entry(raw, 0, seen, final_at);
         let others = self.partitions[of].commit(remembered, |deliveries, _, offset| {
             let of = &deliveries[offset as usize];
             (of.receipt, of.home.clone())
@@ -218,11 +218,11 @@ impl World {
 
     /// Lets everything come to rest.
     fn settle(&mut self) {
-        let waits = [PATIENCE.moment, PATIENCE.grace].repeat(8);
+        let waits = [LIMITS.moment, LIMITS.grace].repeat(8);
         self.go_on(&waits);
         self.stuck = None;
         self.go_on(&waits);
-        self.go_on(&[PATIENCE.retention, PATIENCE.ttl]);
+        self.go_on(&[LIMITS.retention, LIMITS.ttl]);
         (0..usize::from(PARTITIONS)).for_each(|of| self.commit(of));
     }
 
@@ -245,9 +245,9 @@ impl World {
     }
 }
 
-fn creation(raw: Bytes, at: Millis, seen: Vec<Seen>, final_at: Option<Millis>) -> Value {
+fn entry(raw: Bytes, at: Millis, seen: Vec<Seen>, final_at: Option<Millis>) -> Value {
     let message: u8 = std::str::from_utf8(&raw).unwrap().parse().unwrap();
-    Value::Creation {
+    Value::Entry {
         raw,
         submitted_at: at,
         recipients: Some(1),
@@ -275,15 +275,15 @@ fn finish(mut world: World, steps: &[Step]) -> Result<World, TestCaseError> {
     for event in &world.events {
         if let Effect::Publish {
             delivery,
-            creation: Some(creation),
+            entry: Some(entry),
             ..
         } = event
         {
             let of = delivery.split(|octet| *octet == b' ').next();
-            prop_assert_eq!(Some(&**creation), of, "another message's");
+            prop_assert_eq!(Some(&**entry), of, "another message's");
         }
     }
-    for receipt in &world.said {
+    for receipt in &world.delivered {
         prop_assert_eq!(published.remove(receipt), Some(1), "{:?}", receipt);
     }
     prop_assert!(published.is_empty());
@@ -316,14 +316,14 @@ proptest! {
     #[test]
     fn whoever_dies_a_receipt_finds_its_message(form in form(), steps in proptest::collection::vec(step(), 1..120)) {
         let world = run(form, &steps, true)?;
-        let alone = |e: &&Effect| matches!(e, Effect::Publish { creation: None, .. });
+        let alone = |e: &&Effect| matches!(e, Effect::Publish { entry: None, .. });
         prop_assert_eq!(world.events.iter().find(alone), None);
     }
 
     #[test]
     fn however_late_the_log_is_read_a_receipt_finds_its_message(form in form(), stuck in 0..PARTITIONS, steps in proptest::collection::vec(step(), 1..120)) {
         let world = unread(form, stuck, &steps)?;
-        let alone = |e: &&Effect| matches!(e, Effect::Publish { creation: None, .. });
+        let alone = |e: &&Effect| matches!(e, Effect::Publish { entry: None, .. });
         prop_assert_eq!(world.events.iter().find(alone), None);
     }
 }

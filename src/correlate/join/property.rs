@@ -1,4 +1,4 @@
-//! A partition through any history: creations, receipts, repeats, lagging reads, lost
+//! A partition through any history: entries, receipts, repeats, lagging reads, lost
 //! transactions, successors.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,12 +8,12 @@ use proptest::prelude::*;
 use super::model::{Model, published};
 use super::*;
 
-const PATIENCE: Patience = Patience {
+const LIMITS: JoinLimits = JoinLimits {
     moment: 5,
     grace: 50,
     retention: 1_000_000,
     ttl: 10_000_000,
-    parked: usize::MAX,
+    parked_octets: usize::MAX,
 };
 
 #[derive(Clone, Debug)]
@@ -139,7 +139,7 @@ fn anybody(one: u8) -> i64 {
 }
 
 fn one_of_many(at: usize, (to, from): (u8, u8), now: Millis) -> (String, Value) {
-    let value = Value::Creation {
+    let value = Value::Entry {
         raw: at.to_string().into(),
         submitted_at: now,
         recipients: Some(1),
@@ -147,7 +147,7 @@ fn one_of_many(at: usize, (to, from): (u8, u8), now: Millis) -> (String, Value) 
             7 => To::Several([anybody(2), anybody(2), anybody(1)].into()),
             to => To::One(anybody(to)),
         },
-        sender: print(Some(anybody(from))),
+        sender: sender_digest(Some(anybody(from))),
         reference: None,
         seen: vec![],
         final_at: None,
@@ -161,14 +161,14 @@ struct World {
     now: Millis,
     events: Vec<Effect>,
     created: BTreeSet<String>,
-    /// When each identity's first receipt was parked and its creation became visible too late.
+    /// When each identity's first receipt was parked and its entry became visible too late.
     lonely: BTreeSet<String>,
 }
 
 impl World {
     fn new() -> Self {
         World {
-            partition: Model::new(PATIENCE),
+            partition: Model::new(LIMITS),
             now: 0,
             events: vec![],
             created: BTreeSet::new(),
@@ -181,7 +181,7 @@ impl World {
             Step::Create { id } => self.create(*id),
             Step::CreateTo { id, recipient } => {
                 let key = format!("a/{id}/t:0:{}", 10 + self.created.len());
-                let value = self.creation(format!("{key}>{recipient}").into());
+                let value = self.entry(format!("{key}>{recipient}").into());
                 self.created.insert(key.clone());
                 self.partition.log.push((key, Some(value)));
             }
@@ -216,16 +216,16 @@ impl World {
     fn create(&mut self, id: u8) {
         let identity = format!("a/{id}");
         if self.created.insert(identity.clone()) {
-            let value = self.creation(identity.clone().into());
+            let value = self.entry(identity.clone().into());
             self.partition
                 .log
                 .push((format!("{identity}/t:0:1"), Some(value)));
         }
     }
 
-    fn creation(&self, raw: Bytes) -> Value {
+    fn entry(&self, raw: Bytes) -> Value {
         let (to, recipients) = addressed(&raw);
-        Value::Creation {
+        Value::Entry {
             raw,
             submitted_at: self.now,
             recipients: Some(u32::from(recipients)),
@@ -267,9 +267,9 @@ impl World {
     }
 
     fn commit(&mut self) {
-        let creation = |raw: Bytes, seen, final_at| {
+        let entry = |raw: Bytes, seen, final_at| {
             let (to, recipients) = addressed(&raw);
-            Value::Creation {
+            Value::Entry {
                 raw,
                 submitted_at: 0,
                 recipients: Some(u32::from(recipients)),
@@ -282,13 +282,13 @@ impl World {
         };
         let events = self
             .partition
-            .commit(creation, |deliveries, identity, offset| {
+            .commit(entry, |deliveries, identity, offset| {
                 let mut theirs = deliveries.iter().filter(|(i, _)| i == identity);
                 (theirs.nth(offset as usize).unwrap().1.into(), None)
             });
         for event in &events {
             if let Effect::Publish {
-                creation: None,
+                entry: None,
                 identity,
                 ..
             } = event
@@ -301,7 +301,7 @@ impl World {
 
     /// Lets everything come to rest.
     fn settle(&mut self) {
-        for wait in [0, PATIENCE.grace, PATIENCE.retention, PATIENCE.ttl] {
+        for wait in [0, LIMITS.grace, LIMITS.retention, LIMITS.ttl] {
             while self.partition.consumed < self.partition.deliveries.len() {
                 self.consume_one();
             }
@@ -330,13 +330,13 @@ proptest! {
         let mut overdue = BTreeMap::new();
         for event in &world.events {
             match event {
-                Effect::Publish { identity, creation, .. } => {
-                    if let Some(creation) = creation {
-                        prop_assert_eq!(creation, identity.as_bytes());
+                Effect::Publish { identity, entry, .. } => {
+                    if let Some(entry) = entry {
+                        prop_assert_eq!(entry, identity.as_bytes());
                     }
                 }
-                Effect::Overdue { creation, missing } => {
-                    prop_assert_eq!(overdue.insert(creation.clone(), *missing), None);
+                Effect::Overdue { entry, missing } => {
+                    prop_assert_eq!(overdue.insert(entry.clone(), *missing), None);
                 }
                 other => prop_assert!(false, "{:?}", other),
             }
@@ -382,7 +382,7 @@ proptest! {
     /// [`Join::check`] compares the index with one made anew.
     #[test]
     fn the_index_of_many_messages_is_right_whatever_happens(lives in any::<bool>(), steps in proptest::collection::vec(among(), 1..40)) {
-        let mut join = Join::new(Patience { retention: 20_000, ttl: 60_000, ..PATIENCE });
+        let mut join = Join::new(JoinLimits { retention: 20_000, ttl: 60_000, ..LIMITS });
         let (mut now, mut out, mut written) = (0, vec![], vec![]);
         if lives {
             join.live(now, &mut out);
@@ -399,7 +399,7 @@ proptest! {
                 },
                 Among::Again(which) if !written.is_empty() => {
                     let (key, mut value) = written[usize::from(which) % written.len()].clone();
-                    if let Value::Creation { seen, sender, .. } = &mut value && which % 2 == 0 {
+                    if let Value::Entry { seen, sender, .. } = &mut value && which % 2 == 0 {
                         seen.push(receipt_from(2, 2));
                         *sender = 9;
                     }
@@ -433,15 +433,15 @@ proptest! {
         world.settle();
         let mut published = published(&world.events);
         for event in &world.events {
-            let Effect::Publish { identity, delivery, creation, candidates, .. } = event else {
+            let Effect::Publish { identity, delivery, entry, candidates, .. } = event else {
                 continue;
             };
             let said = |(of, receipt): &&(String, Seen)| **of == **identity && world.raw(of, receipt) == *delivery;
             let (_, receipt) = world.partition.deliveries.iter().find(said).expect("it was delivered");
-            for creation in creation.iter().chain(candidates) {
-                let one = receipt.recipient.is_none_or(|r| addressed(creation).0 == To::One(r));
-                prop_assert!(one, "{:?} of {:?}", delivery, creation);
-                let of_the_id = creation.starts_with(format!("{identity}/").as_bytes());
+            for entry in entry.iter().chain(candidates) {
+                let one = receipt.recipient.is_none_or(|r| addressed(entry).0 == To::One(r));
+                prop_assert!(one, "{:?} of {:?}", delivery, entry);
+                let of_the_id = entry.starts_with(format!("{identity}/").as_bytes());
                 prop_assert!(of_the_id);
             }
             prop_assert!(candidates.is_empty() || candidates.len() > 1);

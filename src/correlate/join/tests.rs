@@ -1,11 +1,11 @@
 use super::*;
 
-const PATIENCE: Patience = Patience {
+const LIMITS: JoinLimits = JoinLimits {
     moment: 5,
     grace: 60,
     retention: 1000,
     ttl: 100_000,
-    parked: usize::MAX,
+    parked_octets: usize::MAX,
 };
 
 const ENROUTE: u8 = 1;
@@ -35,12 +35,12 @@ fn receipt_of(recipient: i64, state: u8, report: u32) -> Seen {
     }
 }
 
-fn creation(raw: &'static str, submitted_at: Millis) -> Value {
-    creation_to(Some(1), raw, submitted_at)
+fn entry(raw: &'static str, submitted_at: Millis) -> Value {
+    entry_to(Some(1), raw, submitted_at)
 }
 
-fn creation_to(recipients: Option<u32>, raw: &'static str, submitted_at: Millis) -> Value {
-    Value::Creation {
+fn entry_to(recipients: Option<u32>, raw: &'static str, submitted_at: Millis) -> Value {
+    Value::Entry {
         raw: raw.into(),
         submitted_at,
         recipients,
@@ -53,33 +53,37 @@ fn creation_to(recipients: Option<u32>, raw: &'static str, submitted_at: Millis)
 }
 
 impl Join {
-    /// Its books agree with what it knows.
+    /// Its indexes and its size are those of its identities.
     pub(super) fn check(&self) {
         let (mut size, mut timers, mut parked) = (Size::default(), vec![], vec![]);
-        for (name, known) in &self.known {
-            known.check(&self.patience);
-            let of = known.size(name.len());
+        for (name, state) in &self.identities {
+            state.check(&self.limits);
+            let of = state.size(name.len());
             assert!(of.octets > 0, "{name} is empty");
-            size.creations += of.creations;
+            size.entries += of.entries;
             size.parked += of.parked;
             size.octets += of.octets;
-            size.waiting += of.waiting;
-            timers.extend(known.due(&self.patience).map(|at| (at, name.clone())));
-            parked.extend(known.offsets().into_iter().map(|at| (at, name.clone())));
+            size.receipt_octets += of.receipt_octets;
+            timers.extend(state.due(&self.limits).map(|at| (at, name.clone())));
+            parked.extend(state.offsets().into_iter().map(|at| (at, name.clone())));
         }
         assert_eq!(self.size, size);
         if self.live {
             timers.sort_unstable();
             parked.sort_unstable();
             assert!(self.timers.iter().eq(&timers), "timers");
-            assert!(self.parked.iter().eq(&parked), "parked");
+            assert!(self.parked_by_age.iter().eq(&parked), "parked");
         }
     }
 
     /// Nothing is left of anything.
     pub(super) fn check_empty(&self) {
         self.check();
-        let left = (self.known.len(), self.timers.len(), self.parked.len());
+        let left = (
+            self.identities.len(),
+            self.timers.len(),
+            self.parked_by_age.len(),
+        );
         assert_eq!((left, self.size), ((0, 0, 0), Size::default()));
     }
 }
@@ -89,7 +93,7 @@ struct Partition(Join);
 
 impl Partition {
     fn new() -> Self {
-        let mut join = Join::new(PATIENCE);
+        let mut join = Join::new(LIMITS);
         join.live(0, &mut Vec::new());
         Partition(join)
     }
@@ -107,7 +111,7 @@ impl Partition {
     ) -> Vec<String> {
         let mut out = Vec::new();
         let key = Key::parse(key.as_bytes()).unwrap();
-        let value = creation_to(recipients, raw, now);
+        let value = entry_to(recipients, raw, now);
         self.0.record(&key, value, now, &mut out);
         self.0.check();
         lines(&out)
@@ -181,15 +185,15 @@ fn lines(effects: &[Effect]) -> Vec<String> {
     let line = |effect: &Effect| match effect {
         Effect::Publish {
             delivery,
-            creation,
+            entry,
             candidates,
             ..
-        } => match creation {
-            Some(creation) if candidates.is_empty() => {
-                format!("{} of {}", text(delivery), text(creation))
+        } => match entry {
+            Some(entry) if candidates.is_empty() => {
+                format!("{} of {}", text(delivery), text(entry))
             }
-            Some(creation) => {
-                assert_eq!(creation, &candidates[0]);
+            Some(entry) => {
+                assert_eq!(entry, &candidates[0]);
                 let mut all: Vec<String> = candidates.iter().map(text).collect();
                 if all.len() == 1 {
                     all.push("another".to_owned());
@@ -198,10 +202,10 @@ fn lines(effects: &[Effect]) -> Vec<String> {
             }
             None => format!("{} alone", text(delivery)),
         },
-        Effect::Overdue { creation, missing } => match missing {
-            Some(1) => format!("{} overdue", text(creation)),
-            Some(n) => format!("{} overdue, {n} missing", text(creation)),
-            None => format!("{} overdue, nobody knows how many", text(creation)),
+        Effect::Overdue { entry, missing } => match missing {
+            Some(1) => format!("{} overdue", text(entry)),
+            Some(n) => format!("{} overdue, {n} missing", text(entry)),
+            None => format!("{} overdue, nobody knows how many", text(entry)),
         },
         Effect::Remember {
             key,
@@ -352,7 +356,7 @@ fn ticks_are_bounded() {
 
 #[test]
 fn a_successor_finds_what_was_remembered() {
-    let mut join = Join::new(PATIENCE);
+    let mut join = Join::new(LIMITS);
     let mut out = Vec::new();
     let mut put = |join: &mut Join, key: &str, value: Option<Value>| {
         let key = Key::parse(key.as_bytes()).unwrap();
@@ -368,10 +372,10 @@ fn a_successor_finds_what_was_remembered() {
         home: None,
         published_at: None,
     };
-    put(&mut join, "a/1/t:0:1", Some(creation("one", 0)));
-    put(&mut join, "a/2/t:0:2", Some(creation("two", 0)));
+    put(&mut join, "a/1/t:0:1", Some(entry("one", 0)));
+    put(&mut join, "a/2/t:0:2", Some(entry("two", 0)));
     put(&mut join, "a/2/t:0:2", None);
-    let finished = Value::Creation {
+    let finished = Value::Entry {
         raw: "one!".into(),
         submitted_at: 0,
         recipients: Some(1),
@@ -382,9 +386,9 @@ fn a_successor_finds_what_was_remembered() {
         final_at: Some(5),
     };
     put(&mut join, "a/1/t:0:1", Some(finished));
-    // The predecessor died between a creation and its parked receipt.
+    // The predecessor died between an entry and its parked receipt.
     put(&mut join, "a/3/@7", Some(parked("d7", 7)));
-    put(&mut join, "a/3/t:0:3", Some(creation("three", 0)));
+    put(&mut join, "a/3/t:0:3", Some(entry("three", 0)));
     put(&mut join, "a/4/@8", Some(parked("d8", 8)));
     join.live(100, &mut out);
     assert_eq!(
@@ -406,7 +410,7 @@ fn our_own_records_coming_back_change_nothing() {
     assert_eq!(p.tick(2000), ["a/1/t:0:7 = null"]);
     // What was remembered of it comes back when it is forgotten already.
     let mut out = Vec::new();
-    let late = Value::Creation {
+    let late = Value::Entry {
         raw: "m".into(),
         submitted_at: 0,
         recipients: Some(1),
@@ -424,9 +428,9 @@ fn our_own_records_coming_back_change_nothing() {
 #[test]
 fn receipts_without_a_message_take_no_more_memory_than_they_may() {
     const MOST: usize = 2000;
-    let mut join = Join::new(Patience {
-        parked: MOST,
-        ..PATIENCE
+    let mut join = Join::new(JoinLimits {
+        parked_octets: MOST,
+        ..LIMITS
     });
     join.live(0, &mut Vec::new());
     let mut p = Partition(join);
@@ -435,7 +439,7 @@ fn receipts_without_a_message_take_no_more_memory_than_they_may() {
         let said = p.delivered(&format!("a/{i}"), i, receipt(DELIVERED, i as u32), 0);
         alone += said.iter().filter(|l| l.ends_with("alone")).count();
         forgotten += said.iter().filter(|l| l.ends_with("null")).count();
-        assert!(p.0.size().waiting <= MOST, "{:?}", p.0.size());
+        assert!(p.0.size().receipt_octets <= MOST, "{:?}", p.0.size());
     }
     assert!(alone > 90 && forgotten > 90, "{alone}, {forgotten}");
     assert_eq!(
@@ -464,9 +468,9 @@ fn what_was_published_is_remembered_although_its_creation_is_written_again() {
         "the last of this key in the log says it again"
     );
 
-    let mut join = Join::new(PATIENCE);
+    let mut join = Join::new(LIMITS);
     let key = Key::parse(b"a/1/t:0:7").unwrap();
-    let finished = Value::Creation {
+    let finished = Value::Entry {
         raw: "m".into(),
         submitted_at: 0,
         recipients: Some(1),
@@ -477,7 +481,7 @@ fn what_was_published_is_remembered_although_its_creation_is_written_again() {
         final_at: Some(5),
     };
     let mut out = Vec::new();
-    for value in [creation("m", 0), finished, creation("m", 0)] {
+    for value in [entry("m", 0), finished, entry("m", 0)] {
         join.record(&key, value, 0, &mut out);
     }
     join.live(20, &mut out);
@@ -698,7 +702,7 @@ fn nothing_stays_of_receipts_that_were_early() {
         let joined = p.created(&format!("{id}/t:0:{n}"), "m", now + 2);
         assert_eq!(joined[0], format!("d{n} of m"));
         p.tick(now + 2);
-        assert!(p.0.known.len() <= 102, "those of one final_retention");
+        assert!(p.0.identities.len() <= 102, "those of one final_retention");
     }
     p.tick(100_000);
     p.0.check_empty();
@@ -706,12 +710,12 @@ fn nothing_stays_of_receipts_that_were_early() {
 
 #[test]
 fn nothing_stays_of_messages_whose_receipts_came() {
-    let mut join = Join::new(Patience {
+    let mut join = Join::new(JoinLimits {
         moment: 5,
         grace: 60_000,
         retention: 3_600_000,
         ttl: 3 * 86_400_000,
-        parked: PARKED_OCTETS,
+        parked_octets: PARKED_OCTETS,
     });
     join.live(0, &mut Vec::new());
     let mut p = Partition(join);
@@ -783,7 +787,7 @@ fn times_of_a_clock_that_was_far_ahead_end_too() {
     let mut p = Partition::new();
     let mut out = Vec::new();
     let key = Key::parse(b"a/1/t:0:7").unwrap();
-    p.0.record(&key, creation("m", FAR), 10, &mut out);
+    p.0.record(&key, entry("m", FAR), 10, &mut out);
     assert_eq!(p.tick(100_010), ["m overdue", "a/1/t:0:7 = null"]);
     p.0.check_empty();
 }
@@ -834,12 +838,12 @@ impl Partition {
             let record = crc32fast::hash(message.raw.as_bytes());
             let submission = format!("t:0:{record}");
             let mut out = Vec::new();
-            let value = Value::Creation {
+            let value = Value::Entry {
                 raw: message.raw.into(),
                 submitted_at: message.at,
                 recipients: Some(1),
                 to: To::One(number(message.to).unwrap_or_default()),
-                sender: print(number(message.from)),
+                sender: sender_digest(number(message.from)),
                 reference: None,
                 seen: vec![],
                 final_at: None,
@@ -1120,7 +1124,7 @@ fn a_receipt_that_contradicts_all_goes_out_alone_and_is_nobodys() {
 
 #[test]
 fn a_successor_leaves_a_stranger_waiting() {
-    let mut join = Join::new(PATIENCE);
+    let mut join = Join::new(LIMITS);
     let mut out = Vec::new();
     let parked = Value::Parked {
         delivery: "d7".into(),
@@ -1199,7 +1203,7 @@ fn two_messages_to_one_recipient_are_told_apart_by_the_date_or_not_at_all() {
         ),
     ] {
         let mut p = Partition::new();
-        p.0.patience.ttl = HOUR;
+        p.0.limits.ttl = HOUR;
         p.answered("a/1", &[first, second]);
         let now = AT + 10 * 60_000;
         assert_eq!(p.event("a/1", 0, receipt, now), event, "{why}");
@@ -1300,7 +1304,7 @@ fn a_message_submitted_after_the_receipt_came_is_another() {
         [""; 0]
     );
     p.read_back("a/1", 0, 30_000);
-    assert_eq!(p.tick(30_000 + PATIENCE.moment), [""; 0]);
+    assert_eq!(p.tick(30_000 + LIMITS.moment), [""; 0]);
     let answered = p.answered("a/1", &[message("own", ANNA, 900)]);
     assert_eq!(answered[0], "d0 of own");
 }
@@ -1330,12 +1334,12 @@ fn a_multi_knows_its_recipients_whichever_way_round() {
     for turned in [false, true] {
         let mut p = Partition::new();
         let key = Key::parse(b"a/1/t:0:7").unwrap();
-        let value = Value::Creation {
+        let value = Value::Entry {
             raw: "multi".into(),
             submitted_at: 0,
             recipients: Some(2),
             to: to.clone(),
-            sender: print(number("1000")),
+            sender: sender_digest(number("1000")),
             reference: None,
             seen: vec![],
             final_at: None,
@@ -1383,7 +1387,7 @@ fn receipts_of_messages_to_different_recipients_are_never_mixed_up() {
     for ids in [1, 10, 1000, u64::MAX] {
         let mut random = random.clone();
         let mut p = Partition::new();
-        p.0.patience.grace = Millis::MAX / 2;
+        p.0.limits.grace = Millis::MAX / 2;
         let mut events = Vec::new();
         let (mut offset, count) = (0, 300u64);
         for n in 0..count {
@@ -1428,14 +1432,14 @@ fn receipts_of_messages_to_different_recipients_are_never_mixed_up() {
 
 #[test]
 fn a_creation_of_a_clock_days_behind_is_not_overdue_before_its_wait() {
-    let patience = Patience {
+    let limits = JoinLimits {
         ttl: 3 * DAY,
-        ..PATIENCE
+        ..LIMITS
     };
-    let mut p = Partition(Join::new(patience));
+    let mut p = Partition(Join::new(limits));
     p.0.live(0, &mut Vec::new());
     let (key, now) = (Key::parse(b"a/1/t:0:7").unwrap(), 100 * DAY);
-    p.0.record(&key, creation_to(Some(1), "m", 0), now, &mut Vec::new());
+    p.0.record(&key, entry_to(Some(1), "m", 0), now, &mut Vec::new());
     p.0.check();
     assert_eq!(p.tick(now + 2 * DAY - 1), [""; 0]);
     assert_eq!(p.tick(now + 2 * DAY), ["m overdue", "a/1/t:0:7 = null"]);
@@ -1529,8 +1533,8 @@ fn a_receipt_that_may_be_of_a_message_not_known_yet_waits_a_moment() {
     ] {
         for turns_up in [false, true] {
             let mut p = Partition::new();
-            p.0.patience.retention = 1_000_000;
-            p.0.patience.ttl = 1_000_000;
+            p.0.limits.retention = 1_000_000;
+            p.0.limits.ttl = 1_000_000;
             p.answered("a/1", &[old]);
             if ended {
                 assert_eq!(p.event("a/1", 0, first, OLD + 10), "d0 of old");
@@ -1546,7 +1550,7 @@ fn a_receipt_that_may_be_of_a_message_not_known_yet_waits_a_moment() {
             if turns_up {
                 events.extend(p.answered("a/1", &[new]));
             }
-            let moment = NOW + PATIENCE.moment;
+            let moment = NOW + LIMITS.moment;
             assert_eq!(p.tick(moment - 1), [""; 0], "{why}");
             events.extend(p.tick(moment));
             let event = events.into_iter().find(|event| event.starts_with("d9"));
@@ -1572,8 +1576,8 @@ fn a_user_message_reference_tells_messages_apart() {
             identity: "a/1",
             submission: &submission,
         };
-        let mut value = creation(raw, 0);
-        if let Value::Creation { reference, .. } = &mut value {
+        let mut value = entry(raw, 0);
+        if let Value::Entry { reference, .. } = &mut value {
             *reference = Some(n);
         }
         p.0.record(&key, value, 0, &mut Vec::new());
@@ -1593,8 +1597,8 @@ fn a_user_message_reference_tells_messages_apart() {
 
     // Another one is another message's, unless that does not turn up.
     let mut p = Partition::new();
-    let mut value = creation("seven", 0);
-    if let Value::Creation { reference, .. } = &mut value {
+    let mut value = entry("seven", 0);
+    if let Value::Entry { reference, .. } = &mut value {
         *reference = Some(7);
     }
     p.0.record(
@@ -1656,21 +1660,21 @@ fn receipts_that_look_alike_in_one_session_are_of_several_messages() {
 #[test]
 fn among_very_many_messages_under_one_id_a_receipt_finds_its_own() {
     const MANY: i64 = 20_000;
-    let mut p = Join::new(Patience {
+    let mut p = Join::new(JoinLimits {
         ttl: 1_000_000,
-        ..PATIENCE
+        ..LIMITS
     });
     p.live(0, &mut Vec::new());
     let phone = |n: i64| 41_790_000_000 + n * 37;
     let mut out = Vec::new();
     for n in 0..MANY {
         let key = format!("a/1/t:0:{n}");
-        let value = Value::Creation {
+        let value = Value::Entry {
             raw: n.to_string().into(),
             submitted_at: n,
             recipients: Some(1),
             to: To::One(if n % 100 == 0 { -n - 1 } else { phone(n) }),
-            sender: print(number("1000")),
+            sender: sender_digest(number("1000")),
             reference: None,
             seen: vec![],
             final_at: None,
@@ -1678,7 +1682,7 @@ fn among_very_many_messages_under_one_id_a_receipt_finds_its_own() {
         p.record(&Key::parse(key.as_bytes()).unwrap(), value, n, &mut out);
     }
     assert_eq!(out, []);
-    let known = p.known.values().next().unwrap();
+    let state = p.identities.values().next().unwrap();
     for n in (1..MANY).step_by(997) {
         for (from, to) in [
             (format!("+{}", phone(n)), "1000".to_owned()),
@@ -1686,14 +1690,14 @@ fn among_very_many_messages_under_one_id_a_receipt_finds_its_own() {
             ("1000".to_owned(), phone(n).to_string()),
         ] {
             let receipt = said(&from, &to, DELIVERED, 1);
-            let near = known.near(&receipt);
+            let near = state.near(&receipt);
             assert_eq!(near.len(), 1, "{from} {to}");
-            let whose = known.whose(&receipt, false).unwrap();
-            assert_eq!(known.at(whose.at).unwrap().raw, n.to_string());
+            let whose = state.whose(&receipt, false).unwrap();
+            assert_eq!(state.at(whose.at).unwrap().raw, n.to_string());
         }
     }
     // Its beginning is few messages', and a stranger is compared with few.
-    let near = |from: &str| known.near(&said(from, "1000", DELIVERED, 1)).len();
+    let near = |from: &str| state.near(&said(from, "1000", DELIVERED, 1)).len();
     assert!((1..2000).contains(&near("417900370")));
     assert!(
         near("49170000001") < 300,
@@ -1879,7 +1883,7 @@ fn a_visitor_waits_until_the_log_is_read() {
     p.0.unkept("a/7f", 3, 110, &mut out);
     assert_eq!(lines(&out), home);
     let mut p = visited(2);
-    p.0.patience.parked = 1;
+    p.0.limits.parked_octets = 1;
     assert_eq!(
         p.delivered("a/1", 4, receipt(DELIVERED, 9), 110)[1..3],
         home
@@ -1892,12 +1896,12 @@ fn a_visitor_waits_until_the_log_is_read() {
 
 #[test]
 fn a_visitor_whose_host_dies_is_answered_by_the_successor() {
-    for (known, home, expected) in [
+    for (state, home, expected) in [
         (true, Some("a/7F"), "d3 of own"),
         (false, Some("a/7F"), "d3 back to a/7F, 3 tries"),
         (false, None, ""),
     ] {
-        let (mut join, mut out) = (Join::new(PATIENCE), Vec::new());
+        let (mut join, mut out) = (Join::new(LIMITS), Vec::new());
         let parked = Value::Parked {
             delivery: "d3".into(),
             receipt: Receipt {
@@ -1910,7 +1914,7 @@ fn a_visitor_whose_host_dies_is_answered_by_the_successor() {
         let key = Key::parse(b"a/7f/@3").unwrap();
         join.record(&key, parked, 0, &mut out);
         let mut p = Partition(join);
-        if known {
+        if state {
             p.answered("a/7f", &[message("own", ANNA, 0)]);
         }
         p.0.live(100, &mut out);
@@ -1929,12 +1933,12 @@ fn a_sender_counts_among_many_messages_while_one_of_it_is_remembered() {
     let mut p = Partition::new();
     for n in 0..100i64 {
         let key = format!("a/1/t:0:{n}");
-        let value = Value::Creation {
+        let value = Value::Entry {
             raw: n.to_string().into(),
             submitted_at: n.min(1),
             recipients: Some(1),
             to: To::One(41_790_000_000 + n * 37),
-            sender: print(number(if n == 0 { SHOP } else { "1000" })),
+            sender: sender_digest(number(if n == 0 { SHOP } else { "1000" })),
             reference: None,
             seen: vec![],
             final_at: None,
@@ -1943,25 +1947,25 @@ fn a_sender_counts_among_many_messages_while_one_of_it_is_remembered() {
         p.0.record(&key, value, 1, &mut Vec::new());
     }
     let near = |p: &Partition| {
-        let known = p.0.known.values().next().unwrap();
-        known.near(&said(SHOP, "1000", DELIVERED, 1)).len()
+        let state = p.0.identities.values().next().unwrap();
+        state.near(&said(SHOP, "1000", DELIVERED, 1)).len()
     };
     assert_eq!(near(&p), 100, "it comes from a sender, so it names nobody");
-    assert_eq!(p.tick(PATIENCE.ttl).len(), 2, "the first one is overdue");
+    assert_eq!(p.tick(LIMITS.ttl).len(), 2, "the first one is overdue");
     assert_eq!(near(&p), 0, "it comes from a phone that nothing went to");
 }
 
 /// What was published of a message is written beside it, which is no other message.
 #[test]
 fn an_smsc_is_as_hasty_after_a_restore_as_before() {
-    let mut join = Join::new(PATIENCE);
+    let mut join = Join::new(LIMITS);
     let mut out = Vec::new();
     for n in 0..100 {
         // Three of them have an id that another has.
         let identity = format!("a/{}", n.max(3));
         for written in [0, 1, 2] {
-            let mut value = creation("m", n);
-            if let Value::Creation { seen, .. } = &mut value {
+            let mut value = entry("m", n);
+            if let Value::Entry { seen, .. } = &mut value {
                 seen.extend((0..written).map(|n| receipt(ENROUTE, n)));
             }
             let key = format!("{identity}/t:0:{n}");

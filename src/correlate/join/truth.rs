@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::record::internal::number;
 
-const PATIENCE: Patience = Patience {
+const LIMITS: JoinLimits = JoinLimits {
     moment: MOMENT,
     grace: 60_000,
     retention: 3_600_000,
     ttl: 3 * DAY,
-    parked: usize::MAX,
+    parked_octets: usize::MAX,
 };
 
 /// 2026-01-01T00:00:00Z.
@@ -241,7 +241,7 @@ impl Smsc {
 
     fn run(self, random: &mut fastrand::Rng) -> Count {
         let (told, events) = self.play(random);
-        let mut join = Join::new(PATIENCE);
+        let mut join = Join::new(LIMITS);
         join.live(BEGIN, &mut Vec::new());
         let mut offset = 0;
         let mut published: BTreeMap<Bytes, Vec<Effect>> = BTreeMap::new();
@@ -274,12 +274,12 @@ impl Smsc {
                 Event::Answer(n) => {
                     let of = &told[*n];
                     let submission = format!("t:0:{n}");
-                    let value = Value::Creation {
+                    let value = Value::Entry {
                         raw: n.to_string().into(),
                         submitted_at: of.at,
                         recipients: Some(1),
                         to: To::One(number(of.to.as_bytes()).unwrap()),
-                        sender: print(number(b"1000")),
+                        sender: sender_digest(number(b"1000")),
                         reference: self.references.then_some(*n as u16),
                         seen: vec![],
                         final_at: None,
@@ -315,12 +315,12 @@ impl Smsc {
             let of = published.remove(&raw).unwrap_or_default();
             match &of[..] {
                 [] => count.swallowed += 1,
-                [Effect::Publish { creation: None, .. }] => count.alone += 1,
+                [Effect::Publish { entry: None, .. }] => count.alone += 1,
                 [Effect::Publish { candidates, .. }] if !candidates.is_empty() => {
                     count.ambiguous += 1;
                 }
-                [Effect::Publish { creation, .. }] => {
-                    match creation.as_deref() == Some(n.to_string().as_bytes()) {
+                [Effect::Publish { entry, .. }] => {
+                    match entry.as_deref() == Some(n.to_string().as_bytes()) {
                         true => count.sure += 1,
                         false => count.misattributed += 1,
                     }

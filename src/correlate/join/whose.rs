@@ -36,7 +36,7 @@
 //! | the session was bound after the older one was submitted, so the SMSC may have been restarted | it is the older one's |
 //! | the date is that of now, and not the older one's | it is the older one's |
 
-use super::known::{Creation, Known};
+use super::identity::{Entry, IdentityState};
 use super::{Millis, Receipt};
 use crate::record::internal::{Likeness, Seen, compare, is_short};
 
@@ -84,7 +84,7 @@ enum Fit {
     Recipient,
 }
 
-/// To which creation a receipt belongs.
+/// To which entry a receipt belongs.
 pub(super) struct Whose {
     /// Where it stands among those of its identity.
     pub(super) at: usize,
@@ -113,7 +113,7 @@ pub(super) enum Doubt {
     Grave,
 }
 
-/// A creation that a receipt does not contradict.
+/// An entry that a receipt does not contradict.
 struct Candidate {
     at: usize,
     fit: Fit,
@@ -165,7 +165,7 @@ impl Receipt {
             return Some(Fit::AsSubmitted);
         }
         // The sender, or a service such as the SMSC itself, is not whom it is about.
-        let is_sender = |one: Option<i64>| sender != 0 && print(one) == sender;
+        let is_sender = |one: Option<i64>| sender != 0 && sender_digest(one) == sender;
         let is_service = |one| is_short(one) && !is_short(Some(number));
         let is_nobody = |one| is_sender(one) || is_service(one);
         let about = self.about(is_nobody);
@@ -180,19 +180,19 @@ impl Receipt {
         both.find(|one| !is_nobody(*one))
     }
 
-    /// Whether its numbers are those of a creation.
-    pub(super) fn names(&self, creation: &Creation) -> bool {
-        let candidate = self.candidate(0, creation);
+    /// Whether its numbers are those of an entry.
+    pub(super) fn names(&self, entry: &Entry) -> bool {
+        let candidate = self.candidate(0, entry);
         candidate.is_some_and(|candidate| candidate.fit > Fit::Open)
     }
 
-    fn candidate(&self, at: usize, creation: &Creation) -> Option<Candidate> {
-        let early = |received: Millis| received.saturating_add(SKEW) < creation.submitted_at;
+    fn candidate(&self, at: usize, entry: &Entry) -> Option<Candidate> {
+        let early = |received: Millis| received.saturating_add(SKEW) < entry.submitted_at;
         if self.received.is_some_and(early) {
             return None;
         }
-        let numbers = creation.to.numbers().iter();
-        let fits = numbers.filter_map(|n| Some((self.fit(*n, creation.sender)?, *n)));
+        let numbers = entry.to.numbers().iter();
+        let fits = numbers.filter_map(|n| Some((self.fit(*n, entry.sender)?, *n)));
         let (fit, number) = fits.max_by_key(|(fit, _)| *fit)?;
         let recipient = match fit {
             Fit::Open => self.seen.recipient,
@@ -203,11 +203,11 @@ impl Receipt {
 }
 
 /// By what a sender is known again; 0 is nobody.
-pub fn print(number: Option<i64>) -> u32 {
+pub fn sender_digest(number: Option<i64>) -> u32 {
     number.map_or(0, |number| crc32fast::hash(&number.to_be_bytes()).max(1))
 }
 
-impl Creation {
+impl Entry {
     /// Whether a final receipt of `recipient` came, if `sure` one that cannot be another's.
     fn has_ended(&self, recipient: Option<i64>, sure: bool) -> bool {
         let one = matches!(self.recipients, Some(0 | 1));
@@ -225,14 +225,14 @@ impl Creation {
     }
 }
 
-impl Known {
+impl IdentityState {
     /// Whose `receipt` is; `None` if nobody's who is known. `hasty` if the SMSC is known to use ids
     /// again within minutes.
     pub(super) fn whose(&self, receipt: &Receipt, hasty: bool) -> Option<Whose> {
-        let creation = |at: usize| self.at(at).map(|creation| (at, creation));
-        let near = self.near(receipt).into_iter().filter_map(creation);
-        let mut left: Vec<(Candidate, &Creation)> = near
-            .filter_map(|(at, creation)| Some((receipt.candidate(at, creation)?, creation)))
+        let entry = |at: usize| self.at(at).map(|entry| (at, entry));
+        let near = self.near(receipt).into_iter().filter_map(entry);
+        let mut left: Vec<(Candidate, &Entry)> = near
+            .filter_map(|(at, entry)| Some((receipt.candidate(at, entry)?, entry)))
             .collect();
         let best = left.iter().map(|(c, _)| c.fit).max()?;
         left.retain(|(candidate, _)| candidate.fit == best);
@@ -245,20 +245,20 @@ impl Known {
                 Fit::AsSubmitted => receipt.seen.recipient,
                 Fit::Open | Fit::Recipient => receipt.to,
             };
-            of.sender != 0 && of.sender == print(sender)
+            of.sender != 0 && of.sender == sender_digest(sender)
         });
         if let Some(dated) = &receipt.submitted {
             narrow(&mut left, |_, of| dated.fits(of.submitted_at));
         }
         narrow(&mut left, |c, of| !of.has_ended(c.recipient, true));
-        let waits = |c: &Candidate, of: &Creation| !of.has_ended(c.recipient, false);
+        let waits = |c: &Candidate, of: &Entry| !of.has_ended(c.recipient, false);
         left.sort_by_key(|(c, of)| std::cmp::Reverse((waits(c, of), of.submitted_at, of.order)));
         let (first, of_first) = left.first()?;
         let seen_by = |c: &Candidate| Seen {
             recipient: c.recipient,
             ..receipt.seen
         };
-        let said = |(c, of): &(Candidate, &Creation)| {
+        let said = |(c, of): &(Candidate, &Entry)| {
             let mut before = of.seen.iter();
             before.any(|seen| seen.says_the_same(&seen_by(c)))
         };
@@ -290,7 +290,7 @@ impl Known {
 impl Receipt {
     /// Whether it may be another message's than the only one that it fits: see the
     /// [module](self).
-    fn doubt(&self, candidate: &Candidate, of: &Creation, hasty: bool) -> Doubt {
+    fn doubt(&self, candidate: &Candidate, of: &Entry, hasty: bool) -> Doubt {
         let Some(received) = self.received else {
             return Doubt::None;
         };
@@ -314,10 +314,7 @@ impl Receipt {
 }
 
 /// Leaves those that `speaks_for`, if there are any and others.
-fn narrow(
-    left: &mut Vec<(Candidate, &Creation)>,
-    speaks_for: impl Fn(&Candidate, &Creation) -> bool,
-) {
+fn narrow(left: &mut Vec<(Candidate, &Entry)>, speaks_for: impl Fn(&Candidate, &Entry) -> bool) {
     if left.len() > 1 && left.iter().any(|(c, of)| speaks_for(c, of)) {
         left.retain(|(c, of)| speaks_for(c, of));
     }

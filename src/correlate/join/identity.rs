@@ -1,4 +1,4 @@
-//! What is known of one identity.
+//! The state of one identity: the entries of its messages, and its parked receipts.
 //!
 //! Mostly that is one message. An SMSC that gives one id to all has as many under it as are
 //! remembered, so beyond a few they are found by an [`Index`] and never all looked at.
@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::crowd::{self, Index};
+use super::index::{self, Index};
 use super::whose::{Doubt, Whose};
-use super::{Effect, Millis, Patience, Receipt, TRIES, To, UNREAD};
+use super::{Effect, JoinLimits, Millis, Receipt, TRIES, To, UNREAD};
 use crate::record::internal::{Likeness, Seen, compare};
 use crate::record::keys;
 
@@ -22,15 +22,15 @@ const SEEN_EACH: usize = 4;
 const LISTED: usize = 64;
 
 /// About what an identity takes, in octets, with its place in the maps and its timer.
-const IDENTITY: usize = size_of::<Known>() + 160;
+const IDENTITY: usize = size_of::<IdentityState>() + 160;
 
 /// About what a parked receipt takes, with its place among the others.
-const WAITING: usize = size_of::<Waiting>() + 40;
+const PARKED_RECEIPT: usize = size_of::<ParkedReceipt>() + 40;
 
 /// Two messages that had one id within this time: the SMSC uses its ids again quickly.
 const QUICKLY: Millis = 10 * 60_000;
 
-pub(super) struct Creation {
+pub(super) struct Entry {
     pub(super) submission: Box<str>,
     pub(super) raw: Bytes,
     pub(super) submitted_at: Millis,
@@ -38,7 +38,7 @@ pub(super) struct Creation {
     pub(super) recipients: Option<u32>,
     /// Who they are.
     pub(super) to: To,
-    /// The [`print`](super::print) of the sender.
+    /// The [`sender_digest`](super::sender_digest) of the sender.
     pub(super) sender: u32,
     /// Its user_message_reference.
     pub(super) reference: Option<u16>,
@@ -52,36 +52,36 @@ pub(super) struct Creation {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wait {
+pub(super) enum ParkedState {
     /// Not read back from the log yet.
-    Unread,
+    NotReadBack,
     /// Its grace runs since then, and first the moment in which its message may turn up.
-    Since(Millis),
+    Moment(Millis),
     /// The same, and that moment is over.
-    Longer(Millis),
+    Grace(Millis),
     /// A visitor since then, whose record is not read back from the log yet.
-    Visits(Millis),
+    Visiting(Millis),
     /// Published alone then.
-    Published(Millis),
+    PublishedAlone(Millis),
 }
 
-pub(super) struct Waiting {
+pub(super) struct ParkedReceipt {
     pub(super) offset: i64,
     pub(super) delivery: Bytes,
     pub(super) receipt: Receipt,
     /// Of a visitor, which has its id in another form: its own identity.
     pub(super) home: Option<Arc<str>>,
-    pub(super) wait: Wait,
+    pub(super) state: ParkedState,
 }
 
 #[derive(Default)]
-pub(super) struct Known {
-    /// In no order: [`Creation::order`] says which came first.
-    creations: Vec<Creation>,
-    pub(super) waiting: Vec<Waiting>,
-    /// Finds creations where they are many.
+pub(super) struct IdentityState {
+    /// In no order: [`Entry::order`] says which came first.
+    entries: Vec<Entry>,
+    pub(super) parked: Vec<ParkedReceipt>,
+    /// Finds entries where they are many.
     index: Option<Box<Index>>,
-    /// How many creations there have been.
+    /// How many entries there have been.
     count: u32,
     /// When the newest of them was submitted.
     newest: Option<Millis>,
@@ -93,16 +93,16 @@ pub(super) struct Known {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Size {
     /// Messages and parts remembered.
-    pub creations: usize,
+    pub entries: usize,
     /// Receipts parked or remembered alone.
     pub parked: usize,
     /// About how many octets both take, with everything that is kept for them.
     pub octets: usize,
-    /// About how many of them are those of receipts, with what each identity takes.
-    pub waiting: usize,
+    /// About how many of those octets are of parked receipts, with what each identity takes.
+    pub receipt_octets: usize,
 }
 
-impl Creation {
+impl Entry {
     /// Notes that `receipt` was published.
     fn note(&mut self, receipt: &Seen, now: Millis) {
         if self.seen.len() >= self.remembers() {
@@ -129,8 +129,8 @@ impl Creation {
         for seen in self.seen.iter().filter(|seen| seen.is_final()) {
             // Whoever cannot be told from others is taken for another one.
             let names = seen.recipient.is_some_and(|number| number > 0);
-            let same = |known: &&Seen| compare(known.recipient, seen.recipient) == Likeness::Same;
-            let is_known = |known: &&Seen| names && same(known);
+            let same = |state: &&Seen| compare(state.recipient, seen.recipient) == Likeness::Same;
+            let is_known = |state: &&Seen| names && same(state);
             if !found.iter().any(is_known) {
                 found.push(seen);
             }
@@ -151,7 +151,7 @@ impl Creation {
             None => !self.seen.iter().any(Seen::is_final),
         };
         (any && self.final_at.is_none()).then(|| Effect::Overdue {
-            creation: self.raw.clone(),
+            entry: self.raw.clone(),
             missing,
         })
     }
@@ -165,7 +165,7 @@ impl Creation {
     pub(super) fn remembered(&self, identity: &str) -> Effect {
         Effect::Remember {
             key: self.key(identity),
-            creation: self.raw.clone(),
+            entry: self.raw.clone(),
             seen: self.seen.clone(),
             final_at: self.final_at,
         }
@@ -175,26 +175,26 @@ impl Creation {
         format!("{identity}/{}", self.submission)
     }
 
-    pub(super) fn deadline(&self, patience: &Patience) -> Millis {
+    pub(super) fn deadline(&self, limits: &JoinLimits) -> Millis {
         match (self.final_at, self.recipients) {
-            (Some(at), _) => at.saturating_add(patience.retention),
+            (Some(at), _) => at.saturating_add(limits.retention),
             // Nobody gets it, so nothing is waited for.
-            (None, Some(0)) => self.submitted_at.saturating_add(patience.retention),
-            (None, _) => self.submitted_at.saturating_add(patience.ttl),
+            (None, Some(0)) => self.submitted_at.saturating_add(limits.retention),
+            (None, _) => self.submitted_at.saturating_add(limits.ttl),
         }
     }
 
     pub(super) fn octets(&self) -> usize {
         let seen = self.seen.capacity() * size_of::<Seen>();
-        size_of::<Creation>() + self.raw.len() + self.submission.len() + self.to.octets() + seen
+        size_of::<Entry>() + self.raw.len() + self.submission.len() + self.to.octets() + seen
     }
 }
 
-impl Waiting {
+impl ParkedReceipt {
     /// Ends its wait: published alone, or forgotten if it was. `true` if it stays, as published.
     pub(super) fn end(&mut self, identity: &Arc<str>, now: Millis, out: &mut Vec<Effect>) -> bool {
         let key = keys::parked(identity, self.offset);
-        if matches!(self.wait, Wait::Published(_)) {
+        if matches!(self.state, ParkedState::PublishedAlone(_)) {
             out.push(Effect::Forget { key });
             return false;
         }
@@ -218,22 +218,22 @@ impl Waiting {
         out.push(Effect::Publish {
             identity: identity.clone(),
             delivery: delivery.clone(),
-            creation: None,
+            entry: None,
             candidates: Vec::new(),
             other_form: false,
         });
-        self.wait = Wait::Published(now);
+        self.state = ParkedState::PublishedAlone(now);
         delivery
     }
 
-    pub(super) fn deadline(&self, patience: &Patience) -> Millis {
-        match self.wait {
-            Wait::Unread => Millis::MAX,
-            Wait::Since(at) => at.saturating_add(patience.moment.min(patience.grace)),
-            Wait::Longer(at) => at.saturating_add(patience.grace),
-            Wait::Visits(at) if self.is_last() => at.saturating_add(UNREAD),
-            Wait::Visits(at) => at.saturating_add(patience.moment),
-            Wait::Published(at) => at.saturating_add(patience.retention),
+    pub(super) fn deadline(&self, limits: &JoinLimits) -> Millis {
+        match self.state {
+            ParkedState::NotReadBack => Millis::MAX,
+            ParkedState::Moment(at) => at.saturating_add(limits.moment.min(limits.grace)),
+            ParkedState::Grace(at) => at.saturating_add(limits.grace),
+            ParkedState::Visiting(at) if self.is_last() => at.saturating_add(UNREAD),
+            ParkedState::Visiting(at) => at.saturating_add(limits.moment),
+            ParkedState::PublishedAlone(at) => at.saturating_add(limits.retention),
         }
     }
 
@@ -270,15 +270,19 @@ impl Waiting {
 
     /// Whether it is to be given to the message that it fits.
     pub(super) fn is_sure(&self, whose: &Whose, news: News) -> bool {
-        match self.wait {
-            Wait::Unread | Wait::Since(_) => whose.doubt == Doubt::None && news != News::Perhaps,
-            Wait::Longer(_) | Wait::Visits(_) | Wait::Published(_) => true,
+        match self.state {
+            ParkedState::NotReadBack | ParkedState::Moment(_) => {
+                whose.doubt == Doubt::None && news != News::Perhaps
+            }
+            ParkedState::Grace(_) | ParkedState::Visiting(_) | ParkedState::PublishedAlone(_) => {
+                true
+            }
         }
     }
 
     fn octets(&self) -> usize {
         let home = self.home.as_ref().map_or(0, |home| home.len());
-        self.delivery.len() + home + WAITING
+        self.delivery.len() + home + PARKED_RECEIPT
     }
 }
 
@@ -317,179 +321,179 @@ pub(super) enum Answer {
     Nobody,
 }
 
-impl Known {
+impl IdentityState {
     pub(super) fn is_empty(&self) -> bool {
-        self.creations.is_empty() && self.waiting.is_empty()
+        self.entries.is_empty() && self.parked.is_empty()
     }
 
-    pub(super) fn has_creations(&self) -> bool {
-        !self.creations.is_empty()
+    pub(super) fn has_entries(&self) -> bool {
+        !self.entries.is_empty()
     }
 
-    /// The creation at a place.
-    pub(super) fn at(&self, at: usize) -> Option<&Creation> {
-        self.creations.get(at)
+    /// The entry at a place.
+    pub(super) fn at(&self, at: usize) -> Option<&Entry> {
+        self.entries.get(at)
     }
 
-    /// Where the creation of a key stands.
+    /// Where the entry of a key stands.
     pub(super) fn find(&self, submission: &str) -> Option<usize> {
         let is = |at: &usize| self.at(*at).is_some_and(|c| &*c.submission == submission);
         match &self.index {
             Some(index) => index.named(submission).find(is),
-            None => (0..self.creations.len()).find(is),
+            None => (0..self.entries.len()).find(is),
         }
     }
 
-    /// Most identities have one creation: room for one is what they get. `true` if it is known by
+    /// Most identities have one entry: room for one is what they get. `true` if it is known by
     /// now that the id was used again within minutes.
-    pub(super) fn add(&mut self, mut creation: Creation, patience: &Patience) -> bool {
-        let at = creation.submitted_at;
+    pub(super) fn add(&mut self, mut entry: Entry, limits: &JoinLimits) -> bool {
+        let at = entry.submitted_at;
         let before = self.newest.replace(self.newest.map_or(at, |n| n.max(at)));
         let quickly = before.is_some_and(|before| (at - before).abs() < QUICKLY);
         // Parts of one message may share an id.
-        let record = creation.record();
+        let record = entry.record();
         let again = quickly
             && self
-                .creations
+                .entries
                 .iter()
                 .rev()
                 .take(2)
                 .any(|c| c.record() != record);
         self.repeats |= again;
-        creation.order = self.count;
+        entry.order = self.count;
         self.count = self.count.wrapping_add(1);
-        if self.creations.len() == self.creations.capacity() {
-            self.creations.reserve_exact(match self.creations.len() {
-                few @ 0..crowd::MANY => few.min(1) + 1,
+        if self.entries.len() == self.entries.capacity() {
+            self.entries.reserve_exact(match self.entries.len() {
+                few @ 0..index::MANY => few.min(1) + 1,
                 many => many / 4,
             });
         }
-        self.creations.push(creation);
-        let last = self.creations.len() - 1;
+        self.entries.push(entry);
+        let last = self.entries.len() - 1;
         if let Some(index) = &mut self.index {
-            index.add(last, &self.creations[last], patience);
-        } else if self.creations.len() > crowd::MANY {
-            self.index = Some(Index::of(&self.creations, patience).into());
+            index.add(last, &self.entries[last], limits);
+        } else if self.entries.len() > index::MANY {
+            self.index = Some(Index::of(&self.entries, limits).into());
         }
         again
     }
 
-    /// Takes the creation at a place out.
-    pub(super) fn remove(&mut self, at: usize, patience: &Patience) -> Creation {
-        let last = self.creations.len() - 1;
+    /// Takes the entry at a place out.
+    pub(super) fn remove(&mut self, at: usize, limits: &JoinLimits) -> Entry {
+        let last = self.entries.len() - 1;
         if let Some(index) = &mut self.index {
-            index.remove(at, &self.creations[at], patience);
+            index.remove(at, &self.entries[at], limits);
             if at != last {
-                index.remove(last, &self.creations[last], patience);
+                index.remove(last, &self.entries[last], limits);
             }
         }
-        let gone = self.creations.swap_remove(at);
-        if let (Some(index), Some(moved)) = (&mut self.index, self.creations.get(at)) {
-            index.add(at, moved, patience);
+        let gone = self.entries.swap_remove(at);
+        if let (Some(index), Some(moved)) = (&mut self.index, self.entries.get(at)) {
+            index.add(at, moved, limits);
         }
-        if self.creations.len() < crowd::MANY / 4 {
+        if self.entries.len() < index::MANY / 4 {
             self.index = None;
-            self.creations.shrink_to_fit();
+            self.entries.shrink_to_fit();
         }
         gone
     }
 
-    /// Notes that `receipt` was published of the creation at a place, which it returns.
+    /// Notes that `receipt` was published of the entry at a place, which it returns.
     pub(super) fn note(
         &mut self,
         at: usize,
         receipt: &Seen,
         now: Millis,
-        patience: &Patience,
-    ) -> Option<&Creation> {
-        let creation = self.creations.get_mut(at)?;
+        limits: &JoinLimits,
+    ) -> Option<&Entry> {
+        let entry = self.entries.get_mut(at)?;
         if let Some(index) = &mut self.index {
-            index.remove_receipts(at, creation, patience);
+            index.remove_receipts(at, entry, limits);
         }
-        creation.note(receipt, now);
+        entry.note(receipt, now);
         if let Some(index) = &mut self.index {
-            index.add_receipts(at, creation, patience);
+            index.add_receipts(at, entry, limits);
         }
-        Some(creation)
+        Some(entry)
     }
 
     /// Takes those out whose time is over.
-    pub(super) fn expire(&mut self, now: Millis, patience: &Patience) -> Vec<Creation> {
+    pub(super) fn expire(&mut self, now: Millis, limits: &JoinLimits) -> Vec<Entry> {
         let mut gone = Vec::new();
         loop {
-            let over = |at: &usize| self.creations[*at].deadline(patience) <= now;
+            let over = |at: &usize| self.entries[*at].deadline(limits) <= now;
             let next = match &self.index {
                 Some(index) => index.first().filter(over),
-                None => (0..self.creations.len()).find(over),
+                None => (0..self.entries.len()).find(over),
             };
             let Some(at) = next else { return gone };
-            gone.push(self.remove(at, patience));
+            gone.push(self.remove(at, limits));
         }
     }
 
-    /// A creation as it stands in the log; one that is written anew says nothing of receipts,
+    /// An entry as it stands in the log; one that is written anew says nothing of receipts,
     /// and what was published of it before still counts.
     /// `None` if it was known, otherwise whether the id is known by now to be used again within minutes.
-    pub(super) fn restore(&mut self, new: Creation, patience: &Patience) -> Option<bool> {
+    pub(super) fn restore(&mut self, new: Entry, limits: &JoinLimits) -> Option<bool> {
         let Some(at) = self.find(&new.submission) else {
-            return Some(self.add(new, patience));
+            return Some(self.add(new, limits));
         };
-        let before = &mut self.creations[at];
+        let before = &mut self.entries[at];
         if before.has_receipts() && !new.has_receipts() {
             before.outdated = true;
             return None;
         }
         if let Some(index) = &mut self.index {
-            index.remove(at, before, patience);
+            index.remove(at, before, limits);
         }
-        *before = Creation {
+        *before = Entry {
             order: before.order,
             ..new
         };
         if let Some(index) = &mut self.index {
-            index.add(at, before, patience);
+            index.add(at, before, limits);
         }
         None
     }
 
-    /// What is to be written of creations that a record in the log does not say.
+    /// What is to be written of entries that a record in the log does not say.
     pub(super) fn outdated(&mut self, identity: &str, out: &mut Vec<Effect>) {
-        for creation in &mut self.creations {
-            if std::mem::take(&mut creation.outdated) {
-                out.push(creation.remembered(identity));
+        for entry in &mut self.entries {
+            if std::mem::take(&mut entry.outdated) {
+                out.push(entry.remembered(identity));
             }
         }
     }
 
     /// Its index is what one made anew would be.
     #[cfg(test)]
-    pub(super) fn check(&self, patience: &Patience) {
+    pub(super) fn check(&self, limits: &JoinLimits) {
         if let Some(index) = &self.index {
-            assert!(**index == Index::of(&self.creations, patience), "index");
+            assert!(**index == Index::of(&self.entries, limits), "index");
         }
     }
 
-    /// The creations that `receipt` may be about, as far as that can be told without looking at
+    /// The entries that `receipt` may be about, as far as that can be told without looking at
     /// all of them.
     pub(super) fn near(&self, receipt: &Receipt) -> Vec<usize> {
-        let all = || (0..self.creations.len()).collect();
+        let all = || (0..self.entries.len()).collect();
         let Some(index) = &self.index else {
             return all();
         };
-        index.near(receipt, &self.creations).unwrap_or_else(all)
+        index.near(receipt, &self.entries).unwrap_or_else(all)
     }
 
     /// Whether the octets of `receipt` were published or parked already.
     pub(super) fn has(&self, receipt: &Receipt) -> Same {
         let new = &receipt.seen;
         let published: Vec<&Seen> = match &self.index {
-            Some(index) => (index.said(new.digest))
+            Some(index) => (index.published(new.digest))
                 .filter_map(|at| self.at(at))
                 .flat_map(|c| &c.seen)
                 .collect(),
-            None => self.creations.iter().flat_map(|c| &c.seen).collect(),
+            None => self.entries.iter().flat_map(|c| &c.seen).collect(),
         };
-        let parked = self.waiting.iter().map(|w| &w.receipt.seen);
+        let parked = self.parked.iter().map(|w| &w.receipt.seen);
         let mut before = published
             .into_iter()
             .chain(parked)
@@ -551,18 +555,18 @@ impl Known {
     /// What a parked receipt finds, which is not among the others.
     pub(super) fn reunited(
         &self,
-        waiting: &Waiting,
+        parked: &ParkedReceipt,
         hasty: bool,
         now: Millis,
         moment: Millis,
     ) -> Answer {
-        let receipt = &waiting.receipt;
-        if waiting.home.is_some() {
+        let receipt = &parked.receipt;
+        if parked.home.is_some() {
             return self.answer(receipt, hasty, now, moment);
         }
         let whose = self.whose(receipt, hasty);
         let news = self.news(receipt, whose.as_ref(), hasty);
-        match whose.filter(|whose| waiting.is_sure(whose, news)) {
+        match whose.filter(|whose| parked.is_sure(whose, news)) {
             Some(whose) if news == News::New => Answer::Found(whose),
             Some(_) => Answer::Repeat,
             None => Answer::Nobody,
@@ -572,10 +576,10 @@ impl Known {
     /// Whether the parked receipt at a place waits, and the same octets were published alone. If nobody
     /// is left whose it may be, it is the same receipt then.
     pub(super) fn is_out(&self, at: usize) -> bool {
-        let seen = &self.waiting[at].receipt.seen;
-        let alone = |w: &Waiting| matches!(w.wait, Wait::Published(_));
-        let same = |w: &Waiting| alone(w) && w.receipt.seen.same_octets(seen);
-        !alone(&self.waiting[at]) && self.waiting.iter().any(same)
+        let seen = &self.parked[at].receipt.seen;
+        let alone = |w: &ParkedReceipt| matches!(w.state, ParkedState::PublishedAlone(_));
+        let same = |w: &ParkedReceipt| alone(w) && w.receipt.seen.same_octets(seen);
+        !alone(&self.parked[at]) && self.parked.iter().any(same)
     }
 
     /// Ends the wait of the parked receipt at a place: a visitor goes home. `true` if it stays, as
@@ -587,39 +591,39 @@ impl Known {
         now: Millis,
         out: &mut Vec<Effect>,
     ) -> bool {
-        if let Some(home) = self.waiting[at].home.clone() {
-            let visitor = self.waiting.remove(at);
+        if let Some(home) = self.parked[at].home.clone() {
+            let visitor = self.parked.remove(at);
             visitor.go_home(&home, identity, false, out);
             return false;
         }
         let stays = match self.is_out(at) {
             true => {
-                let key = keys::parked(identity, self.waiting[at].offset);
+                let key = keys::parked(identity, self.parked[at].offset);
                 out.push(Effect::Forget { key });
                 false
             }
-            false => self.waiting[at].end(identity, now, out),
+            false => self.parked[at].end(identity, now, out),
         };
         if !stays {
-            self.waiting.remove(at);
+            self.parked.remove(at);
         }
         stays
     }
 
     /// When the first of all its waits ends; `None` if none has an end yet.
-    pub(super) fn due(&self, patience: &Patience) -> Option<Millis> {
-        let creations = match &self.index {
+    pub(super) fn due(&self, limits: &JoinLimits) -> Option<Millis> {
+        let entries = match &self.index {
             Some(index) => index.due(),
-            None => (self.creations.iter()).map(|c| c.deadline(patience)).min(),
+            None => (self.entries.iter()).map(|c| c.deadline(limits)).min(),
         };
-        let waiting = self.waiting.iter().map(|w| w.deadline(patience)).min();
-        let due = creations.into_iter().chain(waiting).min();
+        let parked = self.parked.iter().map(|w| w.deadline(limits)).min();
+        let due = entries.into_iter().chain(parked).min();
         due.filter(|at| *at < Millis::MAX)
     }
 
     /// The offsets of its parked receipts.
     pub(super) fn offsets(&self) -> Vec<i64> {
-        self.waiting.iter().map(|w| w.offset).collect()
+        self.parked.iter().map(|w| w.offset).collect()
     }
 
     /// What it takes under a name of so many octets.
@@ -627,19 +631,19 @@ impl Known {
         if self.is_empty() {
             return Size::default();
         }
-        let creations: usize = match &self.index {
+        let entries: usize = match &self.index {
             Some(index) => index.octets(),
-            None => self.creations.iter().map(Creation::octets).sum(),
+            None => self.entries.iter().map(Entry::octets).sum(),
         };
-        let waiting: usize = self.waiting.iter().map(Waiting::octets).sum();
+        let parked: usize = self.parked.iter().map(ParkedReceipt::octets).sum();
         let identity = IDENTITY + name;
         Size {
-            creations: self.creations.len(),
-            parked: self.waiting.len(),
-            octets: creations + waiting + identity,
-            waiting: match self.waiting.is_empty() {
+            entries: self.entries.len(),
+            parked: self.parked.len(),
+            octets: entries + parked + identity,
+            receipt_octets: match self.parked.is_empty() {
                 true => 0,
-                false => waiting + identity,
+                false => parked + identity,
             },
         }
     }

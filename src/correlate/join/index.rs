@@ -6,8 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use super::known::Creation;
-use super::{Millis, Patience, Receipt, print};
+use super::identity::Entry;
+use super::{JoinLimits, Millis, Receipt, sender_digest};
 use crate::record::internal::is_short;
 
 /// From so many on they have an index.
@@ -19,7 +19,7 @@ const INDEXED: usize = 200;
 /// So many digits of a number are looked at.
 const DIGITS: i64 = 10_000_000;
 
-/// Where creations stand, by what they are found by.
+/// Where entries stand, by what they are found by.
 type Places<K> = BTreeSet<(K, u32)>;
 
 #[derive(Default)]
@@ -35,7 +35,7 @@ pub(super) struct Index {
     names: Places<u32>,
     /// Those of which a receipt with this digest was published.
     digests: Places<u32>,
-    /// By the print of the sender.
+    /// By the digest of the sender.
     senders: Places<u32>,
     /// By deadline.
     deadlines: Places<Millis>,
@@ -72,17 +72,17 @@ fn name(submission: &str) -> u32 {
 }
 
 impl Index {
-    pub(super) fn of(creations: &[Creation], patience: &Patience) -> Index {
+    pub(super) fn of(entries: &[Entry], limits: &JoinLimits) -> Index {
         let mut index = Index::default();
-        for (at, creation) in creations.iter().enumerate() {
-            index.add(at, creation, patience);
+        for (at, entry) in entries.iter().enumerate() {
+            index.add(at, entry, limits);
         }
         index
     }
 
-    pub(super) fn add(&mut self, at: usize, creation: &Creation, patience: &Patience) {
+    pub(super) fn add(&mut self, at: usize, entry: &Entry, limits: &JoinLimits) {
         let place = at as u32;
-        for number in creation.to.numbers() {
+        for number in entry.to.numbers() {
             self.ends.insert((end(*number), place));
             if is_phone(*number) {
                 self.beginnings.insert((beginning(*number), place));
@@ -90,47 +90,47 @@ impl Index {
                 self.odd.insert(place);
             }
         }
-        self.names.insert((name(&creation.submission), place));
-        self.senders.insert((creation.sender, place));
-        self.add_receipts(at, creation, patience);
+        self.names.insert((name(&entry.submission), place));
+        self.senders.insert((entry.sender, place));
+        self.add_receipts(at, entry, limits);
     }
 
-    pub(super) fn remove(&mut self, at: usize, creation: &Creation, patience: &Patience) {
+    pub(super) fn remove(&mut self, at: usize, entry: &Entry, limits: &JoinLimits) {
         let place = at as u32;
-        for number in creation.to.numbers() {
+        for number in entry.to.numbers() {
             self.ends.remove(&(end(*number), place));
             self.beginnings.remove(&(beginning(*number), place));
         }
         self.odd.remove(&place);
-        self.names.remove(&(name(&creation.submission), place));
-        self.senders.remove(&(creation.sender, place));
-        self.remove_receipts(at, creation, patience);
+        self.names.remove(&(name(&entry.submission), place));
+        self.senders.remove(&(entry.sender, place));
+        self.remove_receipts(at, entry, limits);
     }
 
     /// Adds what a receipt changes.
-    pub(super) fn add_receipts(&mut self, at: usize, creation: &Creation, patience: &Patience) {
+    pub(super) fn add_receipts(&mut self, at: usize, entry: &Entry, limits: &JoinLimits) {
         let place = at as u32;
-        let digests = creation.seen.iter().map(|seen| (seen.digest, place));
+        let digests = entry.seen.iter().map(|seen| (seen.digest, place));
         self.digests.extend(digests);
-        self.deadlines.insert((creation.deadline(patience), place));
-        self.octets += creation.octets() + INDEXED;
+        self.deadlines.insert((entry.deadline(limits), place));
+        self.octets += entry.octets() + INDEXED;
     }
 
     /// Removes what a receipt changes, before it does.
-    pub(super) fn remove_receipts(&mut self, at: usize, creation: &Creation, patience: &Patience) {
+    pub(super) fn remove_receipts(&mut self, at: usize, entry: &Entry, limits: &JoinLimits) {
         let place = at as u32;
-        for seen in &creation.seen {
+        for seen in &entry.seen {
             self.digests.remove(&(seen.digest, place));
         }
-        self.deadlines.remove(&(creation.deadline(patience), place));
-        self.octets -= creation.octets() + INDEXED;
+        self.deadlines.remove(&(entry.deadline(limits), place));
+        self.octets -= entry.octets() + INDEXED;
     }
 
     pub(super) fn named(&self, submission: &str) -> impl Iterator<Item = usize> {
         places(&self.names, name(submission)).map(|at| at as usize)
     }
 
-    pub(super) fn said(&self, digest: u32) -> impl Iterator<Item = usize> {
+    pub(super) fn published(&self, digest: u32) -> impl Iterator<Item = usize> {
         places(&self.digests, digest).map(|at| at as usize)
     }
 
@@ -149,7 +149,7 @@ impl Index {
     }
 
     /// Those that a receipt may be about; `None` if that may be any.
-    pub(super) fn near(&self, receipt: &Receipt, creations: &[Creation]) -> Option<Vec<usize>> {
+    pub(super) fn near(&self, receipt: &Receipt, entries: &[Entry]) -> Option<Vec<usize>> {
         let (from, to) = (receipt.seen.recipient, receipt.to);
         let mut found: Vec<u32> = [from, to]
             .into_iter()
@@ -157,13 +157,13 @@ impl Index {
             .flat_map(|number| places(&self.ends, end(number)))
             .collect();
         let names = |at: &u32| {
-            let creation = creations.get(*at as usize);
-            creation.is_some_and(|creation| receipt.names(creation))
+            let entry = entries.get(*at as usize);
+            entry.is_some_and(|entry| receipt.names(entry))
         };
         // Whom it names goes before whom it may be about.
         if !found.iter().any(names) {
-            let is_sender = |print| print != 0 && places(&self.senders, print).next().is_some();
-            let nobody = |one| is_short(one) || is_sender(print(one));
+            let is_sender = |digest| digest != 0 && places(&self.senders, digest).next().is_some();
+            let nobody = |one| is_short(one) || is_sender(sender_digest(one));
             let about = receipt.about(nobody)?.filter(|number| is_phone(*number))?;
             found.extend(places(&self.beginnings, beginning(about)));
             found.extend(&self.odd);
@@ -175,17 +175,17 @@ impl Index {
 }
 
 impl Receipt {
-    /// Whether it may be about a creation, as far as can be told quickly.
-    pub(super) fn is_near(&self, creation: &Creation) -> bool {
+    /// Whether it may be about an entry, as far as can be told quickly.
+    pub(super) fn is_near(&self, entry: &Entry) -> bool {
         let (from, to) = (self.seen.recipient, self.to);
-        let numbers = creation.to.numbers();
+        let numbers = entry.to.numbers();
         let ends =
             |one: Option<i64>| one.is_some_and(|n| numbers.iter().any(|m| end(*m) == end(n)));
         if ends(from) || ends(to) {
             return true;
         }
-        let sender = creation.sender;
-        let nobody = |one| is_short(one) || (sender != 0 && print(one) == sender);
+        let sender = entry.sender;
+        let nobody = |one| is_short(one) || (sender != 0 && sender_digest(one) == sender);
         let about = self.about(nobody).flatten();
         let Some(phone) = about.filter(|number| is_phone(*number)) else {
             return true;
