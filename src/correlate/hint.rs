@@ -1,4 +1,4 @@
-//! What is said of receipts that do not find their messages as they should.
+//! What the log and notifications say of receipts that do not find their messages as they should.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tracing::warn;
 
+use super::Dialects;
 use super::forms::{Habits, Matched, Remedy};
-use super::said::Said;
-use super::whole::Dialects;
+use super::parsed_receipt::ParsedReceipt;
 use crate::record::internal::{CorrelationEntry, Delivery};
 use crate::record::keys;
 use crate::record::notification::{MessageIdHint, Notification};
@@ -58,7 +58,7 @@ struct Other {
 }
 
 /// One that nobody was found for.
-struct Lost {
+struct Unmatched {
     esme: String,
     receipt: String,
     response: Option<String>,
@@ -67,7 +67,7 @@ struct Lost {
 /// The lines about one ESME, and when its last event was.
 struct OfEsme {
     other: Line<Other>,
-    lost: Line<Lost>,
+    unmatched: Line<Unmatched>,
     count: u64,
     event: Option<Instant>,
 }
@@ -76,7 +76,7 @@ impl Default for OfEsme {
     fn default() -> Self {
         OfEsme {
             other: Line::new(say_other),
-            lost: Line::new(say_lost),
+            unmatched: Line::new(say_unmatched),
             count: 0,
             event: None,
         }
@@ -112,13 +112,13 @@ fn form(remedy: Remedy) -> String {
     }
 }
 
-fn say_lost(times: Times, lost: Lost) {
+fn say_unmatched(times: Times, unmatched: Unmatched) {
     warn!(
-        esme = lost.esme,
+        esme = unmatched.esme,
         receipts = times.count,
         within = ?times.within,
-        receipt_id = lost.receipt,
-        response_id = lost.response,
+        receipt_id = unmatched.receipt,
+        response_id = unmatched.response,
         "receipts find no message, and are published with correlated: false. Compare the id of a receipt with that of a response: [esme.message_id] says how one is written in the other's place. Does another program send through this account, or do receipts come to the bind of another ESME? Were the messages submitted longer ago than correlate.receipt_ttl, or is their answer later than correlate.early_receipt_grace?"
     );
 }
@@ -133,7 +133,7 @@ fn say_unread(times: Times, (topic, partition): (Arc<str>, i32)) {
     );
 }
 
-/// What is said of all ESMEs.
+/// The lines about all ESMEs.
 pub(super) struct Hints {
     notify: Notify,
     unread: Line<(Arc<str>, i32)>,
@@ -163,12 +163,12 @@ impl Hints {
             return;
         };
         let dialect = dialects.of(&delivery.esme);
-        let said = Said::of(&delivery.pdu, dialect);
-        let Some(remedy) = Remedy::of(&dialect.ids, &entry.message_id, &said.receipt) else {
+        let parsed = ParsedReceipt::of(&delivery.pdu, dialect);
+        let Some(remedy) = Remedy::of(&dialect.ids, &entry.message_id, &parsed.receipt) else {
             return;
         };
         let matched = habits.found(identity, remedy);
-        let receipt = said.receipt.id.as_deref().unwrap_or_default();
+        let receipt = parsed.receipt.id.as_deref().unwrap_or_default();
         let mut esmes = self.esmes.lock();
         let of = esmes.entry_ref(&*delivery.esme).or_default();
         of.count += 1;
@@ -204,10 +204,16 @@ impl Hints {
     }
 
     /// A receipt is published without a message.
-    pub(super) fn lost(&self, identity: &str, habits: &Habits) {
+    pub(super) fn unmatched(&self, identity: &str, habits: &Habits) {
         let (esme, receipt) = keys::esme_and_id(identity);
-        let line = self.esmes.lock().entry_ref(esme).or_default().lost.clone();
-        line.note(Lost {
+        let line = self
+            .esmes
+            .lock()
+            .entry_ref(esme)
+            .or_default()
+            .unmatched
+            .clone();
+        line.note(Unmatched {
             esme: esme.to_owned(),
             receipt: receipt.to_owned(),
             response: habits.sample(identity),

@@ -24,28 +24,29 @@
 //! written again with the same records, because the state in memory is the state after them.
 
 pub mod assembly;
-mod books;
 mod clock;
+mod decode;
+mod dialects;
 pub mod forms;
 mod hint;
+mod inbound_events;
 pub mod join;
 pub mod options;
-mod owned;
-mod read;
-mod render;
-mod said;
+mod parsed_receipt;
+mod partition;
+mod pipeline;
+mod receipt_events;
 mod service;
 mod status;
 mod tail;
 mod takeover;
-mod whole;
 
+pub use dialects::Dialects;
 pub use hint::Notify;
 pub use options::{Inbound, Settings};
-pub use owned::GATHERED_OCTETS;
-pub use render::Topics;
+pub use partition::GATHERED_OCTETS;
+pub use receipt_events::Topics;
 pub use service::{Correlator, Error, Handle, Options};
 pub use status::{Counts, PartitionStatus, Status};
-pub use whole::Dialects;
 
 use status::Counters;

@@ -12,8 +12,8 @@ use thiserror::Error;
 use tracing::{error, info};
 
 use super::assembly::AssemblyLimits;
-use super::books::{Books, Parts, Rules};
 use super::join::{JoinLimits, MOMENT, Millis, PARKED_OCTETS};
+use super::pipeline::{Config, Handles, Pipeline};
 use super::{Dialects, Inbound, Notify, Settings, Status, Topics, tail, takeover};
 use crate::kafka::Group;
 use crate::kafka::group::partition_count;
@@ -92,7 +92,7 @@ pub enum Error {
 #[derive(Clone)]
 pub struct Handle {
     poller: poll::Handle,
-    books: Arc<Mutex<Option<Arc<Books>>>>,
+    pipeline: Arc<Mutex<Option<Arc<Pipeline>>>>,
 }
 
 impl Handle {
@@ -103,10 +103,10 @@ impl Handle {
 
     /// How it is doing; `None` before it runs.
     pub fn status(&self) -> Option<Status> {
-        let books = self.books.lock().clone()?;
+        let pipeline = self.pipeline.lock().clone()?;
         Some(Status {
-            partitions: books.status(),
-            counts: books.counters.get(),
+            partitions: pipeline.status(),
+            counts: pipeline.counters.get(),
         })
     }
 }
@@ -122,7 +122,7 @@ impl Correlator {
     pub fn new(options: Options) -> (Self, Handle) {
         let handle = Handle {
             poller: poll::Handle::default(),
-            books: Arc::default(),
+            pipeline: Arc::default(),
         };
         let correlator = Correlator {
             options,
@@ -134,35 +134,35 @@ impl Correlator {
     /// Joins until [`Handle::close`]. Blocks: give it a thread.
     pub fn run(self) -> Result<(), Error> {
         let Correlator { options, handle } = self;
-        let (cluster, partitions) = look(&options)?;
+        let (cluster, partitions) = check_topics(&options)?;
         let mut consumer = options.consumer.clone();
         consumer.set("enable.partition.eof", "true");
         let group = Group::new(consumer, cluster);
-        let parts = Parts {
+        let handles = Handles {
             poller: handle.poller.clone(),
             tail: tail::Handle::default(),
             takeover: takeover::Handle::default(),
             transactor: OnceLock::new(),
         };
-        let books = Arc::new(Books::new(
+        let pipeline = Arc::new(Pipeline::new(
             group.clone(),
-            Rules {
+            Config {
                 topics: options.topics.clone(),
-                patience: patience(&options.settings),
-                limits: limits(&options.inbound),
+                join: join_limits(&options.settings),
+                assembly: assembly_limits(&options.inbound),
                 dialects: options.dialects.clone(),
                 partitions,
                 notify: options.notify.clone(),
             },
             options.transactional_id.clone(),
-            parts,
+            handles,
         ));
-        *handle.books.lock() = Some(books.clone());
-        let threads = Threads::start(&options, &books, &group)?;
+        *handle.pipeline.lock() = Some(pipeline.clone());
+        let threads = Threads::start(&options, &pipeline, &group)?;
         let poller = Poller::new(
             group,
             vec![options.topics.deliveries.to_string()],
-            books,
+            pipeline,
             handle.poller,
         );
         let polled = poller.run();
@@ -173,7 +173,7 @@ impl Correlator {
 }
 
 /// Checks the topics and returns the cluster's id, and how many partitions the deliveries have.
-fn look(options: &Options) -> Result<(String, i32), Error> {
+fn check_topics(options: &Options) -> Result<(String, i32), Error> {
     let client: BaseConsumer = options.reader.create()?;
     let count = |topic: &str| {
         partition_count(&client, topic, METADATA).map_err(|reason| Error::Topic {
@@ -199,14 +199,14 @@ fn millis(time: Time) -> Millis {
     Millis::try_from(time.get().as_millis()).unwrap_or(Millis::MAX)
 }
 
-fn limits(inbound: &Inbound) -> AssemblyLimits {
+fn assembly_limits(inbound: &Inbound) -> AssemblyLimits {
     AssemblyLimits {
         ttl: millis(inbound.reassembly_ttl),
         octets: usize::try_from(inbound.reassembly_memory.get()).unwrap_or(usize::MAX),
     }
 }
 
-fn patience(settings: &Settings) -> JoinLimits {
+fn join_limits(settings: &Settings) -> JoinLimits {
     JoinLimits {
         moment: MOMENT,
         grace: millis(settings.early_receipt_grace),
@@ -218,13 +218,17 @@ fn patience(settings: &Settings) -> JoinLimits {
 
 /// Everything but the polling thread.
 struct Threads {
-    books: Arc<Books>,
+    pipeline: Arc<Pipeline>,
     transactor: transactor::Handle,
     running: Vec<JoinHandle<()>>,
 }
 
 impl Threads {
-    fn start(options: &Options, books: &Arc<Books>, group: &Arc<Group>) -> Result<Self, Error> {
+    fn start(
+        options: &Options,
+        pipeline: &Arc<Pipeline>,
+        group: &Arc<Group>,
+    ) -> Result<Self, Error> {
         let (transactor, handle) = Transactor::new(
             transactor::Options {
                 client: options.producer.clone(),
@@ -232,14 +236,14 @@ impl Threads {
                 transaction_timeout: options.transaction_timeout,
                 tick: TICK,
             },
-            books.clone(),
+            pipeline.clone(),
             group.clone(),
         );
         let tail = tail::Tail::new(
             &options.reader,
             options.topics.correlation.clone(),
-            books.clone(),
-            books.parts.tail.clone(),
+            pipeline.clone(),
+            pipeline.handles.tail.clone(),
         )?;
         let reading = Reading {
             producer: options.producer.clone(),
@@ -248,17 +252,17 @@ impl Threads {
             own: options.transactional_id.clone(),
         };
         let mut threads = Threads {
-            books: books.clone(),
+            pipeline: pipeline.clone(),
             transactor: handle.clone(),
             running: Vec::new(),
         };
         // Set once, here.
-        let _ = books.parts.transactor.set(handle);
-        let (for_takeover, group) = (books.clone(), group.clone());
+        let _ = pipeline.handles.transactor.set(handle);
+        let (for_takeover, group) = (pipeline.clone(), group.clone());
         threads.spawn("correlate-commit", move || transactor.run())?;
         threads.spawn("correlate-tail", move || tail.run())?;
         threads.spawn("correlate-start", move || {
-            let handle = for_takeover.parts.takeover.clone();
+            let handle = for_takeover.handles.takeover.clone();
             takeover::run(&for_takeover, &group, &reading, &handle);
         })?;
         Ok(threads)
@@ -273,8 +277,8 @@ impl Threads {
     }
 
     fn stop(self) {
-        self.books.parts.takeover.stop();
-        self.books.parts.tail.stop();
+        self.pipeline.handles.takeover.stop();
+        self.pipeline.handles.tail.stop();
         self.transactor.stop();
         for thread in self.running {
             let name = thread.thread().name().unwrap_or_default().to_owned();

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
-/// One owned partition.
+/// One partition that is ours.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PartitionStatus {
     /// Its number.
@@ -13,11 +13,11 @@ pub struct PartitionStatus {
     pub live: bool,
     /// The deliveries below this offset are consumed.
     pub next: i64,
-    /// Messages and parts remembered.
+    /// Messages and segments remembered.
     pub entries: usize,
     /// Receipts that wait for their message, or were published without.
     pub parked: usize,
-    /// Parts of messages from phones that wait for the others.
+    /// Segments of messages from phones that wait for the others.
     pub parts: usize,
     /// About how many octets of memory all of them take.
     pub octets: usize,
@@ -28,7 +28,7 @@ pub struct PartitionStatus {
 /// How the join is doing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Status {
-    /// The partitions owned.
+    /// The partitions that are ours.
     pub partitions: Vec<PartitionStatus>,
     /// What happened since the start.
     pub counts: Counts,
@@ -73,13 +73,13 @@ counters! {
     uncorrelated, count_uncorrelated;
     /// Receipts that came before their message.
     parked, count_parked;
-    /// Receipts and parts that came again and were dropped.
+    /// Receipts and segments that came again and were dropped.
     repeated, count_repeated;
     /// Messages whose final receipt did not come.
     overdue, count_overdue;
     /// Messages from phones that were put together.
     assembled, count_assembled;
-    /// Messages from phones of which parts did not come in time.
+    /// Messages from phones of which segments did not come in time.
     incomplete, count_incomplete;
     /// Records on the deliveries topic that are not ours.
     unreadable, count_unreadable;

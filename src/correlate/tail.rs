@@ -19,7 +19,7 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::Offset;
 use tracing::{debug, info, warn};
 
-use super::books::Books;
+use super::pipeline::Pipeline;
 use crate::kafka::cause::{self, Doing, Why};
 use crate::kafka::ear::{self, Plain};
 use crate::kafka::group::list;
@@ -28,7 +28,7 @@ use crate::kafka::{Partition, Pause};
 const POLL: Duration = Duration::from_millis(20);
 /// Pauses before a record that could not be understood yet is looked at again, and before the
 /// client is asked again to read a partition.
-const AGAIN: Pause = Pause::new(Duration::from_millis(100), Duration::from_secs(5));
+const RETRY_PAUSE: Pause = Pause::new(Duration::from_millis(100), Duration::from_secs(5));
 
 enum Command {
     /// Reads a partition from its beginning, for the takeover with this number.
@@ -65,8 +65,8 @@ struct Followed {
     /// When the client is to be brought to `next`; `None` while it reads.
     due: Option<Instant>,
     pause: Pause,
-    /// Whether it was said that it is tried again.
-    said: bool,
+    /// Whether the log says that it is tried again.
+    warned: bool,
 }
 
 impl Followed {
@@ -75,22 +75,22 @@ impl Followed {
             takeover,
             next: 0,
             due: Some(Instant::now()),
-            pause: AGAIN,
-            said: false,
+            pause: RETRY_PAUSE,
+            warned: false,
         }
     }
 
     /// Tries again after a pause; `true` if it is the first one.
-    fn again(&mut self) -> bool {
+    fn retry(&mut self) -> bool {
         self.due = Some(Instant::now() + self.pause.grow());
-        !std::mem::replace(&mut self.said, true)
+        !std::mem::replace(&mut self.warned, true)
     }
 }
 
 pub(super) struct Tail {
     topic: Arc<str>,
     consumer: BaseConsumer<Plain>,
-    books: Arc<Books>,
+    pipeline: Arc<Pipeline>,
     commands: Handle,
     followed: HashMap<i32, Followed>,
 }
@@ -99,7 +99,7 @@ impl Tail {
     pub(super) fn new(
         client: &ClientConfig,
         topic: Arc<str>,
-        books: Arc<Books>,
+        pipeline: Arc<Pipeline>,
         commands: Handle,
     ) -> Result<Self, KafkaError> {
         let consumer = client
@@ -113,7 +113,7 @@ impl Tail {
         Ok(Tail {
             topic,
             consumer,
-            books,
+            pipeline,
             commands,
             followed: HashMap::new(),
         })
@@ -124,14 +124,14 @@ impl Tail {
         while !self.commands.0.1.load(Ordering::Acquire) {
             let commands = std::mem::take(&mut *self.commands.0.0.lock());
             for command in commands {
-                self.obey(command);
+                self.run_command(command);
             }
             self.read_due(Instant::now());
             let mut wait = POLL;
             for _ in 0..1000 {
                 match self.consumer.poll(wait) {
                     Some(Ok(message)) => {
-                        if !take(&mut self.followed, &self.books, &message) {
+                        if !take(&mut self.followed, &self.pipeline, &message) {
                             self.let_go(message.partition());
                         }
                     }
@@ -150,10 +150,10 @@ impl Tail {
         if matches!(cause.why, Why::Denied { .. } | Why::NoTopic(_)) {
             ear::refused(&cause);
         }
-        self.books.tail_trouble(error);
+        self.pipeline.tail_trouble(error);
     }
 
-    fn obey(&mut self, command: Command) {
+    fn run_command(&mut self, command: Command) {
         match command {
             Command::Follow(partition, takeover) => {
                 let followed = Followed::new(takeover);
@@ -194,7 +194,7 @@ impl Tail {
                 continue;
             };
             let topic = &*self.topic;
-            if followed.again() {
+            if followed.retry() {
                 warn!(%error, topic, partition, "the correlation partition cannot be read, trying again");
             }
             // Perhaps the client has it still.
@@ -210,11 +210,11 @@ impl Tail {
     }
 }
 
-/// Gives a record of a partition that is followed to the books; `false` if it has to wait, and the
+/// Gives a record of a partition that is followed to the pipeline; `false` if it has to wait, and the
 /// partition with it.
 fn take(
     followed: &mut HashMap<i32, Followed>,
-    books: &Books,
+    pipeline: &Pipeline,
     message: &BorrowedMessage<'_>,
 ) -> bool {
     let (partition, offset) = (message.partition(), message.offset());
@@ -226,14 +226,14 @@ fn take(
         return true;
     }
     if offset < followed.next {
-        books.begin_anew(partition, followed.takeover);
+        pipeline.begin_anew(partition, followed.takeover);
         return true;
     }
     if let Some(key) = message.key()
-        && let Err(why) = books.read(partition, followed.takeover, key, message.payload())
+        && let Err(why) = pipeline.read(partition, followed.takeover, key, message.payload())
     {
         followed.next = offset;
-        if followed.again() {
+        if followed.retry() {
             warn!(
                 partition,
                 offset, why, "a correlation record has to wait, and its partition with it"
@@ -242,7 +242,7 @@ fn take(
         return false;
     }
     followed.next = offset + 1;
-    if std::mem::take(&mut followed.said) {
+    if std::mem::take(&mut followed.warned) {
         followed.pause.reset();
         info!(partition, offset, "the correlation partition is read on");
     }
@@ -251,7 +251,7 @@ fn take(
 
 #[cfg(test)]
 mod tests {
-    use super::super::books::tests::books;
+    use super::super::pipeline::tests::pipeline;
     use super::*;
 
     fn tail() -> Tail {
@@ -261,7 +261,7 @@ mod tests {
             .set("group.id", "reader")
             .set("log_level", "0");
         let topic = "sms.correlation".into();
-        Tail::new(&client, topic, Arc::new(books()), Handle::default()).unwrap()
+        Tail::new(&client, topic, Arc::new(pipeline()), Handle::default()).unwrap()
     }
 
     fn read(tail: &Tail) -> Vec<i32> {
@@ -275,7 +275,7 @@ mod tests {
         // The client has it already, so it does not take it.
         let this = list(&tail.named(0), Offset::Offset(0));
         tail.consumer.incremental_assign(&this).unwrap();
-        tail.obey(Command::Follow(0, 1));
+        tail.run_command(Command::Follow(0, 1));
         tail.read_due(Instant::now());
         let due = tail.followed[&0].due.expect("it is tried again");
         assert!(read(&tail).is_empty());
@@ -286,13 +286,13 @@ mod tests {
     #[test]
     fn a_partition_that_the_client_does_not_have_is_followed_anew_all_the_same() {
         let mut tail = tail();
-        tail.obey(Command::Follow(0, 1));
+        tail.run_command(Command::Follow(0, 1));
         tail.read_due(Instant::now());
         tail.let_go(0);
-        tail.obey(Command::Follow(0, 2));
+        tail.run_command(Command::Follow(0, 2));
         tail.read_due(Instant::now());
         assert_eq!((tail.followed[&0].takeover, read(&tail)), (2, vec![0]));
-        tail.obey(Command::Leave(0));
+        tail.run_command(Command::Leave(0));
         assert!(tail.followed.is_empty() && read(&tail).is_empty());
     }
 }

@@ -16,7 +16,7 @@
 //! again after a pause that grows, behind all others, and holds up none of them.
 //!
 //! The same thread looks where the log of a partition ends before the partition lets time pass: see
-//! [`owned`](super::owned).
+//! [`partition`](super::partition).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,8 +26,8 @@ use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
 use tracing::{info, warn};
 
-use super::books::Books;
 use super::clock::plausible;
+use super::pipeline::Pipeline;
 use crate::kafka::progress::{CommitScope, Progress, Restored, metadata};
 use crate::kafka::start::{Reading, committed_stable};
 use crate::kafka::transaction::Commit;
@@ -39,8 +39,8 @@ const ENDING: Duration = Duration::from_secs(10);
 /// How often it is looked whether a restore is held up.
 const LOOK: Duration = Duration::from_millis(500);
 /// Pauses after a failure.
-const AGAIN: Pause = Pause::new(Duration::from_millis(250), AGAIN_LONGEST);
-const AGAIN_LONGEST: Duration = Duration::from_secs(3);
+const RETRY_PAUSE: Pause = Pause::new(Duration::from_millis(250), LONGEST_PAUSE);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
 /// How much the clocks of processes may differ that write deliveries.
 const CLOCKS: i64 = 600_000;
@@ -64,14 +64,14 @@ pub(super) struct Request {
 }
 
 #[derive(Default)]
-struct State {
+struct Mailbox {
     requests: Vec<Request>,
     stopping: bool,
 }
 
 /// Commands to the thread. Cheap to clone.
 #[derive(Clone, Default)]
-pub(super) struct Handle(Arc<(Mutex<State>, Condvar)>);
+pub(super) struct Handle(Arc<(Mutex<Mailbox>, Condvar)>);
 
 impl Handle {
     pub(super) fn request(&self, request: Request) {
@@ -101,18 +101,18 @@ impl Handle {
 }
 
 /// Requests that failed, to be made again after a pause.
-struct Failed {
+struct FailedRequests {
     requests: Vec<Request>,
     due: Instant,
     pause: Pause,
 }
 
-impl Failed {
+impl FailedRequests {
     fn new() -> Self {
-        Failed {
+        FailedRequests {
             requests: Vec::new(),
             due: Instant::now(),
-            pause: AGAIN,
+            pause: RETRY_PAUSE,
         }
     }
 
@@ -146,21 +146,23 @@ impl Failed {
 
 /// Reads committed offsets for the partitions asked for until stopped. Blocks: give it a
 /// thread.
-pub(super) fn run(books: &Books, group: &Group, reading: &Reading, handle: &Handle) {
-    let mut failed = Failed::new();
+pub(super) fn run(pipeline: &Pipeline, group: &Group, reading: &Reading, handle: &Handle) {
+    let mut failed = FailedRequests::new();
     while let Some(new) = handle.next(failed.wait(Instant::now())) {
-        end_suspects(books, reading);
-        books.complain();
+        end_suspects(pipeline, reading);
+        pipeline.report_slow_restores();
         let mut requests = failed.join(new, Instant::now());
-        requests.retain(|request| books.wants(request));
+        requests.retain(|request| pipeline.wants(request));
         if requests.is_empty() {
             continue;
         }
         let (ends, positions): (Vec<Request>, Vec<Request>) =
             (requests.into_iter()).partition(|request| request.asked == Asked::End);
-        let mut again = each(group.client(), ends, |end| look(books, group, end));
-        again.extend(take_over(books, group, reading, positions));
-        failed.put(again, Instant::now());
+        let mut retry = each(group.client(), ends, |end| {
+            look_for_end(pipeline, group, end)
+        });
+        retry.extend(take_over(pipeline, group, reading, positions));
+        failed.put(retry, Instant::now());
     }
 }
 
@@ -192,16 +194,16 @@ fn each(
 }
 
 /// Tells the partition where its log ends.
-fn look(books: &Books, group: &Group, end: &Request) -> Result<(), KafkaError> {
+fn look_for_end(pipeline: &Pipeline, group: &Group, end: &Request) -> Result<(), KafkaError> {
     let (_, high) = group.watermarks(&end.partition, WATERMARKS)?;
-    books.ends_at(end.partition.partition, end.takeover, high);
+    pipeline.ends_at(end.partition.partition, end.takeover, high);
     Ok(())
 }
 
 /// A barrier that was committed and does not come back is hidden behind an open transaction:
 /// of a predecessor that died before it sent its offsets, most likely.
-fn end_suspects(books: &Books, reading: &Reading) {
-    for writer in books.suspects(reading.suspicion) {
+fn end_suspects(pipeline: &Pipeline, reading: &Reading) {
+    for writer in pipeline.suspects(reading.suspicion) {
         warn!(
             writer,
             "a predecessor's transaction hides what it wrote; ending it"
@@ -215,7 +217,7 @@ fn end_suspects(books: &Books, reading: &Reading) {
 /// Takes partitions over; returns the requests that failed. What is committed is asked for all of
 /// them at once, and if that fails, of each.
 fn take_over(
-    books: &Books,
+    pipeline: &Pipeline,
     group: &Group,
     reading: &Reading,
     requests: Vec<Request>,
@@ -228,14 +230,14 @@ fn take_over(
         Ok(committed) => each(group.client(), requests, |request| {
             let number = request.partition.partition;
             let found = committed.iter().find(|c| c.partition == number);
-            begin(books, group, request, found)
+            begin(pipeline, group, request, found)
         }),
         Err(error) => {
             warn!(%error, "committed offsets of the deliveries cannot be read at once");
             each(group.client(), requests, |request| {
                 let this = std::slice::from_ref(&request.partition);
                 let found = group.committed_of(this, reading.suspicion)?;
-                begin(books, group, request, found.first())
+                begin(pipeline, group, request, found.first())
             })
         }
     }
@@ -243,7 +245,7 @@ fn take_over(
 
 /// Begins where `found` says, which is committed for the partition.
 fn begin(
-    books: &Books,
+    pipeline: &Pipeline,
     group: &Group,
     request: &Request,
     found: Option<&Commit>,
@@ -253,7 +255,7 @@ fn begin(
     let last = found.and_then(|commit| restored(group, commit));
     let newest = last.as_ref().and_then(|last| last.progress.newest());
     // One that an earlier version noted may be anything.
-    let newest = newest.map(|newest| plausible(newest, books.now()));
+    let newest = newest.map(|newest| plausible(newest, pipeline.now()));
     let unread = match (found, newest) {
         (Some(found), Some(newest)) if found.offset > high => {
             let since = newest.saturating_sub(CLOCKS).max(0);
@@ -268,7 +270,7 @@ fn begin(
         progress.read(newest);
     }
     let writer = last.map(|last| last.transactional_id);
-    books.begin_at(partition.partition, request.takeover, progress, writer);
+    pipeline.begin_at(partition.partition, request.takeover, progress, writer);
     Ok(())
 }
 
@@ -331,7 +333,7 @@ mod tests {
 
     #[test]
     fn a_partition_that_cannot_be_taken_over_holds_up_none_behind_it() {
-        let (mut failed, now) = (Failed::new(), Instant::now());
+        let (mut failed, now) = (FailedRequests::new(), Instant::now());
         let unanswered = |request: &Request| match request.partition.partition {
             1 => Err(KafkaError::OffsetFetch(
                 rdkafka::error::RDKafkaErrorCode::LeaderNotAvailable,
@@ -339,9 +341,9 @@ mod tests {
             _ => Ok(()),
         };
         let first = failed.join(vec![request(0), request(1), request(2)], now);
-        let again = each(&ClientConfig::new(), first, unanswered);
-        assert_eq!(again, [request(1)], "the others are taken over");
-        failed.put(again, now);
+        let retry = each(&ClientConfig::new(), first, unanswered);
+        assert_eq!(retry, [request(1)], "the others are taken over");
+        failed.put(retry, now);
         assert!(failed.wait(now) <= LOOK);
         assert_eq!(
             failed.join(vec![request(3)], now),
@@ -349,7 +351,7 @@ mod tests {
             "it pauses"
         );
         failed.put(Vec::new(), now);
-        let later = now + 2 * AGAIN_LONGEST;
+        let later = now + 2 * LONGEST_PAUSE;
         let next = failed.join(vec![request(4)], later);
         assert_eq!(
             next,

@@ -607,7 +607,7 @@ fn a_corrected_final_receipt_is_published_and_keeps_nothing_longer() {
 
 #[test]
 fn receipts_from_the_wire_are_told_apart_by_recipient_state_date_and_error() {
-    use crate::correlate::read::{Said, delivery};
+    use crate::correlate::decode::{DeliveryKind, delivery};
     use smpp_protocol::pdu::Sm;
     use smpp_protocol::{Address, Command, Status};
     let read = |from: Address<'_>, to: &str, text: &str| {
@@ -637,9 +637,9 @@ fn receipts_from_the_wire_are_told_apart_by_recipient_state_date_and_error() {
             &Default::default(),
             &Default::default(),
         );
-        match read.unwrap_or_else(|_| panic!("unread")).said {
-            Said::Receipt(receipt) => receipt.seen,
-            Said::Part(_) => panic!("a part"),
+        match read.unwrap_or_else(|_| panic!("unread")).kind {
+            DeliveryKind::Receipt(receipt) => receipt.seen,
+            DeliveryKind::Segment(_) => panic!("a part"),
         }
     };
     let phone = Address::parse;

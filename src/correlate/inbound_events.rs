@@ -1,42 +1,15 @@
-//! What the assembly decides, as records.
-
-use std::collections::HashMap;
-use std::sync::Arc;
+//! What the assembly decides, as records: the events of messages from phones, and what waits.
 
 use bytes::Bytes;
 use tracing::error;
 
+use super::Dialects;
 use super::assembly::Effect;
-use super::render::{Topics, at, remembered};
+use super::receipt_events::{Topics, correlation_record, timestamp};
 use crate::kafka::cloud_events;
 use crate::kafka::transaction::Output;
 use crate::record::internal::{Delivery, SegmentEntry};
 use crate::record::message::{self, Message};
-use smpp_protocol::Dialect;
-
-/// What the SMSC of each ESME does in its own way.
-#[derive(Clone, Debug, Default)]
-pub struct Dialects {
-    known: HashMap<String, Arc<Dialect>>,
-    /// Of an ESME that is configured no more.
-    other: Dialect,
-}
-
-impl FromIterator<(String, Arc<Dialect>)> for Dialects {
-    fn from_iter<I: IntoIterator<Item = (String, Arc<Dialect>)>>(known: I) -> Self {
-        Dialects {
-            known: known.into_iter().collect(),
-            other: Dialect::default(),
-        }
-    }
-}
-
-impl Dialects {
-    /// That of the ESME's SMSC.
-    pub(super) fn of(&self, esme: &str) -> &Dialect {
-        self.known.get(esme).map_or(&self.other, |dialect| dialect)
-    }
-}
 
 /// The record of an effect in `partition`; `None` if it cannot be made.
 pub(super) fn output(
@@ -45,25 +18,28 @@ pub(super) fn output(
     dialects: &Dialects,
     partition: i32,
 ) -> Option<Output> {
-    let remembered = |key: &String, value| remembered(topics, partition, key.clone(), value);
+    let correlation_record =
+        |key: &String, value| correlation_record(topics, partition, key.clone(), value);
     Some(match effect {
         Effect::Publish {
             segments, again, ..
         } => return event(segments, *again, topics, dialects),
-        Effect::Wait { key, delivery } => remembered(key, Some(waiting_segment(delivery, topics))),
+        Effect::Wait { key, delivery } => {
+            correlation_record(key, Some(waiting_segment(delivery, topics)))
+        }
         Effect::Remember {
             key,
             at: published,
             segments,
         } => {
             let value = SegmentEntry {
-                published_at: Some(at(*published)),
+                published_at: Some(timestamp(*published)),
                 parts: segments.clone(),
                 ..SegmentEntry::default()
             };
-            remembered(key, Some(topics.codecs.correlation.must_write(&value)))
+            correlation_record(key, Some(topics.codecs.correlation.must_write(&value)))
         }
-        Effect::Forget { key } => remembered(key, None),
+        Effect::Forget { key } => correlation_record(key, None),
     })
 }
 
@@ -93,7 +69,7 @@ fn event(segments: &[Bytes], again: bool, topics: &Topics, dialects: &Dialects) 
     let (first, delivery) = messages.first()?;
     let event = message::assembled(&messages, dialects.of(&delivery.esme), again)?;
     let codec = &topics.codecs.inbound;
-    let said = || cloud_events::About {
+    let about = || cloud_events::About {
         name: event.kind,
         id: event.id(),
         time: event.received_at,
@@ -104,6 +80,6 @@ fn event(segments: &[Bytes], again: bool, topics: &Topics, dialects: &Dialects) 
         partition: None,
         key: Some(first.sm.source.number.to_vec()),
         value: Some(codec.must_write(&event)),
-        headers: topics.cloud_events.headers(None, codec.format(), said),
+        headers: topics.cloud_events.headers(None, codec.format(), about),
     })
 }

@@ -1,10 +1,10 @@
-//! One partition of the deliveries, owned.
+//! The state of one partition of the deliveries that is ours.
 //!
 //! # Time and the backlog
 //!
 //! That a wait is over means something only where everything was read that came during it. Behind
 //! a takeover, a pause or a record that has to wait lies a backlog: the receipt of a message may
-//! be in it. So time passes in a partition ([`Owned::lets_time_pass`]) only once it has read what
+//! be in it. So time passes in a partition ([`PartitionState::lets_time_pass`]) only once it has read what
 //! lay in its log when it went on ([`Ahead`]). Two things tell that it has:
 //!
 //! - it consumed all below the end of the log, which is asked for when it goes on;
@@ -28,7 +28,7 @@ const GATHERED_RECORDS: usize = 4000;
 /// The same in octets.
 pub const GATHERED_OCTETS: usize = 4 << 20;
 /// A restore that makes no progress for so long is complained of, then after twice that, and so on.
-const COMPLAINT: Duration = Duration::from_secs(10);
+const SLOW_RESTORE: Duration = Duration::from_secs(10);
 /// A partition at rest is committed this often, lest Kafka lets its offset expire.
 const RECOMMIT: Duration = Duration::from_secs(24 * 3600);
 
@@ -54,7 +54,7 @@ pub(super) enum Ahead {
     Read,
 }
 
-pub(super) struct Owned {
+pub(super) struct PartitionState {
     pub(super) partition: Partition,
     /// Tells this takeover from earlier ones of the same partition.
     pub(super) takeover: u64,
@@ -82,13 +82,13 @@ pub(super) struct Owned {
     /// Whether the next delivery cannot be understood yet, so that nothing is consumed.
     pub(super) waits: bool,
     ahead: Ahead,
-    /// How long a restore may make no progress until it is said (again).
-    patience: Duration,
+    /// How long a restore may make no progress until the log says so (again).
+    complain_after: Duration,
     /// About to be given up: what is gathered is still written, nothing is added.
     pub(super) leaving: bool,
 }
 
-impl Owned {
+impl PartitionState {
     pub(super) fn new(
         partition: Partition,
         takeover: u64,
@@ -96,7 +96,7 @@ impl Owned {
         join: Join,
         limits: AssemblyLimits,
     ) -> Self {
-        Owned {
+        PartitionState {
             partition,
             takeover,
             nonce,
@@ -114,7 +114,7 @@ impl Owned {
             paused: false,
             waits: false,
             ahead: Ahead::Unknown,
-            patience: COMPLAINT,
+            complain_after: SLOW_RESTORE,
             leaving: false,
         }
     }
@@ -126,7 +126,7 @@ impl Owned {
     }
 
     /// The delivery at `offset` was taken.
-    pub(super) fn taken(&mut self, offset: i64) {
+    pub(super) fn consumed(&mut self, offset: i64) {
         self.next = offset + 1;
         if let Ahead::Until(end) = self.ahead {
             self.seen_until(end);
@@ -134,7 +134,7 @@ impl Owned {
     }
 
     /// Consuming begins or goes on after it stood still: the log has grown meanwhile.
-    pub(super) fn goes_on(&mut self) {
+    pub(super) fn resumed(&mut self) {
         (self.paused, self.waits) = (false, false);
         self.ahead = Ahead::Unknown;
     }
@@ -160,13 +160,13 @@ impl Owned {
         }
     }
 
-    /// For how long the restore has made no progress, if that is to be said now.
-    pub(super) fn complaint(&mut self) -> Option<Duration> {
+    /// For how long the restore has made no progress, if that is to be logged now.
+    pub(super) fn slow_restore(&mut self) -> Option<Duration> {
         let still = self.progressed.elapsed();
-        if self.stage != Stage::Restoring || still < self.patience {
+        if self.stage != Stage::Restoring || still < self.complain_after {
             return None;
         }
-        self.patience = 2 * still;
+        self.complain_after = 2 * still;
         Some(still)
     }
 
@@ -196,14 +196,14 @@ impl Owned {
     pub(super) fn progressed(&mut self, at: Instant) {
         if self.stage != Stage::Live {
             self.progressed = at;
-            self.patience = COMPLAINT;
+            self.complain_after = SLOW_RESTORE;
         }
     }
 
     /// The predecessor whose open transaction may be what hides the barrier: nothing was read
     /// for so long. Given once.
-    pub(super) fn suspect(&mut self, patience: Duration) -> Option<String> {
-        match self.stage == Stage::Restoring && self.progressed.elapsed() >= patience {
+    pub(super) fn suspect(&mut self, timeout: Duration) -> Option<String> {
+        match self.stage == Stage::Restoring && self.progressed.elapsed() >= timeout {
             true => self.predecessor.take(),
             false => None,
         }
@@ -246,7 +246,7 @@ impl Owned {
 
     /// Moves what is gathered into the transaction that begins now; `None` if there is
     /// nothing to be committed.
-    pub(super) fn depart(&mut self, now: Instant) -> Option<(&[Output], i64)> {
+    pub(super) fn begin_transaction(&mut self, now: Instant) -> Option<(&[Output], i64)> {
         let due = match self.committed {
             _ if self.stage == Stage::Positioning => false,
             None => true,
@@ -262,14 +262,14 @@ impl Owned {
     }
 
     /// The transaction under way was committed.
-    pub(super) fn arrived(&mut self, at: Instant) {
+    pub(super) fn committed(&mut self, at: Instant) {
         if let Some((_, offset)) = self.under_way.take() {
             self.committed = Some((offset, at));
         }
     }
 
     /// The transaction under way was aborted: its records go again, first of all.
-    pub(super) fn take_back(&mut self) {
+    pub(super) fn not_committed(&mut self) {
         if let Some((mut records, _)) = self.under_way.take() {
             records.append(&mut self.gathered);
             self.gathered = records;
@@ -278,7 +278,7 @@ impl Owned {
     }
 
     /// What the transaction under way holds of it.
-    pub(super) fn departed(&self) -> impl Iterator<Item = &Output> {
+    pub(super) fn in_transaction(&self) -> impl Iterator<Item = &Output> {
         self.under_way.iter().flat_map(|(records, _)| records)
     }
 
@@ -314,7 +314,13 @@ impl Owned {
     }
 
     /// The commit for `offset`, naming its writer.
-    pub(super) fn commit(&self, offset: i64, cluster: &str, writer: &str, cycle: u64) -> Commit {
+    pub(super) fn commit(
+        &self,
+        offset: i64,
+        cluster: &str,
+        transactional_id: &str,
+        cycle: u64,
+    ) -> Commit {
         let identity = CommitScope {
             cluster,
             topic: &self.partition.topic,
@@ -328,7 +334,7 @@ impl Owned {
             topic: Arc::clone(&self.partition.topic),
             partition: self.partition.partition,
             offset,
-            metadata: metadata::encode(&progress, &identity, writer, cycle),
+            metadata: metadata::encode(&progress, &identity, transactional_id, cycle),
         }
     }
 }
@@ -338,39 +344,40 @@ mod tests {
     use super::super::join::JoinLimits;
     use super::*;
 
-    fn live() -> Owned {
+    fn live() -> PartitionState {
         let partition = Partition {
             topic: "sms.deliveries".into(),
             partition: 0,
         };
-        let patience = JoinLimits {
+        let join = JoinLimits {
             moment: 5,
             grace: 1,
             retention: 1,
             ttl: 1,
             parked_octets: 1,
         };
-        let limits = AssemblyLimits { ttl: 1, octets: 1 };
-        let mut owned = Owned::new(partition, 1, "n".to_owned(), Join::new(patience), limits);
-        assert!(!owned.lets_time_pass() && !owned.wants_end());
-        owned.stage = Stage::Live;
-        owned.next = 5;
-        owned
+        let assembly = AssemblyLimits { ttl: 1, octets: 1 };
+        let mut partition =
+            PartitionState::new(partition, 1, "n".to_owned(), Join::new(join), assembly);
+        assert!(!partition.lets_time_pass() && !partition.wants_end());
+        partition.stage = Stage::Live;
+        partition.next = 5;
+        partition
     }
 
     #[test]
     fn no_time_passes_ahead_of_what_lay_in_the_log() {
-        let mut owned = live();
+        let mut partition = live();
         assert!(
-            owned.wants_end() && !owned.lets_time_pass(),
+            partition.wants_end() && !partition.lets_time_pass(),
             "its end is not known"
         );
-        owned.seen_until(7);
-        assert!(!owned.wants_end() && !owned.lets_time_pass());
-        owned.taken(5);
-        assert!(!owned.lets_time_pass());
-        owned.taken(6);
-        assert!(owned.lets_time_pass(), "however much has come since");
+        partition.seen_until(7);
+        assert!(!partition.wants_end() && !partition.lets_time_pass());
+        partition.consumed(5);
+        assert!(!partition.lets_time_pass());
+        partition.consumed(6);
+        assert!(partition.lets_time_pass(), "however much has come since");
         let mut empty = live();
         empty.seen_until(5);
         assert!(empty.lets_time_pass());
@@ -378,52 +385,55 @@ mod tests {
 
     #[test]
     fn an_end_that_no_record_reaches_is_reached_all_the_same() {
-        let mut owned = live();
-        owned.seen_until(7);
-        owned.taken(5);
-        owned.at_end();
-        assert!(owned.lets_time_pass(), "offset 6 is no record's");
+        let mut partition = live();
+        partition.seen_until(7);
+        partition.consumed(5);
+        partition.at_end();
+        assert!(partition.lets_time_pass(), "offset 6 is no record's");
     }
 
     #[test]
     fn no_time_passes_while_nothing_is_consumed_nor_before_the_backlog_of_that_is_read() {
-        type Still = fn(&mut Owned);
+        type Still = fn(&mut PartitionState);
         for still in [(|o| o.paused = true) as Still, |o| o.waits = true] {
-            let mut owned = live();
-            owned.seen_until(5);
-            still(&mut owned);
-            owned.at_end();
-            assert!(!owned.lets_time_pass());
-            owned.goes_on();
-            assert!(owned.wants_end() && !owned.lets_time_pass());
-            owned.seen_until(9);
-            assert!(!owned.lets_time_pass());
-            owned.taken(8);
-            assert!(owned.lets_time_pass());
+            let mut partition = live();
+            partition.seen_until(5);
+            still(&mut partition);
+            partition.at_end();
+            assert!(!partition.lets_time_pass());
+            partition.resumed();
+            assert!(partition.wants_end() && !partition.lets_time_pass());
+            partition.seen_until(9);
+            assert!(!partition.lets_time_pass());
+            partition.consumed(8);
+            assert!(partition.lets_time_pass());
         }
     }
 
     #[test]
     fn a_restore_that_stands_still_is_complained_of_more_and_more_seldom() {
-        let mut owned = live();
+        let mut partition = live();
         let ago = |seconds| {
             Instant::now()
                 .checked_sub(Duration::from_secs(seconds))
                 .unwrap()
         };
-        owned.stage = Stage::Restoring;
-        let mut said = Vec::new();
+        partition.stage = Stage::Restoring;
+        let mut seconds_told = Vec::new();
         for seconds in 0..100 {
-            owned.progressed = ago(seconds);
-            said.extend(owned.complaint().map(|still| still.as_secs()));
+            partition.progressed = ago(seconds);
+            seconds_told.extend(partition.slow_restore().map(|still| still.as_secs()));
         }
-        assert!((3..=4).contains(&said.len()) && said[0] == 10, "{said:?}");
-        owned.progressed(Instant::now());
-        owned.progressed = ago(11);
-        assert!(owned.complaint().is_some(), "it got on in between");
-        owned.stage = Stage::Live;
-        owned.progressed = ago(1000);
-        assert_eq!(owned.complaint(), None);
+        assert!(
+            (3..=4).contains(&seconds_told.len()) && seconds_told[0] == 10,
+            "{seconds_told:?}"
+        );
+        partition.progressed(Instant::now());
+        partition.progressed = ago(11);
+        assert!(partition.slow_restore().is_some(), "it got on in between");
+        partition.stage = Stage::Live;
+        partition.progressed = ago(1000);
+        assert_eq!(partition.slow_restore(), None);
     }
 
     #[test]
@@ -432,29 +442,30 @@ mod tests {
             topic: "deliveries".into(),
             partition: 0,
         };
-        let patience = JoinLimits {
+        let join = JoinLimits {
             moment: 5,
             grace: 0,
             retention: 0,
             ttl: 0,
             parked_octets: 0,
         };
-        let limits = AssemblyLimits { ttl: 0, octets: 0 };
-        let mut owned = Owned::new(partition, 1, "nonce".into(), Join::new(patience), limits);
+        let assembly = AssemblyLimits { ttl: 0, octets: 0 };
+        let mut partition =
+            PartitionState::new(partition, 1, "nonce".into(), Join::new(join), assembly);
         let sizes = [
             ("receipts", 500),
             ("receipts", 499),
             ("inbound", 900),
             ("receipts", 600),
         ];
-        owned.gather(sizes.map(|(topic, octets)| Output {
+        partition.gather(sizes.map(|(topic, octets)| Output {
             topic: topic.into(),
             partition: None,
             key: None,
             value: Some(vec![b'x'; octets]),
             headers: None,
         }));
-        assert_eq!(owned.as_large(0), [0, 3]);
-        assert!(owned.as_large(9).is_empty());
+        assert_eq!(partition.as_large(0), [0, 3]);
+        assert!(partition.as_large(9).is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! What the join decides, as records.
+//! What the join decides, as records: the events of receipts, and what is remembered of them.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{Header as KafkaHeader, OwnedHeaders};
 use tracing::error;
 
+use super::Dialects;
+use super::decode;
 use super::join::{Effect, Millis};
-use super::read;
-use super::said::Said;
-use super::whole::Dialects;
+use super::parsed_receipt::ParsedReceipt;
 use crate::kafka::cloud_events::{self, CloudEvents};
 use crate::kafka::transaction::Output;
 use crate::record::codec::{Codec, Codecs};
@@ -41,12 +41,17 @@ pub struct Topics {
 }
 
 /// The record that a takeover writes first.
-pub(super) fn barrier(nonce: &str, writer: &str, topics: &Topics, partition: i32) -> Output {
+pub(super) fn barrier(
+    nonce: &str,
+    transactional_id: &str,
+    topics: &Topics,
+    partition: i32,
+) -> Output {
     let barrier = Barrier {
         nonce: nonce.to_owned(),
-        transactional_id: writer.to_owned(),
+        transactional_id: transactional_id.to_owned(),
     };
-    remembered(
+    correlation_record(
         topics,
         partition,
         keys::barrier(partition),
@@ -70,9 +75,9 @@ pub(super) fn output(
             other_form: _,
         } => {
             let whose = (entry.as_ref(), candidates.as_slice());
-            receipt(identity, delivery, whose, topics, dialects)
+            receipt_event(identity, delivery, whose, topics, dialects)
         }
-        Effect::Overdue { entry, missing } => overdue(entry, *missing, topics),
+        Effect::Overdue { entry, missing } => overdue_event(entry, *missing, topics),
         Effect::Remember {
             key,
             entry,
@@ -80,7 +85,7 @@ pub(super) fn output(
             final_at,
         } => {
             let value = with_seen(entry, seen, *final_at, topics);
-            remembered(topics, partition, key.clone(), Some(value))
+            correlation_record(topics, partition, key.clone(), Some(value))
         }
         Effect::Park {
             key,
@@ -88,30 +93,30 @@ pub(super) fn output(
             published_at,
         } => {
             let value = parked(delivery, *published_at, topics);
-            remembered(topics, partition, key.clone(), Some(value))
+            correlation_record(topics, partition, key.clone(), Some(value))
         }
-        Effect::Forget { key } => remembered(topics, partition, key.clone(), None),
+        Effect::Forget { key } => correlation_record(topics, partition, key.clone(), None),
         Effect::Move {
             to,
             delivery,
             home,
             tries,
             unanswered: _,
-        } => match moved(to, delivery, (home.as_deref(), *tries), topics, partitions) {
+        } => match moved_delivery(to, delivery, (home.as_deref(), *tries), topics, partitions) {
             Ok(moved) => moved,
             // It was read when it came in, so this does not happen. Where it is now it is forgotten, so
             // its octets go out as they are.
             Err(error) => {
                 error!(%error, to, "a receipt that moves does not read any more; it is published without its message");
                 let identity = home.as_deref().unwrap_or(to);
-                receipt(identity, delivery, (None, &[]), topics, dialects)
+                receipt_event(identity, delivery, (None, &[]), topics, dialects)
             }
         },
     }
 }
 
 /// A receipt that goes on as a delivery under another identity.
-fn moved(
+fn moved_delivery(
     to: &str,
     delivery: &Bytes,
     (home, tries): (Option<&str>, u8),
@@ -139,11 +144,17 @@ pub(super) fn moved_alone(output: &Output, topics: &Topics, dialects: &Dialects)
     let delivery: Delivery = codec.read_internal(output.value.as_ref()?).ok()?;
     let identity = delivery.home.clone().unwrap_or_else(|| key.to_owned());
     let delivery = Codec::default().must_write(&delivery).into();
-    Some(receipt(&identity, &delivery, (None, &[]), topics, dialects))
+    Some(receipt_event(
+        &identity,
+        &delivery,
+        (None, &[]),
+        topics,
+        dialects,
+    ))
 }
 
 /// A record that its topic refuses for good, made to fit: without the message's own extra
-/// data and headers, or the octets of its parts, and with what happened; `None` if there is
+/// data and headers, or the octets of its segments, and with what happened; `None` if there is
 /// nothing left to leave out.
 pub(super) fn reduced(output: &Output, code: RDKafkaErrorCode, topics: &Topics) -> Option<Output> {
     let codecs = &topics.codecs;
@@ -152,15 +163,15 @@ pub(super) fn reduced(output: &Output, code: RDKafkaErrorCode, topics: &Topics) 
         topic if *topic == topics.inbound => (&codecs.inbound, "octets and parts"),
         _ => (&codecs.correlation, "extra_data and headers"),
     };
-    let said = format!("{left_out} are left out: the topic does not take them ({code})");
+    let why = format!("{left_out} are left out: the topic does not take them ({code})");
     Some(Output {
-        value: Some(codec.reduced(output.value.as_ref()?, &said)?),
+        value: Some(codec.reduced(output.value.as_ref()?, &why)?),
         headers: output.headers.as_ref().and_then(cloud_events::only),
         ..output.clone()
     })
 }
 
-pub(super) fn remembered(
+pub(super) fn correlation_record(
     topics: &Topics,
     partition: i32,
     key: String,
@@ -179,7 +190,7 @@ fn with_seen(entry: &Bytes, seen: &[Seen], final_at: Option<Millis>, topics: &To
     match serde_json::from_slice::<CorrelationEntry>(entry) {
         Ok(mut value) => {
             value.seen = seen.to_vec();
-            value.final_at = final_at.map(at);
+            value.final_at = final_at.map(timestamp);
             topics.codecs.correlation.must_write(&value)
         }
         // It was read when it came in, so this does not happen.
@@ -194,7 +205,7 @@ fn parked(delivery: &Bytes, published_at: Option<Millis>, topics: &Topics) -> Ve
     match serde_json::from_slice::<Delivery>(delivery) {
         Ok(delivery) => topics.codecs.correlation.must_write(&Parked {
             delivery,
-            published_at: published_at.map(at),
+            published_at: published_at.map(timestamp),
         }),
         Err(error) => {
             error!(%error, "a delivery does not read any more");
@@ -203,7 +214,7 @@ fn parked(delivery: &Bytes, published_at: Option<Millis>, topics: &Topics) -> Ve
     }
 }
 
-fn receipt(
+fn receipt_event(
     identity: &str,
     delivery: &Bytes,
     (entry, candidates): (Option<&Bytes>, &[Bytes]),
@@ -215,50 +226,53 @@ fn receipt(
         read.inspect_err(|error| error!(%error, identity, "a correlation record does not read any more; its receipt is published without it")).ok()
     };
     let entry = entry.and_then(read);
-    let mut maybe: Vec<String> = (candidates.iter().filter_map(read))
+    let mut log_ids: Vec<String> = (candidates.iter().filter_map(read))
         .map(|entry| entry.log_id)
         .collect();
-    let mut named = HashSet::new();
-    maybe.retain(|log_id| named.insert(log_id.clone())); // parts of one message have one
+    let mut known = HashSet::new();
+    log_ids.retain(|log_id| known.insert(log_id.clone())); // segments of one message have one
     let Ok(delivery) = serde_json::from_slice::<Delivery>(delivery) else {
         error!(identity, "a delivery does not read any more");
-        return event(identity, delivery.to_vec(), None, topics);
+        return receipt_record(identity, delivery.to_vec(), None, topics);
     };
     let received_at = delivery.received_at;
     let dialect = dialects.of(&delivery.esme);
-    let said = Said::of(&delivery.pdu, dialect);
+    let parsed = ParsedReceipt::of(&delivery.pdu, dialect);
     let (from, to) = (
-        String::from_utf8_lossy(said.source),
-        String::from_utf8_lossy(said.destination),
+        String::from_utf8_lossy(parsed.source),
+        String::from_utf8_lossy(parsed.destination),
     );
     let date = |when: Option<When>| when.map(|when| when.to_string());
-    let (submitted, done) = (date(said.receipt.submitted()), date(said.receipt.done()));
-    let state = said.state();
+    let (submitted, done) = (
+        date(parsed.receipt.submitted()),
+        date(parsed.receipt.done()),
+    );
+    let state = parsed.state();
     let (_, id) = keys::esme_and_id(identity);
-    let told = DeliveryReceipt {
+    let event = DeliveryReceipt {
         esme: &delivery.esme,
         bind: Some(&delivery.bind),
-        message_id: said.receipt.id.as_deref().unwrap_or(id),
+        message_id: parsed.receipt.id.as_deref().unwrap_or(id),
         state: state.name(),
-        is_final: said.is_final(),
+        is_final: parsed.is_final(),
         ambiguous: !candidates.is_empty(),
-        candidates: maybe.iter().map(|log_id| &**log_id).collect(),
-        message_type: said.message_type().name(),
-        stat: said.receipt.stat.as_deref(),
-        err: said.receipt.err.as_deref(),
-        network_error_code: said.receipt.network_error.map(|error| NetworkError {
+        candidates: log_ids.iter().map(|log_id| &**log_id).collect(),
+        message_type: parsed.message_type().name(),
+        stat: parsed.receipt.stat.as_deref(),
+        err: parsed.receipt.err.as_deref(),
+        network_error_code: parsed.receipt.network_error.map(|error| NetworkError {
             network: error.network,
             code: error.code,
         }),
         submit_date: submitted.as_deref(),
         done_date: done.as_deref(),
-        text: said.receipt.text.as_deref(),
+        text: parsed.receipt.text.as_deref(),
         // The receipt goes the other way round.
         source: Some(&*to).filter(|a| !a.is_empty()),
         destination: Some(&*from).filter(|a| !a.is_empty()),
         received_at: Some(delivery.received_at),
-        short_message_hex: Some(said.octets),
-        tlvs: (said.tlvs.iter())
+        short_message_hex: Some(parsed.octets),
+        tlvs: (parsed.tlvs.iter())
             .map(|tlv| Tlv::of(tlv, &dialect.names))
             .collect(),
         ..DeliveryReceipt::default()
@@ -267,26 +281,30 @@ fn receipt(
         Some(entry) => (&*entry.log_id, entry.headers.as_slice()),
         None => (identity, &[][..]),
     };
-    let told = about(told, entry.as_ref(), Some((&*from, &*to)));
-    let id = format!("{identity}/{}/{}", told.state, received_at.as_microsecond());
-    let headers = says(&told, id, received_at, key, kafka(headers), topics);
-    event(
+    let event = with_entry(event, entry.as_ref(), Some((&*from, &*to)));
+    let id = format!(
+        "{identity}/{}/{}",
+        event.state,
+        received_at.as_microsecond()
+    );
+    let headers = cloud_event_headers(&event, id, received_at, key, kafka_headers(headers), topics);
+    receipt_record(
         key,
-        topics.codecs.receipts.must_write(&told),
+        topics.codecs.receipts.must_write(&event),
         headers,
         topics,
     )
 }
 
-fn overdue(entry: &Bytes, missing: Option<u32>, topics: &Topics) -> Output {
+fn overdue_event(entry: &Bytes, missing: Option<u32>, topics: &Topics) -> Output {
     let entry = match serde_json::from_slice::<CorrelationEntry>(entry) {
         Ok(entry) => entry,
         Err(error) => {
             error!(%error, "a correlation record does not read any more");
-            return event("", entry.to_vec(), None, topics);
+            return receipt_record("", entry.to_vec(), None, topics);
         }
     };
-    let told = DeliveryReceipt {
+    let event = DeliveryReceipt {
         esme: &entry.esme,
         message_id: &entry.message_id,
         state: "OVERDUE",
@@ -294,23 +312,33 @@ fn overdue(entry: &Bytes, missing: Option<u32>, topics: &Topics) -> Output {
         missing,
         ..DeliveryReceipt::default()
     };
-    let told = about(told, Some(&entry), None);
+    let event = with_entry(event, Some(&entry), None);
     let at = Timestamp::now();
     let part = entry.part.map_or(String::new(), |part| format!(".{part}"));
-    let id = format!("{}{part}/{}/{}", entry.record, told.state, told.message_id);
+    let id = format!(
+        "{}{part}/{}/{}",
+        entry.record, event.state, event.message_id
+    );
     let subject = &entry.log_id;
-    let headers = says(&told, id, at, subject, kafka(&entry.headers), topics);
-    event(
+    let headers = cloud_event_headers(
+        &event,
+        id,
+        at,
         subject,
-        topics.codecs.receipts.must_write(&told),
+        kafka_headers(&entry.headers),
+        topics,
+    );
+    receipt_record(
+        subject,
+        topics.codecs.receipts.must_write(&event),
         headers,
         topics,
     )
 }
 
 /// Its headers, if it is to say in them what it is.
-fn says(
-    told: &DeliveryReceipt<'_>,
+fn cloud_event_headers(
+    event: &DeliveryReceipt<'_>,
     id: String,
     time: Timestamp,
     subject: &str,
@@ -318,24 +346,24 @@ fn says(
     topics: &Topics,
 ) -> Option<OwnedHeaders> {
     let format = topics.codecs.receipts.format();
-    let said = || cloud_events::About {
-        name: told.kind,
+    let about = || cloud_events::About {
+        name: event.kind,
         id,
         time,
         subject,
     };
-    topics.cloud_events.headers(headers, format, said)
+    topics.cloud_events.headers(headers, format, about)
 }
 
 /// Adds what the message itself says, whose receipt went from one number to the other.
-fn about<'a>(
-    told: DeliveryReceipt<'a>,
+fn with_entry<'a>(
+    event: DeliveryReceipt<'a>,
     entry: Option<&'a CorrelationEntry>,
     receipt: Option<(&'a str, &'a str)>,
 ) -> DeliveryReceipt<'a> {
     let kind = "DeliveryReceipt";
     let Some(entry) = entry else {
-        return DeliveryReceipt { kind, ..told };
+        return DeliveryReceipt { kind, ..event };
     };
     let (from, to) = receipt.unwrap_or_default();
     let among = |address: &str| {
@@ -345,13 +373,13 @@ fn about<'a>(
     };
     // Of several recipients it is the one that the receipt names, whichever way round.
     let (source, destination) = match among(to) && !among(from) {
-        true => (told.destination, told.source),
-        false => (told.source, told.destination),
+        true => (event.destination, event.source),
+        false => (event.source, event.destination),
     };
     let source = entry.source.as_deref().or(source);
     let destination = entry.destination.as_deref().or(destination);
     let other = |own: &'a str, of: Option<&str>| {
-        let differs = number(own.as_bytes()) != of.and_then(read::submitted);
+        let differs = number(own.as_bytes()) != of.and_then(decode::submitted);
         Some(own).filter(|own| !own.is_empty() && differs)
     };
     DeliveryReceipt {
@@ -367,11 +395,16 @@ fn about<'a>(
         destination,
         receipt_source: other(from, destination),
         receipt_destination: other(to, source),
-        ..told
+        ..event
     }
 }
 
-fn event(key: &str, value: Vec<u8>, headers: Option<OwnedHeaders>, topics: &Topics) -> Output {
+fn receipt_record(
+    key: &str,
+    value: Vec<u8>,
+    headers: Option<OwnedHeaders>,
+    topics: &Topics,
+) -> Output {
     Output {
         topic: topics.receipts.clone(),
         partition: None,
@@ -381,7 +414,7 @@ fn event(key: &str, value: Vec<u8>, headers: Option<OwnedHeaders>, topics: &Topi
     }
 }
 
-fn kafka(headers: &[Header]) -> Option<OwnedHeaders> {
+fn kafka_headers(headers: &[Header]) -> Option<OwnedHeaders> {
     if headers.is_empty() {
         return None;
     }
@@ -394,7 +427,7 @@ fn kafka(headers: &[Header]) -> Option<OwnedHeaders> {
     Some(headers.iter().fold(OwnedHeaders::new(), add))
 }
 
-pub(super) fn at(millis: Millis) -> Timestamp {
+pub(super) fn timestamp(millis: Millis) -> Timestamp {
     Timestamp::from_millisecond(millis).unwrap_or_default()
 }
 

@@ -1,5 +1,5 @@
-//! The books of the join: which partitions are owned, their state, and what is gathered for
-//! the next transaction. One lock guards all of it.
+//! The state of the correlate pipeline under one lock: which partitions are ours, their state, and
+//! what is gathered for the next transaction.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -15,15 +15,15 @@ use tracing::{debug, error, info, warn};
 
 use super::assembly::{self, AssemblyLimits, Segment};
 use super::clock::{Clock, plausible};
+use super::decode::{self, DecodedDelivery, DeliveryKind, Record};
 use super::forms::Habits;
 use super::hint::{Hints, Notify};
 use super::join::{Effect, Join, JoinLimits, Millis, Receipt, ReceiptOutcome};
-use super::owned::{Owned, Stage};
-use super::read::{self, Delivered, Record, Said};
-use super::render::{self, Topics};
+use super::partition::{PartitionState, Stage};
+use super::receipt_events::{self, Topics};
 use super::takeover::{Asked, Request};
-use super::whole::{self, Dialects};
 use super::{Counters, PartitionStatus, tail, takeover};
+use super::{Dialects, inbound_events};
 use crate::kafka::poll::{self, Assignments, Flow};
 use crate::kafka::progress::Progress;
 use crate::kafka::set_aside::{self, SetAside, Why};
@@ -35,26 +35,26 @@ use crate::record::json::Invalid;
 use crate::record::keys::Key;
 
 /// How long a revoked partition may take to commit what it has gathered.
-const FAREWELL: Duration = Duration::from_secs(2);
+const REVOKE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest pause before a topic that refuses results is tried again.
-const REFUSED: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// For how long nothing may be reported of a transaction's records.
-const STALL: Duration = Duration::from_secs(4);
+const REPORT_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// The other parts, which the books call.
-pub(super) struct Parts {
+/// Those that the pipeline calls.
+pub(super) struct Handles {
     pub(super) poller: poll::Handle,
     pub(super) tail: tail::Handle,
     pub(super) takeover: takeover::Handle,
     pub(super) transactor: OnceLock<transactor::Handle>,
 }
 
-/// What the books go by.
-pub(super) struct Rules {
+/// What the pipeline goes by.
+pub(super) struct Config {
     pub(super) topics: Topics,
-    pub(super) patience: JoinLimits,
-    pub(super) limits: AssemblyLimits,
+    pub(super) join: JoinLimits,
+    pub(super) assembly: AssemblyLimits,
     pub(super) dialects: Dialects,
     /// How many partitions the deliveries have.
     pub(super) partitions: i32,
@@ -62,8 +62,8 @@ pub(super) struct Rules {
 }
 
 #[derive(Default)]
-struct State {
-    owned: BTreeMap<i32, Owned>,
+struct PipelineState {
+    partitions: BTreeMap<i32, PartitionState>,
     /// The transaction under way: partitions, their takeovers and numbers of records.
     under_way: Vec<(i32, u64, usize)>,
     cycles: u64,
@@ -79,40 +79,45 @@ struct State {
     trouble: Option<KafkaError>,
 }
 
-pub(super) struct Books {
-    state: Mutex<State>,
+pub(super) struct Pipeline {
+    state: Mutex<PipelineState>,
     settled: Condvar,
     group: Arc<Group>,
-    rules: Rules,
-    writer: String,
+    config: Config,
+    transactional_id: String,
     clock: Clock,
     habits: Arc<Habits>,
     hints: Hints,
-    pub(super) parts: Parts,
+    pub(super) handles: Handles,
     pub(super) counters: Counters,
 }
 
-impl Books {
-    pub(super) fn new(group: Arc<Group>, rules: Rules, writer: String, parts: Parts) -> Self {
-        Books {
+impl Pipeline {
+    pub(super) fn new(
+        group: Arc<Group>,
+        config: Config,
+        transactional_id: String,
+        handles: Handles,
+    ) -> Self {
+        Pipeline {
             state: Mutex::default(),
             settled: Condvar::new(),
             group,
             habits: Arc::default(),
-            hints: Hints::new(rules.notify.clone()),
-            rules,
-            writer,
+            hints: Hints::new(config.notify.clone()),
+            config,
+            transactional_id,
             clock: Clock::default(),
-            parts,
+            handles,
             counters: Counters::default(),
         }
     }
 
-    /// What is owned, for the status.
+    /// The partitions that are ours, for the status.
     pub(super) fn status(&self) -> Vec<PartitionStatus> {
         let state = self.state.lock();
         state
-            .owned
+            .partitions
             .iter()
             .map(|(partition, owned)| {
                 let (size, segments) = (owned.join.size(), owned.assembly.size());
@@ -131,7 +136,7 @@ impl Books {
     }
 
     fn wake(&self) {
-        if let Some(transactor) = self.parts.transactor.get() {
+        if let Some(transactor) = self.handles.transactor.get() {
             transactor.wake();
         }
     }
@@ -144,16 +149,16 @@ impl Books {
     /// Takes `partition` over, or over again. What is committed for it is read after the transaction
     /// under way, if that holds the partition: it may commit a newer offset, and the barrier would
     /// take that back, so that all in between were published once more.
-    fn adopt(&self, state: &mut State, partition: &Partition) {
+    fn take_over(&self, state: &mut PipelineState, partition: &Partition) {
         state.takeovers += 1;
         let takeover = state.takeovers;
-        let nonce = format!("{}.{takeover}", self.writer);
-        let join = Join::new(self.rules.patience).sharing(self.habits.clone());
-        let limits = self.rules.limits;
-        let owned = Owned::new(partition.clone(), takeover, nonce, join, limits);
+        let nonce = format!("{}.{takeover}", self.transactional_id);
+        let join = Join::new(self.config.join).sharing(self.habits.clone());
+        let limits = self.config.assembly;
+        let owned = PartitionState::new(partition.clone(), takeover, nonce, join, limits);
         state.aside.forget(&partition.partition);
-        state.owned.insert(partition.partition, owned);
-        self.parts.tail.follow(partition.partition, takeover);
+        state.partitions.insert(partition.partition, owned);
+        self.handles.tail.follow(partition.partition, takeover);
         let request = Request {
             partition: partition.clone(),
             takeover,
@@ -163,14 +168,14 @@ impl Books {
         if under_way.any(|(held, ..)| *held == partition.partition) {
             state.put_off.push(request);
         } else {
-            self.parts.takeover.request(request);
+            self.handles.takeover.request(request);
         }
     }
 
     /// Begins anew with a partition that is ours: what is gathered is decided again.
-    fn again(&self, state: &mut State, partition: &Partition) {
-        self.parts.poller.hold(partition.clone());
-        self.adopt(state, partition);
+    fn take_over_anew(&self, state: &mut PipelineState, partition: &Partition) {
+        self.handles.poller.hold(partition.clone());
+        self.take_over(state, partition);
     }
 
     /// The log of the correlation partition begins anew: it was created anew, or lost its tail.
@@ -183,7 +188,7 @@ impl Books {
                 %partition,
                 "the correlation topic ends below what was read of it: it lost its tail, or was created anew; taken over anew with what is there"
             );
-            self.again(&mut state, &partition);
+            self.take_over_anew(&mut state, &partition);
         }
     }
 
@@ -198,7 +203,7 @@ impl Books {
         })
     }
 
-    /// The log of a partition ends there: see [`owned`](super::owned).
+    /// The log of a partition ends there: see [`partition`](super::partition).
     pub(super) fn ends_at(&self, partition: i32, takeover: u64, end: i64) {
         if let Some(owned) = find(&mut self.state.lock(), partition, takeover)
             && owned.wants_end()
@@ -209,9 +214,9 @@ impl Books {
     }
 
     /// Consuming begins or goes on after it stood still.
-    fn goes_on(&self, owned: &mut Owned) {
-        owned.goes_on();
-        self.parts.takeover.request(Request {
+    fn resumed(&self, owned: &mut PartitionState) {
+        owned.resumed();
+        self.handles.takeover.request(Request {
             partition: owned.partition.clone(),
             takeover: owned.takeover,
             asked: Asked::End,
@@ -225,15 +230,15 @@ impl Books {
     }
 
     /// Says which restores make no progress.
-    pub(super) fn complain(&self) {
+    pub(super) fn report_slow_restores(&self) {
         let state = &mut *self.state.lock();
-        for owned in state.owned.values_mut() {
-            let Some(still) = owned.complaint() else {
+        for owned in state.partitions.values_mut() {
+            let Some(still) = owned.slow_restore() else {
                 continue;
             };
             let trouble = state.trouble.as_ref().map(KafkaError::to_string);
             warn!(
-                topic = &*self.rules.topics.correlation,
+                topic = &*self.config.topics.correlation,
                 partition = owned.partition.partition,
                 seconds = still.as_secs(),
                 trouble = trouble
@@ -255,26 +260,30 @@ impl Books {
         if let Some(owned) = find(&mut self.state.lock(), partition, takeover)
             && owned.stage == Stage::Positioning
         {
-            let barrier =
-                render::barrier(&owned.nonce, &self.writer, &self.rules.topics, partition);
+            let barrier = receipt_events::barrier(
+                &owned.nonce,
+                &self.transactional_id,
+                &self.config.topics,
+                partition,
+            );
             owned.begin_at(&progress, barrier);
-            owned.predecessor = predecessor.filter(|writer| *writer != self.writer);
+            owned.predecessor = predecessor.filter(|id| *id != self.transactional_id);
             debug!(partition, offset = progress.base(), "barrier written");
         }
         self.wake();
     }
 
     /// Predecessors whose open transactions may hold restores up.
-    pub(super) fn suspects(&self, patience: Duration) -> Vec<String> {
+    pub(super) fn suspects(&self, timeout: Duration) -> Vec<String> {
         let mut state = self.state.lock();
-        let mut writers: Vec<String> = state
-            .owned
+        let mut predecessors: Vec<String> = state
+            .partitions
             .values_mut()
-            .filter_map(|owned| owned.suspect(patience))
+            .filter_map(|owned| owned.suspect(timeout))
             .collect();
-        writers.sort_unstable();
-        writers.dedup();
-        writers
+        predecessors.sort_unstable();
+        predecessors.dedup();
+        predecessors
     }
 
     /// A record of the correlation topic was read for `takeover`. The error says why it
@@ -294,11 +303,11 @@ impl Books {
             );
             return Ok(());
         };
-        let record = read::record(
+        let record = decode::record(
             &key,
             value,
-            &self.rules.topics.codecs.correlation,
-            &self.rules.dialects,
+            &self.config.topics.codecs.correlation,
+            &self.config.dialects,
         );
         let mut state = self.state.lock();
         let Some(owned) = find(&mut state, partition, takeover) else {
@@ -312,7 +321,7 @@ impl Books {
                 owned.join.tombstone(&key);
                 owned.assembly.tombstone(&key);
             }
-            Ok(Record::Part(value)) => owned.assembly.record(&key, value, now),
+            Ok(Record::Segment(value)) => owned.assembly.record(&key, value, now),
             Ok(Record::Value(value)) => owned.join.record(&key, value, now, &mut effects),
             Ok(Record::Barrier(nonce)) => {
                 if owned.stage == Stage::Restoring && nonce == owned.nonce {
@@ -331,7 +340,14 @@ impl Books {
         Ok(())
     }
 
-    fn receipt(&self, owned: &mut Owned, id: &str, offset: i64, raw: Bytes, receipt: Receipt) {
+    fn receipt(
+        &self,
+        owned: &mut PartitionState,
+        id: &str,
+        offset: i64,
+        raw: Bytes,
+        receipt: Receipt,
+    ) {
         let mut effects = Vec::new();
         let (join, now) = (&mut owned.join, self.clock.now());
         match join.delivery(id, offset, raw, receipt, now, &mut effects) {
@@ -345,7 +361,7 @@ impl Books {
     /// A receipt comes from its home, under another form of its id.
     fn visit(
         &self,
-        owned: &mut Owned,
+        owned: &mut PartitionState,
         to_from: (&str, &str),
         offset: i64,
         raw: Bytes,
@@ -363,17 +379,24 @@ impl Books {
         self.gather(owned, &effects);
     }
 
-    fn part(&self, owned: &mut Owned, id: &str, offset: i64, raw: Bytes, segment: Segment) {
+    fn segment(
+        &self,
+        owned: &mut PartitionState,
+        id: &str,
+        offset: i64,
+        raw: Bytes,
+        segment: Segment,
+    ) {
         let mut effects = Vec::new();
         let (assembly, now) = (&mut owned.assembly, self.clock.now());
         match assembly.delivery(id, offset, raw, segment, now, &mut effects) {
             assembly::SegmentState::Waiting | assembly::SegmentState::Completed => {}
             assembly::SegmentState::Repeat => self.counters.count_repeated(),
         }
-        self.gather_parts(owned, &effects);
+        self.gather_segments(owned, &effects);
     }
 
-    fn restored(&self, owned: &mut Owned) {
+    fn restored(&self, owned: &mut PartitionState) {
         owned.stage = Stage::Live;
         let size = owned.join.size();
         info!(
@@ -385,11 +408,13 @@ impl Books {
             parts = owned.assembly.size().segments,
             "correlation restored"
         );
-        self.parts.poller.start(owned.partition.clone(), owned.next);
-        self.goes_on(owned);
+        self.handles
+            .poller
+            .start(owned.partition.clone(), owned.next);
+        self.resumed(owned);
     }
 
-    fn gather(&self, owned: &mut Owned, effects: &[Effect]) {
+    fn gather(&self, owned: &mut PartitionState, effects: &[Effect]) {
         if effects.is_empty() {
             return;
         }
@@ -402,7 +427,7 @@ impl Books {
                     ..
                 } => {
                     self.counters.count_uncorrelated();
-                    self.hints.lost(identity, &self.habits);
+                    self.hints.unmatched(identity, &self.habits);
                 }
                 Effect::Move { unanswered, .. } => {
                     self.counters.count_moved();
@@ -422,23 +447,23 @@ impl Books {
                     if *other_form {
                         self.counters.count_other_form();
                         let both = (&**entry, &**delivery);
-                        (self.hints).found(identity, both, &self.habits, &self.rules.dialects);
+                        (self.hints).found(identity, both, &self.habits, &self.config.dialects);
                     }
                 }
                 Effect::Overdue { .. } => self.counters.count_overdue(),
                 _ => {}
             }
         }
-        let (rules, partition) = (&self.rules, owned.partition.partition);
+        let (config, partition) = (&self.config, owned.partition.partition);
         self.hints
-            .unread(unread, &rules.topics.correlation, partition);
-        let of = (partition, rules.partitions);
-        let output = |effect| render::output(effect, &rules.topics, &rules.dialects, of);
+            .unread(unread, &config.topics.correlation, partition);
+        let of = (partition, config.partitions);
+        let output = |effect| receipt_events::output(effect, &config.topics, &config.dialects, of);
         owned.gather(effects.iter().map(output));
         self.wake();
     }
 
-    fn gather_parts(&self, owned: &mut Owned, effects: &[assembly::Effect]) {
+    fn gather_segments(&self, owned: &mut PartitionState, effects: &[assembly::Effect]) {
         if effects.is_empty() {
             return;
         }
@@ -451,27 +476,28 @@ impl Books {
                 _ => {}
             }
         }
-        let (rules, partition) = (&self.rules, owned.partition.partition);
-        let output = |effect| whole::output(effect, &rules.topics, &rules.dialects, partition);
+        let (config, partition) = (&self.config, owned.partition.partition);
+        let output =
+            |effect| inbound_events::output(effect, &config.topics, &config.dialects, partition);
         owned.gather(effects.iter().filter_map(output));
         self.wake();
     }
 
     /// Gives partitions up: at once when they are another's already, otherwise after what is
     /// gathered has been committed, if that does not take long.
-    fn release(&self, partitions: &[Partition], lost: bool) {
+    fn revoke(&self, partitions: &[Partition], lost: bool) {
         let mut state = self.state.lock();
         for p in partitions {
-            if let Some(owned) = state.owned.get_mut(&p.partition) {
+            if let Some(owned) = state.partitions.get_mut(&p.partition) {
                 owned.leaving = true;
             }
         }
         let leaving: Vec<i32> = partitions.iter().map(|p| p.partition).collect();
         state.aside.hurry(&leaving, Instant::now());
-        if let Some(transactor) = self.parts.transactor.get() {
+        if let Some(transactor) = self.handles.transactor.get() {
             transactor.hurry();
         }
-        let deadline = Instant::now() + FAREWELL;
+        let deadline = Instant::now() + REVOKE_TIMEOUT;
         while !lost && partitions.iter().any(|p| unsettled(&state, p)) {
             if self.settled.wait_until(&mut state, deadline).timed_out() {
                 debug!(
@@ -481,14 +507,18 @@ impl Books {
             }
         }
         for p in partitions {
-            state.owned.remove(&p.partition);
+            state.partitions.remove(&p.partition);
             state.aside.forget(&p.partition);
-            self.parts.tail.leave(p.partition);
+            self.handles.tail.leave(p.partition);
         }
     }
 
     /// The transaction under way of every partition still ours, by its takeover.
-    fn each_under_way(&self, state: &mut State, mut act: impl FnMut(&mut Owned, Range<usize>)) {
+    fn each_under_way(
+        &self,
+        state: &mut PipelineState,
+        mut act: impl FnMut(&mut PartitionState, Range<usize>),
+    ) {
         let mut first = 0;
         for (partition, takeover, records) in std::mem::take(&mut state.under_way) {
             if let Some(owned) = find(state, partition, takeover) {
@@ -498,7 +528,7 @@ impl Books {
         }
     }
 
-    fn committed(&self, state: &mut State, begun: Instant) {
+    fn committed(&self, state: &mut PipelineState, begun: Instant) {
         if let Some((topic, partitions)) = state.aside.committed() {
             info!(
                 topic = &*topic,
@@ -508,15 +538,15 @@ impl Books {
             self.wake();
         }
         self.each_under_way(state, |owned, _| {
-            owned.arrived(begun);
+            owned.committed(begun);
             if owned.paused && owned.has_room() {
-                self.parts.poller.resume(owned.partition.clone());
-                self.goes_on(owned);
+                self.handles.poller.resume(owned.partition.clone());
+                self.resumed(owned);
             }
         });
     }
 
-    fn aborted(&self, state: &mut State, abort: &Abort) {
+    fn aborted(&self, state: &mut PipelineState, abort: &Abort) {
         match abort {
             Abort::Record {
                 index,
@@ -538,20 +568,20 @@ impl Books {
             }
         }
         state.aside.aborted(Instant::now());
-        self.each_under_way(state, |owned, _| owned.take_back());
+        self.each_under_way(state, |owned, _| owned.not_committed());
     }
 
     /// Takes everything back. For each record of the transaction, in order: its partition, and its
     /// place and topic there.
-    fn take_back(&self, state: &mut State) -> Vec<(i32, usize, Arc<str>)> {
+    fn not_committed(&self, state: &mut PipelineState) -> Vec<(i32, usize, Arc<str>)> {
         let mut origins = Vec::new();
         self.each_under_way(state, |owned, places| {
             // What was taken over anew meanwhile is nobody's.
             origins.resize(places.start, (-1, 0, Arc::default()));
             let partition = owned.partition.partition;
-            let theirs = owned.departed().enumerate();
+            let theirs = owned.in_transaction().enumerate();
             origins.extend(theirs.map(|(place, o)| (partition, place, o.topic.clone())));
-            owned.take_back();
+            owned.not_committed();
         });
         origins
     }
@@ -561,16 +591,16 @@ impl Books {
     /// once. Its partition is tried alone from now on.
     fn record_refused(
         &self,
-        state: &mut State,
+        state: &mut PipelineState,
         index: usize,
         code: RDKafkaErrorCode,
         larger: bool,
     ) {
-        let origins = self.take_back(state);
+        let origins = self.not_committed(state);
         let Some((partition, place, topic)) = origins.get(index).cloned() else {
             return state.aside.aborted(Instant::now());
         };
-        let Some(owned) = state.owned.get_mut(&partition) else {
+        let Some(owned) = state.partitions.get_mut(&partition) else {
             return state.aside.aborted(Instant::now());
         };
         let places = match larger {
@@ -593,9 +623,10 @@ impl Books {
 
     /// The topic of the record at `index` takes none, whatever they are: all partitions with
     /// results for it wait.
-    fn topic_refused(&self, state: &mut State, index: usize, code: RDKafkaErrorCode) {
-        let origins = self.take_back(state);
-        let ours = |(partition, ..): &&(i32, usize, Arc<str>)| state.owned.contains_key(partition);
+    fn topic_refused(&self, state: &mut PipelineState, index: usize, code: RDKafkaErrorCode) {
+        let origins = self.not_committed(state);
+        let ours =
+            |(partition, ..): &&(i32, usize, Arc<str>)| state.partitions.contains_key(partition);
         let Some((_, _, topic)) = origins.get(index).filter(ours).cloned() else {
             return state.aside.aborted(Instant::now());
         };
@@ -610,15 +641,15 @@ impl Books {
     }
 
     /// Partitions that these records go to are not available.
-    fn unavailable(&self, state: &mut State, indexes: &[usize]) {
-        let origins = self.take_back(state);
+    fn unavailable(&self, state: &mut PipelineState, indexes: &[usize]) {
+        let origins = self.not_committed(state);
         let mut topics: BTreeMap<Arc<str>, BTreeSet<i32>> = BTreeMap::new();
         for (partition, _, topic) in indexes.iter().filter_map(|i| origins.get(*i)) {
             let partitions = topics.entry(topic.clone()).or_default();
             partitions.insert(*partition);
         }
         for (topic, mut partitions) in topics {
-            partitions.retain(|partition| state.owned.contains_key(partition));
+            partitions.retain(|partition| state.partitions.contains_key(partition));
             let refusal = set_aside::Refusal {
                 topic,
                 why: Why::Unavailable,
@@ -634,14 +665,14 @@ impl Books {
 
     /// A record that its topic does not take for what it is: a smaller one says so in its place,
     /// or what it would have kept goes out at once. `false` if nothing can replace it.
-    fn replaced(&self, owned: &mut Owned, index: usize, code: RDKafkaErrorCode) -> bool {
+    fn replaced(&self, owned: &mut PartitionState, index: usize, code: RDKafkaErrorCode) -> bool {
         let Some(output) = owned.output(index).cloned() else {
             return false;
         };
         let topic = &output.topic;
         let key = output.key.as_deref().unwrap_or_default();
-        let kept = *topic == self.rules.topics.correlation && output.value.is_some();
-        let (mut receipts, mut parts) = (Vec::new(), Vec::new());
+        let kept = *topic == self.config.topics.correlation && output.value.is_some();
+        let (mut receipts, mut segments) = (Vec::new(), Vec::new());
         let now = self.clock.now();
         let (with, instead) = match Key::parse(key).filter(|_| kept) {
             // A takeover begins with it: it waits until the topic takes it.
@@ -651,17 +682,17 @@ impl Books {
                 (None, "what it would have kept is published at once")
             }
             Some(Key::Segment { identity, offset }) => {
-                owned.assembly.unkept(identity, offset, now, &mut parts);
+                owned.assembly.unkept(identity, offset, now, &mut segments);
                 (None, "what it would have kept is published at once")
             }
-            _ if *topic == self.rules.topics.deliveries => {
-                let (topics, dialects) = (&self.rules.topics, &self.rules.dialects);
-                match render::moved_alone(&output, topics, dialects) {
+            _ if *topic == self.config.topics.deliveries => {
+                let (topics, dialects) = (&self.config.topics, &self.config.dialects);
+                match receipt_events::moved_alone(&output, topics, dialects) {
                     Some(alone) => (Some(alone), "it is published without its message"),
                     None => return false,
                 }
             }
-            _ => match render::reduced(&output, code, &self.rules.topics) {
+            _ => match receipt_events::reduced(&output, code, &self.config.topics) {
                 Some(smaller) => (Some(smaller), "a smaller one goes in its place"),
                 None => return false,
             },
@@ -671,20 +702,20 @@ impl Books {
         self.counters.count_refused();
         owned.replace(index, with);
         self.gather(owned, &receipts);
-        self.gather_parts(owned, &parts);
+        self.gather_segments(owned, &segments);
         true
     }
 
     /// These partitions have no part in transactions until a trial of theirs is committed.
     fn set_aside(
         &self,
-        state: &mut State,
+        state: &mut PipelineState,
         refusal: set_aside::Refusal<i32>,
         code: RDKafkaErrorCode,
     ) {
         let (topic, partitions) = (refusal.topic.clone(), refusal.partitions.clone());
         let (why, replaced) = (refusal.why, refusal.replaced);
-        let pause = set_aside::pauses(REFUSED);
+        let pause = set_aside::pauses(LONGEST_PAUSE);
         let news = state.aside.refused(refusal, pause, Instant::now());
         if replaced {
             debug!(
@@ -717,7 +748,7 @@ impl Books {
     }
 
     /// After a step of the clock, times of before mean nothing: the partitions are read anew.
-    fn follow_clock(&self, state: &mut State) {
+    fn follow_clock(&self, state: &mut PipelineState) {
         let steps = self.clock.steps();
         if std::mem::replace(&mut state.steps, steps) == steps {
             return;
@@ -725,65 +756,65 @@ impl Books {
         warn!(
             "the clock was more than a day off and has been put right; correlation reads its partitions anew"
         );
-        self.all_again(state);
+        self.take_all_over_anew(state);
     }
 
     /// Begins anew with every partition that stays ours.
-    fn all_again(&self, state: &mut State) {
+    fn take_all_over_anew(&self, state: &mut PipelineState) {
         let ours: Vec<Partition> = state
-            .owned
+            .partitions
             .values()
             .filter(|owned| !owned.leaving)
             .map(|owned| owned.partition.clone())
             .collect();
         for partition in &ours {
-            self.again(state, partition);
+            self.take_over_anew(state, partition);
         }
     }
 }
 
-fn unsettled(state: &State, partition: &Partition) -> bool {
-    let owned = state.owned.get(&partition.partition);
+fn unsettled(state: &PipelineState, partition: &Partition) -> bool {
+    let owned = state.partitions.get(&partition.partition);
     owned.is_some_and(|o| o.stage == Stage::Live && !o.is_settled())
 }
 
-fn find(state: &mut State, partition: i32, takeover: u64) -> Option<&mut Owned> {
-    let owned = state.owned.get_mut(&partition)?;
+fn find(state: &mut PipelineState, partition: i32, takeover: u64) -> Option<&mut PartitionState> {
+    let owned = state.partitions.get_mut(&partition)?;
     (owned.takeover == takeover).then_some(owned)
 }
 
-impl Assignments for Books {
+impl Assignments for Pipeline {
     fn assigned(&self, partitions: &[Partition]) -> Vec<Partition> {
         let mut state = self.state.lock();
         for partition in partitions {
-            self.adopt(&mut state, partition);
+            self.take_over(&mut state, partition);
         }
         Vec::new()
     }
 
     fn revoked(&self, partitions: &[Partition], lost: bool) -> Vec<Partition> {
-        self.release(partitions, lost);
+        self.revoke(partitions, lost);
         Vec::new()
     }
 
     fn message(&self, partition: &Partition, message: &BorrowedMessage<'_>) -> Flow {
         let delivery = match (message.key(), message.payload()) {
-            (Some(key), Some(value)) => read::delivery(
+            (Some(key), Some(value)) => decode::delivery(
                 key,
                 value,
-                &self.rules.topics.codecs.deliveries,
-                &self.rules.dialects,
+                &self.config.topics.codecs.deliveries,
+                &self.config.dialects,
             ),
             _ => Err(Invalid::because("no key or no value").into()),
         };
         let mut state = self.state.lock();
-        let Some(owned) = state.owned.get_mut(&partition.partition) else {
+        let Some(owned) = state.partitions.get_mut(&partition.partition) else {
             return Flow::Continue;
         };
         let offset = message.offset();
         let is_wanted = owned.stage == Stage::Live && !owned.leaving && offset >= owned.next;
         // Nor one that was fetched before the partition was taken over anew.
-        if !is_wanted || !self.parts.poller.is_current(partition) {
+        if !is_wanted || !self.handles.poller.is_current(partition) {
             return Flow::Continue;
         }
         if let Err(Unread::Wait(why)) = delivery {
@@ -791,27 +822,29 @@ impl Assignments for Books {
             return Flow::Again(why);
         }
         if owned.waits {
-            self.goes_on(owned);
+            self.resumed(owned);
         }
         match delivery {
-            Ok(Delivered {
+            Ok(DecodedDelivery {
                 identity,
-                said,
+                kind,
                 kept,
                 home,
-            }) => match said {
-                Said::Receipt(receipt) => match home {
+            }) => match kind {
+                DeliveryKind::Receipt(receipt) => match home {
                     Some(home) => self.visit(owned, (identity, &home), offset, kept, receipt),
                     None => self.receipt(owned, identity, offset, kept, receipt),
                 },
-                Said::Part(segment) => self.part(owned, identity, offset, kept, segment),
+                DeliveryKind::Segment(segment) => {
+                    self.segment(owned, identity, offset, kept, segment)
+                }
             },
             Err(error) => {
                 self.counters.count_unreadable();
                 error!(%partition, offset, %error, "a delivery that is not ours is skipped");
             }
         }
-        owned.taken(offset);
+        owned.consumed(offset);
         // Of one far ahead nothing could be younger: the way back into a log that lost its tail
         // would lead to its end.
         let timestamp = message.timestamp().to_millis();
@@ -827,9 +860,9 @@ impl Assignments for Books {
 
     fn at_end(&self, partition: &Partition) {
         let mut state = self.state.lock();
-        if let Some(owned) = state.owned.get_mut(&partition.partition)
+        if let Some(owned) = state.partitions.get_mut(&partition.partition)
             && owned.stage == Stage::Live
-            && self.parts.poller.is_current(partition)
+            && self.handles.poller.is_current(partition)
         {
             owned.at_end();
         }
@@ -845,28 +878,28 @@ impl Assignments for Books {
         }
         // A position fell out of its log; the client does not say which.
         error!(%error, "deliveries were deleted before they were consumed, or their topic recreated");
-        self.all_again(&mut self.state.lock());
+        self.take_all_over_anew(&mut self.state.lock());
     }
 }
 
-impl TransactionSource for Books {
-    fn begin(&self, writer: &str) -> Option<Cycle> {
+impl TransactionSource for Pipeline {
+    fn begin(&self, transactional_id: &str) -> Option<Cycle> {
         let membership = self.group.membership()?;
-        let mut state: MutexGuard<'_, State> = self.state.lock();
+        let mut state: MutexGuard<'_, PipelineState> = self.state.lock();
         let state = &mut *state;
         let now = Instant::now();
         state.aside.begin(now);
         let wall = self.clock.now();
         self.follow_clock(state);
-        for owned in state.owned.values_mut() {
-            let part = state.aside.takes_part(&owned.partition.partition);
-            if part && owned.lets_time_pass() {
+        for owned in state.partitions.values_mut() {
+            let takes_part = state.aside.takes_part(&owned.partition.partition);
+            if takes_part && owned.lets_time_pass() {
                 let mut effects = Vec::new();
                 let more = owned.join.tick(wall, owned.room(), &mut effects);
                 self.gather(owned, &effects);
                 let mut effects = Vec::new();
                 let still = owned.assembly.tick(wall, owned.room(), &mut effects);
-                self.gather_parts(owned, &effects);
+                self.gather_segments(owned, &effects);
                 if more || still {
                     self.wake();
                 }
@@ -879,11 +912,11 @@ impl TransactionSource for Books {
         }
         let number = state.cycles + 1;
         let (mut records, mut offsets) = (Vec::new(), Vec::new());
-        for (partition, owned) in &mut state.owned {
+        for (partition, owned) in &mut state.partitions {
             if !state.aside.takes_part(partition) {
                 continue;
             }
-            let Some((outputs, offset)) = owned.depart(now) else {
+            let Some((outputs, offset)) = owned.begin_transaction(now) else {
                 continue;
             };
             state.under_way.push((*partition, 0, outputs.len()));
@@ -891,7 +924,7 @@ impl TransactionSource for Books {
             if let Some(entry) = state.under_way.last_mut() {
                 entry.1 = owned.takeover;
             }
-            offsets.push(owned.commit(offset, self.group.cluster_id(), writer, number));
+            offsets.push(owned.commit(offset, self.group.cluster_id(), transactional_id, number));
         }
         if offsets.is_empty() {
             if state.aside.nothing(now) {
@@ -905,8 +938,8 @@ impl TransactionSource for Books {
             records,
             offsets,
             group: membership.metadata(),
-            report_timeout: STALL,
-            trial: state.aside.trial(STALL / 2),
+            report_timeout: REPORT_TIMEOUT,
+            trial: state.aside.trial(REPORT_TIMEOUT / 2),
         })
     }
 
@@ -921,18 +954,18 @@ impl TransactionSource for Books {
                 self.each_under_way(&mut state, |owned, _| again.push(owned.partition.clone()));
                 for partition in again {
                     warn!(%partition, "its last transaction has an unknown end: taken over anew");
-                    self.again(&mut state, &partition);
+                    self.take_over_anew(&mut state, &partition);
                 }
             }
         }
         // Now what is committed is what counts, whatever it is.
         for request in std::mem::take(&mut state.put_off) {
-            self.parts.takeover.request(request);
+            self.handles.takeover.request(request);
         }
         self.settled.notify_all();
     }
 }
 
 #[cfg(test)]
-#[path = "books_tests.rs"]
+#[path = "pipeline_tests.rs"]
 pub(super) mod tests;

@@ -1,4 +1,4 @@
-//! Records of the internal topics, as the join understands them.
+//! Records of the internal topics, as the join and the assembly understand them.
 
 use std::borrow::Cow;
 
@@ -6,10 +6,10 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::tz::Offset;
 
+use super::Dialects;
 use super::assembly::{self, Segment};
 use super::join::{Dated, Receipt, To, Value, sender_digest};
-use super::said;
-use super::whole::Dialects;
+use super::parsed_receipt::ParsedReceipt;
 use crate::record::codec::{Codec, Unread};
 use crate::record::internal::{
     self, Barrier, CorrelationEntry, Delivery, Parked, Seen, SegmentDigest, comparable, number,
@@ -27,7 +27,7 @@ pub(super) enum Record {
     /// An owner's barrier and its nonce.
     Barrier(String),
     Value(Value),
-    Part(assembly::Value),
+    Segment(assembly::Value),
 }
 
 /// Reads what stands under `key` in the correlation topic.
@@ -58,7 +58,7 @@ pub(super) fn record(
                 final_at: entry.final_at.map(Timestamp::as_millisecond),
             })
         }
-        Key::Segment { .. } => Record::Part(held(codec.read_internal(octets)?)?),
+        Key::Segment { .. } => Record::Segment(segment_entry(codec.read_internal(octets)?)?),
         Key::Parked { .. } => {
             let parked: Parked = codec.read_internal(octets)?;
             Record::Value(Value::Parked {
@@ -71,33 +71,33 @@ pub(super) fn record(
     })
 }
 
-/// A part that waits, or what was published.
-fn held(segment: internal::SegmentEntry) -> Result<assembly::Value, Invalid> {
-    match (segment.delivery, segment.published_at) {
+/// A segment that waits, or what was published.
+fn segment_entry(entry: internal::SegmentEntry) -> Result<assembly::Value, Invalid> {
+    match (entry.delivery, entry.published_at) {
         (Some(delivery), _) => Ok(assembly::Value::Waiting {
-            segment: part(&delivery)?,
+            segment: segment(&delivery)?,
             delivery: Codec::default().must_write(&delivery).into(),
         }),
         (None, Some(at)) => Ok(assembly::Value::Published {
             at: at.as_millisecond(),
-            segments: segment.parts,
+            segments: entry.parts,
         }),
         (None, None) => Err(Invalid::because("neither a part nor when it was published")),
     }
 }
 
 /// What a delivery says.
-pub(super) enum Said {
+pub(super) enum DeliveryKind {
     /// About a message that was submitted.
     Receipt(Receipt),
-    /// Some of a message from a phone.
-    Part(Segment),
+    /// A segment of a message from a phone.
+    Segment(Segment),
 }
 
 /// A record of the deliveries.
-pub(super) struct Delivered<'a> {
+pub(super) struct DecodedDelivery<'a> {
     pub(super) identity: &'a str,
-    pub(super) said: Said,
+    pub(super) kind: DeliveryKind,
     /// Of a receipt that is looked for under another form of its id: its own identity.
     pub(super) home: Option<String>,
     /// The whole, as it is kept.
@@ -110,28 +110,29 @@ pub(super) fn delivery<'a>(
     octets: &[u8],
     codec: &Codec,
     dialects: &Dialects,
-) -> Result<Delivered<'a>, Unread> {
+) -> Result<DecodedDelivery<'a>, Unread> {
     let identity = std::str::from_utf8(key)
         .ok()
         .filter(|key| key.contains('/'));
     let identity = identity.ok_or_else(|| Invalid::because("its key is not ESME/MESSAGE_ID"))?;
     let delivery: Delivery = codec.read_internal(octets)?;
-    let said = match keys::is_segments(identity) {
-        true => Said::Part(part(&delivery)?),
-        false => Said::Receipt(receipt(&delivery, dialects)),
+    let kind = match keys::is_segments(identity) {
+        true => DeliveryKind::Segment(segment(&delivery)?),
+        false => DeliveryKind::Receipt(receipt(&delivery, dialects)),
     };
-    Ok(Delivered {
+    Ok(DecodedDelivery {
         identity,
-        said,
+        kind,
         kept: codec.kept(octets, &delivery),
         home: delivery.home,
     })
 }
 
-fn part(delivery: &Delivery) -> Result<Segment, Invalid> {
+fn segment(delivery: &Delivery) -> Result<Segment, Invalid> {
     let message = Message::read(&delivery.pdu).map_err(Invalid::because)?;
-    let part = message.segment();
-    let part = part.ok_or_else(|| Invalid::because("it is not a part of a message"))?;
+    let concatenation = message.segment();
+    let concatenation =
+        concatenation.ok_or_else(|| Invalid::because("it is not a part of a message"))?;
     let text = message.user_data();
     // Of a repeat other fields may differ.
     let mut digest = crc32fast::Hasher::new();
@@ -139,10 +140,10 @@ fn part(delivery: &Delivery) -> Result<Segment, Invalid> {
     digest.update(text.user_data);
     Ok(Segment {
         digest: SegmentDigest {
-            part: part.part,
+            part: concatenation.part,
             digest: digest.finalize(),
         },
-        total: part.total,
+        total: concatenation.total,
         octets: text.user_data.len(),
         received_at: delivery.received_at.as_millisecond(),
     })
@@ -174,30 +175,30 @@ pub(super) fn submitted(written: &str) -> Option<i64> {
 }
 
 fn receipt(delivery: &Delivery, dialects: &Dialects) -> Receipt {
-    let said = said::Said::of(&delivery.pdu, dialects.of(&delivery.esme));
+    let parsed = ParsedReceipt::of(&delivery.pdu, dialects.of(&delivery.esme));
     // Without the header: a repeat has another sequence number.
     let body = delivery.pdu.get(HEADER..).unwrap_or_default();
     let seen = Seen {
-        // What is said before the end, or in an unknown word, is no repeat of the end, nor the end.
-        state: if said.is_open() {
-            said.state().value() | Seen::PRELIMINARY
+        // What was sent before the end, or says it in an unknown word, is neither the end nor a repeat of it.
+        state: if parsed.is_open() {
+            parsed.state().value() | Seen::PRELIMINARY
         } else {
-            said.state().value()
+            parsed.state().value()
         },
         digest: crc32fast::hash(body),
         // The receipt goes the other way round.
-        recipient: number(said.source),
-        report: Some(report(&said)),
+        recipient: number(parsed.source),
+        report: Some(report(&parsed)),
         ambiguous: false,
         session: session(delivery),
     };
     Receipt {
         seen,
-        to: number(said.destination),
-        submitted: said.receipt.submitted().and_then(dated),
+        to: number(parsed.destination),
+        submitted: parsed.receipt.submitted().and_then(dated),
         received: Some(delivery.received_at.as_millisecond()),
         bound_at: delivery.bound_at.map(Timestamp::as_millisecond),
-        reference: said.tlvs.user_message_reference(),
+        reference: parsed.tlvs.user_message_reference(),
         tries: delivery.tries,
     }
 }
@@ -226,28 +227,28 @@ fn dated(when: When) -> Option<Dated> {
 
 /// A checksum of what a receipt says besides its state, by which a corrected one is told from
 /// a repeat. Dates count as what they mean; the text of the message does not count.
-fn report(said: &said::Said<'_>) -> u32 {
-    let receipt = &said.receipt;
+fn report(parsed: &ParsedReceipt<'_>) -> u32 {
+    let receipt = &parsed.receipt;
     let date = |meant: Option<When>, written: &Option<Cow<'_, str>>| match meant {
         Some(when) => when.to_string(),
         None => written.as_deref().unwrap_or_default().trim().to_owned(),
     };
     // Some SMSCs leave the addresses as they were in the message.
-    let to = match comparable(said.destination) {
+    let to = match comparable(parsed.destination) {
         Some(digits) => digits.to_string(),
-        None => String::from_utf8_lossy(said.destination).to_lowercase(),
+        None => String::from_utf8_lossy(parsed.destination).to_lowercase(),
     };
     let error = receipt.network_error;
     let error = error.map_or(String::new(), |e| format!("{}.{}", e.network, e.code));
     let mut digest = crc32fast::Hasher::new();
-    for part in [
+    for field in [
         &*date(receipt.submitted(), &receipt.submit_date),
         &*date(receipt.done(), &receipt.done_date),
         receipt.err.as_deref().unwrap_or_default().trim(),
         &error,
         &to,
     ] {
-        digest.update(part.as_bytes());
+        digest.update(field.as_bytes());
         digest.update(&[0]);
     }
     digest.finalize()
@@ -259,7 +260,7 @@ mod tests {
     use smpp_protocol::pdu::Sm;
     use smpp_protocol::{Command, Status};
 
-    /// To whom and from whom the message of a creation with these fields went.
+    /// To whom and from whom the message of an entry with these fields went.
     fn went(fields: &str) -> (To, u32) {
         let value = format!(
             r#"{{"esme":"acme","message_id":"7F","log_id":"a","record":{{"topic":"t","partition":0,"offset":7}},"attempt":1,"submitted_at":"2026-01-02T03:04:05Z"{fields}}}"#
@@ -327,7 +328,7 @@ mod tests {
         let mut pdu = Vec::new();
         sm.encode(Command::DELIVER_SM, Status::ROK, 1, &mut pdu)
             .unwrap();
-        let event = said::Said::of(&pdu, &smpp_protocol::Dialect::default()).is_final();
+        let event = ParsedReceipt::of(&pdu, &smpp_protocol::Dialect::default()).is_final();
         let delivery = Delivery {
             esme: "acme".into(),
             bind: "acme-0".into(),

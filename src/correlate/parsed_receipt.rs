@@ -1,13 +1,13 @@
-//! What a receipt says.
+//! A receipt, parsed.
 
 use smpp_protocol::pdu::{MessageType, Sm};
 use smpp_protocol::receipt::Receipt;
 use smpp_protocol::state::MessageState;
 use smpp_protocol::{Dialect, Frame, Pdu, Tlvs};
 
-/// A receipt's PDU, read.
+/// A receipt's PDU, parsed.
 #[derive(Default)]
-pub(super) struct Said<'a> {
+pub(super) struct ParsedReceipt<'a> {
     pub(super) receipt: Receipt<'a>,
     esm_class: u8,
     /// The text as it came.
@@ -19,15 +19,15 @@ pub(super) struct Said<'a> {
     pub(super) tlvs: Tlvs<'a>,
 }
 
-impl<'a> Said<'a> {
+impl<'a> ParsedReceipt<'a> {
     /// Reads a deliver_sm or data_sm; of anything else nothing is known.
-    pub(super) fn of(pdu: &'a [u8], dialect: &Dialect) -> Said<'a> {
+    pub(super) fn of(pdu: &'a [u8], dialect: &Dialect) -> ParsedReceipt<'a> {
         let sm: Sm<'_> = match Frame::decode(pdu).and_then(Pdu::read) {
             Ok(Pdu::DeliverSm(sm)) => sm,
             Ok(Pdu::DataSm(sm)) => sm.into(),
-            _ => return Said::default(),
+            _ => return ParsedReceipt::default(),
         };
-        Said {
+        ParsedReceipt {
             receipt: dialect.receipt(&sm),
             esm_class: sm.esm_class,
             octets: sm.text_octets(),
