@@ -26,9 +26,9 @@ pub(super) struct Share {
     held: AtomicU64,
 }
 
-/// Octets that are held until this is dropped.
+/// The right to hold so many octets, until this is dropped.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct Permit {
     share: Arc<Share>,
     octets: u64,
 }
@@ -62,13 +62,13 @@ impl Share {
     }
 
     /// Holds so many octets, if there is room for them.
-    pub(super) fn hold(self: &Arc<Self>, octets: u64) -> Option<Held> {
+    pub(super) fn acquire(self: &Arc<Self>, octets: u64) -> Option<Permit> {
         let more = |held: u64| self.allows(octets, held).then_some(held + octets);
         let order = Ordering::Relaxed;
         let held = &self.buffer.held;
         held.fetch_update(order, order, more).ok()?;
         self.held.fetch_add(octets, order);
-        Some(Held {
+        Some(Permit {
             share: self.clone(),
             octets,
         })
@@ -81,7 +81,7 @@ impl Share {
     }
 }
 
-impl Drop for Held {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.share.held.fetch_sub(self.octets, Ordering::Relaxed);
         let buffer = &self.share.buffer;
@@ -96,11 +96,11 @@ mod tests {
     use super::*;
 
     /// Holds pieces of `octets` until there is no room.
-    fn fill(share: &Arc<Share>, octets: u64) -> Vec<Held> {
-        std::iter::from_fn(|| share.hold(octets)).collect()
+    fn fill(share: &Arc<Share>, octets: u64) -> Vec<Permit> {
+        std::iter::from_fn(|| share.acquire(octets)).collect()
     }
 
-    fn octets(held: &[Held]) -> u64 {
+    fn octets(held: &[Permit]) -> u64 {
         held.iter().map(|held| held.octets).sum()
     }
 
@@ -123,10 +123,10 @@ mod tests {
     fn binds_that_all_want_more_get_the_same() {
         let buffer = Buffer::new(1_000_000);
         let shares: Vec<_> = (0..10).map(|_| buffer.share()).collect();
-        let mut held: Vec<Vec<Held>> = shares.iter().map(|_| Vec::new()).collect();
+        let mut held: Vec<Vec<Permit>> = shares.iter().map(|_| Vec::new()).collect();
         while shares.iter().any(|share| share.has_room(100)) {
             for (share, held) in shares.iter().zip(&mut held) {
-                held.extend(share.hold(100));
+                held.extend(share.acquire(100));
             }
         }
         let each: Vec<u64> = held.iter().map(|held| octets(held)).collect();
@@ -147,7 +147,7 @@ mod tests {
             for (bind, share) in shares.iter().enumerate() {
                 let wanted = if bind == 0 { BINDS } else { 1 };
                 for _ in 0..wanted {
-                    let held = share.hold(100);
+                    let held = share.acquire(100);
                     taken[bind] += usize::from(held.is_some());
                     waiting.extend(held);
                 }
@@ -162,8 +162,8 @@ mod tests {
     fn what_is_larger_than_the_buffer_has_no_room_and_does_no_harm() {
         let buffer = Buffer::new(1_000);
         let share = buffer.share();
-        assert!(share.hold(1_001).is_none() && share.hold(u64::MAX).is_none());
-        assert!(share.hold(500).is_some());
+        assert!(share.acquire(1_001).is_none() && share.acquire(u64::MAX).is_none());
+        assert!(share.acquire(500).is_some());
         assert_eq!(buffer.held(), 0);
     }
 
@@ -177,12 +177,12 @@ mod tests {
             const BOUND: u64 = 20_000;
             let buffer = Buffer::new(BOUND);
             let shares: Vec<_> = (0..5).map(|_| buffer.share()).collect();
-            let mut held: Vec<Vec<Held>> = (0..5).map(|_| Vec::new()).collect();
+            let mut held: Vec<Vec<Permit>> = (0..5).map(|_| Vec::new()).collect();
             for (bind, octets, release) in steps {
                 if release {
                     held[bind].pop();
                 } else {
-                    held[bind].extend(shares[bind].hold(octets));
+                    held[bind].extend(shares[bind].acquire(octets));
                 }
                 let all: u64 = held.iter().flatten().map(|held| held.octets).sum();
                 prop_assert_eq!(buffer.held(), all);

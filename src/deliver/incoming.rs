@@ -31,7 +31,7 @@ pub struct Esme {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Receipt,
-    Part,
+    Segment,
     Inbound,
     Unreadable,
     Notification,
@@ -71,26 +71,30 @@ impl<'a> Arrival<'a> {
 }
 
 /// Makes the record of a whole PDU.
-pub(super) fn read(pdu: &[u8], arrival: &Arrival<'_>) -> Result<Incoming, Unwritable> {
+pub(super) fn record(pdu: &[u8], arrival: &Arrival<'_>) -> Result<Incoming, Unwritable> {
     let message = match Message::read(pdu) {
         Ok(message) => message,
         Err(error) => return unreadable(pdu, &error, arrival),
     };
-    if let Some(said) = arrival.esme.dialect.report(&message.sm) {
-        return receipt(pdu, &said, arrival);
+    if let Some(parsed) = arrival.esme.dialect.report(&message.sm) {
+        return receipt(pdu, &parsed, arrival);
     }
     match message.segment() {
-        Some(concatenation) => part(pdu, &message.sm, concatenation, arrival),
+        Some(concatenation) => segment(pdu, &message.sm, concatenation, arrival),
         None => inbound(&message, arrival),
     }
 }
 
-fn receipt(pdu: &[u8], said: &Receipt<'_>, arrival: &Arrival<'_>) -> Result<Incoming, Unwritable> {
+fn receipt(
+    pdu: &[u8],
+    parsed: &Receipt<'_>,
+    arrival: &Arrival<'_>,
+) -> Result<Incoming, Unwritable> {
     let esme = arrival.esme;
     let id = match esme
         .dialect
         .ids
-        .of_receipt(said)
+        .of_receipt(parsed)
         .filter(|id| !id.is_empty())
     {
         Some(id) => id,
@@ -104,7 +108,7 @@ fn receipt(pdu: &[u8], said: &Receipt<'_>, arrival: &Arrival<'_>) -> Result<Inco
     delivery(Kind::Receipt, key, pdu, arrival)
 }
 
-fn part(
+fn segment(
     pdu: &[u8],
     sm: &Sm<'_>,
     concatenation: Concatenation,
@@ -112,7 +116,7 @@ fn part(
 ) -> Result<Incoming, Unwritable> {
     let (from, to) = (sm.source.number, sm.destination.number);
     let key = keys::segments(&arrival.esme.name, from, to, concatenation);
-    delivery(Kind::Part, key, pdu, arrival)
+    delivery(Kind::Segment, key, pdu, arrival)
 }
 
 /// What waits for others to be complete goes on as it came.
@@ -145,20 +149,20 @@ fn inbound(message: &Message<'_>, arrival: &Arrival<'_>) -> Result<Incoming, Unw
         kind: Kind::Inbound,
         key: message.sm.source.number.to_vec(),
         value: arrival.codecs.inbound.write(&event)?,
-        headers: says(&event, arrival),
+        headers: cloud_event_headers(&event, arrival),
     })
 }
 
 /// The headers in which it says what it is, if it does.
-fn says(event: &InboundSms<'_>, arrival: &Arrival<'_>) -> Option<OwnedHeaders> {
-    let said = || cloud_events::About {
+fn cloud_event_headers(event: &InboundSms<'_>, arrival: &Arrival<'_>) -> Option<OwnedHeaders> {
+    let about = || cloud_events::About {
         name: event.kind,
         id: event.id(),
         time: event.received_at,
         subject: &event.source.number,
     };
     let format = arrival.codecs.inbound.format();
-    arrival.cloud_events.headers(None, format, said)
+    arrival.cloud_events.headers(None, format, about)
 }
 
 /// What cannot be read goes on as it came: nobody else will see it.
@@ -172,7 +176,7 @@ fn unreadable(pdu: &[u8], wrong: &str, arrival: &Arrival<'_>) -> Result<Incoming
         kind: Kind::Unreadable,
         key: arrival.esme.name.clone().into_bytes(),
         value: arrival.codecs.inbound.write(&event)?,
-        headers: says(&event, arrival),
+        headers: cloud_event_headers(&event, arrival),
     })
 }
 
@@ -215,7 +219,7 @@ mod tests {
     }
 
     fn made(pdu: &[u8], esme: &Esme) -> (Kind, String, Value) {
-        let made = read(pdu, &arrival(esme, &Codecs::default())).unwrap();
+        let made = record(pdu, &arrival(esme, &Codecs::default())).unwrap();
         let key = String::from_utf8(made.key).unwrap();
         (made.kind, key, serde_json::from_slice(&made.value).unwrap())
     }
@@ -292,7 +296,7 @@ mod tests {
         let (kind, key, _) = message(0x40, b"\x05\0\x03\x2a\x02\x01Yes, ", &tlvs);
         assert_eq!(
             (kind, &*key),
-            (Kind::Part, "@part/acme/41791234567//42.8.2")
+            (Kind::Segment, "@part/acme/41791234567//42.8.2")
         );
         push_tlv(&mut tlvs, Tag::MESSAGE_STATE, &[5]).unwrap();
         let (kind, key, _) = message(0, b"", &tlvs);
@@ -335,7 +339,7 @@ mod tests {
         let (kind, key, value) = made(&pdu, &acme(Form::Text));
         assert_eq!(
             (kind, &*key),
-            (Kind::Part, "@part/acme/41791234567/1234/42.8.3")
+            (Kind::Segment, "@part/acme/41791234567/1234/42.8.3")
         );
         let read: Delivery = serde_json::from_value(value).unwrap();
         assert_eq!(read.pdu, pdu);

@@ -29,7 +29,7 @@
 //!
 //! A producer that librdkafka gives up (it may not write any more, or lost its place in the log)
 //! is made anew ([`idempotent`](crate::kafka::idempotent)), and what it held goes to the next one.
-//! Kafka may have some of that: receipts and parts are known by their messages, and what a phone
+//! Kafka may have some of that: receipts and segments are known by their messages, and what a phone
 //! sent in one PDU is flagged.
 //!
 //! What wants no answer (alert_notification, and outbind) goes to `sms.notifications`. The SMSC

@@ -15,7 +15,7 @@ use rdkafka::producer::DeliveryResult;
 use thiserror::Error;
 
 use super::Counts;
-use super::buffer::{Buffer, Held, Share};
+use super::buffer::{Buffer, Permit, Share};
 use super::incoming::{self, Arrival, Esme, Kind};
 use super::refusal::{Lines, NoRoom, Refused};
 use super::repeats::{Repeats, UNDER_WAY, UnderWay};
@@ -37,7 +37,7 @@ use smpp_protocol::frame::HEADER;
 pub struct Options {
     /// Properties of the producer.
     pub client: ClientConfig,
-    /// The topic of receipts and of parts of messages.
+    /// The topic of receipts and of segments of messages.
     pub deliveries: Arc<str>,
     /// How many partitions it has.
     pub partitions: i32,
@@ -93,10 +93,10 @@ struct Waiting {
     until: Instant,
     /// What makes its record anew, of those whose repeats nothing but a flag tells.
     again: Option<Box<Again>>,
-    /// Makes its repeats known until all is told, of the same ones.
+    /// Makes its repeats known until the SMSC has an answer to all of the same ones.
     _under_way: Option<UnderWay>,
     /// Its place in the buffer, as long.
-    _held: Held,
+    _permit: Permit,
 }
 
 /// Where a PDU came from.
@@ -196,7 +196,7 @@ impl idempotent::Reports for Reports {
         !self.is_over(waiting)
     }
 
-    /// Kafka may have it. A repeat of a receipt or of a part is known by its message; of what a phone
+    /// Kafka may have it. A repeat of a receipt or of a segment is known by its message; of what a phone
     /// sent in one PDU only the flag tells.
     fn kept(&self, output: Output, waiting: &Waiting) -> Output {
         let Some(Again { frame, at }) = waiting.again.as_deref() else {
@@ -211,7 +211,7 @@ impl idempotent::Reports for Reports {
             bound_at: None, // it stands in receipts only
             possible_duplicate: true,
         };
-        match incoming::read(frame, &arrival) {
+        match incoming::record(frame, &arrival) {
             Ok(incoming) => Output {
                 value: Some(incoming.value),
                 headers: incoming.headers,
@@ -249,7 +249,7 @@ impl Reports {
     fn delivered(&self, mut waiting: Waiting) {
         match waiting.kind {
             Kind::Receipt => self.notes.counters.receipts.add(),
-            Kind::Part => self.notes.counters.parts.add(),
+            Kind::Segment => self.notes.counters.parts.add(),
             Kind::Inbound => self.notes.counters.inbound.add(),
             Kind::Unreadable => self.notes.counters.unreadable.add(),
             Kind::Notification => self.notes.counters.notifications.add(),
@@ -508,7 +508,7 @@ impl Deliver {
             headers: None,
         };
         let reports = shared.patient.reports();
-        let Some(held) = notices.hold(octets(&output)) else {
+        let Some(permit) = notices.acquire(octets(&output)) else {
             reports.notes.counters.notifications_lost.add();
             let full = "what waits for Kafka fills their buffer";
             from.lines.lost.note(from.refused(full, topic.clone()));
@@ -522,7 +522,7 @@ impl Deliver {
             until: Instant::now() + PATIENT,
             again: None,
             _under_way: None,
-            _held: held,
+            _permit: permit,
         };
         if let Err((error, waiting)) = shared.patient.send(output, waiting) {
             reports.not_taken(waiting, &error, topic);
@@ -541,20 +541,20 @@ impl Deliver {
 
     /// Ends when nothing comes any more: waits until everything taken is answered, at most so long,
     /// and refuses the rest for now. Blocks. What happened since the start.
-    pub fn finish(self, patience: Duration) -> Counts {
-        self.flush(patience);
+    pub fn finish(self, timeout: Duration) -> Counts {
+        self.flush(timeout);
         let notes = self.0.producer.reports().notes.clone();
         drop(self);
         notes.counters.get()
     }
 
     /// Waits until everything taken is answered, at most so long. Blocks.
-    pub fn flush(&self, patience: Duration) -> bool {
+    pub fn flush(&self, timeout: Duration) -> bool {
         let begun = Instant::now();
         let alone = self.0.producer.reports().alone.as_ref();
-        let left = || patience.saturating_sub(begun.elapsed());
+        let left = || timeout.saturating_sub(begun.elapsed());
         let flushed =
-            self.0.producer.flush(patience) && alone.is_none_or(|alone| alone.flush(left()));
+            self.0.producer.flush(timeout) && alone.is_none_or(|alone| alone.flush(left()));
         self.0.patient.flush(left()) && flushed
     }
 }
@@ -611,7 +611,7 @@ impl Inbound for Bind {
             },
             possible_duplicate: known,
         };
-        let incoming = match incoming::read(&frame, &arrival) {
+        let incoming = match incoming::record(&frame, &arrival) {
             Ok(incoming) => incoming,
             Err(error) => {
                 let refused = self.from.refused(error, shared.inbound.clone());
@@ -622,7 +622,7 @@ impl Inbound for Bind {
         };
         let kind = incoming.kind;
         let (topic, partition) = match kind {
-            Kind::Receipt | Kind::Part => {
+            Kind::Receipt | Kind::Segment => {
                 let partition = keys::partition(&incoming.key, shared.partitions);
                 (&shared.deliveries, Some(partition))
             }
@@ -641,7 +641,7 @@ impl Inbound for Bind {
         let more = again
             .as_ref()
             .map_or(0, |again| UNDER_WAY + again.frame.len() as u64);
-        let Some(held) = self.share.hold(octets(&output) + more) else {
+        let Some(permit) = self.share.acquire(octets(&output) + more) else {
             return self.no_room(responder);
         };
         let waiting = Waiting {
@@ -652,7 +652,7 @@ impl Inbound for Bind {
             until: Instant::now() + shared.timeout,
             again,
             _under_way: under_way,
-            _held: held,
+            _permit: permit,
         };
         if let Err((error, waiting)) = shared.producer.send(output, waiting) {
             reports.not_taken(waiting, &error, topic);
@@ -700,7 +700,7 @@ mod tests {
             until: Instant::now(),
             again: None,
             _under_way: None,
-            _held: Buffer::new(100).share().hold(1).unwrap(),
+            _permit: Buffer::new(100).share().acquire(1).unwrap(),
         }
     }
 

@@ -37,7 +37,7 @@ impl Counter {
 counters! {
     /// Receipts that Kafka has.
     receipts;
-    /// Parts of messages from phones that Kafka has.
+    /// Segments of messages from phones that Kafka has.
     parts;
     /// Messages from phones that Kafka has.
     inbound;
