@@ -22,15 +22,15 @@
 #![allow(rustdoc::private_intra_doc_links)]
 
 pub mod cli;
-pub mod config;
-pub mod connector;
+mod config;
+mod connector;
 pub mod correlate;
 pub mod deliver;
 pub mod kafka;
-pub mod ops;
+mod ops;
 pub mod record;
 pub mod registry;
-pub mod repeated;
-pub mod replay;
+mod repeated;
+mod replay;
 pub mod settings;
 pub mod submit;

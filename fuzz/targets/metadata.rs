@@ -3,10 +3,10 @@
 
 #![no_main]
 
-use kafka_smpp::kafka::progress::{Identity, metadata};
+use kafka_smpp::kafka::progress::{CommitScope, metadata};
 use libfuzzer_sys::fuzz_target;
 
-const HERE: Identity<'static> = Identity {
+const HERE: CommitScope<'static> = CommitScope {
     cluster: "c",
     topic: "sms.outbound",
     partition: 3,

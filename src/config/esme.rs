@@ -272,11 +272,6 @@ pub enum BindMode {
 }
 
 impl BindMode {
-    /// Whether messages can be sent.
-    pub fn sends(self) -> bool {
-        self != BindMode::Receiver
-    }
-
     /// Whether receipts and inbound messages arrive.
     pub fn receives(self) -> bool {
         self != BindMode::Transmitter

@@ -25,14 +25,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use cloud_events::CloudEvents;
-pub use esme::{BindMode, Binds, Esme, InterfaceVersion};
+pub use esme::{BindMode, Binds, Esme};
 pub use example::{example, schema};
 pub use formats::Formats;
 pub use inbound::Inbound;
 pub use kafka::{GroupProtocol, Kafka, Property};
-pub use load::{PREFIX, load, parse};
+pub use load::{load, parse};
 pub use log::{Log, LogFormat};
-pub use problem::{Error, Origin, Problem};
+pub use problem::Error;
 pub use topics::Topics;
 
 use crate::settings::Time;

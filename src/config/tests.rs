@@ -5,6 +5,7 @@ mod values;
 use secrecy::ExposeSecret;
 
 use super::*;
+use crate::config::problem::Problem;
 use crate::settings::{InDoubt, Octets};
 use crate::submit::OnStatus;
 

@@ -1,29 +1,29 @@
 //! Polling, partition progress, transactions and topics.
 
-pub mod cause;
+pub(crate) mod cause;
 pub mod cloud_events;
 pub mod cluster;
-pub mod ear;
-pub mod end;
+pub(crate) mod ear;
+pub(crate) mod end;
 mod error_class;
-pub mod fatal;
-pub mod foreign;
-pub mod group;
+pub(crate) mod fatal;
+pub(crate) mod foreign;
+pub(crate) mod group;
 pub(crate) mod idempotent;
-pub mod membership;
-pub mod pause;
+pub(crate) mod membership;
+pub(crate) mod pause;
 pub mod poll;
 pub mod progress;
-pub mod rights;
-pub mod session;
-pub mod set_aside;
+pub(crate) mod rights;
+pub(crate) mod session;
+pub(crate) mod set_aside;
 pub mod start;
 mod subject;
 pub mod topics;
 pub mod transaction;
 mod transactional_producer;
 pub mod transactor;
-pub mod waiting;
+pub(crate) mod waiting;
 
 pub use error_class::ErrorClass;
 pub use fatal::Fatal;

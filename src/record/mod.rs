@@ -15,25 +15,25 @@
 //! - [`json_schema`]: what records look like in JSON, as schemas;
 //! - [`writers`]: the schemas of those who write with a registry.
 
-pub mod aiosmpplib;
+pub(crate) mod aiosmpplib;
 pub mod avro;
 pub mod codec;
 pub mod event;
 mod extra;
-pub mod failed;
+pub(crate) mod failed;
 mod form;
 pub mod format;
-pub mod headers;
-pub mod inbound;
+pub(crate) mod headers;
+pub(crate) mod inbound;
 pub mod internal;
 pub mod json;
-pub mod json_schema;
+pub(crate) mod json_schema;
 pub mod keys;
 pub mod kind;
-pub mod message;
-pub mod notification;
-pub mod outbound;
+pub(crate) mod message;
+pub(crate) mod notification;
+pub(crate) mod outbound;
 mod read;
-pub mod submit_sm;
+pub(crate) mod submit_sm;
 mod value;
 pub mod writers;

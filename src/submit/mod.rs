@@ -15,13 +15,13 @@
 //! - [`binds`]: binds that share partitions, and the tasks that feed them;
 //! - [`results`]: outcomes as records, in transactions and, when they come late, beside them.
 
-pub mod binds;
+pub(crate) mod binds;
 pub mod message;
-pub mod options;
+pub(crate) mod options;
 pub mod ownership;
-pub mod pipeline;
-pub mod results;
-pub mod state;
+pub(crate) mod pipeline;
+pub(crate) mod results;
+pub(crate) mod state;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

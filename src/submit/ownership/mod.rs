@@ -1,5 +1,5 @@
 //! Which partitions are ours, and what happens when they come and go.
 
-pub mod assignment;
+pub(super) mod assignment;
 pub(super) mod lost;
 pub mod takeover;
