@@ -4,13 +4,14 @@
 #![no_main]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use bytes::Bytes;
-use kafka_smpp::correlate::assembly::{Assembly, Effect, AssemblyLimits, Segment, Value};
-use kafka_smpp::record::internal::SegmentDigest;
+use jiff::Timestamp;
+use kafka_smpp::correlate::assembly::{Assembly, AssemblyLimits, Effect, Segment, Value};
+use kafka_smpp::record::internal::{Delivery, SegmentDigest};
 use kafka_smpp::record::keys::{self, Key};
-use smpp_protocol::{Concatenation, Udh, udh};
 use libfuzzer_sys::fuzz_target;
+use smpp_protocol::{Concatenation, Udh, udh};
 
 const LIMITS: AssemblyLimits = AssemblyLimits {
     ttl: 100_000,
@@ -36,7 +37,15 @@ fuzz_target!(|stream: &[u8]| {
         assembly.tick(now, 1000, &mut out);
         if let Some(message) = header(user_data) {
             let identity = keys::segments("acme", b"4179", b"1000", message);
-            let delivery = Bytes::copy_from_slice(user_data);
+            let delivery = Arc::new(Delivery {
+                esme: String::new(),
+                bind: String::new(),
+                received_at: Timestamp::UNIX_EPOCH,
+                pdu: user_data.to_vec(),
+                bound_at: None,
+                home: None,
+                tries: 0,
+            });
             let digest = crc32fast::hash(user_data);
             let digest = SegmentDigest {
                 part: message.part,
@@ -49,7 +58,7 @@ fuzz_target!(|stream: &[u8]| {
                 octets,
                 received_at: now,
             };
-            log.segments.insert(delivery.clone(), segment);
+            log.segments.insert(user_data.to_vec(), segment);
             assembly.delivery(&identity, offset, delivery, segment, now, &mut out);
         }
         log.write(out);
@@ -60,7 +69,7 @@ fuzz_target!(|stream: &[u8]| {
         assert!(!assembly.tick(now, usize::MAX, &mut out));
         log.write(out);
     }
-    let sent: BTreeSet<Bytes> = log.segments.into_keys().collect();
+    let sent: BTreeSet<Vec<u8>> = log.segments.into_keys().collect();
     assert_eq!(log.told, sent, "all of it is told");
     assert!(log.records.is_empty(), "{:?}", log.records);
     assert_eq!((assembly.size().segments, assembly.size().octets), (0, 0));
@@ -88,9 +97,9 @@ fn header(user_data: &[u8]) -> Option<Concatenation> {
 /// What is in the topics.
 #[derive(Default)]
 struct Log {
-    segments: BTreeMap<Bytes, Segment>,
+    segments: BTreeMap<Vec<u8>, Segment>,
     records: BTreeMap<String, Value>,
-    told: BTreeSet<Bytes>,
+    told: BTreeSet<Vec<u8>>,
 }
 
 impl Log {
@@ -98,16 +107,25 @@ impl Log {
         for effect in effects {
             match effect {
                 Effect::Publish {
-                    segments, incomplete, ..
+                    segments,
+                    incomplete,
+                    ..
                 } => {
-                    let total = segments.first().map(|segment| self.segments[part].total);
+                    let total = segments
+                        .first()
+                        .map(|delivery| self.segments[&delivery.pdu].total);
                     assert_eq!(incomplete, total.map(usize::from) != Some(segments.len()));
-                    assert!(segments.is_sorted_by_key(|segment| self.segments[part].digest.part));
-                    self.told.extend(segments);
+                    assert!(
+                        segments
+                            .is_sorted_by_key(|delivery| self.segments[&delivery.pdu].digest.part)
+                    );
+                    self.told
+                        .extend(segments.iter().map(|delivery| delivery.pdu.clone()));
                 }
                 Effect::Wait { key, delivery } => {
-                    let segment = self.segments[&delivery];
-                    self.records.insert(key, Value::Waiting { delivery, segment });
+                    let segment = self.segments[&delivery.pdu];
+                    self.records
+                        .insert(key, Value::Waiting { delivery, segment });
                 }
                 Effect::Remember { key, at, segments } => {
                     self.records.insert(key, Value::Published { at, segments });

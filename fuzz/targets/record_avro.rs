@@ -5,7 +5,7 @@
 use kafka_smpp::record::avro::{self, Plan};
 use kafka_smpp::record::codec::Codec;
 use kafka_smpp::record::format::Format;
-use kafka_smpp::record::internal::{CorrelationEntry, Delivery, Barrier, Parked, SegmentEntry};
+use kafka_smpp::record::internal::{Barrier, CorrelationEntry, Delivery, Parked, SegmentEntry};
 use kafka_smpp::record::kind::Kind;
 use libfuzzer_sys::fuzz_target;
 

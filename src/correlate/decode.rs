@@ -1,8 +1,8 @@
 //! Records of the internal topics, as the join and the assembly understand them.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::tz::Offset;
 
@@ -62,9 +62,12 @@ pub(super) fn record(
         Key::Parked { .. } => {
             let parked: Parked = codec.read_internal(octets)?;
             Record::Value(Value::Parked {
-                receipt: receipt(&parked.delivery, dialects),
+                receipt: receipt(
+                    &parked.delivery,
+                    &ParsedReceipt::of(&parked.delivery, dialects),
+                ),
                 home: parked.delivery.home.as_deref().map(Into::into),
-                delivery: Codec::default().must_write(&parked.delivery).into(),
+                delivery: Arc::new(parked.delivery),
                 published_at: parked.published_at.map(Timestamp::as_millisecond),
             })
         }
@@ -76,7 +79,7 @@ fn segment_entry(entry: internal::SegmentEntry) -> Result<assembly::Value, Inval
     match (entry.delivery, entry.published_at) {
         (Some(delivery), _) => Ok(assembly::Value::Waiting {
             segment: segment(&delivery)?,
-            delivery: Codec::default().must_write(&delivery).into(),
+            delivery: Arc::new(delivery),
         }),
         (None, Some(at)) => Ok(assembly::Value::Published {
             at: at.as_millisecond(),
@@ -87,45 +90,38 @@ fn segment_entry(entry: internal::SegmentEntry) -> Result<assembly::Value, Inval
 }
 
 /// What a delivery says.
-pub(super) enum DeliveryKind {
-    /// About a message that was submitted.
-    Receipt(Receipt),
+pub(super) enum DeliveryKind<'a> {
+    /// About a message that was submitted: the receipt, and what the join needs of it.
+    Receipt(ParsedReceipt<'a>, Receipt),
     /// A segment of a message from a phone.
     Segment(Segment),
 }
 
-/// A record of the deliveries.
-pub(super) struct DecodedDelivery<'a> {
-    pub(super) identity: &'a str,
-    pub(super) kind: DeliveryKind,
-    /// Of a receipt that is looked for under another form of its id: its own identity.
-    pub(super) home: Option<String>,
-    /// The whole, as it is kept.
-    pub(super) kept: Bytes,
-}
-
-/// Reads a record of the deliveries.
+/// Reads a record of the deliveries: its identity, and what came.
 pub(super) fn delivery<'a>(
     key: &'a [u8],
     octets: &[u8],
     codec: &Codec,
-    dialects: &Dialects,
-) -> Result<DecodedDelivery<'a>, Unread> {
+) -> Result<(&'a str, Arc<Delivery>), Unread> {
     let identity = std::str::from_utf8(key)
         .ok()
         .filter(|key| key.contains('/'));
     let identity = identity.ok_or_else(|| Invalid::because("its key is not ESME/MESSAGE_ID"))?;
-    let delivery: Delivery = codec.read_internal(octets)?;
-    let kind = match keys::is_segments(identity) {
-        true => DeliveryKind::Segment(segment(&delivery)?),
-        false => DeliveryKind::Receipt(receipt(&delivery, dialects)),
-    };
-    Ok(DecodedDelivery {
-        identity,
-        kind,
-        kept: codec.kept(octets, &delivery),
-        home: delivery.home,
-    })
+    Ok((identity, Arc::new(codec.read_internal(octets)?)))
+}
+
+/// Parses what came under an identity.
+pub(super) fn parse<'a>(
+    identity: &str,
+    delivery: &'a Delivery,
+    dialects: &Dialects,
+) -> Result<DeliveryKind<'a>, Invalid> {
+    if keys::is_segments(identity) {
+        return Ok(DeliveryKind::Segment(segment(delivery)?));
+    }
+    let parsed = ParsedReceipt::of(delivery, dialects);
+    let receipt = receipt(delivery, &parsed);
+    Ok(DeliveryKind::Receipt(parsed, receipt))
 }
 
 fn segment(delivery: &Delivery) -> Result<Segment, Invalid> {
@@ -174,8 +170,8 @@ pub(super) fn submitted(written: &str) -> Option<i64> {
     }
 }
 
-fn receipt(delivery: &Delivery, dialects: &Dialects) -> Receipt {
-    let parsed = ParsedReceipt::of(&delivery.pdu, dialects.of(&delivery.esme));
+/// What the join needs of a receipt.
+fn receipt(delivery: &Delivery, parsed: &ParsedReceipt<'_>) -> Receipt {
     // Without the header: a repeat has another sequence number.
     let body = delivery.pdu.get(HEADER..).unwrap_or_default();
     let seen = Seen {
@@ -188,7 +184,7 @@ fn receipt(delivery: &Delivery, dialects: &Dialects) -> Receipt {
         digest: crc32fast::hash(body),
         // The receipt goes the other way round.
         recipient: number(parsed.source),
-        report: Some(report(&parsed)),
+        report: Some(report(parsed)),
         ambiguous: false,
         session: session(delivery),
     };
@@ -257,6 +253,7 @@ fn report(parsed: &ParsedReceipt<'_>) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::correlate::delivery_of;
     use smpp_protocol::pdu::Sm;
     use smpp_protocol::{Command, Status};
 
@@ -328,19 +325,11 @@ mod tests {
         let mut pdu = Vec::new();
         sm.encode(Command::DELIVER_SM, Status::ROK, 1, &mut pdu)
             .unwrap();
-        let event = ParsedReceipt::of(&pdu, &smpp_protocol::Dialect::default()).is_final();
-        let delivery = Delivery {
-            esme: "acme".into(),
-            bind: "acme-0".into(),
-            received_at: Timestamp::UNIX_EPOCH,
-            pdu,
-            bound_at: None,
-            home: None,
-            tries: 0,
-        };
+        let delivery = delivery_of(pdu);
+        let parsed = ParsedReceipt::of(&delivery, &Dialects::default());
         (
-            receipt(&delivery, &Dialects::default()).seen.is_final(),
-            event,
+            receipt(&delivery, &parsed).seen.is_final(),
+            parsed.is_final(),
         )
     }
 

@@ -153,17 +153,15 @@ impl Hints {
     pub(super) fn found(
         &self,
         identity: &str,
-        (entry, delivery): (&[u8], &[u8]),
+        (entry, delivery): (&[u8], &Delivery),
+        parsed: &ParsedReceipt<'_>,
         habits: &Habits,
         dialects: &Dialects,
     ) {
-        let entry = serde_json::from_slice::<CorrelationEntry>(entry);
-        let delivery = serde_json::from_slice::<Delivery>(delivery);
-        let (Ok(entry), Ok(delivery)) = (entry, delivery) else {
+        let Ok(entry) = serde_json::from_slice::<CorrelationEntry>(entry) else {
             return;
         };
         let dialect = dialects.of(&delivery.esme);
-        let parsed = ParsedReceipt::of(&delivery.pdu, dialect);
         let Some(remedy) = Remedy::of(&dialect.ids, &entry.message_id, &parsed.receipt) else {
             return;
         };
@@ -176,7 +174,7 @@ impl Hints {
         if due || matches!(of.count, 10 | 100) {
             of.event = Some(Instant::now());
             (self.notify.0)(&Notification::of_message_ids(
-                &delivery,
+                delivery,
                 MessageIdHint {
                     response: matched.remedy.response.name(),
                     receipt: matched.remedy.receipt.name(),
@@ -193,7 +191,7 @@ impl Hints {
             matched,
             response: entry.message_id,
             receipt: receipt.to_owned(),
-            esme: delivery.esme,
+            esme: delivery.esme.clone(),
         });
     }
 

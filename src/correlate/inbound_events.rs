@@ -1,7 +1,6 @@
 //! What the assembly decides, as records: the events of messages from phones, and what waits.
 
-use bytes::Bytes;
-use tracing::error;
+use std::sync::Arc;
 
 use super::Dialects;
 use super::assembly::Effect;
@@ -43,28 +42,22 @@ pub(super) fn output(
     })
 }
 
-fn waiting_segment(delivery: &Bytes, topics: &Topics) -> Vec<u8> {
-    match serde_json::from_slice::<Delivery>(delivery) {
-        Ok(delivery) => topics.codecs.correlation.must_write(&SegmentEntry {
-            delivery: Some(delivery),
-            ..SegmentEntry::default()
-        }),
-        // It was read when it came in, so this does not happen.
-        Err(error) => {
-            error!(%error, "a delivery does not read any more");
-            delivery.to_vec()
-        }
-    }
+fn waiting_segment(delivery: &Delivery, topics: &Topics) -> Vec<u8> {
+    topics.codecs.correlation.must_write(&SegmentEntry {
+        delivery: Some(delivery.clone()),
+        ..SegmentEntry::default()
+    })
 }
 
-fn event(segments: &[Bytes], again: bool, topics: &Topics, dialects: &Dialects) -> Option<Output> {
-    let deliveries: Vec<Delivery> = segments
+fn event(
+    segments: &[Arc<Delivery>],
+    again: bool,
+    topics: &Topics,
+    dialects: &Dialects,
+) -> Option<Output> {
+    let messages: Vec<(Message<'_>, &Delivery)> = segments
         .iter()
-        .filter_map(|segment| serde_json::from_slice(segment).ok())
-        .collect();
-    let messages: Vec<(Message<'_>, &Delivery)> = deliveries
-        .iter()
-        .filter_map(|delivery| Some((Message::read(&delivery.pdu).ok()?, delivery)))
+        .filter_map(|delivery| Some((Message::read(&delivery.pdu).ok()?, &**delivery)))
         .collect();
     let (first, delivery) = messages.first()?;
     let event = message::assembled(&messages, dialects.of(&delivery.esme), again)?;

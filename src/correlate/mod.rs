@@ -50,3 +50,17 @@ pub use service::{Correlator, Error, Handle, Options};
 pub use status::{Counts, PartitionStatus, Status};
 
 use status::Counters;
+
+/// A delivery with this text for a PDU.
+#[cfg(test)]
+fn delivery_of(text: impl Into<Vec<u8>>) -> std::sync::Arc<crate::record::internal::Delivery> {
+    std::sync::Arc::new(crate::record::internal::Delivery {
+        esme: "acme".to_owned(),
+        bind: "acme-0".to_owned(),
+        received_at: jiff::Timestamp::UNIX_EPOCH,
+        pdu: text.into(),
+        bound_at: None,
+        home: None,
+        tries: 0,
+    })
+}

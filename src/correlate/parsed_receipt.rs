@@ -1,12 +1,17 @@
 //! A receipt, parsed.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::Dialects;
+use crate::record::internal::Delivery;
 use smpp_protocol::pdu::{MessageType, Sm};
 use smpp_protocol::receipt::Receipt;
 use smpp_protocol::state::MessageState;
-use smpp_protocol::{Dialect, Frame, Pdu, Tlvs};
+use smpp_protocol::{Frame, Pdu, Tlvs};
 
 /// A receipt's PDU, parsed.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct ParsedReceipt<'a> {
     pub(super) receipt: Receipt<'a>,
     esm_class: u8,
@@ -20,9 +25,10 @@ pub(super) struct ParsedReceipt<'a> {
 }
 
 impl<'a> ParsedReceipt<'a> {
-    /// Reads a deliver_sm or data_sm; of anything else nothing is known.
-    pub(super) fn of(pdu: &'a [u8], dialect: &Dialect) -> ParsedReceipt<'a> {
-        let sm: Sm<'_> = match Frame::decode(pdu).and_then(Pdu::read) {
+    /// Parses a deliver_sm or data_sm; of anything else nothing is known.
+    pub(super) fn of(delivery: &'a Delivery, dialects: &Dialects) -> ParsedReceipt<'a> {
+        let dialect = dialects.of(&delivery.esme);
+        let sm: Sm<'_> = match Frame::decode(&delivery.pdu).and_then(Pdu::read) {
             Ok(Pdu::DeliverSm(sm)) => sm,
             Ok(Pdu::DataSm(sm)) => sm.into(),
             _ => return ParsedReceipt::default(),
@@ -57,5 +63,29 @@ impl<'a> ParsedReceipt<'a> {
     /// Whether no other state follows.
     pub(super) fn is_final(&self) -> bool {
         self.state().is_final() && !self.is_open()
+    }
+}
+
+/// The receipt that has just come, which was parsed for the join: its event is made of that.
+#[derive(Clone, Copy)]
+pub(super) struct Arrived<'a> {
+    pub(super) delivery: &'a Arc<Delivery>,
+    pub(super) parsed: &'a ParsedReceipt<'a>,
+}
+
+impl<'a> Arrived<'a> {
+    /// The receipt in `delivery`, parsed now unless it is the one that has just come: of those that
+    /// were parked only the octets are kept.
+    pub(super) fn parsed(
+        arrived: Option<Arrived<'a>>,
+        delivery: &'a Arc<Delivery>,
+        dialects: &Dialects,
+    ) -> Cow<'a, ParsedReceipt<'a>> {
+        match arrived {
+            Some(arrived) if Arc::ptr_eq(arrived.delivery, delivery) => {
+                Cow::Borrowed(arrived.parsed)
+            }
+            _ => Cow::Owned(ParsedReceipt::of(delivery, dialects)),
+        }
     }
 }

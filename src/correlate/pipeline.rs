@@ -2,12 +2,12 @@
 //! what is gathered for the next transaction.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
@@ -15,10 +15,11 @@ use tracing::{debug, error, info, warn};
 
 use super::assembly::{self, AssemblyLimits, Segment};
 use super::clock::{Clock, plausible};
-use super::decode::{self, DecodedDelivery, DeliveryKind, Record};
+use super::decode::{self, DeliveryKind, Record};
 use super::forms::Habits;
 use super::hint::{Hints, Notify};
 use super::join::{Effect, Join, JoinLimits, Millis, Receipt, ReceiptOutcome};
+use super::parsed_receipt::Arrived;
 use super::partition::{PartitionState, Stage};
 use super::receipt_events::{self, Topics};
 use super::takeover::{Asked, Request};
@@ -31,6 +32,7 @@ use crate::kafka::transaction::{Abort, Cycle, Settled};
 use crate::kafka::transactor::{self, TransactionSource};
 use crate::kafka::{Group, Partition, ear};
 use crate::record::codec::Unread;
+use crate::record::internal::Delivery;
 use crate::record::json::Invalid;
 use crate::record::keys::Key;
 
@@ -336,8 +338,33 @@ impl Pipeline {
                 owned.join.skipped(&key, now, &mut effects);
             }
         }
-        self.gather(owned, &effects);
+        self.gather(owned, &effects, None);
         Ok(())
+    }
+
+    /// A delivery is consumed.
+    fn delivered(
+        &self,
+        owned: &mut PartitionState,
+        (identity, offset): (&str, i64),
+        delivery: &Arc<Delivery>,
+        kind: DeliveryKind<'_>,
+    ) {
+        match kind {
+            DeliveryKind::Receipt(parsed, receipt) => {
+                let arrived = Arrived {
+                    delivery,
+                    parsed: &parsed,
+                };
+                match &delivery.home {
+                    Some(home) => self.visit(owned, (identity, home), offset, arrived, receipt),
+                    None => self.receipt(owned, identity, offset, arrived, receipt),
+                }
+            }
+            DeliveryKind::Segment(segment) => {
+                self.segment(owned, identity, offset, delivery.clone(), segment);
+            }
+        }
     }
 
     fn receipt(
@@ -345,17 +372,18 @@ impl Pipeline {
         owned: &mut PartitionState,
         id: &str,
         offset: i64,
-        raw: Bytes,
+        arrived: Arrived<'_>,
         receipt: Receipt,
     ) {
         let mut effects = Vec::new();
         let (join, now) = (&mut owned.join, self.clock.now());
-        match join.delivery(id, offset, raw, receipt, now, &mut effects) {
+        let delivery = arrived.delivery.clone();
+        match join.delivery(id, offset, delivery, receipt, now, &mut effects) {
             ReceiptOutcome::Joined | ReceiptOutcome::Moved | ReceiptOutcome::PublishedAlone => {}
             ReceiptOutcome::Parked => self.counters.count_parked(),
             ReceiptOutcome::Repeat => self.counters.count_repeated(),
         }
-        self.gather(owned, &effects);
+        self.gather(owned, &effects, Some(arrived));
     }
 
     /// A receipt comes from its home, under another form of its id.
@@ -364,19 +392,20 @@ impl Pipeline {
         owned: &mut PartitionState,
         to_from: (&str, &str),
         offset: i64,
-        raw: Bytes,
+        arrived: Arrived<'_>,
         receipt: Receipt,
     ) {
         let mut effects = Vec::new();
         let (join, now) = (&mut owned.join, self.clock.now());
-        match join.visit(to_from, offset, raw, receipt, now, &mut effects) {
+        let delivery = arrived.delivery.clone();
+        match join.visit(to_from, offset, delivery, receipt, now, &mut effects) {
             ReceiptOutcome::Repeat => self.counters.count_repeated(),
             ReceiptOutcome::Joined
             | ReceiptOutcome::Moved
             | ReceiptOutcome::Parked
             | ReceiptOutcome::PublishedAlone => {}
         }
-        self.gather(owned, &effects);
+        self.gather(owned, &effects, Some(arrived));
     }
 
     fn segment(
@@ -384,12 +413,12 @@ impl Pipeline {
         owned: &mut PartitionState,
         id: &str,
         offset: i64,
-        raw: Bytes,
+        delivery: Arc<Delivery>,
         segment: Segment,
     ) {
         let mut effects = Vec::new();
         let (assembly, now) = (&mut owned.assembly, self.clock.now());
-        match assembly.delivery(id, offset, raw, segment, now, &mut effects) {
+        match assembly.delivery(id, offset, delivery, segment, now, &mut effects) {
             assembly::SegmentState::Waiting | assembly::SegmentState::Completed => {}
             assembly::SegmentState::Repeat => self.counters.count_repeated(),
         }
@@ -414,7 +443,8 @@ impl Pipeline {
         self.resumed(owned);
     }
 
-    fn gather(&self, owned: &mut PartitionState, effects: &[Effect]) {
+    /// Gathers what is to be written; `arrived` if a receipt that has just come is the cause.
+    fn gather(&self, owned: &mut PartitionState, effects: &[Effect], arrived: Option<Arrived<'_>>) {
         if effects.is_empty() {
             return;
         }
@@ -447,7 +477,14 @@ impl Pipeline {
                     if *other_form {
                         self.counters.count_other_form();
                         let both = (&**entry, &**delivery);
-                        (self.hints).found(identity, both, &self.habits, &self.config.dialects);
+                        let parsed = Arrived::parsed(arrived, delivery, &self.config.dialects);
+                        (self.hints).found(
+                            identity,
+                            both,
+                            &parsed,
+                            &self.habits,
+                            &self.config.dialects,
+                        );
                     }
                 }
                 Effect::Overdue { .. } => self.counters.count_overdue(),
@@ -458,7 +495,8 @@ impl Pipeline {
         self.hints
             .unread(unread, &config.topics.correlation, partition);
         let of = (partition, config.partitions);
-        let output = |effect| receipt_events::output(effect, &config.topics, &config.dialects, of);
+        let output =
+            |effect| receipt_events::output(effect, arrived, &config.topics, &config.dialects, of);
         owned.gather(effects.iter().map(output));
         self.wake();
     }
@@ -701,7 +739,7 @@ impl Pipeline {
         error!(%partition, ?code, %topic, %key, instead, "Kafka refuses a record for good");
         self.counters.count_refused();
         owned.replace(index, with);
-        self.gather(owned, &receipts);
+        self.gather(owned, &receipts, None);
         self.gather_segments(owned, &segments);
         true
     }
@@ -798,15 +836,17 @@ impl Assignments for Pipeline {
     }
 
     fn message(&self, partition: &Partition, message: &BorrowedMessage<'_>) -> Flow {
-        let delivery = match (message.key(), message.payload()) {
-            (Some(key), Some(value)) => decode::delivery(
-                key,
-                value,
-                &self.config.topics.codecs.deliveries,
-                &self.config.dialects,
-            ),
+        let decoded = match (message.key(), message.payload()) {
+            (Some(key), Some(value)) => {
+                decode::delivery(key, value, &self.config.topics.codecs.deliveries)
+            }
             _ => Err(Invalid::because("no key or no value").into()),
         };
+        // Once, and not under the lock.
+        let parsed = decoded.as_ref().map(|(identity, delivery)| {
+            let kind = decode::parse(identity, delivery, &self.config.dialects);
+            kind.map(|kind| (*identity, delivery, kind))
+        });
         let mut state = self.state.lock();
         let Some(owned) = state.partitions.get_mut(&partition.partition) else {
             return Flow::Continue;
@@ -817,32 +857,23 @@ impl Assignments for Pipeline {
         if !is_wanted || !self.handles.poller.is_current(partition) {
             return Flow::Continue;
         }
-        if let Err(Unread::Wait(why)) = delivery {
+        if let Err(Unread::Wait(why)) = parsed {
             owned.waits = true;
-            return Flow::Again(why);
+            return Flow::Again(why.clone());
         }
         if owned.waits {
             self.resumed(owned);
         }
-        match delivery {
-            Ok(DecodedDelivery {
-                identity,
-                kind,
-                kept,
-                home,
-            }) => match kind {
-                DeliveryKind::Receipt(receipt) => match home {
-                    Some(home) => self.visit(owned, (identity, &home), offset, kept, receipt),
-                    None => self.receipt(owned, identity, offset, kept, receipt),
-                },
-                DeliveryKind::Segment(segment) => {
-                    self.segment(owned, identity, offset, kept, segment)
-                }
-            },
-            Err(error) => {
-                self.counters.count_unreadable();
-                error!(%partition, offset, %error, "a delivery that is not ours is skipped");
+        let unreadable = |error: &dyn Display| {
+            self.counters.count_unreadable();
+            error!(%partition, offset, %error, "a delivery that is not ours is skipped");
+        };
+        match parsed {
+            Ok(Ok((identity, delivery, kind))) => {
+                self.delivered(owned, (identity, offset), delivery, kind);
             }
+            Ok(Err(error)) => unreadable(&error),
+            Err(error) => unreadable(error),
         }
         owned.consumed(offset);
         // Of one far ahead nothing could be younger: the way back into a log that lost its tail
@@ -896,7 +927,7 @@ impl TransactionSource for Pipeline {
             if takes_part && owned.lets_time_pass() {
                 let mut effects = Vec::new();
                 let more = owned.join.tick(wall, owned.room(), &mut effects);
-                self.gather(owned, &effects);
+                self.gather(owned, &effects, None);
                 let mut effects = Vec::new();
                 let still = owned.assembly.tick(wall, owned.room(), &mut effects);
                 self.gather_segments(owned, &effects);

@@ -12,10 +12,10 @@ use tracing::error;
 use super::Dialects;
 use super::decode;
 use super::join::{Effect, Millis};
-use super::parsed_receipt::ParsedReceipt;
+use super::parsed_receipt::{Arrived, ParsedReceipt};
 use crate::kafka::cloud_events::{self, CloudEvents};
 use crate::kafka::transaction::Output;
-use crate::record::codec::{Codec, Codecs};
+use crate::record::codec::Codecs;
 use crate::record::inbound::{DeliveryReceipt, NetworkError, Tlv};
 use crate::record::internal::{
     Barrier, CorrelationEntry, Delivery, Header, Likeness, Parked, Seen, compare, number,
@@ -62,6 +62,7 @@ pub(super) fn barrier(
 /// The record of an effect in a partition, of so many.
 pub(super) fn output(
     effect: &Effect,
+    arrived: Option<Arrived<'_>>,
     topics: &Topics,
     dialects: &Dialects,
     (partition, partitions): (i32, i32),
@@ -75,7 +76,8 @@ pub(super) fn output(
             other_form: _,
         } => {
             let whose = (entry.as_ref(), candidates.as_slice());
-            receipt_event(identity, delivery, whose, topics, dialects)
+            let parsed = Arrived::parsed(arrived, delivery, dialects);
+            receipt_event(identity, delivery, &parsed, whose, topics, dialects)
         }
         Effect::Overdue { entry, missing } => overdue_event(entry, *missing, topics),
         Effect::Remember {
@@ -102,39 +104,30 @@ pub(super) fn output(
             home,
             tries,
             unanswered: _,
-        } => match moved_delivery(to, delivery, (home.as_deref(), *tries), topics, partitions) {
-            Ok(moved) => moved,
-            // It was read when it came in, so this does not happen. Where it is now it is forgotten, so
-            // its octets go out as they are.
-            Err(error) => {
-                error!(%error, to, "a receipt that moves does not read any more; it is published without its message");
-                let identity = home.as_deref().unwrap_or(to);
-                receipt_event(identity, delivery, (None, &[]), topics, dialects)
-            }
-        },
+        } => moved_delivery(to, delivery, (home.as_deref(), *tries), topics, partitions),
     }
 }
 
 /// A receipt that goes on as a delivery under another identity.
 fn moved_delivery(
     to: &str,
-    delivery: &Bytes,
+    delivery: &Delivery,
     (home, tries): (Option<&str>, u8),
     topics: &Topics,
     partitions: i32,
-) -> serde_json::Result<Output> {
+) -> Output {
     let delivery = Delivery {
         home: home.map(str::to_owned),
         tries,
-        ..serde_json::from_slice(delivery)?
+        ..delivery.clone()
     };
-    Ok(Output {
+    Output {
         topic: topics.deliveries.clone(),
         partition: Some(keys::partition(to.as_bytes(), partitions)),
         key: Some(to.as_bytes().to_vec()),
         value: Some(topics.codecs.deliveries.must_write(&delivery)),
         headers: None,
-    })
+    }
 }
 
 /// The event of a moved receipt that the topic of deliveries does not take.
@@ -142,14 +135,11 @@ pub(super) fn moved_alone(output: &Output, topics: &Topics, dialects: &Dialects)
     let key = std::str::from_utf8(output.key.as_deref()?).ok()?;
     let codec = &topics.codecs.deliveries;
     let delivery: Delivery = codec.read_internal(output.value.as_ref()?).ok()?;
-    let identity = delivery.home.clone().unwrap_or_else(|| key.to_owned());
-    let delivery = Codec::default().must_write(&delivery).into();
+    let identity = delivery.home.as_deref().unwrap_or(key);
+    let parsed = ParsedReceipt::of(&delivery, dialects);
+    let whose = (None, &[][..]);
     Some(receipt_event(
-        &identity,
-        &delivery,
-        (None, &[]),
-        topics,
-        dialects,
+        identity, &delivery, &parsed, whose, topics, dialects,
     ))
 }
 
@@ -201,22 +191,17 @@ fn with_seen(entry: &Bytes, seen: &[Seen], final_at: Option<Millis>, topics: &To
     }
 }
 
-fn parked(delivery: &Bytes, published_at: Option<Millis>, topics: &Topics) -> Vec<u8> {
-    match serde_json::from_slice::<Delivery>(delivery) {
-        Ok(delivery) => topics.codecs.correlation.must_write(&Parked {
-            delivery,
-            published_at: published_at.map(timestamp),
-        }),
-        Err(error) => {
-            error!(%error, "a delivery does not read any more");
-            delivery.to_vec()
-        }
-    }
+fn parked(delivery: &Delivery, published_at: Option<Millis>, topics: &Topics) -> Vec<u8> {
+    topics.codecs.correlation.must_write(&Parked {
+        delivery: delivery.clone(),
+        published_at: published_at.map(timestamp),
+    })
 }
 
 fn receipt_event(
     identity: &str,
-    delivery: &Bytes,
+    delivery: &Delivery,
+    parsed: &ParsedReceipt<'_>,
     (entry, candidates): (Option<&Bytes>, &[Bytes]),
     topics: &Topics,
     dialects: &Dialects,
@@ -231,17 +216,12 @@ fn receipt_event(
         .collect();
     let mut known = HashSet::new();
     log_ids.retain(|log_id| known.insert(log_id.clone())); // segments of one message have one
-    let Ok(delivery) = serde_json::from_slice::<Delivery>(delivery) else {
-        error!(identity, "a delivery does not read any more");
-        return receipt_record(identity, delivery.to_vec(), None, topics);
-    };
     let received_at = delivery.received_at;
-    let dialect = dialects.of(&delivery.esme);
-    let parsed = ParsedReceipt::of(&delivery.pdu, dialect);
     let (from, to) = (
         String::from_utf8_lossy(parsed.source),
         String::from_utf8_lossy(parsed.destination),
     );
+    let names = &dialects.of(&delivery.esme).names;
     let date = |when: Option<When>| when.map(|when| when.to_string());
     let (submitted, done) = (
         date(parsed.receipt.submitted()),
@@ -273,7 +253,7 @@ fn receipt_event(
         received_at: Some(delivery.received_at),
         short_message_hex: Some(parsed.octets),
         tlvs: (parsed.tlvs.iter())
-            .map(|tlv| Tlv::of(tlv, &dialect.names))
+            .map(|tlv| Tlv::of(tlv, names))
             .collect(),
         ..DeliveryReceipt::default()
     };
@@ -433,10 +413,34 @@ pub(super) fn timestamp(millis: Millis) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use super::*;
+    use crate::correlate::delivery_of;
+    use smpp_protocol::pdu::Sm;
+    use smpp_protocol::{Command, Status};
 
     #[test]
-    fn a_receipt_that_moves_and_does_not_read_any_more_is_published_as_it_is() {
+    fn what_has_just_come_is_parsed_once_and_makes_the_event_that_a_parked_one_makes() {
+        let mut pdu = Vec::new();
+        let sm = Sm {
+            esm_class: 0x04,
+            short_message: b"id:7F stat:DELIVRD err:000",
+            ..Sm::default()
+        };
+        sm.encode(Command::DELIVER_SM, Status::ROK, 1, &mut pdu)
+            .unwrap();
+        let (delivery, parked) = (delivery_of(pdu.clone()), delivery_of(pdu));
+        let dialects = Dialects::default();
+        let arrived = Some(Arrived {
+            delivery: &delivery,
+            parsed: &ParsedReceipt::of(&delivery, &dialects),
+        });
+        let is_parsed_again = |delivery| {
+            let parsed = Arrived::parsed(arrived, delivery, &dialects);
+            matches!(parsed, Cow::Owned(_))
+        };
+        assert!(!is_parsed_again(&delivery) && is_parsed_again(&parked));
         let topics = Topics {
             deliveries: "sms.deliveries".into(),
             correlation: "sms.correlation".into(),
@@ -445,18 +449,18 @@ mod tests {
             inbound: "sms.inbound".into(),
             cloud_events: CloudEvents::OFF,
         };
-        for home in [Some("a/7F"), None] {
-            let effect = Effect::Move {
-                to: if home.is_some() { "a/7f" } else { "a/7F" }.to_owned(),
-                delivery: Bytes::from("{\"esme\":"),
-                home: home.map(Into::into),
-                tries: 1,
-                unanswered: false,
+        let event = |delivery: &Arc<Delivery>| {
+            let effect = Effect::Publish {
+                identity: "acme/7F".into(),
+                delivery: delivery.clone(),
+                entry: None,
+                candidates: Vec::new(),
+                other_form: false,
             };
-            let output = output(&effect, &topics, &Dialects::default(), (0, 3));
-            assert_eq!(output.topic, topics.receipts);
-            assert_eq!(output.key.as_deref(), Some(&b"a/7F"[..]));
-            assert_eq!(output.value.as_deref(), Some(&b"{\"esme\":"[..]));
-        }
+            let output = output(&effect, arrived, &topics, &dialects, (0, 3));
+            String::from_utf8(output.value.unwrap()).unwrap()
+        };
+        assert!(event(&delivery).contains("DELIVERED"));
+        assert_eq!(event(&delivery), event(&parked));
     }
 }

@@ -331,6 +331,14 @@ pub struct Delivery {
     pub tries: u8,
 }
 
+impl Delivery {
+    /// About how many octets of memory it takes.
+    pub fn octets(&self) -> usize {
+        let home = self.home.as_ref().map_or(0, String::len);
+        size_of::<Delivery>() + self.esme.len() + self.bind.len() + self.pdu.len() + home
+    }
+}
+
 /// A receipt that waits for its message: the value beside [`parked`](super::keys::parked).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parked {

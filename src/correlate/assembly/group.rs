@@ -1,14 +1,14 @@
 //! What is known of one identity.
 
-use bytes::Bytes;
+use std::sync::Arc;
 
 use super::{AssemblyLimits, SETTLE, Segment, Size};
 use crate::correlate::join::Millis;
-use crate::record::internal::SegmentDigest;
+use crate::record::internal::{Delivery, SegmentDigest};
 
 pub(super) struct WaitingSegment {
     pub(super) offset: i64,
-    pub(super) delivery: Bytes,
+    pub(super) delivery: Arc<Delivery>,
     pub(super) segment: Segment,
     /// When it was read here.
     pub(super) since: Millis,
@@ -94,7 +94,7 @@ impl SegmentGroup {
 
     /// What it takes under a name of so many octets.
     pub(super) fn size(&self, name: usize) -> Size {
-        let waiting = |h: &WaitingSegment| h.delivery.len() + size_of::<WaitingSegment>();
+        let waiting = |h: &WaitingSegment| h.delivery.octets() + size_of::<WaitingSegment>();
         let published = |p: &Published| p.segments.len() * size_of::<SegmentDigest>();
         let octets = self.waiting.iter().map(waiting).sum::<usize>()
             + self.published.as_ref().map_or(0, published);

@@ -29,12 +29,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use hashbrown::HashMap;
 
 use super::clock::plausible;
 use super::join::Millis;
-use crate::record::internal::SegmentDigest;
+use crate::record::internal::{Delivery, SegmentDigest};
 use crate::record::keys::{self, Key};
 
 mod group;
@@ -88,8 +87,8 @@ impl Segment {
 pub enum Value {
     /// A segment that waits.
     Waiting {
-        /// The delivery as it stands in the log.
-        delivery: Bytes,
+        /// The delivery.
+        delivery: Arc<Delivery>,
         /// What it is.
         segment: Segment,
     },
@@ -108,7 +107,7 @@ pub enum Effect {
     /// The event of a message.
     Publish {
         /// The deliveries in the order of their segments.
-        segments: Vec<Bytes>,
+        segments: Vec<Arc<Delivery>>,
         /// Whether segments are missing.
         incomplete: bool,
         /// Whether the same was published before.
@@ -119,7 +118,7 @@ pub enum Effect {
         /// Its key.
         key: String,
         /// The delivery.
-        delivery: Bytes,
+        delivery: Arc<Delivery>,
     },
     /// What was published.
     Remember {
@@ -252,7 +251,7 @@ impl Assembly {
         &mut self,
         identity: &str,
         offset: i64,
-        delivery: Bytes,
+        delivery: Arc<Delivery>,
         segment: Segment,
         now: Millis,
         out: &mut Vec<Effect>,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use proptest::prelude::*;
 
 use super::*;
+use crate::correlate::delivery_of;
 
 const TTL: Millis = 600_000;
 
@@ -24,7 +25,7 @@ struct Log {
 }
 
 impl Log {
-    fn write(&mut self, effects: Vec<Effect>, segments: &HashMap<Bytes, Segment>) {
+    fn write(&mut self, effects: Vec<Effect>, segments: &HashMap<Vec<u8>, Segment>) {
         for effect in effects {
             match effect {
                 Effect::Publish {
@@ -32,12 +33,12 @@ impl Log {
                     incomplete,
                     again,
                 } => {
-                    let text = |b: &Bytes| String::from_utf8(b.to_vec()).unwrap();
+                    let text = |d: &Arc<Delivery>| String::from_utf8(d.pdu.clone()).unwrap();
                     let texts = segments.iter().map(text).collect();
                     self.told.push((texts, incomplete, again));
                 }
                 Effect::Wait { key, delivery } => {
-                    let segment = segments[&delivery];
+                    let segment = segments[&delivery.pdu];
                     self.records
                         .insert(key, Value::Waiting { delivery, segment });
                 }
@@ -103,7 +104,7 @@ fn arrivals() -> impl Strategy<Value = (Vec<Message>, Vec<(usize, usize, bool)>)
     })
 }
 
-fn segment(message: &Message, part: usize, received_at: Millis) -> (Bytes, Segment) {
+fn segment(message: &Message, part: usize, received_at: Millis) -> (Arc<Delivery>, Segment) {
     let text = &message.segments[part];
     let segment = Segment {
         digest: SegmentDigest {
@@ -114,7 +115,7 @@ fn segment(message: &Message, part: usize, received_at: Millis) -> (Bytes, Segme
         octets: text.len(),
         received_at,
     };
-    (Bytes::copy_from_slice(text.as_bytes()), segment)
+    (delivery_of(text.as_bytes()), segment)
 }
 
 proptest! {
@@ -128,7 +129,7 @@ proptest! {
         for (offset, (m, p, restart)) in arrivals.iter().enumerate() {
             now += 7;
             let (delivery, segment) = segment(&messages[*m], *p, now);
-            segments.insert(delivery.clone(), segment);
+            segments.insert(delivery.pdu.clone(), segment);
             let mut out = Vec::new();
             assembly.delivery(&messages[*m].identity, offset as i64, delivery, segment, now, &mut out);
             assembly.check();
@@ -171,7 +172,7 @@ proptest! {
         let mut arrive = |log: &mut Log, message: &Message, part: usize| {
             (now, offset) = (now + 7, offset + 1);
             let (delivery, segment) = segment(message, part, now);
-            segments.insert(delivery.clone(), segment);
+            segments.insert(delivery.pdu.clone(), segment);
             let mut out = Vec::new();
             assembly.delivery(&message.identity, offset, delivery, segment, now, &mut out);
             log.write(out, &segments);
@@ -207,7 +208,7 @@ proptest! {
             let message = numbered(*n);
             let (delivery, segment) = segment(&message, *part, now);
             sent.insert(message.segments[*part].clone());
-            segments.insert(delivery.clone(), segment);
+            segments.insert(delivery.pdu.clone(), segment);
             let mut out = Vec::new();
             assembly.tick(now, 10_000, &mut out);
             assembly.delivery(&message.identity, offset as i64, delivery, segment, now, &mut out);

@@ -1,6 +1,7 @@
 //! What becomes of segments, as transcripts.
 
 use super::*;
+use crate::correlate::delivery_of;
 
 const TTL: Millis = 600_000;
 const ID: &str = "@part/acme/4179/1000/42.8.3";
@@ -75,7 +76,7 @@ impl Rig {
             received_at: self.now,
         };
         let mut out = Vec::new();
-        let delivery = Bytes::copy_from_slice(text.as_bytes());
+        let delivery = delivery_of(text);
         let fate =
             self.assembly
                 .delivery(identity, self.offset, delivery, segment, self.now, &mut out);
@@ -99,7 +100,10 @@ fn published(effects: &[Effect]) -> Vec<Told> {
             incomplete,
             again,
         } => {
-            let mut text = String::from_utf8(segments.concat()).unwrap();
+            let mut text = segments
+                .iter()
+                .map(|d| String::from_utf8_lossy(&d.pdu))
+                .collect::<String>();
             if *incomplete {
                 text.push('?');
             }
@@ -243,7 +247,7 @@ fn a_successor_waits_no_longer_than_its_predecessor_would_have() {
     });
     let key = keys::segment(ID, 1);
     let value = Value::Waiting {
-        delivery: Bytes::from_static(b"a"),
+        delivery: delivery_of("a"),
         segment: Segment {
             digest: SegmentDigest { part: 1, digest: 1 },
             total: 3,
@@ -299,7 +303,7 @@ fn what_a_smaller_memory_has_no_room_for_goes_out_after_a_restart() {
             octets: 1,
             received_at: 0,
         };
-        let delivery = Bytes::from_static(b"a");
+        let delivery = delivery_of("a");
         assembly.record(&key, Value::Waiting { delivery, segment }, 0);
     }
     assembly.live(0);
@@ -321,7 +325,7 @@ fn parts_of_a_clock_that_was_far_ahead_end_too() {
         octets: 1,
         received_at: rig.now,
     };
-    let delivery = Bytes::from_static(b"a");
+    let delivery = delivery_of("a");
     rig.now = now;
     rig.assembly
         .delivery(ID, 1, delivery, segment, now, &mut Vec::new());

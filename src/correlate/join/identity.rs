@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::index::{self, Index};
 use super::whose::{Doubt, Whose};
 use super::{Effect, JoinLimits, Millis, Receipt, TRIES, To, UNREAD};
-use crate::record::internal::{Likeness, Seen, compare};
+use crate::record::internal::{Delivery, Likeness, Seen, compare};
 use crate::record::keys;
 
 /// So many published receipts are remembered of one message; of an SMSC that reports more
@@ -67,7 +67,8 @@ pub(super) enum ParkedState {
 
 pub(super) struct ParkedReceipt {
     pub(super) offset: i64,
-    pub(super) delivery: Bytes,
+    /// What came; `None` once it was published alone, after which it is only compared with.
+    pub(super) delivery: Option<Arc<Delivery>>,
     pub(super) receipt: Receipt,
     /// Of a visitor, which has its id in another form: its own identity.
     pub(super) home: Option<Arc<str>>,
@@ -194,11 +195,10 @@ impl ParkedReceipt {
     /// Ends its wait: published alone, or forgotten if it was. `true` if it stays, as published.
     pub(super) fn end(&mut self, identity: &Arc<str>, now: Millis, out: &mut Vec<Effect>) -> bool {
         let key = keys::parked(identity, self.offset);
-        if matches!(self.state, ParkedState::PublishedAlone(_)) {
+        let Some(delivery) = self.publish(identity, now, out) else {
             out.push(Effect::Forget { key });
             return false;
-        }
-        let delivery = self.publish(identity, now, out);
+        };
         out.push(Effect::Park {
             key,
             delivery,
@@ -207,14 +207,14 @@ impl ParkedReceipt {
         true
     }
 
-    /// Publishes it alone. What is kept of it is that it was; returns the delivery.
+    /// Publishes it alone, unless it was. What is kept of it is that it was; returns the delivery.
     pub(super) fn publish(
         &mut self,
         identity: &Arc<str>,
         now: Millis,
         out: &mut Vec<Effect>,
-    ) -> Bytes {
-        let delivery = std::mem::take(&mut self.delivery);
+    ) -> Option<Arc<Delivery>> {
+        let delivery = self.delivery.take()?;
         out.push(Effect::Publish {
             identity: identity.clone(),
             delivery: delivery.clone(),
@@ -223,7 +223,7 @@ impl ParkedReceipt {
             other_form: false,
         });
         self.state = ParkedState::PublishedAlone(now);
-        delivery
+        Some(delivery)
     }
 
     pub(super) fn deadline(&self, limits: &JoinLimits) -> Millis {
@@ -244,27 +244,32 @@ impl ParkedReceipt {
 
     /// Leaves `identity`, its home, to be looked for under another form of its id.
     pub(super) fn go(self, to: String, identity: &Arc<str>, out: &mut Vec<Effect>) {
-        let key = keys::parked(identity, self.offset);
-        out.push(Effect::Move {
-            to,
-            delivery: self.delivery,
-            home: Some(identity.clone()),
-            tries: self.receipt.tries,
-            unanswered: false,
-        });
-        out.push(Effect::Forget { key });
+        let (home, tries) = (Some(identity.clone()), self.receipt.tries);
+        self.leave(identity, (to, home, tries), false, out);
     }
 
     /// Leaves `identity` after a visit; `answered` if all was read in which its message may be.
     pub(super) fn go_home(self, home: &str, identity: &str, answered: bool, out: &mut Vec<Effect>) {
+        let unanswered = !answered && self.is_last();
+        let tries = self.receipt.tries.saturating_add(1);
+        self.leave(identity, (home.to_owned(), None, tries), unanswered, out);
+    }
+
+    fn leave(
+        self,
+        identity: &str,
+        (to, home, tries): (String, Option<Arc<str>>, u8),
+        unanswered: bool,
+        out: &mut Vec<Effect>,
+    ) {
+        out.extend(self.delivery.map(|delivery| Effect::Move {
+            to,
+            delivery,
+            home,
+            tries,
+            unanswered,
+        }));
         let key = keys::parked(identity, self.offset);
-        out.push(Effect::Move {
-            to: home.to_owned(),
-            unanswered: !answered && self.is_last(),
-            delivery: self.delivery,
-            home: None,
-            tries: self.receipt.tries.saturating_add(1),
-        });
         out.push(Effect::Forget { key });
     }
 
@@ -282,7 +287,8 @@ impl ParkedReceipt {
 
     fn octets(&self) -> usize {
         let home = self.home.as_ref().map_or(0, |home| home.len());
-        self.delivery.len() + home + PARKED_RECEIPT
+        let delivery = self.delivery.as_ref().map_or(0, |d| d.octets());
+        delivery + home + PARKED_RECEIPT
     }
 }
 

@@ -73,7 +73,7 @@ use hashbrown::HashMap;
 
 use super::clock::{DAY, plausible};
 use super::forms::Habits;
-use crate::record::internal::{Seen, is_short};
+use crate::record::internal::{Delivery, Seen, is_short};
 use crate::record::keys::{self, Key};
 
 mod identity;
@@ -188,8 +188,8 @@ pub enum Value {
     },
     /// Of a parked receipt.
     Parked {
-        /// The delivery as it stands in the log.
-        delivery: Bytes,
+        /// The delivery.
+        delivery: Arc<Delivery>,
         /// What it says.
         receipt: Receipt,
         /// Of a visitor: its own identity.
@@ -207,7 +207,7 @@ pub enum Effect {
         /// `esme/message_id`.
         identity: Arc<str>,
         /// The delivery.
-        delivery: Bytes,
+        delivery: Arc<Delivery>,
         /// The entry it belongs to, if one is known.
         entry: Option<Bytes>,
         /// If that is not sure, the entries it may belong to, this one first.
@@ -238,7 +238,7 @@ pub enum Effect {
         /// Its key.
         key: String,
         /// The delivery.
-        delivery: Bytes,
+        delivery: Arc<Delivery>,
         /// When it was published alone.
         published_at: Option<Millis>,
     },
@@ -252,7 +252,7 @@ pub enum Effect {
         /// Under which identity it is looked for.
         to: String,
         /// The delivery.
-        delivery: Bytes,
+        delivery: Arc<Delivery>,
         /// Its own identity, if it is on its way from there.
         home: Option<Arc<str>>,
         /// How often it was looked for under another form of its id, and not found.
@@ -261,17 +261,6 @@ pub enum Effect {
         /// may be.
         unanswered: bool,
     },
-}
-
-/// How a receipt comes to the message that it belongs to.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Found {
-    /// By its id.
-    Exactly,
-    /// By another form of it.
-    OtherForm,
-    /// Too late: it was published alone, and only counts.
-    Late,
 }
 
 /// What became of a receipt that was delivered.
@@ -389,7 +378,7 @@ impl Join {
                     identity,
                     ParkedReceipt {
                         offset,
-                        delivery,
+                        delivery: published_at.is_none().then_some(delivery),
                         receipt,
                         home,
                         state: published_at.map_or(ParkedState::NotReadBack, |at| {
@@ -477,7 +466,7 @@ impl Join {
         &mut self,
         identity: &str,
         offset: i64,
-        delivery: Bytes,
+        delivery: Arc<Delivery>,
         receipt: Receipt,
         now: Millis,
         out: &mut Vec<Effect>,
@@ -492,7 +481,7 @@ impl Join {
         let nobody = whose.is_none();
         let sure = |whose: &Whose| whose.doubt == Doubt::None && news == News::New;
         if let Some(whose) = whose.filter(sure) {
-            self.join(identity, delivery, &whose, Found::Exactly, now, out);
+            self.join(identity, Some(delivery), &whose, false, now, out);
             self.habits.exact(identity);
             return ReceiptOutcome::Joined;
         }
@@ -514,13 +503,13 @@ impl Join {
         let (ends, mut outcome) = (nobody && receipt.tries >= TRIES, ReceiptOutcome::Parked);
         let parked = ParkedReceipt {
             offset,
-            delivery,
+            delivery: Some(delivery.clone()),
             receipt,
             home: None,
             state: ParkedState::NotReadBack,
         };
         self.edit(identity, |state| {
-            let (at, delivery) = (state.parked.len(), parked.delivery.clone());
+            let at = state.parked.len();
             state.parked.push(parked);
             if !ends {
                 out.push(Effect::Park {
@@ -546,7 +535,7 @@ impl Join {
         &mut self,
         (identity, home): (&str, &str),
         offset: i64,
-        delivery: Bytes,
+        delivery: Arc<Delivery>,
         receipt: Receipt,
         now: Millis,
         out: &mut Vec<Effect>,
@@ -558,7 +547,7 @@ impl Join {
         match answer.unwrap_or(Answer::Nobody) {
             Answer::Repeat => ReceiptOutcome::Repeat,
             Answer::Found(whose) => {
-                self.join(identity, delivery, &whose, Found::OtherForm, now, out);
+                self.join(identity, Some(delivery), &whose, true, now, out);
                 ReceiptOutcome::Joined
             }
             Answer::Doubt => {
@@ -579,7 +568,7 @@ impl Join {
                 });
                 let visitor = ParkedReceipt {
                     offset,
-                    delivery,
+                    delivery: Some(delivery),
                     receipt,
                     home: Some(home.into()),
                     state: ParkedState::Visiting(now),
@@ -633,7 +622,7 @@ impl Join {
                 state.parked.remove(at);
             } else if state.parked[at].home.is_some() {
                 state.end(at, &name, now, out);
-            } else if !matches!(state.parked[at].state, ParkedState::PublishedAlone(_)) {
+            } else {
                 state.parked[at].publish(&name, now, out);
             }
         });
@@ -754,7 +743,6 @@ impl Join {
 
     fn restore_parked(&mut self, identity: &str, mut new: ParkedReceipt) {
         if matches!(new.state, ParkedState::PublishedAlone(_)) {
-            new.delivery = Bytes::new();
             new.home = None; // An earlier version took it for one of its own.
         }
         self.edit(identity, |state| {
@@ -838,13 +826,9 @@ impl Join {
         });
         for (parked, whose) in done {
             if let Some(whose) = whose {
-                let found = match (&parked.home, parked.state) {
-                    (Some(_), _) => Found::OtherForm,
-                    (None, ParkedState::PublishedAlone(_)) => Found::Late,
-                    (None, _) => Found::Exactly,
-                };
-                self.join(identity, parked.delivery, &whose, found, now, out);
-                if found != Found::OtherForm {
+                let other_form = parked.home.is_some();
+                self.join(identity, parked.delivery, &whose, other_form, now, out);
+                if !other_form {
                     self.habits.exact(identity);
                 }
             }
@@ -864,13 +848,14 @@ impl Join {
         (whose, news)
     }
 
-    /// Gives a receipt to the entry it belongs to.
+    /// Gives a receipt to the entry it belongs to. Without its delivery it was published alone
+    /// before, and only counts.
     fn join(
         &mut self,
         identity: &str,
-        delivery: Bytes,
+        delivery: Option<Arc<Delivery>>,
         whose: &Whose,
-        found: Found,
+        other_form: bool,
         now: Millis,
         out: &mut Vec<Effect>,
     ) {
@@ -886,15 +871,13 @@ impl Join {
             let Some(entry) = state.note(whose.at, &whose.seen, now, &limits) else {
                 return;
             };
-            if found != Found::Late {
-                out.push(Effect::Publish {
-                    identity: name.clone(),
-                    delivery,
-                    entry: Some(entry.raw.clone()),
-                    candidates,
-                    other_form: found == Found::OtherForm,
-                });
-            }
+            out.extend(delivery.map(|delivery| Effect::Publish {
+                identity: name.clone(),
+                delivery,
+                entry: Some(entry.raw.clone()),
+                candidates,
+                other_form,
+            }));
             out.push(entry.remembered(&name));
         });
     }

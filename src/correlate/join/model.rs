@@ -124,11 +124,11 @@ impl<D> Model<D> {
 }
 
 /// How often each receipt was published.
-pub(super) fn published(events: &[Effect]) -> BTreeMap<Bytes, usize> {
+pub(super) fn published(events: &[Effect]) -> BTreeMap<Vec<u8>, usize> {
     let mut published = BTreeMap::new();
     for event in events {
         if let Effect::Publish { delivery, .. } = event {
-            *published.entry(delivery.clone()).or_default() += 1;
+            *published.entry(delivery.pdu.clone()).or_default() += 1;
         }
     }
     published

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::model::{Model, published};
 use super::*;
+use crate::correlate::delivery_of;
 
 const LIMITS: JoinLimits = JoinLimits {
     moment: 10,
@@ -75,7 +76,7 @@ fn phone(message: u8) -> i64 {
 #[derive(Clone, Debug)]
 struct Delivered {
     identity: String,
-    raw: Bytes,
+    raw: Arc<Delivery>,
     receipt: Receipt,
     home: Option<Arc<str>>,
 }
@@ -85,7 +86,7 @@ struct World {
     now: Millis,
     partitions: Vec<Model<Delivered>>,
     answered: BTreeSet<u8>,
-    delivered: BTreeSet<Bytes>,
+    delivered: BTreeSet<Vec<u8>>,
     events: Vec<Effect>,
     /// The partition whose log is not read on, if any.
     stuck: Option<usize>,
@@ -120,9 +121,9 @@ impl World {
                     ambiguous: false,
                     session: None,
                 };
-                let raw = Bytes::from(format!("{message} {state}"));
+                let raw = delivery_of(format!("{message} {state}"));
                 let identity = format!("a/{}", self.form.write(id(*message)));
-                self.delivered.insert(raw.clone());
+                self.delivered.insert(raw.pdu.clone());
                 self.partitions[partition(&identity)]
                     .deliveries
                     .push(Delivered {
@@ -279,7 +280,7 @@ fn finish(mut world: World, steps: &[Step]) -> Result<World, TestCaseError> {
             ..
         } = event
         {
-            let of = delivery.split(|octet| *octet == b' ').next();
+            let of = delivery.pdu.split(|octet| *octet == b' ').next();
             prop_assert_eq!(Some(&**entry), of, "another message's");
         }
     }

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::model::{Model, published};
 use super::*;
+use crate::correlate::delivery_of;
 
 const LIMITS: JoinLimits = JoinLimits {
     moment: 5,
@@ -262,8 +263,8 @@ impl World {
         before.filter(|(other, _)| other == identity).count() as i64
     }
 
-    fn raw(&self, identity: &str, receipt: &Seen) -> Bytes {
-        format!("{identity}#{}", receipt.digest).into()
+    fn raw(&self, identity: &str, receipt: &Seen) -> Arc<Delivery> {
+        delivery_of(format!("{identity}#{}", receipt.digest))
     }
 
     fn commit(&mut self) {
@@ -341,10 +342,10 @@ proptest! {
                 other => prop_assert!(false, "{:?}", other),
             }
         }
-        let delivered: BTreeSet<Bytes> = world.partition
+        let delivered: BTreeSet<Vec<u8>> = world.partition
             .deliveries
             .iter()
-            .map(|(identity, receipt)| world.raw(identity, receipt))
+            .map(|(identity, receipt)| world.raw(identity, receipt).pdu.clone())
             .collect();
         for receipt in &delivered {
             prop_assert_eq!(published.remove(receipt), Some(1), "{:?}", receipt);
@@ -407,7 +408,7 @@ proptest! {
                 }
                 Among::Receipt(from, state) if lives => {
                     let receipt = receipt_from(from, state).into();
-                    join.delivery("a/1", offset, Bytes::from("d"), receipt, now, &mut out);
+                    join.delivery("a/1", offset, delivery_of("d"), receipt, now, &mut out);
                 }
                 Among::Tick(n) if lives => {
                     now += Millis::from(n);
@@ -446,8 +447,8 @@ proptest! {
             }
             prop_assert!(candidates.is_empty() || candidates.len() > 1);
         }
-        let delivered: BTreeSet<Bytes> = (world.partition.deliveries.iter())
-            .map(|(identity, receipt)| world.raw(identity, receipt))
+        let delivered: BTreeSet<Vec<u8>> = (world.partition.deliveries.iter())
+            .map(|(identity, receipt)| world.raw(identity, receipt).pdu.clone())
             .collect();
         for receipt in &delivered {
             prop_assert_eq!(published.remove(receipt), Some(1), "{:?}", receipt);

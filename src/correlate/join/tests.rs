@@ -1,4 +1,5 @@
 use super::*;
+use crate::correlate::delivery_of;
 
 const LIMITS: JoinLimits = JoinLimits {
     moment: 5,
@@ -125,7 +126,7 @@ impl Partition {
         now: Millis,
     ) -> Vec<String> {
         let mut out = Vec::new();
-        let raw = Bytes::from(format!("d{offset}"));
+        let raw = delivery_of(format!("d{offset}"));
         self.0.delivery(id, offset, raw, r.into(), now, &mut out);
         self.0.check();
         lines(&out)
@@ -139,7 +140,7 @@ impl Partition {
     fn reads_back(&mut self, id: &str, offset: i64, now: Millis) -> Vec<String> {
         let mut out = Vec::new();
         let value = Value::Parked {
-            delivery: Bytes::new(),
+            delivery: delivery_of(""),
             receipt: receipt(0, 0).into(),
             home: None,
             published_at: None,
@@ -156,7 +157,7 @@ impl Partition {
     /// A receipt whose home is `a/7F` is looked for under `a/7f`.
     fn visits(&mut self, offset: i64, receipt: Receipt, now: Millis) -> Vec<String> {
         let mut out = Vec::new();
-        let raw = Bytes::from(format!("d{offset}"));
+        let raw = delivery_of(format!("d{offset}"));
         let to = ("a/7f", "a/7F");
         self.0.visit(to, offset, raw, receipt, now, &mut out);
         self.0.check();
@@ -182,6 +183,7 @@ impl Partition {
 
 fn lines(effects: &[Effect]) -> Vec<String> {
     let text = |b: &Bytes| String::from_utf8(b.to_vec()).unwrap();
+    let came = |delivery: &Delivery| String::from_utf8(delivery.pdu.clone()).unwrap();
     let line = |effect: &Effect| match effect {
         Effect::Publish {
             delivery,
@@ -190,7 +192,7 @@ fn lines(effects: &[Effect]) -> Vec<String> {
             ..
         } => match entry {
             Some(entry) if candidates.is_empty() => {
-                format!("{} of {}", text(delivery), text(entry))
+                format!("{} of {}", came(delivery), text(entry))
             }
             Some(entry) => {
                 assert_eq!(entry, &candidates[0]);
@@ -198,9 +200,9 @@ fn lines(effects: &[Effect]) -> Vec<String> {
                 if all.len() == 1 {
                     all.push("another".to_owned());
                 }
-                format!("{} of {}", text(delivery), all.join(" or "))
+                format!("{} of {}", came(delivery), all.join(" or "))
             }
-            None => format!("{} alone", text(delivery)),
+            None => format!("{} alone", came(delivery)),
         },
         Effect::Overdue { entry, missing } => match missing {
             Some(1) => format!("{} overdue", text(entry)),
@@ -227,9 +229,9 @@ fn lines(effects: &[Effect]) -> Vec<String> {
             tries,
             unanswered,
         } => match home {
-            Some(home) => format!("{} from {home} to {to}", text(delivery)),
-            None if *unanswered => format!("{} back to {to} unanswered", text(delivery)),
-            None => format!("{} back to {to}, {tries} tries", text(delivery)),
+            Some(home) => format!("{} from {home} to {to}", came(delivery)),
+            None if *unanswered => format!("{} back to {to} unanswered", came(delivery)),
+            None => format!("{} back to {to}, {tries} tries", came(delivery)),
         },
     };
     effects.iter().map(line).collect()
@@ -367,7 +369,7 @@ fn a_successor_finds_what_was_remembered() {
         assert_eq!(out, []);
     };
     let parked = |raw: &'static str, digest| Value::Parked {
-        delivery: raw.into(),
+        delivery: delivery_of(raw),
         receipt: receipt(DELIVERED, digest).into(),
         home: None,
         published_at: None,
@@ -607,7 +609,7 @@ fn a_corrected_final_receipt_is_published_and_keeps_nothing_longer() {
 
 #[test]
 fn receipts_from_the_wire_are_told_apart_by_recipient_state_date_and_error() {
-    use crate::correlate::decode::{DeliveryKind, delivery};
+    use crate::correlate::decode::{DeliveryKind, parse};
     use smpp_protocol::pdu::Sm;
     use smpp_protocol::{Address, Command, Status};
     let read = |from: Address<'_>, to: &str, text: &str| {
@@ -621,25 +623,10 @@ fn receipts_from_the_wire_are_told_apart_by_recipient_state_date_and_error() {
         }
         .encode(Command::DELIVER_SM, Status::ROK, 1, &mut pdu)
         .unwrap();
-        let delivered = crate::record::internal::Delivery {
-            esme: "acme".into(),
-            bind: "b".into(),
-            received_at: jiff::Timestamp::UNIX_EPOCH,
-            pdu,
-            bound_at: None,
-            home: None,
-            tries: 0,
-        };
-        let octets = serde_json::to_vec(&delivered).unwrap();
-        let read = delivery(
-            b"acme/7F",
-            &octets,
-            &Default::default(),
-            &Default::default(),
-        );
-        match read.unwrap_or_else(|_| panic!("unread")).kind {
-            DeliveryKind::Receipt(receipt) => receipt.seen,
-            DeliveryKind::Segment(_) => panic!("a part"),
+        let delivery = delivery_of(pdu);
+        match parse("acme/7F", &delivery, &Default::default()) {
+            Ok(DeliveryKind::Receipt(_, receipt)) => receipt.seen,
+            _ => panic!("no receipt"),
         }
     };
     let phone = Address::parse;
@@ -1127,7 +1114,7 @@ fn a_successor_leaves_a_stranger_waiting() {
     let mut join = Join::new(LIMITS);
     let mut out = Vec::new();
     let parked = Value::Parked {
-        delivery: "d7".into(),
+        delivery: delivery_of("d7"),
         receipt: said(BEAT, "1000", DELIVERED, 1),
         home: None,
         published_at: None,
@@ -1707,7 +1694,7 @@ fn among_very_many_messages_under_one_id_a_receipt_finds_its_own() {
     p.check();
     for (n, offset) in (1..MANY).step_by(3).zip(0..) {
         let receipt = said(&phone(n).to_string(), "1000", DELIVERED, 1);
-        p.delivery("a/1", offset, Bytes::from("d"), receipt, n, &mut out);
+        p.delivery("a/1", offset, delivery_of("d"), receipt, n, &mut out);
     }
     p.check();
     while p.tick(5_000_000, 10_000, &mut out) {
@@ -1903,7 +1890,7 @@ fn a_visitor_whose_host_dies_is_answered_by_the_successor() {
     ] {
         let (mut join, mut out) = (Join::new(LIMITS), Vec::new());
         let parked = Value::Parked {
-            delivery: "d3".into(),
+            delivery: delivery_of("d3"),
             receipt: Receipt {
                 tries: 2,
                 ..said(ANNA, "1000", DELIVERED, 1)

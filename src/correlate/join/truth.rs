@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::correlate::delivery_of;
 use crate::record::internal::number;
 
 const LIMITS: JoinLimits = JoinLimits {
@@ -244,7 +245,7 @@ impl Smsc {
         let mut join = Join::new(LIMITS);
         join.live(BEGIN, &mut Vec::new());
         let mut offset = 0;
-        let mut published: BTreeMap<Bytes, Vec<Effect>> = BTreeMap::new();
+        let mut published: BTreeMap<Vec<u8>, Vec<Effect>> = BTreeMap::new();
         let mut now = BEGIN;
         let mut settle = |effects: &mut Vec<Effect>, join: &mut Join, now| {
             for effect in std::mem::take(effects) {
@@ -256,7 +257,10 @@ impl Smsc {
                         join.skipped(&key, now, &mut Vec::new());
                     }
                     Effect::Publish { ref delivery, .. } => {
-                        published.entry(delivery.clone()).or_default().push(effect);
+                        published
+                            .entry(delivery.pdu.clone())
+                            .or_default()
+                            .push(effect);
                     }
                     _ => {}
                 }
@@ -293,7 +297,7 @@ impl Smsc {
                 Event::Receipt(n, state, again) => {
                     let of = &told[*n];
                     let receipt = self.receipt(*n, of, *state, *again, now);
-                    let raw = Bytes::from(format!("{n} {state}"));
+                    let raw = delivery_of(format!("{n} {state}"));
                     join.delivery(&of.id, offset, raw, receipt, now, &mut effects);
                     offset += 1;
                 }
@@ -311,7 +315,7 @@ impl Smsc {
                 continue;
             };
             count.receipts += 1;
-            let raw = Bytes::from(format!("{n} {state}"));
+            let raw = format!("{n} {state}").into_bytes();
             let of = published.remove(&raw).unwrap_or_default();
             match &of[..] {
                 [] => count.swallowed += 1,
