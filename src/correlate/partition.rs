@@ -54,14 +54,19 @@ pub(super) enum Ahead {
     Read,
 }
 
+/// See the [module](self).
 pub(super) struct PartitionState {
+    /// Which partition of the deliveries.
     pub(super) partition: Partition,
     /// Tells this takeover from earlier ones of the same partition.
     pub(super) takeover: u64,
-    /// What the barrier says.
+    /// What the barrier says: this takeover's own, so that no earlier barrier ends the restore.
     pub(super) nonce: String,
+    /// How far the takeover has come.
     pub(super) stage: Stage,
+    /// The state of receipts after everything in `gathered` is written.
     pub(super) join: Join,
+    /// The state of segments after everything in `gathered` is written.
     pub(super) assembly: Assembly,
     /// The deliveries below are consumed: the offset to commit.
     pub(super) next: i64,
@@ -69,18 +74,23 @@ pub(super) struct PartitionState {
     pub(super) newest: Option<i64>,
     /// The offset committed last, and when.
     committed: Option<(i64, Instant)>,
+    /// What the next transaction writes, in the order in which it was decided: all that belongs to
+    /// the deliveries below `next`, less what is under way.
     gathered: Vec<Output>,
     /// About how many octets that is.
     octets: usize,
-    /// What the transaction under way holds of this partition, and its offset.
+    /// What the transaction under way holds of this partition, and its offset. If it is aborted, it
+    /// goes before `gathered` again.
     under_way: Option<(Vec<Output>, i64)>,
     /// The transactional.id that committed last before the takeover, if it was another's.
     pub(super) predecessor: Option<String>,
     /// When the restore last got on.
     progressed: Instant,
+    /// Whether the client is paused, because so much is gathered.
     pub(super) paused: bool,
     /// Whether the next delivery cannot be understood yet, so that nothing is consumed.
     pub(super) waits: bool,
+    /// Whether a backlog is left, before which no time passes.
     ahead: Ahead,
     /// How long a restore may make no progress until the log says so (again).
     complain_after: Duration,

@@ -49,6 +49,7 @@ pub(super) struct Handles {
     pub(super) poller: poll::Handle,
     pub(super) tail: tail::Handle,
     pub(super) takeover: takeover::Handle,
+    /// Set once, when the transactor is made, which needs the pipeline.
     pub(super) transactor: OnceLock<transactor::Handle>,
 }
 
@@ -63,12 +64,18 @@ pub(super) struct Config {
     pub(super) notify: Notify,
 }
 
+/// What the lock guards.
 #[derive(Default)]
 struct PipelineState {
+    /// The partitions that are ours. One that is not in here has no part in any later transaction.
     partitions: BTreeMap<i32, PartitionState>,
-    /// The transaction under way: partitions, their takeovers and numbers of records.
+    /// The transaction under way: partitions, their takeovers and numbers of records, in the order of
+    /// its records. A partition that was taken over anew since has another takeover, and is not
+    /// touched by the outcome.
     under_way: Vec<(i32, u64, usize)>,
+    /// How many transactions have begun: the metadata of each commit says which one it is.
     cycles: u64,
+    /// How many takeovers there have been: the number of the last one.
     takeovers: u64,
     /// The clock's steps that the partitions know of.
     steps: u64,
@@ -81,16 +88,26 @@ struct PipelineState {
     trouble: Option<KafkaError>,
 }
 
+/// See the [module](self).
 pub(super) struct Pipeline {
+    /// A revoke lets it go while it waits for `settled`; nothing else waits under it.
     state: Mutex<PipelineState>,
+    /// Told after the outcome of every transaction, for a revoke that waits for the last one.
     settled: Condvar,
+    /// Whose membership fences our transactions.
     group: Arc<Group>,
     config: Config,
+    /// By which a successor knows, and ends, our last transaction; barriers and metadata say it.
     transactional_id: String,
+    /// The time of all waits, never that of the day itself.
     clock: Clock,
+    /// What all partitions know of how SMSCs go about their ids.
     habits: Arc<Habits>,
+    /// What operators are told of receipts that do not find their messages.
     hints: Hints,
+    /// Those that the pipeline calls.
     pub(super) handles: Handles,
+    /// What happened since the start, counted when it is decided.
     pub(super) counters: Counters,
 }
 

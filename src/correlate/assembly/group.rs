@@ -6,25 +6,35 @@ use super::{AssemblyLimits, SETTLE, Segment, Size};
 use crate::correlate::join::Millis;
 use crate::record::internal::{Delivery, SegmentDigest};
 
+/// A segment that waits for the others of its message.
 pub(super) struct WaitingSegment {
+    /// Of its delivery; its record in the log has it in its key.
     pub(super) offset: i64,
+    /// What came.
     pub(super) delivery: Arc<Delivery>,
+    /// What the assembly needs to know of it.
     pub(super) segment: Segment,
-    /// When it was read here.
+    /// When it was read here: the others may be behind it in a backlog, so it waits for
+    /// [`SETTLE`] at least.
     pub(super) since: Millis,
 }
 
+/// What is remembered of a message that was published.
 pub(super) struct Published {
     /// Of the delivery under whose key it is remembered.
     pub(super) offset: i64,
+    /// When it was published.
     pub(super) at: Millis,
+    /// What of it was there.
     pub(super) segments: Vec<SegmentDigest>,
 }
 
+/// The segments of one identity: of a message that is not complete, and of the one before it.
 #[derive(Default)]
 pub(super) struct SegmentGroup {
-    /// At most one of each number.
+    /// At most one of each number, all of one message.
     pub(super) waiting: Vec<WaitingSegment>,
+    /// The last message that was published: its segments may come again.
     pub(super) published: Option<Published>,
 }
 

@@ -158,8 +158,13 @@ pub struct Size {
 
 /// The assembly of one partition. See the [module](self).
 pub struct Assembly {
+    /// The same for the whole life of an assembly: deadlines in `timers` are made of them.
     limits: AssemblyLimits,
+    /// Whether the log has been read up to this owner's barrier. Before that there are no `timers`,
+    /// and no deliveries come; after it our own records that come back are left aside.
     live: bool,
+    /// Everything that waits or is remembered, by what the segments of a message have in common; none
+    /// is empty. What follows is made from it, and only [`edit`](Self::edit) changes them.
     groups: HashMap<Arc<str>, SegmentGroup>,
     /// Each identity in `groups` once, by its deadline, once live.
     timers: BTreeSet<(Millis, Arc<str>)>,

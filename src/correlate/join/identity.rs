@@ -30,9 +30,14 @@ const PARKED_RECEIPT: usize = size_of::<ParkedReceipt>() + 40;
 /// Two messages that had one id within this time: the SMSC uses its ids again quickly.
 const QUICKLY: Millis = 10 * 60_000;
 
+/// What is remembered of a submitted message, or of a segment of it, until its last receipt.
 pub(super) struct Entry {
+    /// The rest of its key: which submission it is.
     pub(super) submission: Box<str>,
+    /// Its record as it stands in the log, without what has been published since. Octets, because
+    /// there is one for every message: a record that is read takes more, and few are needed again.
     pub(super) raw: Bytes,
+    /// When it was submitted, by another process's clock.
     pub(super) submitted_at: Millis,
     /// How many recipients get a receipt each; `None` if nobody knows.
     pub(super) recipients: Option<u32>,
@@ -42,8 +47,9 @@ pub(super) struct Entry {
     pub(super) sender: u32,
     /// Its user_message_reference.
     pub(super) reference: Option<u16>,
-    /// It is so manieth of its identity.
+    /// Its number among those of its identity: later ones have higher numbers.
     pub(super) order: u32,
+    /// The receipts of it that were published, so that repeats are known; the oldest go first.
     pub(super) seen: Vec<Seen>,
     /// When the last of the receipts that end the message was published.
     pub(super) final_at: Option<Millis>,
@@ -51,40 +57,71 @@ pub(super) struct Entry {
     pub(super) outdated: bool,
 }
 
+/// How far a parked receipt is. At home:
+///
+/// ```text
+///             read back       MOMENT          grace                     retention
+/// NotReadBack ────────▶ Moment ─────▶ Grace ────────▶ PublishedAlone ──────────▶ forgotten
+///      │                  │  │         │  │                 │
+///      │                  │  │         │  └─ its message: published with it
+///      └── refused by the log, or no memory: published alone before its time
+///                         │  └─ its message, without a doubt: published with it
+///                         └──────────┴─ another form of its id: moved there
+/// ```
+///
+/// Under another form of its id, where it moved to:
+///
+/// ```text
+///           read back
+/// Visiting ───────────▶ its message: published with it; nobody: moved home
+///     └── MOMENT, or UNREAD the last time: moved home, without an answer
+/// ```
+///
+/// A message that turns up for a receipt that was published alone takes it out, and only notes that
+/// it came.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum ParkedState {
-    /// Not read back from the log yet.
+    /// Not read back from the log yet: entries committed before it may not be read either, so no
+    /// time runs.
     NotReadBack,
-    /// Its grace runs since then, and first the moment in which its message may turn up.
+    /// Its grace runs since then, and first the moment in which its message may turn up: until that
+    /// is over it is given only to a message that it fits without a doubt.
     Moment(Millis),
-    /// The same, and that moment is over.
+    /// Its grace runs since then, and that moment is over.
     Grace(Millis),
     /// A visitor since then, whose record is not read back from the log yet.
     Visiting(Millis),
-    /// Published alone then.
+    /// Published alone then; kept so that its repeats are known.
     PublishedAlone(Millis),
 }
 
+/// A receipt that waits for its message, or waited; [`ParkedState`] draws its life.
 pub(super) struct ParkedReceipt {
+    /// Of its delivery; its record in the log has it in its key.
     pub(super) offset: i64,
     /// What came; `None` once it was published alone, after which it is only compared with.
     pub(super) delivery: Option<Arc<Delivery>>,
+    /// What it says.
     pub(super) receipt: Receipt,
-    /// Of a visitor, which has its id in another form: its own identity.
+    /// Of a visitor, which has its id in another form: its own identity. A visitor is never published
+    /// alone: that is decided at home.
     pub(super) home: Option<Arc<str>>,
+    /// How far it is.
     pub(super) state: ParkedState,
 }
 
+/// See the [module](self).
 #[derive(Default)]
 pub(super) struct IdentityState {
-    /// In no order: [`Entry::order`] says which came first.
+    /// One for each submission; in no order: [`Entry::order`] says which came first.
     entries: Vec<Entry>,
+    /// One for each offset.
     pub(super) parked: Vec<ParkedReceipt>,
-    /// Finds entries where they are many.
+    /// Finds `entries` by their places while they are many: what changes an entry changes it.
     index: Option<Box<Index>>,
-    /// How many entries there have been.
+    /// How many entries there have been: the next one's [`Entry::order`].
     count: u32,
-    /// When the newest of them was submitted.
+    /// When the newest of them was submitted, also after it is forgotten.
     newest: Option<Millis>,
     /// Whether the SMSC has used this id again within minutes.
     pub(super) repeats: bool,

@@ -280,10 +280,13 @@ pub enum ReceiptOutcome {
 
 /// The join of one partition. See the [module](self).
 pub struct Join {
+    /// The same for the whole life of a join: deadlines in `timers` are made of them.
     limits: JoinLimits,
     /// Whether the log has been read up to this owner's barrier. Before that there are no
     /// `timers` and no `parked_by_age`: [`live`](Self::live) makes them.
     live: bool,
+    /// Everything that is remembered, by `esme/message_id`; none is empty. What follows is made
+    /// from it, and only [`edit`](Self::edit) changes them.
     identities: HashMap<Arc<str>, IdentityState>,
     /// Each identity in `identities` once, by the earliest of its deadlines, if it has any.
     timers: BTreeSet<(Millis, Arc<str>)>,
@@ -292,7 +295,8 @@ pub struct Join {
     parked_by_age: BTreeSet<(i64, Arc<str>)>,
     /// What everything in `identities` takes.
     size: Size,
-    /// How the SMSC of each ESME goes about its ids.
+    /// How the SMSC of each ESME goes about its ids. Shared by the partitions, and no part of the
+    /// log: it says what is looked for first, never what is found.
     habits: Arc<Habits>,
 }
 
