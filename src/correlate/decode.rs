@@ -92,7 +92,7 @@ fn segment_entry(entry: internal::SegmentEntry) -> Result<assembly::Value, Inval
 /// What a delivery says.
 pub(super) enum DeliveryKind<'a> {
     /// About a message that was submitted: the receipt, and what the join needs of it.
-    Receipt(ParsedReceipt<'a>, Receipt),
+    Receipt(Box<ParsedReceipt<'a>>, Receipt),
     /// A segment of a message from a phone.
     Segment(Segment),
 }
@@ -121,7 +121,7 @@ pub(super) fn parse<'a>(
     }
     let parsed = ParsedReceipt::of(delivery, dialects);
     let receipt = receipt(delivery, &parsed);
-    Ok(DeliveryKind::Receipt(parsed, receipt))
+    Ok(DeliveryKind::Receipt(Box::new(parsed), receipt))
 }
 
 fn segment(delivery: &Delivery) -> Result<Segment, Invalid> {
