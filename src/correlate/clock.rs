@@ -33,9 +33,10 @@ const FASTER: Millis = 8;
 /// A time that another process wrote. One that lies far ahead comes from a clock that was wrong:
 /// what waits from then on would wait for ever.
 pub(super) fn plausible(at: Millis, now: Millis) -> Millis {
-    match at.saturating_sub(now) > DAY {
-        true => now,
-        false => at,
+    if at.saturating_sub(now) > DAY {
+        now
+    } else {
+        at
     }
 }
 
@@ -77,12 +78,11 @@ impl Anchor {
     }
 
     fn step(&mut self, wall: Millis) -> Millis {
-        let since = match self.off > DAY {
-            true => *self.far.get_or_insert(self.steady),
-            false => {
-                self.far = None;
-                self.steady
-            }
+        let since = if self.off > DAY {
+            *self.far.get_or_insert(self.steady)
+        } else {
+            self.far = None;
+            self.steady
         };
         if self.off < -DAY || self.steady.saturating_sub(since) >= HOUR {
             (self.time, self.off, self.far) = (wall, 0, None);

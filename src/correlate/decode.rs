@@ -47,9 +47,10 @@ pub(super) fn record(
             Record::Value(Value::Entry {
                 raw: codec.kept(octets, &entry),
                 submitted_at: entry.submitted_at.as_millisecond(),
-                recipients: match entry.lists {
-                    true => None,
-                    false => Some(entry.recipients.unwrap_or(1)),
+                recipients: if entry.lists {
+                    None
+                } else {
+                    Some(entry.recipients.unwrap_or(1))
                 },
                 to: to(&entry),
                 sender: sender_digest(entry.source.as_deref().and_then(submitted)),

@@ -121,9 +121,10 @@ pub fn other(id: &str, receipts: &Shape, responses: &Shape) -> Option<String> {
         }
     } else if to.is_hex() && from.is_decimal() && is_number(id) {
         let number: u128 = id.parse().ok()?;
-        let digits = match to.upper {
-            true => format!("{number:X}"),
-            false => format!("{number:x}"),
+        let digits = if to.upper {
+            format!("{number:X}")
+        } else {
+            format!("{number:x}")
         };
         padded(&digits, to)
     } else if to.is_decimal() && from.is_hex() && is_hex(id) {
@@ -134,9 +135,10 @@ pub fn other(id: &str, receipts: &Shape, responses: &Shape) -> Option<String> {
             (false, true) => id.to_ascii_uppercase(),
             _ => id.to_owned(),
         };
-        match !to.text && is_hex(&id) {
-            true => padded(stripped(&id), to),
-            false => id,
+        if !to.text && is_hex(&id) {
+            padded(stripped(&id), to)
+        } else {
+            id
         }
     };
     (written != id).then_some(written)
@@ -322,9 +324,10 @@ impl Habits {
     /// A receipt came.
     pub(super) fn receipt(&self, identity: &str) {
         // What has no id has a checksum in its place.
-        self.of(identity, |habit, id| match id.starts_with('#') {
-            true => {}
-            false => habit.receipts.note(id),
+        self.of(identity, |habit, id| {
+            if !id.starts_with('#') {
+                habit.receipts.note(id);
+            }
         });
     }
 

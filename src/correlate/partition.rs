@@ -213,9 +213,10 @@ impl PartitionState {
     /// The predecessor whose open transaction may be what hides the barrier: nothing was read
     /// for so long. Given once.
     pub(super) fn suspect(&mut self, timeout: Duration) -> Option<String> {
-        match self.stage == Stage::Restoring && self.progressed.elapsed() >= timeout {
-            true => self.predecessor.take(),
-            false => None,
+        if self.stage == Stage::Restoring && self.progressed.elapsed() >= timeout {
+            self.predecessor.take()
+        } else {
+            None
         }
     }
 

@@ -658,9 +658,10 @@ impl Pipeline {
         let Some(owned) = state.partitions.get_mut(&partition) else {
             return state.aside.aborted(Instant::now());
         };
-        let places = match larger {
-            true => owned.as_large(place),
-            false => vec![place],
+        let places = if larger {
+            owned.as_large(place)
+        } else {
+            vec![place]
         };
         let mut replaced = false;
         // One that is left out moves those behind it.
@@ -900,9 +901,10 @@ impl Assignments for Pipeline {
         owned.newest = owned.newest.max(timestamp);
         self.wake();
         owned.paused = owned.is_full();
-        match owned.paused {
-            true => Flow::Pause,
-            false => Flow::Continue,
+        if owned.paused {
+            Flow::Pause
+        } else {
+            Flow::Continue
         }
     }
 

@@ -352,9 +352,10 @@ fn with_entry<'a>(
         entry.numbers.iter().any(same)
     };
     // Of several recipients it is the one that the receipt names, whichever way round.
-    let (source, destination) = match among(to) && !among(from) {
-        true => (event.destination, event.source),
-        false => (event.source, event.destination),
+    let (source, destination) = if among(to) && !among(from) {
+        (event.destination, event.source)
+    } else {
+        (event.source, event.destination)
     };
     let source = entry.source.as_deref().or(source);
     let destination = entry.destination.as_deref().or(destination);

@@ -100,9 +100,10 @@ pub fn write(event: &[u8], to: &mut Vec<u8>) -> Result<(), serde_json::Error> {
     let head = |command, command_status: u32| Head {
         command,
         sequence_num: 0,
-        command_status: match is_named(command_status) {
-            true => command_status,
-            false => UNKNOWN,
+        command_status: if is_named(command_status) {
+            command_status
+        } else {
+            UNKNOWN
         },
         log_id: read.log_id.clone().unwrap_or_default(),
         extra_data: read.extra_data.map(extra::text).unwrap_or_default(),

@@ -24,10 +24,12 @@ pub(super) fn json(text: &str) -> Cow<'_, RawValue> {
 
 /// JSON as text.
 pub(super) fn text(json: &RawValue) -> Cow<'_, str> {
-    match json.get().starts_with('"') {
+    let json = json.get();
+    if json.starts_with('"') {
         // An escaped lone surrogate is no text.
-        true => serde_json::from_str(json.get()).map_or(Cow::Borrowed(json.get()), Cow::Owned),
-        false => Cow::Borrowed(json.get()),
+        serde_json::from_str(json).map_or(Cow::Borrowed(json), Cow::Owned)
+    } else {
+        Cow::Borrowed(json)
     }
 }
 

@@ -69,9 +69,10 @@ impl Serialize for Time<'_> {
 
 /// A time on an internal topic: in JSON as jiff writes it.
 pub(super) fn instant<S: Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
-    match to.is_human_readable() {
-        true => at.serialize(to),
-        false => to.serialize_i64(at.as_microsecond()),
+    if to.is_human_readable() {
+        at.serialize(to)
+    } else {
+        to.serialize_i64(at.as_microsecond())
     }
 }
 
@@ -89,10 +90,11 @@ pub(super) fn instant_option<S: Serializer>(
 
 /// The name of a state, which Avro has an enum of.
 pub(super) fn symbol<S: Serializer>(name: &&'static str, to: S) -> Result<S::Ok, S::Error> {
-    match to.is_human_readable() {
-        true => to.serialize_str(name),
+    if to.is_human_readable() {
+        to.serialize_str(name)
+    } else {
         // The number is not known here; it is found by the name.
-        false => to.serialize_unit_variant("", u32::MAX, name),
+        to.serialize_unit_variant("", u32::MAX, name)
     }
 }
 
@@ -136,9 +138,10 @@ fn civil(days: i64) -> Option<(u64, u64, u64)> {
 /// Octets as hexadecimal digits, two each.
 pub(super) fn hex<S: Serializer>(octets: &impl AsRef<[u8]>, to: S) -> Result<S::Ok, S::Error> {
     let octets = octets.as_ref();
-    match to.is_human_readable() {
-        true => to.collect_str(&Hex(octets)),
-        false => to.serialize_bytes(octets),
+    if to.is_human_readable() {
+        to.collect_str(&Hex(octets))
+    } else {
+        to.serialize_bytes(octets)
     }
 }
 

@@ -418,9 +418,10 @@ mod base64 {
     use serde::ser::Serializer;
 
     pub fn serialize<S: Serializer>(octets: &[u8], to: S) -> Result<S::Ok, S::Error> {
-        match to.is_human_readable() {
-            true => to.serialize_str(&STANDARD.encode(octets)),
-            false => to.serialize_bytes(octets),
+        if to.is_human_readable() {
+            to.serialize_str(&STANDARD.encode(octets))
+        } else {
+            to.serialize_bytes(octets)
         }
     }
 

@@ -158,9 +158,10 @@ impl<'a> Key<'a> {
         match rest.strip_prefix('@') {
             Some(offset) => {
                 let offset = offset.parse().ok()?;
-                Some(match is_segments(identity) {
-                    true => Key::Segment { identity, offset },
-                    false => Key::Parked { identity, offset },
+                Some(if is_segments(identity) {
+                    Key::Segment { identity, offset }
+                } else {
+                    Key::Parked { identity, offset }
                 })
             }
             None if rest.contains(':') => Some(Key::Entry {

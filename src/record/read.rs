@@ -131,10 +131,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
     type Value = Outbound<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.avro {
-            true => "record",
-            false => "JSON object",
-        };
+        let what = if self.avro { "record" } else { "JSON object" };
         write!(f, "a {what} with the fields of a {}", self.operation.name())
     }
 

@@ -301,9 +301,10 @@ impl Assembly {
             self.close(identity, now, out);
         }
         self.shrink(now, out);
-        match complete {
-            true => SegmentState::Completed,
-            false => SegmentState::Waiting,
+        if complete {
+            SegmentState::Completed
+        } else {
+            SegmentState::Waiting
         }
     }
 

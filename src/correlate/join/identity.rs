@@ -546,9 +546,10 @@ impl IdentityState {
             return Same::No;
         }
         let in_session = |seen: &Seen| new.session.is_some() && seen.session == new.session;
-        match before.all(in_session) {
-            true => Same::InSession,
-            false => Same::Yes,
+        if before.all(in_session) {
+            Same::InSession
+        } else {
+            Same::Yes
         }
     }
 
@@ -639,13 +640,12 @@ impl IdentityState {
             visitor.go_home(&home, identity, false, out);
             return false;
         }
-        let stays = match self.is_out(at) {
-            true => {
-                let key = keys::parked(identity, self.parked[at].offset);
-                out.push(Effect::Forget { key });
-                false
-            }
-            false => self.parked[at].end(identity, now, out),
+        let stays = if self.is_out(at) {
+            let key = keys::parked(identity, self.parked[at].offset);
+            out.push(Effect::Forget { key });
+            false
+        } else {
+            self.parked[at].end(identity, now, out)
         };
         if !stays {
             self.parked.remove(at);
@@ -684,9 +684,10 @@ impl IdentityState {
             entries: self.entries.len(),
             parked: self.parked.len(),
             octets: entries + parked + identity,
-            receipt_octets: match self.parked.is_empty() {
-                true => 0,
-                false => parked + identity,
+            receipt_octets: if self.parked.is_empty() {
+                0
+            } else {
+                parked + identity
             },
         }
     }

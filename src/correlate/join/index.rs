@@ -49,9 +49,10 @@ fn is_phone(number: i64) -> bool {
 
 /// By what the end of a number is found; of what is no phone's the whole.
 fn end(number: i64) -> i64 {
-    match is_phone(number) {
-        true => number % DIGITS,
-        false => number,
+    if is_phone(number) {
+        number % DIGITS
+    } else {
+        number
     }
 }
 

@@ -376,21 +376,24 @@ impl Join {
                     home,
                     published_at,
                 },
-            ) => match self.live {
-                true => self.read_back(identity, offset, now, out),
-                false => self.restore_parked(
-                    identity,
-                    ParkedReceipt {
-                        offset,
-                        delivery: published_at.is_none().then_some(delivery),
-                        receipt,
-                        home,
-                        state: published_at.map_or(ParkedState::NotReadBack, |at| {
-                            ParkedState::PublishedAlone(plausible(at, now))
-                        }),
-                    },
-                ),
-            },
+            ) => {
+                if self.live {
+                    self.read_back(identity, offset, now, out);
+                } else {
+                    self.restore_parked(
+                        identity,
+                        ParkedReceipt {
+                            offset,
+                            delivery: published_at.is_none().then_some(delivery),
+                            receipt,
+                            home,
+                            state: published_at.map_or(ParkedState::NotReadBack, |at| {
+                                ParkedState::PublishedAlone(plausible(at, now))
+                            }),
+                        },
+                    );
+                }
+            }
             // A value that does not fit its key is not ours.
             _ => {}
         }

@@ -1333,9 +1333,12 @@ fn a_multi_knows_its_recipients_whichever_way_round() {
         };
         p.0.record(&key, value, 0, &mut Vec::new());
         p.answered("a/1", &[message("carl", CARL, 1)]);
-        let about = |phone: &str, report| match turned {
-            true => said("1000", phone, DELIVERED, report),
-            false => said(phone, "1000", DELIVERED, report),
+        let about = |phone: &str, report| {
+            if turned {
+                said("1000", phone, DELIVERED, report)
+            } else {
+                said(phone, "1000", DELIVERED, report)
+            }
         };
         assert_eq!(
             p.delivered("a/1", 0, about(ANNA, 1), 10),
@@ -1386,9 +1389,12 @@ fn receipts_of_messages_to_different_recipients_are_never_mixed_up() {
             let raw: &'static str = Box::leak(format!("m{n}").into_boxed_str());
             let to: &'static str = Box::leak(phone.to_string().into_boxed_str());
             let turned = random.bool();
-            let about = |state| match turned {
-                true => said("1000", to, state, 1),
-                false => said(&format!("0{}", phone - 41_000_000_000), "1000", state, 1),
+            let about = |state| {
+                if turned {
+                    said("1000", to, state, 1)
+                } else {
+                    said(&format!("0{}", phone - 41_000_000_000), "1000", state, 1)
+                }
             };
             let mut answer = Some(message(raw, to, n as Millis));
             for state in [ENROUTE, DELIVERED, DELIVERED] {

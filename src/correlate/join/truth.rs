@@ -168,9 +168,10 @@ impl Smsc {
                 Order::Mixed => random.bool(),
             };
             let early = early && n >= FIRST;
-            let answer = match early {
-                true => receipt + random.i64(1..MOMENT - 200),
-                false => at + random.i64(10..30).min(receipt - at - 1),
+            let answer = if early {
+                receipt + random.i64(1..MOMENT - 200)
+            } else {
+                at + random.i64(10..30).min(receipt - at - 1)
             };
             if self.ids != Ids::Empty {
                 events.push((answer, Event::Answer(n)));
@@ -324,9 +325,10 @@ impl Smsc {
                     count.ambiguous += 1;
                 }
                 [Effect::Publish { entry, .. }] => {
-                    match entry.as_deref() == Some(n.to_string().as_bytes()) {
-                        true => count.sure += 1,
-                        false => count.misattributed += 1,
+                    if entry.as_deref() == Some(n.to_string().as_bytes()) {
+                        count.sure += 1;
+                    } else {
+                        count.misattributed += 1;
                     }
                 }
                 _ => count.twice += 1,

@@ -265,15 +265,17 @@ impl IdentityState {
         let first_waits = waits(first, of_first);
         let repeats = receipt.seen.is_final() && !first_waits && left.iter().any(said);
         let several = (left.iter()).any(|(_, of)| of.record() != of_first.record());
-        let doubt = match several || repeats {
-            true => Doubt::None,
-            false => receipt.doubt(first, of_first, hasty || self.repeats),
+        let doubt = if several || repeats {
+            Doubt::None
+        } else {
+            receipt.doubt(first, of_first, hasty || self.repeats)
         };
         Some(Whose {
             at: first.at,
-            candidates: match several || doubt == Doubt::Grave {
-                true => left.iter().map(|(c, _)| c.at).collect(),
-                false => Vec::new(),
+            candidates: if several || doubt == Doubt::Grave {
+                left.iter().map(|(c, _)| c.at).collect()
+            } else {
+                Vec::new()
             },
             seen: Seen {
                 ambiguous: several || doubt == Doubt::Grave,

@@ -158,9 +158,10 @@ impl<'a> DeliverSm<'a> {
     fn receipt(event: Receipt<'a>) -> Self {
         let came = event.short_message_hex.as_deref().unwrap_or_default();
         let came = latin1(&unhex(came));
-        let text = match event.is_readable(&came) {
-            true => came,
-            false => event.rewritten(),
+        let text = if event.is_readable(&came) {
+            came
+        } else {
+            event.rewritten()
         };
         DeliverSm {
             // The receipt comes from where the message went, unless it says another number.
@@ -179,10 +180,7 @@ impl<'a> DeliverSm<'a> {
     fn new(text: Cow<'a, str>) -> Self {
         DeliverSm {
             // One without text cannot be made.
-            short_message: match text.is_empty() {
-                true => " ".into(),
-                false => text,
-            },
+            short_message: if text.is_empty() { " ".into() } else { text },
             source: Party::default().into(),
             destination: Party::default().into(),
             service_type: "".into(),

@@ -147,17 +147,19 @@ impl<'de, 'p> Datum<'de, 'p> {
         }
         // An item takes an octet at least, or nobody would write it.
         let count = usize::try_from(count).map_err(|_| ends())?;
-        match count > self.rest.len() {
-            true => Err(ends()),
-            false => Ok(count),
+        if count > self.rest.len() {
+            Err(ends())
+        } else {
+            Ok(count)
         }
     }
 
     fn deeper(&mut self) -> Result<(), Error> {
         self.depth += 1;
-        match self.depth > DEEPEST {
-            true => Err(Error(format!("nested more than {DEEPEST} levels deep"))),
-            false => Ok(()),
+        if self.depth > DEEPEST {
+            Err(Error(format!("nested more than {DEEPEST} levels deep")))
+        } else {
+            Ok(())
         }
     }
 
@@ -425,12 +427,11 @@ impl<'d, 'de, 'p> Blocks<'d, 'de, 'p> {
     }
 
     fn finish(mut self) -> Result<(), Error> {
-        match self.more()? {
-            true => Err(Error("there are more items than are taken".to_owned())),
-            false => {
-                self.datum.depth -= 1;
-                Ok(())
-            }
+        if self.more()? {
+            Err(Error("there are more items than are taken".to_owned()))
+        } else {
+            self.datum.depth -= 1;
+            Ok(())
         }
     }
 }
@@ -442,9 +443,10 @@ impl<'de> SeqAccess<'de> for &mut Blocks<'_, 'de, '_> {
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, Error> {
-        match self.more()? {
-            true => seed.deserialize(self.datum.at(self.items)).map(Some),
-            false => Ok(None),
+        if self.more()? {
+            seed.deserialize(self.datum.at(self.items)).map(Some)
+        } else {
+            Ok(None)
         }
     }
 }
@@ -456,13 +458,12 @@ impl<'de> MapAccess<'de> for &mut Blocks<'_, 'de, '_> {
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, Error> {
-        match self.more()? {
-            true => {
-                let key = self.datum.text()?;
-                seed.deserialize(BorrowedStrDeserializer::new(key))
-                    .map(Some)
-            }
-            false => Ok(None),
+        if self.more()? {
+            let key = self.datum.text()?;
+            seed.deserialize(BorrowedStrDeserializer::new(key))
+                .map(Some)
+        } else {
+            Ok(None)
         }
     }
 

@@ -43,9 +43,10 @@ impl SchemaNameValidator for AnyNamespace {
         let start = name.rfind('.').map_or(0, |dot| dot + 1);
         let mut own = name.get(start..).unwrap_or_default().chars();
         let begins = own.next().is_some_and(|c| c.is_alphabetic() || c == '_');
-        match begins && own.all(|c| c.is_alphanumeric() || c == '_') {
-            true => Ok(start),
-            false => Err(Details::InvalidSchemaName(name.to_owned(), "letters and digits").into()),
+        if begins && own.all(|c| c.is_alphanumeric() || c == '_') {
+            Ok(start)
+        } else {
+            Err(Details::InvalidSchemaName(name.to_owned(), "letters and digits").into())
         }
     }
 }

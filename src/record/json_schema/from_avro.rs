@@ -98,9 +98,10 @@ impl Maker {
                 schema["maximum"] = 255.into();
             }
         }
-        match nullable && self.input {
-            true => json!({ "anyOf": [schema, { "type": "null" }] }),
-            false => schema,
+        if nullable && self.input {
+            json!({ "anyOf": [schema, { "type": "null" }] })
+        } else {
+            schema
         }
     }
 
