@@ -205,10 +205,7 @@ impl Esme {
 
     /// How many connections one bind makes: two for a pair.
     pub fn sessions_per_bind(&self) -> u32 {
-        match self.bind {
-            BindMode::Pair => 2,
-            _ => 1,
-        }
+        u32::try_from(self.bind.modes().len()).unwrap_or(u32::MAX)
     }
 
     /// How many partitions of the lease topic `max_binds` allows; `None` where the number of

@@ -8,13 +8,13 @@ use smpp_esme::{Credentials, Mode, OutbindListener, OutbindOptions, OutbindTls};
 use smpp_protocol::Status;
 
 impl BindMode {
-    /// The sessions that make up one bind.
+    /// The sessions that make up one bind, in the order in which they are begun.
     pub fn modes(self) -> &'static [Mode] {
         match self {
             BindMode::Transceiver => &[Mode::Transceiver],
             BindMode::Transmitter => &[Mode::Transmitter],
             BindMode::Receiver => &[Mode::Receiver],
-            BindMode::Pair => &[Mode::Transmitter, Mode::Receiver],
+            BindMode::Pair => &[Mode::Receiver, Mode::Transmitter],
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::config::{BindMode, Binds, Config, Esme};
+use crate::config::{Binds, Config, Esme};
 use crate::correlate::Dialects;
 use crate::deliver::{self, Deliver};
 use crate::kafka::cluster::Survey;
@@ -10,7 +10,6 @@ use crate::record::codec::Codec;
 use crate::record::submit_sm;
 use crate::submit::binds::account::{self, Account};
 use crate::submit::message::{self, Defaults, Version};
-use smpp_esme::Mode;
 use smpp_protocol::receipt::{Pattern, Style};
 use smpp_protocol::text::national::Language;
 use smpp_protocol::text::{Alphabet, Encoding};
@@ -22,34 +21,31 @@ pub fn all(
     survey: &Survey,
     deliver: &Deliver,
     outbound: &Codec,
+    dialects: &[Arc<Dialect>],
 ) -> Vec<Arc<Account>> {
-    config
-        .esme
-        .iter()
-        .map(|esme| {
+    (config.esme.iter().zip(dialects))
+        .map(|(esme, dialect)| {
             let total = esme.leases().and_then(|t| survey.partitions.get(t));
             Arc::new(Account::new(
-                options(esme, outbound, deliver),
+                options(esme, outbound, deliver, dialect.clone()),
                 total.copied().unwrap_or(0),
             ))
         })
         .collect()
 }
 
-fn options(esme: &Esme, outbound: &Codec, deliver: &Deliver) -> account::Options {
+fn options(
+    esme: &Esme,
+    outbound: &Codec,
+    deliver: &Deliver,
+    dialect: Arc<Dialect>,
+) -> account::Options {
     let topics = match &esme.lease_topic {
         Some(topic) if esme.outbound.is_empty() => std::slice::from_ref(topic),
         _ => &esme.outbound[..],
     };
-    let modes: &[Mode] = match esme.bind {
-        BindMode::Transceiver => &[Mode::Transceiver],
-        BindMode::Transmitter => &[Mode::Transmitter],
-        BindMode::Receiver => &[Mode::Receiver],
-        BindMode::Pair => &[Mode::Receiver, Mode::Transmitter],
-    };
     let outbind_listener = esme.outbind_listener();
     let deliver = deliver.clone();
-    let dialect = Arc::new(dialect(esme));
     let receiver = Arc::new(deliver::Esme {
         name: esme.name.clone(),
         dialect: dialect.clone(),
@@ -62,7 +58,7 @@ fn options(esme: &Esme, outbound: &Codec, deliver: &Deliver) -> account::Options
             Binds::PerPartition(n) => account::Binds::PerPartition(n),
             Binds::PerInstance(n) => account::Binds::PerInstance(n),
         },
-        sessions: (modes.iter())
+        sessions: (esme.bind.modes().iter())
             .map(|mode| smpp_esme::Options {
                 outbind: outbind_listener.clone(),
                 ..esme.session(esme.name.clone(), *mode)
@@ -70,10 +66,10 @@ fn options(esme: &Esme, outbound: &Codec, deliver: &Deliver) -> account::Options
             .collect(),
         max_tps: limit(esme.max_tps),
         max_tps_per_bind: limit(esme.max_tps_per_bind),
-        dialect,
+        dialect: dialect.clone(),
         max_partitions: esme.max_partitions(),
         codec: outbound.clone(),
-        defaults: defaults(esme),
+        defaults: defaults(esme, dialect),
         inbound: Arc::new(move |bind: &str| deliver.bind(receiver.clone(), bind)),
     }
 }
@@ -86,10 +82,16 @@ fn limit(per_second: f64) -> f64 {
     }
 }
 
-/// What the SMSC of each ESME does in its own way.
-pub fn dialects(config: &Config) -> Dialects {
-    let one = |esme: &Esme| (esme.name.clone(), Arc::new(dialect(esme)));
+/// What the SMSC of each ESME does in its own way, in the order of the configuration.
+pub fn dialects(config: &Config) -> Vec<Arc<Dialect>> {
+    let one = |esme| Arc::new(dialect(esme));
     config.esme.iter().map(one).collect()
+}
+
+/// The same by the names of the ESMEs.
+pub fn by_name(config: &Config, dialects: &[Arc<Dialect>]) -> Dialects {
+    let names = config.esme.iter().map(|esme| esme.name.clone());
+    names.zip(dialects.iter().cloned()).collect()
 }
 
 /// What the ESME's SMSC does in its own way. The configuration was checked when it was loaded.
@@ -127,9 +129,8 @@ fn named_encoding(esme: &Esme) -> Option<Encoding> {
     named.and_then(|name| message::encoding(name).ok())
 }
 
-/// What a record of the ESME need not say.
-pub fn defaults(esme: &Esme) -> Defaults {
-    let dialect = dialect(esme);
+/// What a record of the ESME need not say, whose SMSC has this dialect.
+pub fn defaults(esme: &Esme, dialect: Arc<Dialect>) -> Defaults {
     Defaults {
         source: esme.source.as_ref().map(|number| submit_sm::Address {
             number: number.clone().into(),
@@ -139,7 +140,7 @@ pub fn defaults(esme: &Esme) -> Defaults {
         service_type: esme.service_type.clone(),
         registered_delivery: esme.registered_delivery,
         encoding: named_encoding(esme).unwrap_or(dialect.alphabet().encoding()),
-        dialect: Arc::new(dialect),
+        dialect,
         languages: (esme.languages.iter())
             .filter_map(|name| Language::from_name(name))
             .collect(),

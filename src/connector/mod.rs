@@ -19,7 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 use crate::config::Config;
-use crate::correlate::{self, Correlator, Notify};
+use crate::correlate::{self, Correlator, Dialects, Notify};
 use crate::deliver::{self, Counts, Deliver};
 use crate::kafka::cause::Cause;
 use crate::kafka::cluster::{Survey, survey};
@@ -129,11 +129,17 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
     };
     let Opened { outbound, codecs } = opened;
     let deliver = Deliver::new(&deliver_options(&config, internal, &codecs))?;
-    let accounts = accounts::all(&config, &survey, &deliver, &outbound);
+    let dialects = accounts::dialects(&config);
+    let accounts = accounts::all(&config, &survey, &deliver, &outbound, &dialects);
     let notifications = deliver.clone();
     let (correlator, correlating) = Correlator::new(correlate::Options {
         notify: Notify::new(move |event| notifications.notify(event)),
-        ..correlate_options(&config, &process, &codecs)
+        ..correlate_options(
+            &config,
+            &process,
+            &codecs,
+            accounts::by_name(&config, &dialects),
+        )
     });
     let (submit, _) = Submit::new(
         submit::Options {
@@ -316,7 +322,12 @@ fn deliver_options(config: &Config, partitions: i32, codecs: &Codecs) -> deliver
     }
 }
 
-fn correlate_options(config: &Config, process: &str, codecs: &Codecs) -> correlate::Options {
+fn correlate_options(
+    config: &Config,
+    process: &str,
+    codecs: &Codecs,
+    dialects: Dialects,
+) -> correlate::Options {
     correlate::Options {
         consumer: config.kafka.correlate_consumer(),
         reader: config.kafka.reader(),
@@ -333,7 +344,7 @@ fn correlate_options(config: &Config, process: &str, codecs: &Codecs) -> correla
         },
         settings: config.correlate.clone(),
         inbound: config.inbound.reassembly(),
-        dialects: accounts::dialects(config),
+        dialects,
         notify: Notify::default(),
     }
 }

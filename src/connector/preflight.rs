@@ -39,9 +39,7 @@ pub fn check(config: &Config, survey: &Survey) -> Result<Vec<String>, Vec<String
     }
     let count = |topic: &str| survey.partitions.get(topic).copied();
     let (correlation, deliveries) = (&config.topics.correlation, &config.topics.deliveries);
-    if let (Some(c), Some(d)) = (count(correlation), count(deliveries))
-        && c != d
-    {
+    if let Some((c, d)) = unequal_internal_topics(config, count) {
         wrong.push(format!(
             "topic {correlation} has {c} partitions and topic {deliveries} has {d}: both must have the same number. Create the one that is empty anew"
         ));
@@ -54,6 +52,17 @@ pub fn check(config: &Config, survey: &Survey) -> Result<Vec<String>, Vec<String
         true => Ok(passing),
         false => Err(wrong),
     }
+}
+
+/// How many partitions the correlation topic and that of the deliveries have, if both are there and
+/// the numbers differ. State is divided alike over both, so such a connector would lose receipts.
+pub(crate) fn unequal_internal_topics(
+    config: &Config,
+    count: impl Fn(&str) -> Option<i32>,
+) -> Option<(i32, i32)> {
+    let correlation = count(&config.topics.correlation)?;
+    let deliveries = count(&config.topics.deliveries)?;
+    (correlation != deliveries).then_some((correlation, deliveries))
 }
 
 /// What is not sent while the topics of an ESME differ in their number of partitions, which

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::path::Path;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -139,10 +140,15 @@ impl From<Refused> for Problem {
     }
 }
 
+/// What a record of the ESME need not say.
+fn defaults(esme: &Esme) -> Defaults {
+    connector::defaults(esme, Arc::new(connector::dialect(esme)))
+}
+
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let esme = esme(args)?;
     let mut sender = Sender {
-        defaults: connector::defaults(&esme),
+        defaults: defaults(&esme),
         sequence: args.sequence,
         records: 0,
     };
@@ -313,7 +319,7 @@ mod tests {
     fn encode(record: &str) -> serde_json::Value {
         let esme = Esme::default();
         let mut sender = Sender {
-            defaults: connector::defaults(&esme),
+            defaults: defaults(&esme),
             sequence: MAX_SEQUENCE,
             records: 0,
         };

@@ -292,9 +292,7 @@ impl State {
         }
         let count = |name: &str| self.count(name);
         let (correlation, deliveries) = (&config.topics.correlation, &config.topics.deliveries);
-        if let (Some(a), Some(b)) = (count(correlation), count(deliveries))
-            && a != b
-        {
+        if let Some((a, b)) = preflight::unequal_internal_topics(config, count) {
             wrong.push(format!(
                 "{correlation} has {a} partitions and {deliveries} {b}: they must have the same number"
             ));
