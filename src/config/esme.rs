@@ -65,6 +65,7 @@ pub struct Esme {
     pub binds: Binds,
     /// How many binds the account may have in the whole deployment; a pair counts as two. A
     /// topic whose partitions need more is refused.
+    // The most is more than any SMSC gives to one account.
     #[schemars(range(min = 1, max = 100_000))]
     pub max_binds: u32,
     /// How many requests of one bind may be without their response at most. How many are is found

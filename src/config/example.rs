@@ -17,16 +17,23 @@ pub fn schema() -> Value {
 
 /// The path of every key; of a list of tables, those of one of them.
 pub(super) fn keys() -> Vec<Vec<String>> {
-    fn walk(root: &Value, table: &Value, at: &[String], found: &mut Vec<Vec<String>>) {
-        let Some(keys) = table["properties"].as_object() else {
-            return found.push(at.to_owned());
-        };
-        for (key, schema) in keys {
+    leaves().into_iter().map(|(path, _)| path).collect()
+}
+
+/// The same, with what stands at each in the schema.
+pub(super) fn leaves() -> Vec<(Vec<String>, Value)> {
+    fn walk(root: &Value, table: &Value, at: &[String], found: &mut Vec<(Vec<String>, Value)>) {
+        for (key, schema) in table["properties"].as_object().into_iter().flatten() {
             let inner = resolve(root, schema);
             let items = resolve(root, &inner["items"]);
             let is_list = items["properties"].is_object();
             let path = [at, std::slice::from_ref(key)].concat();
-            walk(root, if is_list { items } else { inner }, &path, found);
+            let table = if is_list { items } else { inner };
+            if table["properties"].is_object() {
+                walk(root, table, &path, found);
+            } else {
+                found.push((path, schema.clone()));
+            }
         }
     }
     let (schema, mut found) = (schema(), Vec::new());

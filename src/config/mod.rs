@@ -3,6 +3,7 @@
 //! [`load`] reads a TOML file and the environment; [`Config`] and what it holds are the
 //! final values. The same types make the JSON Schema and the commented example.
 
+mod bounds;
 mod cloud_events;
 mod environment;
 mod esme;

@@ -9,8 +9,10 @@ mod registry;
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
+use super::bounds;
 use super::esme::{BindMode, Binds, Esme};
 use super::kafka::Kafka;
 use super::load::blank_end;
@@ -51,12 +53,25 @@ impl Check<'_> {
         self.problems.push(Problem::missing(key, text));
     }
 
-    /// Notes a time that is not from `least` to `most`.
-    fn between(&mut self, key: &str, time: Time, least: &str, most: &str) {
-        let bound = |text: &str| text.parse::<Time>().unwrap_or_default();
-        let good = (bound(least)..=bound(most)).contains(&time);
+    /// Notes a number that is not within the bounds that its schema names.
+    fn number(&mut self, key: &str, value: impl Into<u64> + Copy + std::fmt::Display) {
+        let bounds = bounds::of(&self.key(key));
+        debug_assert!(bounds.is_some(), "{key} has no range in its schema");
+        if let Some(bounds) = bounds {
+            let text = format!("from {} to {}", bounds.start(), bounds.end());
+            self.must(bounds.contains(&value.into()), key, value, &text);
+        }
+    }
+
+    /// Notes a time or a size that is not from `least` to `most`.
+    fn between<T>(&mut self, key: &str, value: T, least: &str, most: &str)
+    where
+        T: FromStr + Default + PartialOrd + std::fmt::Display,
+    {
+        let bound = |text: &str| text.parse::<T>().unwrap_or_default();
+        let good = (bound(least)..=bound(most)).contains(&value);
         let text = format!("from {least:?} to {most:?}");
-        self.must(good, key, time, &text);
+        self.must(good, key, value, &text);
     }
 
     /// A time that may be as short as people like, but not nothing.
@@ -300,8 +315,7 @@ fn once<'a>(
 }
 
 fn submit(check: &mut Check<'_>, submit: &submit::Settings, kafka: &Kafka) {
-    let max = submit.max_resends;
-    check.must(max <= 100, "max_resends", max, "from 0 to 100");
+    check.number("max_resends", submit.max_resends);
     check.positive("message_deadline", submit.message_deadline, "366d");
     check.positive("retry_delay", submit.retry_delay, "1d");
     let text = format!(
@@ -326,12 +340,8 @@ fn submit(check: &mut Check<'_>, submit: &submit::Settings, kafka: &Kafka) {
         ),
     );
     check.between("reserve_horizon", submit.reserve_horizon, "10ms", "10s");
-    let records = submit.fetch_records;
-    let good = (1..=20_000).contains(&records);
-    check.must(good, "fetch_records", records, "from 1 to 20000");
-    let octets = submit.fetch_octets;
-    let good = (1 << 16..=1 << 30).contains(&octets.get());
-    check.must(good, "fetch_octets", octets, "from \"64KiB\" to \"1GiB\"");
+    check.number("fetch_records", submit.fetch_records);
+    check.between("fetch_octets", submit.fetch_octets, "64KiB", "1GiB");
 }
 
 fn correlate(check: &mut Check<'_>, correlate: &correlate::Settings, kafka: &Kafka) {
@@ -356,13 +366,9 @@ fn correlate(check: &mut Check<'_>, correlate: &correlate::Settings, kafka: &Kaf
 
 fn inbound(check: &mut Check<'_>, inbound: &Inbound) {
     check.positive("reassembly_ttl", inbound.reassembly_ttl, "366d");
-    for (key, octets) in [
-        ("buffer", inbound.buffer),
-        ("reassembly_memory", inbound.reassembly_memory),
-    ] {
-        let good = (1 << 20..=1 << 30).contains(&octets.get());
-        check.must(good, key, octets, "from \"1MiB\" to \"1GiB\"");
-    }
+    check.between("buffer", inbound.buffer, "1MiB", "1GiB");
+    let memory = inbound.reassembly_memory;
+    check.between("reassembly_memory", memory, "1MiB", "1GiB");
     let timeout = inbound.answer_timeout;
     // Kafka's client looks once a second for records whose time is over.
     let good = (2_000..=600_000).contains(&timeout.get().as_millis());
@@ -481,21 +487,13 @@ fn leases(check: &mut Check<'_>, esme: &Esme) {
     }
 }
 
-/// More sessions than any SMSC gives to one account.
-const MOST_BINDS: u32 = 100_000;
-
 fn binds(check: &mut Check<'_>, esme: &Esme) {
     let (key, n) = match esme.binds {
         Binds::PerPartition(n) => ("binds.per_partition", n),
         Binds::PerInstance(n) => ("binds.per_instance", n),
     };
     check.must(n > 0, key, n, "at least 1");
-    check.must(
-        (1..=MOST_BINDS).contains(&esme.max_binds),
-        "max_binds",
-        esme.max_binds,
-        "from 1 to 100000",
-    );
+    check.number("max_binds", esme.max_binds);
     let sessions = n.saturating_mul(esme.sessions_per_bind());
     check.must(
         sessions <= esme.max_binds,
@@ -506,14 +504,8 @@ fn binds(check: &mut Check<'_>, esme: &Esme) {
             esme.max_binds
         ),
     );
-    for (key, window) in [("window", esme.window), ("slow_start", esme.slow_start)] {
-        check.must(
-            (1..=10_000).contains(&window),
-            key,
-            window,
-            "from 1 to 10000",
-        );
-    }
+    check.number("window", esme.window);
+    check.number("slow_start", esme.slow_start);
     // A window of 1 leaves slow_start its default.
     let most = esme.window.max(Esme::default().slow_start);
     let text = format!("more than window ({}), which it begins below", esme.window);

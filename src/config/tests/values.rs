@@ -300,6 +300,77 @@ fn every_value_that_means_nothing_is_an_error_that_names_its_key() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// What is said of the configuration with this value.
+fn told_of(key: &str, value: &str) -> String {
+    let mut root: Table = BASE.parse().unwrap();
+    set(&mut root, key, value);
+    let told = read(&root.to_string(), &[]).err().unwrap_or_default();
+    let (_, last) = key.rsplit_once('.').unwrap_or(("", key));
+    let of_it = told.into_iter().filter(|line| line.contains(last));
+    of_it.collect::<Vec<_>>().join("\n").replace('"', "")
+}
+
+#[test]
+fn a_number_is_checked_by_the_bounds_that_its_schema_names() {
+    let mut checked = Vec::new();
+    for (path, schema) in super::super::example::leaves() {
+        let (Some(least), Some(most)) = (schema["minimum"].as_u64(), schema["maximum"].as_u64())
+        else {
+            continue;
+        };
+        if (least, most) == (0, 255) {
+            // An octet: its type has these bounds.
+            continue;
+        }
+        let (key, text) = (path.join("."), format!("from {least} to {most}"));
+        for (value, good) in [
+            (i128::from(least), true),
+            (i128::from(most), true),
+            (i128::from(most) + 1, false),
+            (i128::from(least) - 1, false),
+        ] {
+            let told = told_of(&key, &value.to_string());
+            // What its type cannot hold is refused before.
+            let refused = told.contains(&text) || told.contains("write a whole number");
+            assert_eq!(!refused, good, "{key} = {value}: {told}");
+        }
+        checked.push(key);
+    }
+    let all = [
+        "esme.max_binds",
+        "esme.segmentation.max_parts",
+        "esme.slow_start",
+        "esme.window",
+        "submit.fetch_records",
+        "submit.max_resends",
+    ];
+    checked.sort_unstable();
+    assert_eq!(checked, all);
+}
+
+#[test]
+fn bounds_in_the_documentation_are_those_that_are_checked() {
+    let bounds = regex::Regex::new(r"\b(\d\w*) to (\d\w*)[.:,]").unwrap();
+    let mut seen = 0;
+    for (path, schema) in super::super::example::leaves() {
+        let documented = schema["description"].as_str().unwrap_or_default();
+        for named in bounds.captures_iter(documented) {
+            let (key, text) = (
+                path.join("."),
+                format!("from {} to {}", &named[1], &named[2]),
+            );
+            // Too small, too small for a time, and too large.
+            let told = ["0", "'0s'", "4000000000"].map(|value| told_of(&key, value));
+            assert!(
+                told.iter().any(|told| told.contains(&text)),
+                "{key}: {text}: {told:#?}"
+            );
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 5, "they are found");
+}
+
 #[test]
 fn no_key_is_left_out() {
     let missing: Vec<_> = super::super::example::keys()

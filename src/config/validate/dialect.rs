@@ -135,8 +135,7 @@ pub(super) fn texts(check: &mut Check<'_>, esme: &Esme) {
         check.must(good, "languages", format_args!("{language:?}"), text);
     }
     check.twice("languages", esme.languages.iter().map(String::as_str));
-    let parts = esme.segmentation.max_parts;
-    check.must(parts > 0, "segmentation.max_parts", parts, "from 1 to 255");
+    check.number("segmentation.max_parts", esme.segmentation.max_parts);
     if esme.interface_version == InterfaceVersion::V33 {
         let good = !matches!(
             esme.segmentation.method,

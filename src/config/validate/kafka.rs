@@ -64,13 +64,8 @@ pub(super) fn check(check: &mut Check<'_>, kafka: &Kafka) {
         "1s",
         "15m",
     );
-    let text = "from \"1MiB\" to \"1GiB\"";
-    for (key, size) in [
-        ("fetch_buffer", kafka.fetch_buffer),
-        ("produce_buffer", kafka.produce_buffer),
-    ] {
-        check.must((1 << 20..=1 << 30).contains(&size.get()), key, size, text);
-    }
+    check.between("fetch_buffer", kafka.fetch_buffer, "1MiB", "1GiB");
+    check.between("produce_buffer", kafka.produce_buffer, "1MiB", "1GiB");
     properties(check, kafka);
 }
 
