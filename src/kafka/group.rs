@@ -33,10 +33,13 @@ impl std::fmt::Display for Partition {
 /// The membership. Its client lives until [`close`](Group::close): dropping a consumer can
 /// block, so that is done once, on the polling thread.
 pub struct Group {
+    /// The consumer's properties.
     client: ClientConfig,
+    /// The cluster that offsets are believed of.
     cluster_id: String,
+    /// None before the thread that polls has made it, and after that thread has given it up.
     consumer: RwLock<Option<Arc<BaseConsumer<Context>>>>,
-    /// What the rebalance callbacks have said.
+    /// The last rebalance callback.
     pub(super) standing: Arc<Standing<ConsumerGroupMetadata>>,
 }
 

@@ -96,15 +96,21 @@ type Current<R> = Arc<ThreadedProducer<Context<R>>>;
 type Made<R> = Result<Current<R>, KafkaError>;
 
 struct Inner<R: Reports> {
+    /// The properties of each producer.
     config: ClientConfig,
+    /// What outlives a producer.
     shared: Arc<Shared<R>>,
+    /// The one that records go to, that of the state's generation: both change under the lock of
+    /// the state.
     current: RwLock<Current<R>>,
 }
 
 /// What the threads of the reports work with. It does not hold the producer: the last who does
 /// waits for those threads.
 struct Shared<R: Reports> {
+    /// Who hears what became of the records.
     reports: R,
+    /// Who writes: what an error is explained by.
     who: Who,
     /// How many octets of records may wait for the next producer.
     room: usize,
@@ -116,14 +122,17 @@ struct Shared<R: Reports> {
 struct State<N> {
     /// Which producer is the current one, from 1.
     generation: u64,
+    /// When it was made: one that lasted is followed by the next without a pause.
     born: Instant,
     /// Whether it can no longer go on.
     dead: bool,
-    /// Whether a thread makes the next one.
+    /// Whether a thread makes the next one: there is one at most.
     renewing: bool,
+    /// The pauses before producers that follow one another quickly.
     pauses: ExponentialBackoff,
-    /// What waits for the next producer, and how many octets that is.
+    /// What waits for the next producer, in order.
     kept: VecDeque<(Output, N)>,
+    /// How many octets that is: it changes with each that comes or goes.
     octets: usize,
     /// What was kept and has gone to a producer again, with its topic.
     gone: Vec<(Arc<str>, Slot<N>)>,
@@ -176,7 +185,9 @@ impl<N> State<N> {
 /// What librdkafka calls for one producer.
 struct Context<R: Reports> {
     shared: Arc<Shared<R>>,
+    /// Which producer it is: the end of one that was replaced already is not that of the next.
     generation: u64,
+    /// What the client has to say.
     ear: Ear,
 }
 

@@ -68,11 +68,13 @@ impl Membership {
     }
 }
 
-/// What the callbacks have said so far.
+/// How the process stands with its group: the last callback, and how many there were.
 pub(super) struct Standing<M>(Mutex<LastCallback<M>>);
 
 struct LastCallback<M> {
+    /// How many there were. Both change together: metadata belongs to one number.
     callbacks: u64,
+    /// What the last one left to commit under; none from a loss to the next assignment.
     metadata: Option<Arc<M>>,
 }
 

@@ -8,8 +8,11 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 /// The pauses of one thing that is tried again and again.
 #[derive(Debug)]
 pub struct Pause {
+    /// About the length of the first one.
     first: Duration,
+    /// About that of the longest.
     longest: Duration,
+    /// Those that follow; none before the first failure.
     next: Option<ExponentialBackoff>,
 }
 

@@ -127,16 +127,45 @@ struct Desired {
     resumptions: u64,
 }
 
-/// How far a partition that is held has been brought.
+/// How far a partition that is held has been brought: the state that the client is in. The steps
+/// lead from it to what is wanted ([`Desired`]).
+///
+/// ```text
+///               assigned
+///                  │
+///                  ▼    Hold (from every state): assigned afresh, paused
+///   ┌───────────────────────────┐
+///   │ held: !started            │ ◄─┐ Start, and the client refuses the position: `refused`.
+///   └───────────────────────────┘ ──┘ After STUCK it is assigned afresh.
+///                  │
+///                  │    Start (from every state): seek, resume
+///                  ▼
+///   ┌───────────────────────────┐ ── Flow::Pause ──► ┌──────────────────────────┐
+///   │ started                   │                    │ paused: started, `paused`│
+///   └───────────────────────────┘ ◄──── Resume ───── └──────────────────────────┘
+///        │               ▲
+///   Flow::Again      GiveAgain, when it is due: seek, resume. `waiting` stays until the
+///        ▼               │      message is taken.
+///   ┌───────────────────────────┐
+///   │ waiting: !started, `due`  │
+///   └───────────────────────────┘
+/// ```
+///
+/// Messages are given out in `started` only, and only those of the generation that is wanted.
+/// Revoked or lost, a partition is in no state: it is taken out of the map, and what was wanted of
+/// it is forgotten.
 #[derive(Debug, Default)]
 struct Applied {
-    /// The word that was carried out last.
+    /// The word that was carried out last: a message is given out while it is the one wanted.
     generation: u64,
-    /// The last of them that held it.
+    /// The last of them that held it: while it is not the one wanted, it is assigned afresh first.
     held: u64,
+    /// Whether what the client fetches comes from a position that was asked for.
     started: bool,
-    /// While it is paused: the resumptions that were asked for before the pause.
+    /// While it is paused: the resumptions that were asked for before the pause. One that came in
+    /// between so counts.
     paused: Option<u64>,
+    /// The message that could not be taken, until it is: nothing behind it is given out before.
     waiting: Option<WaitingMessage>,
     /// While the client refuses its position.
     refused: Option<RefusedPosition>,
@@ -154,9 +183,11 @@ struct RefusedPosition {
 /// A partition whose next message cannot be taken yet.
 #[derive(Debug)]
 struct WaitingMessage {
+    /// Where the client goes on.
     offset: i64,
     /// When it is given again; `None` while it is under way.
     due: Option<Instant>,
+    /// Grows while it is the same message.
     pause: Pause,
 }
 
@@ -213,16 +244,20 @@ impl Desired {
     }
 }
 
+/// What is wanted of all partitions.
 #[derive(Default)]
 struct Orders {
+    /// Of each the last word. Not there: nothing was wanted since it was assigned.
     desired: HashMap<Partition, Desired>,
+    /// The last generation that was given out: no two words have the same.
     generations: u64,
     /// The generation of the message that is being given out.
     giving: u64,
+    /// The thread is to leave the group; from then on there are no steps.
     closing: bool,
 }
 
-/// Says what is wanted of a [`Poller`]. Cheap to clone.
+/// Says what is wanted of the partitions of a [`Poller`]. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Handle(Arc<Mutex<Orders>>);
 
@@ -306,11 +341,18 @@ impl Handle {
 
 /// The consumer's callbacks.
 pub struct Context {
+    /// Hears of assignments before the client carries them out.
     owner: Arc<dyn Assignments>,
+    /// What is wanted of the partitions: forgotten as they come and go.
     commands: Handle,
+    /// Learns of each callback before the owner does: what is committed goes by it.
     standing: Arc<Standing<ConsumerGroupMetadata>>,
+    /// The partitions that are assigned, with those that the owner holds beside them. Only the
+    /// polling thread changes it; librdkafka's callbacks run on that.
     held: Mutex<HashMap<Partition, Applied>>,
+    /// What is said of partitions that wait.
     waiting: Waiting,
+    /// What the client has to say.
     ear: Ear,
     /// What librdkafka said of the error that the next poll returns.
     reason: Mutex<String>,
@@ -454,10 +496,15 @@ impl Context {
 
 /// The service: see the [module](self).
 pub struct Poller {
+    /// The consumer's properties.
     client: ClientConfig,
+    /// What it subscribes to. Partitions of other topics are the owner's, held beside these.
     topics: Vec<String>,
+    /// Who is told of partitions and given their messages.
     owner: Arc<dyn Assignments>,
+    /// Has the consumer from its start to its end, for what is asked and committed meanwhile.
     group: Arc<Group>,
+    /// What is wanted of the partitions.
     commands: Handle,
 }
 

@@ -34,8 +34,10 @@ use super::transaction::Trial;
 /// The partitions that are set aside, each by a key of its own: see the [module](self).
 #[derive(Debug)]
 pub struct SetAside<K> {
+    /// A partition is in one of them at most, and none is empty.
     groups: Vec<TrialGroup<K>>,
-    /// Which of them the transaction under way is about; the others' if none.
+    /// Which of them the transaction under way is about; the others' if none. Where groups are
+    /// taken out it becomes none, so that it never points at another.
     trial: Option<usize>,
     /// When that transaction began.
     began: Option<Instant>,
@@ -50,13 +52,17 @@ pub struct SetAside<K> {
 /// Partitions that wait for the same reason.
 #[derive(Debug)]
 struct TrialGroup<K> {
+    /// The topic that refuses.
     topic: Arc<str>,
+    /// What it refuses: with the topic it says who waits together.
     why: Why,
     /// When each was refused last, if what was refused is still there.
     partitions: BTreeMap<K, Option<Instant>>,
+    /// The pauses between its trials, which grow.
     pause: Pause,
     /// How often it was tried in vain.
     trials: u32,
+    /// From when on it is tried again.
     due: Instant,
 }
 

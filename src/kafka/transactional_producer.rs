@@ -52,13 +52,17 @@ const READ_BACK: Pause = Pause::new(Duration::from_millis(100), Duration::from_s
 /// Collects the delivery reports of the transaction under way.
 struct Reports(Mutex<ReportState>, Ear);
 
+/// What is known of the records of one transaction; it is made anew for the next.
 #[derive(Default)]
 struct ReportState {
+    /// How many records were handed over whose report has not come.
     outstanding: usize,
     /// Which of the records that were handed over are settled: delivered, or refused.
     settled: Vec<bool>,
     /// When something was reported last.
     reported: Option<Instant>,
+    /// The record and the code that the transaction fails for. One that names a cause is not
+    /// replaced by one that only passes it on.
     failure: Option<(usize, RDKafkaErrorCode)>,
     /// A topic that the user may not write to: that is all that librdkafka says of it, and the
     /// reports of its records are only that they were purged.
@@ -209,13 +213,18 @@ impl ErrorContext {
 
 /// The producer, made anew when it is lost.
 pub(super) struct TransactionalProducer {
+    /// Its properties, but for the size of batches.
     config: ClientConfig,
     error_context: ErrorContext,
+    /// The transaction's own time-out: no call waits for longer.
     timeout: Duration,
+    /// None from its loss until it is needed again. One that is there has no transaction open
+    /// between two calls of [`transact`](Self::transact).
     producer: Option<BaseProducer<Reports>>,
     /// Every record goes in a batch of its own, so that the broker's verdict on a batch is
     /// one on a record.
     singly: bool,
+    /// For how long that lasts.
     batching: Batching,
 }
 
@@ -226,6 +235,7 @@ pub(super) struct TransactionalProducer {
 struct Batching {
     /// Until when records go singly.
     until: Option<Instant>,
+    /// The whiles, which grow.
     hold: Pause,
 }
 

@@ -77,15 +77,19 @@ pub struct Options {
 #[derive(Default)]
 struct Signal {
     state: Mutex<SignalState>,
+    /// Notified with each change of the state.
     changed: Condvar,
 }
 
 #[derive(Default)]
 struct SignalState {
+    /// Something was added since the last call of `begin`: it is called without waiting.
     woken: bool,
     /// The pause after a failure is to end.
     hurried: bool,
+    /// No other cycle begins. It is never taken back.
     stopping: bool,
+    /// The thread has ended, and its producer is dropped: who stops it waits for this.
     stopped: bool,
 }
 
@@ -131,8 +135,11 @@ impl Handle {
 /// The service: see the [module](self).
 pub struct Transactor<S> {
     options: Options,
+    /// Asked for each transaction, and told how it ended, before it is asked again.
     source: Arc<S>,
+    /// Whose offsets are committed.
     group: Arc<Group>,
+    /// How others wake and stop the thread.
     signal: Arc<Signal>,
 }
 

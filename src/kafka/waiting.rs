@@ -20,6 +20,7 @@ pub struct Waiting(Mutex<HashMap<Partition, Wait>>);
 struct Wait {
     /// What for, in words that stay the same while it lasts.
     what: String,
+    /// When it began: its length is said when it is over.
     since: Instant,
     /// Whether it ends only when somebody does something: nothing else says it again.
     stands: bool,

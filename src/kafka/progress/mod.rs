@@ -91,14 +91,21 @@ impl Limits {
 /// The progress of one partition. See the [module](self).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
+    /// The lowest unfinished offset. It falls only when a record is reopened.
     base: i64,
+    /// What is finished above the base; the base itself never is.
     finished: Runs,
+    /// Exclusive end of what may have been sent: never below the base.
     reserved: i64,
+    /// How often unfinished records may have been sent in earlier lives; those that were not are
+    /// not in it.
     attempts: BTreeMap<i64, u8>,
     /// Unfinished records below `reserved` that are certainly not under way. Offsets that were
     /// finished since stay in it until the next [`hold`](Self::hold): they mean nothing then.
     held: Runs,
+    /// Records below it may be duplicates although no attempt of theirs is known. It only grows.
     suspect_until: i64,
+    /// The youngest timestamp that was read: it tells this log from another one.
     newest: Option<i64>,
 }
 

@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 /// of ranges, which a steadily working partition keeps near its window.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Runs {
-    /// start -> end (exclusive)
+    /// From the first offset of each range to its end, which is exclusive. They neither overlap
+    /// nor touch.
     ranges: BTreeMap<i64, i64>,
+    /// How many offsets are in all of them.
     len: i64,
 }
 
