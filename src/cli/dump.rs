@@ -79,9 +79,10 @@ impl Dump {
         let line = String::from_utf8_lossy(line);
         let Some(row) = row(&line) else {
             let is_end = self.numbered && is_offset(line.trim(), self.length);
-            return match is_end || is_frame(&line) {
-                true => (Step::Frame, self.end()),
-                false => (Step::Other, self.end()),
+            return if is_end || is_frame(&line) {
+                (Step::Frame, self.end())
+            } else {
+                (Step::Other, self.end())
             };
         };
         let goes_on = match row.offset {

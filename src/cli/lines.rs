@@ -173,9 +173,10 @@ pub(super) fn print_faults(errors: &[Fault], warnings: &[Fault]) -> io::Result<(
 impl Verdict {
     /// Good when there is no flaw.
     pub fn of(malformed: bool) -> Verdict {
-        match malformed {
-            true => Verdict::Malformed,
-            false => Verdict::Good,
+        if malformed {
+            Verdict::Malformed
+        } else {
+            Verdict::Good
         }
     }
 

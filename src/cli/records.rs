@@ -51,9 +51,10 @@ impl Begun {
     }
 
     fn add(&mut self, line: Line<'_>) {
-        match self.octets.is_empty() {
-            true => self.number = line.number,
-            false => self.octets.push(b'\n'),
+        if self.octets.is_empty() {
+            self.number = line.number
+        } else {
+            self.octets.push(b'\n')
         }
         self.octets.extend_from_slice(line.octets);
         self.cut |= line.cut || self.octets.len() > LONGEST;
@@ -90,9 +91,10 @@ pub(super) fn each_of(
         }
         Ok(verdict.and(read(std::mem::take(&mut begun).line())?))
     })?;
-    match begun.octets.is_empty() {
-        true => Ok(all),
-        false => Ok(all.and(read(begun.line())?)),
+    if begun.octets.is_empty() {
+        Ok(all)
+    } else {
+        Ok(all.and(read(begun.line())?))
     }
 }
 

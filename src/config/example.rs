@@ -151,9 +151,10 @@ fn literal(value: &Value) -> String {
 }
 
 fn key_literal(key: &str) -> String {
-    match key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-        true => key.to_owned(),
-        false => format!("{key:?}"),
+    if key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+        key.to_owned()
+    } else {
+        format!("{key:?}")
     }
 }
 

@@ -239,9 +239,10 @@ impl Kafka {
         }
         client.set("bootstrap.servers", &self.bootstrap_servers);
         // See `kafka::ear`: these lines go to the log at the level of debug.
-        client.set_log_level(match self.properties.contains_key("debug") {
-            true => RDKafkaLogLevel::Debug,
-            false => RDKafkaLogLevel::Info,
+        client.set_log_level(if self.properties.contains_key("debug") {
+            RDKafkaLogLevel::Debug
+        } else {
+            RDKafkaLogLevel::Info
         });
         client
     }

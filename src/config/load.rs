@@ -68,9 +68,10 @@ pub fn parse(text: &str, env: impl IntoIterator<Item = (String, String)>) -> Res
         }
     }
     reading.problems.sort_by(|a, b| a.origin.cmp(&b.origin));
-    match reading.problems.is_empty() {
-        true => Ok(config),
-        false => Err(Error::Problems(reading.problems)),
+    if reading.problems.is_empty() {
+        Ok(config)
+    } else {
+        Err(Error::Problems(reading.problems))
     }
 }
 
@@ -247,9 +248,10 @@ impl Reading {
 
     fn note(&mut self, path: &Path, message: &str) {
         let key = path.to_string();
-        let value = match path.is_secret() {
-            true => None,
-            false => self.tree.get(path).map(short),
+        let value = if path.is_secret() {
+            None
+        } else {
+            self.tree.get(path).map(short)
         };
         let unknown = message.starts_with("unknown field");
         let origin = self.tree.origin(&key);

@@ -53,9 +53,10 @@ impl fmt::Display for Path {
                 Step::Index(index) => write!(f, "[{index}]")?,
                 Step::Key(key) => {
                     let dot = if n == 0 { "" } else { "." };
-                    match key.contains('.') {
-                        true => write!(f, "{dot}\"{key}\"")?,
-                        false => write!(f, "{dot}{key}")?,
+                    if key.contains('.') {
+                        write!(f, "{dot}\"{key}\"")?
+                    } else {
+                        write!(f, "{dot}{key}")?
                     }
                 }
             }

@@ -34,9 +34,10 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn key(&self, key: &str) -> String {
-        match self.at.is_empty() {
-            true => key.to_owned(),
-            false => format!("{}.{key}", self.at),
+        if self.at.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.at)
         }
     }
 
@@ -97,9 +98,10 @@ impl Check<'_> {
     /// A password of the protocol (SMPP 3.4 §5.2.2), which is never shown. With a file, that is
     /// to blame.
     fn password(&mut self, key: &str, file: bool, password: &str, max: usize, longer: &str) {
-        let key = match file {
-            true => format!("{key}_file"),
-            false => key.to_owned(),
+        let key = if file {
+            format!("{key}_file")
+        } else {
+            key.to_owned()
         };
         if let Some(strange) = strange(password) {
             let text = format!(
@@ -130,10 +132,12 @@ impl Check<'_> {
     /// A file that is read as it is.
     fn file(&mut self, key: &str, file: &Option<PathBuf>) {
         let Some(file) = file else { return };
-        let text = match file.as_os_str().is_empty() {
-            true => "name a file, or leave it out",
-            false if file.is_dir() => "it is a directory",
-            false => "there is no such file",
+        let text = if file.as_os_str().is_empty() {
+            "name a file, or leave it out"
+        } else if file.is_dir() {
+            "it is a directory"
+        } else {
+            "there is no such file"
         };
         self.must(file.is_file(), key, format_args!("{file:?}"), text);
     }
@@ -184,9 +188,10 @@ fn strange(text: &str) -> Option<String> {
     let (at, strange) =
         (text.chars().enumerate()).find(|(_, character)| !matches!(character, ' '..='~'))?;
     let number = at + 1;
-    Some(match strange.is_ascii() {
-        true => format!("character {number} is a control character"),
-        false => format!("character {number} is not ASCII"),
+    Some(if strange.is_ascii() {
+        format!("character {number} is a control character")
+    } else {
+        format!("character {number} is not ASCII")
     })
 }
 

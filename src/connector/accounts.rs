@@ -76,9 +76,10 @@ fn options(
 
 /// Zero means no limit.
 fn limit(per_second: f64) -> f64 {
-    match per_second > 0.0 {
-        true => per_second,
-        false => f64::INFINITY,
+    if per_second > 0.0 {
+        per_second
+    } else {
+        f64::INFINITY
     }
 }
 

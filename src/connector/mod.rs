@@ -119,9 +119,10 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
         .get(&config.topics.correlation)
         .copied()
         .unwrap_or(1);
-    let registered = match config.schema_registry.urls.is_empty() {
-        true => None,
-        false => Some(Registry::new(&config.schema_registry)?),
+    let registered = if config.schema_registry.urls.is_empty() {
+        None
+    } else {
+        Some(Registry::new(&config.schema_registry)?)
     };
     let (registry, handle) = registered.unzip();
     let Some(opened) = formats::open(&config, handle.as_ref(), &shutdown).await else {

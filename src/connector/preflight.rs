@@ -48,9 +48,10 @@ pub fn check(config: &Config, survey: &Survey) -> Result<Vec<String>, Vec<String
         passing.extend(uneven_priority_topics(esme, count));
         check_binds(esme, survey, &mut wrong);
     }
-    match wrong.is_empty() {
-        true => Ok(passing),
-        false => Err(wrong),
+    if wrong.is_empty() {
+        Ok(passing)
+    } else {
+        Err(wrong)
     }
 }
 

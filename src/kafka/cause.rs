@@ -86,9 +86,10 @@ fn certificate(client: &ClientConfig) -> Option<Option<String>> {
 /// As a word of a shell.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-:/@=+,".contains(c);
-    match word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
+    if word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
 
@@ -368,17 +369,19 @@ impl fmt::Display for Cause {
             Why::WantsTls => write!(
                 f,
                 "the brokers at {servers} close connections before the first answer, and security.protocol is {protocol}, without TLS: the listener probably wants TLS. Set security.protocol in [kafka.properties] to {} (and ssl.ca.location), or name another listener in kafka.bootstrap_servers",
-                match protocol.starts_with("SASL") {
-                    true => "SASL_SSL",
-                    false => "SSL",
+                if protocol.starts_with("SASL") {
+                    "SASL_SSL"
+                } else {
+                    "SSL"
                 }
             ),
             Why::NoTls => write!(
                 f,
                 "the listener at {servers} speaks no TLS ({said}), and security.protocol is {protocol}: name a listener that does in kafka.bootstrap_servers, or set security.protocol in [kafka.properties] to {}",
-                match protocol.starts_with("SASL") {
-                    true => "SASL_PLAINTEXT",
-                    false => "PLAINTEXT",
+                if protocol.starts_with("SASL") {
+                    "SASL_PLAINTEXT"
+                } else {
+                    "PLAINTEXT"
                 }
             ),
             Why::Certificate => write!(
@@ -443,9 +446,10 @@ pub fn of_error(who: &Who, error: &KafkaError, doing: &Doing<'_>) -> Cause {
         KafkaError::ClientCreation(why) => why.clone(),
         KafkaError::ClientConfig(_, why, key, value) => {
             // The value may be a secret.
-            let why = match value.is_empty() {
-                true => why.clone(),
-                false => why.replace(value.as_str(), "..."),
+            let why = if value.is_empty() {
+                why.clone()
+            } else {
+                why.replace(value.as_str(), "...")
             };
             format!("{key}: {why}")
         }
@@ -571,9 +575,10 @@ fn connection(code: Option<Code>, said: &str, doing: &Doing<'_>) -> Option<Why> 
         && has(&["handshake failed"])
     {
         let offered = offered.trim();
-        return Some(match offered.is_empty() {
-            true => Why::NoSasl,
-            false => Why::Mechanism(offered.replace(',', ", ")),
+        return Some(if offered.is_empty() {
+            Why::NoSasl
+        } else {
+            Why::Mechanism(offered.replace(',', ", "))
         });
     }
     if has(&["connecting to a PLAINTEXT broker listener"]) {
@@ -608,12 +613,11 @@ fn connection(code: Option<Code>, said: &str, doing: &Doing<'_>) -> Option<Why> 
         None if has(&["Failed to resolve"]) => Some(Why::Name),
         // Who asked for something else may have had no answer to just that.
         Some(Code::OperationTimedOut) if *doing != Doing::Asking => None,
-        Some(code) if ErrorClass::of(code).is_silence() => {
-            Some(match has(&["Failed to resolve"]) {
-                true => Why::Name,
-                false => Why::Unreachable,
-            })
-        }
+        Some(code) if ErrorClass::of(code).is_silence() => Some(if has(&["Failed to resolve"]) {
+            Why::Name
+        } else {
+            Why::Unreachable
+        }),
         None if has(&["Connect to ", "Connection setup timed out"]) => Some(Why::Unreachable),
         _ => None,
     }

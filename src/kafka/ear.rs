@@ -330,9 +330,10 @@ fn trouble(cause: &Cause, now: Instant) {
             );
         })
     };
-    let reason = match cause.is_of_connection() {
-        true => cause.to_string(),
-        false => cause.said.clone(),
+    let reason = if cause.is_of_connection() {
+        cause.to_string()
+    } else {
+        cause.said.clone()
     };
     said(
         format!("away {broker}"),

@@ -107,9 +107,10 @@ impl<K: Ord + Clone> SetAside<K> {
     /// Decides which partitions the transaction about to begin is for: those of a group whose
     /// time has come, or all that are not set aside.
     pub fn begin(&mut self, now: Instant) {
-        self.trial = match std::mem::take(&mut self.others) {
-            true => None,
-            false => self.next(now),
+        self.trial = if std::mem::take(&mut self.others) {
+            None
+        } else {
+            self.next(now)
         };
         self.others = self.trial.is_some();
         self.began = Some(now);

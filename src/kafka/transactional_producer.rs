@@ -348,9 +348,10 @@ impl TransactionalProducer {
             Err(Failure::Offsets(error)) => {
                 self.abort(false);
                 let gone = group.missing(&cycle.offsets, self.timeout);
-                Settled::Aborted(match gone.is_empty() {
-                    true => self.error_context.not_taken(&error, cycle, group),
-                    false => Abort::Gone(gone),
+                Settled::Aborted(if gone.is_empty() {
+                    self.error_context.not_taken(&error, cycle, group)
+                } else {
+                    Abort::Gone(gone)
                 })
             }
             Err(Failure::Purged) => {

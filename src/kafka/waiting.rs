@@ -96,9 +96,10 @@ impl Wait {
         let said = Line::new(move |times: Times, why: String| {
             let why = Some(why.as_str()).filter(|why| !why.is_empty());
             let again = (!times.within.is_zero()).then(|| since.elapsed().as_secs());
-            match stands {
-                true => error!(%partition, seconds = again, "{words}"),
-                false => warn!(%partition, why, seconds = again, "{words}"),
+            if stands {
+                error!(%partition, seconds = again, "{words}")
+            } else {
+                warn!(%partition, why, seconds = again, "{words}")
             }
         });
         Wait {

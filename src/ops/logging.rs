@@ -36,9 +36,10 @@ pub fn start(log: &Log) -> Result<(), Begun> {
         LogFormat::Text => true,
         LogFormat::Json => false,
     };
-    match text {
-        true => set_global_default(lines.with_ansi(terminal).finish())?,
-        false => set_global_default(lines.json().flatten_event(true).finish())?,
+    if text {
+        set_global_default(lines.with_ansi(terminal).finish())?
+    } else {
+        set_global_default(lines.json().flatten_event(true).finish())?
     }
     log::set_boxed_logger(Box::new(Libraries(LogTracer::new())))?;
     log::set_max_level(LevelFilter::current().as_log());
@@ -71,9 +72,10 @@ impl<L: log::Log> log::Log for Libraries<L> {
 
 fn of<'a>(metadata: &Metadata<'a>) -> Metadata<'a> {
     let (target, level) = (metadata.target(), metadata.level());
-    let level = match target.starts_with("rdkafka") {
-        true => level.max(Level::Debug),
-        false => level,
+    let level = if target.starts_with("rdkafka") {
+        level.max(Level::Debug)
+    } else {
+        level
     };
     Metadata::builder().target(target).level(level).build()
 }

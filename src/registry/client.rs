@@ -299,8 +299,8 @@ fn nobody(failed: &[String]) -> Error {
 /// Both clients' beginning.
 fn http(options: &Options) -> Result<reqwest::ClientBuilder, Error> {
     let wrong = |error: &dyn std::fmt::Display| Error::Setup(error.to_string());
-    let tls = match options.urls.iter().any(|url| url.starts_with("https")) {
-        true => smpp_esme::client_config(&smpp_esme::Tls {
+    let tls = if options.urls.iter().any(|url| url.starts_with("https")) {
+        smpp_esme::client_config(&smpp_esme::Tls {
             enabled: true,
             ca_file: options.tls.ca_file.clone(),
             certificate_file: options.tls.certificate_file.clone(),
@@ -308,13 +308,14 @@ fn http(options: &Options) -> Result<reqwest::ClientBuilder, Error> {
             server_name: None,
             verify: options.tls.verify,
         })
-        .map_err(|error| wrong(&error))?,
+        .map_err(|error| wrong(&error))?
+    } else {
         // The system's authorities may be missing where nobody needs them.
-        false => ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|error| wrong(&error))?
             .with_root_certificates(RootCertStore::empty())
-            .with_no_client_auth(),
+            .with_no_client_auth()
     };
     Ok(reqwest::Client::builder()
         .user_agent(concat!("kafka-smpp/", env!("CARGO_PKG_VERSION")))

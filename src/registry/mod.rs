@@ -176,13 +176,14 @@ impl Registry {
                     asking.spawn(async move { (id, fetch(&client, id).await) });
                 }
             }
-            let next = match asking.len() < AT_ONCE {
-                true => trying
+            let next = if asking.len() < AT_ONCE {
+                trying
                     .values()
                     .filter(|one| !one.under_way)
                     .map(|one| one.due)
-                    .min(),
-                false => None,
+                    .min()
+            } else {
+                None
             };
             tokio::select! {
                 () = shutdown.cancelled() => return,

@@ -96,9 +96,10 @@ impl Originals {
                 Some(Ok(message)) => {
                     let next = message.offset() + 1;
                     self.at = Some((record.topic.clone(), record.partition, next));
-                    return match message.offset() == record.offset {
-                        true => read(&message, &self.codec),
-                        false => Err(Decision::Gone(DELETED)),
+                    return if message.offset() == record.offset {
+                        read(&message, &self.codec)
+                    } else {
+                        Err(Decision::Gone(DELETED))
                     };
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => {

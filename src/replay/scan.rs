@@ -138,10 +138,12 @@ pub(super) fn find(
         };
         one.before = marks.has(&one);
         let topic = &one.failed.record.topic;
-        one.decision = match one.before && !filter.replayed {
-            true => Decision::Before,
-            false if !options.outbound.iter().any(|t| **t == *topic) => Decision::Foreign,
-            false => Decision::Send,
+        one.decision = if one.before && !filter.replayed {
+            Decision::Before
+        } else if !options.outbound.iter().any(|t| **t == *topic) {
+            Decision::Foreign
+        } else {
+            Decision::Send
         };
         // What was put back before must not keep the others from being found.
         let counted = one.decision != Decision::Before;

@@ -57,9 +57,10 @@ impl Blocks {
             self.big_endian = word(8) == Some(&0x1A2B_3C4D_u32.to_be_bytes());
         }
         let length = word(4).copied().unwrap_or_default();
-        let length = match self.big_endian {
-            true => u32::from_be_bytes(length) as usize,
-            false => u32::from_le_bytes(length) as usize,
+        let length = if self.big_endian {
+            u32::from_be_bytes(length) as usize
+        } else {
+            u32::from_le_bytes(length) as usize
         };
         let Some(left) = length.checked_sub(head.len()).filter(|_| length >= LEAST) else {
             return false;

@@ -223,9 +223,10 @@ fn packet<'a>(
         PcapBlockOwned::LegacyHeader(header) => {
             *interfaces = vec![Interface {
                 link: header.network,
-                resolution: match header.is_nanosecond_precision() {
-                    true => 1_000_000_000,
-                    false => 1_000_000,
+                resolution: if header.is_nanosecond_precision() {
+                    1_000_000_000
+                } else {
+                    1_000_000
                 },
                 offset: 0,
             }];

@@ -253,9 +253,10 @@ impl Stream {
 
     /// Tells what is wrong, with the octets that are left, which are none afterwards.
     fn tell(&mut self, code: &'static str, text: String, take: Take<'_>) -> Result<(), Failure> {
-        let octets = match self.in_step {
-            true => std::mem::take(&mut self.begun),
-            false => Vec::new(),
+        let octets = if self.in_step {
+            std::mem::take(&mut self.begun)
+        } else {
+            Vec::new()
         };
         self.found(&octets, Some(fault(code, text)), take)
     }

@@ -60,9 +60,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         warn(&unused)?;
     }
     line("\nThe configuration is good.")?;
-    match args.connect {
-        true => connect(&config, args.bind_receivers),
-        false => Ok(()),
+    if args.connect {
+        connect(&config, args.bind_receivers)
+    } else {
+        Ok(())
     }
 }
 
@@ -120,9 +121,10 @@ fn connect(config: &Config, receive: bool) -> Result<(), Failure> {
             note(smsc(esme, *mode, receive));
         }
     }
-    match wrong.is_empty() {
-        true => Ok(line("Everything answers.")?),
-        false => Err(Failure::new(Code::Unavailable, wrong.join("\n"))),
+    if wrong.is_empty() {
+        Ok(line("Everything answers.")?)
+    } else {
+        Err(Failure::new(Code::Unavailable, wrong.join("\n")))
     }
 }
 

@@ -166,9 +166,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     let mut all = Verdict::Good;
     for (index, input) in args.records.iter().enumerate() {
-        let verdict = match is_file_name(input) {
-            true => records::each_of(open(input)?, &mut one)?,
-            false => one(Line::of(index + 1, input))?,
+        let verdict = if is_file_name(input) {
+            records::each_of(open(input)?, &mut one)?
+        } else {
+            one(Line::of(index + 1, input))?
         };
         all = all.and(verdict);
     }

@@ -172,9 +172,10 @@ fn show(config: &Config) -> Result<(), Failure> {
 
 fn state(offset: i64, line: &str, scope: &CommitScope<'_>, topic: &str, config: &Config) -> String {
     if line.is_empty() {
-        return match topic == config.topics.deliveries {
-            true => String::new(),
-            false => "set by an operator".into(),
+        return if topic == config.topics.deliveries {
+            String::new()
+        } else {
+            "set by an operator".into()
         };
     }
     match metadata::decode(offset, line, scope) {

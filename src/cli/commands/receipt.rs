@@ -88,12 +88,11 @@ fn tlv(argument: &str) -> Result<(Tag, Vec<u8>), String> {
                 .ok_or_else(|| format!("{name}: {value:?} is no number, such as 2 or 0x02"))?;
             let all = number.to_be_bytes();
             let (left_out, kept) = all.split_at(all.len().saturating_sub(octets.into()));
-            match left_out.iter().all(|octet| *octet == 0) {
-                true => Ok((tag, kept.to_vec())),
-                false => {
-                    let room = plural(octets.into(), "octet");
-                    Err(format!("{name} has {room}, {value} needs more"))
-                }
+            if left_out.iter().all(|octet| *octet == 0) {
+                Ok((tag, kept.to_vec()))
+            } else {
+                let room = plural(octets.into(), "octet");
+                Err(format!("{name} has {room}, {value} needs more"))
             }
         }
         _ => Ok((tag, value.as_bytes().to_vec())),
@@ -148,12 +147,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             return Ok(Verdict::Good);
         }
         let report = Report::new(args, &dialect, line, tlvs);
-        match args.json {
-            true => json(&report)?,
-            false => {
-                report.print()?;
-                output::line("")?;
-            }
+        if args.json {
+            json(&report)?
+        } else {
+            report.print()?;
+            output::line("")?;
         }
         Ok(Verdict::of(report.malformed))
     })
@@ -238,9 +236,10 @@ struct Beside {
 impl Report {
     fn new(args: &Args, dialect: &Dialect, line: Line<'_>, tlvs: Tlvs<'_>) -> Self {
         let style = &dialect.receipts;
-        let octets = match args.hex {
-            true => from_hex(line.octets),
-            false => Ok(line.octets.to_vec()),
+        let octets = if args.hex {
+            from_hex(line.octets)
+        } else {
+            Ok(line.octets.to_vec())
         };
         let mut unreadable = Vec::new();
         let octets = octets.unwrap_or_else(|fault| {
@@ -248,13 +247,12 @@ impl Report {
             Vec::new()
         });
         unreadable.extend(line.fault());
-        let (receipt, text) = match args.hex {
-            true => of_octets(&octets, args, style, tlvs),
-            false => {
-                let text = String::from_utf8_lossy(&octets).into_owned();
-                let receipt = Receipt::parse_in(&text, style).with_tlvs(tlvs);
-                (receipt.into_owned(), text)
-            }
+        let (receipt, text) = if args.hex {
+            of_octets(&octets, args, style, tlvs)
+        } else {
+            let text = String::from_utf8_lossy(&octets).into_owned();
+            let receipt = Receipt::parse_in(&text, style).with_tlvs(tlvs);
+            (receipt.into_owned(), text)
         };
         let mut report = Self::of(&receipt, &text, tlvs, &dialect.ids);
         if args.esme.is_some() || args.response.is_some() {
@@ -319,9 +317,12 @@ impl Report {
     /// For people: a line for everything that was found.
     pub(super) fn print(&self) -> std::io::Result<()> {
         let parts = &self.parts;
-        let state = self.state.map(|name| match self.is_final {
-            true => format!("{name}, final"),
-            false => format!("{name}, more may come"),
+        let state = self.state.map(|name| {
+            if self.is_final {
+                format!("{name}, final")
+            } else {
+                format!("{name}, more may come")
+            }
         });
         let network = self
             .network_error_code

@@ -118,9 +118,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     connect(&config.kafka.reader())?;
     let schemas = Schemas::open(&config)?;
     let (options, filter) = (options(&config, &schemas, args.send)?, args.filter());
-    let replay = match args.send {
-        true => Replay::begin(options, filter),
-        false => Ok(Replay::survey(options, filter)),
+    let replay = if args.send {
+        Replay::begin(options, filter)
+    } else {
+        Ok(Replay::survey(options, filter))
     }
     .map_err(failure)?;
     let bar = Bar::new();
@@ -174,9 +175,10 @@ fn options(config: &Config, schemas: &Schemas, sends: bool) -> Result<Options, F
         transaction_timeout: config.kafka.transaction_timeout.get(),
         errors: config.topics.errors.as_str().into(),
         responses: config.topics.responses.as_str().into(),
-        codec: match sends {
-            true => written(config, schemas)?,
-            false => codec(formats.errors),
+        codec: if sends {
+            written(config, schemas)?
+        } else {
+            codec(formats.errors)
         },
         responses_codec: codec(formats.responses),
         outbound_codec: codec(formats.outbound),
@@ -279,9 +281,10 @@ impl Report {
             self.rows.push(row(one, format!("{style}{what}{style:#}")));
             return;
         }
-        let text = match args.json {
-            true => object(one, what, args.send).to_string(),
-            false => row(one, what.to_owned()).join("\t"),
+        let text = if args.json {
+            object(one, what, args.send).to_string()
+        } else {
+            row(one, what.to_owned()).join("\t")
         };
         if let Err(error) = bar.aside(|| line(text)) {
             self.broken.get_or_insert(error);
@@ -297,9 +300,10 @@ impl Report {
             table(headings, &self.rows)?;
         }
         let mut said = Vec::new();
-        match args.send {
-            true => said.push(format!("{} sent", self.sent)),
-            false => said.push(format!("{} would be sent with --send", self.sent)),
+        if args.send {
+            said.push(format!("{} sent", self.sent))
+        } else {
+            said.push(format!("{} would be sent with --send", self.sent))
         }
         for (n, text) in [
             (

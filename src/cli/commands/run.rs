@@ -78,9 +78,10 @@ impl Signals {
         Ok(Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
-            hangup: match ignores_hangup(&status) {
-                true => None,
-                false => Some(signal(SignalKind::hangup())?),
+            hangup: if ignores_hangup(&status) {
+                None
+            } else {
+                Some(signal(SignalKind::hangup())?)
             },
         })
     }

@@ -99,13 +99,15 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             Ok(asked) => (asked, Vec::new()),
             Err(fault) => (usual.clone(), vec![fault]),
         };
-        let report = match errors.is_empty() {
-            true => Report::new(line.number, &asked, args),
-            false => Report::failed(line.number, &asked, errors),
+        let report = if errors.is_empty() {
+            Report::new(line.number, &asked, args)
+        } else {
+            Report::failed(line.number, &asked, errors)
         };
-        match args.json {
-            true => json(&report)?,
-            false => report.print(&asked)?,
+        if args.json {
+            json(&report)?
+        } else {
+            report.print(&asked)?
         }
         Ok(Verdict::of(!report.errors.is_empty()))
     })

@@ -37,9 +37,10 @@ pub(in crate::cli) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = args.source.load()?;
-    let from = match args.from_beginning {
-        true => StartAt::Beginning,
-        false => StartAt::End,
+    let from = if args.from_beginning {
+        StartAt::Beginning
+    } else {
+        StartAt::End
     };
     let mut reader = Reader::open(&config, &topics(&config, &args.topics)?, from)?;
     let mut left = args.count.unwrap_or(u64::MAX);
@@ -55,9 +56,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         if !wanted {
             continue;
         }
-        match args.json {
-            true => line(&event.text)?,
-            false => line(event.line())?,
+        if args.json {
+            line(&event.text)?
+        } else {
+            line(event.line())?
         }
         left -= 1;
     }

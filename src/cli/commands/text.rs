@@ -151,9 +151,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         });
         report.line = line.number;
         report.encodable = report.errors.is_empty();
-        match args.json {
-            true => json(&report)?,
-            false => report.print(args.decode)?,
+        if args.json {
+            json(&report)?
+        } else {
+            report.print(args.decode)?
         }
         Ok(Verdict::of(!report.encodable))
     })
@@ -162,17 +163,19 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 fn read(way: &Way, line: Line<'_>, args: &Args) -> Result<Report, Fault> {
     let text = texts::utf8(line)?;
     if !args.json_input {
-        return match args.decode {
-            true => way.decode(text),
-            false => Ok(way.encode(text)),
+        return if args.decode {
+            way.decode(text)
+        } else {
+            Ok(way.encode(text))
         };
     }
     let object: Object = serde_json::from_str(text).map_err(|e| texts::bad_json(&e, line))?;
     let missing = |what| texts::fault("missing", format!("{what} is missing"));
     let way = way.with(&object)?;
-    match args.decode {
-        true => way.decode(&object.hex.ok_or_else(|| missing("hex"))?),
-        false => Ok(way.encode(&object.text.ok_or_else(|| missing("text"))?)),
+    if args.decode {
+        way.decode(&object.hex.ok_or_else(|| missing("hex"))?)
+    } else {
+        Ok(way.encode(&object.text.ok_or_else(|| missing("text"))?))
     }
 }
 
@@ -218,9 +221,10 @@ impl Way {
         let mut report = self.report();
         report.text = Some(text.to_owned());
         let mut octets = Vec::new();
-        let written = match self.encoding.is_gsm() {
-            true => national::encode(text, self.shift, &mut octets),
-            false => text::encode(text, self.encoding, &mut octets),
+        let written = if self.encoding.is_gsm() {
+            national::encode(text, self.shift, &mut octets)
+        } else {
+            text::encode(text, self.encoding, &mut octets)
         };
         if let Err(error) = written {
             let octet = text.char_indices().nth(error.index);

@@ -92,11 +92,10 @@ fn make(config: &Config, asked: Option<i32>, replication: Option<i32>) -> Result
                 existing.push(name);
             }
             Created::Refused(why) => {
-                let hint = match why.contains("ReplicationFactor") {
-                    true => {
-                        ": there are fewer brokers than --replication says; lower it, or leave it out for the brokers' default"
-                    }
-                    false => "",
+                let hint = if why.contains("ReplicationFactor") {
+                    ": there are fewer brokers than --replication says; lower it, or leave it out for the brokers' default"
+                } else {
+                    ""
                 };
                 refused.push(format!("topic {name}: {why}{hint}"));
             }
@@ -116,9 +115,10 @@ fn make(config: &Config, asked: Option<i32>, replication: Option<i32>) -> Result
     if let Err(failure) = state.verdict(config) {
         wrong.push(failure.text);
     }
-    match wrong.is_empty() {
-        true => Ok(()),
-        false => Err(Failure::new(Code::Unavailable, wrong.join("\n"))),
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::new(Code::Unavailable, wrong.join("\n")))
     }
 }
 
@@ -134,17 +134,17 @@ fn differences(
     let mut differences = Vec::new();
     if let Some(asked) = partitions.filter(|asked| *asked != found.partitions) {
         let has = plural(usize::try_from(found.partitions).unwrap_or(0), "partition");
-        let remedy = match asked > found.partitions {
-            _ if fixed => {
-                "it keeps the number it has, because receipts are looked for by it: ask for as many, or create all topics anew while nothing awaits its receipt".to_owned()
-            }
-            true => format!(
+        let remedy = if fixed {
+            "it keeps the number it has, because receipts are looked for by it: ask for as many, or create all topics anew while nothing awaits its receipt".to_owned()
+        } else if asked > found.partitions {
+            format!(
                 "to add the others, run: kafka-topics.sh --bootstrap-server HOST:PORT --alter --topic {name} --partitions {asked}"
-            ),
-            false => format!(
+            )
+        } else {
+            format!(
                 "Kafka takes none away: ask for {}, or create the topic anew once it is empty",
                 found.partitions
-            ),
+            )
         };
         differences.push(format!(
             "topic {name} exists and has {has}, not {asked}: {remedy}"
@@ -224,9 +224,10 @@ impl State {
         let row = |topic: &Topic| match self.find(&topic.name) {
             None => [
                 topic.name.clone(),
-                match self.missing().any(|missing| missing == topic) {
-                    true => "missing".into(),
-                    false => "not visible".into(),
+                if self.missing().any(|missing| missing == topic) {
+                    "missing".into()
+                } else {
+                    "not visible".into()
                 },
                 String::new(),
                 String::new(),
@@ -235,9 +236,10 @@ impl State {
                 d.name.clone(),
                 d.partitions.to_string(),
                 d.replication.to_string(),
-                match d.cleanup_policy.is_empty() {
-                    true => "not visible".into(),
-                    false => d.cleanup_policy.clone(),
+                if d.cleanup_policy.is_empty() {
+                    "not visible".into()
+                } else {
+                    d.cleanup_policy.clone()
                 },
             ],
         };
@@ -255,9 +257,10 @@ impl State {
     pub fn verdict(&self, config: &Config) -> Result<(), Failure> {
         let mut wrong: Vec<String> = self.closed().iter().map(Cause::to_string).collect();
         wrong.extend(self.faults(config)?);
-        match wrong.is_empty() {
-            true => Ok(()),
-            false => Err(Failure::new(Code::Unavailable, wrong.join("\n"))),
+        if wrong.is_empty() {
+            Ok(())
+        } else {
+            Err(Failure::new(Code::Unavailable, wrong.join("\n")))
         }
     }
 

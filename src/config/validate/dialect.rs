@@ -17,17 +17,19 @@ use smpp_protocol::text::national::Language;
 use smpp_protocol::{MessageState, Status, Tag};
 
 pub(super) fn identity(check: &mut Check<'_>, esme: &Esme) {
-    match esme.system_id.is_empty() {
-        true => check.missing("system_id", "the account's name with the SMSC is missing"),
-        false => check.octets("system_id", &esme.system_id, 15),
+    if esme.system_id.is_empty() {
+        check.missing("system_id", "the account's name with the SMSC is missing")
+    } else {
+        check.octets("system_id", &esme.system_id, 15)
     }
     let password = esme.password.expose_secret();
-    let (most, longer) = match esme.long_password {
-        true => (LONG_PASSWORD, ""),
-        false => (
+    let (most, longer) = if esme.long_password {
+        (LONG_PASSWORD, "")
+    } else {
+        (
             PASSWORD,
             ". If the SMSC takes longer ones, set long_password = true",
-        ),
+        )
     };
     check.password(
         "password",

@@ -81,10 +81,13 @@ fn brokers(check: &mut Check<'_>, servers: &str) {
     for server in servers.split(',').map(str::trim) {
         let wrong = match broker(server) {
             Err(wrong) => wrong.to_string(),
-            Ok(place) => match seen.insert(place) {
-                true => continue,
-                false => "once is enough".to_owned(),
-            },
+            Ok(place) => {
+                if seen.insert(place) {
+                    continue;
+                } else {
+                    "once is enough".to_owned()
+                }
+            }
         };
         let text = format!("{server:?} is no broker's address: {wrong}");
         check.must(
@@ -118,9 +121,10 @@ fn broker(server: &str) -> Result<(String, u16), BadHost> {
 fn properties(check: &mut Check<'_>, kafka: &Kafka) {
     let mut good = true;
     for (name, value) in &kafka.properties {
-        let table = match kafka.property_files.contains_key(name) {
-            true => "property_files",
-            false => "properties",
+        let table = if kafka.property_files.contains_key(name) {
+            "property_files"
+        } else {
+            "properties"
         };
         good &= property(check, &format!("{table}.\"{name}\""), name, value.get());
     }

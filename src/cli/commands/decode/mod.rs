@@ -95,9 +95,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut unread: Option<Failure> = None;
     for (index, input) in args.inputs.iter().enumerate() {
         let line = Line::of(index + 1, input);
-        let verdict = match is_file_name(&how, input) {
-            true => open(input).and_then(|opened| file(&how, opened, input)),
-            false => one(&how, line),
+        let verdict = if is_file_name(&how, input) {
+            open(input).and_then(|opened| file(&how, opened, input))
+        } else {
+            one(&how, line)
         };
         match verdict {
             Ok(verdict) => all = all.and(verdict),
@@ -144,9 +145,10 @@ fn how(args: &Args) -> Result<How, Failure> {
 }
 
 fn file(how: &How, mut file: BufReader<File>, name: &str) -> Result<Verdict, Failure> {
-    match is_captured(how, &mut file, name)? {
-        true => captured(how, file),
-        false => lines_of(how, file),
+    if is_captured(how, &mut file, name)? {
+        captured(how, file)
+    } else {
+        lines_of(how, file)
     }
 }
 

@@ -125,9 +125,10 @@ fn part_rows(
 
 /// Marks some octets of the row above and says what is wrong.
 fn point(out: &mut impl Write, skip: usize, count: usize, flaw: &Flaw) -> io::Result<()> {
-    let (style, what) = match flaw.kind.is_error() {
-        true => (ERROR, "error"),
-        false => (WARNING, "warning"),
+    let (style, what) = if flaw.kind.is_error() {
+        (ERROR, "error")
+    } else {
+        (WARNING, "warning")
     };
     let marks = format!("{}{}", "   ".repeat(skip), "^^ ".repeat(count.max(1)));
     writeln!(

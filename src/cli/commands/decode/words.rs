@@ -25,9 +25,10 @@ pub(super) fn of(part: &Part<'_>, names: &Names) -> String {
 }
 
 fn with_words(value: impl std::fmt::Display, words: String) -> String {
-    match words.is_empty() {
-        true => value.to_string(),
-        false => format!("{value}  {words}"),
+    if words.is_empty() {
+        value.to_string()
+    } else {
+        format!("{value}  {words}")
     }
 }
 

@@ -139,15 +139,16 @@ impl Screen {
             self.open(),
             self.begun.elapsed().as_secs_f64()
         ))?;
-        match results == self.produced && self.doubled == 0 {
-            true => Ok(()),
-            false => Err(Failure::new(
+        if results == self.produced && self.doubled == 0 {
+            Ok(())
+        } else {
+            Err(Failure::new(
                 Code::Software,
                 format!(
                     "{} records have {results} results, {} of them more than once",
                     self.produced, self.doubled
                 ),
-            )),
+            ))
         }
     }
 

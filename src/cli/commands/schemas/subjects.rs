@@ -162,9 +162,10 @@ impl State {
     /// Its rule in the registry, and what it should be if that is weaker.
     fn rule(&self) -> String {
         let (rule, wanted) = (&self.rule, self.subject.rule().name());
-        match rule == wanted || rule == Rule::Full.name() {
-            true => rule.clone(),
-            false => format!("{rule}, weaker than {wanted}"),
+        if rule == wanted || rule == Rule::Full.name() {
+            rule.clone()
+        } else {
+            format!("{rule}, weaker than {wanted}")
         }
     }
 
