@@ -39,7 +39,7 @@ use smpp_esme::Lease;
 
 use binds::account::Account;
 pub use options::{OnStatus, Settings};
-use ownership::assignment::{Owner, OwnerParts};
+use ownership::assignment::{OwnerParts, PartitionOwner};
 use pipeline::Pipeline;
 use results::events::Events;
 use results::late_producer::LateProducer;
@@ -98,7 +98,7 @@ pub enum Error {
 /// Looks into a running [`Submit`]. Cheap to clone.
 #[derive(Clone)]
 pub struct Handle {
-    owner: Arc<Owner>,
+    owner: Arc<PartitionOwner>,
     pipeline: Arc<Pipeline>,
 }
 
@@ -119,7 +119,7 @@ pub struct Submit {
     options: Options,
     pipeline: Arc<Pipeline>,
     group: Arc<Group>,
-    owner: Arc<Owner>,
+    owner: Arc<PartitionOwner>,
     poll: poll::Handle,
     lease: Lease,
     events: Arc<Events>,
@@ -139,7 +139,7 @@ impl Submit {
             &options.transactional_id,
         ));
         let lease = Lease::new();
-        let owner = Owner::new(OwnerParts {
+        let owner = PartitionOwner::new(OwnerParts {
             group: group.clone(),
             pipeline: pipeline.clone(),
             poll: poll.clone(),
@@ -273,7 +273,7 @@ impl Submit {
 /// Keeps the accounts' shares true while topics grow, commits the ends of partitions that rest, and
 /// says again what goes on waiting. New partitions come to the group within some ten seconds; they
 /// are served when everybody has counted them ([`Account::settles_in`]).
-async fn count_partitions(owner: Arc<Owner>) {
+async fn count_partitions(owner: Arc<PartitionOwner>) {
     let mut clock = tokio::time::interval(SHARES_REFRESH);
     clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {

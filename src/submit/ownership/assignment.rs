@@ -86,7 +86,7 @@ pub struct OwnerParts {
 type StationKey = (usize, Option<i32>);
 
 /// See the [module](self).
-pub struct Owner {
+pub struct PartitionOwner {
     parts: OwnerParts,
     by_topic: HashMap<Arc<str>, usize>,
     consumed: Vec<String>,
@@ -108,10 +108,10 @@ pub struct Owner {
     unbound: Vec<Line<(usize, Partition)>>,
     /// A topic has another number of partitions than it had: its name, then and now.
     changed: Line<(String, i32, i32)>,
-    me: std::sync::Weak<Owner>,
+    me: std::sync::Weak<PartitionOwner>,
 }
 
-impl Owner {
+impl PartitionOwner {
     /// The owner of whatever will be assigned.
     pub fn new(parts: OwnerParts) -> Arc<Self> {
         let mut by_topic = HashMap::new();
@@ -131,7 +131,7 @@ impl Owner {
         });
         let unbound = unbound.collect();
         let consumed = by_topic.keys().map(|t| t.to_string()).collect();
-        Arc::new_cyclic(|me| Owner {
+        Arc::new_cyclic(|me| PartitionOwner {
             parts,
             by_topic,
             consumed,
@@ -879,7 +879,7 @@ fn partitions_of(account: &Account, leases: &[i32]) -> Vec<Partition> {
     all.collect()
 }
 
-impl Assignments for Owner {
+impl Assignments for PartitionOwner {
     fn assigned(&self, partitions: &[Partition]) -> Vec<Partition> {
         let mut companions = Vec::new();
         let mut leases = Vec::with_capacity(partitions.len());

@@ -31,7 +31,7 @@ use crate::kafka::transactor::TransactionSource;
 use crate::kafka::{Group, Partition, ear, set_aside};
 use crate::record::event::SendErrorKind;
 use crate::submit::message::outgoing::Rejection;
-use crate::submit::ownership::assignment::Owner;
+use crate::submit::ownership::assignment::PartitionOwner;
 use crate::submit::pipeline::Pipeline;
 use crate::submit::results::events::Events;
 use crate::submit::state::partition::{PartitionState, Snapshot};
@@ -74,7 +74,7 @@ struct Origin {
 /// See the [module](self).
 pub struct SubmitTransactions {
     pipeline: Arc<Pipeline>,
-    owner: Arc<Owner>,
+    owner: Arc<PartitionOwner>,
     events: Arc<Events>,
     group: Arc<Group>,
     lease: Lease,
@@ -87,7 +87,7 @@ impl SubmitTransactions {
     /// topics that are gone.
     pub fn new(
         pipeline: Arc<Pipeline>,
-        owner: Arc<Owner>,
+        owner: Arc<PartitionOwner>,
         events: Arc<Events>,
         group: Arc<Group>,
         lease: Lease,
