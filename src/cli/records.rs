@@ -115,24 +115,24 @@ mod tests {
 
     #[test]
     fn a_record_is_a_line_or_several() {
-        let said =
+        let found =
             records("{\"a\": 1}\n\n{\n  \"b\": \"}\\\"{\",\n\n  \"c\": [\n{}]\n}\nno\n{\"d\":2}");
-        let numbers: Vec<_> = said.iter().map(|(number, _)| *number).collect();
+        let numbers: Vec<_> = found.iter().map(|(number, _)| *number).collect();
         assert_eq!(
             numbers,
             [1, 3, 7, 8, 9, 10],
             "an object at the margin begins anew"
         );
-        let said = records("{\n  \"b\": \"}\\\"{\",\n\n  \"c\": [\n    {}]\n}\n{\"d\":2}\n");
-        assert_eq!(said.len(), 2);
-        assert!(serde_json::from_str::<serde_json::Value>(&said[0].1).is_ok());
-        assert_eq!(said[1], (7, "{\"d\":2}".into()));
+        let found = records("{\n  \"b\": \"}\\\"{\",\n\n  \"c\": [\n    {}]\n}\n{\"d\":2}\n");
+        assert_eq!(found.len(), 2);
+        assert!(serde_json::from_str::<serde_json::Value>(&found[0].1).is_ok());
+        assert_eq!(found[1], (7, "{\"d\":2}".into()));
     }
 
     #[test]
     fn a_damaged_record_does_not_take_others_with_it() {
-        let said = records("{\"a\": 1\n{\"b\": 2}\n{\"c\": \"open\n{\"d\": 4}\nwords\n");
-        let firsts: Vec<_> = said.iter().map(|(n, text)| (*n, &text[..2])).collect();
+        let found = records("{\"a\": 1\n{\"b\": 2}\n{\"c\": \"open\n{\"d\": 4}\nwords\n");
+        let firsts: Vec<_> = found.iter().map(|(n, text)| (*n, &text[..2])).collect();
         assert_eq!(
             firsts,
             [(1, "{\""), (2, "{\""), (3, "{\""), (4, "{\""), (5, "wo")]

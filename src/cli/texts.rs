@@ -76,17 +76,20 @@ pub(super) fn open(file: &str) -> Result<BufReader<File>, Failure> {
 
 /// What is wrong with an input in JSON, its place told by the lines of the whole instead of its own.
 pub(super) fn placed(text: &str, input: Line<'_>) -> String {
-    let place = text.rsplit_once(" at line ").and_then(|(said, place)| {
+    let place = text.rsplit_once(" at line ").and_then(|(message, place)| {
         let (line, column) = place.split_once(" column ")?;
-        Some((said, line.parse::<usize>().ok()?, column))
+        Some((message, line.parse::<usize>().ok()?, column))
     });
     match place {
         None => text.to_owned(),
-        Some((said, 1, column)) if !input.octets.contains(&b'\n') => {
-            format!("{said} at column {column}")
+        Some((message, 1, column)) if !input.octets.contains(&b'\n') => {
+            format!("{message} at column {column}")
         }
-        Some((said, line, column)) => {
-            format!("{said} at line {} column {column}", input.number + line - 1)
+        Some((message, line, column)) => {
+            format!(
+                "{message} at line {} column {column}",
+                input.number + line - 1
+            )
         }
     }
 }

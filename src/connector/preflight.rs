@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn a_setting_that_is_no_longer_used_is_said_and_stops_nothing() {
         let text = "[[esme]]\nname = \"acme\"\noutbound = [\"o\"]\nhosts = [\"smsc:2775\"]\nsystem_id = \"a\"\n";
-        let said = |more: &str| {
+        let warnings = |more: &str| {
             let config = crate::config::parse(&format!("{text}{more}"), []).unwrap();
             let one = |topic: String| (topic, 1);
             let survey = Survey {
@@ -146,12 +146,12 @@ mod tests {
             };
             check(&config, &survey).unwrap()
         };
-        assert_eq!(said("").len(), 0);
-        let said = said("inbound_window = 100\n");
+        assert_eq!(warnings("").len(), 0);
+        let warnings = warnings("inbound_window = 100\n");
         assert!(
-            said[0].contains("inbound_window is no longer used, take it out")
-                && said[0].contains("inbound.buffer (64MiB)"),
-            "{said:?}"
+            warnings[0].contains("inbound_window is no longer used, take it out")
+                && warnings[0].contains("inbound.buffer (64MiB)"),
+            "{warnings:?}"
         );
     }
 }

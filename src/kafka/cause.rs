@@ -247,7 +247,7 @@ pub struct Cause {
     /// Why.
     pub why: Why,
     /// What Kafka or librdkafka said.
-    pub said: String,
+    pub message: String,
 }
 
 impl std::error::Error for Cause {}
@@ -323,7 +323,7 @@ impl Cause {
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Cause { who, why, said } = self;
+        let Cause { who, why, message } = self;
         let (name, servers, protocol) = (who.name(), &who.servers, &who.protocol);
         match why {
             Why::Denied {
@@ -347,7 +347,7 @@ impl fmt::Display for Cause {
                 let mechanism = who.mechanism.as_deref().unwrap_or("SASL");
                 write!(
                     f,
-                    "the brokers at {servers} refuse the login of {name} with {mechanism} ({said}): put sasl.username and sasl.password right (kafka.properties, kafka.property_files), or have the user made. Secrets are read at the start: after a change, start again"
+                    "the brokers at {servers} refuse the login of {name} with {mechanism} ({message}): put sasl.username and sasl.password right (kafka.properties, kafka.property_files), or have the user made. Secrets are read at the start: after a change, start again"
                 )
             }
             Why::Mechanism(offered) => {
@@ -364,7 +364,7 @@ impl fmt::Display for Cause {
             ),
             Why::WantsSasl => write!(
                 f,
-                "the brokers at {servers} close connections as soon as they are used ({said}); security.protocol is {protocol}: the listener may want SASL. Then set security.protocol (SASL_SSL or SASL_PLAINTEXT), sasl.mechanism, sasl.username and sasl.password in [kafka.properties]"
+                "the brokers at {servers} close connections as soon as they are used ({message}); security.protocol is {protocol}: the listener may want SASL. Then set security.protocol (SASL_SSL or SASL_PLAINTEXT), sasl.mechanism, sasl.username and sasl.password in [kafka.properties]"
             ),
             Why::WantsTls => write!(
                 f,
@@ -377,7 +377,7 @@ impl fmt::Display for Cause {
             ),
             Why::NoTls => write!(
                 f,
-                "the listener at {servers} speaks no TLS ({said}), and security.protocol is {protocol}: name a listener that does in kafka.bootstrap_servers, or set security.protocol in [kafka.properties] to {}",
+                "the listener at {servers} speaks no TLS ({message}), and security.protocol is {protocol}: name a listener that does in kafka.bootstrap_servers, or set security.protocol in [kafka.properties] to {}",
                 if protocol.starts_with("SASL") {
                     "SASL_PLAINTEXT"
                 } else {
@@ -386,51 +386,51 @@ impl fmt::Display for Cause {
             ),
             Why::Certificate => write!(
                 f,
-                "the certificate of the brokers at {servers} is not trusted ({said}): ssl.ca.location in [kafka.properties] must hold the authority that signed it, it must not have expired, and it must name the host by which kafka.bootstrap_servers and the brokers' advertised.listeners call it"
+                "the certificate of the brokers at {servers} is not trusted ({message}): ssl.ca.location in [kafka.properties] must hold the authority that signed it, it must not have expired, and it must name the host by which kafka.bootstrap_servers and the brokers' advertised.listeners call it"
             ),
             Why::ClientCertificate => write!(
                 f,
-                "the brokers at {servers} do not take our certificate, or we show none ({said}): set ssl.certificate.location and ssl.key.location in [kafka.properties] to one that they trust"
+                "the brokers at {servers} do not take our certificate, or we show none ({message}): set ssl.certificate.location and ssl.key.location in [kafka.properties] to one that they trust"
             ),
             Why::Tls => write!(
                 f,
-                "TLS with the brokers at {servers} fails: {said}. See the keys of [kafka.properties] that begin with ssl"
+                "TLS with the brokers at {servers} fails: {message}. See the keys of [kafka.properties] that begin with ssl"
             ),
             Why::Name => write!(
                 f,
-                "a broker's name cannot be resolved ({said}): put kafka.bootstrap_servers ({servers}) right, or the brokers' advertised.listeners, or DNS"
+                "a broker's name cannot be resolved ({message}): put kafka.bootstrap_servers ({servers}) right, or the brokers' advertised.listeners, or DNS"
             ),
             Why::Unreachable => write!(
                 f,
-                "no broker answers at {servers} ({said}): is kafka.bootstrap_servers right, is Kafka running, and does a firewall let us through?"
+                "no broker answers at {servers} ({message}): is kafka.bootstrap_servers right, is Kafka running, and does a firewall let us through?"
             ),
             Why::NoTopic(topic) => write!(
                 f,
                 "topic {topic} does not exist: kafka-smpp topics create makes it"
             ),
-            Why::Properties => write!(f, "[kafka.properties] make no Kafka client: {said}"),
-            Why::Other(_) => f.write_str(said),
+            Why::Properties => write!(f, "[kafka.properties] make no Kafka client: {message}"),
+            Why::Other(_) => f.write_str(message),
         }
     }
 }
 
-/// Why Kafka, or librdkafka, gave this `code` and said `said` when we were `doing` this.
-pub fn explain(who: &Who, code: Option<Code>, said: &str, doing: &Doing<'_>) -> Cause {
-    let raw = said;
-    let said = tidy(raw);
-    let why = denied(code, &said, doing)
+/// Why Kafka, or librdkafka, gave this `code` and said `message` when we were `doing` this.
+pub fn explain(who: &Who, code: Option<Code>, message: &str, doing: &Doing<'_>) -> Cause {
+    let raw = message;
+    let message = tidy(raw);
+    let why = denied(code, &message, doing)
         .or_else(|| closed(who, raw))
-        .or_else(|| connection(code, &said, doing))
-        .or_else(|| missing(code, &said, doing))
+        .or_else(|| connection(code, &message, doing))
+        .or_else(|| missing(code, &message, doing))
         .unwrap_or(Why::Other(code));
-    let said = match (said.is_empty(), code) {
+    let message = match (message.is_empty(), code) {
         (true, Some(code)) => code.to_string(),
-        _ => said,
+        _ => message,
     };
     Cause {
         who: Box::new(who.clone()),
         why,
-        said,
+        message,
     }
 }
 
@@ -441,7 +441,7 @@ pub fn of_error(who: &Who, error: &KafkaError, doing: &Doing<'_>) -> Cause {
         KafkaError::AdminOp(code) => Some(*code),
         other => other.rdkafka_error_code(),
     };
-    let said = match error {
+    let message = match error {
         KafkaError::Transaction(inner) => inner.to_string(),
         KafkaError::ClientCreation(why) => why.clone(),
         KafkaError::ClientConfig(_, why, key, value) => {
@@ -455,7 +455,7 @@ pub fn of_error(who: &Who, error: &KafkaError, doing: &Doing<'_>) -> Cause {
         }
         other => code.map_or_else(|| other.to_string(), |code| code.to_string()),
     };
-    let mut cause = explain(who, code, &said, doing);
+    let mut cause = explain(who, code, &message, doing);
     if matches!(
         error,
         KafkaError::ClientCreation(_) | KafkaError::ClientConfig(..)
@@ -466,7 +466,7 @@ pub fn of_error(who: &Who, error: &KafkaError, doing: &Doing<'_>) -> Cause {
 }
 
 /// A right that is missing.
-fn denied(code: Option<Code>, said: &str, doing: &Doing<'_>) -> Option<Why> {
+fn denied(code: Option<Code>, message: &str, doing: &Doing<'_>) -> Option<Why> {
     let topic = |topic: &str| Resource::Topic(topic.to_owned());
     let (operation, resource) = match (code?, doing) {
         (Code::TopicAuthorizationFailed, doing) => match doing {
@@ -475,12 +475,12 @@ fn denied(code: Option<Code>, said: &str, doing: &Doing<'_>) -> Option<Why> {
             Doing::Creating(name) => ("CREATE", topic(name)),
             Doing::Reading(name) => ("READ", topic(name)),
             Doing::Writing(name) => ("WRITE", topic(name)),
-            Doing::Member { topics, .. } => match (named_topic(said), *topics) {
+            Doing::Member { topics, .. } => match (named_topic(message), *topics) {
                 (Some(name), _) => ("READ", topic(name)),
                 (None, [only]) => ("READ", topic(only)),
                 (None, _) => ("READ", Resource::OneOf(topics.to_vec())),
             },
-            Doing::Transaction { .. } => ("WRITE", topic(named_topic(said)?)),
+            Doing::Transaction { .. } => ("WRITE", topic(named_topic(message)?)),
             Doing::Asking | Doing::GroupConfigs(_) | Doing::Idempotent => return None,
         },
         (Code::GroupAuthorizationFailed, doing) => match doing {
@@ -518,11 +518,11 @@ fn denied(code: Option<Code>, said: &str, doing: &Doing<'_>) -> Option<Why> {
 
 /// The topic in a text of librdkafka: `Subscribed topic not available: T: ...`, or
 /// `Failed to add partition "T" [0] to transaction: ...`.
-fn named_topic(said: &str) -> Option<&str> {
-    if let Some((_, rest)) = said.split_once("topic not available: ") {
+fn named_topic(message: &str) -> Option<&str> {
+    if let Some((_, rest)) = message.split_once("topic not available: ") {
         return Some(rest.split(':').next().unwrap_or(rest).trim());
     }
-    let (_, rest) = said.split_once("add partition \"")?;
+    let (_, rest) = message.split_once("add partition \"")?;
     rest.split('"').next()
 }
 
@@ -533,7 +533,7 @@ pub(super) fn closed_topic<'a>(kind: &str, text: &'a str) -> Option<&'a str> {
     named_topic(text).filter(|_| refused)
 }
 
-fn missing(code: Option<Code>, said: &str, doing: &Doing<'_>) -> Option<Why> {
+fn missing(code: Option<Code>, message: &str, doing: &Doing<'_>) -> Option<Why> {
     if !matches!(
         ErrorClass::of(code?),
         ErrorClass::NoTopic | ErrorClass::TopicName
@@ -545,17 +545,17 @@ fn missing(code: Option<Code>, said: &str, doing: &Doing<'_>) -> Option<Why> {
         | Doing::Configs(name)
         | Doing::Reading(name)
         | Doing::Writing(name) => name,
-        Doing::Member { topics: [only], .. } => named_topic(said).unwrap_or(only),
-        _ => named_topic(said)?,
+        Doing::Member { topics: [only], .. } => named_topic(message).unwrap_or(only),
+        _ => named_topic(message)?,
     };
     Some(Why::NoTopic(name.to_owned()))
 }
 
 /// Why a broker closes a connection, by the state that it was in.
-fn closed(who: &Who, said: &str) -> Option<Why> {
-    let (_, state) = said.split_once(" in state ")?;
+fn closed(who: &Who, message: &str) -> Option<Why> {
+    let (_, state) = message.split_once(" in state ")?;
     let state = state.split([',', ')', ' ']).next()?;
-    if !said.contains("Disconnected") {
+    if !message.contains("Disconnected") {
         return None;
     }
     let (tls, sasl) = (who.protocol.ends_with("SSL"), who.mechanism.is_some());
@@ -563,15 +563,15 @@ fn closed(who: &Who, said: &str) -> Option<Why> {
         "SSL_HANDSHAKE" => Some(Why::NoTls),
         // Before the answer to the first question.
         "APIVERSION_QUERY" if !tls => Some(Why::WantsTls),
-        "UP" if !sasl && brief(said) => Some(Why::WantsSasl),
+        "UP" if !sasl && brief(message) => Some(Why::WantsSasl),
         _ => None,
     }
 }
 
 /// Why a connection cannot be used.
-fn connection(code: Option<Code>, said: &str, doing: &Doing<'_>) -> Option<Why> {
-    let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
-    if let Some((_, offered)) = said.split_once("broker's supported mechanisms:")
+fn connection(code: Option<Code>, message: &str, doing: &Doing<'_>) -> Option<Why> {
+    let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    if let Some((_, offered)) = message.split_once("broker's supported mechanisms:")
         && has(&["handshake failed"])
     {
         let offered = offered.trim();
@@ -624,16 +624,16 @@ fn connection(code: Option<Code>, said: &str, doing: &Doing<'_>) -> Option<Why> 
 }
 
 /// Whether a connection was closed soon after it was there.
-fn brief(said: &str) -> bool {
-    let after = said.split_once(" (after ").map(|(_, after)| after);
+fn brief(message: &str) -> bool {
+    let after = message.split_once(" (after ").map(|(_, after)| after);
     let millis = after.and_then(|after| after.split("ms").next()?.parse::<u32>().ok());
     millis.is_some_and(|millis| millis < 2000)
 }
 
 /// What was said without what changes from one time to the next.
-fn tidy(said: &str) -> String {
-    let said = said.split(" (after ").next().unwrap_or(said);
-    said.trim().to_owned()
+fn tidy(message: &str) -> String {
+    let message = message.split(" (after ").next().unwrap_or(message);
+    message.trim().to_owned()
 }
 
 #[cfg(test)]

@@ -155,7 +155,7 @@ impl Ear {
                     warn!(kind, times = times.count, within = ?times.within, "librdkafka says: {text}");
                 })
             };
-            said(format!("librdkafka {kind}"), line, text.to_owned());
+            note_line(format!("librdkafka {kind}"), line, text.to_owned());
         }
     }
 
@@ -221,7 +221,7 @@ impl<V> Recent<V> {
 static SAID: Recent<Line<String>> = Recent::new();
 
 /// Says something that may come often; what has the same `key` is the same.
-fn said(key: String, line: impl FnOnce() -> Line<String>, what: String) {
+fn note_line(key: String, line: impl FnOnce() -> Line<String>, what: String) {
     SAID.note(&key, line, |line| line.clone()).note(what);
 }
 
@@ -232,7 +232,7 @@ pub fn refused(cause: &Cause) {
             error!(cause, times = times.count, within = ?times.within, "Kafka says no; it is tried again until it says yes. kafka-smpp check --connect names all that is missing");
         })
     };
-    said(cause.to_string(), line, cause.to_string());
+    note_line(cause.to_string(), line, cause.to_string());
 }
 
 /// Says that something failed and is tried again: at once, then as a count.
@@ -242,7 +242,7 @@ pub fn failed(what: &'static str, why: String) {
             warn!(why, times = times.count, within = ?times.within, "{what}");
         })
     };
-    said(what.to_owned(), line, why);
+    note_line(what.to_owned(), line, why);
 }
 
 /// Why Kafka refuses what a member of a group wanted of these topics, with the remedy, if that is what
@@ -264,7 +264,7 @@ pub fn fails(
     let cause = cause::of_error(&Who::of(group), error, &Doing::member(group, topics));
     match cause.why {
         Why::Denied { .. } => refused(&cause),
-        _ => failed(what, format!("{about}: {}", cause.said)),
+        _ => failed(what, format!("{about}: {}", cause.message)),
     }
 }
 
@@ -274,7 +274,7 @@ pub fn not_written(client: &ClientConfig, topic: &str, code: Code) -> String {
     match cause.why {
         Why::Other(_) => format!(
             "{}: a rule of the broker's, or the topic's max.message.bytes, refuses what it is given",
-            cause.said
+            cause.message
         ),
         _ => cause.to_string(),
     }
@@ -288,7 +288,7 @@ fn cannot(cause: &Cause) {
         })
     };
     // The texts differ by broker.
-    said(format!("{:?}", cause.why), line, cause.to_string());
+    note_line(format!("{:?}", cause.why), line, cause.to_string());
 }
 
 /// Since when each broker cannot be reached.
@@ -314,7 +314,7 @@ impl Away {
 
 /// A connection failed in a way that may pass: said when that lasts.
 fn trouble(cause: &Cause, now: Instant) {
-    let broker = broker_of(&cause.said).to_owned();
+    let broker = broker_of(&cause.message).to_owned();
     let new = || Away {
         since: now,
         last: now,
@@ -333,9 +333,9 @@ fn trouble(cause: &Cause, now: Instant) {
     let reason = if cause.is_of_connection() {
         cause.to_string()
     } else {
-        cause.said.clone()
+        cause.message.clone()
     };
-    said(
+    note_line(
         format!("away {broker}"),
         line,
         format!("{reason} (since {} s)", since.as_secs()),

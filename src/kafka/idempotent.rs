@@ -291,7 +291,7 @@ impl<R: Reports> Shared<R> {
         match cause.why {
             Why::Denied { .. } => ear::refused(&cause),
             _ => {
-                let reason = cause.said;
+                let reason = cause.message;
                 error!(producer, reason, "a producer cannot go on: it is made anew");
             }
         }

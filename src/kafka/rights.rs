@@ -231,7 +231,7 @@ fn known_without(who: &Who, reader: &ClientConfig, wanted: &Transactional) -> Ve
         note(asked, format!("WRITE on topic {topic}"));
     }
     if !unknown.is_empty() {
-        let said = format!(
+        let message = format!(
             "whether it may {} is not known while transactional id {} is refused",
             unknown.join(", "),
             wanted.id
@@ -239,7 +239,7 @@ fn known_without(who: &Who, reader: &ClientConfig, wanted: &Transactional) -> Ve
         causes.push(Cause {
             who: Box::new(who.clone()),
             why: Why::Other(None),
-            said,
+            message,
         });
     }
     causes
@@ -258,7 +258,7 @@ fn named(mut cause: Cause, doing: &Doing<'_>) -> Cause {
         _ => return cause,
     };
     if let Why::Other(_) | Why::Unreachable = cause.why {
-        cause.said = format!("whether it may {what} is not known: {}", cause.said);
+        cause.message = format!("whether it may {what} is not known: {}", cause.message);
         cause.why = Why::Other(None);
     }
     cause

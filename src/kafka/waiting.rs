@@ -25,7 +25,7 @@ struct Wait {
     /// Whether it ends only when somebody does something: nothing else says it again.
     stands: bool,
     /// The line about it, with what is known of it now.
-    said: Line<String>,
+    line: Line<String>,
 }
 
 impl Waiting {
@@ -43,25 +43,25 @@ impl Waiting {
     fn add(&self, partition: &Partition, what: &str, why: String, stands: bool) {
         let mut all = self.0.lock();
         let same = all.get(partition).filter(|wait| wait.what == what);
-        let said = match same {
-            Some(wait) => wait.said.clone(),
+        let line = match same {
+            Some(wait) => wait.line.clone(),
             None => {
                 let wait = Wait::new(partition.clone(), what.to_owned(), stands);
-                let said = wait.said.clone();
+                let line = wait.line.clone();
                 all.insert(partition.clone(), wait);
-                said
+                line
             }
         };
         // What is written then may take its time.
         drop(all);
-        said.note(why);
+        line.note(why);
     }
 
     /// Says again what stands still. To be called now and then.
     pub fn remind(&self) {
         let lines: Vec<Line<String>> = (self.0.lock().values())
             .filter(|wait| wait.stands)
-            .map(|wait| wait.said.clone())
+            .map(|wait| wait.line.clone())
             .collect();
         for line in lines {
             line.note(String::new());
@@ -93,7 +93,7 @@ impl Waiting {
 impl Wait {
     fn new(partition: Partition, what: String, stands: bool) -> Self {
         let (since, words) = (Instant::now(), what.clone());
-        let said = Line::new(move |times: Times, why: String| {
+        let line = Line::new(move |times: Times, why: String| {
             let why = Some(why.as_str()).filter(|why| !why.is_empty());
             let again = (!times.within.is_zero()).then(|| since.elapsed().as_secs());
             if stands {
@@ -106,7 +106,7 @@ impl Wait {
             what,
             since,
             stands,
-            said,
+            line,
         }
     }
 }

@@ -351,8 +351,8 @@ async fn answer(request: RequestBuilder, url: &str) -> Result<Value, Error> {
     if response.status().is_success() {
         return response.json().await.map_err(failed);
     }
-    let said: Option<RawError> = response.json().await.ok();
-    Err(refusal(url, status, said.as_ref()))
+    let raw: Option<RawError> = response.json().await.ok();
+    Err(refusal(url, status, raw.as_ref()))
 }
 
 /// What an error of the crate means.
@@ -363,9 +363,9 @@ fn classified(url: &str, error: &SRCError) -> Error {
     });
     match (status, error.source()) {
         (Some(status), source) => {
-            let said = source.and_then(|source| source.downcast_ref::<RawError>());
+            let raw = source.and_then(|source| source.downcast_ref::<RawError>());
             // Without a code it is the crate's own, for an answer that it could not read.
-            refusal(url, status, said.filter(|said| said.error_code != 0))
+            refusal(url, status, raw.filter(|raw| raw.error_code != 0))
         }
         (None, Some(source)) => Error::Unavailable(format!("{url}: {}", causes(source))),
         (None, None) => Error::Unavailable(format!("{url}: {}", error.error)),
@@ -374,12 +374,12 @@ fn classified(url: &str, error: &SRCError) -> Error {
 
 /// What an answer other than 200 means. Only what a registry says in its own words about a
 /// schema is an answer; everything else may come of something on the way to it.
-fn refusal(url: &str, status: u16, said: Option<&RawError>) -> Error {
-    let text = match said {
-        Some(said) => format!("{url}: {} ({})", said.message, said.error_code),
+fn refusal(url: &str, status: u16, raw: Option<&RawError>) -> Error {
+    let text = match raw {
+        Some(raw) => format!("{url}: {} ({})", raw.message, raw.error_code),
         None => format!("{url}: HTTP status {status}"),
     };
-    match (status, said.map(|said| said.error_code)) {
+    match (status, raw.map(|raw| raw.error_code)) {
         (404, Some(40401..=40499)) => Error::Missing(text),
         (404, _) => Error::Unavailable(format!(
             "{text}, without the error code of a schema registry: does the address end where its API begins?"
@@ -410,13 +410,13 @@ fn causes(error: &(dyn std::error::Error + 'static)) -> String {
 mod tests {
     use super::*;
 
-    fn said(error_code: u32) -> RawError {
+    fn raw(error_code: u32) -> RawError {
         serde_json::from_value(json!({ "error_code": error_code, "message": "no" })).unwrap()
     }
 
     #[test]
     fn only_a_registrys_own_word_is_an_answer() {
-        let of = |status, code: Option<u32>| refusal("u", status, code.map(said).as_ref());
+        let of = |status, code: Option<u32>| refusal("u", status, code.map(raw).as_ref());
         assert!(matches!(of(404, Some(40403)), Error::Missing(_)));
         assert!(matches!(of(409, Some(409)), Error::Refused(_)));
         assert!(matches!(of(422, Some(42201)), Error::Refused(_)));

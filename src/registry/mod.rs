@@ -96,7 +96,7 @@ struct Trying {
     due: Instant,
     under_way: bool,
     /// When the log last said that it fails, if it does.
-    said: Option<Instant>,
+    reported: Option<Instant>,
 }
 
 impl Trying {
@@ -111,7 +111,7 @@ impl Trying {
             backoff: backoff.build(),
             due: Instant::now(),
             under_way: false,
-            said: None,
+            reported: None,
         }
     }
 
@@ -119,16 +119,16 @@ impl Trying {
         let now = Instant::now();
         self.due = now + self.backoff.next().unwrap_or(REPEAT);
         if self
-            .said
-            .is_none_or(|said| now.duration_since(said) >= REPEAT)
+            .reported
+            .is_none_or(|reported| now.duration_since(reported) >= REPEAT)
         {
-            self.said = Some(now);
+            self.reported = Some(now);
             warn!(%error, "{}; it is asked again", self.what);
         }
     }
 
     fn succeeded(&mut self) {
-        if self.said.take().is_some() {
+        if self.reported.take().is_some() {
             info!("{}: the schema registry answers again", self.what);
         }
     }

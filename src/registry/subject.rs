@@ -95,10 +95,10 @@ fn without_words(schema: Value) -> Value {
     match schema {
         Value::Object(fields) => {
             let words = ["$id", "title", "description", "$comment", "examples"];
-            let said = |(key, value): &(String, Value)| {
+            let is_layout = |(key, value): &(String, Value)| {
                 !(words.contains(&&**key) && (value.is_string() || value.is_array()))
             };
-            let fields = fields.into_iter().filter(said);
+            let fields = fields.into_iter().filter(is_layout);
             let mut fields: Vec<_> = fields.map(|(key, v)| (key, without_words(v))).collect();
             fields.sort_by(|a, b| a.0.cmp(&b.0));
             Value::Object(fields.into_iter().collect())

@@ -90,7 +90,7 @@ pub(super) fn each(
         damaged: &damaged,
     };
     let mut reader = create_reader(ROOM, patient)
-        .map_err(|error| Failure::new(Code::Data, format!("the capture: {}", said(&error))))?;
+        .map_err(|error| Failure::new(Code::Data, format!("the capture: {}", describe(&error))))?;
     let mut room = ROOM;
     let mut interfaces = Vec::new();
     let mut summary = Summary::default();
@@ -124,13 +124,13 @@ pub(super) fn each(
                     break;
                 }
                 if let Err(error) = reader.refill() {
-                    summary.damage = Some(said(&error));
+                    summary.damage = Some(describe(&error));
                     break;
                 }
                 0
             }
             Err(error) => {
-                summary.damage = Some(said(&error));
+                summary.damage = Some(describe(&error));
                 break;
             }
         };
@@ -144,7 +144,7 @@ pub(super) fn each(
 }
 
 /// What keeps a capture from being read.
-fn said(error: &PcapError<&[u8]>) -> String {
+fn describe(error: &PcapError<&[u8]>) -> String {
     match error {
         PcapError::NomError(_, kind) | PcapError::OwnedNomError(_, kind) => {
             format!("a block of it is damaged ({kind:?})")

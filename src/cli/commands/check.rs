@@ -185,8 +185,8 @@ fn refused(config: &Config) -> Vec<Cause> {
     }
     // That a topic does not exist is said with the topics.
     found.retain(|cause| !matches!(cause.why, Why::NoTopic(_)));
-    let mut said = BTreeSet::new();
-    found.retain(|cause| said.insert(cause.to_string()));
+    let mut shown = BTreeSet::new();
+    found.retain(|cause| shown.insert(cause.to_string()));
     found
 }
 

@@ -330,27 +330,30 @@ mod tests {
 
     #[test]
     fn a_record_is_the_pdu_that_would_be_sent() {
-        let said = encode(
+        let report = encode(
             r#"{"log_id":"a","source":"ACME","destination":"+41791234567","short_message":"hi"}"#,
         );
         assert_eq!(
-            said["pdus"][0]["hex"],
+            report["pdus"][0]["hex"],
             "0000003200000004000000007fffffff00050041434d450001013431373931323334353637\
              00000000000001000000026869"
         );
-        assert_eq!(said["type"], "SubmitSm");
-        assert_eq!(said["log_id"], "a");
-        assert_eq!(said["pdus"][0]["fields"]["destination_addr"], "41791234567");
-        assert_eq!(said["malformed"], false);
+        assert_eq!(report["type"], "SubmitSm");
+        assert_eq!(report["log_id"], "a");
+        assert_eq!(
+            report["pdus"][0]["fields"]["destination_addr"],
+            "41791234567"
+        );
+        assert_eq!(report["malformed"], false);
     }
 
     #[test]
     fn a_long_message_is_its_parts_one_after_another() {
         let text = "x".repeat(161);
-        let said = encode(&format!(
+        let report = encode(&format!(
             r#"{{"destination":"1","short_message":"{text}"}}"#
         ));
-        let pdus = said["pdus"].as_array().unwrap();
+        let pdus = report["pdus"].as_array().unwrap();
         let part = |pdu: &serde_json::Value| pdu["message"]["concatenation"].clone();
         assert_eq!(pdus.len(), 2);
         assert_eq!(
@@ -377,19 +380,22 @@ mod tests {
                 "expires_at",
             ),
         ] {
-            let said = encode(record);
-            assert_eq!(said["errors"][0]["code"], code, "{said}");
-            assert_eq!(said["errors"][0]["field"], field, "{said}");
-            assert_eq!(said["pdus"], serde_json::json!([]));
+            let report = encode(record);
+            assert_eq!(report["errors"][0]["code"], code, "{report}");
+            assert_eq!(report["errors"][0]["field"], field, "{report}");
+            assert_eq!(report["pdus"], serde_json::json!([]));
         }
         assert_eq!(encode("{")["errors"][0]["code"], "INVALID_RECORD");
     }
 
     #[test]
     fn packed_septets_are_shown_as_what_they_say() {
-        let said =
+        let report =
             encode(r#"{"destination":"1","short_message":"Guten Tag","encoding":"gsm_packed"}"#);
-        assert_eq!(said["pdus"][0]["message"]["text"], "Guten Tag", "{said}");
+        assert_eq!(
+            report["pdus"][0]["message"]["text"], "Guten Tag",
+            "{report}"
+        );
     }
 
     #[test]

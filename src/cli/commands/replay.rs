@@ -299,11 +299,11 @@ impl Report {
             let headings = ["error", "at", "kind", "log_id", "record", ""];
             table(headings, &self.rows)?;
         }
-        let mut said = Vec::new();
+        let mut counts = Vec::new();
         if args.send {
-            said.push(format!("{} sent", self.sent))
+            counts.push(format!("{} sent", self.sent))
         } else {
-            said.push(format!("{} would be sent with --send", self.sent))
+            counts.push(format!("{} would be sent with --send", self.sent))
         }
         for (n, text) in [
             (
@@ -314,22 +314,22 @@ impl Report {
             (self.lost, "lost"),
         ] {
             if n > 0 {
-                said.push(format!("{n} {text}"));
+                counts.push(format!("{n} {text}"));
             }
         }
         if settled.nameless > 0 {
             let n = settled.nameless;
-            said.push(format!("{n} records are gone, whatever their keys were"));
+            counts.push(format!("{n} records are gone, whatever their keys were"));
         }
         if settled.more || more && args.key.is_none() {
-            said.push(format!(
+            counts.push(format!(
                 "there are more than the limit of {} (--limit)",
                 args.limit
             ));
         } else if more {
-            said.push("there are more errors than were searched (--since, --until)".into());
+            counts.push("there are more errors than were searched (--since, --until)".into());
         }
-        writeln!(anstream::stderr().lock(), "{}", said.join(", "))?;
+        writeln!(anstream::stderr().lock(), "{}", counts.join(", "))?;
         Ok(())
     }
 }

@@ -29,10 +29,10 @@ fn a_broker_that_closes_connections_is_understood_by_their_state() {
             ("security.protocol", protocol),
             ("sasl.mechanism", "PLAIN"),
         ]));
-        let said = format!(
+        let message = format!(
             "k:9093/bootstrap: Disconnected: connection closed by peer: receive 0 after POLLIN (after {after}, 1 identical error(s) suppressed)"
         );
-        explain(&who, None, &said, &Doing::Asking).why
+        explain(&who, None, &message, &Doing::Asking).why
     };
     let first = "5ms in state APIVERSION_QUERY";
     assert_eq!(closed("PLAINTEXT", first), Why::WantsTls);
@@ -85,7 +85,7 @@ fn a_right_that_is_missing_is_named_with_who_what_and_the_command() {
     let cluster = Code::ClusterAuthorizationFailed;
     let added = r#"Failed to add partition "sms.responses" [3] to transaction: Broker: Topic authorization failed"#;
     let subscribed = "Subscribed topic not available: sms.bulk: Broker: Topic authorization failed";
-    for (code, said, doing, may_not, options) in [
+    for (code, message, doing, may_not, options) in [
         (
             topic,
             "",
@@ -199,7 +199,7 @@ fn a_right_that_is_missing_is_named_with_who_what_and_the_command() {
             "--operation DescribeConfigs --group sms.submit",
         ),
     ] {
-        let cause = explain(&who(), Some(code), said, &doing);
+        let cause = explain(&who(), Some(code), message, &doing);
         assert!(matches!(cause.why, Why::Denied { .. }), "{cause:?}");
         assert!(!cause.is_decided() && !cause.is_of_connection());
         let text = cause.to_string();
@@ -243,7 +243,7 @@ fn why_a_connection_cannot_be_used_is_told_apart() {
     let transport = Some(Code::BrokerTransportFailure);
     let login = Some(Code::Authentication);
     let ssl = Some(Code::SSL);
-    for (code, said, why, word) in [
+    for (code, message, why, word) in [
         (
             login,
             "SASL authentication error: Authentication failed: Invalid username or password (after 5ms in state AUTH_REQ)",
@@ -335,8 +335,8 @@ fn why_a_connection_cannot_be_used_is_told_apart() {
             "no broker answers at kafka.example:9093",
         ),
     ] {
-        let cause = explain(&who(), code, &format!("{at}{said}"), &Doing::Asking);
-        assert_eq!(cause.why, why, "{said}");
+        let cause = explain(&who(), code, &format!("{at}{message}"), &Doing::Asking);
+        assert_eq!(cause.why, why, "{message}");
         let text = cause.to_string();
         assert!(text.contains(word), "{text}");
         assert!(

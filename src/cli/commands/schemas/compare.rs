@@ -118,23 +118,28 @@ pub(super) fn difference(format: Format, theirs: &str, ours: &str) -> String {
         let found = all.iter().find(|(one, _)| one == name);
         found.map(|(_, field)| field.clone())
     };
-    let said = |field: &Field| match &*field.default {
+    let default_of = |field: &Field| match &*field.default {
         "" => field.of.clone(),
         default => format!("{}, default {default}", field.of),
     };
     let mut text = String::new();
     for (name, field) in &ours {
         let _ = match find(&theirs, name) {
-            None => writeln!(text, "  + {name}: {}", said(field)),
-            Some(other) if said(&other) != said(field) => {
-                writeln!(text, "  ~ {name}: {} -> {}", said(&other), said(field))
+            None => writeln!(text, "  + {name}: {}", default_of(field)),
+            Some(other) if default_of(&other) != default_of(field) => {
+                writeln!(
+                    text,
+                    "  ~ {name}: {} -> {}",
+                    default_of(&other),
+                    default_of(field)
+                )
             }
             Some(_) => Ok(()),
         };
     }
     for (name, field) in &theirs {
         if find(&ours, name).is_none() {
-            let _ = writeln!(text, "  - {name}: {}", said(field));
+            let _ = writeln!(text, "  - {name}: {}", default_of(field));
         }
     }
     text
