@@ -1,7 +1,7 @@
 //! Inputs one after another, from arguments or one a line from standard input, and outputs one a
 //! line.
 //!
-//! A bad input is told of and never stops the others; that there was one is the exit code's
+//! A bad input is reported and never stops the others; that there was one is the exit code's
 //! business, 65.
 
 use std::borrow::Cow;

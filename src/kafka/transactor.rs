@@ -1,9 +1,9 @@
 //! One transactional producer and the cycles it goes round in.
 //!
-//! A pipeline keeps its results in a [`TransactionSource`]. The transactor asks it for what belongs
-//! into the next transaction ([`TransactionSource::begin`]), writes it, and tells it how the
-//! transaction ended ([`TransactionSource::settled`]). While one transaction commits, the next one's
-//! results gather in the source.
+//! A pipeline keeps its results in a [`TransactionSource`]. The transactor asks it for what
+//! belongs into the next transaction ([`TransactionSource::begin`]), writes it, and tells it how
+//! the transaction ended ([`TransactionSource::settled`]). While one transaction commits, the next
+//! one's results gather in the source.
 //!
 //! # What a transaction promises
 //!
@@ -21,11 +21,11 @@
 //!   before one of them is blamed.
 //! - A partition of an output topic may not be available: it has no leader, or too few replicas.
 //!   librdkafka then waits for as long as the transaction may last, and says nothing. That must
-//!   not take the time of all others: where nothing is reported for [`Cycle::report_timeout`] although
-//!   the transaction's offsets were taken, Kafka is there, and the records that are not reported
-//!   are what it fails for ([`Abort::Unavailable`]). Where no record at all was reported, Kafka
-//!   may have gone since, and it waits twice as long. If it blames them wrongly, because all of
-//!   Kafka is slow or has gone, no harm is done: they are tried again soon, and with more time.
+//!   not take the time of all others: where nothing is reported for [`Cycle::report_timeout`]
+//!   although the transaction's offsets were taken, Kafka is there, and the records that are not
+//!   reported are what it fails for ([`Abort::Unavailable`]). Where no record at all was reported,
+//!   Kafka may have gone since, and it waits twice as long. If it blames them wrongly, because all
+//!   of Kafka is slow or has gone, no harm is done: they are tried again soon, and with more time.
 //! - An outcome that is not known (time-out, fenced, fatal error inside the commit) is not
 //!   guessed. A new producer initialises under the same transactional.id, which settles the
 //!   transaction one way or the other, and the metadata committed last says which: it names

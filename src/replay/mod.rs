@@ -3,7 +3,7 @@
 //!
 //! What was put back is remembered where the error stands. The record, again at the end of the
 //! partition it came from, and a marker, an event of kind `REPLAYED` behind the error in its
-//! partition, are one transaction. So nothing else keeps books, whoever is killed leaves both or
+//! partition, are one transaction. So nothing else is kept, whoever is killed leaves both or
 //! neither, and a marker outlives its error, because Kafka deletes from the oldest on.
 //!
 //! Two at a time would both see what neither has marked yet. All use one transactional.id, and
