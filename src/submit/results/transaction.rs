@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rdkafka::error::RDKafkaErrorCode as Code;
 use smpp_esme::{Lease, Moment};
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::kafka::ErrorClass;
 use crate::kafka::progress::{CommitScope, metadata};
@@ -325,7 +325,9 @@ impl TransactionSource for SubmitTransactions {
                 self.topic_refused(under_way, index, code);
             }
             Settled::Aborted(Abort::Fenced(why)) => {
-                ear::failed("transaction refused; it is tried again", why);
+                // Partitions moved while it was under way, as in every rolling restart. If it goes
+                // on, the lease ends, and that is said.
+                info!(why, "transaction refused; it is tried again");
                 self.put_back(under_way);
             }
             Settled::Aborted(Abort::Trouble(why)) => {
