@@ -346,6 +346,8 @@ fn without_a_right_on_a_group_or_a_transactional_id_run_waits_and_loses_nothing(
         wait_named(&mut connector, right, 0);
         r.allow(right);
         r.it.results(all);
+        // Both groups are at work again: who is not yet would be refused once, and not again.
+        assert_eq!(r.it.receipts(all).len(), all);
         // While it runs.
         let said = named(&connector.log(), right);
         r.forbid(right);
