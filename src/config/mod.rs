@@ -1,6 +1,6 @@
 //! The configuration: typed, validated, every error at once.
 //!
-//! [`load`] reads a TOML file and the environment; [`Config`] and what it holds are the
+//! [`mod@load`] reads a TOML file and the environment; [`Config`] and what it holds are the
 //! final values. The same types make the JSON Schema and the commented example.
 
 mod bounds;

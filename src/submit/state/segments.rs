@@ -1,6 +1,6 @@
 //! The segments of a long message: which the SMSC took, and what that makes of the message.
 //!
-//! Pure bookkeeping. A message whose segments are under way is a [`submission`](super::submission).
+//! Pure bookkeeping. What is known of those under way is in [`segmented`](super::segmented).
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! What is odd about a receipt, for whoever has to talk to the SMSC's operator.
 //!
-//! Nothing here keeps a receipt from being read: [`Receipt`](super::Receipt) takes what it can.
+//! Nothing here keeps a receipt from being read: [`Receipt`] takes what it can.
 
 use std::fmt;
 

@@ -1,6 +1,6 @@
 //! Text as octets: which encoding, and there and back (SMPP 3.4 §5.2.19, 3GPP TS 23.038).
 //!
-//! [`choose`] finds the encoding that needs the fewest parts and makes them; [`encode`] and
+//! [`choose()`] finds the encoding that needs the fewest parts and makes them; [`encode`] and
 //! [`decode`] are the single steps.
 
 mod choose;
