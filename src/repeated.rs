@@ -49,15 +49,8 @@ impl fmt::Debug for Within {
 
 /// A line that is said at once, then as a count. Clones are the same line.
 ///
-/// ```
-/// use kafka_smpp::repeated::Line;
-///
-/// let refused = Line::new(|times, bind: String| {
-///     tracing::warn!(bind, refused = times.count, within = ?times.within, "the SMSC is put off");
-/// });
-/// refused.note("acme/0".to_owned()); // a line
-/// refused.note("acme/0".to_owned()); // counted
-/// ```
+/// It is made with what writes it, and told each time with [`note`](Line::note): the first is a line,
+/// those that follow soon are counted in the next one.
 pub struct Line<T>(Arc<Inner<T>>);
 
 impl<T> Clone for Line<T> {
