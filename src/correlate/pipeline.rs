@@ -397,8 +397,8 @@ impl Pipeline {
         let delivery = arrived.delivery.clone();
         match join.delivery(id, offset, delivery, receipt, now, &mut effects) {
             ReceiptOutcome::Joined | ReceiptOutcome::Moved | ReceiptOutcome::PublishedAlone => {}
-            ReceiptOutcome::Parked => self.counters.count_parked(),
-            ReceiptOutcome::Repeat => self.counters.count_repeated(),
+            ReceiptOutcome::Parked => self.counters.parked.add(1),
+            ReceiptOutcome::Repeat => self.counters.repeated.add(1),
         }
         self.gather(owned, &effects, Some(arrived));
     }
@@ -416,7 +416,7 @@ impl Pipeline {
         let (join, now) = (&mut owned.join, self.clock.now());
         let delivery = arrived.delivery.clone();
         match join.visit(to_from, offset, delivery, receipt, now, &mut effects) {
-            ReceiptOutcome::Repeat => self.counters.count_repeated(),
+            ReceiptOutcome::Repeat => self.counters.repeated.add(1),
             ReceiptOutcome::Joined
             | ReceiptOutcome::Moved
             | ReceiptOutcome::Parked
@@ -437,7 +437,7 @@ impl Pipeline {
         let (assembly, now) = (&mut owned.assembly, self.clock.now());
         match assembly.delivery(id, offset, delivery, segment, now, &mut effects) {
             assembly::SegmentState::Waiting | assembly::SegmentState::Completed => {}
-            assembly::SegmentState::Repeat => self.counters.count_repeated(),
+            assembly::SegmentState::Repeat => self.counters.repeated.add(1),
         }
         self.gather_segments(owned, &effects);
     }
@@ -473,11 +473,11 @@ impl Pipeline {
                     identity,
                     ..
                 } => {
-                    self.counters.count_uncorrelated();
+                    self.counters.uncorrelated.add(1);
                     self.hints.unmatched(identity, &self.habits);
                 }
                 Effect::Move { unanswered, .. } => {
-                    self.counters.count_moved();
+                    self.counters.moved.add(1);
                     unread += u64::from(*unanswered);
                 }
                 Effect::Publish {
@@ -487,12 +487,12 @@ impl Pipeline {
                     candidates,
                     other_form,
                 } => {
-                    self.counters.count_correlated();
+                    self.counters.correlated.add(1);
                     if !candidates.is_empty() {
-                        self.counters.count_ambiguous();
+                        self.counters.ambiguous.add(1);
                     }
                     if *other_form {
-                        self.counters.count_other_form();
+                        self.counters.other_form.add(1);
                         let both = (&**entry, &**delivery);
                         let parsed = Arrived::parsed(arrived, delivery, &self.config.dialects);
                         (self.hints).found(
@@ -504,7 +504,7 @@ impl Pipeline {
                         );
                     }
                 }
-                Effect::Overdue { .. } => self.counters.count_overdue(),
+                Effect::Overdue { .. } => self.counters.overdue.add(1),
                 _ => {}
             }
         }
@@ -526,8 +526,8 @@ impl Pipeline {
             match effect {
                 assembly::Effect::Publish {
                     incomplete: true, ..
-                } => self.counters.count_incomplete(),
-                assembly::Effect::Publish { .. } => self.counters.count_assembled(),
+                } => self.counters.incomplete.add(1),
+                assembly::Effect::Publish { .. } => self.counters.assembled.add(1),
                 _ => {}
             }
         }
@@ -755,7 +755,7 @@ impl Pipeline {
         };
         let (partition, key) = (&owned.partition, String::from_utf8_lossy(key));
         error!(%partition, ?code, %topic, %key, instead, "Kafka refuses a record for good");
-        self.counters.count_refused();
+        self.counters.refused.add(1);
         owned.replace(index, with);
         self.gather(owned, &receipts, None);
         self.gather_segments(owned, &segments);
@@ -883,7 +883,7 @@ impl Assignments for Pipeline {
             self.resumed(owned);
         }
         let unreadable = |error: &dyn Display| {
-            self.counters.count_unreadable();
+            self.counters.unreadable.add(1);
             error!(%partition, offset, %error, "a delivery that is not ours is skipped");
         };
         match parsed {

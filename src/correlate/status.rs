@@ -1,7 +1,5 @@
 //! What can be seen of the join from outside.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use serde::Serialize;
 
 /// One partition that is ours.
@@ -34,55 +32,34 @@ pub struct Status {
     pub counts: Counts,
 }
 
-macro_rules! counters {
-    ($($(#[$about:meta])* $name:ident, $add:ident;)*) => {
-        /// What happened since the start; things are counted when they are decided, before
-        /// their transaction.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-        pub struct Counts {
-            $($(#[$about])* pub $name: u64,)*
-        }
-
-        #[derive(Default)]
-        pub(super) struct Counters {
-            $($name: AtomicU64,)*
-        }
-
-        impl Counters {
-            $(pub(super) fn $add(&self) {
-                self.$name.fetch_add(1, Ordering::Relaxed);
-            })*
-
-            pub(super) fn get(&self) -> Counts {
-                Counts { $($name: self.$name.load(Ordering::Relaxed),)* }
-            }
-        }
-    };
-}
-
-counters! {
-    /// Receipts published with their message.
-    correlated, count_correlated;
-    /// Those of them that may belong to other messages too.
-    ambiguous, count_ambiguous;
-    /// Those of them that were found by another form of their id.
-    other_form, count_other_form;
-    /// How often a receipt was moved to where another form of its id belongs, or back.
-    moved, count_moved;
-    /// Receipts published without.
-    uncorrelated, count_uncorrelated;
-    /// Receipts that came before their message.
-    parked, count_parked;
-    /// Receipts and segments that came again and were dropped.
-    repeated, count_repeated;
-    /// Messages whose final receipt did not come.
-    overdue, count_overdue;
-    /// Messages from phones that were put together.
-    assembled, count_assembled;
-    /// Messages from phones of which segments did not come in time.
-    incomplete, count_incomplete;
-    /// Records on the deliveries topic that are not ours.
-    unreadable, count_unreadable;
-    /// Records that a topic refused for good.
-    refused, count_refused;
+plain_telemetry::counters! {
+    /// What happened since the start; things are counted when they are decided, before
+    /// their transaction.
+    #[derive(Serialize)]
+    pub struct Counts, counted by pub(super) Counters {
+        /// Receipts published with their message.
+        correlated,
+        /// Those of them that may belong to other messages too.
+        ambiguous,
+        /// Those of them that were found by another form of their id.
+        other_form,
+        /// How often a receipt was moved to where another form of its id belongs, or back.
+        moved,
+        /// Receipts published without.
+        uncorrelated,
+        /// Receipts that came before their message.
+        parked,
+        /// Receipts and segments that came again and were dropped.
+        repeated,
+        /// Messages whose final receipt did not come.
+        overdue,
+        /// Messages from phones that were put together.
+        assembled,
+        /// Messages from phones of which segments did not come in time.
+        incomplete,
+        /// Records on the deliveries topic that are not ours.
+        unreadable,
+        /// Records that a topic refused for good.
+        refused,
+    }
 }

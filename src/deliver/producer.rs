@@ -241,18 +241,18 @@ impl idempotent::Reports for Reports {
     }
 
     fn renewed(&self) {
-        self.notes.counters.renewed.add();
+        self.notes.counters.renewed.add(1);
     }
 }
 
 impl Reports {
     fn delivered(&self, mut waiting: Waiting) {
         match waiting.kind {
-            Kind::Receipt => self.notes.counters.receipts.add(),
-            Kind::Segment => self.notes.counters.parts.add(),
-            Kind::Inbound => self.notes.counters.inbound.add(),
-            Kind::Unreadable => self.notes.counters.unreadable.add(),
-            Kind::Notification => self.notes.counters.notifications.add(),
+            Kind::Receipt => self.notes.counters.receipts.add(1),
+            Kind::Segment => self.notes.counters.parts.add(1),
+            Kind::Inbound => self.notes.counters.inbound.add(1),
+            Kind::Unreadable => self.notes.counters.unreadable.add(1),
+            Kind::Notification => self.notes.counters.notifications.add(1),
         }
         if waiting.answer(Status::ROK) == Some(false) {
             self.remember(waiting.kind, waiting.mark);
@@ -307,7 +307,7 @@ impl Reports {
 
     /// What wants no answer is not delivered again.
     fn given_up(&self, waiting: &Waiting, error: &KafkaError, topic: &str) {
-        self.notes.counters.notifications_lost.add();
+        self.notes.counters.notifications_lost.add(1);
         let lines = &waiting.from.lines;
         lines.lost.note(waiting.refused(error, topic));
     }
@@ -316,14 +316,14 @@ impl Reports {
         if waiting.responder.is_none() {
             return self.given_up(&waiting, error, topic);
         }
-        self.notes.counters.refused.add();
+        self.notes.counters.refused.add(1);
         let lines = &waiting.from.lines;
         lines.for_good.note(waiting.refused(error, topic));
         waiting.answer(Status::RX_P_APPN);
     }
 
     fn postponed(&self, waiting: Waiting, error: &KafkaError, topic: &str) {
-        self.notes.counters.postponed.add();
+        self.notes.counters.postponed.add(1);
         let (code, lines) = (error.rdkafka_error_code(), &waiting.from.lines);
         let mut refused = waiting.refused(error, topic);
         if needs_somebody(code) {
@@ -509,7 +509,7 @@ impl Deliver {
         };
         let reports = shared.patient.reports();
         let Some(permit) = notices.acquire(octets(&output)) else {
-            reports.notes.counters.notifications_lost.add();
+            reports.notes.counters.notifications_lost.add(1);
             let full = "what waits for Kafka fills their buffer";
             from.lines.lost.note(from.refused(full, topic.clone()));
             return;
@@ -573,7 +573,7 @@ impl Bind {
     /// There is no room for a PDU.
     fn no_room(&self, responder: Responder) {
         let shared = &*self.deliver.0;
-        shared.producer.reports().notes.counters.no_room.add();
+        shared.producer.reports().notes.counters.no_room.add(1);
         self.from.lines.full.note(NoRoom {
             bind: self.from.bind.clone(),
             held: shared.buffer.held(),

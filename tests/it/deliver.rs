@@ -141,7 +141,7 @@ impl Rig {
     }
 
     fn acknowledged(&self, n: u64) {
-        eventually("acknowledged", SOON, || self.smsc.totals().inbound == n);
+        eventually("acknowledged", SOON, || self.smsc.counts().inbound == n);
     }
 }
 
@@ -199,9 +199,9 @@ fn what_kafka_does_not_take_in_time_comes_again_and_says_so() {
     rig.text("second");
     eventually("postponed", SOON, || rig.deliver.counts().postponed >= 1);
     eventually("the SMSC is told", SOON, || {
-        rig.smsc.totals().deliveries_refused >= 1
+        rig.smsc.counts().deliveries_refused >= 1
     });
-    assert_eq!(rig.smsc.totals().inbound, 1, "not acknowledged");
+    assert_eq!(rig.smsc.counts().inbound, 1, "not acknowledged");
     broker.thaw();
     rig.acknowledged(2);
     let messages = rig.kafka.records(&rig.inbound);
@@ -219,7 +219,7 @@ fn a_burst_of_five_thousand_is_taken_whole_and_in_order() {
         rig.text(&n.to_string());
     }
     rig.acknowledged(COUNT as u64);
-    assert_eq!(rig.smsc.totals().deliveries_refused, 0);
+    assert_eq!(rig.smsc.counts().deliveries_refused, 0);
     let counts = rig.deliver.counts();
     assert_eq!((counts.postponed, counts.no_room), (0, 0));
     let messages = rig.kafka.records(&rig.inbound);
@@ -243,17 +243,17 @@ fn what_comes_while_kafka_stands_still_for_three_seconds_is_held_and_not_refused
         rig.receipt(&format!("R{n}"));
     }
     std::thread::sleep(Duration::from_secs(3));
-    assert_eq!(rig.smsc.totals().inbound, 1);
+    assert_eq!(rig.smsc.counts().inbound, 1);
     assert!(rig.deliver.held() > 500_000, "{}", rig.deliver.held());
     broker.thaw();
     rig.acknowledged(1001);
-    assert_eq!(rig.smsc.totals().deliveries_refused, 0);
+    assert_eq!(rig.smsc.counts().deliveries_refused, 0);
     let counts = rig.deliver.counts();
     assert_eq!(
         (counts.receipts, counts.postponed, counts.no_room),
         (1000, 0, 0)
     );
-    assert_eq!(rig.smsc.totals().binds, 1, "the session went on");
+    assert_eq!(rig.smsc.counts().binds, 1, "the session went on");
 }
 
 #[test]
@@ -267,7 +267,7 @@ fn what_kafka_refuses_for_good_is_refused_and_the_rest_goes_on() {
     rig.text("short");
     rig.acknowledged(1);
     eventually("refused", SOON, || rig.deliver.counts().refused >= 1);
-    assert!(rig.smsc.totals().deliveries_refused >= 1);
+    assert!(rig.smsc.counts().deliveries_refused >= 1);
     let messages = rig.kafka.records(&rig.inbound);
     assert_eq!(messages.len(), 1);
     assert_eq!(messages[0].value["text"], "short");
@@ -350,7 +350,7 @@ fn a_producer_that_may_not_write_is_made_anew_and_goes_on_when_it_may() {
     assert!(counts().renewed >= 2, "{:?}", counts());
     assert_eq!((counts().inbound, counts().receipts), (1, 1), "each once");
     assert_eq!((counts().notifications_lost, counts().refused), (0, 0));
-    assert_eq!(rig.smsc.totals().binds, 1, "the session went on");
+    assert_eq!(rig.smsc.counts().binds, 1, "the session went on");
     // Later, too: what Kafka's log and the producer think of each other does not fit.
     let broken = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
     mock.request_errors(RDKafkaApiKey::Produce, &[broken]);

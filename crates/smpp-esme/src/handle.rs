@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::channel::{Channel, Slot};
 use super::client::Token;
-use super::counters::Counters;
+use super::counters::{Counters, Counts};
 use super::flow::{Flow, Pace};
 use smpp_protocol::Status;
 
@@ -190,8 +190,8 @@ impl Handle {
     }
 
     /// What the bind has counted since it was made.
-    pub fn counters(&self) -> &Counters {
-        &self.shared.counters
+    pub fn counts(&self) -> Counts {
+        self.shared.counters.get()
     }
 
     /// From this call's return on no request is written any more: those that were queued have

@@ -43,7 +43,7 @@ pub use channel::testing;
 pub use channel::{NotQueued, Responder, Slot};
 pub use client::{Answer, Client, Doubt, Inbound, Notice, Outcome, Token};
 pub use connect::reach;
-pub use counters::Counters;
+pub use counters::Counts;
 pub use flow::{Pace, Siblings, Signal};
 pub use handle::{Handle, State};
 pub use lease::{Lease, Moment};

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::account::{Bound, Delivery, What};
 use super::fault::{Fault, Faults};
-use super::{Accepted, Error, Mo, Shared, Totals};
+use super::{Accepted, Counts, Error, Mo, Shared};
 
 /// A simulator from outside. Cheap to clone; the simulator runs on without it.
 #[derive(Clone)]
@@ -34,8 +34,8 @@ impl Handle {
     }
 
     /// What it has done since its start.
-    pub fn totals(&self) -> Totals {
-        self.shared.counters.totals()
+    pub fn counts(&self) -> Counts {
+        self.shared.counters.get()
     }
 
     /// Who is bound now.

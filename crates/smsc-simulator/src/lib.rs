@@ -3,6 +3,7 @@
 #![deny(missing_docs)]
 
 mod account;
+mod counters;
 mod fault;
 mod handle;
 mod id;
@@ -15,7 +16,6 @@ mod session;
 mod store;
 #[cfg(test)]
 mod tests;
-mod totals;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -34,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use account::{Bound, Mode};
+pub use counters::Counts;
 pub use fault::{Action, During, Fault};
 pub use handle::Handle;
 pub use id::{Form, MessageIds};
@@ -43,7 +44,6 @@ pub use options::{
     Account, Burst, Congestion, Inbound, Options, Outbind, Outcomes, Parties, Receipts, Refusal,
     Retry, Spread, Version,
 };
-pub use totals::Totals;
 
 use smpp_protocol::pdu::AlertNotification;
 use smpp_protocol::tlv::push_tlv;
@@ -92,7 +92,7 @@ struct Shared {
     options: Options,
     faults: Mutex<Arc<fault::Faults>>,
     numbers: id::Numbers,
-    counters: totals::Counters,
+    counters: counters::Counters,
     journal: journal::Journal,
     accounts: Mutex<BTreeMap<String, Arc<account::Account>>>,
     /// Wakes each session, bound or not.
@@ -104,10 +104,10 @@ struct Shared {
     /// How often all sessions were told to unbind.
     unbinds: AtomicU64,
     paused: AtomicBool,
-    inbound: totals::Counter,
+    inbound: plain_telemetry::Counter,
     store: store::Store,
     /// Numbers connections.
-    connections: totals::Counter,
+    connections: plain_telemetry::Counter,
     /// Wakes the clock when something is due before it would look again.
     clock: Arc<Notify>,
     stop: CancellationToken,
@@ -131,7 +131,7 @@ impl Simulator {
         let shared = Arc::new(Shared {
             faults: Mutex::new(Arc::new(fault::Faults::new(&options.faults))),
             numbers: id::Numbers::new(&options.message_ids, options.seed),
-            counters: totals::Counters::default(),
+            counters: counters::Counters::default(),
             journal,
             accounts: Mutex::default(),
             sessions: Mutex::default(),
@@ -139,9 +139,9 @@ impl Simulator {
             cut: Mutex::new(stop.child_token()),
             unbinds: AtomicU64::new(0),
             paused: AtomicBool::new(false),
-            inbound: totals::Counter::default(),
+            inbound: plain_telemetry::Counter::default(),
             store: store::Store::new(options.keep),
-            connections: totals::Counter::default(),
+            connections: plain_telemetry::Counter::default(),
             clock: Arc::default(),
             stop,
             tasks: TaskTracker::new(),

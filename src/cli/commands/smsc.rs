@@ -12,8 +12,8 @@ use crate::cli::output::line;
 use crate::cli::{Code, Failure, runtime};
 use crate::settings::Time;
 use smsc_simulator::{
-    Account, Burst, Congestion, Error, Fault, Form, Handle, Options, Outbind, Outcomes, Parties,
-    Refusal, Retry, Simulator, Spread, Totals, Version,
+    Account, Burst, Congestion, Counts, Error, Fault, Form, Handle, Options, Outbind, Outcomes,
+    Parties, Refusal, Retry, Simulator, Spread, Version,
 };
 
 /// How message_ids look.
@@ -298,17 +298,17 @@ async fn serve(options: Options) -> Result<(), Failure> {
         shown = show(&smsc), if io::stdout().is_terminal() => shown?,
     }
     smsc.stop().await;
-    line(summary(&smsc.totals()))?;
+    line(summary(&smsc.counts()))?;
     Ok(())
 }
 
 /// One line, renewed every second: what went by in that second.
 async fn show(smsc: &Handle) -> io::Result<()> {
     let mut second = tokio::time::interval(Duration::from_secs(1));
-    let mut before = smsc.totals();
+    let mut before = smsc.counts();
     loop {
         second.tick().await;
-        let now = smsc.totals();
+        let now = smsc.counts();
         let mut out = io::stdout().lock();
         write!(out, "\r\x1b[K{}", rates(&before, &now, smsc))?;
         out.flush()?;
@@ -316,7 +316,7 @@ async fn show(smsc: &Handle) -> io::Result<()> {
     }
 }
 
-fn rates(before: &Totals, now: &Totals, smsc: &Handle) -> String {
+fn rates(before: &Counts, now: &Counts, smsc: &Handle) -> String {
     format!(
         "{} bound  {}/s accepted  {}/s throttled  {}/s refused  {}/s receipts  {}/s inbound  \
          {}/s not taken  {} waiting  {} in all",
@@ -333,26 +333,26 @@ fn rates(before: &Totals, now: &Totals, smsc: &Handle) -> String {
 }
 
 /// How often the ESME refused a deliver_sm or did not answer it in time.
-fn not_taken(totals: &Totals) -> u64 {
-    totals.deliveries_refused + totals.unanswered
+fn not_taken(counts: &Counts) -> u64 {
+    counts.deliveries_refused + counts.unanswered
 }
 
-fn summary(totals: &Totals) -> String {
+fn summary(counts: &Counts) -> String {
     format!(
         "{} binds, {} messages accepted, {} throttled, {} refused, {} ignored, {} receipts and {} \
          inbound messages acknowledged; of receipts {} refused, of inbound messages {}, {} not \
          answered in time, {} of all lost",
-        totals.binds,
-        totals.accepted,
-        totals.throttled,
-        totals.refused,
-        totals.ignored,
-        totals.receipts,
-        totals.inbound,
-        totals.deliveries_refused - totals.inbound_refused,
-        totals.inbound_refused,
-        totals.unanswered,
-        totals.lost,
+        counts.binds,
+        counts.accepted,
+        counts.throttled,
+        counts.refused,
+        counts.ignored,
+        counts.receipts,
+        counts.inbound,
+        counts.deliveries_refused - counts.inbound_refused,
+        counts.inbound_refused,
+        counts.unanswered,
+        counts.lost,
     )
 }
 

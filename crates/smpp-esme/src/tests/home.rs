@@ -68,9 +68,9 @@ async fn a_bind_returns_to_the_first_host_when_nothing_is_unanswered() {
     };
     assert_eq!(*host, *address);
     assert!(esme.is_at_peace(), "nothing is in doubt");
-    let counters = esme.handle.counters();
-    assert_eq!((counters.returns(), counters.returns_failed()), (1, 0));
-    assert_eq!(counters.failures(), 1, "that was before");
+    let counts = esme.handle.counts();
+    assert_eq!((counts.returns, counts.returns_failed), (1, 0));
+    assert_eq!(counts.failures, 1, "that was before");
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn a_first_host_that_accepts_and_does_not_bind_is_left_again_at_once() {
     let state = esme.handle.state();
     assert!(!matches!(*state.borrow(), State::Backoff { .. }));
     esme.becomes("bound").await;
-    assert_eq!(esme.handle.counters().returns_failed(), 1);
+    assert_eq!(esme.handle.counts().returns_failed, 1);
 }
 
 #[tokio::test]
@@ -114,9 +114,9 @@ async fn a_first_host_that_ends_the_session_at_once_is_left_again() {
     let _smsc = second.accepts().await.binds().await;
     esme.becomes("bound").await;
     assert!(lost <= 1, "it is trusted with one message at most");
-    let counters = esme.handle.counters();
-    assert_eq!((counters.returns(), counters.returns_failed()), (1, 1));
-    assert!(counters.in_doubt() <= 1);
+    let counts = esme.handle.counts();
+    assert_eq!((counts.returns, counts.returns_failed), (1, 1));
+    assert!(counts.in_doubt <= 1);
 }
 
 #[tokio::test]
@@ -126,12 +126,12 @@ async fn a_session_with_something_unanswered_goes_on() {
     let request = smsc.expects(Command::SUBMIT_SM).await;
     // The drain may take half of timers.response: none is answered within it.
     let _first = Listener::at(&address).await;
-    while esme.handle.counters().returns_given_up() == 0 {
+    while esme.handle.counts().returns_given_up == 0 {
         sleep(Duration::from_millis(20)).await;
     }
     smsc.sends(accepted(&request, "A")).await;
     assert_eq!(esme.hears_answer(1).await.1, "A");
-    assert_eq!(esme.handle.counters().sessions(), 1);
+    assert_eq!(esme.handle.counts().sessions, 1);
 }
 
 #[tokio::test]
@@ -157,7 +157,7 @@ async fn a_session_whose_answer_seems_to_be_lost_does_not_stop_sending() {
         sleep(Duration::from_millis(5)).await;
     }
     assert!(!limits.contains(&0), "it sends on");
-    assert!(esme.handle.counters().returns_given_up() >= 1);
+    assert!(esme.handle.counts().returns_given_up >= 1);
 }
 
 #[tokio::test]
@@ -173,5 +173,5 @@ async fn whoever_is_to_close_does_not_return() {
     smsc.sends(accepted(&request, "A")).await;
     lets_go(&mut smsc).await;
     closing.await.unwrap();
-    assert_eq!(esme.handle.counters().returns(), 0);
+    assert_eq!(esme.handle.counts().returns, 0);
 }

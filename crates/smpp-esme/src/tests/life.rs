@@ -54,8 +54,8 @@ async fn a_lost_session_is_replaced_and_slots_wait_for_it() {
         matches!(state, State::Bound { generation: 2, .. }),
         "{state:?}"
     );
-    let counters = esme.handle.counters();
-    assert_eq!((counters.sessions(), counters.failures()), (2, 1));
+    let counts = esme.handle.counts();
+    assert_eq!((counts.sessions, counts.failures), (2, 1));
     for told in [Session::Bound(1), Session::Unbound(1), Session::Bound(2)] {
         assert_eq!(esme.sessions.recv().await, Some(told));
     }
@@ -272,7 +272,7 @@ async fn a_lease_that_ends_while_connecting_ends_the_attempt() {
         "long before the response timer"
     );
     esme.becomes("idle").await;
-    assert_eq!(esme.handle.counters().failures(), 0, "nobody's fault");
+    assert_eq!(esme.handle.counts().failures, 0, "nobody's fault");
 }
 
 #[tokio::test]

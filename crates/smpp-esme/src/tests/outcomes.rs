@@ -110,7 +110,7 @@ async fn after_the_response_timer_an_answer_is_late() {
         .await;
     sleep(Duration::from_secs(1)).await;
     assert!(esme.is_at_peace(), "nothing is told twice");
-    assert_eq!(esme.handle.counters().unmatched(), 2);
+    assert_eq!(esme.handle.counts().unmatched, 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -281,5 +281,5 @@ async fn whatever_breaks_each_request_has_exactly_one_outcome() {
         arrived <= begun,
         "{arrived} arrived, {begun} may have been sent"
     );
-    assert_eq!(esme.handle.counters().sent(), begun);
+    assert_eq!(esme.handle.counts().sent, begun);
 }

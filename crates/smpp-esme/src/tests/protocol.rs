@@ -50,7 +50,7 @@ async fn an_unknown_command_is_refused_and_the_session_goes_on() {
         .await;
     smsc.expects_answer(Command::ENQUIRE_LINK_RESP, Status::ROK, 9)
         .await;
-    assert_eq!(esme.handle.counters().refused_commands(), 2);
+    assert_eq!(esme.handle.counts().refused_commands, 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -66,7 +66,7 @@ async fn answers_to_nothing_are_ignored_and_counted() {
     let request = smsc.expects(Command::SUBMIT_SM).await;
     smsc.sends(accepted(&request, "A")).await;
     assert_eq!(esme.hears_answer(100).await.1, "A");
-    assert_eq!(esme.handle.counters().unmatched(), 2);
+    assert_eq!(esme.handle.counts().unmatched, 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -39,9 +39,9 @@ async fn an_smsc_that_ends_every_session_at_once_gets_little_to_lose() {
     }
     // One at most in each session after the first, and in most of them none.
     assert!((1..=FEW + 5).contains(&in_doubt), "{in_doubt} in doubt");
-    let counters = esme.handle.counters();
-    assert_eq!(counters.in_doubt(), in_doubt as u64);
-    assert!(counters.short_lived() >= 5, "{}", counters.short_lived());
+    let counts = esme.handle.counts();
+    assert_eq!(counts.in_doubt, in_doubt as u64);
+    assert!(counts.short_lived >= 5, "{}", counts.short_lived);
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn an_smsc_that_answers_no_message_is_given_up() {
         assert_eq!(outcome, Outcome::InDoubt(Doubt::Timeout));
     }
     assert!(esme.is_at_peace(), "nothing else was sent");
-    assert_eq!(esme.handle.counters().deaf(), 1);
+    assert_eq!(esme.handle.counts().deaf, 1);
 }
 
 #[tokio::test]
@@ -111,8 +111,8 @@ async fn an_inactive_session_without_an_answer_makes_room_for_the_next_host() {
     unserved.expects(Command::SUBMIT_SM).await;
     unserved.expects_end_of_anything().await;
     second.accepts().await.binds().await;
-    let counters = esme.handle.counters();
-    assert_eq!((counters.failures(), counters.short_lived()), (1, 1));
+    let counts = esme.handle.counts();
+    assert_eq!((counts.failures, counts.short_lived), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -160,7 +160,7 @@ async fn an_smsc_that_answers_late_is_kept() {
         }
     }
     assert!(late > 100, "{late} late answers");
-    assert_eq!(esme.handle.counters().deaf(), 0);
+    assert_eq!(esme.handle.counts().deaf, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -175,7 +175,7 @@ async fn a_session_that_is_being_closed_is_not_given_up_before() {
     closing.await.unwrap();
     assert_eq!(began.elapsed().as_secs(), 5, "when the last has timed out");
     assert_eq!(esme.hears().await.1, Outcome::InDoubt(Doubt::Timeout));
-    assert_eq!(esme.handle.counters().deaf(), 0);
+    assert_eq!(esme.handle.counts().deaf, 0);
 }
 
 #[tokio::test]
@@ -196,6 +196,6 @@ async fn a_deaf_first_host_makes_room_for_the_second() {
     let request = smsc.expects(Command::SUBMIT_SM).await;
     smsc.sends(accepted(&request, "A")).await;
     smsc.expects(Command::SUBMIT_SM).await;
-    assert_eq!(esme.handle.counters().timeouts(), FEW as u64);
+    assert_eq!(esme.handle.counts().timeouts, FEW as u64);
     submitting.abort();
 }

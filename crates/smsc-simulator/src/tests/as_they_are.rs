@@ -37,7 +37,7 @@ async fn beyond_the_window_any_status_can_be_answered() {
     assert_eq!(esme.hears().await.header().1, Status::ROK);
     esme.submits(4, "fits again").await;
     assert_eq!(esme.hears().await.header().1, Status::ROK);
-    assert_eq!((smsc.totals().throttled, smsc.totals().refused), (1, 0));
+    assert_eq!((smsc.counts().throttled, smsc.counts().refused), (1, 0));
 }
 
 #[tokio::test]
@@ -53,7 +53,7 @@ async fn a_serial_server_answers_one_after_the_other_in_order() {
     for sequence in 2..8 {
         esme.submits(sequence, "in turn").await;
     }
-    eventually("all are accepted", || smsc.totals().accepted == 6).await;
+    eventually("all are accepted", || smsc.counts().accepted == 6).await;
     esme.says(Command::ENQUIRE_LINK, Status::ROK, 9).await;
     assert_eq!(esme.hears().await.command, Command::ENQUIRE_LINK_RESP);
     for sequence in 2..8 {
@@ -90,7 +90,7 @@ async fn a_deaf_backend_keeps_the_link_alive() {
     let smsc = start(quiet()).await;
     for fault in ["swallow after=1 per=session", "ignore after=1 per=session"] {
         smsc.set_faults(&faults(&[fault]));
-        let before = smsc.totals();
+        let before = smsc.counts();
         let mut esme = Esme::bound(&smsc, Command::BIND_TRANSMITTER).await;
         for sequence in 2..5 {
             esme.submits(sequence, "heard once").await;
@@ -99,7 +99,7 @@ async fn a_deaf_backend_keeps_the_link_alive() {
         assert_eq!(esme.hears().await.sequence, 2);
         assert_eq!(esme.hears().await.command, Command::ENQUIRE_LINK_RESP);
         esme.hears_nothing_for(30).await;
-        let after = smsc.totals();
+        let after = smsc.counts();
         let ignored = after.ignored - before.ignored;
         assert_eq!(after.accepted - before.accepted + ignored, 3);
         assert_eq!(ignored, if fault.starts_with("ignore") { 2 } else { 0 });
@@ -167,21 +167,21 @@ async fn what_was_refused_or_not_answered_in_time_may_be_lost() {
     let refused = esme.hears().await;
     let (resp, again) = (Command::DELIVER_SM_RESP, Status::RX_T_APPN);
     esme.says(resp, again, refused.sequence).await;
-    eventually("one is lost", || smsc.totals().lost == 1).await;
+    eventually("one is lost", || smsc.counts().lost == 1).await;
     smsc.deliver(&Mo::new("4479", "80800", "not answered"))
         .unwrap();
     let silent = esme.hears().await;
-    eventually("two are lost", || smsc.totals().lost == 2).await;
+    eventually("two are lost", || smsc.counts().lost == 2).await;
     esme.says(resp, Status::ROK, silent.sequence).await;
     smsc.deliver(&Mo::new("4479", "80800", "taken")).unwrap();
     assert_eq!(esme.receives().await.text(), "taken");
-    eventually("one is taken", || smsc.totals().inbound == 1).await;
-    let totals = smsc.totals();
+    eventually("one is taken", || smsc.counts().inbound == 1).await;
+    let counts = smsc.counts();
     assert_eq!(
         (
-            totals.deliveries_refused,
-            totals.inbound_refused,
-            totals.unanswered
+            counts.deliveries_refused,
+            counts.inbound_refused,
+            counts.unanswered
         ),
         (1, 0, 1)
     );

@@ -21,7 +21,7 @@ async fn faults_in_responses() {
     esme.submits(2, "swallowed").await;
     esme.submits(3, "answered").await;
     assert_eq!(esme.hears().await.sequence, 3);
-    assert_eq!(smsc.totals().accepted, 2);
+    assert_eq!(smsc.counts().accepted, 2);
 
     smsc.set_faults(&["late=100ms nth=1".parse().unwrap()]);
     esme.submits(4, "late").await;
@@ -43,7 +43,7 @@ async fn faults_in_responses() {
         esme.hears().await.header(),
         (Command::GENERIC_NACK, Status::RSYSERR, 7)
     );
-    assert_eq!((smsc.totals().accepted, smsc.totals().refused), (4, 2));
+    assert_eq!((smsc.counts().accepted, smsc.counts().refused), (4, 2));
 
     smsc.set_faults(&["split".parse().unwrap(), "deaf".parse().unwrap()]);
     esme.submits(8, "in two pieces").await;
@@ -69,7 +69,7 @@ async fn faults_that_end_the_connection() {
         esme.stream.write_all(&batch).await.unwrap();
         assert_eq!(esme.hears().await.sequence, 2);
         assert_eq!(esme.hears_or_ends().await, None);
-        assert_eq!(smsc.totals().accepted, 1 + accepted, "{fault}");
+        assert_eq!(smsc.counts().accepted, 1 + accepted, "{fault}");
         assert!(esme.input.len() <= left, "{fault}");
         assert_eq!(esme.input.is_empty(), left == 0, "{fault}");
     }

@@ -203,7 +203,7 @@ async fn a_message_to_several_names_those_who_do_not_get_it() {
         asks(&mut esme, multi(&to[1..])).await.status,
         Status::RINVDSTADR
     );
-    assert_eq!(smsc.totals().accepted, 1);
+    assert_eq!(smsc.counts().accepted, 1);
 }
 
 #[tokio::test]

@@ -120,7 +120,7 @@ async fn messages_are_accepted_answered_in_order_and_written_down() {
         ids
     );
     assert_eq!(journal[0].destination, "447700900123");
-    assert_eq!(smsc.totals().accepted, 3);
+    assert_eq!(smsc.counts().accepted, 3);
 }
 
 #[tokio::test]
@@ -197,7 +197,7 @@ async fn a_rate_and_a_window_throttle() {
         esme.hears().await.header(),
         (Command::SUBMIT_SM_RESP, Status::ROK, 2)
     );
-    assert_eq!((smsc.totals().accepted, smsc.totals().throttled), (2, 1));
+    assert_eq!((smsc.counts().accepted, smsc.counts().throttled), (2, 1));
 }
 
 #[tokio::test]
@@ -223,7 +223,7 @@ async fn a_receipt_follows_in_another_form_of_the_id() {
         "{text}"
     );
     assert!(text.ends_with(" stat:DELIVRD err:000 text:hello"), "{text}");
-    eventually("acknowledged", || smsc.totals().receipts == 1).await;
+    eventually("acknowledged", || smsc.counts().receipts == 1).await;
 }
 
 #[tokio::test]
@@ -254,7 +254,7 @@ async fn receipts_unacknowledged_or_refused_come_again_until_they_are_taken() {
         )
         .await;
     let lost = receiver.hears().await;
-    eventually("refused", || smsc.totals().deliveries_refused == 1).await;
+    eventually("refused", || smsc.counts().deliveries_refused == 1).await;
     drop(receiver);
     eventually("both wait", || smsc.waiting() == 2).await;
 
@@ -267,8 +267,8 @@ async fn receipts_unacknowledged_or_refused_come_again_until_they_are_taken() {
     let mut first = [refused.text(), lost.text()];
     first.sort();
     assert_eq!(again, first);
-    eventually("both taken", || smsc.totals().receipts == 2).await;
-    assert_eq!(smsc.totals().receipts_sent, 4);
+    eventually("both taken", || smsc.counts().receipts == 2).await;
+    assert_eq!(smsc.counts().receipts_sent, 4);
     receiver.hears_nothing_for(50).await;
 }
 
@@ -298,7 +298,7 @@ async fn deliveries_keep_to_the_window_and_wait_for_nobody() {
     esme.says(Command::DELIVER_SM_RESP, Status::ROK, first.sequence)
         .await;
     assert_eq!(esme.hears().await.text(), "mo 3");
-    eventually("acknowledged", || smsc.totals().inbound == 1).await;
+    eventually("acknowledged", || smsc.counts().inbound == 1).await;
 }
 
 #[tokio::test]
@@ -359,7 +359,7 @@ async fn responses_can_be_paused() {
     esme.says(Command::ENQUIRE_LINK, Status::ROK, 3).await;
     assert_eq!(esme.hears().await.command, Command::ENQUIRE_LINK_RESP);
     esme.hears_nothing_for(50).await;
-    assert_eq!(smsc.totals().accepted, 1);
+    assert_eq!(smsc.counts().accepted, 1);
     smsc.pause_responses(false);
     assert_eq!(
         esme.hears().await.header(),
@@ -514,7 +514,7 @@ async fn many_messages_with_receipts_go_through_one_session() {
     drop(acknowledge);
     writer.await.unwrap();
     eventually("all acknowledged", || {
-        smsc.totals().receipts == u64::from(total)
+        smsc.counts().receipts == u64::from(total)
     })
     .await;
 }

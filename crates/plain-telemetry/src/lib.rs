@@ -1,0 +1,13 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+mod counters;
+mod notices;
+
+pub use counters::{Count, Counter};
+pub use notices::{Field, Notice, Row};
+
+/// What the macros use.
+#[doc(hidden)]
+pub use tracing;

@@ -1,0 +1,308 @@
+//! Lines.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tracing::Level;
+
+/// One line that a program may write.
+pub struct Notice {
+    /// The name of its struct.
+    type_name: &'static str,
+    /// At which level it is written.
+    pub level: Level,
+    /// Its text, which never varies: what varies are the fields.
+    pub text: &'static str,
+    /// What it means for whoever reads it.
+    pub about: &'static str,
+    /// What it says besides its text, in order.
+    pub fields: &'static [Field],
+    times: AtomicU64,
+}
+
+/// One field of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its name, which never changes its meaning.
+    pub name: &'static str,
+    /// What it means.
+    pub about: &'static str,
+}
+
+impl Notice {
+    /// For [`notices!`](crate::notices).
+    #[doc(hidden)]
+    pub const fn new(
+        type_name: &'static str,
+        level: Level,
+        text: &'static str,
+        about: &'static str,
+        fields: &'static [Field],
+    ) -> Self {
+        Notice {
+            type_name,
+            level,
+            text,
+            about,
+            fields,
+            times: AtomicU64::new(0),
+        }
+    }
+
+    /// What it is called: the name of its struct in lower case, with `_` between the words.
+    pub fn name(&self) -> String {
+        let mut name = String::new();
+        for letter in self.type_name.chars() {
+            if letter.is_ascii_uppercase() && !name.is_empty() {
+                name.push('_');
+            }
+            name.push(letter.to_ascii_lowercase());
+        }
+        name
+    }
+
+    /// How often this process has emitted it, whatever level the log is at.
+    pub fn times(&self) -> u64 {
+        self.times.load(Ordering::Relaxed)
+    }
+
+    /// For [`notices!`](crate::notices).
+    #[doc(hidden)]
+    pub fn count(&self) {
+        self.times.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.level, self.type_name)
+    }
+}
+
+/// A row of a table of notices.
+#[derive(Clone, Copy)]
+pub struct Row(fn() -> &'static Notice);
+
+impl Row {
+    /// For [`notices!`](crate::notices).
+    #[doc(hidden)]
+    pub const fn new(notice: fn() -> &'static Notice) -> Self {
+        Row(notice)
+    }
+
+    /// The notice of this row.
+    pub fn get(self) -> &'static Notice {
+        (self.0)()
+    }
+}
+
+/// Declares lines, one struct for each, and a static table of all of them.
+///
+/// The first item names the table. Each further one is: the documentation, which says what the line
+/// means for whoever reads it; the level (`error`, `warn`, `info` or `debug`); the name of the
+/// struct, with a lifetime if its fields borrow; the text; and the fields. Before each field stands
+/// how it is written: `value` as what it is (a number, a string, a boolean), `display` as its
+/// `Display` says, `debug` as its `Debug` says. All of them are documented: a line without a word
+/// about its meaning does not compile.
+///
+/// The line has the module of the table as its target.
+#[macro_export]
+macro_rules! notices {
+    (
+        $(#[$table_meta:meta])* $table_vis:vis static $table:ident;
+        $(
+            $(#[doc = $about:literal])+
+            $level:ident $name:ident $(<$life:lifetime>)? $text:literal {
+                $(
+                    $(#[doc = $field_about:literal])+
+                    $how:ident $field:ident: $type:ty
+                ),* $(,)?
+            }
+        )*
+    ) => {
+        $(#[$table_meta])*
+        $table_vis static $table: &[$crate::Row] = &[$($crate::Row::new($name::notice)),*];
+
+        $(
+            $(#[doc = $about])+
+            $table_vis struct $name $(<$life>)? {
+                $($(#[doc = $field_about])+ $table_vis $field: $type,)*
+            }
+
+            impl $(<$life>)? $name $(<$life>)? {
+                /// Its row of the table.
+                $table_vis fn notice() -> &'static $crate::Notice {
+                    static NOTICE: $crate::Notice = $crate::Notice::new(
+                        stringify!($name),
+                        $crate::level!($level),
+                        $text,
+                        concat!($($about, "\n"),+),
+                        &[$($crate::Field {
+                            name: stringify!($field),
+                            about: concat!($($field_about, "\n"),+),
+                        }),*],
+                    );
+                    &NOTICE
+                }
+
+                /// Writes the line, and counts it.
+                $table_vis fn emit(self) {
+                    Self::notice().count();
+                    $crate::tracing::$level!(
+                        $($field = $crate::written!($how self.$field),)*
+                        $text
+                    );
+                }
+            }
+        )*
+    };
+}
+
+/// The level of that name.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! level {
+    (error) => {
+        $crate::tracing::Level::ERROR
+    };
+    (warn) => {
+        $crate::tracing::Level::WARN
+    };
+    (info) => {
+        $crate::tracing::Level::INFO
+    };
+    (debug) => {
+        $crate::tracing::Level::DEBUG
+    };
+}
+
+/// A field as it is written.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! written {
+    (value $field:expr) => {
+        $field
+    };
+    (display $field:expr) => {
+        $crate::tracing::field::display(&$field)
+    };
+    (debug $field:expr) => {
+        $crate::tracing::field::debug(&$field)
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+
+    crate::notices! {
+        /// What these tests say.
+        static NOTICES;
+
+        /// A bind is up.
+        ///
+        /// Nothing is to be done.
+        info Bound<'a> "bound" {
+            /// The ESME.
+            value esme: &'a str,
+            /// How often that was tried,
+            /// this time included.
+            value attempt: u32,
+            /// What is told to nobody.
+            value secret: Option<&'a str>,
+        }
+
+        /// It did not work.
+        warn NotBound "a bind failed" {
+            /// Why.
+            display error: io::Error,
+            /// From which hosts.
+            debug hosts: Vec<u16>,
+        }
+
+        /// Nothing more to say.
+        debug Over "over" {}
+    }
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            self.0.lock().extend(octets);
+            Ok(octets.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(what: impl FnOnce()) -> String {
+        let log = Log::default();
+        let to = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || to.clone())
+            .without_time()
+            .with_ansi(false)
+            .with_max_level(tracing::Level::INFO)
+            .finish();
+        tracing::subscriber::with_default(subscriber, what);
+        let octets = log.0.lock().clone();
+        String::from_utf8(octets).unwrap()
+    }
+
+    #[test]
+    fn a_notice_is_a_line_with_its_fields() {
+        let lines = logged(|| {
+            let secret = None;
+            Bound {
+                esme: "acme",
+                attempt: 2,
+                secret,
+            }
+            .emit();
+            let error = io::Error::other("no route");
+            NotBound {
+                error,
+                hosts: vec![1, 2],
+            }
+            .emit();
+            Over {}.emit();
+        });
+        let target = module_path!();
+        assert_eq!(
+            lines,
+            format!(
+                " INFO {target}: bound esme=\"acme\" attempt=2\n \
+                 WARN {target}: a bind failed error=no route hosts=[1, 2]\n"
+            )
+        );
+    }
+
+    #[test]
+    fn the_table_says_what_each_means_and_how_often_it_was_emitted() {
+        let [bound, not_bound, over] = [0, 1, 2].map(|row| NOTICES[row].get());
+        assert_eq!(bound.name(), "bound");
+        assert_eq!(not_bound.name(), "not_bound");
+        assert_eq!(not_bound.level, tracing::Level::WARN);
+        assert_eq!(bound.about, " A bind is up.\n\n Nothing is to be done.\n");
+        let field = bound.fields[1];
+        assert_eq!(field.name, "attempt");
+        assert_eq!(
+            field.about,
+            " How often that was tried,\n this time included.\n"
+        );
+        let before = over.times();
+        Over {}.emit();
+        assert_eq!(
+            over.times(),
+            before + 1,
+            "also if nobody reads the log at this level"
+        );
+        assert_eq!(format!("{bound:?}"), "INFO Bound");
+    }
+}
