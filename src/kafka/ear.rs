@@ -19,9 +19,13 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel as Level};
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
-use tracing::{debug, error, warn};
+use tracing::debug;
 
 use super::cause::{self, Cause, Doing, Who, Why, explain};
+use super::notices::{
+    BrokerAway, FailedAndTriedAgain, KafkaCannotBeUsed, KafkaSaysNo, LibrdkafkaComplains,
+};
+
 use crate::repeated::{Line, Times};
 
 /// A broker that cannot be reached for so long is said to be away: restarts are over by then.
@@ -152,7 +156,14 @@ impl Ear {
             let line = || {
                 let kind = kind.to_owned();
                 Line::new(move |times: Times, text: String| {
-                    warn!(kind, times = times.count, within = ?times.within, "librdkafka says: {text}");
+                    let (times, within) = (times.count, times.within);
+                    LibrdkafkaComplains {
+                        kind: &kind,
+                        times,
+                        within,
+                        text: &text,
+                    }
+                    .emit();
                 })
             };
             note_line(format!("librdkafka {kind}"), line, text.to_owned());
@@ -229,7 +240,13 @@ fn note_line(key: String, line: impl FnOnce() -> Line<String>, what: String) {
 pub fn refused(cause: &Cause) {
     let line = || {
         Line::new(|times: Times, cause: String| {
-            error!(cause, times = times.count, within = ?times.within, "Kafka says no; it is tried again until it says yes. kafka-smpp check --connect names all that is missing");
+            let (times, within) = (times.count, times.within);
+            KafkaSaysNo {
+                cause: &cause,
+                times,
+                within,
+            }
+            .emit();
         })
     };
     note_line(cause.to_string(), line, cause.to_string());
@@ -239,7 +256,14 @@ pub fn refused(cause: &Cause) {
 pub fn failed(what: &'static str, why: String) {
     let line = || {
         Line::new(move |times: Times, why: String| {
-            warn!(why, times = times.count, within = ?times.within, "{what}");
+            let (times, within) = (times.count, times.within);
+            FailedAndTriedAgain {
+                what,
+                why: &why,
+                times,
+                within,
+            }
+            .emit();
         })
     };
     note_line(what.to_owned(), line, why);
@@ -284,7 +308,13 @@ pub fn not_written(client: &ClientConfig, topic: &str, code: Code) -> String {
 fn cannot(cause: &Cause) {
     let line = || {
         Line::new(|times: Times, cause: String| {
-            error!(cause, times = times.count, within = ?times.within, "Kafka cannot be used; it is tried again");
+            let (times, within) = (times.count, times.within);
+            KafkaCannotBeUsed {
+                cause: &cause,
+                times,
+                within,
+            }
+            .emit();
         })
     };
     // The texts differ by broker.
@@ -324,10 +354,14 @@ fn trouble(cause: &Cause, now: Instant) {
     let line = || {
         let broker = broker.clone();
         Line::new(move |times: Times, reason: String| {
-            warn!(
-                broker, reason, times = times.count, within = ?times.within,
-                "a Kafka broker cannot be used for some time; it is tried again. Is it running, and does its address (advertised.listeners) lead to it from here?"
-            );
+            let (times, within) = (times.count, times.within);
+            BrokerAway {
+                broker: &broker,
+                reason: &reason,
+                times,
+                within,
+            }
+            .emit();
         })
     };
     let reason = if cause.is_of_connection() {

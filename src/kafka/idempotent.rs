@@ -16,6 +16,8 @@
 //! - librdkafka gives what goes out again a whole new time. Who handed it in may have less: when that
 //!   is over ([`Reports::is_over`]) it is lost, and what librdkafka says of it later counts for nothing.
 
+use super::notices::{NoThread, ProducerCannotGoOn, ProducerMadeAnew, ProducerNotMade};
+
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
@@ -27,7 +29,6 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Message};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
-use tracing::{error, info};
 
 use super::cause::{Doing, Who, Why, explain};
 use super::ear::{self, Ear};
@@ -291,8 +292,8 @@ impl<R: Reports> Shared<R> {
         match cause.why {
             Why::Denied { .. } => ear::refused(&cause),
             _ => {
-                let reason = cause.message;
-                error!(producer, reason, "a producer cannot go on: it is made anew");
+                let reason = &cause.message;
+                ProducerCannotGoOn { producer, reason }.emit();
             }
         }
         state.dead = true;
@@ -303,7 +304,8 @@ impl<R: Reports> Shared<R> {
         match thread.spawn(move || renew(&inner)) {
             Ok(_) => state.renewing = true,
             Err(error) => {
-                error!(producer, %error, "no thread to make it");
+                let purpose = "a producer that cannot go on is made anew later";
+                NoThread { purpose, error }.emit();
                 // Whoever finds it dead next tries again.
                 state.dead = false;
             }
@@ -431,7 +433,7 @@ impl<R: Reports> Inner<R> {
         let new = match shared.producer(&self.config, generation) {
             Ok(new) => new,
             Err(error) => {
-                error!(producer, %error, "a producer cannot be made; trying again");
+                ProducerNotMade { producer, error }.emit();
                 return true;
             }
         };
@@ -442,11 +444,11 @@ impl<R: Reports> Inner<R> {
             state.dead = false;
             std::mem::replace(&mut *self.current.write(), new)
         };
-        info!(
+        ProducerMadeAnew {
             producer,
-            renewals = generation - 1,
-            "the producer is made anew"
-        );
+            renewals: generation - 1,
+        }
+        .emit();
         shared.reports.renewed();
         // What it held is kept then, or reported.
         discard(old);

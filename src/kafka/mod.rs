@@ -11,6 +11,7 @@ pub(crate) mod foreign;
 pub(crate) mod group;
 pub(crate) mod idempotent;
 pub(crate) mod membership;
+pub(crate) mod notices;
 pub(crate) mod pause;
 pub mod poll;
 pub mod progress;

@@ -30,6 +30,11 @@
 //! asks again half a second later: the partition then goes on from the end of its log, and
 //! what lies between is never seen.
 
+use super::notices::{
+    Assigned, AssignmentRefused, NotAssignedAfresh, NotPaused, NotResumed, PollingEnds,
+    RevocationRefused, Revoked,
+};
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,7 +47,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
-use tracing::{debug, error, info, warn};
+use tracing::debug;
 
 use super::cause::{Doing, Why, explain};
 use super::ear::{self, Ear};
@@ -395,7 +400,8 @@ impl ConsumerContext for Context {
 
 impl Context {
     fn assign(&self, consumer: &BaseConsumer<Self>, partitions: &[Partition]) {
-        info!(partitions = %names(partitions), "assigned");
+        let names = names(partitions);
+        Assigned { partitions: &names }.emit();
         let mut all = partitions.to_vec();
         self.commands.forget(partitions);
         if !partitions.is_empty() {
@@ -404,12 +410,17 @@ impl Context {
         let fresh = all.iter().map(|p| (p.clone(), Applied::default()));
         self.held.lock().extend(fresh);
         if let Err(error) = assign_paused(consumer, &all) {
-            error!(%error, "assignment refused by the client");
+            AssignmentRefused { error }.emit();
         }
     }
 
     fn revoke(&self, consumer: &BaseConsumer<Self>, partitions: &[Partition], lost: bool) {
-        info!(partitions = %names(partitions), lost, "revoked");
+        let names = names(partitions);
+        Revoked {
+            partitions: &names,
+            lost,
+        }
+        .emit();
         let mut all = partitions.to_vec();
         if !partitions.is_empty() {
             all.extend(self.owner.revoked(partitions, lost));
@@ -418,7 +429,7 @@ impl Context {
         self.waiting.forget(&all);
         self.commands.forget(&all);
         if let Err(error) = consumer.incremental_unassign(&list(&all, Offset::Invalid)) {
-            error!(%error, "revocation refused by the client");
+            RevocationRefused { error }.emit();
         }
     }
 }
@@ -577,7 +588,7 @@ impl Poller {
             return Ok(());
         };
         let fatal = Fatal::new(&self.client, code, reason);
-        error!(%fatal, "polling ends");
+        PollingEnds { fatal: &fatal }.emit();
         let context = consumer.context();
         context.standing.called(None);
         let held = std::mem::take(&mut *context.held.lock());
@@ -702,7 +713,7 @@ fn assign_paused(
 fn pause(consumer: &BaseConsumer<Context>, partition: &Partition) {
     let this = list(std::slice::from_ref(partition), Offset::Invalid);
     if let Err(error) = consumer.pause(&this) {
-        warn!(%error, %partition, "cannot be paused");
+        NotPaused { error, partition }.emit();
     }
 }
 
@@ -721,7 +732,7 @@ fn assign_afresh(consumer: &BaseConsumer<Context>, partition: &Partition) {
         .incremental_unassign(&list(this, Offset::Invalid))
         .and_then(|()| assign_paused(consumer, this));
     if let Err(error) = fresh {
-        warn!(%error, %partition, "cannot be assigned afresh");
+        NotAssignedAfresh { error, partition }.emit();
     }
 }
 
@@ -779,7 +790,7 @@ fn resume(consumer: &BaseConsumer<Context>, partition: &Partition) {
     let this = list(std::slice::from_ref(partition), Offset::Invalid);
     match consumer.resume(&this) {
         Ok(()) => (consumer.context()).note(partition, |applied| applied.paused = None),
-        Err(error) => warn!(%error, %partition, "cannot be resumed"),
+        Err(error) => NotResumed { error, partition }.emit(),
     }
 }
 

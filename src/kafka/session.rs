@@ -5,6 +5,8 @@
 //! group. Whoever holds a partition has to know, because a process that is cut off must have
 //! stopped writing before its partitions are somebody else's.
 
+use super::notices::BrokerSettingUnknown;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +15,6 @@ use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 use tokio::task::JoinSet;
-use tracing::warn;
 
 use super::ear::Plain;
 use super::topics::admin;
@@ -74,7 +75,11 @@ fn shortest(answers: Vec<Result<Option<Duration>, KafkaError>>) -> Result<Durati
         return Err(error);
     }
     for error in silent {
-        warn!(%error, "a broker does not say {OF_BROKER}; the others are gone by");
+        BrokerSettingUnknown {
+            setting: OF_BROKER,
+            error: &error,
+        }
+        .emit();
     }
     // Brokers that do not have it do not speak the protocol either.
     Ok(answered.into_iter().flatten().min().unwrap_or(DEFAULT))

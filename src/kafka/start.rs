@@ -74,12 +74,13 @@
 //! the "end" mean the high watermark. Such a log lost nothing, so the partition waits until the
 //! transaction has ended.
 
+use super::notices::{OpenTransaction, OpenTransactionEnded, OpenTransactionNotEnded};
+
 use std::time::{Duration, Instant};
 
 use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
 use thiserror::Error;
-use tracing::{info, warn};
 
 use super::group::{Group, Partition};
 use super::progress::{CommitScope, MetadataError, Progress, Restored, metadata};
@@ -344,19 +345,19 @@ pub fn committed_stable(
         if transactional_id == reading.own {
             continue;
         }
-        warn!(
-            writer = transactional_id,
-            "a predecessor's transaction is still open; ending it"
-        );
+        let writer = &*transactional_id;
+        OpenTransaction { writer }.emit();
         match end_hanging(
             &reading.producer,
             &transactional_id,
             Duration::from_secs(10),
         ) {
-            Ok(()) => info!(writer = transactional_id, "ended"),
-            Err(error) => {
-                warn!(writer = transactional_id, %error, "not ended; waiting for its time-out")
+            Ok(()) => OpenTransactionEnded { writer }.emit(),
+            Err(error) => OpenTransactionNotEnded {
+                writer,
+                error: &error,
             }
+            .emit(),
         }
     }
     loop {

@@ -1,6 +1,8 @@
 //! The transactional producer of a [`Transactor`](super::transactor::Transactor): one
 //! transaction from begin to a known end.
 
+use super::notices::{BatchRefused, HadBeenCommitted, HadNotBeenCommitted, ProducerReady};
+
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -13,7 +15,7 @@ use rdkafka::producer::{
 };
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::{ClientContext, Message};
-use tracing::{debug, info, trace, warn};
+use tracing::{debug, trace};
 
 use super::cause::{self, Doing, Who, Why};
 use super::ear::{self, Ear};
@@ -319,13 +321,7 @@ impl TransactionalProducer {
             end = self.attempt(cycle, group);
             if end.is_ok() {
                 let hold = self.batching.refused(Instant::now());
-                warn!(
-                    topic,
-                    ?hold,
-                    "the topic takes each record but not a batch of them, so records go singly \
-                     for a while, which is slow: raise the topic's max.message.bytes or lower \
-                     batch.size in [kafka.properties]"
-                );
+                BatchRefused { topic, hold }.emit();
             }
         }
         match end {
@@ -438,10 +434,8 @@ impl TransactionalProducer {
                 .create_with_context(Reports(Mutex::default(), Ear::of(&self.config)))
                 .map_err(lost)?;
             producer.init_transactions(self.timeout).map_err(lost)?;
-            info!(
-                transactional_id = self.error_context.transactional_id,
-                "transactional producer ready"
-            );
+            let transactional_id = &*self.error_context.transactional_id;
+            ProducerReady { transactional_id }.emit();
             self.producer = Some(producer);
         }
         self.producer
@@ -518,7 +512,10 @@ impl TransactionalProducer {
                     if last.transactional_id == self.error_context.transactional_id
                         && last.cycle == cycle.number =>
                 {
-                    info!(cycle = cycle.number, "the transaction had been committed");
+                    HadBeenCommitted {
+                        cycle: cycle.number,
+                    }
+                    .emit();
                     return Settled::Committed { begun };
                 }
                 // Another producer: the partition has moved, which says nothing about us.
@@ -527,10 +524,10 @@ impl TransactionalProducer {
             }
         }
         if aborted {
-            info!(
-                cycle = cycle.number,
-                "the transaction had not been committed"
-            );
+            HadNotBeenCommitted {
+                cycle: cycle.number,
+            }
+            .emit();
             Settled::Aborted(Abort::Trouble("read back as not committed".into()))
         } else {
             Settled::Unknown

@@ -8,9 +8,10 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use parking_lot::Mutex;
-use tracing::{error, info, warn};
 
 use super::group::Partition;
+use super::notices::{StandsStill, Waits, WaitsNoLonger};
+
 use crate::repeated::{Line, Times};
 
 /// The partitions of one pipeline that wait.
@@ -73,7 +74,7 @@ impl Waiting {
         let waited = self.0.lock().remove(partition);
         if let Some(wait) = waited {
             let seconds = wait.since.elapsed().as_secs();
-            info!(%partition, seconds, "it waits no longer");
+            WaitsNoLonger { partition, seconds }.emit();
         }
     }
 
@@ -95,11 +96,23 @@ impl Wait {
         let (since, words) = (Instant::now(), what.clone());
         let line = Line::new(move |times: Times, why: String| {
             let why = Some(why.as_str()).filter(|why| !why.is_empty());
-            let again = (!times.within.is_zero()).then(|| since.elapsed().as_secs());
+            let seconds = (!times.within.is_zero()).then(|| since.elapsed().as_secs());
+            let (words, partition) = (&*words, &partition);
             if stands {
-                error!(%partition, seconds = again, "{words}")
+                StandsStill {
+                    words,
+                    partition,
+                    seconds,
+                }
+                .emit();
             } else {
-                warn!(%partition, why, seconds = again, "{words}")
+                Waits {
+                    words,
+                    partition,
+                    why,
+                    seconds,
+                }
+                .emit();
             }
         });
         Wait {

@@ -17,6 +17,7 @@
 
 pub(crate) mod binds;
 pub mod message;
+pub(crate) mod notices;
 pub(crate) mod options;
 pub mod ownership;
 pub(crate) mod pipeline;
@@ -30,7 +31,8 @@ use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
 use tokio::runtime::Handle as Runtime;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+
+use crate::submit::notices::{Draining, LastTransactionUnanswered, NotDrained};
 
 use crate::kafka::start::Reading;
 use crate::kafka::transactor::Transactor;
@@ -240,7 +242,7 @@ impl Submit {
             Ok(Err(_)) => Err(Error::Ended("transactor")),
             Ok(Ok(())) => Ok(()),
             Err(_) => {
-                warn!("Kafka does not answer the last transaction in time");
+                LastTransactionUnanswered {}.emit();
                 Ok(())
             }
         }
@@ -253,16 +255,12 @@ impl Submit {
         let leaving = self.options.settings.revoke_drain.get() + Duration::from_secs(1);
         let timeout = self.options.shutdown_timeout.saturating_sub(leaving);
         let deadline = Instant::now() + timeout;
-        info!(
-            outstanding = self.pipeline.outstanding(&assignments),
-            "draining"
-        );
+        let outstanding = self.pipeline.outstanding(&assignments);
+        Draining { outstanding }.emit();
         while self.pipeline.outstanding(&assignments) > 0 {
             if Instant::now() >= deadline {
-                warn!(
-                    outstanding = self.pipeline.outstanding(&assignments),
-                    "some messages are not answered in time; they are in doubt"
-                );
+                let outstanding = self.pipeline.outstanding(&assignments);
+                NotDrained { outstanding }.emit();
                 break;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;

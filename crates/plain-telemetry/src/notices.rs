@@ -102,8 +102,9 @@ impl Row {
 /// means for whoever reads it; the level (`error`, `warn`, `info` or `debug`); the name of the
 /// struct, with a lifetime if its fields borrow; the text; and the fields. Before each field stands
 /// how it is written: `value` as what it is (a number, a string, a boolean), `display` as its
-/// `Display` says, `debug` as its `Debug` says. All of them are documented: a line without a word
-/// about its meaning does not compile.
+/// `Display` says, `debug` as its `Debug` says, and `inline` not as a field, but in the text, where
+/// its name stands in braces. All of them are documented: a line without a word about its meaning
+/// does not compile.
 ///
 /// The line has the module of the table as its target.
 #[macro_export]
@@ -148,8 +149,9 @@ macro_rules! notices {
                 /// Writes the line, and counts it.
                 $table_vis fn emit(self) {
                     Self::notice().count();
+                    let Self { $($field),* } = self;
                     $crate::tracing::$level!(
-                        $($field = $crate::written!($how self.$field),)*
+                        $($field = $crate::written!($how $field),)*
                         $text
                     );
                 }
@@ -189,6 +191,9 @@ macro_rules! written {
     (debug $field:expr) => {
         $crate::tracing::field::debug(&$field)
     };
+    (inline $field:expr) => {
+        $crate::tracing::field::Empty
+    };
 }
 
 #[cfg(test)]
@@ -216,7 +221,9 @@ mod tests {
         }
 
         /// It did not work.
-        warn NotBound "a bind failed" {
+        warn NotBound<'a> "a bind failed: {step} was refused" {
+            /// What was refused.
+            inline step: &'a str,
             /// Why.
             display error: io::Error,
             /// From which hosts.
@@ -267,6 +274,7 @@ mod tests {
             .emit();
             let error = io::Error::other("no route");
             NotBound {
+                step: "TLS",
                 error,
                 hosts: vec![1, 2],
             }
@@ -278,7 +286,7 @@ mod tests {
             lines,
             format!(
                 " INFO {target}: bound esme=\"acme\" attempt=2\n \
-                 WARN {target}: a bind failed error=no route hosts=[1, 2]\n"
+                 WARN {target}: a bind failed: TLS was refused error=no route hosts=[1, 2]\n"
             )
         );
     }

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use tracing::warn;
+
+use crate::submit::notices::InDoubt;
 
 use crate::kafka::Partition;
 use crate::repeated::Line;
@@ -75,15 +76,16 @@ impl Doubts {
 impl Bind {
     fn new(name: Arc<str>) -> Self {
         let line = Line::summed(Tally::add, move |times, tally: Tally| {
-            warn!(
-                bind = &*name,
-                in_doubt = times.count,
-                resent = tally.resent,
-                reported = tally.reported,
-                within = ?times.within,
-                partitions = tally.names(),
-                "{}", words(&tally)
-            );
+            InDoubt {
+                words: &words(&tally),
+                bind: &name,
+                in_doubt: times.count,
+                resent: tally.resent,
+                reported: tally.reported,
+                within: times.within,
+                partitions: &tally.names(),
+            }
+            .emit();
         });
         Bind { line, unsaid: None }
     }

@@ -12,7 +12,9 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tracing::{debug, info, warn};
+use tracing::debug;
+
+use crate::submit::notices::{BindGroupEndedBadly, TakesEverythingAgain, Throttled};
 
 use crate::repeated::{Line, Times};
 use smpp_esme::{Client, Inbound, Lease, Outcome, Pace, Rate, Signal, Slot, State, Token};
@@ -96,7 +98,7 @@ impl BindGroup {
     pub async fn close(self, drain: Duration) {
         self.closing.send_replace(Some(drain));
         if let Err(error) = self.task.await {
-            tracing::error!(%error, "a group of binds ended badly");
+            BindGroupEndedBadly { error: &error }.emit();
         }
     }
 }
@@ -228,11 +230,7 @@ impl Complaints {
                 .note_many(refused, Complaint { bind, status, pace });
         } else if !pace.troubled && self.troubled.swap(false, Relaxed) {
             let window = pace.window;
-            info!(
-                bind = &**bind,
-                window,
-                "the SMSC takes everything again: it refused nothing as too much for a minute"
-            );
+            TakesEverythingAgain { bind, window }.emit();
         }
     }
 }
@@ -245,7 +243,7 @@ impl Complaint {
             None => "unlimited".to_owned(),
         };
         let (refused, within, status) = (times.count, times.within, self.status);
-        let text = match status {
+        let words = match status {
             Status::RMSGQFUL => {
                 "the SMSC's queue is full: the bind keeps fewer messages unanswered, and those refused are sent again; if this goes on, set `window` to what the contract allows"
             }
@@ -253,7 +251,16 @@ impl Complaint {
                 "the SMSC says that messages come too fast: the bind slows down, and those refused are sent again; if this goes on, set `max_tps` or `max_tps_per_bind` to what the contract allows"
             }
         };
-        warn!(bind, refused, ?within, %status, window, rate, "{text}");
+        Throttled {
+            words,
+            bind,
+            refused,
+            within,
+            status,
+            window,
+            rate: &rate,
+        }
+        .emit();
     }
 }
 

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use crate::submit::notices::SpeaksSmpp33;
+
 use crate::record::event::SendErrorKind;
 use crate::record::outbound::{Operation, Outbound};
 use crate::settings::SegmentMethod;
@@ -46,10 +48,12 @@ impl Version {
         let version = version.unwrap_or_default();
         let before = self.told.swap(version, Ordering::Relaxed);
         if before != version && (1..V34).contains(&version) && self.configured >= V34 {
-            tracing::warn!(
+            let version = format!("0x{version:02X}");
+            SpeaksSmpp33 {
+                version: &version,
                 bind,
-                "the SMSC speaks SMPP 3.3 (sc_interface_version 0x{version:02X}): it is sent no optional parameters. Set interface_version = \"3.3\""
-            );
+            }
+            .emit();
         }
     }
 

@@ -21,7 +21,13 @@ use rdkafka::Message;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use tokio::runtime::Handle as Runtime;
-use tracing::{debug, error, info, warn};
+use tracing::debug;
+
+use crate::kafka::notices::NoThread;
+use crate::submit::notices::{
+    GivenUp, InternalPartitionsChanged, LastCommitFailed, PositionOutsideLog, TopicCreatedAnew,
+    WaitForBind,
+};
 
 use crate::kafka::ErrorClass;
 use crate::kafka::end;
@@ -123,10 +129,12 @@ impl PartitionOwner {
         let unbound = parts.accounts.iter().map(|account| {
             let esme = account.options.name.clone();
             Line::new(move |_, (partitions, one): (usize, Partition)| {
-                warn!(
-                    %esme, partitions, %one,
-                    "records wait for a bind, because none of their partition is up; what is said of the binds has the reason"
-                );
+                WaitForBind {
+                    esme: &esme,
+                    partitions,
+                    one: &one,
+                }
+                .emit();
             })
         });
         let unbound = unbound.collect();
@@ -144,12 +152,12 @@ impl PartitionOwner {
             waiting: Waiting::default(),
             unbound,
             changed: Line::new(|_, (topic, then, now): (String, i32, i32)| {
-                error!(
-                    topic,
+                InternalPartitionsChanged {
+                    topic: &topic,
                     then,
                     now,
-                    "the number of partitions of an internal topic was changed, which loses receipts: where one is looked for follows from that number. This process goes on with the number it began with; start no other and do not start it again until all messages have their receipts, then create this topic and its twin (topics.correlation, topics.deliveries) anew with equal numbers"
-                );
+                }
+                .emit();
             }),
             me: me.clone(),
         })
@@ -176,7 +184,8 @@ impl PartitionOwner {
                 .name("takeover".into())
                 .spawn(move || me.take_over_one(&lease, epoch));
             if let Err(error) = spawned {
-                error!(%error, "no thread for taking over a partition");
+                let purpose = "a partition is not taken over before the next rebalance";
+                NoThread { purpose, error }.emit();
             }
         }
     }
@@ -361,9 +370,7 @@ impl PartitionOwner {
         }
         if !lost {
             if !pipeline.settle(&assignments, LAST_COMMIT) {
-                warn!(
-                    "the last commit of a partition did not succeed in time; its successor will find records in doubt"
-                );
+                LastCommitFailed {}.emit();
                 pipeline.lost(&assignments);
                 self.watch(partitions_of(account, leases));
             }
@@ -486,7 +493,8 @@ impl PartitionOwner {
         let watch = move || lost::watch(&pipeline, &group, &partitions);
         let thread = std::thread::Builder::new().name("lost".into());
         if let Err(error) = thread.spawn(watch) {
-            error!(%error, "no thread to ask who has the partitions that were lost; answers to what was sent of them are not published");
+            let purpose = "nobody asks who has the partitions that were lost; answers to what was sent of them are not published";
+            NoThread { purpose, error }.emit();
         }
     }
 
@@ -581,7 +589,14 @@ impl PartitionOwner {
             let wait = move || me.await_topic(partition, epoch, absent);
             let thread = std::thread::Builder::new().name("absent".into());
             if let Err(error) = thread.spawn(wait) {
-                error!(%error, topic = &*topic, "no thread to wait for this topic; its partitions start with the next rebalance");
+                let purpose = format!(
+                    "nobody waits for {topic}; its partitions start with the next rebalance"
+                );
+                NoThread {
+                    purpose: &purpose,
+                    error,
+                }
+                .emit();
             }
         }
     }
@@ -616,7 +631,13 @@ impl PartitionOwner {
         if *absent && let Err(Stop::Expired { .. }) = decided.start {
             // Its offsets went with it, and so did the records they stood for.
             let (low, high) = self.parts.group.watermarks(partition, PATIENCE)?;
-            warn!(%partition, "the topic was created anew; its former state is dropped");
+            TopicCreatedAnew {
+                partition,
+                base: None,
+                next: None,
+                high: None,
+            }
+            .emit();
             decided.start = Ok(Start::fresh(low, high));
         }
         Ok(decided)
@@ -657,7 +678,8 @@ impl PartitionOwner {
                 .name("reassess".into())
                 .spawn(move || me.reassess_one(&of, &lease, epoch));
             if let Err(error) = spawned {
-                error!(%error, "no thread for looking at a position");
+                let purpose = "a position outside its log is looked at when Kafka says so again";
+                NoThread { purpose, error }.emit();
                 self.reassessing.lock().remove(&partition);
             }
         }
@@ -747,7 +769,7 @@ impl PartitionOwner {
                 poll.start(partition, now);
             }
             Verdict::IsAnother => {
-                warn!(%partition, next, high, "the topic was created anew; its former state is dropped");
+                TopicCreatedAnew { partition: &partition, base: None, next: Some(next), high: Some(high) }.emit();
                 pipeline.removed(&pipeline.assignments_of(std::slice::from_ref(&partition)));
                 let start = Start::fresh(low, high);
                 self.waiting.done(&partition);
@@ -922,7 +944,11 @@ impl Assignments for PartitionOwner {
                 scope.spawn(|| self.give_up(*index, leases, lost));
             }
         });
-        info!(elapsed = ?began.elapsed(), lost, "partitions given up");
+        GivenUp {
+            elapsed: began.elapsed(),
+            lost,
+        }
+        .emit();
         companions
     }
 
@@ -948,7 +974,7 @@ impl Assignments for PartitionOwner {
             Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange)
         );
         if outside && let Some(me) = self.me.upgrade() {
-            warn!(%error, "a position lies outside its log");
+            PositionOutsideLog { error }.emit();
             me.reassess();
         } else {
             ear::failed("Kafka reports trouble", error.to_string());

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use tracing::{info, warn};
+
+use crate::submit::notices::{TakenOver, TakenOverInDoubt, TopicCreatedAnew};
 
 use crate::kafka::ErrorClass;
 use crate::kafka::start::{
@@ -241,14 +242,23 @@ impl Takeover<'_> {
                 let base = start.progress.base();
                 let in_doubt = start.progress.doubtful();
                 if committed.is_some_and(|c| c.offset > base) {
-                    warn!(%partition, base, "the topic was created anew: what was known of it is dropped");
+                    let base = Some(base);
+                    TopicCreatedAnew {
+                        partition,
+                        base,
+                        next: None,
+                        high: None,
+                    }
+                    .emit();
                 } else if in_doubt > 0 {
-                    warn!(
-                        %partition, base, in_doubt,
-                        "taken over with records in doubt: whoever had this partition before ended without saying what became of them (it died, was frozen, or lost Kafka: its own log says which), so the SMSC may have taken them; each is sent again, and its result says possible_duplicate, or is reported as OUTCOME_UNKNOWN (submit.in_doubt, or in_doubt in a record, decides that)"
-                    );
+                    TakenOverInDoubt {
+                        partition,
+                        base,
+                        in_doubt,
+                    }
+                    .emit();
                 } else {
-                    info!(%partition, base, "taken over");
+                    TakenOver { partition, base }.emit();
                 }
             }
             Err(stop) => {

@@ -12,7 +12,8 @@ use rdkafka::Message;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::DeliveryResult;
-use tracing::{error, info};
+
+use crate::submit::notices::{LateAnswerLost, LateAnswerPublished, LateAnswersNotFlushed};
 
 use crate::kafka::idempotent::{self, Idempotent};
 use crate::kafka::transaction::Output;
@@ -46,7 +47,7 @@ impl idempotent::Reports for Reports {
     }
 
     fn lost(&self, error: &KafkaError, topic: &str, (): ()) {
-        error!(%error, topic, "a late answer is lost: Kafka did not take it");
+        LateAnswerLost { error, topic }.emit();
     }
 }
 
@@ -93,8 +94,12 @@ impl LateProducer {
         for output in outputs {
             let topic = output.topic.clone();
             match self.producer.send(output, ()) {
-                Ok(()) => info!(topic = &*topic, "late answer published"),
-                Err((error, ())) => error!(%error, topic = &*topic, "a late answer is lost"),
+                Ok(()) => LateAnswerPublished { topic: &topic }.emit(),
+                Err((error, ())) => LateAnswerLost {
+                    error: &error,
+                    topic: &topic,
+                }
+                .emit(),
             }
         }
     }
@@ -102,7 +107,7 @@ impl LateProducer {
     /// Waits until everything is delivered.
     pub fn flush(&self, timeout: Duration) {
         if !self.producer.flush(timeout) {
-            error!("late answers may be lost: Kafka did not take them in time");
+            LateAnswersNotFlushed {}.emit();
         }
     }
 }

@@ -21,7 +21,12 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rdkafka::error::RDKafkaErrorCode as Code;
 use smpp_esme::{Lease, Moment};
-use tracing::{debug, error, info, warn};
+use tracing::debug;
+
+use crate::submit::notices::{
+    ResultsNotDelivered, ResultsRefused, ShortAnswerDropped, TopicRefusesResults, TopicsGone,
+    TransactionRefused,
+};
 
 use crate::kafka::ErrorClass;
 use crate::kafka::progress::{CommitScope, metadata};
@@ -189,7 +194,13 @@ impl SubmitTransactions {
             replaced |= replace(&mut under_way.results, *owner, code) && *owner == origin.result;
         }
         if replaced {
-            warn!(assignment, topic = &*origin.topic, %code, count = owners.len(), "records are refused by their topic; what can be said shorter is");
+            ResultsRefused {
+                assignment,
+                topic: &origin.topic,
+                code: &code,
+                count: owners.len(),
+            }
+            .emit();
         }
         let rejection = set_aside::Refusal {
             topic: origin.topic,
@@ -268,16 +279,19 @@ impl SubmitTransactions {
         if replaced {
             debug!(topic = &*topic, %partitions, "tried in a transaction of their own");
         } else if news && why == Why::Unavailable {
-            error!(
-                topic = &*topic, %partitions,
-                "results of these partitions are not delivered; they stand still until they are, and the others go on. Has each partition of the topic a leader, and are as many replicas in sync as min.insync.replicas says?"
-            );
+            ResultsNotDelivered {
+                topic: &topic,
+                partitions: &partitions,
+            }
+            .emit();
         } else if news {
             let cause = ear::not_written(self.group.client(), &topic, code);
-            error!(
-                topic = &*topic, %partitions, cause,
-                "a topic refuses results of these partitions; they stand still until it takes them, and the others go on"
-            );
+            TopicRefusesResults {
+                topic: &topic,
+                partitions: &partitions,
+                cause: &cause,
+            }
+            .emit();
         } else {
             debug!(topic = &*topic, %partitions, %code, "results are still refused");
         }
@@ -327,7 +341,7 @@ impl TransactionSource for SubmitTransactions {
             Settled::Aborted(Abort::Fenced(why)) => {
                 // Partitions moved while it was under way, as in every rolling restart. If it goes
                 // on, the lease ends, and that is said.
-                info!(why, "transaction refused; it is tried again");
+                TransactionRefused { why: &why }.emit();
                 self.put_back(under_way);
             }
             Settled::Aborted(Abort::Trouble(why)) => {
@@ -336,10 +350,7 @@ impl TransactionSource for SubmitTransactions {
             }
             Settled::Aborted(Abort::Refused) => self.put_back(under_way),
             Settled::Aborted(Abort::Gone(topics)) => {
-                error!(
-                    ?topics,
-                    "these topics are gone; their partitions are left out until they are back"
-                );
+                TopicsGone { topics: &topics }.emit();
                 self.put_back(under_way);
                 self.owner.topics_gone(&topics);
             }
@@ -382,7 +393,7 @@ fn replace(results: &mut Vec<PendingResult>, owner: usize, code: Code) -> bool {
             return true;
         }
         RecordOutcome::Taken(..) | RecordOutcome::Late(..) => {
-            error!(%code, "even the short record of an answer is refused by its topic; it is dropped");
+            ShortAnswerDropped { code: &code }.emit();
             results.remove(owner);
             return true;
         }

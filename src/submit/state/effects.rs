@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use smpp_esme::{Answer, Doubt};
 use smpp_protocol::Status;
-use tracing::{debug, info, warn};
+use tracing::debug;
+
+use crate::submit::notices::{CannotBePutBack, LostAndBack, LostAndBackInDoubt, TopicTakesResults};
 
 use crate::kafka::Partition;
 use crate::submit::message::outgoing::RecordContext;
@@ -63,28 +65,38 @@ impl News {
             News::NotAccepted(context, status, verdict) => {
                 debug!(log_id = context.log_id, %status, ?verdict, "not accepted for now");
             }
-            News::WaitsHere(context) => warn!(
-                log_id = context.log_id,
-                topic = &*context.topic,
-                "it cannot be put back onto its topic, which is not there; it waits here"
-            ),
+            News::WaitsHere(context) => CannotBePutBack {
+                log_id: &context.log_id,
+                topic: &context.topic,
+            }
+            .emit(),
             News::Back {
                 partition,
                 in_doubt: 0,
                 results,
             } => {
-                info!(%partition, results, "this partition was lost and is back, and nobody had it meanwhile");
+                LostAndBack {
+                    partition: &partition,
+                    results,
+                }
+                .emit();
             }
             News::Back {
                 partition,
                 in_doubt,
                 results,
-            } => warn!(
-                %partition, in_doubt, results,
-                "this partition was lost and is back, and nobody had it meanwhile; records that were with a bind are in doubt: each is sent again, and its result says possible_duplicate, or is reported as OUTCOME_UNKNOWN (submit.in_doubt, or in_doubt in a record, decides that). It was lost because Kafka was away for longer than kafka.session_timeout"
-            ),
+            } => LostAndBackInDoubt {
+                partition: &partition,
+                in_doubt,
+                results,
+            }
+            .emit(),
             News::TakenAgain { topic, partitions } => {
-                info!(topic = &*topic, %partitions, "the topic takes their results again");
+                TopicTakesResults {
+                    topic: &topic,
+                    partitions: &partitions,
+                }
+                .emit();
             }
         }
     }
