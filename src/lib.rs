@@ -14,6 +14,7 @@
 //! - [`correlate`]: deliveries joined with what was submitted;
 //! - [`replay`]: records that ended as errors put back onto their topic;
 //! - [`connector`]: configuration to running parts to a drained stop;
+//! - `notices` (in tests): all lines of the log, which each part declares for itself;
 //! - [`config`], [`ops`], [`smsc_simulator`] (a crate of its own), [`cli`]: the rest of the tool.
 
 #![forbid(unsafe_code)]
@@ -27,6 +28,8 @@ mod connector;
 pub mod correlate;
 pub mod deliver;
 pub mod kafka;
+#[cfg(test)]
+mod notices;
 mod ops;
 pub mod record;
 pub mod registry;

@@ -157,3 +157,39 @@ fn every_field_of_an_event_is_told() {
         "docs/records.md does not tell of {untold:?}"
     );
 }
+
+/// Sources of this repository.
+fn sources() -> Vec<PathBuf> {
+    let listed = Command::new("git")
+        .args(["ls-files", "src", "crates/*/src"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("git lists the sources");
+    let names = String::from_utf8(listed.stdout).expect("names are UTF-8");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    names
+        .lines()
+        .filter(|name| name.ends_with(".rs"))
+        .map(|name| root.join(name))
+        .filter(|file| file.exists())
+        .collect()
+}
+
+#[test]
+fn every_line_of_the_log_is_declared_in_a_table() {
+    let mut loose = Vec::new();
+    for file in sources() {
+        let text = std::fs::read_to_string(&file).expect("a source reads");
+        for (number, line) in text.lines().enumerate() {
+            let said = ["warn!(", "error!(", "info!("];
+            if said.iter().any(|said| line.contains(said)) && !line.trim().starts_with("//") {
+                loose.push(format!("{}:{}: {line}", file.display(), number + 1));
+            }
+        }
+    }
+    assert!(
+        loose.is_empty(),
+        "a line at info or above is declared in the `notices` module of its part:\n{}",
+        loose.join("\n")
+    );
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tracing::warn;
+use super::notices::Caution;
 
 use crate::config::{Config, GroupProtocol};
 use crate::kafka::cause::{Cause, Doing, Who, of_error};
@@ -20,7 +20,7 @@ pub async fn session_timeout(config: &Config) -> Duration {
     let unknown = |error| of_error(&Who::of(&client), &error, &Doing::GroupConfigs(&group));
     let (timeout, warning) = shorter(configured, found.map_err(unknown));
     if let Some(warning) = warning {
-        warn!("{warning}");
+        Caution { words: &warning }.emit();
     }
     timeout
 }

@@ -7,6 +7,7 @@
 mod accounts;
 mod formats;
 mod membership;
+pub(crate) mod notices;
 pub(crate) mod preflight;
 pub(crate) mod rights;
 
@@ -16,7 +17,8 @@ use std::time::Duration;
 use tokio::runtime::Handle as Runtime;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::{info, warn};
+
+use crate::connector::notices::{Caution, Delivered, Starting, Stopped, Stopping, SurveyFailed};
 
 use crate::config::Config;
 use crate::correlate::{self, Correlator, Dialects, Notify};
@@ -104,15 +106,15 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
         return Ok(());
     };
     for passing in preflight::check(&config, &survey).map_err(Error::Preflight)? {
-        warn!("{passing}");
+        Caution { words: &passing }.emit();
     }
     let process = random::Name::new()?.to_string();
-    info!(
-        cluster = survey.cluster_id,
-        process,
-        esmes = config.esme.len(),
-        "starting"
-    );
+    Starting {
+        cluster: &survey.cluster_id,
+        process: &process,
+        esmes: config.esme.len(),
+    }
+    .emit();
     let session_timeout = membership::session_timeout(&config).await;
     let internal = survey
         .partitions
@@ -161,7 +163,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
     let mut joining = tokio::task::spawn_blocking(move || correlator.run());
     let mut failed = None;
     tokio::select! {
-        () = shutdown.cancelled() => info!("stopping"),
+        () = shutdown.cancelled() => Stopping {}.emit(),
         ended = &mut submitting => failed = Some(part("submit", ended)),
         ended = &mut joining => failed = Some(part("correlate", ended)),
     }
@@ -186,19 +188,19 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
         refused,
         ..
     } = delivered;
-    info!(
+    Delivered {
         receipts,
         parts,
         inbound,
-        refused_late = postponed,
-        refused_full = no_room,
-        refused_for_good = refused,
-        "what SMSCs delivered to this process"
-    );
+        refused_late: postponed,
+        refused_full: no_room,
+        refused_for_good: refused,
+    }
+    .emit();
     repeated::finish();
     match failed {
         None => {
-            info!("stopped");
+            Stopped {}.emit();
             Ok(())
         }
         Some(Ended::Failed(error)) => Err(error),
@@ -263,7 +265,7 @@ async fn survey_cluster(
                 }
                 ear::failed("Kafka cannot be used; trying again", cause.to_string());
             }
-            Err(error) => warn!(%error, "looking at the cluster failed; trying again"),
+            Err(error) => SurveyFailed { error: &error }.emit(),
         }
         tokio::select! {
             () = shutdown.cancelled() => return Ok(None),

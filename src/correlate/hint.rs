@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use tracing::warn;
 
 use super::Dialects;
 use super::forms::{Habits, Matched, Remedy};
+use super::notices::{IdsHaveAnotherForm, PartitionNotReadToItsEnd, ReceiptsFindNoMessage};
 use super::parsed_receipt::ParsedReceipt;
+
 use crate::record::internal::{CorrelationEntry, Delivery};
 use crate::record::keys;
 use crate::record::notification::{MessageIdHint, Notification};
@@ -89,18 +90,18 @@ fn say_other(times: Times, other: Other) {
         matched,
         of,
     } = other.matched;
-    warn!(
-        esme = other.esme,
-        receipts = times.count,
-        within = ?times.within,
-        setting = setting(remedy),
+    IdsHaveAnotherForm {
+        esme: &other.esme,
+        receipts: times.count,
+        within: times.within,
+        setting: &setting(remedy),
+        form: &form(remedy),
         matched,
         of,
-        response_id = other.response,
-        receipt_id = other.receipt,
-        "receipts have message ids in another form than responses have, and find their messages by recipient and value, some seconds later: {matched} of the last {of} receipts match as {}. Set `setting` for this ESME, and they match exactly",
-        form(remedy)
-    );
+        response_id: &other.response,
+        receipt_id: &other.receipt,
+    }
+    .emit();
 }
 
 /// A remedy in short.
@@ -113,24 +114,24 @@ fn form(remedy: Remedy) -> String {
 }
 
 fn say_unmatched(times: Times, unmatched: Unmatched) {
-    warn!(
-        esme = unmatched.esme,
-        receipts = times.count,
-        within = ?times.within,
-        receipt_id = unmatched.receipt,
-        response_id = unmatched.response,
-        "receipts find no message, and are published with correlated: false. Compare the id of a receipt with that of a response: [esme.message_id] says how one is written in the other's place. Does another program send through this account, or do receipts come to the bind of another ESME? Were the messages submitted longer ago than correlate.receipt_ttl, or is their answer later than correlate.early_receipt_grace?"
-    );
+    ReceiptsFindNoMessage {
+        esme: &unmatched.esme,
+        receipts: times.count,
+        within: times.within,
+        receipt_id: &unmatched.receipt,
+        response_id: unmatched.response.as_deref(),
+    }
+    .emit();
 }
 
 fn say_unread(times: Times, (topic, partition): (Arc<str>, i32)) {
-    warn!(
-        receipts = times.count,
-        within = ?times.within,
-        topic = &*topic,
+    PartitionNotReadToItsEnd {
+        receipts: times.count,
+        within: times.within,
+        topic: &topic,
         partition,
-        "receipts whose ids have another form are published with correlated: false although their messages may be known: this partition could not be read to its end in 15 minutes, or more receipts waited for that than there is memory for. Lines above say what holds it up: a record that needs its schema from the registry, the right to read the topic (READ), a transaction that nobody ends, a partition without a leader. [esme.message_id] for these ESMEs lets their receipts match without this way"
-    );
+    }
+    .emit();
 }
 
 /// The lines about all ESMEs.

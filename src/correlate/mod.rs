@@ -31,6 +31,7 @@ mod forms;
 mod hint;
 mod inbound_events;
 pub(crate) mod join;
+pub(crate) mod notices;
 mod options;
 mod parsed_receipt;
 mod partition;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
-use tracing::{debug, error, info, warn};
+use tracing::debug;
 
 use super::assembly::{self, AssemblyLimits, Segment};
 use super::clock::{Clock, plausible};
@@ -19,12 +19,19 @@ use super::decode::{self, DeliveryKind, Record};
 use super::forms::Habits;
 use super::hint::{Hints, Notify};
 use super::join::{Effect, Join, JoinLimits, Millis, Receipt, ReceiptOutcome};
+use super::notices::{
+    ClockPutRight, CorrelationLogBeginsAnew, CorrelationRecordSkipped, DeliveriesDeleted,
+    DeliverySkipped, ForeignRecord, RecordRefused, RestoreMakesNoProgress, Restored, TopicMissing,
+    TransactionEndUnknown, TransactionFenced,
+};
 use super::parsed_receipt::Arrived;
 use super::partition::{PartitionState, Stage};
 use super::receipt_events::{self, Topics};
 use super::takeover::{Asked, Request};
 use super::{Counters, PartitionStatus, tail, takeover};
 use super::{Dialects, inbound_events};
+use crate::kafka::notices::{ResultsNotDelivered, TopicRefusesResults, TopicTakesResults};
+
 use crate::kafka::poll::{self, Assignments, Flow};
 use crate::kafka::progress::Progress;
 use crate::kafka::set_aside::{self, SetAside, Why};
@@ -203,10 +210,8 @@ impl Pipeline {
         let mut state = self.state.lock();
         if let Some(partition) = find(&mut state, partition, takeover).map(|o| o.partition.clone())
         {
-            warn!(
-                %partition,
-                "the correlation topic ends below what was read of it: it lost its tail, or was created anew; taken over anew with what is there"
-            );
+            let name = &partition;
+            CorrelationLogBeginsAnew { partition: name }.emit();
             self.take_over_anew(&mut state, &partition);
         }
     }
@@ -256,15 +261,15 @@ impl Pipeline {
                 continue;
             };
             let trouble = state.trouble.as_ref().map(KafkaError::to_string);
-            warn!(
-                topic = &*self.config.topics.correlation,
-                partition = owned.partition.partition,
-                seconds = still.as_secs(),
-                trouble = trouble
+            RestoreMakesNoProgress {
+                topic: &self.config.topics.correlation,
+                partition: owned.partition.partition,
+                seconds: still.as_secs(),
+                trouble: trouble
                     .as_deref()
                     .unwrap_or("none that the client tells of"),
-                "reading what is remembered of messages makes no progress, and their receipts wait for it. May this user read the topic (READ), and write to it (WRITE)? Has its partition a leader?"
-            );
+            }
+            .emit();
         }
     }
 
@@ -315,11 +320,8 @@ impl Pipeline {
         value: Option<&[u8]>,
     ) -> Result<(), String> {
         let Some(key) = Key::parse(key) else {
-            warn!(
-                partition,
-                key = %String::from_utf8_lossy(key),
-                "a foreign record in the correlation topic is skipped"
-            );
+            let key = &String::from_utf8_lossy(key);
+            ForeignRecord { partition, key }.emit();
             return Ok(());
         };
         let record = decode::record(
@@ -351,7 +353,12 @@ impl Pipeline {
             }
             Err(Unread::Wait(why)) => return Err(why),
             Err(Unread::Invalid(error)) => {
-                warn!(partition, ?key, %error, "a correlation record cannot be read, it is skipped");
+                CorrelationRecordSkipped {
+                    partition,
+                    key: &key,
+                    error: &error,
+                }
+                .emit();
                 owned.join.skipped(&key, now, &mut effects);
             }
         }
@@ -445,15 +452,15 @@ impl Pipeline {
     fn restored(&self, owned: &mut PartitionState) {
         owned.stage = Stage::Live;
         let size = owned.join.size();
-        info!(
-            partition = %owned.partition,
-            offset = owned.next,
-            entries = size.entries,
-            parked = size.parked,
-            octets = size.octets,
-            parts = owned.assembly.size().segments,
-            "correlation restored"
-        );
+        Restored {
+            partition: &owned.partition,
+            offset: owned.next,
+            entries: size.entries,
+            parked: size.parked,
+            octets: size.octets,
+            parts: owned.assembly.size().segments,
+        }
+        .emit();
         self.handles
             .poller
             .start(owned.partition.clone(), owned.next);
@@ -585,11 +592,12 @@ impl Pipeline {
 
     fn committed(&self, state: &mut PipelineState, begun: Instant) {
         if let Some((topic, partitions)) = state.aside.committed() {
-            info!(
-                topic = &*topic,
-                ?partitions,
-                "the topic takes their results again"
-            );
+            let partitions = &self.names(&partitions);
+            TopicTakesResults {
+                topic: &topic,
+                partitions,
+            }
+            .emit();
             self.wake();
         }
         self.each_under_way(state, |owned, _| {
@@ -610,16 +618,13 @@ impl Pipeline {
             } => return self.record_refused(state, *index, *code, *larger),
             Abort::Topic { index, code } => return self.topic_refused(state, *index, *code),
             Abort::Unavailable(indexes) => return self.unavailable(state, indexes),
-            Abort::Fenced(reason) => info!(reason, "transaction aborted, its results go again"),
+            Abort::Fenced(reason) => TransactionFenced { reason }.emit(),
             Abort::Refused => {}
             Abort::Trouble(reason) => {
                 ear::failed("transaction aborted, its results go again", reason.clone());
             }
             Abort::Gone(topics) => {
-                warn!(
-                    ?topics,
-                    "a topic is missing; correlation waits until it is back"
-                );
+                TopicMissing { topics }.emit();
             }
         }
         state.aside.aborted(Instant::now());
@@ -753,8 +758,15 @@ impl Pipeline {
                 None => return false,
             },
         };
-        let (partition, key) = (&owned.partition, String::from_utf8_lossy(key));
-        error!(%partition, ?code, %topic, %key, instead, "Kafka refuses a record for good");
+        let (partition, key) = (&owned.partition, &String::from_utf8_lossy(key));
+        RecordRefused {
+            partition,
+            code: &code,
+            topic,
+            key,
+            instead,
+        }
+        .emit();
         self.counters.refused.add(1);
         owned.replace(index, with);
         self.gather(owned, &receipts, None);
@@ -780,19 +792,21 @@ impl Pipeline {
                 "tried in a transaction of their own"
             );
         } else if news && why == Why::Unavailable {
-            error!(
-                topic = &*topic,
-                ?partitions,
-                "results of these partitions of the deliveries are not delivered; they stand still until they are, and the others go on. Has each partition of the topic a leader, and are as many replicas in sync as min.insync.replicas says?"
-            );
+            let partitions = &self.names(&partitions);
+            ResultsNotDelivered {
+                topic: &topic,
+                partitions,
+            }
+            .emit();
         } else if news {
-            let cause = ear::not_written(self.group.client(), &topic, code);
-            error!(
-                topic = &*topic,
-                ?partitions,
+            let cause = &ear::not_written(self.group.client(), &topic, code);
+            let partitions = &self.names(&partitions);
+            TopicRefusesResults {
+                topic: &topic,
+                partitions,
                 cause,
-                "a topic refuses results of these partitions of the deliveries; they stand still until it takes them, and the others go on"
-            );
+            }
+            .emit();
         } else {
             debug!(
                 topic = &*topic,
@@ -803,15 +817,25 @@ impl Pipeline {
         }
     }
 
+    /// These partitions of the deliveries, as lines name them.
+    fn names<'a>(&self, partitions: impl IntoIterator<Item = &'a i32>) -> String {
+        let topic = &self.config.topics.deliveries;
+        let partition = |number: &i32| Partition {
+            topic: topic.clone(),
+            partition: *number,
+        };
+        let names = partitions.into_iter().map(partition);
+        let names: Vec<String> = names.map(|p| p.to_string()).collect();
+        names.join(", ")
+    }
+
     /// After a step of the clock, times of before mean nothing: the partitions are read anew.
     fn follow_clock(&self, state: &mut PipelineState) {
         let steps = self.clock.steps();
         if std::mem::replace(&mut state.steps, steps) == steps {
             return;
         }
-        warn!(
-            "the clock was more than a day off and has been put right; correlation reads its partitions anew"
-        );
+        ClockPutRight {}.emit();
         self.take_all_over_anew(state);
     }
 
@@ -884,7 +908,12 @@ impl Assignments for Pipeline {
         }
         let unreadable = |error: &dyn Display| {
             self.counters.unreadable.add(1);
-            error!(%partition, offset, %error, "a delivery that is not ours is skipped");
+            DeliverySkipped {
+                partition,
+                offset,
+                error,
+            }
+            .emit();
         };
         match parsed {
             Ok(Ok((identity, delivery, kind))) => {
@@ -927,7 +956,7 @@ impl Assignments for Pipeline {
             return;
         }
         // A position fell out of its log; the client does not say which.
-        error!(%error, "deliveries were deleted before they were consumed, or their topic recreated");
+        DeliveriesDeleted { error }.emit();
         self.take_all_over_anew(&mut self.state.lock());
     }
 }
@@ -1003,7 +1032,10 @@ impl TransactionSource for Pipeline {
                 let mut again = Vec::new();
                 self.each_under_way(&mut state, |owned, _| again.push(owned.partition.clone()));
                 for partition in again {
-                    warn!(%partition, "its last transaction has an unknown end: taken over anew");
+                    TransactionEndUnknown {
+                        partition: &partition,
+                    }
+                    .emit();
                     self.take_over_anew(&mut state, &partition);
                 }
             }

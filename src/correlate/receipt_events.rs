@@ -7,12 +7,13 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{Header as KafkaHeader, OwnedHeaders};
-use tracing::error;
 
 use super::Dialects;
 use super::decode;
 use super::join::{Effect, Millis};
+use super::notices::EntryUnreadable;
 use super::parsed_receipt::{Arrived, ParsedReceipt};
+
 use crate::kafka::cloud_events::{self, CloudEvents};
 use crate::kafka::transaction::Output;
 use crate::record::codec::Codecs;
@@ -185,7 +186,12 @@ fn with_seen(entry: &Bytes, seen: &[Seen], final_at: Option<Millis>, topics: &To
         }
         // It was read when it came in, so this does not happen.
         Err(error) => {
-            error!(%error, "a correlation record does not read any more");
+            let identity = None;
+            EntryUnreadable {
+                error: &error,
+                identity,
+            }
+            .emit();
             entry.to_vec()
         }
     }
@@ -208,7 +214,14 @@ fn receipt_event(
 ) -> Output {
     let read = |entry: &Bytes| {
         let read = serde_json::from_slice::<CorrelationEntry>(entry);
-        read.inspect_err(|error| error!(%error, identity, "a correlation record does not read any more; its receipt is published without it")).ok()
+        let unreadable = |error: &_| {
+            EntryUnreadable {
+                error,
+                identity: Some(identity),
+            }
+            .emit()
+        };
+        read.inspect_err(unreadable).ok()
     };
     let entry = entry.and_then(read);
     let mut log_ids: Vec<String> = (candidates.iter().filter_map(read))
@@ -280,7 +293,12 @@ fn overdue_event(entry: &Bytes, missing: Option<u32>, topics: &Topics) -> Output
     let entry = match serde_json::from_slice::<CorrelationEntry>(entry) {
         Ok(entry) => entry,
         Err(error) => {
-            error!(%error, "a correlation record does not read any more");
+            let identity = None;
+            EntryUnreadable {
+                error: &error,
+                identity,
+            }
+            .emit();
             return receipt_record("", entry.to_vec(), None, topics);
         }
     };

@@ -9,12 +9,13 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use thiserror::Error;
-use tracing::{error, info};
 
 use super::assembly::AssemblyLimits;
 use super::join::{JoinLimits, MOMENT, Millis, PARKED_OCTETS};
+use super::notices::{CorrelationEnded, ThreadPanicked};
 use super::pipeline::{Config, Handles, Pipeline};
 use super::{Dialects, Inbound, Notify, Settings, Status, Topics, tail, takeover};
+
 use crate::kafka::Group;
 use crate::kafka::group::partition_count;
 use crate::kafka::poll::{self, Poller};
@@ -167,7 +168,7 @@ impl Correlator {
         );
         let polled = poller.run();
         threads.stop();
-        info!("correlation ended");
+        CorrelationEnded {}.emit();
         Ok(polled?)
     }
 }
@@ -283,7 +284,7 @@ impl Threads {
         for thread in self.running {
             let name = thread.thread().name().unwrap_or_default().to_owned();
             if thread.join().is_err() {
-                error!(name, "a thread of correlation panicked");
+                ThreadPanicked { name: &name }.emit();
             }
         }
     }

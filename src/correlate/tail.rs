@@ -17,9 +17,11 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::Offset;
-use tracing::{debug, info, warn};
+use tracing::debug;
 
+use super::notices::{CorrelationNotReadable, CorrelationReadOn, CorrelationWaits};
 use super::pipeline::Pipeline;
+
 use crate::kafka::cause::{self, Doing, Why};
 use crate::kafka::ear::{self, Plain};
 use crate::kafka::group::list;
@@ -195,7 +197,12 @@ impl Tail {
             };
             let topic = &*self.topic;
             if followed.retry() {
-                warn!(%error, topic, partition, "the correlation partition cannot be read, trying again");
+                CorrelationNotReadable {
+                    error: &error,
+                    topic,
+                    partition,
+                }
+                .emit();
             }
             // Perhaps the client has it still.
             self.let_go(partition);
@@ -234,17 +241,19 @@ fn take(
     {
         followed.next = offset;
         if followed.retry() {
-            warn!(
+            CorrelationWaits {
                 partition,
-                offset, why, "a correlation record has to wait, and its partition with it"
-            );
+                offset,
+                why: &why,
+            }
+            .emit();
         }
         return false;
     }
     followed.next = offset + 1;
     if std::mem::take(&mut followed.warned) {
         followed.pause.reset();
-        info!(partition, offset, "the correlation partition is read on");
+        CorrelationReadOn { partition, offset }.emit();
     }
     true
 }

@@ -24,10 +24,14 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
-use tracing::{info, warn};
 
 use super::clock::plausible;
+use super::notices::{
+    CommittedNotReadAtOnce, DeletedBeforeCorrelated, DeliveriesLostTail, FromTheBeginning,
+};
 use super::pipeline::Pipeline;
+use crate::kafka::notices::{OpenTransaction, OpenTransactionNotEnded};
+
 use crate::kafka::progress::{CommitScope, Progress, Restored, metadata};
 use crate::kafka::start::{Reading, committed_stable};
 use crate::kafka::transaction::Commit;
@@ -204,12 +208,17 @@ fn look_for_end(pipeline: &Pipeline, group: &Group, end: &Request) -> Result<(),
 /// of a predecessor that died before it sent its offsets, most likely.
 fn end_suspects(pipeline: &Pipeline, reading: &Reading) {
     for writer in pipeline.suspects(reading.suspicion) {
-        warn!(
-            writer,
-            "a predecessor's transaction hides what it wrote; ending it"
-        );
+        let transactional_id = &writer;
+        OpenTransaction {
+            writer: transactional_id,
+        }
+        .emit();
         if let Err(error) = end_hanging(&reading.producer, &writer, ENDING) {
-            warn!(writer, %error, "not ended; waiting for its time-out");
+            OpenTransactionNotEnded {
+                writer: transactional_id,
+                error: &error,
+            }
+            .emit();
         }
     }
 }
@@ -233,7 +242,7 @@ fn take_over(
             begin(pipeline, group, request, found)
         }),
         Err(error) => {
-            warn!(%error, "committed offsets of the deliveries cannot be read at once");
+            CommittedNotReadAtOnce { error }.emit();
             each(group.client(), requests, |request| {
                 let this = std::slice::from_ref(&request.partition);
                 let found = group.committed_of(this, reading.suspicion)?;
@@ -294,22 +303,31 @@ fn position(
 ) -> i64 {
     match committed {
         None => {
-            info!(%partition, offset = low, "no committed offset: from the beginning");
+            FromTheBeginning {
+                partition,
+                offset: low,
+            }
+            .emit();
             low
         }
         Some(offset) if offset < low => {
-            warn!(
-                %partition, offset, low,
-                "deliveries were deleted before they were correlated (topic retention); going on with what is left"
-            );
+            DeletedBeforeCorrelated {
+                partition,
+                offset,
+                low,
+            }
+            .emit();
             low
         }
         Some(offset) if offset > high => {
             let to = unread.unwrap_or(low);
-            warn!(
-                %partition, offset, high, to,
-                "the log of deliveries ends below what was read of it: it lost its tail, or the topic was created anew; going on with what is younger"
-            );
+            DeliveriesLostTail {
+                partition,
+                offset,
+                high,
+                to,
+            }
+            .emit();
             to
         }
         Some(offset) => offset,

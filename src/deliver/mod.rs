@@ -41,6 +41,7 @@
 
 mod buffer;
 mod incoming;
+pub(crate) mod notices;
 mod producer;
 mod refusal;
 mod repeats;

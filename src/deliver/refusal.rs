@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tracing::{error, warn};
+use super::notices::{BufferFull, NotificationsLost, RefusedForNow, RefusedUntilMended};
 
 use crate::repeated::{Line, Times};
 
@@ -78,40 +78,58 @@ impl Lines {
 
 fn full(esme: &str, times: Times, NoRoom { bind, held }: &NoRoom) {
     let (refused, within) = (times.count, times.within);
-    warn!(
+    BufferFull {
         esme,
-        %bind,
+        bind,
         refused,
-        ?within,
-        held,
-        "deliver_sm are refused for now: those that wait for Kafka fill inbound.buffer. Some SMSCs do not deliver them again (esme.refusal_status): see why Kafka is slow, or raise inbound.buffer"
-    );
+        within,
+        held: *held,
+    }
+    .emit();
 }
 
 /// What passes by itself.
 fn for_now(esme: &str, times: Times, what: Refused, text: &str) {
     let (refused, within) = (times.count, times.within);
     let Refused { bind, topic, error } = what;
-    warn!(esme, %bind, refused, ?within, %topic, error, "{text}");
+    RefusedForNow {
+        words: text,
+        esme,
+        bind: &bind,
+        refused,
+        within,
+        topic: &topic,
+        error: &error,
+    }
+    .emit();
 }
 
 /// What somebody has to mend.
 fn until_mended(esme: &str, times: Times, what: Refused, text: &str) {
     let (refused, within) = (times.count, times.within);
     let Refused { bind, topic, error } = what;
-    error!(esme, %bind, refused, ?within, %topic, error, "{text}");
+    RefusedUntilMended {
+        words: text,
+        esme,
+        bind: &bind,
+        refused,
+        within,
+        topic: &topic,
+        error: &error,
+    }
+    .emit();
 }
 
 fn lost(esme: &str, times: Times, what: Refused) {
     let (lost, within) = (times.count, times.within);
     let Refused { bind, topic, error } = what;
-    error!(
+    NotificationsLost {
         esme,
-        %bind,
+        bind: &bind,
         lost,
-        ?within,
-        %topic,
-        error,
-        "notifications of the SMSC are lost, which it does not repeat: Kafka does not take them"
-    );
+        within,
+        topic: &topic,
+        error: &error,
+    }
+    .emit();
 }

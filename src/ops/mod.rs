@@ -1,5 +1,6 @@
 //! Logging, panics, names: what the parts have in common as parts of one process.
 
 pub mod logging;
+pub(crate) mod notices;
 pub mod panics;
 pub mod random;

@@ -6,7 +6,7 @@
 
 use std::panic;
 
-use tracing::error;
+use crate::ops::notices::Panicked;
 
 use crate::kafka::foreign;
 
@@ -19,7 +19,7 @@ pub fn end_the_process() {
         if foreign::is_being_read() {
             return;
         }
-        error!(%info, "a part of the connector panicked, which is a bug; the process ends");
+        Panicked { info }.emit();
         std::process::exit(SOFTWARE);
     }));
 }

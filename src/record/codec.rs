@@ -1,6 +1,8 @@
 //! The seam between records and their formats: pipelines hand structs to a [`Codec`] and get
 //! octets, or the other way round, and do not know which format it is.
 
+use super::notices::RecordEmpty;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -164,7 +166,7 @@ impl Codec {
     /// logged, and there are no octets.
     pub fn must_write<T: Record>(&self, record: &T) -> Vec<u8> {
         self.write(record).unwrap_or_else(|error| {
-            tracing::error!(%error, "a record is empty");
+            RecordEmpty { error: &error }.emit();
             Vec::new()
         })
     }

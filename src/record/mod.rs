@@ -31,6 +31,7 @@ pub(crate) mod json_schema;
 pub mod keys;
 pub mod kind;
 pub(crate) mod message;
+pub(crate) mod notices;
 pub(crate) mod notification;
 pub mod outbound;
 mod read;

@@ -9,6 +9,7 @@
 //! a minute.
 
 mod client;
+pub(crate) mod notices;
 mod numbers;
 mod options;
 mod subject;
@@ -21,7 +22,10 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+
+use crate::registry::notices::{
+    NoSuchSchema, RegistryAnswersAgain, RegistryFails, SchemaCame, SchemaFitsNothing,
+};
 
 use crate::record::avro;
 use crate::record::codec::Codec;
@@ -123,13 +127,17 @@ impl Trying {
             .is_none_or(|reported| now.duration_since(reported) >= REPEAT)
         {
             self.reported = Some(now);
-            warn!(%error, "{}; it is asked again", self.what);
+            RegistryFails {
+                what: &self.what,
+                error,
+            }
+            .emit();
         }
     }
 
     fn succeeded(&mut self) {
         if self.reported.take().is_some() {
-            info!("{}: the schema registry answers again", self.what);
+            RegistryAnswersAgain { what: &self.what }.emit();
         }
     }
 }
@@ -204,11 +212,11 @@ impl Registry {
                 trying.succeeded();
                 trying.due = Instant::now() + TWICE;
                 match &answer {
-                    Answer::Nothing => warn!(id, "the schema registry has no such schema"),
+                    Answer::Nothing => NoSuchSchema { id }.emit(),
                     Answer::Schema(WriterSchema::Wrong(why), _) => {
-                        warn!(id, %why, "a schema of the registry fits no record of ours");
+                        SchemaFitsNothing { id, why }.emit();
                     }
-                    Answer::Schema(..) => info!(id, "a schema came from the registry"),
+                    Answer::Schema(..) => SchemaCame { id }.emit(),
                 }
                 self.writers.learn(id, answer);
             }

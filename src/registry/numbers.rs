@@ -4,8 +4,10 @@
 //! word, any version does with which data are laid out the same (documentation, defaults and
 //! order of keys may differ), the newest first.
 
+use super::notices::SchemaRegistered;
 use super::subject::Subject;
 use super::{Client, Error, Handle};
+
 use crate::record::codec::Number;
 
 /// How many versions of a subject are looked at.
@@ -32,7 +34,11 @@ impl Handle {
             name, format, text, ..
         } = subject;
         let registered = self.client.register(name, *format, text).await?;
-        tracing::info!(subject = name, id = registered.id, "schema registered");
+        SchemaRegistered {
+            subject: name,
+            id: registered.id,
+        }
+        .emit();
         registered.id.ok_or_else(unregistered)
     }
 }

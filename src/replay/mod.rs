@@ -25,6 +25,7 @@
 //! from where it stood; if it is there no more, the error's copy has to do, and if there is none,
 //! it is said.
 
+pub(crate) mod notices;
 mod originals;
 mod scan;
 mod send;

@@ -11,8 +11,10 @@ use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde_json::Value;
 
+use super::notices::EventUnreadable;
 use super::originals::Originals;
 use super::{Decision, Error, Filter, Found, Options, Progress, TIMEOUT, patiently};
+
 use crate::kafka::Partition;
 use crate::kafka::foreign;
 use crate::kafka::group::partition_count;
@@ -339,7 +341,12 @@ fn error(message: &BorrowedMessage<'_>, options: &Options) -> Result<Option<Foun
         Ok(failed) => failed,
         Err(error) => {
             let (partition, offset) = (message.partition(), message.offset());
-            tracing::warn!(%error, partition, offset, "an event on the topic of errors cannot be read");
+            EventUnreadable {
+                error: &error,
+                partition,
+                offset,
+            }
+            .emit();
             return Ok(None);
         }
     };

@@ -193,33 +193,6 @@ plain_telemetry::notices! {
         value count: usize,
     }
 
-    /// A topic takes no results for now, and the partitions whose results they are stand still.
-    error ResultsNotDelivered<'a> "results of these partitions are not delivered; they stand still until they are, and the others go on. Has each partition of the topic a leader, and are as many replicas in sync as min.insync.replicas says?" {
-        /// The topic that does not take them.
-        value topic: &'a str,
-        /// The partitions that stand still.
-        display partitions: &'a str,
-    }
-
-    /// A topic refuses results, and the partitions whose results they are stand still until somebody
-    /// mends what `cause` names.
-    error TopicRefusesResults<'a> "a topic refuses results of these partitions; they stand still until it takes them, and the others go on" {
-        /// The topic that refuses them.
-        value topic: &'a str,
-        /// The partitions that stand still.
-        display partitions: &'a str,
-        /// Why, and what helps.
-        value cause: &'a str,
-    }
-
-    /// A topic that had refused results takes them again.
-    info TopicTakesResults<'a> "the topic takes their results again" {
-        /// The topic.
-        value topic: &'a str,
-        /// The partitions that go on.
-        display partitions: &'a str,
-    }
-
     /// Partitions moved while a transaction was under way, as in every rolling restart. Its results
     /// go again, or whoever has the partitions now finds their records in doubt.
     info TransactionRefused<'a> "transaction refused; it is tried again" {

@@ -1,12 +1,17 @@
 //! A bind: sessions one after another, for as long as it is wanted.
 
+use super::notices::{
+    BindRefused, Bound, FirstHostDoesNotBind, LeftForFirstHost, NotBound, OutbindSessionEnded,
+    SessionCut, SessionEnded,
+};
+
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
-use tracing::{debug, error, info, warn};
+use tracing::debug;
 
 use super::backoff::{Backoff, Caution, Life, after, jitter, length};
 use super::client::{Client, Inbound, Notice};
@@ -147,7 +152,14 @@ impl Bind {
             host: Arc::clone(&host),
             peer,
         });
-        info!(bind = self.options.name, %peer, mode = self.options.mode.name(), generation, "bound");
+        let (bind, mode) = (&*self.options.name, self.options.mode.name());
+        Bound {
+            bind,
+            peer,
+            mode,
+            generation,
+        }
+        .emit();
 
         let end = self.drive(&mut session).await;
         session.settle(&end).await;
@@ -224,7 +236,12 @@ impl Bind {
         };
         if self.options.outbind.is_some() {
             // The SMSC begins the next one: nobody is pressed by listening at once.
-            warn!(bind = self.options.name, "{reason}");
+            let bind = &self.options.name;
+            OutbindSessionEnded {
+                reason: &reason,
+                bind,
+            }
+            .emit();
             return None;
         }
         let former = self.home.ended(self.host, success);
@@ -244,13 +261,28 @@ impl Bind {
                 self.home.leave(std::mem::take(&mut self.host));
                 let to = self.host();
                 self.shared().counters.returns.add(1);
-                info!(bind, %from, %to, "left for the first host, which accepts connections again; nothing was unanswered");
+                LeftForFirstHost {
+                    bind,
+                    from: &from,
+                    to: &to,
+                }
+                .emit();
                 return;
             }
             End::LeaseOver(over) if over.ran_out() => {
-                warn!(bind, in_doubt, "session ended: {end}");
+                SessionCut {
+                    end,
+                    bind,
+                    in_doubt,
+                }
+                .emit();
             }
-            _ => info!(bind, in_doubt, "session ended: {end}"),
+            _ => SessionEnded {
+                end,
+                bind,
+                in_doubt,
+            }
+            .emit(),
         }
         if success && self.host == 0 {
             self.home = Home::default();
@@ -266,10 +298,13 @@ impl Bind {
             self.host = former;
             let host = self.host();
             let bind = &self.options.name;
-            warn!(
-                bind, %first, %host,
-                "the first host accepts connections and does not bind: {failure}; back to where it was, at once"
-            );
+            FirstHostDoesNotBind {
+                failure,
+                bind,
+                first: &first,
+                host: &host,
+            }
+            .emit();
             return None;
         }
         let reconnect = &self.options.reconnect;
@@ -284,7 +319,14 @@ impl Bind {
                 let system_id = &self.options.credentials.system_id;
                 let wait = reconnect.refused.to_string();
                 let reason: Arc<str> = reason().into();
-                error!(bind = self.options.name, system_id, wait, "{reason}");
+                let bind = &self.options.name;
+                BindRefused {
+                    reason: &reason,
+                    bind,
+                    system_id,
+                    wait: &wait,
+                }
+                .emit();
                 self.shared().state.send_replace(State::Refused {
                     status: *status,
                     reason,
@@ -310,13 +352,14 @@ impl Bind {
 
     fn wait(&self, wait: Duration, reason: String, attempts: u32) -> Instant {
         self.shared().counters.failures.add(1);
-        warn!(
-            bind = self.options.name,
+        NotBound {
+            reason: &reason,
+            host: &self.host(),
+            wait: &after(wait),
+            bind: &self.options.name,
             attempts,
-            "{reason}; next attempt with {} {}",
-            self.host(),
-            after(wait)
-        );
+        }
+        .emit();
         let until = Instant::now() + wait;
         self.shared().state.send_replace(State::Backoff {
             until,

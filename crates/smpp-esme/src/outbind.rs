@@ -17,6 +17,8 @@
 //! at once, each for `timers.session_init` and for no more octets than an outbind has. Others are
 //! dropped, and nothing of what they sent is logged.
 
+use super::notices::{OutbindAccepted, OutbindDropped};
+
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -28,7 +30,6 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
-use tracing::{info, warn};
 
 use super::connect::{Failure, Io};
 use super::host::Host;
@@ -159,7 +160,7 @@ impl OutbindListener {
                 },
                 Some(heard) = connections.join_next() => {
                     if let Ok(Ok(peer)) = heard {
-                        info!(bind = options.name, peer = %peer.peer, "outbind");
+                        OutbindAccepted { bind: &options.name, peer: peer.peer }.emit();
                         return Ok(peer);
                     }
                 }
@@ -265,7 +266,13 @@ impl OutbindListener {
         state.warned = Some(now);
         let connections = std::mem::take(&mut state.rejected);
         drop(state);
-        warn!(bind, %peer, connections, "an outbind connection was dropped: {rejected}");
+        OutbindDropped {
+            rejected,
+            bind,
+            peer,
+            connections,
+        }
+        .emit();
     }
 }
 

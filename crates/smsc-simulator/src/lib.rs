@@ -9,6 +9,7 @@ mod handle;
 mod id;
 mod journal;
 mod mo;
+mod notices;
 mod options;
 mod outbind;
 mod receipt;
@@ -40,6 +41,7 @@ pub use handle::Handle;
 pub use id::{Form, MessageIds};
 pub use journal::{Accepted, Entry};
 pub use mo::Mo;
+pub use notices::NOTICES;
 pub use options::{
     Account, Burst, Congestion, Inbound, Options, Outbind, Outcomes, Parties, Receipts, Refusal,
     Retry, Spread, Version,
@@ -177,7 +179,7 @@ async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, most likely: others will end.
-                tracing::warn!(%error, "cannot accept a connection");
+                notices::NotAccepted { error }.emit();
                 sleep(Duration::from_millis(50)).await;
                 continue;
             }
@@ -356,7 +358,11 @@ impl Shared {
             let mo = Mo::new(&inbound.source, &inbound.destination, &text);
             match account::Delivery::of(&mo, number) {
                 Ok(delivery) => made.push((now, delivery)),
-                Err(error) => tracing::warn!(%error, text, "cannot make up an inbound message"),
+                Err(error) => notices::InboundNotMade {
+                    error: &error,
+                    text: &text,
+                }
+                .emit(),
             }
         }
         account.deliver(&mut made);
@@ -365,7 +371,7 @@ impl Shared {
     fn make_up_alert(&self) {
         for account in self.ledgers().iter().filter(|account| account.receives()) {
             if let Err(error) = self.alert(account, &self.options.inbound.source) {
-                tracing::warn!(%error, "cannot make up an alert_notification");
+                notices::AlertNotMade { error: &error }.emit();
             }
         }
     }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
 
 use super::check::bound;
+use crate::cli::notices::{AskedToStop, DrainingTakesTooLong, EndingAtOnce, MemoryBounded};
+
 use crate::cli::{Code, ConfigSource, Failure};
 use crate::{connector, ops};
 
@@ -34,7 +35,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     ops::logging::start(&config.log)
         .map_err(|e| Failure::new(Code::Software, format!("the log cannot begin: {e}")))?;
     for [what, octets, rounded] in bound(&config) {
-        info!(what, octets, rounded, "memory is bounded");
+        MemoryBounded {
+            what: &what,
+            octets: &octets,
+            rounded: &rounded,
+        }
+        .emit();
     }
     ops::panics::end_the_process();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -88,7 +94,7 @@ impl Signals {
 
     async fn watch(mut self, shutdown: CancellationToken, timeout: Duration) {
         let first = self.next().await;
-        info!("asked to stop: draining; SIGTERM or SIGINT once more ends at once");
+        AskedToStop {}.emit();
         shutdown.cancel();
         let again = async {
             // What asks for nothing but an end counts; the first of it may follow a SIGHUP.
@@ -98,8 +104,8 @@ impl Signals {
             }
         };
         match tokio::time::timeout(timeout, again).await {
-            Ok(()) => warn!("asked to stop again: ending at once"),
-            Err(_) => warn!("draining takes longer than shutdown_timeout: ending"),
+            Ok(()) => EndingAtOnce {}.emit(),
+            Err(_) => DrainingTakesTooLong {}.emit(),
         }
         // 128 + SIGTERM, as a shell would say it.
         std::process::exit(143);

@@ -21,13 +21,14 @@ const OTHERS: [(&str, &str); 7] = [
 ];
 
 /// The parts of this crate.
-const MODULES: [&str; 13] = [
+const MODULES: [&str; 14] = [
     "cli",
     "config",
     "connector",
     "correlate",
     "deliver",
     "kafka",
+    "notices",
     "ops",
     "record",
     "registry",

@@ -23,10 +23,8 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 use smpp_esme::{Lease, Moment};
 use tracing::debug;
 
-use crate::submit::notices::{
-    ResultsNotDelivered, ResultsRefused, ShortAnswerDropped, TopicRefusesResults, TopicsGone,
-    TransactionRefused,
-};
+use crate::kafka::notices::{ResultsNotDelivered, TopicRefusesResults};
+use crate::submit::notices::{ResultsRefused, ShortAnswerDropped, TopicsGone, TransactionRefused};
 
 use crate::kafka::ErrorClass;
 use crate::kafka::progress::{CommitScope, metadata};

@@ -6,7 +6,8 @@ use smpp_esme::{Answer, Doubt};
 use smpp_protocol::Status;
 use tracing::debug;
 
-use crate::submit::notices::{CannotBePutBack, LostAndBack, LostAndBackInDoubt, TopicTakesResults};
+use crate::kafka::notices::TopicTakesResults;
+use crate::submit::notices::{CannotBePutBack, LostAndBack, LostAndBackInDoubt};
 
 use crate::kafka::Partition;
 use crate::submit::message::outgoing::RecordContext;

@@ -325,7 +325,7 @@ impl Session {
         };
         self.shared.journal.note(&mut self.page, &closed);
         if let Err(error) = self.shared.journal.write(&mut self.page) {
-            tracing::error!(%error, "cannot write the journal");
+            crate::notices::JournalNotWritten { error }.emit();
         }
         let mut left: Vec<(u32, Delivery)> = self.unanswered.drain().collect();
         left.sort_unstable_by_key(|(sequence, _)| *sequence);

@@ -373,7 +373,8 @@ impl Session {
         };
         let pdu = receipt.encode(&self.shared.options.receipts);
         pdu.inspect_err(|error| {
-            tracing::warn!(%error, id = self.receipt_id, "cannot write a receipt");
+            let id = &self.receipt_id;
+            crate::notices::ReceiptNotMade { error, id }.emit();
         })
         .ok()
     }

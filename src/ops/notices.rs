@@ -1,0 +1,15 @@
+//! What is said of the process: every line of this part at `info` and above.
+
+use std::fmt;
+
+plain_telemetry::notices! {
+    /// What is said of the process.
+    pub(crate) static NOTICES;
+
+    /// The process met a bug and ends with the exit code 70. What restarts it takes over what it had;
+    /// please report `info`.
+    error Panicked<'a> "a part of the connector panicked, which is a bug; the process ends" {
+        /// Where, and what was wrong.
+        display info: &'a dyn fmt::Display,
+    }
+}

@@ -1,0 +1,15 @@
+//! What is said of records: every line of this part at `info` and above.
+
+use std::fmt;
+
+plain_telemetry::notices! {
+    /// What is said of records.
+    pub(crate) static NOTICES;
+
+    /// A record could not be written in the format of its topic, and goes without a value, which is a
+    /// bug.
+    error RecordEmpty<'a> "a record is empty" {
+        /// Why.
+        display error: &'a dyn fmt::Display,
+    }
+}
