@@ -6,11 +6,14 @@ WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked --bin kafka-smpp \
-    && cp target/release/kafka-smpp /kafka-smpp
+    deploy/build /out
+
+# Symbols and line tables, for whoever wants them: docker build --target debug -o . .
+FROM scratch AS debug
+COPY --from=build /out/kafka-smpp.debug /
 
 FROM gcr.io/distroless/cc-debian12:nonroot
-COPY --from=build /kafka-smpp /usr/local/bin/kafka-smpp
+COPY --from=build /out/kafka-smpp /usr/local/bin/kafka-smpp
 # By number, so that Kubernetes can tell that it is not root.
 USER 65532:65532
 ENTRYPOINT ["/usr/local/bin/kafka-smpp"]

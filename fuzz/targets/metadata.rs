@@ -23,9 +23,9 @@ fuzz_target!(|input: (i64, &str)| {
     let progress = &read.progress;
     assert_eq!(progress.base(), offset);
     assert!(progress.reserved() >= offset);
-    let written = metadata::encode(progress, &HERE, &read.writer, read.cycle);
+    let written = metadata::encode(progress, &HERE, &read.transactional_id, read.cycle);
     let again = metadata::decode(offset, &written, &HERE);
-    if !read.writer.contains(' ') {
+    if !read.transactional_id.contains(' ') {
         let again = again.expect("what we wrote");
         assert_eq!(again.progress.reserved(), progress.reserved());
         assert_eq!(again.progress.known_end(), progress.known_end());

@@ -27,7 +27,7 @@ use crate::config::{Config, Esme};
 use smpp_protocol::Dialect;
 
 /// Reads a capture and looks at no PDU of it: the rest of the tool cannot be fuzzed alone.
-#[cfg(fuzzing)]
+#[cfg(feature = "fuzzing")]
 pub fn read_capture(octets: &[u8]) {
     let _ = capture::read(octets, |_| Ok(()));
 }
