@@ -62,12 +62,17 @@ pub(super) struct Handles {
 
 /// What the pipeline goes by.
 pub(super) struct Config {
+    /// Where events go, and how they are written.
     pub(super) topics: Topics,
+    /// How long messages and receipts are remembered, and how much.
     pub(super) join: JoinLimits,
+    /// The same of segments from phones.
     pub(super) assembly: AssemblyLimits,
+    /// How each ESME writes receipts and ids.
     pub(super) dialects: Dialects,
     /// How many partitions the deliveries have.
     pub(super) partitions: i32,
+    /// Takes what operators are told by the topic of notifications.
     pub(super) notify: Notify,
 }
 

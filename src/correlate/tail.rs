@@ -90,10 +90,15 @@ impl Followed {
 }
 
 pub(super) struct Tail {
+    /// The correlation topic.
     topic: Arc<str>,
+    /// Assigned what is followed, and no member of a group.
     consumer: BaseConsumer<Plain>,
+    /// Gets what is read.
     pipeline: Arc<Pipeline>,
+    /// What it is asked to follow or to let go.
     commands: Handle,
+    /// What it follows, by partition.
     followed: HashMap<i32, Followed>,
 }
 

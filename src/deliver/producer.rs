@@ -377,6 +377,7 @@ fn needs_somebody(code: Option<RDKafkaErrorCode>) -> bool {
 }
 
 struct Shared {
+    /// Gives a record up at the end of its time, so that the SMSC is answered.
     producer: Idempotent<Reports>,
     /// The room of what is answered when Kafka has it.
     buffer: Arc<Buffer>,
@@ -386,10 +387,15 @@ struct Shared {
     lines: Mutex<HashMap<String, Arc<Lines>>>,
     /// Keeps what the SMSC will not say again for as long as Kafka is away.
     patient: Idempotent<Reports>,
+    /// The topic of receipts and segments.
     deliveries: Arc<str>,
+    /// The topic of inbound messages that need nothing more.
     inbound: Arc<str>,
+    /// The topic of notifications.
     notifications: Arc<str>,
+    /// How many partitions the deliveries have.
     partitions: i32,
+    /// How each topic is written.
     writing: Arc<Writing>,
     /// How long librdkafka has for a record.
     timeout: Duration,

@@ -15,10 +15,15 @@ use super::cause::{Cause, Doing, Who, explain};
 /// Why a consumer of a group cannot go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fatal {
+    /// The group.
     group: String,
+    /// The group.instance.id, if there is one.
     instance: Option<String>,
+    /// librdkafka's code.
     code: Code,
+    /// What it says.
     reason: String,
+    /// What that means, and what helps.
     cause: Box<Cause>,
 }
 

@@ -118,12 +118,19 @@ impl Handle {
 
 /// The service: see the [module](self).
 pub struct Submit {
+    /// As configured.
     options: Options,
+    /// The state of all partitions.
     pipeline: Arc<Pipeline>,
+    /// The membership in the group.
     group: Arc<Group>,
+    /// Takes partitions over and gives them up.
     owner: Arc<PartitionOwner>,
+    /// The handle of the thread that polls.
     poll: poll::Handle,
+    /// What binds may write by.
     lease: Lease,
+    /// Writes results as records.
     events: Arc<Events>,
 }
 

@@ -30,15 +30,21 @@ use crate::submit::state::pipeline::{At, Now, Picked, PipelineState};
 pub struct Pipeline {
     /// As configured; the state has the same.
     pub(super) settings: Settings,
+    /// Everything that is known of records and binds. Nobody waits, writes or logs while they hold it.
     pub(super) state: Mutex<PipelineState>,
     /// Told with the lock when a transaction has ended.
     settled: Condvar,
     /// Whom to wake. Asked when the state's lock is free.
     wakers: Mutex<HashMap<GroupId, Wakers>>,
+    /// Publishes answers that came after their results.
     late_producer: LateProducer,
+    /// Counts messages in doubt for the log.
     doubts: Doubts,
+    /// Fetches, pauses and goes on; asked under the lock.
     poll: poll::Handle,
+    /// Woken when something is to be committed; there is none before its thread runs.
     transactor: Mutex<Option<transactor::Handle>>,
+    /// Named in every commit, so that a successor knows whose it is.
     transactional_id: String,
 }
 

@@ -25,12 +25,17 @@ use smpp_protocol::Status;
 
 /// A bind to an SMSC and its life: connects, serves the session, and connects again.
 pub struct Bind {
+    /// As configured.
     options: Options,
+    /// Whom its sessions deal with.
     parties: Parties,
+    /// How long it waits before it connects again, by what the last sessions were like.
     backoff: Backoff,
     /// Index of the host to be tried next, or that the session is with.
     host: usize,
+    /// Whether it is to go back to the first host, and when.
     home: Home,
+    /// How many sessions it has had.
     generation: u64,
 }
 

@@ -90,7 +90,12 @@ impl End {
     }
 }
 
-/// What the session still does.
+/// What the session still does. The SMSC or a lost connection can end it from anywhere; else
+///
+/// ```text
+/// Open ──freeze──► Frozen ──close──► Draining ──answered, or time──► Settling ──► Unbinding ──► Leaving
+///   └─────────────────────close─────────▲
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     /// Everything.
@@ -122,22 +127,36 @@ pub(super) struct Parties {
 
 /// A bound session. Dropping it delivers the outcomes that are missing.
 pub(super) struct Session {
+    /// The connection, TLS included.
     io: Box<dyn Io>,
+    /// The address of the SMSC.
     pub(super) peer: SocketAddr,
     /// A failed write took nothing. Not so with TLS, which may have sent a part.
     exact: bool,
+    /// Something was written since the connection was flushed last.
     unflushed: bool,
+    /// What was read and makes no whole PDU yet.
     pub(super) input: Input,
+    /// What is to be written, in order, and how far each request of it is written.
     pub(super) outbox: Outbox,
+    /// Requests that were written and not answered, by sequence_number. Whoever is in it has an
+    /// outcome coming: an answer, its response timer, or the end of the session.
     pub(super) window: Window,
     /// How many requests may be unanswered, and how fast they may go.
     pub(super) flow: Flow,
     /// What [`Self::trusted`] said when the channel was told last.
     trusted: usize,
+    /// Requests that were taken from the channel and not put into the window. Nothing of them is
+    /// written, so they go back if the session ends.
     queue: VecDeque<Request>,
+    /// Responses that were taken from the channel, to requests of the SMSC.
     responses: Vec<Response>,
+    /// Where requests come from. It never holds more than may be unanswered, so that no request
+    /// waits here that another session could send.
     pub(super) channel: Arc<Channel>,
+    /// Hears what became of each request, exactly once.
     pub(super) client: Arc<dyn Client>,
+    /// The how-manyth session of its bind it is.
     generation: u64,
     /// The client knows that it is over.
     told: bool,
@@ -150,18 +169,25 @@ pub(super) struct Session {
     /// Nothing more is sent until then at most, so that the session can be left for another host as
     /// soon as nothing is unanswered: see [`Self::stays_at`].
     leaving_by: Option<Instant>,
+    /// Takes what the SMSC delivers.
     pub(super) inbound: Arc<dyn Inbound>,
+    /// The right to write submit_sm: nothing is written after its end, and the session ends with it.
     lease: Lease,
+    /// What the handles of the bind see.
     pub(super) shared: Arc<Shared>,
+    /// As configured.
     timers: Timers,
     /// What those are answered with that cannot be taken now.
     pub(super) refusal: Status,
     /// Requests of the SMSC that were let in and not answered yet.
     pub(super) unanswered: usize,
+    /// What it still does. It goes down the list of [`Phase`], and only down.
     pub(super) phase: Phase,
     /// Why it is unbinding or leaving.
     ending: Option<End>,
+    /// When the SMSC was heard last, and when it is asked whether it is there.
     pub(super) clock: Clock,
+    /// The next time at which something is due, if nothing happens before.
     timer: Pin<Box<Sleep>>,
 }
 

@@ -45,18 +45,25 @@ const ROW: u64 = 2;
 /// See the [module](self).
 #[derive(Debug)]
 pub(super) struct Trust {
+    /// The most that may be unanswered: the window as configured.
     window: usize,
+    /// What `Start` allows.
     few: usize,
+    /// How far it is trusted; see the drawing of the [module](self).
     level: Level,
     /// How long the SMSC is watched before it is trusted with more.
     trial: Duration,
     /// timers.response.
     response: Duration,
+    /// When the session began.
     began: Instant,
+    /// Messages that were sent.
     sent: u64,
+    /// Answers, late ones included: never more than `sent`.
     answered: u64,
     /// When the last answer came.
     heard: Option<Instant>,
+    /// Messages in a row without an answer, if the latest had none.
     silence: Option<Silence>,
 }
 

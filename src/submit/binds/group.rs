@@ -349,13 +349,19 @@ fn submit_in_order(
 
 /// Feeds one bind.
 struct Sender {
+    /// The bind.
     handle: smpp_esme::Handle,
+    /// Hears what became of what it sends.
     handler: Arc<OutcomeHandler>,
+    /// The rate that all binds of the account share.
     account: Arc<Mutex<Rate>>,
+    /// The rate of this bind alone.
     own: Rate,
     /// The rate that the SMSC's answers have shown.
     found: Rate,
+    /// Whether either of them is a limit.
     limited: bool,
+    /// timers.response.
     response: Duration,
 }
 

@@ -93,9 +93,13 @@ type StationKey = (usize, Option<i32>);
 
 /// See the [module](self).
 pub struct PartitionOwner {
+    /// What it works with.
     parts: OwnerParts,
+    /// Which account a topic belongs to, as an index of the accounts.
     by_topic: HashMap<Arc<str>, usize>,
+    /// The topics that are consumed.
     consumed: Vec<String>,
+    /// The binds that are there: of a partition, or of an account that shares them.
     groups: Mutex<HashMap<StationKey, BindGroup>>,
     /// Told by every assignment and revocation, so that a takeover notices that it is late.
     epoch: Mutex<HashMap<Partition, u64>>,
@@ -114,6 +118,7 @@ pub struct PartitionOwner {
     unbound: Vec<Line<(usize, Partition)>>,
     /// A topic has another number of partitions than it had: its name, then and now.
     changed: Line<(String, i32, i32)>,
+    /// Itself, for threads that outlive a call.
     me: std::sync::Weak<PartitionOwner>,
 }
 

@@ -76,12 +76,19 @@ struct Origin {
 
 /// See the [module](self).
 pub struct SubmitTransactions {
+    /// What is to be committed.
     pipeline: Arc<Pipeline>,
+    /// Told of topics that are gone.
     owner: Arc<PartitionOwner>,
+    /// Writes results as records.
     events: Arc<Events>,
+    /// In whose name offsets are committed.
     group: Arc<Group>,
+    /// Extended by every commit: the right to write submit_sm (2.1 of the contract).
     lease: Lease,
+    /// For how long a commit extends it, and how often there is one.
     terms: LeaseTiming,
+    /// What the transaction under way carries; empty between two. Only the transactor's thread has it.
     under_way: Mutex<UnderWay>,
 }
 

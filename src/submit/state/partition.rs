@@ -3,7 +3,8 @@
 //! Pure bookkeeping without a clock, a socket or Kafka, so that every interleaving can be
 //! tried in a unit test. All methods are called under the pipeline's lock.
 //!
-//! Every unfinished record that was fetched has exactly one [`Slot`]:
+//! Every unfinished record that was fetched has exactly one [`Slot`], which each transaction asserts
+//! in a debug build:
 //!
 //! ```text
 //!  take_in ──► Waiting ──make_ready──► Ready ──pick──► InFlight ──► Ended ──► (finish)
@@ -102,10 +103,15 @@ impl Slot {
 /// and [`take`](Self::take) edits either.
 #[derive(Default)]
 struct Slots {
+    /// Each unfinished record, once; a gap under its first offset.
     by_offset: BTreeMap<i64, Slot>,
+    /// Those that wait to be made ready.
     waiting: BTreeSet<i64>,
+    /// Those that are delayed, by when they are due.
     delayed: BTreeSet<(Instant, i64)>,
+    /// Those that a session may be handed.
     ready: BTreeSet<i64>,
+    /// Those that a session has, and which bind it is of.
     in_flight: BTreeMap<i64, BindId>,
     /// Those that need no sending.
     asides: BTreeSet<i64>,
@@ -155,6 +161,25 @@ impl Slots {
         self.by_offset.get(&offset)?.outgoing()
     }
 
+    /// Whether each slot is in the index of its kind, and nothing else is in any.
+    fn are_indexed(&self) -> bool {
+        let is_indexed = |(offset, slot): (&i64, &Slot)| match slot {
+            Slot::Waiting(_) => self.waiting.contains(offset),
+            Slot::Delayed(due, _) => self.delayed.contains(&(*due, *offset)),
+            Slot::Ready(_) => self.ready.contains(offset),
+            Slot::InFlight(bind) => self.in_flight.get(offset) == Some(bind),
+            Slot::Rejected(_) | Slot::Gap(_) => self.asides.contains(offset),
+            Slot::Ended => true,
+        };
+        let ended = (self.by_offset.values()).filter(|slot| matches!(slot, Slot::Ended));
+        let indexed = self.waiting.len()
+            + self.delayed.len()
+            + self.ready.len()
+            + self.in_flight.len()
+            + self.asides.len();
+        self.by_offset.len() == indexed + ended.count() && self.by_offset.iter().all(is_indexed)
+    }
+
     /// The ready ones, in order.
     fn ready(&self) -> impl Iterator<Item = &Outgoing> {
         self.ready
@@ -182,13 +207,19 @@ pub enum Phase {
 
 /// See the [module](self).
 pub struct PartitionState {
+    /// Which partition it is.
     name: Partition,
+    /// Where it is in its life: it only goes forward.
     phase: Phase,
+    /// What is finished, reserved, held and in doubt: what a commit carries beside the offset.
     progress: Progress,
+    /// How far what is not finished may reach, so that it has room beside an offset.
     limits: Limits,
+    /// How much may be in the slots before fetching stops.
     capacity: Capacity,
     /// Offset of the next record to be fetched. Every unfinished one below it has a slot.
     next: i64,
+    /// Where each unfinished record is.
     slots: Slots,
     /// A record that is out and may have been the end of two sessions: nothing goes beside it.
     exclusive: Option<i64>,
@@ -739,6 +770,11 @@ impl PartitionState {
 
     /// What the transaction about to begin commits.
     pub fn snapshot(&mut self, now: Instant) -> Snapshot {
+        debug_assert!(
+            self.is_whole(),
+            "{}: a record has no slot, or two",
+            self.name
+        );
         let reserved = self.slots.by_offset.range(..self.progress.reserved());
         let held = reserved.filter(|(offset, slot)| {
             // Of one that has a segment, the SMSC has something.
@@ -750,6 +786,24 @@ impl PartitionState {
         Snapshot {
             version: self.version,
         }
+    }
+
+    /// Whether every unfinished record that was fetched has exactly one slot and every finished one
+    /// none, and each index has what the slots say.
+    fn is_whole(&self) -> bool {
+        let mut at = self.progress.base();
+        for (offset, slot) in &self.slots.by_offset {
+            let is_owed = |offset| !self.progress.is_finished(offset);
+            if (at..*offset).any(is_owed) || !is_owed(*offset) {
+                return false;
+            }
+            at = match slot {
+                Slot::Gap(end) => *end,
+                _ => offset + 1,
+            };
+        }
+        let rest_is_finished = (at..self.next).all(|offset| self.progress.is_finished(offset));
+        at <= self.next.max(self.progress.base()) && rest_is_finished && self.slots.are_indexed()
     }
 
     /// The transaction with `snapshot` was committed. `true` if this was the first.

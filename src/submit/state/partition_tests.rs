@@ -472,6 +472,7 @@ fn a_gap_that_the_metadata_has_no_room_for_waits() {
         }
     }
     assert!(partition.wants(1_000_000), "1000 to 999999 do not exist");
+    partition.take_in(outgoing(1_000_000), None);
     cycle(&mut partition);
     assert!(
         !partition.progress().is_finished(1000),

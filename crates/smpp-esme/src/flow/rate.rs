@@ -28,12 +28,17 @@ const FIRST_TRIES: f64 = 20.0;
 /// over, ever more rarely.
 #[derive(Clone, Debug)]
 pub(super) struct RateControl {
+    /// Whether there is a limit, and where on its way back it is.
     state: State,
     /// Answers to what was sent before belong to complaints that are dealt with.
     cut_at: Instant,
+    /// When the state was looked at last without anything having happened.
     ticked: Instant,
+    /// What was taken.
     meter: Meter,
+    /// What was sent, taken or not.
     sent: Meter,
+    /// What all binds of the account have had taken.
     siblings: Siblings,
     /// Taken, and not counted yet: the clock is looked at for a batch of answers, not for each.
     uncounted: u32,
@@ -55,7 +60,9 @@ enum State {
 struct Curve {
     /// The rate that was too much.
     peak: f64,
+    /// How long the way back to the peak is.
     seconds: f64,
+    /// When it was cut.
     began: Instant,
     /// Whether anything sent since was taken.
     taken: bool,
@@ -269,10 +276,13 @@ const BUCKETS: usize = 10;
 /// What was taken within the last second.
 #[derive(Clone, Debug)]
 struct Meter {
+    /// How long one bucket is.
     bucket: Duration,
+    /// When the first one began.
     origin: Instant,
     /// Number of the newest bucket since `origin`.
     newest: u64,
+    /// What was taken in each of the last ones, in a ring.
     buckets: [u32; BUCKETS],
 }
 

@@ -37,8 +37,11 @@ const CONGESTED: u8 = 90;
 /// ```
 #[derive(Clone, Debug)]
 pub(super) struct WindowControl {
+    /// As configured: the most that it grows to.
     most: usize,
+    /// Where a session begins, at least 1.
     start: usize,
+    /// timers.response: answers that would come later than a part of it make it shrink.
     response: Duration,
     /// What the SMSC has shown to cope with.
     size: usize,
@@ -49,7 +52,9 @@ pub(super) struct WindowControl {
     careful_until: Option<Instant>,
     /// For how long the next session is careful.
     careful: Duration,
+    /// When the session began.
     began: Instant,
+    /// What is seen since the last judgement.
     round: Round,
     /// Answers per second in the last two rounds in which the window was what limited.
     rates: [f64; 2],
@@ -57,44 +62,53 @@ pub(super) struct WindowControl {
     used_for: (u32, Duration),
     /// The shortest time to an answer: of this minute and of the one before.
     least: [Duration; 2],
+    /// When the present minute of it began.
     least_since: Instant,
-    /// How long the slowest answer of a round takes of late.
+    /// How long the slowest answer of a round has taken recently.
     usual: Duration,
     /// When an answer came last, or when waiting for one began.
     heard: Instant,
     /// Nothing was answered for much longer than usual.
     stalled: bool,
+    /// What the SMSC has said that it takes, until that is believed no more.
     ceiling: Option<Ceiling>,
     /// How many were taken near the window since a refusal: see [`BELIEVED`].
     credit: u32,
     /// The most that were unanswered when a request was taken, since a refusal was believed.
     proved: usize,
-    /// Answers of late, and those of them that came after the response timer.
+    /// Recent answers; both are halved now and then.
     recent: u32,
+    /// Those of them that came after the response timer.
     late: u32,
 }
 
 /// What is seen between two judgements.
 #[derive(Clone, Copy, Debug)]
 struct Round {
+    /// What was sent before belongs to an earlier round.
     began: Instant,
+    /// Answers in it.
     answers: u32,
     /// The most that were unanswered at once.
     peak: usize,
+    /// The longest time to an answer.
     slowest: Duration,
     /// The most seconds that an answer took for each request that was unanswered before it.
     each: f64,
     /// The SMSC has asked for less.
     complaint: bool,
+    /// The highest congestion_state that an answer named.
     congestion: u8,
 }
 
 /// The SMSC has said that it takes no more than this.
 #[derive(Clone, Copy, Debug)]
 struct Ceiling {
+    /// So many.
     size: usize,
     /// When more may be tried.
     probe_at: Instant,
+    /// From a refusal to the next try; it doubles with each try that is refused.
     wait: Duration,
     /// How much more.
     step: usize,
