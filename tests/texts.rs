@@ -1,6 +1,6 @@
 //! The texts of this repository: links between them lead somewhere, to a file that is there and to
-//! a heading that it has (links to other places are not followed), and every field of an event is
-//! told.
+//! a heading that it has (links to other places are not followed), files and folders that they name
+//! are there, and every field of an event is told.
 
 #![allow(clippy::expect_used)]
 
@@ -10,11 +10,12 @@ use std::process::Command;
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
-/// What a text links to, and the anchors of its headings.
+/// What a text links to, the anchors of its headings, and what it has in backticks.
 #[derive(Default)]
 struct Page {
     links: Vec<String>,
     anchors: BTreeSet<String>,
+    code: Vec<String>,
 }
 
 impl Page {
@@ -27,6 +28,7 @@ impl Page {
                     page.links.push(dest_url.into_string());
                 }
                 Event::Start(Tag::Heading { .. }) => heading = Some(String::new()),
+                Event::Code(text) if heading.is_none() => page.code.push(text.into_string()),
                 Event::Text(text) | Event::Code(text) => {
                     if let Some(heading) = &mut heading {
                         heading.push_str(&text);
@@ -56,11 +58,11 @@ fn anchor(heading: &str) -> String {
         .collect()
 }
 
-/// All texts that belong to the repository.
-fn texts() -> Vec<PathBuf> {
+/// The paths of all files that belong to the repository.
+fn files() -> Vec<String> {
     let listed = Command::new("git")
         .args(["ls-files", "-z", "--cached", "--others"])
-        .args(["--exclude-standard", "*.md"])
+        .arg("--exclude-standard")
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .expect("git lists the files");
@@ -68,8 +70,16 @@ fn texts() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     names
         .split_terminator('\0')
-        .map(|name| root.join(name))
+        .filter(|name| root.join(name).exists())
+        .map(str::to_owned)
         .collect()
+}
+
+/// All texts that belong to the repository.
+fn texts() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let texts = files().into_iter().filter(|name| name.ends_with(".md"));
+    texts.map(|name| root.join(name)).collect()
 }
 
 fn read(file: &Path) -> Page {
@@ -111,6 +121,40 @@ fn headings_are_called_in_links_as_hosts_call_them() {
     let page = Page::read("# What `submit_sm` does, and why\n\n[to it](#x) ![a](b.png)\n");
     assert_eq!(page.links, ["#x", "b.png"]);
     assert!(page.anchors.contains("what-submit_sm-does-and-why"));
+}
+
+#[test]
+fn every_file_that_is_named_is_there() {
+    // Those that other paths begin with: a file's name may be the end of its path.
+    const FOLDERS: [&str; 6] = ["src/", "crates/", "tests/", "docs/", "schemas/", "fuzz/"];
+    let files = files();
+    let is_path = |code: &str| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
+        let begins = FOLDERS.iter().any(|folder| code.starts_with(folder));
+        // In capitals stands what the reader puts in.
+        let placeholder = code.contains("NAME") || code.contains("KIND");
+        code.chars().all(plain) && (begins || code.ends_with(".rs")) && !placeholder
+    };
+    let is_there = |path: &str| {
+        let (end, folder) = (
+            format!("/{path}"),
+            format!("{}/", path.trim_end_matches('/')),
+        );
+        files
+            .iter()
+            .any(|file| file == path || file.ends_with(&end) || file.starts_with(&folder))
+    };
+    let (mut wrong, mut seen) = (Vec::new(), 0);
+    for text in texts() {
+        for path in read(&text).code.iter().filter(|code| is_path(code)) {
+            seen += 1;
+            if !is_there(path) {
+                wrong.push(format!("{}: {path}", text.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "there is no such file: {wrong:#?}");
+    assert!(seen > 50, "only {seen} paths found");
 }
 
 /// The names of all fields of a schema, with the record each belongs to.

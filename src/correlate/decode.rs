@@ -11,12 +11,12 @@ use super::assembly::{self, Segment};
 use super::join::{Dated, Receipt, To, Value, sender_digest};
 use super::parsed_receipt::ParsedReceipt;
 use crate::record::codec::{Codec, Unread};
+use crate::record::inbound_message::Message;
 use crate::record::internal::{
     self, Barrier, CorrelationEntry, Delivery, Parked, Seen, SegmentDigest, comparable, number,
 };
 use crate::record::json::Invalid;
 use crate::record::keys::{self, Key};
-use crate::record::message::Message;
 use smpp_protocol::address::recipient;
 use smpp_protocol::frame::HEADER;
 use smpp_protocol::receipt::When;

@@ -7,8 +7,8 @@ use super::assembly::Effect;
 use super::receipt_events::{Topics, correlation_record, timestamp};
 use crate::kafka::cloud_events;
 use crate::kafka::transaction::Output;
+use crate::record::inbound_message::{Message, assembled};
 use crate::record::internal::{Delivery, SegmentEntry};
-use crate::record::message::{self, Message};
 
 /// The record of an effect in `partition`; `None` if it cannot be made.
 pub(super) fn output(
@@ -60,7 +60,7 @@ fn event(
         .filter_map(|delivery| Some((Message::read(&delivery.pdu).ok()?, &**delivery)))
         .collect();
     let (first, delivery) = messages.first()?;
-    let event = message::assembled(&messages, dialects.of(&delivery.esme), again)?;
+    let event = assembled(&messages, dialects.of(&delivery.esme), again)?;
     let codec = &topics.codecs.inbound;
     let about = || cloud_events::About {
         name: event.kind,

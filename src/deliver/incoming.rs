@@ -9,9 +9,9 @@ use rdkafka::message::OwnedHeaders;
 use crate::kafka::cloud_events::{self, CloudEvents};
 use crate::record::codec::{Codecs, Unwritable};
 use crate::record::inbound::InboundSms;
+use crate::record::inbound_message::{self, Message};
 use crate::record::internal::Delivery;
 use crate::record::keys;
-use crate::record::message::{self, Message};
 use smpp_protocol::Dialect;
 use smpp_protocol::frame::HEADER;
 use smpp_protocol::pdu::Sm;
@@ -60,8 +60,8 @@ pub(super) struct Arrival<'a> {
 }
 
 impl<'a> Arrival<'a> {
-    fn plain(&self) -> message::Arrival<'a> {
-        message::Arrival {
+    fn plain(&self) -> inbound_message::Arrival<'a> {
+        inbound_message::Arrival {
             esme: &self.esme.name,
             bind: self.bind,
             at: self.at,

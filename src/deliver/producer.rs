@@ -25,8 +25,8 @@ use crate::kafka::cloud_events::CloudEvents;
 use crate::kafka::idempotent::{self, Idempotent};
 use crate::kafka::transaction::Output;
 use crate::record::codec::Codecs;
+use crate::record::inbound_message;
 use crate::record::keys;
-use crate::record::message;
 use crate::record::notification::Notification;
 use smpp_esme::{Inbound, Notice, Responder};
 use smpp_protocol::Status;
@@ -666,7 +666,7 @@ impl Inbound for Bind {
     }
 
     fn notice(&self, notice: Notice) {
-        let arrival = message::Arrival {
+        let arrival = inbound_message::Arrival {
             esme: &self.from.esme.name,
             bind: &self.from.bind,
             at: Timestamp::now(),

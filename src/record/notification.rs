@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::form::{hex_option, time};
 use super::inbound::{Party, Tlv};
+use super::inbound_message::Arrival;
 use super::internal::Delivery;
-use super::message::Arrival;
 use smpp_protocol::pdu::AlertNotification;
 use smpp_protocol::{Dialect, Frame, Pdu, Tag};
 
