@@ -1,6 +1,6 @@
 //! The texts of this repository: links between them lead somewhere, to a file that is there and to
-//! a heading that it has (links to other places are not followed), files and folders that they name
-//! are there, and every field of an event is told.
+//! a heading that it has (links to other places are not followed), files, folders and tests that they
+//! name are there, and every field of an event is told.
 
 #![allow(clippy::expect_used)]
 
@@ -155,6 +155,31 @@ fn every_file_that_is_named_is_there() {
     }
     assert!(wrong.is_empty(), "there is no such file: {wrong:#?}");
     assert!(seen > 50, "only {seen} paths found");
+}
+
+#[test]
+fn every_test_that_is_named_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sources = files().into_iter().filter(|name| name.ends_with(".rs"));
+    let code: String = sources
+        .map(|name| std::fs::read_to_string(root.join(name)).expect("a readable source"))
+        .collect();
+    // No other name is so long.
+    let is_test = |name: &str| {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        name.chars().all(plain) && !name.starts_with('_') && name.matches('_').count() > 4
+    };
+    let (mut wrong, mut seen) = (Vec::new(), 0);
+    for text in texts() {
+        for name in read(&text).code.iter().filter(|code| is_test(code)) {
+            seen += 1;
+            if !code.contains(&format!("fn {name}(")) {
+                wrong.push(format!("{}: {name}", text.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "there is no such test: {wrong:#?}");
+    assert!(seen > 10, "only {seen} tests found");
 }
 
 /// The names of all fields of a schema, with the record each belongs to.

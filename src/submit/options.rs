@@ -191,6 +191,21 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_has_every_word_of_the_table() {
+        let readme = include_str!("../../README.md");
+        let line = readme
+            .lines()
+            .find(|line| line.contains("`[submit.status]`"));
+        let words = schemars::schema_for!(OnStatus);
+        let words = words.as_value()["oneOf"].as_array().unwrap();
+        assert!(words.len() >= 3);
+        for word in words {
+            let word = format!("`{}`", word["const"].as_str().unwrap());
+            assert!(line.unwrap().contains(&word), "{word} is missing");
+        }
+    }
+
+    #[test]
     fn a_status_that_does_not_exist_is_named() {
         let error = table(r#"{"ESME_RTHROTLED": "retry"}"#).unwrap_err();
         assert!(
