@@ -241,11 +241,11 @@ impl fmt::Display for SendErrorKind {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::json;
     use super::*;
 
-    fn position() -> Position {
+    pub fn position() -> Position {
         Position {
             topic: "sms.outbound".into(),
             partition: 3,
@@ -253,7 +253,7 @@ mod tests {
         }
     }
 
-    fn about(record: &Position) -> About<'_> {
+    pub fn about(record: &Position) -> About<'_> {
         About {
             log_id: "order-7",
             extra_data: None,
@@ -269,16 +269,10 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_response_reads_as_documented_and_returns_extra_data_byte_for_byte() {
-        let extra: Box<RawValue> = serde_json::from_str(r#"{"b" : 1.50,"a":[ ]}"#).unwrap();
-        let record = position();
-        let event = SubmitSmResp {
+    fn response(about: About<'_>) -> SubmitSmResp<'_> {
+        SubmitSmResp {
             kind: "SubmitSmResp",
-            about: About {
-                extra_data: Some(&extra),
-                ..about(&record)
-            },
+            about,
             accepted: true,
             command_status: 0,
             command_status_name: "ESME_ROK",
@@ -289,7 +283,32 @@ mod tests {
             part: None,
             parts: Vec::new(),
             details: Details::default(),
-        };
+        }
+    }
+
+    pub fn error(about: About<'_>, kind: SendErrorKind) -> SendError<'_> {
+        SendError {
+            name: "SendError",
+            about,
+            kind,
+            error: "why",
+            field: None,
+            command_status: None,
+            command_status_name: None,
+            original: None,
+            at: "2026-01-02T03:04:05.000006Z".parse().unwrap(),
+            parts: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_response_reads_as_documented_and_returns_extra_data_byte_for_byte() {
+        let extra: Box<RawValue> = serde_json::from_str(r#"{"b" : 1.50,"a":[ ]}"#).unwrap();
+        let record = position();
+        let event = response(About {
+            extra_data: Some(&extra),
+            ..about(&record)
+        });
         let text = String::from_utf8(json::to_vec(&event).unwrap()).unwrap();
         assert_eq!(
             text,
@@ -319,21 +338,11 @@ mod tests {
             EventRefused,
             Replayed,
         ] {
-            let event = SendError {
-                name: "SendError",
-                about: About {
-                    possible_duplicate: true,
-                    ..about(&record)
-                },
-                kind,
-                error: "why",
-                field: None,
-                command_status: None,
-                command_status_name: None,
-                original: None,
-                at: Timestamp::UNIX_EPOCH,
-                parts: Vec::new(),
+            let about = About {
+                possible_duplicate: true,
+                ..about(&record)
             };
+            let event = error(about, kind);
             let read: serde_json::Value =
                 serde_json::from_slice(&json::to_vec(&event).unwrap()).unwrap();
             assert_eq!(read["kind"], kind.to_string());

@@ -84,40 +84,21 @@ impl ReadSendError {
 #[cfg(test)]
 mod tests {
     use super::super::codec::Codec;
+    use super::super::event::tests::{about, error, position};
     use super::super::event::{About, SendError, SendErrorKind};
     use super::super::format::Format;
     use super::*;
 
     #[test]
     fn an_error_reads_back_from_every_format() {
-        let record = Position {
-            topic: "sms.outbound".into(),
-            partition: 3,
-            offset: 1042,
+        let record = position();
+        let about = About {
+            possible_duplicate: true,
+            ..about(&record)
         };
         let event = SendError {
-            name: "SendError",
-            about: About {
-                log_id: "a",
-                extra_data: None,
-                terminal: true,
-                attempt: 2,
-                possible_duplicate: true,
-                late: false,
-                record: &record,
-                esme: "acme",
-                bind: None,
-                source: None,
-                destination: None,
-            },
-            kind: SendErrorKind::InvalidRecord,
-            error: "why",
-            field: None,
-            command_status: None,
-            command_status_name: None,
             original: Some(b"\xff\x00"),
-            at: "2026-01-02T03:04:05.000006Z".parse().unwrap(),
-            parts: Vec::new(),
+            ..error(about, SendErrorKind::InvalidRecord)
         };
         for format in [Format::Json, Format::AvroSingleObject, Format::Aiosmpplib] {
             let codec = Codec::new(format);
