@@ -97,6 +97,7 @@ impl<'a> Tlv<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Shape;
     use super::*;
 
     fn details(tag: Tag, value: &[u8]) -> Option<Vec<(&'static str, Detail<'_>)>> {
@@ -142,6 +143,36 @@ mod tests {
         assert_eq!(details(Tag::NETWORK_ERROR_CODE, b"\x03\0"), None);
         assert_eq!(details(Tag::MS_VALIDITY, b"\x04\x02"), None);
         assert_eq!(details(Tag::CALLBACK_NUM, b""), None);
+    }
+
+    #[test]
+    fn of_every_tag_with_octets_it_is_known_what_they_are() {
+        // A number, text in an encoding of its own, or octets indeed.
+        const PLAIN: [Tag; 6] = [
+            Tag::MESSAGE_PAYLOAD,
+            Tag::USSD_SERVICE_OP,
+            Tag::BROADCAST_CONTENT_TYPE_INFO,
+            Tag::BROADCAST_SERVICE_GROUP,
+            Tag::DEST_ADDR_NP_COUNTRY,
+            Tag::ALERT_ON_MESSAGE_DELIVERY,
+        ];
+        for tag in Tag::ALL {
+            let Some(Shape::Octets(_, most)) = tag.shape() else {
+                continue;
+            };
+            let value = vec![0; most.into()];
+            let tlv = Tlv {
+                tag: *tag,
+                value: &value,
+            };
+            let known = [
+                tlv.details().is_some(),
+                tlv.characters().is_some(),
+                PLAIN.contains(tag),
+            ];
+            let times = known.iter().filter(|known| **known).count();
+            assert_eq!(times, 1, "{tag}: parts, characters, or one of PLAIN?");
+        }
     }
 
     #[test]
