@@ -8,7 +8,7 @@ use super::keys::Position;
 
 /// A SendError that is read back: what an event on `sms.errors` says of its record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(expecting = "struct SendError")] // The name of its schema.
+#[serde(expecting = "struct SendError")] // Errors of reading call it by its schema.
 pub struct ReadSendError {
     /// The record's log id, given or derived from its position.
     pub log_id: String,
@@ -40,7 +40,7 @@ pub struct ReadSendError {
 
 /// A segment of a long message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(expecting = "struct Part")] // The name of its schema.
+#[serde(expecting = "struct PartResult")] // Errors of reading call it by its schema.
 pub struct Segment {
     /// What became of it.
     pub outcome: String,
@@ -108,6 +108,25 @@ mod tests {
             assert_eq!(read.original.as_deref(), Some(b"\xff\x00".as_slice()));
             assert_eq!(read.at, event.at);
             assert!(read.may_have_been_sent(), "it says so itself");
+        }
+    }
+
+    #[test]
+    fn an_error_of_reading_names_the_schema() {
+        use super::super::kind::Kind;
+        let not_one = |error: serde_json::Error| error.to_string();
+        for text in [
+            serde_json::from_str::<ReadSendError>("5")
+                .map_err(not_one)
+                .unwrap_err(),
+            serde_json::from_str::<Segment>("5")
+                .map_err(not_one)
+                .unwrap_err(),
+        ] {
+            let (_, name) = text.split_once("expected struct ").unwrap();
+            let name = name.split(' ').next().unwrap();
+            let named = format!("\"name\": \"{name}\"");
+            assert!(Kind::SendError.schema_text().contains(&named), "{text}");
         }
     }
 

@@ -16,7 +16,7 @@ use smpp_protocol::MessageState;
 /// value beside [`entry`](super::keys::entry). Written with the SMSC's response; after
 /// that only the owner of the partition writes to its key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(expecting = "struct Correlation")] // The name of its schema.
+#[serde(expecting = "struct Correlation")] // Errors of reading call it by its schema.
 pub struct CorrelationEntry {
     /// The ESME that submitted it.
     pub esme: String,
@@ -357,7 +357,7 @@ pub struct Parked {
 /// A segment of a message from a phone that waits for the others, or, once they are published,
 /// what is remembered of them: the value beside [`segment`](super::keys::segment).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(expecting = "struct Piece")] // The name of its schema.
+#[serde(expecting = "struct Piece")] // Errors of reading call it by its schema.
 pub struct SegmentEntry {
     /// The segment that waits, as it came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -377,7 +377,7 @@ pub struct SegmentEntry {
 
 /// By what a segment is known again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(expecting = "struct Print")] // The name of its schema.
+#[serde(expecting = "struct Print")] // Errors of reading call it by its schema.
 pub struct SegmentDigest {
     /// Which segment, from 1.
     pub part: u8,
@@ -388,7 +388,7 @@ pub struct SegmentDigest {
 /// What whoever takes over a partition writes to it first: when the nonce is read back,
 /// everything written before is in memory. The value beside [`barrier`](super::keys::barrier).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(expecting = "struct Owner")] // The name of its schema.
+#[serde(expecting = "struct Owner")] // Errors of reading call it by its schema.
 pub struct Barrier {
     /// Unique to this takeover.
     pub nonce: String,

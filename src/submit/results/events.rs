@@ -1,4 +1,4 @@
-//! Fates as records on the result topics.
+//! Outcomes as records on the result topics.
 
 use std::sync::Arc;
 
@@ -217,16 +217,16 @@ fn keyless(all: OwnedHeaders) -> OwnedHeaders {
     })
 }
 
-/// What became of each part.
+/// What became of each segment.
 fn segments<'e>(segment_outcomes: Option<&'e [SegmentOutcome]>, names: &Names) -> Vec<Segment<'e>> {
     let segment_outcomes = (1..).zip(segment_outcomes.unwrap_or_default());
     segment_outcomes
-        .map(|(number, end)| part(number, end, names))
+        .map(|(number, outcome)| segment(number, outcome, names))
         .collect()
 }
 
-fn part<'e>(part: u16, end: &'e SegmentOutcome, names: &Names) -> Segment<'e> {
-    let (outcome, message_id, status) = match end {
+fn segment<'e>(part: u16, of: &'e SegmentOutcome, names: &Names) -> Segment<'e> {
+    let (outcome, message_id, status) = match of {
         SegmentOutcome::Taken(id) => (SegmentResult::Accepted, Some(&**id), Some(Status::ROK)),
         SegmentOutcome::Rejected(status) | SegmentOutcome::Later(status) => {
             (SegmentResult::Rejected, None, Some(*status))
