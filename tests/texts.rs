@@ -158,6 +158,35 @@ fn every_file_that_is_named_is_there() {
 }
 
 #[test]
+fn the_architecture_says_of_every_folder_what_belongs_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("ARCHITECTURE.md")).expect("a readable text");
+    let (_, table) = text
+        .split_once("## Where a line belongs")
+        .expect("that section");
+    let (table, _) = table.split_once("\n## ").expect("another section");
+    let folders: BTreeSet<String> = files()
+        .iter()
+        .filter_map(|file| {
+            let (top, rest) = file.split_once('/')?;
+            let name = rest.split('/').next()?;
+            let meant = ["src", "crates"].contains(&top) && !["lib.rs", "main.rs"].contains(&name);
+            meant.then(|| format!("{top}/{name}"))
+        })
+        .collect();
+    // A module is one file, or a file and a folder.
+    let told = |name: &String| {
+        let module = name.trim_end_matches(".rs");
+        [name, module, &format!("{module}.rs")]
+            .iter()
+            .any(|name| table.contains(&format!("`{name}`")))
+    };
+    let untold: Vec<_> = folders.iter().filter(|name| !told(name)).collect();
+    assert!(untold.is_empty(), "nothing is said of {untold:?}");
+    assert!(folders.len() > 12, "only {folders:?} found");
+}
+
+#[test]
 fn every_test_that_is_named_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let sources = files().into_iter().filter(|name| name.ends_with(".rs"));
