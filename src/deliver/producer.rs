@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use rdkafka::config::ClientConfig;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::producer::DeliveryResult;
 use thiserror::Error;
@@ -20,6 +20,7 @@ use super::incoming::{self, Arrival, Esme, Kind};
 use super::refusal::{Lines, NoRoom, Refused};
 use super::repeats::{Repeats, UNDER_WAY, UnderWay};
 use super::status::Counters;
+use crate::kafka::ErrorClass;
 use crate::kafka::cause::{Doing, Who, of_error};
 use crate::kafka::cloud_events::CloudEvents;
 use crate::kafka::idempotent::{self, Idempotent};
@@ -268,10 +269,10 @@ impl Reports {
     }
 
     fn failed(&self, waiting: Waiting, error: &KafkaError, record: &BorrowedMessage<'_>) {
-        let (code, topic) = (error.rdkafka_error_code(), record.topic());
+        let (class, topic) = (ErrorClass::of_error(error), record.topic());
         match &self.alone {
-            Some(alone) if is_final(code) => return self.again(alone, waiting, record),
-            None if is_final(code) => return self.refused(waiting, error, topic),
+            Some(alone) if is_final(class) => return self.again(alone, waiting, record),
+            None if is_final(class) => return self.refused(waiting, error, topic),
             _ => {}
         }
         if waiting.responder.is_none() {
@@ -296,7 +297,7 @@ impl Reports {
 
     /// The producer did not even take it: Kafka certainly does not have it.
     fn not_taken(&self, waiting: Waiting, error: &KafkaError, topic: &str) {
-        if is_final(error.rdkafka_error_code()) {
+        if is_final(ErrorClass::of_error(error)) {
             return self.refused(waiting, error, topic);
         }
         if waiting.responder.is_none() {
@@ -324,13 +325,13 @@ impl Reports {
 
     fn postponed(&self, waiting: Waiting, error: &KafkaError, topic: &str) {
         self.notes.counters.postponed.add(1);
-        let (code, lines) = (error.rdkafka_error_code(), &waiting.from.lines);
+        let (class, lines) = (ErrorClass::of_error(error), &waiting.from.lines);
         let mut refused = waiting.refused(error, topic);
-        if needs_somebody(code) {
+        if needs_somebody(class) {
             let cause = of_error(&self.writing.who, error, &Doing::Writing(topic));
             refused.error = cause.to_string();
             lines.forbidden.note(refused);
-        } else if is_purged(code) && !waiting.is_over() {
+        } else if class == ErrorClass::Purged && !waiting.is_over() {
             lines.ended.note(refused);
         } else {
             lines.late.note(refused);
@@ -342,38 +343,13 @@ impl Reports {
 }
 
 /// Whether no repetition would help: the record itself is to blame.
-fn is_final(code: Option<RDKafkaErrorCode>) -> bool {
-    use RDKafkaErrorCode as Code;
-    matches!(
-        code,
-        Some(
-            Code::MessageSizeTooLarge
-                | Code::InvalidMessageSize
-                | Code::InvalidRecord
-                | Code::InvalidMessage
-        )
-    )
-}
-
-/// Whether the client that held it ended.
-fn is_purged(code: Option<RDKafkaErrorCode>) -> bool {
-    use RDKafkaErrorCode as Code;
-    matches!(code, Some(Code::PurgeQueue | Code::PurgeInflight))
+fn is_final(class: ErrorClass) -> bool {
+    matches!(class, ErrorClass::TooLarge | ErrorClass::Invalid)
 }
 
 /// Whether somebody has to mend something; the SMSC keeps the message until then.
-fn needs_somebody(code: Option<RDKafkaErrorCode>) -> bool {
-    use RDKafkaErrorCode as Code;
-    matches!(
-        code,
-        Some(
-            Code::UnknownTopic
-                | Code::UnknownTopicOrPartition
-                | Code::UnknownPartition
-                | Code::TopicAuthorizationFailed
-                | Code::ClusterAuthorizationFailed
-        )
-    )
+fn needs_somebody(class: ErrorClass) -> bool {
+    class.is_about_topic() || class == ErrorClass::ClusterDenied
 }
 
 struct Shared {
@@ -685,6 +661,7 @@ impl Inbound for Bind {
 #[cfg(test)]
 mod tests {
     use rdkafka::consumer::{BaseConsumer, Consumer};
+    use rdkafka::error::RDKafkaErrorCode;
     use rdkafka::mocking::MockCluster;
     use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
     use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
@@ -775,6 +752,32 @@ mod tests {
         while !is() {
             assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
             std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn what_a_code_of_kafka_means_for_what_is_held() {
+        use RDKafkaErrorCode as Code;
+        for (code, is_final_for_it, somebody) in [
+            (Code::MessageSizeTooLarge, true, false),
+            (Code::InvalidMessageSize, true, false),
+            (Code::MessageBatchTooLarge, true, false),
+            (Code::InvalidRecord, true, false),
+            (Code::InvalidMessage, true, false),
+            (Code::UnknownTopic, false, true),
+            (Code::UnknownTopicOrPartition, false, true),
+            (Code::UnknownPartition, false, true),
+            (Code::TopicAuthorizationFailed, false, true),
+            (Code::ClusterAuthorizationFailed, false, true),
+            (Code::PurgeQueue, false, false),
+            (Code::MessageTimedOut, false, false),
+            (Code::NotEnoughReplicas, false, false),
+            (Code::InvalidTimestamp, false, false),
+            (Code::PolicyViolation, false, false),
+        ] {
+            let class = ErrorClass::of(code);
+            let found = (is_final(class), needs_somebody(class));
+            assert_eq!(found, (is_final_for_it, somebody), "{code:?}");
         }
     }
 
