@@ -2,10 +2,10 @@
 //! others (Avro) numbers and octets.
 
 use std::borrow::Borrow;
-use std::fmt::{self, Display};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use serde::ser::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -139,7 +139,7 @@ fn civil(days: i64) -> Option<(u64, u64, u64)> {
 pub(super) fn hex<S: Serializer>(octets: &impl AsRef<[u8]>, to: S) -> Result<S::Ok, S::Error> {
     let octets = octets.as_ref();
     if to.is_human_readable() {
-        to.collect_str(&Hex(octets))
+        to.collect_str(&HEXLOWER.encode_display(octets))
     } else {
         to.serialize_bytes(octets)
     }
@@ -175,24 +175,6 @@ pub(super) struct Octets<'a>(pub &'a [u8]);
 impl Serialize for Octets<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_bytes(self.0)
-    }
-}
-
-pub(super) struct Hex<'a>(pub &'a [u8]);
-
-impl Display for Hex<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let digit = |value: u8| char::from(DIGITS[usize::from(value & 15)]);
-        for chunk in self.0.chunks(32) {
-            let mut text = String::with_capacity(64);
-            for octet in chunk {
-                text.push(digit(octet >> 4));
-                text.push(digit(*octet));
-            }
-            f.write_str(&text)?;
-        }
-        Ok(())
     }
 }
 
@@ -240,12 +222,6 @@ mod tests {
             let at: Timestamp = text.parse().unwrap();
             assert_eq!(written(at.as_microsecond()), format!("{text:?}"));
         }
-    }
-
-    #[test]
-    fn octets_are_two_digits_each() {
-        assert_eq!(Hex(b"\x00\xfe7A").to_string(), "00fe3741");
-        assert_eq!(Hex(&[0xAB; 100]).to_string(), "ab".repeat(100));
     }
 
     proptest! {

@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use data_encoding::HEXLOWER_PERMISSIVE;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp};
@@ -142,22 +143,15 @@ visitor!(Content<'de>, 'de, "a string, {\"hex\": \"...\"} or {\"base64\": \"...\
 
 /// The octets of hexadecimal digits.
 pub(super) fn hex(text: &str) -> Result<Vec<u8>, String> {
-    let digits = text.as_bytes();
-    if !digits.len().is_multiple_of(2) {
+    if !text.len().is_multiple_of(2) {
         return Err(format!(
             "{} hexadecimal digits are no whole octets: write two for each",
-            digits.len()
+            text.len()
         ));
     }
-    let value = |digit: u8| {
-        let value = char::from(digit).to_digit(16);
-        value.and_then(|v| u8::try_from(v).ok())
-    };
-    let octet = |pair: &[u8]| Some(value(pair[0])? << 4 | value(pair[1])?);
-    let octets = digits.chunks_exact(2).map(octet);
-    octets
-        .collect::<Option<_>>()
-        .ok_or_else(|| format!("{text:?} is not hexadecimal: write 0 to 9 and a to f only"))
+    HEXLOWER_PERMISSIVE
+        .decode(text.as_bytes())
+        .map_err(|_| format!("{text:?} is not hexadecimal: write 0 to 9 and a to f only"))
 }
 
 visitor!(Address<'de>, 'de, "a string such as \"+41791234567\", or an object of number, ton and npi", {

@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -145,13 +146,7 @@ pub struct Accepted {
 }
 
 fn as_hex<S: serde::Serializer>(octets: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    let text: String = octets
-        .iter()
-        .flat_map(|o| [digit(o >> 4), digit(o & 0x0f)])
-        .collect();
-    serializer.serialize_str(&text)
+    serializer.collect_str(&HEXLOWER.encode_display(octets))
 }
 
 fn as_stat<S: serde::Serializer>(state: &MessageState, serializer: S) -> Result<S::Ok, S::Error> {

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::decode::{Place, message::Message, object::Object, screen};
 use crate::cli::lines::{self, Line, Verdict, json};
-use crate::cli::octets::to_hex;
 use crate::cli::texts::{open, placed};
 use crate::cli::{Code, ConfigSource, Failure, output, records};
 use crate::config::Esme;
@@ -271,7 +271,7 @@ impl Sender {
         let anatomy = Anatomy::of(&octets);
         let message = Message::of(&anatomy, &octets, dialect);
         Sent {
-            hex: to_hex(&octets),
+            hex: HEXLOWER.encode(&octets),
             pdu: Object::new(Place::Record, &anatomy, message, None, &dialect.names),
             octets,
         }

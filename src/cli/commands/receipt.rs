@@ -1,9 +1,10 @@
 //! `kafka-smpp receipt`: what is read from a delivery receipt.
 
+use data_encoding::HEXLOWER;
 use serde::Serialize;
 
 use crate::cli::lines::{self, Fault, Line, Verdict, json};
-use crate::cli::octets::{from_hex, to_hex};
+use crate::cli::octets::from_hex;
 use crate::cli::output::{self, plural};
 use crate::cli::{Code, ConfigSource, Failure};
 use smpp_protocol::message_id::Pairing;
@@ -396,7 +397,7 @@ impl Beside {
         any.then(|| Beside {
             receipted_message_id: id.map(|tlv| text(tlv.text())),
             message_state: state.and_then(|tlv| tlv.number()),
-            network_error_code_hex: network.map(to_hex),
+            network_error_code_hex: network.map(|value| HEXLOWER.encode(value)),
         })
     }
 }

@@ -6,11 +6,11 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 use asked::{Asked, handling, method, name};
+use data_encoding::HEXLOWER;
 use serde::Serialize;
 
 use crate::cli::Failure;
 use crate::cli::lines::{self, Fault, Verdict, json};
-use crate::cli::octets::to_hex;
 use crate::cli::output::{self, plural};
 use crate::cli::texts::{self, Languages, Named, encoding, language};
 use smpp_protocol::segment::{self, Method};
@@ -337,8 +337,8 @@ impl Written {
                     } else {
                         1 + elements.len()
                     };
-                    text_hex.push(to_hex(user_data.get(header..).unwrap_or_default()));
-                    parts_hex.push(to_hex(&user_data));
+                    text_hex.push(HEXLOWER.encode(user_data.get(header..).unwrap_or_default()));
+                    parts_hex.push(HEXLOWER.encode(&user_data));
                 }
                 Err(error) => errors.push(texts::fault("header", error.to_string())),
             }

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::Failure;
 use crate::cli::lines::{self, Fault, Line, Verdict, json};
-use crate::cli::octets::{from_hex, to_hex};
+use crate::cli::octets::from_hex;
 use crate::cli::output;
 use crate::cli::texts::{self, Named, encoding};
 use smpp_protocol::text::national::{self, Language, Shift};
@@ -243,7 +244,7 @@ impl Way {
     fn show(&self, octets: &[u8], report: &mut Report) {
         report.units = octets.len() / self.encoding.unit();
         if self.encoding != Encoding::GsmPacked {
-            report.hex = Some(to_hex(octets));
+            report.hex = Some(HEXLOWER.encode(octets));
             return;
         }
         let mut packed = Vec::new();
@@ -254,8 +255,8 @@ impl Way {
             Fill::Zero => "zero",
             Fill::CarriageReturn => "cr",
         });
-        report.hex = Some(to_hex(&packed));
-        report.unpacked_hex = Some(to_hex(octets));
+        report.hex = Some(HEXLOWER.encode(&packed));
+        report.unpacked_hex = Some(HEXLOWER.encode(octets));
         report.septets = Some(octets.len());
     }
 
@@ -268,7 +269,7 @@ impl Way {
                 let count = self.septets.unwrap_or_else(usual);
                 let mut septets = Vec::new();
                 packed::unpack(&octets, self.pad_bits, count, &mut septets);
-                report.unpacked_hex = Some(to_hex(&septets));
+                report.unpacked_hex = Some(HEXLOWER.encode(&septets));
                 report.septets = Some(septets.len());
                 report.units = septets.len();
                 national::decode(&septets, self.shift)
@@ -287,7 +288,7 @@ impl Way {
             ..self.clone()
         }
         .encode(&text);
-        let hex = to_hex(&octets);
+        let hex = HEXLOWER.encode(&octets);
         let same = again.hex.as_ref() == Some(&hex);
         if text.contains(char::REPLACEMENT_CHARACTER) && !same {
             let text = format!(

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use serde::de::value::{BorrowedStrDeserializer, StrDeserializer};
 use serde::de::{
@@ -338,7 +339,7 @@ fn octets<'de, V: Visitor<'de>>(
 ) -> Result<V::Value, Error> {
     match form {
         Octets::Raw => visitor.visit_borrowed_bytes(octets),
-        Octets::Hex => visitor.visit_string(crate::record::form::Hex(octets).to_string()),
+        Octets::Hex => visitor.visit_string(HEXLOWER.encode(octets)),
     }
 }
 

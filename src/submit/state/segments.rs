@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 
 use smpp_esme::{Answer, Doubt};
 use smpp_protocol::Status;
@@ -226,10 +227,7 @@ impl Segments {
         let mut header = format!("{:08x}", self.digest());
         for (number, end) in (1..).zip(&self.segment_outcomes) {
             if let SegmentOutcome::Taken(id) = end {
-                let _ = write!(header, " {number}=");
-                for octet in id.bytes() {
-                    let _ = write!(header, "{octet:02x}");
-                }
+                let _ = write!(header, " {number}={}", HEXLOWER.encode(id.as_bytes()));
             }
         }
         self.any_taken().then_some(header)
@@ -290,12 +288,8 @@ fn segment_taken(word: &str) -> Option<(usize, Arc<str>)> {
 }
 
 fn from_hex(digits: &str) -> Option<String> {
-    let octet = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    let (pairs, []) = digits.as_bytes().as_chunks::<2>() else {
-        return None;
-    };
-    let octets: Option<Vec<u8>> = pairs.iter().map(|pair| octet(pair)).collect();
-    String::from_utf8(octets?).ok()
+    let octets = HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok()?;
+    String::from_utf8(octets).ok()
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! What the octets of a message mean: its text, its header, the receipt it is.
 
+use data_encoding::HEXLOWER;
 use serde::Serialize;
 
 use crate::cli::commands::receipt::Report;
-use crate::cli::octets::to_hex;
 use smpp_protocol::pdu::MessageType;
 use smpp_protocol::pdu::anatomy::Anatomy;
 use smpp_protocol::text::Encoding;
@@ -60,7 +60,7 @@ impl Message {
         let header = Udh::split(sm.text_octets()).filter(|_| sm.has_udh());
         let element = |element: smpp_protocol::udh::Element<'_>| Element {
             id: element.id,
-            hex: to_hex(element.data),
+            hex: HEXLOWER.encode(element.data),
         };
         let encoding = Encoding::of(sm.data_coding, default);
         let receipt = dialect.report(&sm);

@@ -1,5 +1,6 @@
 //! A PDU as a JSON object, with the names of the specification.
 
+use data_encoding::HEXLOWER;
 use jiff::SpanRelativeTo;
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
@@ -8,7 +9,6 @@ use super::Place;
 use super::message::Message;
 use crate::cli::capture::Origin;
 use crate::cli::lines::Fault;
-use crate::cli::octets::to_hex;
 use smpp_protocol::pdu::anatomy::{Anatomy, Part, Value};
 use smpp_protocol::time::Time;
 use smpp_protocol::tlv::{Detail, Shape};
@@ -135,7 +135,9 @@ fn field(part: &Part<'_>) -> Option<(String, Json)> {
     match part.value {
         Value::Number(number) => Some((part.name.to_owned(), json!(number))),
         Value::Text(text) => Some((part.name.to_owned(), json!(latin1(text)))),
-        Value::Octets(octets) => Some((format!("{}_hex", part.name), json!(to_hex(octets)))),
+        Value::Octets(octets) => {
+            Some((format!("{}_hex", part.name), json!(HEXLOWER.encode(octets))))
+        }
         Value::Tlv(_) | Value::Unread => None,
     }
 }
@@ -170,7 +172,7 @@ fn tlv(part: &Part<'_>, names: &Names) -> Option<Json> {
         "tag": tlv.tag.0,
         "name": names.tag(tlv.tag),
         "length": tlv.value.len(),
-        "hex": to_hex(tlv.value),
+        "hex": HEXLOWER.encode(tlv.value),
         "value": meaning(&tlv),
         "offset": part.range.start,
     }))
@@ -190,7 +192,7 @@ fn meaning(tlv: &Tlv<'_>) -> Json {
                 .collect::<Map<_, _>>()
                 .into(),
             (None, Some(text)) => json!(latin1(text)),
-            (None, None) => json!(to_hex(tlv.value)),
+            (None, None) => json!(HEXLOWER.encode(tlv.value)),
         },
     }
 }
@@ -200,7 +202,7 @@ fn detail((name, value): (&'static str, Detail<'_>)) -> (String, Json) {
     match value {
         Detail::Number(number) => (name.to_owned(), json!(number)),
         Detail::Text(text) => (name.to_owned(), json!(latin1(text))),
-        Detail::Octets(octets) => (format!("{name}_hex"), json!(to_hex(octets))),
+        Detail::Octets(octets) => (format!("{name}_hex"), json!(HEXLOWER.encode(octets))),
     }
 }
 

@@ -105,7 +105,7 @@ fn alike(name: &str, json: &Value, avro: &Value) {
             let octets = || {
                 use ::base64::Engine as _;
                 let octets = ::base64::engine::general_purpose::STANDARD.decode(json);
-                octets.map(|o| crate::record::form::Hex(&o).to_string())
+                octets.map(|o| data_encoding::HEXLOWER.encode(&o))
             };
             let equal = time(json).is_some_and(|t| Some(t) == time(avro))
                 || octets().is_ok_and(|hex| hex == *avro);
