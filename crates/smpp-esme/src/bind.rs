@@ -231,6 +231,7 @@ impl Bind {
         let counters = &self.shared().counters;
         counters.short_lived.add(usize::from(!success));
         counters.deaf.add(usize::from(matches!(end, End::Deaf(_))));
+        counters.silent.add(usize::from(matches!(end, End::Silent)));
         if !success || matches!(end, End::Deaf(_)) {
             self.backoff.distrust(life);
         }

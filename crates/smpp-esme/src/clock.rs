@@ -14,7 +14,7 @@ pub(super) struct Clock {
     /// A whole PDU came.
     pub heard: Instant,
     /// An enquire_link was sent, and nothing was heard since.
-    pub probe: Option<Instant>,
+    pub enquired: Option<Instant>,
     /// A message or its answer went either way.
     pub traffic: Instant,
     /// The PDU that is incomplete began to arrive.
@@ -29,7 +29,7 @@ impl Clock {
     pub fn new(now: Instant) -> Self {
         Clock {
             heard: now,
-            probe: None,
+            enquired: None,
             traffic: now,
             partial: None,
             stalled: None,
@@ -42,7 +42,7 @@ impl Clock {
         let over = |since: Option<Instant>, limit: Time| {
             since.is_some_and(|since| since + bounded(limit) <= now)
         };
-        if over(self.probe, timers.response) {
+        if over(self.enquired, timers.response) {
             Err(End::Silent)
         } else if over(self.partial, timers.read) {
             Err(End::Incomplete)
@@ -54,26 +54,26 @@ impl Clock {
     }
 
     /// Whether it is time for an enquire_link.
-    pub fn wants_probe(&self, timers: &Timers, now: Instant) -> bool {
-        self.probe_at(timers).is_some_and(|at| at <= now)
+    pub fn wants_enquire_link(&self, timers: &Timers, now: Instant) -> bool {
+        self.enquire_at(timers).is_some_and(|at| at <= now)
     }
 
     /// When to look at the clock again.
     pub fn next(&self, timers: &Timers) -> Option<Instant> {
         let after = |since: Option<Instant>, limit: Time| since.map(|since| since + bounded(limit));
         [
-            after(self.probe, timers.response),
+            after(self.enquired, timers.response),
             after(self.partial, timers.read),
             after(self.stalled, timers.response),
-            self.probe_at(timers),
+            self.enquire_at(timers),
         ]
         .into_iter()
         .flatten()
         .min()
     }
 
-    fn probe_at(&self, timers: &Timers) -> Option<Instant> {
-        let wanted = self.probe.is_none() && !timers.enquire_link.get().is_zero();
+    fn enquire_at(&self, timers: &Timers) -> Option<Instant> {
+        let wanted = self.enquired.is_none() && !timers.enquire_link.get().is_zero();
         wanted.then(|| self.heard + bounded(timers.enquire_link))
     }
 

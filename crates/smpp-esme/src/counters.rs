@@ -11,6 +11,8 @@ plain_telemetry::counters! {
         short_lived,
         /// Sessions given up because the SMSC kept the link alive and answered no message.
         deaf,
+        /// Sessions given up because an enquire_link was not answered, nor anything else heard.
+        silent,
         /// Sessions with another host that were left for the first one.
         returns,
         /// Times that the first host was there and the session went on, because something stayed unanswered.
@@ -27,7 +29,8 @@ plain_telemetry::counters! {
         sent,
         /// Requests that were answered in time.
         answered,
-        /// Requests whose response timer ran out.
+        /// Requests of the application whose response timer ran out. An enquire_link is none of
+        /// them: see `silent`.
         timeouts,
         /// Answers that came after the response timer.
         late,

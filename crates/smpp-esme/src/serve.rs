@@ -48,7 +48,7 @@ impl Session {
         self.input = input;
         if pdus > 0 {
             self.clock.heard = now;
-            self.clock.probe = None;
+            self.clock.enquired = None;
         }
         if answered > 0 || self.trust_has_changed() {
             self.regulate(now);

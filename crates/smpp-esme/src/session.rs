@@ -542,11 +542,11 @@ impl Session {
             }
             _ => {}
         }
-        if !self.is_going() && self.clock.wants_probe(&self.timers, now) {
+        if !self.is_going() && self.clock.wants_enquire_link(&self.timers, now) {
             let sequence = self.window.next_sequence();
             self.outbox
                 .push_empty(Command::ENQUIRE_LINK, Status::ROK, sequence);
-            self.clock.probe = Some(now);
+            self.clock.enquired = Some(now);
         }
         Ok(self.clock.stalled.is_none() && !self.outbox.unwritten().is_empty())
     }

@@ -13,8 +13,8 @@ use super::outbox::Unsent;
 use smpp_protocol::Command;
 use smpp_protocol::frame::next_sequence;
 
-/// Tombstones kept per place in the window.
-const TOMBSTONES_PER_PLACE: usize = 10;
+/// Requests given up that are remembered, for each place in the window.
+const GIVEN_UP_PER_PLACE: usize = 10;
 
 /// The submit_sm of which at least one octet was given to the kernel and whose answer is not
 /// here: exactly what is in doubt if the session ends now.
@@ -22,10 +22,10 @@ const TOMBSTONES_PER_PLACE: usize = 10;
 pub(super) struct Window {
     open: HashMap<u32, Open>,
     /// Requests given up after the response timer, so that a late answer finds its token.
-    tombstones: HashMap<u32, (Token, Command)>,
-    /// Tombstones by age; may name some that an answer has removed already.
+    given_up: HashMap<u32, (Token, Command)>,
+    /// Those by age; may name some that an answer has removed already.
     oldest: VecDeque<u32>,
-    tombstone_limit: usize,
+    given_up_limit: usize,
     last_sequence: u32,
     /// No request in `open` expires before this.
     next_expiry: Option<Instant>,
@@ -58,9 +58,9 @@ impl Window {
     pub fn new(places: usize) -> Self {
         Window {
             open: HashMap::with_capacity(places.min(65_536)),
-            tombstones: HashMap::new(),
+            given_up: HashMap::new(),
             oldest: VecDeque::new(),
-            tombstone_limit: places.saturating_mul(TOMBSTONES_PER_PLACE).max(1),
+            given_up_limit: places.saturating_mul(GIVEN_UP_PER_PLACE).max(1),
             last_sequence: 0,
             next_expiry: None,
         }
@@ -71,7 +71,7 @@ impl Window {
         loop {
             self.last_sequence = next_sequence(self.last_sequence);
             let taken = self.open.contains_key(&self.last_sequence)
-                || self.tombstones.contains_key(&self.last_sequence);
+                || self.given_up.contains_key(&self.last_sequence);
             if !taken {
                 return self.last_sequence;
             }
@@ -107,7 +107,7 @@ impl Window {
             };
             return Matched::Open(open.token, sending);
         }
-        match self.tombstones.entry(sequence) {
+        match self.given_up.entry(sequence) {
             Entry::Occupied(entry) if answers(entry.get().1, command) => {
                 Matched::Late(entry.remove().0)
             }
@@ -120,7 +120,7 @@ impl Window {
         self.next_expiry.filter(|_| !self.open.is_empty())
     }
 
-    /// Turns the requests whose response timer has run out into tombstones. Walks the window, but
+    /// Gives up the requests whose response timer has run out. Walks the window, but
     /// only once per timer: an answered request leaves its expiry behind, nothing else is kept.
     pub fn expire(&mut self, now: Instant, mut expired: impl FnMut(Token)) {
         let mut next: Option<Instant> = None;
@@ -136,20 +136,20 @@ impl Window {
         gone.sort_unstable();
         for (_, sequence) in gone {
             if let Some(Open { token, command, .. }) = self.open.remove(&sequence) {
-                self.bury(sequence, token, command);
+                self.give_up(sequence, token, command);
                 expired(token);
             }
         }
     }
 
-    fn bury(&mut self, sequence: u32, token: Token, command: Command) {
-        if self.oldest.len() >= self.tombstone_limit
+    fn give_up(&mut self, sequence: u32, token: Token, command: Command) {
+        if self.oldest.len() >= self.given_up_limit
             && let Some(oldest) = self.oldest.pop_front()
         {
-            self.tombstones.remove(&oldest);
+            self.given_up.remove(&oldest);
         }
         self.oldest.push_back(sequence);
-        self.tombstones.insert(sequence, (token, command));
+        self.given_up.insert(sequence, (token, command));
     }
 
     /// When the request was sent that has waited for longest. Walks the window.
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn tombstones_are_bounded_and_the_oldest_go_first() {
+    fn requests_given_up_are_bounded_and_the_oldest_go_first() {
         let start = Instant::now();
         let mut window = window_of(0..100, start);
         assert_eq!(expire(&mut window, start + TIMEOUT).len(), 100);
@@ -291,7 +291,7 @@ mod tests {
             "one of the 60 oldest"
         );
         assert_eq!(window.answered(61, RESP), Matched::Late(60));
-        assert_eq!(window.tombstones.len(), 39);
+        assert_eq!(window.given_up.len(), 39);
     }
 
     #[test]

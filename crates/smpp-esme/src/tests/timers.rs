@@ -50,6 +50,12 @@ async fn a_silent_smsc_is_given_up_after_the_response_timer() {
     smsc.expects_end().await;
     assert_eq!(began.elapsed().as_secs(), 15);
     esme.becomes("closed").await;
+    let counts = esme.handle.counts();
+    assert_eq!((counts.silent, counts.deaf), (1, 0));
+    assert_eq!(
+        counts.timeouts, 1,
+        "of the submit_sm, not of the enquire_link"
+    );
     assert!(esme.is_at_peace());
 }
 
