@@ -2,7 +2,7 @@
 //!
 //! - A record that the SMSC may have is finished or in doubt for a successor, whichever of the
 //!   transactions was the last to be committed.
-//! - In doubt are those the SMSC may have, and at most one window more for each bind.
+//! - In doubt are those that a session was handed, and at most one window more for each bind.
 //! - When everything is answered and committed, nothing is left in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,8 +37,8 @@ struct World {
     late: BTreeMap<u64, (usize, Record)>,
     /// How many sendings of a record the SMSC may have taken, and nothing says so yet.
     taken: BTreeMap<Record, u32>,
-    /// What was written at least once.
-    written: BTreeSet<Record>,
+    /// What was handed to a session at least once.
+    handed: BTreeSet<Record>,
     /// What is committed of each partition.
     durable: Vec<Progress>,
     /// The transaction under way: what it carries.
@@ -70,7 +70,7 @@ impl World {
             with: BTreeMap::new(),
             late: BTreeMap::new(),
             taken: BTreeMap::new(),
-            written: BTreeSet::new(),
+            handed: BTreeSet::new(),
             under_way: None,
             finishing: Vec::new(),
             ahead: Duration::ZERO,
@@ -115,6 +115,7 @@ impl World {
             let partition = self.assignments.iter().position(|l| *l == found.0).unwrap();
             let record_of = (partition, found.1);
             self.with.insert(record.token, (bind, record_of));
+            self.handed.insert(record_of);
             *self.taken.entry(record_of).or_default() += 1;
         }
     }
@@ -144,9 +145,6 @@ impl World {
             Outcome::NotSent => true,
             Outcome::InDoubt(_) | Outcome::Late(_) => false,
         };
-        if outcome != Outcome::NotSent {
-            self.written.insert(record);
-        }
         if not_taken && let Some(count) = self.taken.get_mut(&record) {
             *count -= 1;
         }
@@ -190,7 +188,7 @@ impl World {
         }
         let mut guard = self.pipeline.state.lock();
         let state = &mut *guard;
-        let gathered = std::mem::take(&mut state.gathered);
+        let gathered = state.take_outboxes();
         let now = Instant::now() + self.ahead;
         for held in state.assignments.values_mut() {
             held.partition.plan(now, true);
@@ -268,13 +266,13 @@ impl World {
                     "{offset} of partition {n} may have been sent, and nothing says so: {line}"
                 );
                 let new = found.attempts(offset) > before.attempts(offset);
-                let had = may_have || self.written.contains(&(n, offset));
+                let had = may_have || self.handed.contains(&(n, offset));
                 too_many += usize::from(new && !had);
             }
         }
         prop_assert!(
             too_many <= WINDOW * self.binds.len(),
-            "{too_many} would be in doubt that the SMSC never had"
+            "{too_many} would be in doubt that no session was handed"
         );
         Ok(())
     }
@@ -320,7 +318,12 @@ impl World {
     fn is_empty(&self) -> Result<(), TestCaseError> {
         let state = self.pipeline.state.lock();
         prop_assert!(state.in_flight.is_empty());
-        prop_assert!(state.gathered.is_empty());
+        prop_assert!(
+            state
+                .assignments
+                .values()
+                .all(|held| held.outbox.is_empty())
+        );
         prop_assert!(state.segmented.is_empty());
         prop_assert!(state.lost.is_empty());
         prop_assert_eq!(state.late.size(), (0, 0));

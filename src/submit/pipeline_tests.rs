@@ -57,7 +57,7 @@ impl Scene {
     fn cycle(&self) -> Vec<PendingResult> {
         let mut guard = self.pipeline.state.lock();
         let state = &mut *guard;
-        let gathered = std::mem::take(&mut state.gathered);
+        let gathered = state.take_outboxes();
         for result in &gathered {
             if let Some((offset, octets)) = result.finishes() {
                 let held = state.assignments.get_mut(&result.assignment).unwrap();

@@ -137,14 +137,14 @@ impl PipelineState {
     pub fn partitions_lost(&mut self, assignments: &[AssignmentId]) {
         for id in assignments {
             if let Some(held) = self.take_out(*id) {
-                let lost = LostPartition::of(*id, &held.partition, self.under_way);
+                let mut lost = LostPartition::of(*id, &held.partition, self.under_way);
+                for result in held.outbox {
+                    lost.remember(result);
+                }
                 self.lost.insert(held.partition.name().clone(), lost);
             }
         }
         self.forget_segmented(assignments);
-        let outcomes = self.extract_results(assignments);
-        // Each of these partitions has just been remembered.
-        let _ = self.remember(outcomes);
     }
 
     /// The answer to a record of a partition that is lost: kept, if that is remembered.
@@ -168,10 +168,15 @@ impl PipelineState {
     }
 
     /// Where a partition that comes back starts, if it is remembered and nobody else has
-    /// worked on it since. Its results go into the first transaction of the assignment `id`.
-    pub fn returned(&mut self, partition: &Partition, start: Start, id: AssignmentId) -> Start {
+    /// worked on it since; and its results, which go into the outbox of the assignment `id`.
+    pub fn returned(
+        &mut self,
+        partition: &Partition,
+        start: Start,
+        id: AssignmentId,
+    ) -> (Start, Vec<PendingResult>) {
         let Some(lost) = self.lost.remove(partition) else {
-            return start;
+            return (start, Vec::new());
         };
         match start.committed {
             Some(committed) if committed.transactional_id == self.transactional_id => {
@@ -181,15 +186,15 @@ impl PipelineState {
                     in_doubt: progress.doubtful(),
                     results: results.len(),
                 }));
-                self.gathered.extend(results);
-                Start {
+                let start = Start {
                     progress,
                     committed: None,
-                }
+                };
+                (start, results)
             }
             committed => {
                 self.effects.publish_orphans(lost.forget());
-                Start { committed, ..start }
+                (Start { committed, ..start }, Vec::new())
             }
         }
     }

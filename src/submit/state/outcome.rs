@@ -6,7 +6,7 @@ use smpp_esme::{Answer, Doubt, Outcome};
 use crate::submit::state::groups::BindRef;
 use crate::submit::state::late::Expected;
 use crate::submit::state::partition::BindId;
-use crate::submit::state::pending::{AssignmentId, PendingResult, RecordOutcome, Sent};
+use crate::submit::state::pending::{AssignmentId, RecordOutcome, Sent};
 use crate::submit::state::pipeline::{InFlight, Now, PipelineState};
 use crate::submit::state::retry::{Meaning, Policy};
 
@@ -66,8 +66,7 @@ impl PipelineState {
             };
             policy.refused(&mut held.partition, outgoing, answer.status)
         };
-        self.gathered
-            .extend(outcome.map(|outcome| PendingResult::new(id, outcome)));
+        held.gather(outcome);
         // What goes out again wakes the sender, which has to know when it is due.
         !is_final
     }
@@ -116,8 +115,7 @@ impl PipelineState {
             now,
         };
         let outcome = policy.doubted(&mut held.partition, outgoing, doubt, &bind.name);
-        self.gathered
-            .extend(outcome.map(|outcome| PendingResult::new(id, outcome)));
+        held.gather(outcome);
     }
 
     /// An answer after its time-out: the result if there is none yet and the record is not
@@ -152,7 +150,7 @@ impl PipelineState {
         } else {
             return;
         };
-        self.gathered.push(PendingResult::new(id, outcome));
+        held.gather(Some(outcome));
     }
 
     fn not_sent(&mut self, token: u64) {

@@ -192,6 +192,8 @@ impl Slots {
 #[derive(Clone, Copy, Debug)]
 pub struct Snapshot {
     version: u64,
+    /// What was leaving, in octets: it is gone when this is committed.
+    leaving: usize,
 }
 
 /// What happens to a partition in its life.
@@ -225,8 +227,11 @@ pub struct PartitionState {
     exclusive: Option<i64>,
     /// Unfinished records of which segments were taken since their last doubt was counted.
     partial: BTreeSet<i64>,
-    /// What the records in the slots take, in octets.
+    /// What the records in the slots take, in octets, and what is [`leaving`](Self::leaving).
     octets: usize,
+    /// What rejections take whose commit is still to come: while no transaction succeeds they stay in
+    /// memory, and so they count until one does.
+    leaving: usize,
     /// Raised by every change that a commit must carry.
     version: u64,
     /// The version at which the reservation was lowered last: what was ready by an earlier one is
@@ -257,6 +262,7 @@ impl PartitionState {
             exclusive: None,
             partial: BTreeSet::new(),
             octets: 0,
+            leaving: 0,
             version: 1,
             lowered: 0,
             committed: 0,
@@ -639,8 +645,11 @@ impl PartitionState {
                     }
                 }
                 Some(Slot::Rejected(rejection)) => {
-                    if self.finish(offset, rejection.held) {
+                    if self.finish(offset, 0) {
+                        self.leaving += rejection.held;
                         rejections.push(*rejection);
+                    } else {
+                        self.octets = self.octets.saturating_sub(rejection.held);
                     }
                 }
                 _ => break, // what is in the index has its slot
@@ -785,6 +794,7 @@ impl PartitionState {
         self.touched = Some(now);
         Snapshot {
             version: self.version,
+            leaving: self.leaving,
         }
     }
 
@@ -794,7 +804,9 @@ impl PartitionState {
         let mut at = self.progress.base();
         for (offset, slot) in &self.slots.by_offset {
             let is_owed = |offset| !self.progress.is_finished(offset);
-            if (at..*offset).any(is_owed) || !is_owed(*offset) {
+            // An earlier life may have finished a part of a gap.
+            let is_gap = matches!(slot, Slot::Gap(_));
+            if (at..*offset).any(is_owed) || !is_gap && !is_owed(*offset) {
                 return false;
             }
             at = match slot {
@@ -809,6 +821,8 @@ impl PartitionState {
     /// The transaction with `snapshot` was committed. `true` if this was the first.
     pub fn committed(&mut self, snapshot: Snapshot) -> bool {
         self.committed = self.committed.max(snapshot.version);
+        self.leaving = self.leaving.saturating_sub(snapshot.leaving);
+        self.octets = self.octets.saturating_sub(snapshot.leaving);
         let first = self.phase == Phase::Opening;
         if first {
             self.phase = Phase::Open;

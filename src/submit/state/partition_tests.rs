@@ -487,6 +487,25 @@ fn a_gap_that_the_metadata_has_no_room_for_waits() {
 }
 
 #[test]
+fn what_is_refused_takes_room_until_that_is_committed() {
+    let mut partition = partition();
+    take(&mut partition, 0..1);
+    assert!(partition.wants(1));
+    partition.reject(1, rejection(1));
+    let full = partition.size().1;
+    let rejections = plan(&mut partition);
+    assert_eq!(rejections.len(), 1);
+    let held = rejections[0].held;
+    assert!(held > 0);
+    partition.snapshot(Instant::now());
+    partition.not_committed();
+    assert_eq!(partition.size().1, full, "it waits for another transaction");
+    let again = partition.snapshot(Instant::now());
+    partition.committed(again);
+    assert_eq!(partition.size().1, full - held);
+}
+
+#[test]
 fn gaps_and_refusals_finish_without_being_sent() {
     let mut partition = partition();
     assert!(partition.wants(5), "0 to 4 do not exist");
@@ -582,7 +601,7 @@ fn capacity_taken_is_given_back_however_a_record_ends() {
     let outgoing = partition.withdraw(1).unwrap();
     let unknown = Rejection::of(&outgoing, SendErrorKind::OutcomeUnknown, "lost".into());
     partition.finish(1, unknown.held);
-    plan(&mut partition);
+    cycle(&mut partition);
     assert_eq!(partition.octets, 0);
 }
 

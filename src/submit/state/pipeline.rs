@@ -31,7 +31,7 @@ use crate::submit::state::kept::Kept;
 use crate::submit::state::late::LateAnswers;
 use crate::submit::state::lost::LostPartition;
 use crate::submit::state::partition::{BindId, Capacity, PartitionState, Phase};
-use crate::submit::state::pending::{AssignmentId, PendingResult};
+use crate::submit::state::pending::{AssignmentId, PendingResult, RecordOutcome};
 use crate::submit::state::retry;
 use crate::submit::state::segmented::SegmentedSubmissions;
 
@@ -82,9 +82,27 @@ pub struct Picked {
 
 /// A partition that is ours.
 pub(in crate::submit) struct AssignedPartition {
+    /// Names it in its outbox.
+    id: AssignmentId,
     pub partition: PartitionState,
     /// The binds that send its records.
     pub group: GroupId,
+    /// What is to be published with its next transaction, in the order in which it became known.
+    /// It goes where the partition goes: a transaction takes it, a partition that is lost keeps it.
+    pub outbox: Vec<PendingResult>,
+}
+
+impl AssignedPartition {
+    /// This became of a record of it, if anything did.
+    pub fn gather(&mut self, outcome: Option<RecordOutcome>) {
+        let result = outcome.map(|outcome| PendingResult::new(self.id, outcome));
+        self.outbox.extend(result);
+    }
+
+    /// Whether all that is known of it is committed.
+    fn is_clean(&self) -> bool {
+        self.partition.is_clean() && self.outbox.is_empty()
+    }
 }
 
 /// A record out with a session.
@@ -104,8 +122,6 @@ pub(in crate::submit) struct PipelineState {
     /// The assignments by name: always those of `assignments`.
     by_partition: HashMap<Partition, AssignmentId>,
     pub groups: HashMap<GroupId, GroupState>,
-    /// What is to be published with the next transaction, in the order in which it became known.
-    pub gathered: Vec<PendingResult>,
     /// Records of one PDU that a session has, by token. Those of several are in `segmented`.
     pub in_flight: HashMap<u64, InFlight>,
     pub segmented: SegmentedSubmissions,
@@ -113,6 +129,8 @@ pub(in crate::submit) struct PipelineState {
     pub late: LateAnswers,
     /// The newest of all ids and tokens: each is given once in the life of the process.
     last_id: u64,
+    /// The newest bind.
+    last_bind: BindId,
     /// The number of the newest transaction.
     pub cycle: u64,
     /// The transaction under way.
@@ -138,11 +156,11 @@ impl PipelineState {
             assignments: HashMap::new(),
             by_partition: HashMap::new(),
             groups: HashMap::new(),
-            gathered: Vec::new(),
             in_flight: HashMap::new(),
             segmented: SegmentedSubmissions::default(),
             late: LateAnswers::default(),
             last_id: 0,
+            last_bind: 0,
             cycle: 0,
             under_way: None,
             aside: SetAside::default(),
@@ -172,8 +190,8 @@ impl PipelineState {
 
     /// Adds a bind to a group.
     pub fn add_bind(&mut self, group: GroupId, bind: BindState) -> BindRef {
-        // Few binds are ever opened in the life of a process.
-        let id = self.new_id() as BindId;
+        self.last_bind += 1;
+        let id = self.last_bind;
         let name = bind.name.clone();
         if let Some(group) = self.groups.get_mut(&group) {
             group.binds.insert(id, bind);
@@ -235,8 +253,10 @@ impl PipelineState {
             octets: usize::try_from(self.settings.fetch_octets.get()).unwrap_or(usize::MAX),
         };
         let id = self.new_id();
-        let start = self.returned(&partition, start, id);
+        let (start, outbox) = self.returned(&partition, start, id);
         let held = AssignedPartition {
+            id,
+            outbox,
             partition: PartitionState::new(partition.clone(), start, Limits::default(), capacity),
             group,
         };
@@ -458,18 +478,18 @@ impl PipelineState {
 
     /// Whether all that is known of these partitions is committed.
     pub fn is_clean(&self, assignments: &[AssignmentId]) -> bool {
-        let clean = self.held(assignments).all(PartitionState::is_clean);
-        let theirs = |e: &PendingResult| assignments.contains(&e.assignment);
-        clean && !self.gathered.iter().any(theirs)
+        let held = assignments.iter().filter_map(|id| self.assignments.get(id));
+        held.into_iter().all(AssignedPartition::is_clean)
     }
 
     /// These partitions are not ours any more: nothing of them enters a later transaction.
     pub fn removed(&mut self, assignments: &[AssignmentId]) {
+        let mut orphans = Vec::new();
         for id in assignments {
-            self.take_out(*id);
+            let held = self.take_out(*id);
+            orphans.extend(held.into_iter().flat_map(|held| held.outbox));
         }
         self.forget_segmented(assignments);
-        let orphans = self.extract_results(assignments);
         self.effects.publish_orphans(orphans);
     }
 
@@ -483,9 +503,11 @@ impl PipelineState {
         Some(held)
     }
 
-    pub fn extract_results(&mut self, assignments: &[AssignmentId]) -> Vec<PendingResult> {
-        let theirs = |e: &mut PendingResult| assignments.contains(&e.assignment);
-        self.gathered.extract_if(.., theirs).collect()
+    /// What is in the outboxes of all partitions.
+    #[cfg(test)]
+    pub fn take_outboxes(&mut self) -> Vec<PendingResult> {
+        let outboxes = self.assignments.values_mut().map(|held| &mut held.outbox);
+        outboxes.flat_map(std::mem::take).collect()
     }
 
     /// The bind that a record, or a segment of one, is out with.

@@ -39,9 +39,7 @@ pub(in crate::submit) struct SegmentedSubmission {
     priority: usize,
     bind: BindRef,
     outgoing: Box<Outgoing>,
-    /// Parts that are with the session.
-    in_flight: usize,
-    /// No further part goes out.
+    /// No further segment goes out.
     stopped: bool,
 }
 
@@ -55,8 +53,16 @@ impl SegmentedSubmission {
     }
 
     fn has_ended(&self) -> bool {
+        let Some(segments) = &self.outgoing.segments else {
+            return true;
+        };
+        segments.out().next().is_none() && (self.stopped || segments.waiting() == 0)
+    }
+
+    /// Whether a session has that segment, and somebody waits for its answer.
+    fn is_out(&self, index: usize) -> bool {
         let segments = self.outgoing.segments.as_ref();
-        self.in_flight == 0 && (self.stopped || segments.is_none_or(|p| p.waiting() == 0))
+        segments.is_some_and(|segments| segments.out().any(|out| out == index))
     }
 }
 
@@ -83,7 +89,6 @@ impl SegmentedSubmissions {
             priority,
             bind: bind.clone(),
             outgoing,
-            in_flight: 0,
             stopped: false,
         };
         self.by_token.insert(first, submission);
@@ -123,7 +128,6 @@ impl SegmentedSubmissions {
                 return None;
             };
             submission.outgoing.submitted_at = now.wall;
-            submission.in_flight += 1;
             let token = first + index as u64;
             picked.push(Picked { token, pdu });
         }
@@ -234,7 +238,9 @@ impl SegmentedSubmissions {
 
 impl PipelineState {
     /// A session said what became of a segment: whether the sender has to look at what is due;
-    /// `None` if the token is not a segment's.
+    /// `None` if the token is not a segment's, or nobody waits for its answer any more: a segment
+    /// that was given up ([`Self::abandoned`]) is still answered by its session, and what is known of
+    /// it by then counts.
     pub fn segment_outcome(
         &mut self,
         bind: &BindRef,
@@ -248,7 +254,9 @@ impl PipelineState {
         let (first, submission) = self.segmented.find(token)?;
         // The count of segments fits.
         let index = (token - first) as usize;
-        submission.in_flight = submission.in_flight.saturating_sub(1);
+        if !submission.is_out(index) {
+            return None;
+        }
         let sent = Sent::segment_of(&submission.outgoing, &bind.name, index);
         let id = submission.assignment;
         let look = match outcome {
@@ -288,7 +296,7 @@ impl PipelineState {
         if accepted(answer) {
             held.partition.segment_taken(sent.offset);
             let outcome = RecordOutcome::Taken(Box::new(sent), answer.clone(), true);
-            self.gathered.push(PendingResult::new(id, outcome));
+            held.gather(Some(outcome));
             return false;
         }
         !is_final
@@ -324,17 +332,21 @@ impl PipelineState {
         } else {
             false
         };
+        if !is_final && submission.is_some() {
+            // As of a record that waits: the SMSC has not taken it, and it goes out again.
+            return;
+        }
         let bind = sent.bind.clone();
         match (counts, accepted(&answer)) {
             (true, false) => {}
             (true, true) => {
                 held.partition.segment_taken(offset);
                 let outcome = RecordOutcome::Taken(Box::new(sent), answer, true);
-                self.gathered.push(PendingResult::new(id, outcome));
+                held.gather(Some(outcome));
             }
             (false, _) => {
                 let outcome = RecordOutcome::Late(Box::new(sent), answer);
-                self.gathered.push(PendingResult::new(id, outcome));
+                held.gather(Some(outcome));
             }
         }
         if let Some(outgoing) = outgoing {
@@ -438,8 +450,7 @@ impl PipelineState {
                 None
             }
         };
-        self.gathered
-            .extend(outcome.map(|outcome| PendingResult::new(id, outcome)));
+        held.gather(outcome);
     }
 }
 

@@ -89,7 +89,7 @@ impl Table {
     /// What was gathered for the next transaction since the last look.
     fn outcomes(&self) -> Vec<String> {
         let mut state = self.pipeline.state.lock();
-        let gathered = std::mem::take(&mut state.gathered);
+        let gathered = state.take_outboxes();
         let held = state.assignments.get_mut(&self.assignment).unwrap();
         for (offset, octets) in gathered.iter().filter_map(PendingResult::finishes) {
             held.partition.finish(offset, octets);
@@ -412,12 +412,12 @@ fn a_lane_that_is_gone_hears_of_its_parts_no_more() {
     );
     assert!(b && c, "the sender looks at what is due");
     let state = table.pipeline.state.lock();
-    assert!(state.gathered.is_empty() && state.segmented.by_token.is_empty());
+    assert!(state.assignments.is_empty() && state.segmented.by_token.is_empty());
 }
 
 /// The outcome of a message in one part that was gathered alone.
 fn only_fate(table: &Table) -> RecordOutcome {
-    let gathered = std::mem::take(&mut table.pipeline.state.lock().gathered);
+    let gathered = table.pipeline.state.lock().take_outboxes();
     let [result]: [PendingResult; 1] = gathered.try_into().unwrap();
     result.outcome
 }
@@ -572,4 +572,37 @@ fn a_record_in_doubt_that_is_refused_when_it_is_read_again_is_not_said_never_to_
             assert!(rejection.text.ends_with("the reason"), "{}", rejection.text);
         }
     }
+}
+
+#[test]
+fn who_gives_up_a_message_does_not_take_back_what_a_segment_was_answered() {
+    let table = table();
+    table.take(0, 2, InDoubt::Report);
+    let tokens = table.pick(2);
+    table.accept(tokens[0], "A");
+    assert_eq!(table.outcomes(), ["part 1 taken A"]);
+    for token in &tokens {
+        let mut state = table.pipeline.state.lock();
+        state.abandoned(*token, Now::read());
+    }
+    let RecordOutcome::Rejected(rejection) = only_fate(&table) else {
+        panic!("it is in doubt");
+    };
+    let segments = rejection.segments.unwrap();
+    assert_eq!(segments[0], SegmentOutcome::Taken("A".into()));
+    assert_eq!(segments[1], SegmentOutcome::Doubt(Doubt::GivenUp));
+}
+
+#[test]
+fn an_answer_to_a_segment_that_was_given_up_is_not_lost() {
+    let table = table();
+    table.take(0, 2, InDoubt::Report);
+    let tokens = table.pick(2);
+    for token in &tokens {
+        let mut state = table.pipeline.state.lock();
+        state.abandoned(*token, Now::read());
+    }
+    only_fate(&table);
+    table.tell(tokens[1], Outcome::Answered(answer(Status::ROK, "B")));
+    assert_eq!(table.outcomes(), ["part 2 late B"]);
 }

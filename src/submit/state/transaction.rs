@@ -1,17 +1,20 @@
 //! What a transaction takes from the state, and what it leaves.
 //!
-//! A transaction takes *everything* that is known at the moment it begins: all results gathered,
-//! and the progress of every partition they belong to. Taking only part of it would be wrong: a
+//! A transaction takes *everything* that is known at the moment it begins: the outboxes of all
+//! partitions that have part in it (those whose topic refuses their results have none), and their
+//! progress. Taking only part of it would be wrong: a
 //! lowered reservation must never be committed without the outcomes of the records above it, or a
 //! successor would send them again.
 //!
 //! When a transaction is aborted, its results are still in the progress of their partitions, and go
-//! back to the head of what is gathered: the next transaction carries both. What belongs to a
+//! back to the head of their outboxes: the next transaction carries both. What belongs to a
 //! partition that has been given up meanwhile is published as late, outside any transaction.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use hashbrown::HashMap;
 
 use crate::kafka::Pause;
 use crate::kafka::set_aside::Refusal;
@@ -67,13 +70,14 @@ impl PipelineState {
     pub fn begin(&mut self, terms: &Terms<'_>) -> Option<Begun> {
         let now = terms.now;
         self.aside.begin(now);
-        let aside = &self.aside;
-        let part = |e: &mut PendingResult| aside.takes_part(&e.assignment);
-        let mut results: Vec<PendingResult> = self.gathered.extract_if(.., part).collect();
+        let mut results = Vec::new();
+        for (id, held) in &mut self.assignments {
+            if self.aside.takes_part(id) {
+                results.append(&mut held.outbox);
+            }
+        }
         self.plan(&mut results, now);
-        let orphans = self.apply(&mut results);
-        let orphans = self.remember(orphans);
-        self.effects.publish_orphans(orphans);
+        self.apply(&mut results);
         let touched = self.touched(&results, terms);
         if touched.is_empty() && self.aside.nothing(now) {
             // What was refused is not to be told any more, or it is a trial's turn.
@@ -91,8 +95,7 @@ impl PipelineState {
             Vec::new()
         };
         if !member || touched.is_empty() && offsets.is_empty() {
-            results.append(&mut self.gathered);
-            self.gathered = results;
+            let _ = self.put_back(results);
             return None;
         }
         self.cycle += 1;
@@ -157,21 +160,34 @@ impl PipelineState {
         }
     }
 
-    /// Brings the outcomes into the progress of their partitions. Returns those without one.
-    fn apply(&mut self, results: &mut Vec<PendingResult>) -> Vec<PendingResult> {
-        let orphan = |result: &mut PendingResult| {
-            let Some(held) = self.assignments.get_mut(&result.assignment) else {
-                return true;
-            };
-            if !result.applied
-                && let Some((offset, octets)) = result.finishes()
+    /// Brings the outcomes into the progress of their partitions.
+    fn apply(&mut self, results: &mut [PendingResult]) {
+        for result in results.iter_mut().filter(|result| !result.applied) {
+            if let Some((offset, octets)) = result.finishes()
+                && let Some(held) = self.assignments.get_mut(&result.assignment)
             {
                 held.partition.finish(offset, octets);
             }
             result.applied = true;
-            false
-        };
-        results.extract_if(.., orphan).collect()
+        }
+    }
+
+    /// What a transaction did not publish goes back into the outboxes, before what came since.
+    /// Returns what belongs to partitions that are not ours any more.
+    fn put_back(&mut self, mut results: Vec<PendingResult>) -> Vec<PendingResult> {
+        let gone = |e: &mut PendingResult| !self.assignments.contains_key(&e.assignment);
+        let orphans = results.extract_if(.., gone).collect();
+        let mut outboxes: HashMap<AssignmentId, Vec<PendingResult>> = HashMap::new();
+        for result in results {
+            outboxes.entry(result.assignment).or_default().push(result);
+        }
+        for (id, mut outbox) in outboxes {
+            if let Some(held) = self.assignments.get_mut(&id) {
+                outbox.append(&mut held.outbox);
+                held.outbox = outbox;
+            }
+        }
+        orphans
     }
 
     /// The transaction under way was committed, `took` so long.
@@ -209,20 +225,17 @@ impl PipelineState {
     pub fn aborted(
         &mut self,
         snapshots: &[(AssignmentId, Snapshot)],
-        mut results: Vec<PendingResult>,
+        results: Vec<PendingResult>,
         now: Instant,
     ) {
         self.not_committed(snapshots, now);
-        let gone = |e: &mut PendingResult| !self.assignments.contains_key(&e.assignment);
-        let orphans: Vec<PendingResult> = results.extract_if(.., gone).collect();
+        let orphans = self.put_back(results);
         let orphans = self.remember(orphans);
-        let since = std::mem::replace(&mut self.gathered, results);
-        self.gathered.extend(since);
         self.effects.publish_orphans(orphans);
     }
 
-    /// Nobody knows what became of the transaction under way: this process is about to lose its
-    /// partitions, and who takes them over finds out.
+    /// Nobody knows what became of the transaction under way. Either other processes have its
+    /// partitions already, who find out; or it carried only first commits, and had no results.
     pub fn forgotten(
         &mut self,
         snapshots: &[(AssignmentId, Snapshot)],
