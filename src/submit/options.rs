@@ -191,7 +191,9 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_has_every_word_of_the_table() {
+    fn every_word_of_the_table_is_documented_here_and_in_the_readme() {
+        let settings = schemars::schema_for!(Settings);
+        let here = &settings.as_value()["properties"]["status"]["description"];
         let readme = include_str!("../../README.md");
         let line = readme
             .lines()
@@ -201,7 +203,9 @@ mod tests {
         assert!(words.len() >= 3);
         for word in words {
             let word = format!("`{}`", word["const"].as_str().unwrap());
-            assert!(line.unwrap().contains(&word), "{word} is missing");
+            for text in [here.as_str(), line] {
+                assert!(text.unwrap().contains(&word), "{word} is missing: {text:?}");
+            }
         }
     }
 
