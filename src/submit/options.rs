@@ -25,11 +25,15 @@ pub struct Settings {
     /// How long a message that names neither `expires_at` nor `validity_period` is retried
     /// while the SMSC throttles or fails for a while; then it is a SendError of kind EXPIRED.
     pub message_deadline: Time,
-    /// The first wait before a message whose command_status says `retry` is sent again. It
-    /// doubles with each retry.
+    /// The first wait before a message whose command_status says `retry` is sent again. The wait
+    /// doubles with each retry, up to 5m, or to this value if that is longer. It begins anew with
+    /// this value when the message was put back onto its topic (`max_hold`). 1ms to 1d, and
+    /// shorter than `message_deadline`.
     pub retry_delay: Time,
-    /// A retry that would wait longer than this is not held in memory: the message is
-    /// appended to its topic again, with its attempts and its first position in headers.
+    /// How long a message is held in memory for retries, from the first answer that asks for
+    /// another try. If the next try would come later, the message is put back onto its topic:
+    /// appended behind the records that are there, with the time of that try, its attempts and its
+    /// first position in headers. 0s to 1d.
     pub max_hold: Time,
     /// How long a partition that is taken away waits for outstanding answers before it is
     /// given up. Shorter than `kafka.session_timeout`.

@@ -359,8 +359,8 @@ fn bounds_in_the_documentation_are_those_that_are_checked() {
                 path.join("."),
                 format!("from {} to {}", &named[1], &named[2]),
             );
-            // Too small, too small for a time, and too large.
-            let told = ["0", "'0s'", "4000000000"].map(|value| told_of(&key, value));
+            // Too small, too small for a time, too large, and too long.
+            let told = ["0", "'0s'", "4000000000", "'999d'"].map(|value| told_of(&key, value));
             assert!(
                 told.iter().any(|told| told.contains(&text)),
                 "{key}: {text}: {told:#?}"
@@ -368,7 +368,7 @@ fn bounds_in_the_documentation_are_those_that_are_checked() {
             seen += 1;
         }
     }
-    assert_eq!(seen, 5, "they are found");
+    assert_eq!(seen, 7, "they are found");
 }
 
 #[test]

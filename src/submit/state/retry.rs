@@ -91,11 +91,11 @@ pub fn on_answer(status: Status, case: &RetryState, settings: &Settings, now: In
     }
 }
 
-/// Doubles with each retry, up to five minutes.
+/// Doubles with each retry, up to five minutes, or `first` if that is longer.
 fn retry_delay(first: Duration, retries: u32) -> Duration {
     first
         .saturating_mul(1 << retries.min(16))
-        .min(Duration::from_secs(300))
+        .min(first.max(Duration::from_secs(300)))
 }
 
 /// Whether a message that may have been sent `attempts` times goes out again.
@@ -281,6 +281,33 @@ mod tests {
         let retry = |s| Verdict::Retry(Duration::from_secs(s));
         assert_eq!(delays[..5], [1, 2, 4, 8, 16].map(retry));
         assert_eq!(delays[5], Verdict::PutBack(Duration::from_secs(32)));
+    }
+
+    #[test]
+    fn the_wait_doubles_up_to_five_minutes_or_to_the_first_if_that_is_longer() {
+        let delays = |first| {
+            let first = Duration::from_secs(first);
+            [0, 1, 2, 3, 16, u32::MAX].map(|retries| retry_delay(first, retries).as_secs())
+        };
+        assert_eq!(delays(1), [1, 2, 4, 8, 300, 300]);
+        assert_eq!(delays(100), [100, 200, 300, 300, 300, 300]);
+        assert_eq!(delays(300), [300; 6]);
+        assert_eq!(delays(600), [600; 6]);
+        assert_eq!(delays(86_400), [86_400; 6]);
+    }
+
+    #[test]
+    fn a_message_waits_no_longer_in_memory_than_max_hold_however_often_it_is_tried() {
+        let (s, now) = (Settings::default(), Instant::now());
+        let mut case = case(now);
+        case.deadline = now + Duration::from_secs(3600);
+        case.retries = 3;
+        let on_answer = |held| on_answer(Status::RSYSERR, &case, &s, now + held);
+        let delay = Duration::from_secs(8);
+        let max_hold = s.max_hold.get();
+        assert_eq!(on_answer(max_hold - delay), Verdict::Retry(delay));
+        let longer = max_hold - delay + Duration::from_millis(1);
+        assert_eq!(on_answer(longer), Verdict::PutBack(delay));
     }
 
     #[test]
