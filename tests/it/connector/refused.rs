@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Deployment, PATIENCE, message};
+use super::{Deployment, PATIENCE, message, with};
 use crate::harness::{FakeSmsc, eventually};
 
 #[test]
@@ -111,4 +111,63 @@ fn many_results_that_are_too_large_hold_up_only_their_partition() {
     assert!((1..40).contains(&refusals), "{refusals} for 60 results");
     assert_eq!(smsc.submits().len(), 260, "nothing was sent twice");
     assert!(connector.ended().is_none());
+}
+
+#[test]
+fn results_that_are_too_large_leave_those_beside_them_alone() {
+    let smsc = FakeSmsc::start();
+    let it = Deployment::new(smsc.port(), 1);
+    let responses = it.topic("responses");
+    it.kafka
+        .alter_topic(&responses, "max.message.bytes", "3000");
+    let mut connector = it.start();
+    smsc.wait_bound(1);
+    // Every third is too large, in the same partition as the others.
+    let value = |n: usize| {
+        let octets = if n % 3 == 0 { 5000 } else { 10 };
+        let extra_data = json!({ "extra_data": "x".repeat(octets) });
+        with(message(&format!("m{n}")), extra_data)
+    };
+    it.send(0, &(0..30).map(value).collect::<Vec<_>>());
+    let results = it.results(30);
+    for n in 0..30 {
+        let result = &results[&format!("m{n}")];
+        assert_eq!(result["command_status"], 0, "{result}");
+        assert_eq!(result["record"]["offset"], n, "{result}");
+        if n % 3 == 0 {
+            assert_eq!(result["kind"], "EVENT_TOO_LARGE", "{result}");
+            let error = result["error"].as_str().unwrap_or_default();
+            assert!(error.contains("message_id"), "{result}");
+        } else {
+            assert_eq!(result["type"], "SubmitSmResp", "{result}");
+            assert_eq!(result["extra_data"], "x".repeat(10), "{result}");
+        }
+    }
+    // The receipts find those whose result is short as well.
+    for one in smsc.accepted() {
+        smsc.receipt(&one.id);
+    }
+    let receipts = it.kafka.wait_records(&it.topic("receipts"), 30, PATIENCE);
+    for receipt in &receipts {
+        assert_eq!(receipt.value["correlated"], true, "{receipt:?}");
+    }
+    it.send_numbered(0, 30..40);
+    assert_eq!(it.results(40).len(), 40, "the partition goes on");
+    let log = connector.log();
+    let refusals = log
+        .lines()
+        .filter(|line| line.contains("what can be said shorter is"));
+    let refusals: Vec<&str> = refusals.collect();
+    assert!((1..=10).contains(&refusals.len()), "{refusals:#?}");
+    assert!(
+        refusals.iter().all(|line| line.contains(&responses)),
+        "{refusals:#?}"
+    );
+    // Who comes after a crash finds them finished.
+    assert!(connector.ended().is_none());
+    connector.kill9();
+    let _next = it.start();
+    it.send(0, &[message("last")]);
+    assert_eq!(it.results(41).len(), 41);
+    assert_eq!(smsc.submits().len(), 41, "nothing was sent twice");
 }
