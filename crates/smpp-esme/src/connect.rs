@@ -38,9 +38,12 @@ pub(super) struct Opened {
 /// Why there is no session.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
-    #[error("cannot connect to {host}: {source}")]
+    #[error("cannot connect to {host}: {source}{}", advice(host, source))]
     Connect { host: String, source: io::Error },
-    #[error("cannot listen on {listen} for outbind: {source}")]
+    #[error(
+        "cannot listen on {listen} for outbind: {source}{}",
+        advice(listen, source)
+    )]
     Listen { listen: String, source: io::Error },
     #[error("no connection to {host} within session_init ({} ms)", .after.as_millis())]
     ConnectTimeout { host: String, after: Duration },
@@ -56,6 +59,10 @@ pub(super) enum Failure {
     NotSmpp(#[from] ImpossibleLength),
     #[error("the SMSC refused the bind: {0}. {advice}", advice = .0.advice())]
     Refused(Status),
+}
+
+fn advice(host: &str, error: &io::Error) -> String {
+    Host::parse(host).map_or_else(|_| String::new(), |host| host.advice(error))
 }
 
 impl Failure {

@@ -1,7 +1,9 @@
 //! `host:port`, as people write the address of an SMSC.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use nix::errno::Errno;
 use thiserror::Error;
 
 /// An address taken apart.
@@ -37,6 +39,11 @@ pub enum BadHost {
         "brackets stand around an IPv6 address only, with its port behind them, such as \"[2001:db8::1]:{0}\""
     )]
     Brackets(u16),
+    /// A link-local address that says not over which interface.
+    #[error(
+        "a link-local address is one of each network interface: name the interface, such as \"[{0}%eth0]:{1}\""
+    )]
+    NoZone(Ipv6Addr, u16),
     /// No port.
     #[error("the port is missing: write such as {0:?}")]
     NoPort(String),
@@ -110,6 +117,31 @@ impl<'a> Host<'a> {
         address.parse().ok().map(|ip: IpAddr| ip.to_canonical())
     }
 
+    /// The zone of an IPv6 address: the name or number of a network interface of this machine.
+    pub fn zone(&self) -> Option<&'a str> {
+        self.name.split_once('%').map(|(_, zone)| zone)
+    }
+
+    /// What to look at if this is why the system finds no such address; empty if it is not.
+    pub(crate) fn advice(&self, error: &io::Error) -> String {
+        let is_unknown = match error.raw_os_error() {
+            // What the resolver says has no number.
+            None => !matches!(
+                error.kind(),
+                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+            ),
+            Some(number) => {
+                [Errno::EINVAL, Errno::ENODEV, Errno::ENXIO].contains(&Errno::from_raw(number))
+            }
+        };
+        match self.zone() {
+            Some(zone) if is_unknown => format!(
+                ". {zone:?} behind '%' must be a network interface of this machine: ip link lists them"
+            ),
+            _ => String::new(),
+        }
+    }
+
     /// Name and port so that what leads to one place is equal, however it is written.
     pub fn plain(&self) -> (String, u16) {
         let name = match (self.ip(), self.name.split_once('%')) {
@@ -134,7 +166,10 @@ fn bracketed(text: &str, example: u16) -> Result<Host<'_>, BadHost> {
         None => return Err(BadHost::Brackets(example)),
     };
     let port = port(number, &whole, example)?;
-    Ok(Host { name, port })
+    match name.parse::<Ipv6Addr>() {
+        Ok(address) if address.is_unicast_link_local() => Err(BadHost::NoZone(address, port)),
+        _ => Ok(Host { name, port }),
+    }
 }
 
 /// What the address was meant to be whose last colon may be the port's or its own.
@@ -278,6 +313,8 @@ mod tests {
             ("[::1:2775", "brackets stand around"),
             ("::1]:2775", "brackets stand around"),
             ("[fe80::1%]:2775", "brackets stand around"),
+            ("[fe80::1]:2775", "such as \"[fe80::1%eth0]:2775\""),
+            ("[febf::1]:1", "such as \"[febf::1%eth0]:1\""),
             ("*:2776", "\"0.0.0.0\""),
             ("smsç:2775", "xn--"),
             ("sm$c:2775", "'-', '_'"),

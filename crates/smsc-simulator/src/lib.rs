@@ -44,7 +44,7 @@ pub use mo::Mo;
 pub use notices::NOTICES;
 pub use options::{
     Account, Burst, Congestion, Inbound, Options, Outbind, Outcomes, Parties, Receipts, Refusal,
-    Retry, Spread, Version,
+    Retry, Spread, Version, listen_address,
 };
 
 use smpp_protocol::pdu::AlertNotification;

@@ -1,7 +1,7 @@
 //! What a simulated SMSC is told before it starts.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -18,7 +18,9 @@ use written_units::Time;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
-    /// Where to listen; port 0 takes a free one, which [`Handle::addr`](super::Handle::addr) tells.
+    /// Where to listen, as [`listen_address`] reads it; port 0 takes a free one, which
+    /// [`Handle::addr`](super::Handle::addr) tells.
+    #[serde(deserialize_with = "listen")]
     pub listen: SocketAddr,
     /// The system_id in bind responses (at most 15 octets).
     pub system_id: String,
@@ -315,6 +317,59 @@ impl FromStr for Account {
     }
 }
 
+/// The address to listen on in `ADDRESS:PORT`. An IPv6 address stands in brackets, perhaps with a
+/// zone, the name or number of a network interface of this machine: `[fe80::1%eth0]:2775`.
+///
+/// # Errors
+///
+/// What is something else, with what to write.
+pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    // The standard library reads numbers as zones, and no names.
+    if let Ok(address) = text.parse() {
+        return is_whole(address);
+    }
+    let in_brackets = text.starts_with('[');
+    let (name, port) = host_and_port(text).filter(|_| in_brackets).ok_or(ADDRESS)?;
+    let (address, zone) = name.split_once('%').ok_or(ADDRESS)?;
+    if zone.is_empty() || address.parse::<Ipv6Addr>().is_err() {
+        return Err(ADDRESS.into());
+    }
+    let found = (name, port).to_socket_addrs().ok();
+    found.and_then(|mut found| found.next()).ok_or_else(|| {
+        format!(
+            "{zone:?} behind '%' must be a network interface of this machine: ip link lists them"
+        )
+    })
+}
+
+const ADDRESS: &str =
+    "write ADDRESS:PORT, such as \"127.0.0.1:2775\", \"[::1]:2775\" or \"[fe80::1%eth0]:2775\"";
+
+fn is_whole(address: SocketAddr) -> Result<SocketAddr, String> {
+    match address {
+        SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() && v6.scope_id() == 0 => {
+            let (ip, port) = (v6.ip(), v6.port());
+            Err(format!(
+                "a link-local address is one of each network interface: name the interface, such as \"[{ip}%eth0]:{port}\""
+            ))
+        }
+        _ => Ok(address),
+    }
+}
+
+fn listen<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    listen_address(&text).map_err(|wrong| serde::de::Error::custom(format!("{text:?}: {wrong}")))
+}
+
+/// Name (an IPv6 address without its brackets) and port of `host:port`.
+pub(super) fn host_and_port(text: &str) -> Option<(&str, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    let name = bare.unwrap_or(host);
+    (!name.is_empty()).then_some((name, port.parse().ok()?))
+}
+
 /// An ESME that is asked to bind. On the command line `HOST:PORT` or `PASSWORD@HOST:PORT`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -334,15 +389,15 @@ impl FromStr for Outbind {
         if password.len() > 8 {
             return Err("the password of an outbind has at most 8 octets".into());
         }
-        match address.rsplit_once(':') {
-            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(Outbind {
-                address: address.to_owned(),
-                password: password.to_owned(),
-            }),
-            _ => Err(format!(
+        if host_and_port(address).is_none() {
+            return Err(format!(
                 "{address:?} is no address: write HOST:PORT or PASSWORD@HOST:PORT"
-            )),
+            ));
         }
+        Ok(Outbind {
+            address: address.to_owned(),
+            password: password.to_owned(),
+        })
     }
 }
 
@@ -594,6 +649,37 @@ written_as_text!(Spread, Outcomes, Fault, Refusal, Congestion, Retry, Burst);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_to_listen_on_may_have_a_zone() {
+        for (text, wanted) in [
+            ("127.0.0.1:0", "127.0.0.1:0"),
+            ("[::1]:2775", "[::1]:2775"),
+            ("[fe80::1%1]:2775", "[fe80::1%1]:2775"),
+            // The loopback interface, which is the first one everywhere.
+            ("[fe80::1%lo]:0", "[fe80::1%1]:0"),
+        ] {
+            let address = listen_address(text).map(|address| address.to_string());
+            assert_eq!(address.as_deref(), Ok(wanted), "{text}");
+            let options: Options = toml::from_str(&format!("listen = {text:?}")).unwrap();
+            assert_eq!(options.listen.to_string(), wanted);
+        }
+        for (text, help) in [
+            ("2775", "write ADDRESS:PORT"),
+            ("localhost:2775", "write ADDRESS:PORT"),
+            ("fe80::1%lo:2775", "write ADDRESS:PORT"),
+            ("[fe80::1%]:2775", "write ADDRESS:PORT"),
+            ("[fe80::1%lo]", "write ADDRESS:PORT"),
+            ("[fe80::1]:2775", "\"[fe80::1%eth0]:2775\""),
+            ("[fe80::1%nowhere0]:2775", "\"nowhere0\" behind '%'"),
+        ] {
+            let told = listen_address(text).unwrap_err();
+            assert!(told.contains(help), "{text}: {told}");
+            let wrong = toml::from_str::<Options>(&format!("listen = {text:?}")).unwrap_err();
+            let told = wrong.to_string();
+            assert!(told.contains(help) && told.contains(text), "{told}");
+        }
+    }
 
     #[test]
     fn accounts_are_written_as_on_a_command_line() {

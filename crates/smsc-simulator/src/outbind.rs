@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::Shared;
-use super::options::Outbind;
+use super::options::{Outbind, host_and_port};
 use super::session::Session;
 use smpp_protocol::{Command, Status, pdu};
 
@@ -35,7 +35,11 @@ pub(super) async fn keep_asking(shared: &Arc<Shared>) {
 
 /// Connects, asks, and serves the session that may come of it.
 async fn ask(shared: &Arc<Shared>, outbind: &Outbind) -> std::io::Result<()> {
-    let stream = TcpStream::connect(&outbind.address).await?;
+    // In two parts, because only so the resolver is asked for the zone of an IPv6 address.
+    let stream = match host_and_port(&outbind.address) {
+        Some(address) => TcpStream::connect(address).await?,
+        None => TcpStream::connect(&outbind.address).await?,
+    };
     stream.set_nodelay(true)?;
     let peer = stream.peer_addr()?;
     let mut greeting = Vec::new();

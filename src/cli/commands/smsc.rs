@@ -13,7 +13,7 @@ use crate::cli::{Code, Failure, runtime};
 use crate::settings::Time;
 use smsc_simulator::{
     Account, Burst, Congestion, Counts, Error, Fault, Form, Handle, Options, Outbind, Outcomes,
-    Parties, Refusal, Retry, Simulator, Spread, Version,
+    Parties, Refusal, Retry, Simulator, Spread, Version, listen_address,
 };
 
 /// How message_ids look.
@@ -103,7 +103,7 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "FILE")]
     options: Option<PathBuf>,
     /// Where to listen; port 0 takes a free one [default: 127.0.0.1:2775]
-    #[arg(short, long, value_name = "ADDRESS:PORT")]
+    #[arg(short, long, value_name = "ADDRESS:PORT", value_parser = listen_address)]
     listen: Option<SocketAddr>,
     /// Who may bind; again for each. Without any, everybody
     #[arg(short, long, value_name = "SYSTEM_ID:PASSWORD")]
@@ -490,6 +490,11 @@ mod tests {
     #[test]
     fn what_means_nothing_is_a_wrong_argument() {
         for (argument, help) in [
+            ("--listen=2775", "[fe80::1%eth0]:2775"),
+            (
+                "--listen=[fe80::1%nowhere0]:2775",
+                "a network interface of this machine",
+            ),
             ("--fault=explode", "drop-accepted"),
             ("--window-status=ESME_ROK", "ESME_RMSGQFUL"),
             ("--congestion=101", "0 to 100"),

@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use super::peer::*;
 use crate::Time;
-use crate::{Credentials, Lease, Mode, Moment, Options, Outcome, State, Timers};
+use crate::{
+    Credentials, Lease, Mode, Moment, Options, OutbindListener, OutbindOptions, Outcome, State,
+    Timers,
+};
 use smpp_protocol::{Command, Status};
 
 const SOON: Duration = Duration::from_millis(200);
@@ -113,6 +116,51 @@ async fn when_no_host_is_there_it_waits_and_says_why() {
     esme.handle.close(Duration::from_secs(30)).await;
     assert!(began.elapsed() < SOON, "a wait is not waited out");
     assert!(esme.handle.slot().await.is_none());
+}
+
+#[tokio::test]
+async fn a_zone_that_is_no_interface_is_named() {
+    let mut options = towards(&[]);
+    options.hosts = vec!["[fe80::1%nowhere0]:2775".into()];
+    options.reconnect.initial = Time::seconds(60);
+    let listening = OutbindOptions {
+        listen: options.hosts[0].clone(),
+        ..OutbindOptions::default()
+    };
+    let waiting = Options {
+        outbind: Some(OutbindListener::new(listening)),
+        hosts: Vec::new(),
+        mode: Mode::Receiver,
+        ..options.clone()
+    };
+    for (options, what) in [(options, "connect to"), (waiting, "listen on")] {
+        let esme = Esme::running(options, Lease::unlimited());
+        let State::Backoff { reason, .. } = esme.becomes("backoff").await else {
+            panic!()
+        };
+        let start = format!("cannot {what} [fe80::1%nowhere0]:2775");
+        assert!(reason.starts_with(&start), "{reason}");
+        assert!(
+            reason.contains("\"nowhere0\" behind '%' must be a network interface"),
+            "{reason}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_host_may_have_a_zone() {
+    // The loopback interface, which is the first one everywhere; a machine may have no IPv6.
+    let Ok(free) = std::net::TcpListener::bind("[::1]:0") else {
+        return;
+    };
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let listener = Listener::at(&format!("[::1]:{port}")).await;
+    let mut options = towards(&[]);
+    options.hosts = vec![format!("[::1%1]:{port}")];
+    let esme = Esme::running(options, Lease::unlimited());
+    let _smsc = listener.accepts().await.binds().await;
+    esme.becomes("bound").await;
 }
 
 #[tokio::test]
