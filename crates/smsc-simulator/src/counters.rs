@@ -27,7 +27,11 @@ plain_telemetry::counters! {
         inbound_refused,
         /// deliver_sm not answered in time.
         unanswered,
+        /// Those of them that are inbound messages, and no receipts.
+        inbound_unanswered,
         /// deliver_sm refused or not answered in time, and never offered again.
         lost,
+        /// Those of them that are inbound messages, and no receipts.
+        inbound_lost,
     }
 }

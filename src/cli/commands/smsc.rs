@@ -1,5 +1,6 @@
 //! `kafka-smpp smsc`: a simulated SMSC.
 
+use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -337,23 +338,64 @@ fn not_taken(counts: &Counts) -> u64 {
     counts.deliveries_refused + counts.unanswered
 }
 
+/// What was done in all, in lines that add up.
 fn summary(counts: &Counts) -> String {
+    let Counts {
+        binds,
+        accepted,
+        throttled,
+        refused,
+        ignored,
+        ..
+    } = counts;
+    let receipts = Offers {
+        offered: counts.receipts_sent,
+        acknowledged: counts.receipts,
+        refused: counts.deliveries_refused - counts.inbound_refused,
+        unanswered: counts.unanswered - counts.inbound_unanswered,
+        lost: counts.lost - counts.inbound_lost,
+    };
+    let inbound = Offers {
+        offered: counts.inbound_sent,
+        acknowledged: counts.inbound,
+        refused: counts.inbound_refused,
+        unanswered: counts.inbound_unanswered,
+        lost: counts.inbound_lost,
+    };
     format!(
-        "{} binds, {} messages accepted, {} throttled, {} refused, {} ignored, {} receipts and {} \
-         inbound messages acknowledged; of receipts {} refused, of inbound messages {}, {} not \
-         answered in time, {} of all lost",
-        counts.binds,
-        counts.accepted,
-        counts.throttled,
-        counts.refused,
-        counts.ignored,
-        counts.receipts,
-        counts.inbound,
-        counts.deliveries_refused - counts.inbound_refused,
-        counts.inbound_refused,
-        counts.unanswered,
-        counts.lost,
+        "{binds} binds; of {} messages {accepted} accepted, {throttled} throttled, {refused} \
+         refused, {ignored} ignored\nreceipts: {receipts}\ninbound messages: {inbound}",
+        accepted + throttled + refused + ignored,
     )
+}
+
+/// How often deliver_sm of one kind were written to a session, and what came of it.
+struct Offers {
+    offered: u64,
+    acknowledged: u64,
+    refused: u64,
+    unanswered: u64,
+    lost: u64,
+}
+
+impl fmt::Display for Offers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Offers {
+            offered,
+            acknowledged,
+            refused,
+            unanswered,
+            lost,
+        } = self;
+        // Neither answered nor given up: its session ended before.
+        let open = offered.saturating_sub(acknowledged + refused + unanswered);
+        write!(
+            f,
+            "{offered} times offered: {acknowledged} acknowledged, {refused} refused, {unanswered} \
+             not answered in time, {open} without an answer when their session ended; {lost} not \
+             acknowledged and never offered again",
+        )
+    }
 }
 
 impl From<Error> for Failure {
@@ -454,6 +496,35 @@ mod tests {
         assert_eq!((options.answer_rate, options.deliver_window), (3.0, 0));
         assert_eq!(options.congestion, Some(Congestion::Load));
         assert_eq!(options.deliver_timeout, Time::seconds(10));
+    }
+
+    #[test]
+    fn the_summary_adds_up() {
+        let counts = Counts {
+            binds: 2,
+            accepted: 70,
+            throttled: 20,
+            refused: 9,
+            ignored: 1,
+            receipts_sent: 80,
+            receipts: 61,
+            inbound_sent: 50,
+            inbound: 40,
+            deliveries_refused: 12,
+            inbound_refused: 5,
+            unanswered: 7,
+            inbound_unanswered: 3,
+            lost: 4,
+            inbound_lost: 1,
+        };
+        assert_eq!(
+            summary(&counts),
+            "2 binds; of 100 messages 70 accepted, 20 throttled, 9 refused, 1 ignored\n\
+             receipts: 80 times offered: 61 acknowledged, 7 refused, 4 not answered in time, 8 \
+             without an answer when their session ended; 3 not acknowledged and never offered again\n\
+             inbound messages: 50 times offered: 40 acknowledged, 5 refused, 3 not answered in time, \
+             2 without an answer when their session ended; 1 not acknowledged and never offered again"
+        );
     }
 
     /// Each example of the help that has nothing of a shell.

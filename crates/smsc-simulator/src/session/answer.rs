@@ -206,7 +206,10 @@ impl Session {
                 counters.deliveries_refused.add(1);
                 counters.inbound_refused.add(inbound.is_some().into());
             }
-            (None, _) => counters.unanswered.add(1),
+            (None, inbound) => {
+                counters.unanswered.add(1);
+                counters.inbound_unanswered.add(inbound.is_some().into());
+            }
         }
         if status != Some(Status::ROK) {
             self.try_again(delivery);
@@ -215,7 +218,12 @@ impl Session {
 
     fn try_again(&mut self, delivery: Delivery) {
         match self.shared.options.receipts.retry {
-            Retry::Never => self.shared.counters.lost.add(1),
+            Retry::Never => {
+                let counters = &self.shared.counters;
+                let is_inbound = matches!(delivery.what, What::Inbound { .. });
+                counters.lost.add(1);
+                counters.inbound_lost.add(is_inbound.into());
+            }
             Retry::NextBind => {
                 if let Some(bound) = &self.bound {
                     bound.account.park(delivery);

@@ -181,10 +181,14 @@ async fn what_was_refused_or_not_answered_in_time_may_be_lost() {
         (
             counts.deliveries_refused,
             counts.inbound_refused,
-            counts.unanswered
+            counts.unanswered,
+            counts.inbound_unanswered,
+            counts.inbound_lost,
         ),
-        (1, 0, 1)
+        (1, 0, 1, 1, 1)
     );
+    let offered = (counts.receipts_sent, counts.inbound_sent);
+    assert_eq!(offered, (1, 2), "refused; not answered, and taken");
     let text = std::fs::read_to_string(journal).unwrap();
     let told: Vec<serde_json::Value> = text
         .lines()
