@@ -1,11 +1,12 @@
 //! SMSCs as they are in the field: small windows, serial servers, binds that die, ids that repeat,
 //! receipts that are lost.
 
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::peer::Esme;
+use super::peer::{Esme, bind_as, empty, submit_sm};
 use super::{eventually, prompt, quiet};
 use crate::{Handle, Inbound, Mo, Options, Receipts, Retry, Simulator};
 use smpp_protocol::pdu::SmResp;
@@ -26,13 +27,13 @@ async fn beyond_the_window_any_status_can_be_answered() {
     let smsc = start(Options {
         window: 1,
         window_status: "0x00000401".parse().unwrap(),
-        response_delay: "500ms".parse().unwrap(),
+        response_delay: "100ms".parse().unwrap(),
         ..quiet()
     })
     .await;
     let mut esme = Esme::bound(&smsc, Command::BIND_TRANSMITTER).await;
-    esme.submits(2, "fits").await;
-    esme.submits(3, "too many").await;
+    let both = [submit_sm(2, "fits"), submit_sm(3, "too many")];
+    esme.says_at_once(&both).await;
     assert_eq!(esme.hears().await.header().1, Status(0x401));
     assert_eq!(esme.hears().await.header().1, Status::ROK);
     esme.submits(4, "fits again").await;
@@ -50,12 +51,15 @@ async fn a_serial_server_answers_one_after_the_other_in_order() {
     .await;
     let mut esme = Esme::bound(&smsc, Command::BIND_TRANSMITTER).await;
     let begun = Instant::now();
-    for sequence in 2..8 {
-        esme.submits(sequence, "in turn").await;
-    }
-    eventually("all are accepted", || smsc.counts().accepted == 6).await;
-    esme.says(Command::ENQUIRE_LINK, Status::ROK, 9).await;
-    assert_eq!(esme.hears().await.command, Command::ENQUIRE_LINK_RESP);
+    let mut all: Vec<Vec<u8>> = (2..8).map(|n| submit_sm(n, "in turn")).collect();
+    all.push(empty(Command::ENQUIRE_LINK, 9));
+    esme.says_at_once(&all).await;
+    let first = esme.hears().await;
+    assert_eq!(
+        (first.command, smsc.counts().accepted),
+        (Command::ENQUIRE_LINK_RESP, 6),
+        "all are accepted before the first is answered"
+    );
     for sequence in 2..8 {
         assert_eq!(esme.hears().await.sequence, sequence);
     }
@@ -77,9 +81,13 @@ async fn binds_die_without_a_word_and_others_live() {
         ..quiet()
     })
     .await;
-    let mut esme = Esme::bound(&smsc, Command::BIND_TRANSMITTER).await;
-    esme.submits(2, "in time").await;
-    assert_eq!(esme.hears().await.status, Status::ROK);
+    let mut esme = Esme::connect(&smsc).await;
+    let bind = bind_as(0x34, Command::BIND_TRANSMITTER, "esme", "");
+    esme.says_at_once(&[bind, submit_sm(2, "in time")]).await;
+    for command in [Command::BIND_TRANSMITTER_RESP, Command::SUBMIT_SM_RESP] {
+        let heard = esme.hears().await;
+        assert_eq!((heard.command, heard.status), (command, Status::ROK));
+    }
     assert_eq!(esme.hears_or_ends().await, None);
     let mut esme = Esme::bound(&smsc, Command::BIND_TRANSMITTER).await;
     esme.hears_nothing_for(700).await;
@@ -146,60 +154,81 @@ async fn a_receipt_comes_right_behind_its_response() {
     }
 }
 
-#[tokio::test]
-async fn what_was_refused_or_not_answered_in_time_may_be_lost() {
-    let folder = tempfile::tempdir().unwrap();
-    let journal = folder.path().join("journal");
-    let smsc = start(Options {
+/// Offers nothing again, and has one deliver_sm unanswered at a time.
+fn forgetful(journal: &Path, deliver_timeout: Time) -> Options {
+    Options {
         receipts: Receipts {
             retry: Retry::Never,
             ..prompt().receipts
         },
-        deliver_timeout: Time::millis(500),
+        deliver_timeout,
         deliver_window: 1,
-        journal: Some(journal.clone()),
+        journal: Some(journal.to_owned()),
         ..prompt()
-    })
-    .await;
+    }
+}
+
+/// What the journal says of deliver_sm that were not taken.
+fn refused(journal: &Path) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(journal).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|line: &serde_json::Value| line["event"] == "refused")
+        .collect()
+}
+
+#[tokio::test]
+async fn what_was_refused_may_be_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("journal");
+    let smsc = start(forgetful(&journal, Time::seconds(0))).await;
     let mut esme = Esme::bound(&smsc, Command::BIND_TRANSCEIVER).await;
     esme.submits(2, "receipt refused").await;
     assert_eq!(esme.hears().await.status, Status::ROK);
-    let refused = esme.hears().await;
-    let (resp, again) = (Command::DELIVER_SM_RESP, Status::RX_T_APPN);
-    esme.says(resp, again, refused.sequence).await;
-    eventually("one is lost", || smsc.counts().lost == 1).await;
-    smsc.deliver(&Mo::new("4479", "80800", "not answered"))
-        .unwrap();
-    let silent = esme.hears().await;
-    eventually("two are lost", || smsc.counts().lost == 2).await;
-    esme.says(resp, Status::ROK, silent.sequence).await;
+    let receipt = esme.hears().await;
+    let (resp, later) = (Command::DELIVER_SM_RESP, Status::RX_T_APPN);
+    esme.says(resp, later, receipt.sequence).await;
+    eventually("it is lost", || smsc.counts().lost == 1).await;
     smsc.deliver(&Mo::new("4479", "80800", "taken")).unwrap();
     assert_eq!(esme.receives().await.text(), "taken");
     eventually("one is taken", || smsc.counts().inbound == 1).await;
     let counts = smsc.counts();
     assert_eq!(
-        (
-            counts.deliveries_refused,
-            counts.inbound_refused,
-            counts.unanswered,
-            counts.inbound_unanswered,
-            counts.inbound_lost,
-        ),
-        (1, 0, 1, 1, 1)
+        (counts.deliveries_refused, counts.inbound_refused),
+        (1, 0),
+        "{counts:?}"
     );
-    let offered = (counts.receipts_sent, counts.inbound_sent);
-    assert_eq!(offered, (1, 2), "refused; not answered, and taken");
-    let text = std::fs::read_to_string(journal).unwrap();
-    let told: Vec<serde_json::Value> = text
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .filter(|line: &serde_json::Value| line["event"] == "refused")
-        .collect();
-    assert_eq!(told.len(), 2, "{text}");
+    assert_eq!((counts.lost, counts.inbound_lost), (1, 0));
+    assert_eq!((counts.receipts_sent, counts.inbound_sent), (1, 1));
+    assert_eq!(counts.unanswered, 0);
+    let told = refused(&journal);
+    assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!(told[0]["status"], "ESME_RX_T_APPN");
     assert_eq!(told[0]["again"], false);
+}
+
+#[tokio::test]
+async fn what_was_not_answered_in_time_may_be_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("journal");
+    let smsc = start(forgetful(&journal, Time::millis(50))).await;
+    let mut esme = Esme::bound(&smsc, Command::BIND_TRANSCEIVER).await;
+    smsc.deliver(&Mo::new("4479", "80800", "silence")).unwrap();
+    let silent = esme.hears().await;
+    eventually("it is lost", || smsc.counts().inbound_lost == 1).await;
+    let resp = Command::DELIVER_SM_RESP;
+    esme.says(resp, Status::ROK, silent.sequence).await;
+    esme.says(Command::ENQUIRE_LINK, Status::ROK, 9).await;
+    assert_eq!(esme.hears().await.command, Command::ENQUIRE_LINK_RESP);
+    let counts = smsc.counts();
+    assert_eq!(counts.inbound, 0, "the answer came too late");
+    assert_eq!((counts.unanswered, counts.inbound_unanswered), (1, 1));
+    assert_eq!((counts.deliveries_refused, counts.lost), (0, 1));
+    smsc.deliver(&Mo::new("4479", "80800", "next")).unwrap();
+    assert_eq!(esme.hears().await.text(), "next", "there is room for it");
+    let told = refused(&journal);
     assert_eq!(
-        (&told[1]["status"], &told[1]["number"]),
+        (&told[0]["status"], &told[0]["number"]),
         (&().into(), &1.into())
     );
 }
@@ -233,15 +262,15 @@ async fn congestion_is_told_to_those_who_speak_smpp_5() {
         let smsc = start(Options {
             congestion: Some(congestion.parse().unwrap()),
             window: 1,
-            response_delay: "500ms".parse().unwrap(),
+            response_delay: "100ms".parse().unwrap(),
             ..quiet()
         })
         .await;
         let mut esme = Esme::connect(&smsc).await;
         let bind = Command::BIND_TRANSMITTER;
         assert_eq!(esme.bind_as(version, bind, "esme", "").await, Status::ROK);
-        esme.submits(2, "fits").await;
-        esme.submits(3, "does not").await;
+        let both = [submit_sm(2, "fits"), submit_sm(3, "does not")];
+        esme.says_at_once(&both).await;
         let (refused, answered) = (esme.hears().await, esme.hears().await);
         assert_eq!(
             (refused.header(), answered.header()),

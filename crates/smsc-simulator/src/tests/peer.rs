@@ -10,6 +10,9 @@ use crate::Handle;
 use smpp_protocol::pdu::{Bind, Sm};
 use smpp_protocol::{Address, Command, Status, frame};
 
+/// How long anything may take on a busy machine.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A peer that says what it is told to and shows what it hears.
 pub(super) struct Esme {
     pub(super) stream: TcpStream,
@@ -70,14 +73,7 @@ impl Esme {
         system_id: &str,
         password: &str,
     ) -> Status {
-        let bind = Bind {
-            system_id: system_id.as_bytes(),
-            password: password.as_bytes(),
-            interface_version,
-            ..Bind::default()
-        };
-        let mut pdu = Vec::new();
-        bind.encode(command, Status::ROK, 1, &mut pdu).unwrap();
+        let pdu = bind_as(interface_version, command, system_id, password);
         self.stream.write_all(&pdu).await.unwrap();
         let response = self.hears().await;
         assert_eq!(
@@ -85,6 +81,12 @@ impl Esme {
             (command.response(), 1)
         );
         response.status
+    }
+
+    /// Sends PDUs in one segment, so that the simulator takes all of them at one time, however
+    /// busy the machine is.
+    pub(super) async fn says_at_once(&mut self, pdus: &[Vec<u8>]) {
+        self.stream.write_all(&pdus.concat()).await.unwrap();
     }
 
     pub(super) async fn says(&mut self, command: Command, status: Status, sequence: u32) {
@@ -117,9 +119,9 @@ impl Esme {
                 return Some(heard);
             }
             let read = self.stream.read_buf(&mut self.input);
-            match timeout(Duration::from_secs(10), read)
+            match timeout(PATIENCE, read)
                 .await
-                .expect("nothing heard for 10 s")
+                .expect("nothing heard for a minute")
             {
                 Ok(1..) => {}
                 _ => return None,
@@ -140,6 +142,29 @@ impl Esme {
             .await;
         deliver
     }
+}
+
+pub(super) fn bind_as(
+    interface_version: u8,
+    command: Command,
+    system_id: &str,
+    password: &str,
+) -> Vec<u8> {
+    let bind = Bind {
+        system_id: system_id.as_bytes(),
+        password: password.as_bytes(),
+        interface_version,
+        ..Bind::default()
+    };
+    let mut pdu = Vec::new();
+    bind.encode(command, Status::ROK, 1, &mut pdu).unwrap();
+    pdu
+}
+
+pub(super) fn empty(command: Command, sequence: u32) -> Vec<u8> {
+    let mut pdu = Vec::new();
+    frame::push_empty(command, Status::ROK, sequence, &mut pdu);
+    pdu
 }
 
 pub(super) fn submit_sm(sequence: u32, text: &str) -> Vec<u8> {
