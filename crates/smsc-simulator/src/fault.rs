@@ -156,8 +156,8 @@ pub enum Action {
     Twice,
     /// `stray`: the receipt carries a message_id that was never given to anybody.
     Stray,
-    /// `deaf`: from now on this session answers no enquire_link.
-    Deaf,
+    /// `silent`: from now on this session answers no enquire_link.
+    Silent,
     /// `refuse=STATUS`: a bind is refused with this command_status.
     Refuse(Status),
     /// `die=TIME`: a bind is granted, and its connection ends, without a word, so much later.
@@ -204,7 +204,8 @@ impl Action {
             "split" => Action::Split,
             "twice" => Action::Twice,
             "stray" => Action::Stray,
-            "deaf" => Action::Deaf,
+            // `deaf` is its old name.
+            "silent" | "deaf" => Action::Silent,
             _ => return Err(unknown(text)),
         })
     }
@@ -213,7 +214,7 @@ impl Action {
 fn unknown(action: &str) -> String {
     format!(
         "unknown fault {action:?}: use swallow, ignore, late=TIME, status=STATUS, nack=STATUS, \
-         drop, drop-accepted, cut, split, stall=TIME, early=TIME, behind, twice, stray, deaf, \
+         drop, drop-accepted, cut, split, stall=TIME, early=TIME, behind, twice, stray, silent, \
          refuse=STATUS or die=TIME"
     )
 }
@@ -235,7 +236,7 @@ impl fmt::Display for Action {
             Action::Early(time) => write!(f, "early={}", Time(*time)),
             Action::Twice => f.write_str("twice"),
             Action::Stray => f.write_str("stray"),
-            Action::Deaf => f.write_str("deaf"),
+            Action::Silent => f.write_str("silent"),
             Action::Refuse(status) => write!(f, "refuse={status}"),
             Action::Die(time) => write!(f, "die={}", Time(*time)),
         }
@@ -484,7 +485,7 @@ pub(super) struct Plan {
     pub split: bool,
     pub twice: bool,
     pub stray: bool,
-    pub deaf: bool,
+    pub silent: bool,
     pub early: bool,
     pub behind: bool,
     pub late: Duration,
@@ -521,7 +522,7 @@ impl Plan {
             }
             Action::Twice => self.twice = true,
             Action::Stray => self.stray = true,
-            Action::Deaf => self.deaf = true,
+            Action::Silent => self.silent = true,
             Action::Refuse(_) | Action::Die(_) => {}
         }
     }
@@ -557,7 +558,7 @@ mod tests {
             "early=200ms",
             "twice",
             "stray",
-            "deaf",
+            "silent",
             "refuse=ESME_RALYBND times=3",
             "status=0x00000401",
             "status=ESME_RTHROTTLED during=500ms/8s",
@@ -569,6 +570,8 @@ mod tests {
         ] {
             assert_eq!(line.parse::<Fault>().unwrap().to_string(), line);
         }
+        let by_old_name: Fault = "deaf nth=2".parse().unwrap();
+        assert_eq!(by_old_name.to_string(), "silent nth=2");
     }
 
     #[test]

@@ -65,7 +65,7 @@ const VERSIONS: &[Choice] = &[
 #[command(after_help = "\
 A fault is an action and the conditions under which it strikes, in one argument:
   swallow (accepted, not answered) | ignore (neither) | late=TIME | status=STATUS | nack=STATUS |
-  drop | drop-accepted | cut | split | stall=TIME | twice | stray | deaf (to enquire_link) |
+  drop | drop-accepted | cut | split | stall=TIME | twice | stray | silent (to enquire_link) |
   early=TIME (the receipt before its response) | behind (right behind it) |
   refuse=STATUS (a bind) | die=TIME (after a bind)
   [to=PREFIX] [from=PREFIX] [account=ID] [during=500ms/8s | during=10s..25s]

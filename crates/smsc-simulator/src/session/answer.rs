@@ -34,7 +34,7 @@ impl Session {
                 self.delivered(sequence, Some(status));
             }
             Command::GENERIC_NACK => self.delivered(sequence, Some(status.max(Status(1)))),
-            Command::ENQUIRE_LINK if self.deaf => {}
+            Command::ENQUIRE_LINK if self.silent => {}
             Command::ENQUIRE_LINK => self.reply(command, Status::ROK, sequence),
             Command::UNBIND => {
                 self.reply(command, Status::ROK, sequence);

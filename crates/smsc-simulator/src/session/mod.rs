@@ -76,7 +76,7 @@ pub(super) struct Session {
     /// Where to split this batch.
     split: Option<usize>,
     stalled: Option<Instant>,
-    deaf: bool,
+    silent: bool,
     /// When the connection ends on demand.
     dies: Option<Instant>,
     unbinds: u64,
@@ -133,7 +133,7 @@ impl Session {
             asked: false,
             split: None,
             stalled: None,
-            deaf: false,
+            silent: false,
             dies: None,
             end: None,
         }

@@ -64,7 +64,7 @@ impl Session {
         if !plan.stall.is_zero() {
             self.stalled = Some(self.now + plan.stall);
         }
-        self.deaf |= plan.deaf;
+        self.silent |= plan.silent;
     }
 
     fn refuse(

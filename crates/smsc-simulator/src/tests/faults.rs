@@ -45,7 +45,7 @@ async fn faults_in_responses() {
     );
     assert_eq!((smsc.counts().accepted, smsc.counts().refused), (4, 2));
 
-    smsc.set_faults(&["split".parse().unwrap(), "deaf".parse().unwrap()]);
+    smsc.set_faults(&["split".parse().unwrap(), "silent".parse().unwrap()]);
     esme.submits(8, "in two pieces").await;
     assert_eq!(
         esme.hears().await.header(),
