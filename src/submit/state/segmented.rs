@@ -27,7 +27,7 @@ use smpp_esme::{Answer, Outcome};
 use crate::submit::message::outgoing::Outgoing;
 use crate::submit::state::groups::BindRef;
 use crate::submit::state::partition::BindId;
-use crate::submit::state::pending::{AssignmentId, PendingResult, RecordOutcome, Sent, accepted};
+use crate::submit::state::pending::{AssignmentId, RecordOutcome, Sent, accepted};
 use crate::submit::state::pipeline::{Now, Picked, PipelineState};
 use crate::submit::state::retry::{Meaning, Policy};
 use crate::submit::state::segments::{SegmentOutcome, Standing};

@@ -1,5 +1,6 @@
 //! Conversations about messages of three segments, read as transcripts.
 
+use crate::submit::state::pending::PendingResult;
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
