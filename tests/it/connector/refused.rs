@@ -124,7 +124,7 @@ fn results_that_are_too_large_leave_those_beside_them_alone() {
     smsc.wait_bound(1);
     // Every third is too large, in the same partition as the others.
     let value = |n: usize| {
-        let octets = if n % 3 == 0 { 5000 } else { 10 };
+        let octets = if n.is_multiple_of(3) { 5000 } else { 10 };
         let extra_data = json!({ "extra_data": "x".repeat(octets) });
         with(message(&format!("m{n}")), extra_data)
     };
