@@ -5,6 +5,7 @@
 //! - [`smpp_protocol`]: the protocol as pure data, without I/O, a crate of its own;
 //! - [`smpp_esme`]: one session with an SMSC and its life, a crate of its own;
 //! - [`settings`]: durations and the like as people write them;
+//! - [`threads`]: named threads, and how one waits for their end;
 //! - [`repeated`]: log lines for what may happen many times;
 //! - [`record`]: what travels on topics;
 //! - [`registry`]: the schema registry, where records are written by its schemas;
@@ -37,3 +38,4 @@ mod repeated;
 mod replay;
 pub mod settings;
 pub mod submit;
+mod threads;

@@ -17,7 +17,7 @@ fn the_table_of_threads_is_true() {
     let told: BTreeSet<String> = row.captures_iter(table).map(|c| c[1].to_owned()).collect();
 
     let named = Regex::new(
-        "(?s)(?:thread|threads\\.spawn)\\(\\s*\"([a-z-]+)\"|Builder::new\\(\\)\\s*\\.name\\(\"([a-z-]+)\"",
+        "(?s)threads::start\\(\\s*\"([a-z-]+)\"|Builder::new\\(\\)\\s*\\.name\\(\"([a-z-]+)\"",
     )
     .expect("a pattern");
     let mut found = BTreeSet::new();

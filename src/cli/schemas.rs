@@ -1,33 +1,27 @@
 //! The registry's service while a command reads records.
 
-use tokio_util::sync::CancellationToken;
-
 use super::{Failure, runtime};
 use crate::config::Config;
 use crate::registry::{Handle, Registry};
+use crate::threads;
 
 /// Brings schemas on a thread of its own until it is dropped.
 pub(super) struct Schemas {
     handle: Option<Handle>,
-    stop: CancellationToken,
 }
 
 impl Schemas {
     /// Begins, if a topic needs it.
     pub fn open(config: &Config) -> Result<Schemas, Failure> {
-        let stop = CancellationToken::new();
         let needed = config.contents().iter().any(|t| t.format.is_registered());
         if !needed {
-            return Ok(Schemas { handle: None, stop });
+            return Ok(Schemas { handle: None });
         }
         let (registry, handle) = Registry::new(&config.schema_registry)?;
-        let (runtime, stopped) = (runtime()?, stop.clone());
-        std::thread::Builder::new()
-            .name("registry".into())
-            .spawn(move || runtime.block_on(registry.run(stopped)))?;
+        let runtime = runtime()?;
+        threads::start("registry", move || runtime.block_on(registry.run()))?;
         Ok(Schemas {
             handle: Some(handle),
-            stop,
         })
     }
 
@@ -39,6 +33,8 @@ impl Schemas {
 
 impl Drop for Schemas {
     fn drop(&mut self) {
-        self.stop.cancel();
+        if let Some(handle) = &self.handle {
+            handle.stop();
+        }
     }
 }

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::connector::notices::{Caution, Delivered, Starting, Stopped, Stopping, SurveyFailed};
+use crate::threads;
 
 use crate::config::Config;
 use crate::correlate::{self, Correlator, Dialects, Notify};
@@ -144,37 +145,35 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
             accounts::by_name(&config, &dialects),
         )
     });
-    let (submit, _) = Submit::new(
+    let (submit, submitter) = Submit::new(
         submit::Options {
             session_timeout,
             ..submit_options(&config, &survey, &process, accounts, internal, &codecs)
         },
         Runtime::current(),
     )?;
-    // What still drains may still want a schema.
-    let stop_registry = CancellationToken::new();
-    let _stop_registry = stop_registry.clone().drop_guard();
-    if let Some(registry) = registry {
-        tokio::spawn(registry.run(stop_registry));
+    // It ends with this function: what still drains may still want a schema.
+    let _registry = registry.map(|registry| AbortOnDropHandle::new(tokio::spawn(registry.run())));
+    let joining = threads::start("correlate-poll", move || correlator.run());
+    let mut joining = joining.map_err(correlate::Error::from)?;
+    let mut submitting = tokio::spawn(submit.run());
+    let by_itself = tokio::select! {
+        () = shutdown.cancelled() => None,
+        ended = &mut submitting => Some(("submit", part("submit", ended))),
+        ended = &mut joining => Some(("correlate", part("correlate", ended))),
+    };
+    if by_itself.is_none() {
+        Stopping {}.emit();
     }
-
-    let stop_submit = CancellationToken::new();
-    let mut submitting = tokio::spawn(submit.run(stop_submit.clone()));
-    let mut joining = tokio::task::spawn_blocking(move || correlator.run());
-    let mut failed = None;
-    tokio::select! {
-        () = shutdown.cancelled() => Stopping {}.emit(),
-        ended = &mut submitting => failed = Some(part("submit", ended)),
-        ended = &mut joining => failed = Some(part("correlate", ended)),
-    }
+    let (has_ended, mut failed) = by_itself.unzip();
     // Submit and correlate first: what binds deliver while they drain, and what correlate notices,
     // goes through the producers of deliver.
-    stop_submit.cancel();
-    if !submitting.is_finished() {
+    submitter.stop();
+    if has_ended != Some("submit") {
         failed = part("submit", submitting.await).after(failed);
     }
-    correlating.close();
-    if !joining.is_finished() {
+    correlating.stop();
+    if has_ended != Some("correlate") {
         failed = part("correlate", joining.await).after(failed);
     }
     let finishing = tokio::task::spawn_blocking(move || deliver.finish(SURVEY_TIMEOUT));
@@ -224,10 +223,8 @@ impl Ended {
     }
 }
 
-fn part<E: Into<Error>>(
-    name: &'static str,
-    ended: Result<Result<(), E>, tokio::task::JoinError>,
-) -> Ended {
+/// How a part ended; the outer error is that it panicked.
+fn part<E: Into<Error>, P>(name: &'static str, ended: Result<Result<(), E>, P>) -> Ended {
     match ended {
         Ok(Ok(())) => Ended::Well(name),
         Ok(Err(error)) => Ended::Failed(error.into()),

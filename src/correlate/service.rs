@@ -1,7 +1,6 @@
 //! The service: its threads, from start to end.
 
 use std::sync::{Arc, OnceLock};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -22,6 +21,7 @@ use crate::kafka::poll::{self, Poller};
 use crate::kafka::start::Reading;
 use crate::kafka::transactor::{self, Transactor};
 use crate::settings::Time;
+use crate::threads::{self, Thread};
 
 const METADATA: Duration = Duration::from_secs(10);
 /// How long a predecessor's open transaction may hold a takeover up before it is ended.
@@ -97,9 +97,9 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Leaves the group and ends [`Correlator::run`].
-    pub fn close(&self) {
-        self.poller.close();
+    /// Ends [`Correlator::run`], which writes what it has and leaves the group.
+    pub fn stop(&self) {
+        self.poller.stop();
     }
 
     /// How it is doing; `None` before it runs.
@@ -132,7 +132,7 @@ impl Correlator {
         (correlator, handle)
     }
 
-    /// Joins until [`Handle::close`]. Blocks: give it a thread.
+    /// Joins until [`Handle::stop`]. Blocks: give it a thread.
     pub fn run(self) -> Result<(), Error> {
         let Correlator { options, handle } = self;
         let (cluster, partitions) = check_topics(&options)?;
@@ -221,7 +221,8 @@ fn join_limits(settings: &Settings) -> JoinLimits {
 struct Threads {
     pipeline: Arc<Pipeline>,
     transactor: transactor::Handle,
-    running: Vec<JoinHandle<()>>,
+    /// What runs, by the names of the threads.
+    running: Vec<(&'static str, Thread<()>)>,
 }
 
 impl Threads {
@@ -252,39 +253,34 @@ impl Threads {
             timeout: options.transaction_timeout + Duration::from_secs(15),
             own: options.transactional_id.clone(),
         };
-        let mut threads = Threads {
-            pipeline: pipeline.clone(),
-            transactor: handle.clone(),
-            running: Vec::new(),
-        };
         // Set once, here.
-        let _ = pipeline.handles.transactor.set(handle);
+        let _ = pipeline.handles.transactor.set(handle.clone());
         let (for_takeover, group) = (pipeline.clone(), group.clone());
-        threads.spawn("correlate-commit", move || transactor.run())?;
-        threads.spawn("correlate-tail", move || tail.run())?;
-        threads.spawn("correlate-start", move || {
+        let commit = threads::start("correlate-commit", move || transactor.run())?;
+        let tail = threads::start("correlate-tail", move || tail.run())?;
+        let start = threads::start("correlate-start", move || {
             let handle = for_takeover.handles.takeover.clone();
             takeover::run(&for_takeover, &group, &reading, &handle);
         })?;
-        Ok(threads)
-    }
-
-    fn spawn(&mut self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Error> {
-        let thread = std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(work)?;
-        self.running.push(thread);
-        Ok(())
+        // In the order in which they end.
+        Ok(Threads {
+            pipeline: pipeline.clone(),
+            transactor: handle,
+            running: vec![
+                ("correlate-start", start),
+                ("correlate-tail", tail),
+                ("correlate-commit", commit),
+            ],
+        })
     }
 
     fn stop(self) {
         self.pipeline.handles.takeover.stop();
         self.pipeline.handles.tail.stop();
         self.transactor.stop();
-        for thread in self.running {
-            let name = thread.thread().name().unwrap_or_default().to_owned();
+        for (name, thread) in self.running {
             if thread.join().is_err() {
-                ThreadPanicked { name: &name }.emit();
+                ThreadPanicked { name }.emit();
             }
         }
     }

@@ -17,6 +17,7 @@
 //!   is over ([`Reports::is_over`]) it is lost, and what librdkafka says of it later counts for nothing.
 
 use super::notices::{NoThread, ProducerCannotGoOn, ProducerMadeAnew, ProducerNotMade};
+use crate::threads;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock, Weak};
@@ -300,8 +301,7 @@ impl<R: Reports> Shared<R> {
         if state.renewing {
             return;
         }
-        let thread = std::thread::Builder::new().name("producer".to_owned());
-        match thread.spawn(move || renew(&inner)) {
+        match threads::start("producer", move || renew(&inner)) {
             Ok(_) => state.renewing = true,
             Err(error) => {
                 let purpose = "a producer that cannot go on is made anew later";
@@ -403,8 +403,7 @@ impl<R: Reports> Inner<R> {
             }
         };
         // Without one librdkafka's own time counts.
-        let thread = std::thread::Builder::new().name("kept".to_owned());
-        state.watching = thread.spawn(watch).is_ok();
+        state.watching = threads::start("kept", watch).is_ok();
     }
 
     /// Hands what is kept to the current producer, unless that is dead too.

@@ -259,7 +259,7 @@ struct Orders {
     /// The generation of the message that is being given out.
     giving: u64,
     /// The thread is to leave the group; from then on there are no steps.
-    closing: bool,
+    stopping: bool,
 }
 
 /// Says what is wanted of the partitions of a [`Poller`]. Cheap to clone.
@@ -334,13 +334,13 @@ impl Handle {
             let desired = orders.desired.get(partition)?;
             Some((partition.clone(), desired.step(applied, now)?))
         };
-        (!orders.closing).then(|| held.iter().filter_map(step).collect())
+        (!orders.stopping).then(|| held.iter().filter_map(step).collect())
     }
 
-    /// Leaves the group: revokes everything (with the usual callback), closes the consumer
-    /// and ends the thread.
-    pub fn close(&self) {
-        self.0.lock().closing = true;
+    /// Ends [`Poller::run`], which revokes everything (with the usual callback) and leaves the
+    /// group.
+    pub fn stop(&self) {
+        self.0.lock().stopping = true;
     }
 }
 
@@ -545,7 +545,7 @@ impl Poller {
         }
     }
 
-    /// Joins the group and polls until [`Handle::close`]. Blocks: give it a thread.
+    /// Joins the group and polls until [`Handle::stop`]. Blocks: give it a thread.
     ///
     /// # Errors
     ///
@@ -832,7 +832,7 @@ mod tests {
         }
 
         fn step(&self, handle: &Handle) -> Option<Step> {
-            let steps = handle.steps(&self.0).expect("not closing");
+            let steps = handle.steps(&self.0).expect("not stopping");
             steps.first().map(|(_, step)| *step)
         }
 

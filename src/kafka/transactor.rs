@@ -89,8 +89,6 @@ struct SignalState {
     hurried: bool,
     /// No other cycle begins. It is never taken back.
     stopping: bool,
-    /// The thread has ended, and its producer is dropped: who stops it waits for this.
-    stopped: bool,
 }
 
 /// Wakes and stops a [`Transactor`]. Cheap to clone.
@@ -115,20 +113,10 @@ impl Handle {
         self.0.changed.notify_all();
     }
 
-    /// Ends the transactor after the cycle under way, without waiting for that.
-    pub fn stop_soon(&self) {
+    /// Ends [`Transactor::run`] after the cycle under way.
+    pub fn stop(&self) {
         self.0.state.lock().stopping = true;
         self.0.changed.notify_all();
-    }
-
-    /// Ends the transactor after the cycle under way and waits until it has ended.
-    pub fn stop(&self) {
-        let mut state = self.0.state.lock();
-        state.stopping = true;
-        self.0.changed.notify_all();
-        while !state.stopped {
-            self.0.changed.wait(&mut state);
-        }
     }
 }
 
@@ -193,9 +181,6 @@ impl<S: TransactionSource> Transactor<S> {
                 Handle(self.signal.clone()).wake();
             }
         }
-        drop(producer);
-        self.signal.state.lock().stopped = true;
-        self.signal.changed.notify_all();
     }
 
     /// Waits after a failure; `true` if somebody is in a hurry.

@@ -81,15 +81,18 @@ pub struct Registry {
     client: Arc<Client>,
     writers: Arc<WriterSchemas>,
     retry_max: Duration,
+    /// Whether it is to end.
+    stopping: CancellationToken,
 }
 
-/// Makes codecs. Cheap to clone.
+/// Makes codecs, and ends the service. Cheap to clone.
 #[derive(Clone)]
 pub struct Handle {
     client: Arc<Client>,
     writers: Arc<WriterSchemas>,
     naming: Subjects,
     auto_register: bool,
+    stopping: CancellationToken,
 }
 
 /// Something that failed, and is tried again.
@@ -155,8 +158,10 @@ impl Registry {
             client: client.clone(),
             writers: writers.clone(),
             retry_max: options.retry_max.get(),
+            stopping: CancellationToken::new(),
         };
         let handle = Handle {
+            stopping: registry.stopping.clone(),
             client,
             writers,
             naming: options.subjects,
@@ -165,8 +170,8 @@ impl Registry {
         Ok((registry, handle))
     }
 
-    /// Brings what is wanted until `shutdown` is cancelled.
-    pub async fn run(self, shutdown: CancellationToken) {
+    /// Brings what is wanted until [`Handle::stop`].
+    pub async fn run(self) {
         let mut asking = JoinSet::new();
         let mut trying: HashMap<u32, Trying> = HashMap::new();
         loop {
@@ -194,7 +199,7 @@ impl Registry {
                 None
             };
             tokio::select! {
-                () = shutdown.cancelled() => return,
+                () = self.stopping.cancelled() => return,
                 () = self.writers.changed() => {}
                 () = sleep_until(next.unwrap_or(now + REPEAT)) => {}
                 Some(Ok((id, answer))) = asking.join_next() => {
@@ -281,6 +286,11 @@ async fn references(client: &Client, schema: &Registered) -> Result<Vec<String>,
 }
 
 impl Handle {
+    /// Ends [`Registry::run`]: what is wanted from then on does not come.
+    pub fn stop(&self) {
+        self.stopping.cancel();
+    }
+
     /// A codec that only reads.
     pub fn reader(&self, format: Format) -> Codec {
         Codec::registered(format, Vec::new(), self.writers.clone())

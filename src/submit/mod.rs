@@ -33,6 +33,7 @@ use tokio::runtime::Handle as Runtime;
 use tokio_util::sync::CancellationToken;
 
 use crate::submit::notices::{Draining, LastTransactionUnanswered, NotDrained};
+use crate::threads;
 
 use crate::kafka::start::Reading;
 use crate::kafka::transactor::Transactor;
@@ -97,14 +98,20 @@ pub enum Error {
     Ended(&'static str),
 }
 
-/// Looks into a running [`Submit`]. Cheap to clone.
+/// Looks into a running [`Submit`], and ends it. Cheap to clone.
 #[derive(Clone)]
 pub struct Handle {
     owner: Arc<PartitionOwner>,
     pipeline: Arc<Pipeline>,
+    stopping: CancellationToken,
 }
 
 impl Handle {
+    /// Ends [`Submit::run`], which drains first.
+    pub fn stop(&self) {
+        self.stopping.cancel();
+    }
+
     /// The state of each bind.
     pub fn binds(&self) -> Vec<smpp_esme::State> {
         self.owner.binds()
@@ -132,6 +139,8 @@ pub struct Submit {
     lease: Lease,
     /// Writes results as records.
     events: Arc<Events>,
+    /// Whether it is to end.
+    stopping: CancellationToken,
 }
 
 impl Submit {
@@ -168,8 +177,10 @@ impl Submit {
         let handle = Handle {
             owner: owner.clone(),
             pipeline: pipeline.clone(),
+            stopping: CancellationToken::new(),
         };
         let submit = Submit {
+            stopping: handle.stopping.clone(),
             options,
             pipeline,
             group,
@@ -181,9 +192,9 @@ impl Submit {
         Ok((submit, handle))
     }
 
-    /// Works until `shutdown`, then drains: takes nothing more, waits for what is out,
+    /// Works until [`Handle::stop`], then drains: takes nothing more, waits for what is out,
     /// commits, unbinds, leaves the group.
-    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+    pub async fn run(self) -> Result<(), Error> {
         let session = self.options.session_timeout;
         let terms = LeaseTiming {
             recommit: session / 6,
@@ -209,7 +220,7 @@ impl Submit {
             self.group.clone(),
         );
         self.pipeline.attach(handle.clone());
-        let mut writing = thread("transactor", move || transactor.run())?;
+        let mut writing = threads::start("transactor", move || transactor.run())?;
         let topics = self.options.accounts.iter();
         let topics = topics.filter_map(|a| a.options.topics.first().map(|t| t.to_string()));
         let poller = poll::Poller::new(
@@ -218,12 +229,12 @@ impl Submit {
             self.owner.clone(),
             self.poll.clone(),
         );
-        let mut polling = thread("poll", move || poller.run())?;
+        let mut polling = threads::start("poll", move || poller.run())?;
         let _counting = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(count_partitions(
             self.owner.clone(),
         )));
         let ended = tokio::select! {
-            () = shutdown.cancelled() => None,
+            () = self.stopping.cancelled() => None,
             ended = &mut polling => Some(ended),
             _ = &mut writing => return Err(Error::Ended("transactor")),
         };
@@ -232,13 +243,13 @@ impl Submit {
             Some(ended) => ended,
             None => {
                 self.drain().await;
-                self.poll.close();
+                self.poll.stop();
                 polling.await
             }
         };
         // The polling thread has given up what it held, whyever it ended.
         self.lease.end();
-        handle.stop_soon();
+        handle.stop();
         let written = tokio::time::timeout(self.options.shutdown_timeout, writing).await;
         let pipeline = self.pipeline.clone();
         pipeline.forget_all();
@@ -291,19 +302,4 @@ async fn count_partitions(owner: Arc<PartitionOwner>) {
         };
         let _ = tokio::task::spawn_blocking(look).await;
     }
-}
-
-/// Runs `work` on a named thread of its own.
-fn thread<T: Send + 'static>(
-    name: &str,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<tokio::sync::oneshot::Receiver<T>, std::io::Error> {
-    let (done, ended) = tokio::sync::oneshot::channel();
-    std::thread::Builder::new()
-        .name(name.into())
-        .spawn(move || {
-            // Nobody waits for it any more: fine.
-            let _ = done.send(work());
-        })?;
-    Ok(ended)
 }

@@ -227,14 +227,14 @@ impl Running {
     }
 
     fn stop(mut self) {
-        self.handle.close();
+        self.handle.stop();
         self.thread.take().unwrap().join().unwrap().unwrap();
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.handle.close();
+        self.handle.stop();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

@@ -149,7 +149,7 @@ impl Drop for Rig {
     fn drop(&mut self) {
         let (session, smsc) = (self.session.clone(), self.smsc.clone());
         self.runtime.block_on(async move {
-            session.close(Duration::from_millis(100)).await;
+            session.stop(Duration::from_millis(100)).await;
             smsc.stop().await;
         });
     }

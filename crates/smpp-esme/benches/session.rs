@@ -79,7 +79,7 @@ fn session(c: &mut Criterion) {
                 });
             });
         });
-        runtime.block_on(handle.close(Duration::from_secs(1)));
+        runtime.block_on(handle.stop(Duration::from_secs(1)));
         runtime.block_on(task).unwrap();
     }
     group.finish();

@@ -196,7 +196,7 @@ impl Handle {
 
     /// From this call's return on no request is written any more: those that were queued have
     /// come back as `NotSent`. The session goes on, so that answers still arrive and deliver_sm
-    /// is still served. Cannot be undone: the next step is [`Self::close`], and if the session
+    /// is still served. Cannot be undone: the next step is [`Self::stop`], and if the session
     /// ends before it, the bind is closed for good.
     pub async fn freeze(&self) {
         self.shared.orders.send_if_modified(|order| {
@@ -225,10 +225,12 @@ impl Handle {
         }
     }
 
-    /// Freezes, waits up to `drain` for outstanding answers, unbinds and closes. What has no
-    /// answer by then is in doubt ([`Doubt::Closed`](super::Doubt::Closed)). Returns when all
-    /// outcomes are delivered; ends [`Bind::run`](super::Bind::run).
-    pub async fn close(&self, drain: Duration) {
+    /// Ends [`Bind::run`](super::Bind::run): freezes, waits up to `drain` for outstanding answers,
+    /// unbinds and closes. What has no answer by then is in doubt
+    /// ([`Doubt::Closed`](super::Doubt::Closed)). It begins with this call, whether or not what is
+    /// returned is awaited: that is over when all outcomes are delivered. The shortest of several
+    /// drains counts.
+    pub fn stop(&self, drain: Duration) -> impl Future<Output = ()> + Send + use<> {
         let by = Instant::now() + drain;
         self.shared.orders.send_modify(|order| {
             *order = match *order {
@@ -238,7 +240,12 @@ impl Handle {
                 Order::Run | Order::Freeze => Order::Close { by },
             };
         });
-        self.wait_for(|state| matches!(state, State::Closed)).await;
+        let handle = self.clone();
+        async move {
+            handle
+                .wait_for(|state| matches!(state, State::Closed))
+                .await
+        }
     }
 
     async fn wait_for(&self, reached: impl FnMut(&State) -> bool) {

@@ -123,10 +123,13 @@ impl Handle {
         *self.shared.faults.lock() = Arc::new(Faults::new(faults));
     }
 
-    /// Closes everything and waits until the last session is written down.
-    pub async fn stop(&self) {
+    /// Ends [`Simulator::run`](super::Simulator::run) and all sessions. It begins with this call,
+    /// whether or not what is returned is awaited: that is over when the last session is written
+    /// down.
+    pub fn stop(&self) -> impl Future<Output = ()> + Send + use<> {
         self.shared.stop.cancel();
         self.shared.tasks.close();
-        self.shared.tasks.wait().await;
+        let shared = Arc::clone(&self.shared);
+        async move { shared.tasks.wait().await }
     }
 }

@@ -21,7 +21,7 @@ const OTHERS: [(&str, &str); 7] = [
 ];
 
 /// The parts of this crate.
-const MODULES: [&str; 14] = [
+const MODULES: [&str; 15] = [
     "cli",
     "config",
     "connector",
@@ -36,6 +36,7 @@ const MODULES: [&str; 14] = [
     "replay",
     "settings",
     "submit",
+    "threads",
 ];
 
 /// Whatever else logs in this process.

@@ -158,7 +158,7 @@ async fn serve(
     let open = handles.lock().clone();
     let mut closes = JoinSet::new();
     for handle in open {
-        closes.spawn(async move { handle.close(drain).await });
+        closes.spawn(async move { handle.stop(drain).await });
     }
     while closes.join_next().await.is_some() {}
     tasks.shutdown().await;

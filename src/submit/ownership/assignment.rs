@@ -28,6 +28,7 @@ use crate::submit::notices::{
     GivenUp, InternalPartitionsChanged, LastCommitFailed, PositionOutsideLog, TopicCreatedAnew,
     WaitForBind,
 };
+use crate::threads;
 
 use crate::kafka::ErrorClass;
 use crate::kafka::end;
@@ -185,10 +186,8 @@ impl PartitionOwner {
         // One that cannot be read for long must not hold up the others.
         for (lease, epoch) in leases {
             let me = me.clone();
-            let spawned = std::thread::Builder::new()
-                .name("takeover".into())
-                .spawn(move || me.take_over_one(&lease, epoch));
-            if let Err(error) = spawned {
+            let take_over = move || me.take_over_one(&lease, epoch);
+            if let Err(error) = threads::start("takeover", take_over) {
                 let purpose = "a partition is not taken over before the next rebalance";
                 NoThread { purpose, error }.emit();
             }
@@ -496,8 +495,7 @@ impl PartitionOwner {
     fn watch(&self, partitions: Vec<Partition>) {
         let (pipeline, group) = (self.parts.pipeline.clone(), self.parts.group.clone());
         let watch = move || lost::watch(&pipeline, &group, &partitions);
-        let thread = std::thread::Builder::new().name("lost".into());
-        if let Err(error) = thread.spawn(watch) {
+        if let Err(error) = threads::start("lost", watch) {
             let purpose = "nobody asks who has the partitions that were lost; answers to what was sent of them are not published";
             NoThread { purpose, error }.emit();
         }
@@ -592,8 +590,7 @@ impl PartitionOwner {
         if let Some(me) = self.me.upgrade() {
             let topic = partition.topic.clone();
             let wait = move || me.await_topic(partition, epoch, absent);
-            let thread = std::thread::Builder::new().name("absent".into());
-            if let Err(error) = thread.spawn(wait) {
+            if let Err(error) = threads::start("absent", wait) {
                 let purpose = format!(
                     "nobody waits for {topic}; its partitions start with the next rebalance"
                 );
@@ -679,10 +676,8 @@ impl PartitionOwner {
                 continue;
             }
             let (me, of) = (me.clone(), partition.clone());
-            let spawned = std::thread::Builder::new()
-                .name("reassess".into())
-                .spawn(move || me.reassess_one(&of, &lease, epoch));
-            if let Err(error) = spawned {
+            let reassess = move || me.reassess_one(&of, &lease, epoch);
+            if let Err(error) = threads::start("reassess", reassess) {
                 let purpose = "a position outside its log is looked at when Kafka says so again";
                 NoThread { purpose, error }.emit();
                 self.reassessing.lock().remove(&partition);

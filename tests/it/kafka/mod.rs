@@ -160,7 +160,7 @@ impl Member {
     }
 
     fn leave(&mut self) {
-        self.handle.close();
+        self.handle.stop();
         if let Some(thread) = self.thread.take() {
             thread.join().unwrap();
         }

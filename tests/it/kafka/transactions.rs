@@ -110,6 +110,7 @@ struct Scene {
     kafka: Kafka,
     books: Arc<Books>,
     handle: Handle,
+    thread: Option<std::thread::JoinHandle<()>>,
     id: String,
     group: String,
     member: Member,
@@ -137,11 +138,12 @@ impl Scene {
             tick: Duration::from_millis(100),
         };
         let (transactor, handle) = Transactor::new(options, books.clone(), member.group.clone());
-        std::thread::spawn(move || transactor.run());
+        let thread = std::thread::spawn(move || transactor.run());
         Scene {
             kafka,
             books,
             handle,
+            thread: Some(thread),
             id,
             group,
             member,
@@ -188,6 +190,8 @@ impl Drop for Scene {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             self.handle.stop();
+            let thread = self.thread.take();
+            thread.map(std::thread::JoinHandle::join);
         }
     }
 }

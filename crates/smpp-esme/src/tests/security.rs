@@ -178,7 +178,7 @@ async fn refusal(pki: &Pki, tls: Tls) -> String {
     let State::Backoff { reason, .. } = esme.becomes("backoff").await else {
         panic!()
     };
-    esme.handle.close(Duration::ZERO).await;
+    esme.handle.stop(Duration::ZERO).await;
     reason.to_string()
 }
 

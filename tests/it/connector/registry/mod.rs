@@ -14,7 +14,6 @@ use kafka_smpp::record::format::Format;
 use kafka_smpp::record::kind::Kind;
 use kafka_smpp::registry::{Handle, Options, Registry as Service};
 use serde_json::{Value, json};
-use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{Deployment, PATIENCE};
 use crate::harness::{
@@ -93,7 +92,12 @@ fn said(output: &Output) -> String {
 /// Reads what the connector wrote, with a client of the registry's own.
 struct Reader {
     handle: Handle,
-    _stop: DropGuard,
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.handle.stop();
+    }
 }
 
 impl Reader {
@@ -103,13 +107,8 @@ impl Reader {
             ..Options::default()
         };
         let (service, handle) = Service::new(&options).expect("a client");
-        let stop = CancellationToken::new();
-        let stopped = stop.clone();
-        std::thread::spawn(move || crate::harness::wait(service.run(stopped)));
-        Reader {
-            handle,
-            _stop: stop.drop_guard(),
-        }
+        std::thread::spawn(move || crate::harness::wait(service.run()));
+        Reader { handle }
     }
 
     fn read(&self, format: Format, octets: &[u8]) -> Value {
