@@ -130,11 +130,11 @@ fn results_that_are_too_large_leave_those_beside_them_alone() {
     };
     it.send(0, &(0..30).map(value).collect::<Vec<_>>());
     let results = it.results(30);
-    for n in 0..30 {
+    for n in 0..30_usize {
         let result = &results[&format!("m{n}")];
         assert_eq!(result["command_status"], 0, "{result}");
         assert_eq!(result["record"]["offset"], n, "{result}");
-        if n % 3 == 0 {
+        if n.is_multiple_of(3) {
             assert_eq!(result["kind"], "EVENT_TOO_LARGE", "{result}");
             let error = result["error"].as_str().unwrap_or_default();
             assert!(error.contains("message_id"), "{result}");
