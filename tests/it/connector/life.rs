@@ -113,7 +113,10 @@ fn the_memory_bound_is_printed_at_start() {
     let it = Deployment::new(smsc.port(), 1);
     let mut connector = it.start();
     smsc.wait_bound(1);
-    connector.wait_for_log("MiB", PATIENCE);
+    // The parts of it and their sum.
+    for part in ["(inbound.buffer)", "(esme.window)", "\"together\""] {
+        connector.wait_for_log(part, PATIENCE);
+    }
 }
 
 #[test]

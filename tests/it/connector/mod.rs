@@ -24,6 +24,7 @@ mod refused;
 mod registry;
 mod replay;
 mod rights;
+mod said;
 mod secure;
 mod send;
 mod soak;

@@ -142,6 +142,18 @@ fn run(outage: &Outage) {
         |(session, sequence): &(u32, u32)| smsc.status_of(*session, *sequence) == Some(0);
     assert!(enquiries.iter().all(answered), "enquire_link is answered");
     assert!(peak <= before + outage.buffer + SLACK, "memory is bounded");
+    // What was refused is said, and never one by one.
+    let log = connector.log();
+    let said = log
+        .lines()
+        .filter(|line| line.contains("deliver_sm are refused"));
+    let said: Vec<&str> = said.collect();
+    assert!((1..=20).contains(&said.len()), "{said:#?}");
+    assert!(
+        said.iter()
+            .all(|line| line.contains("see why Kafka is slow")),
+        "{said:#?}"
+    );
     published(&it, outage);
 }
 

@@ -408,7 +408,7 @@ fn no_receipt_is_that_of_a_message_which_had_its_id_before() {
 fn ids_in_another_form_find_their_messages_and_a_hint_says_how_to_set_it() {
     let smsc = FakeSmsc::start();
     let it = Deployment::new(smsc.port(), 1);
-    let _connector = it.start();
+    let connector = it.start();
     let number = |n: usize| 0x0001_2D68 + 0x0101_0101 * n;
     smsc.script(move |submit| {
         let n: usize = submit.text()[1..].parse().unwrap();
@@ -450,4 +450,14 @@ fn ids_in_another_form_find_their_messages_and_a_hint_says_how_to_set_it() {
         (&json!("hex"), &json!("decimal"))
     );
     assert_eq!((&said["matched"], &said["of"]), (&json!(10), &json!(10)));
+    let log = connector.log();
+    let said = log
+        .lines()
+        .filter(|line| line.contains("receipts have message ids in another form"));
+    let said: Vec<&str> = said.collect();
+    assert!((1..=3).contains(&said.len()), "{said:#?}");
+    assert!(
+        said[0].contains("match as hex in responses and decimal in receipts"),
+        "{said:#?}"
+    );
 }
