@@ -7,8 +7,11 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot::{self, Receiver};
 
 /// A thread that was started. It goes on when this is dropped.
@@ -52,9 +55,80 @@ impl<T> Future for Thread<T> {
     }
 }
 
+/// What a thread is asked to do, and to end. Cheap to clone.
+pub struct Mailbox<T>(Arc<(Mutex<Mail<T>>, Condvar)>);
+
+struct Mail<T> {
+    /// What nobody has taken yet, in order.
+    waiting: Vec<T>,
+    /// The thread is to end, whatever waits.
+    stopping: bool,
+}
+
+impl<T> Clone for Mailbox<T> {
+    fn clone(&self) -> Self {
+        Mailbox(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Default for Mailbox<T> {
+    fn default() -> Self {
+        let mail = Mail {
+            waiting: Vec::new(),
+            stopping: false,
+        };
+        Mailbox(Arc::new((Mutex::new(mail), Condvar::new())))
+    }
+}
+
+impl<T> Mailbox<T> {
+    /// One thing more to do.
+    pub fn put(&self, what: T) {
+        self.0.0.lock().waiting.push(what);
+        self.0.1.notify_all();
+    }
+
+    /// The thread is to end. Returns at once.
+    pub fn stop(&self) {
+        self.0.0.lock().stopping = true;
+        self.0.1.notify_all();
+    }
+
+    /// All that waits, or nothing after this time; `None` when it is time to end.
+    pub fn next(&self, wait: Duration) -> Option<Vec<T>> {
+        let mut mail = self.0.0.lock();
+        if mail.waiting.is_empty() && !mail.stopping {
+            self.0.1.wait_for(&mut mail, wait);
+        }
+        (!mail.stopping).then(|| std::mem::take(&mut mail.waiting))
+    }
+
+    /// All that waits, which stays there.
+    #[cfg(test)]
+    pub fn waiting(&self) -> Vec<T>
+    where
+        T: Clone,
+    {
+        self.0.0.lock().waiting.clone()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mailbox_wakes_who_waits_and_ends_whatever_waits() {
+        let mail = Mailbox::default();
+        let box_of = mail.clone();
+        let waits = start("kept", move || box_of.next(Duration::from_secs(60))).unwrap();
+        mail.put('a');
+        assert_eq!(waits.join(), Ok(Some(vec!['a'])));
+        assert_eq!(mail.next(Duration::ZERO), Some(vec![]));
+        mail.put('b');
+        mail.stop();
+        assert_eq!(mail.next(Duration::from_secs(60)), None);
+    }
 
     #[test]
     fn a_thread_has_its_name_and_says_what_came_of_it() {

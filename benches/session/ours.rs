@@ -76,7 +76,8 @@ pub fn run(port: &str, messages: u64, window: u64) -> f64 {
         }
         answers.all.notified().await;
         let elapsed = began.elapsed();
-        handle.stop(Duration::from_secs(1)).await;
+        handle.stop(Duration::from_secs(1));
+        handle.stopped().await;
         messages as f64 / elapsed.as_secs_f64()
     })
 }

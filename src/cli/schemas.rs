@@ -2,12 +2,12 @@
 
 use super::{Failure, runtime};
 use crate::config::Config;
-use crate::registry::{Handle, Registry};
+use crate::registry::{Handle, Registry, StopOnDrop};
 use crate::threads;
 
 /// Brings schemas on a thread of its own until it is dropped.
 pub(super) struct Schemas {
-    handle: Option<Handle>,
+    handle: Option<StopOnDrop>,
 }
 
 impl Schemas {
@@ -21,20 +21,12 @@ impl Schemas {
         let runtime = runtime()?;
         threads::start("registry", move || runtime.block_on(registry.run()))?;
         Ok(Schemas {
-            handle: Some(handle),
+            handle: Some(StopOnDrop(handle)),
         })
     }
 
     /// Makes codecs.
     pub fn handle(&self) -> Option<&Handle> {
-        self.handle.as_ref()
-    }
-}
-
-impl Drop for Schemas {
-    fn drop(&mut self) {
-        if let Some(handle) = &self.handle {
-            handle.stop();
-        }
+        self.handle.as_ref().map(|running| &running.0)
     }
 }

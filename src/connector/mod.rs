@@ -29,7 +29,7 @@ use crate::kafka::cluster::{Survey, survey};
 use crate::kafka::{Pause, ear, poll};
 use crate::ops::random;
 use crate::record::codec::Codecs;
-use crate::registry::{self, Registry};
+use crate::registry::{self, Registry, StopOnDrop};
 use crate::repeated;
 use crate::submit::binds::account::Account;
 use crate::submit::results::events::Events;
@@ -153,7 +153,10 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
         Runtime::current(),
     )?;
     // It ends with this function: what still drains may still want a schema.
-    let _registry = registry.map(|registry| AbortOnDropHandle::new(tokio::spawn(registry.run())));
+    let _registry = handle.map(StopOnDrop);
+    if let Some(registry) = registry {
+        tokio::spawn(registry.run());
+    }
     let joining = threads::start("correlate-poll", move || correlator.run());
     let mut joining = joining.map_err(correlate::Error::from)?;
     let mut submitting = tokio::spawn(submit.run());

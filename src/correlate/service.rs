@@ -262,7 +262,6 @@ impl Threads {
             let handle = for_takeover.handles.takeover.clone();
             takeover::run(&for_takeover, &group, &reading, &handle);
         })?;
-        // In the order in which they end.
         Ok(Threads {
             pipeline: pipeline.clone(),
             transactor: handle,

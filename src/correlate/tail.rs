@@ -8,10 +8,8 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -26,6 +24,7 @@ use crate::kafka::cause::{self, Doing, Why};
 use crate::kafka::ear::{self, Plain};
 use crate::kafka::group::list;
 use crate::kafka::{Partition, Pause};
+use crate::threads::Mailbox;
 
 const POLL: Duration = Duration::from_millis(20);
 /// Pauses before a record that could not be understood yet is looked at again, and before the
@@ -40,19 +39,19 @@ enum Command {
 
 /// Commands to the tail. Cheap to clone.
 #[derive(Clone, Default)]
-pub(super) struct Handle(Arc<(Mutex<Vec<Command>>, AtomicBool)>);
+pub(super) struct Handle(Mailbox<Command>);
 
 impl Handle {
     pub(super) fn follow(&self, partition: i32, takeover: u64) {
-        self.0.0.lock().push(Command::Follow(partition, takeover));
+        self.0.put(Command::Follow(partition, takeover));
     }
 
     pub(super) fn leave(&self, partition: i32) {
-        self.0.0.lock().push(Command::Leave(partition));
+        self.0.put(Command::Leave(partition));
     }
 
     pub(super) fn stop(&self) {
-        self.0.1.store(true, Ordering::Release);
+        self.0.stop();
     }
 }
 
@@ -128,8 +127,8 @@ impl Tail {
 
     /// Reads until stopped. Blocks: give it a thread.
     pub(super) fn run(mut self) {
-        while !self.commands.0.1.load(Ordering::Acquire) {
-            let commands = std::mem::take(&mut *self.commands.0.0.lock());
+        // It is the client that is waited for.
+        while let Some(commands) = self.commands.0.next(Duration::ZERO) {
             for command in commands {
                 self.run_command(command);
             }

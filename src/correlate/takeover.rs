@@ -18,10 +18,8 @@
 //! The same thread looks where the log of a partition ends before the partition lets time pass: see
 //! [`partition`](super::partition).
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
 use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
 
@@ -31,6 +29,7 @@ use super::notices::{
 };
 use super::pipeline::Pipeline;
 use crate::kafka::notices::{OpenTransaction, OpenTransactionNotEnded};
+use crate::threads::Mailbox;
 
 use crate::kafka::progress::{CommitScope, Progress, Restored, metadata};
 use crate::kafka::start::{Reading, committed_stable};
@@ -67,40 +66,28 @@ pub(super) struct Request {
     pub(super) asked: Asked,
 }
 
-#[derive(Default)]
-struct Mailbox {
-    requests: Vec<Request>,
-    stopping: bool,
-}
-
 /// Commands to the thread. Cheap to clone.
 #[derive(Clone, Default)]
-pub(super) struct Handle(Arc<(Mutex<Mailbox>, Condvar)>);
+pub(super) struct Handle(Mailbox<Request>);
 
 impl Handle {
     pub(super) fn request(&self, request: Request) {
-        self.0.0.lock().requests.push(request);
-        self.0.1.notify_all();
+        self.0.put(request);
     }
 
     pub(super) fn stop(&self) {
-        self.0.0.lock().stopping = true;
-        self.0.1.notify_all();
+        self.0.stop();
     }
 
     /// The next requests, all at once, or none after a while; `None` when it is time to end.
     fn next(&self, wait: Duration) -> Option<Vec<Request>> {
-        let mut state = self.0.0.lock();
-        if state.requests.is_empty() && !state.stopping {
-            self.0.1.wait_for(&mut state, wait);
-        }
-        (!state.stopping).then(|| std::mem::take(&mut state.requests))
+        self.0.next(wait)
     }
 
     /// What was requested and not taken yet.
     #[cfg(test)]
     pub(super) fn requested(&self) -> Vec<Request> {
-        self.0.0.lock().requests.clone()
+        self.0.waiting()
     }
 }
 

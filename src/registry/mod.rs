@@ -285,6 +285,15 @@ async fn references(client: &Client, schema: &Registered) -> Result<Vec<String>,
     Ok(texts)
 }
 
+/// Ends the service when it is dropped.
+pub struct StopOnDrop(pub Handle);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
 impl Handle {
     /// Ends [`Registry::run`]: what is wanted from then on does not come.
     pub fn stop(&self) {

@@ -149,8 +149,10 @@ impl Drop for Rig {
     fn drop(&mut self) {
         let (session, smsc) = (self.session.clone(), self.smsc.clone());
         self.runtime.block_on(async move {
-            session.stop(Duration::from_millis(100)).await;
-            smsc.stop().await;
+            session.stop(Duration::from_millis(100));
+            session.stopped().await;
+            smsc.stop();
+            smsc.stopped().await;
         });
     }
 }

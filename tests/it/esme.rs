@@ -120,7 +120,8 @@ async fn session(smsc: Smsc) {
         said.iter()
             .all(|s| ids.contains_key(s["message_id"].as_str().unwrap()))
     );
-    handle.stop(Duration::from_secs(2)).await;
+    handle.stop(Duration::from_secs(2));
+    handle.stopped().await;
     smsc.wait_for("closed", 1);
     let receipts = smsc.wait_for("receipt", 300);
     assert!(
@@ -140,7 +141,8 @@ async fn a_wrong_password_is_a_refusal_and_no_hot_loop() {
         .unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(smsc.of("bind").len(), 1);
-    handle.stop(Duration::from_secs(1)).await;
+    handle.stop(Duration::from_secs(1));
+    handle.stopped().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -167,5 +169,6 @@ async fn a_lost_connection_splits_requests_exactly() {
     tokio::task::spawn_blocking(move || eventually("it binds again", PATIENCE, bound))
         .await
         .unwrap();
-    handle.stop(Duration::from_secs(1)).await;
+    handle.stop(Duration::from_secs(1));
+    handle.stopped().await;
 }

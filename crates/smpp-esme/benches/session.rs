@@ -79,11 +79,13 @@ fn session(c: &mut Criterion) {
                 });
             });
         });
-        runtime.block_on(handle.stop(Duration::from_secs(1)));
+        handle.stop(Duration::from_secs(1));
+        runtime.block_on(handle.stopped());
         runtime.block_on(task).unwrap();
     }
     group.finish();
-    runtime.block_on(smsc.stop());
+    smsc.stop();
+    runtime.block_on(smsc.stopped());
 }
 
 criterion_group!(benches, session);

@@ -193,8 +193,8 @@ impl Bind {
                     session.freeze();
                     self.freeze();
                 }
-                Order::Close { by } => {
-                    session.close(by);
+                Order::Stop { by } => {
+                    session.stop(by);
                     self.freeze();
                 }
             }

@@ -85,7 +85,7 @@ impl State {
 pub(super) enum Order {
     Run,
     Freeze,
-    Close { by: Instant },
+    Stop { by: Instant },
 }
 
 /// Where slots come from.
@@ -227,25 +227,23 @@ impl Handle {
 
     /// Ends [`Bind::run`](super::Bind::run): freezes, waits up to `drain` for outstanding answers,
     /// unbinds and closes. What has no answer by then is in doubt
-    /// ([`Doubt::Closed`](super::Doubt::Closed)). It begins with this call, whether or not what is
-    /// returned is awaited: that is over when all outcomes are delivered. The shortest of several
-    /// drains counts.
-    pub fn stop(&self, drain: Duration) -> impl Future<Output = ()> + Send + use<> {
+    /// ([`Doubt::Closed`](super::Doubt::Closed)). Returns at once; of several drains the shortest
+    /// counts.
+    pub fn stop(&self, drain: Duration) {
         let by = Instant::now() + drain;
         self.shared.orders.send_modify(|order| {
             *order = match *order {
-                Order::Close { by: earlier } => Order::Close {
+                Order::Stop { by: earlier } => Order::Stop {
                     by: by.min(earlier),
                 },
-                Order::Run | Order::Freeze => Order::Close { by },
+                Order::Run | Order::Freeze => Order::Stop { by },
             };
         });
-        let handle = self.clone();
-        async move {
-            handle
-                .wait_for(|state| matches!(state, State::Closed))
-                .await
-        }
+    }
+
+    /// Waits until the bind has ended and all outcomes are delivered.
+    pub async fn stopped(&self) {
+        self.wait_for(|state| matches!(state, State::Closed)).await;
     }
 
     async fn wait_for(&self, reached: impl FnMut(&State) -> bool) {

@@ -279,7 +279,7 @@ impl Session {
     }
 
     /// Freezes, and unbinds when everything is answered, at the latest at `by`.
-    pub fn close(&mut self, by: Instant) {
+    pub fn stop(&mut self, by: Instant) {
         self.freeze();
         self.phase = match self.phase {
             Phase::Open | Phase::Frozen => Phase::Draining { by },

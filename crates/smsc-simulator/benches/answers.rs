@@ -97,7 +97,8 @@ fn answers(c: &mut Criterion) {
         });
     });
     group.finish();
-    runtime.block_on(smsc.stop());
+    smsc.stop();
+    runtime.block_on(smsc.stopped());
 }
 
 criterion_group!(benches, answers);

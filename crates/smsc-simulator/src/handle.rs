@@ -123,13 +123,14 @@ impl Handle {
         *self.shared.faults.lock() = Arc::new(Faults::new(faults));
     }
 
-    /// Ends [`Simulator::run`](super::Simulator::run) and all sessions. It begins with this call,
-    /// whether or not what is returned is awaited: that is over when the last session is written
-    /// down.
-    pub fn stop(&self) -> impl Future<Output = ()> + Send + use<> {
+    /// Ends [`Simulator::run`](super::Simulator::run) and all sessions. Returns at once.
+    pub fn stop(&self) {
         self.shared.stop.cancel();
         self.shared.tasks.close();
-        let shared = Arc::clone(&self.shared);
-        async move { shared.tasks.wait().await }
+    }
+
+    /// Waits until it has ended and the last session is written down.
+    pub async fn stopped(&self) {
+        self.shared.tasks.wait().await;
     }
 }

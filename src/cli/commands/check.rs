@@ -316,7 +316,8 @@ async fn bind_once(esme: &Esme, mode: Mode) -> Result<String, String> {
         }
     })
     .await;
-    handle.stop(Duration::from_secs(2)).await;
+    handle.stop(Duration::from_secs(2));
+    handle.stopped().await;
     // It has nothing more to say than what the state said.
     let _ = timeout(Duration::from_secs(5), running).await;
     settled.unwrap_or_else(|_| Err("no answer in time".into()))

@@ -298,7 +298,8 @@ async fn serve(options: Options) -> Result<(), Failure> {
         _ = terminate.recv() => {}
         shown = show(&smsc), if io::stdout().is_terminal() => shown?,
     }
-    smsc.stop().await;
+    smsc.stop();
+    smsc.stopped().await;
     line(summary(&smsc.counts()))?;
     Ok(())
 }

@@ -95,7 +95,7 @@ impl BindGroup {
 
     /// Stops writing, waits up to `drain` for answers, unbinds. When this returns, every
     /// outcome has been told.
-    pub async fn close(self, drain: Duration) {
+    pub async fn stop(self, drain: Duration) {
         self.closing.send_replace(Some(drain));
         if let Err(error) = self.task.await {
             BindGroupEndedBadly { error: &error }.emit();
@@ -156,11 +156,10 @@ async fn serve(
         Err(_) => Duration::ZERO,
     };
     let open = handles.lock().clone();
-    let mut closes = JoinSet::new();
+    open.iter().for_each(|handle| handle.stop(drain));
     for handle in open {
-        closes.spawn(async move { handle.stop(drain).await });
+        handle.stopped().await;
     }
-    while closes.join_next().await.is_some() {}
     tasks.shutdown().await;
     pipeline.remove_group(id);
 }

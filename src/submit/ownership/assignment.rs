@@ -90,7 +90,7 @@ pub struct OwnerParts {
 }
 
 /// An account by its place in the configuration, and the partition its bind group serves.
-type StationKey = (usize, Option<i32>);
+type GroupKey = (usize, Option<i32>);
 
 /// See the [module](self).
 pub struct PartitionOwner {
@@ -101,7 +101,7 @@ pub struct PartitionOwner {
     /// The topics that are consumed.
     consumed: Vec<String>,
     /// The binds that are there: of a partition, or of an account that shares them.
-    groups: Mutex<HashMap<StationKey, BindGroup>>,
+    groups: Mutex<HashMap<GroupKey, BindGroup>>,
     /// Told by every assignment and revocation, so that a takeover notices that it is late.
     epoch: Mutex<HashMap<Partition, u64>>,
     /// Numbers the assignments.
@@ -111,8 +111,8 @@ pub struct PartitionOwner {
     reassessing: Mutex<HashMap<Partition, u64>>,
     /// Partitions that held nothing when they were last looked at, and what came next then.
     idle: Mutex<hashbrown::HashMap<Partition, i64>>,
-    /// A shared bind group is left, or joined, by one at a time.
-    sharing: Mutex<()>,
+    /// For each account: a shared bind group is left, or joined, by one at a time.
+    sharing: Vec<Mutex<()>>,
     /// What is said of partitions that are not served.
     waiting: Waiting,
     /// Of each account that records wait for a bind: in how many partitions, and one of them.
@@ -144,6 +144,7 @@ impl PartitionOwner {
             })
         });
         let unbound = unbound.collect();
+        let sharing = parts.accounts.iter().map(|_| Mutex::default()).collect();
         let consumed = by_topic.keys().map(|t| t.to_string()).collect();
         Arc::new_cyclic(|me| PartitionOwner {
             parts,
@@ -154,7 +155,7 @@ impl PartitionOwner {
             assignments: AtomicU64::default(),
             reassessing: Mutex::default(),
             idle: Mutex::default(),
-            sharing: Mutex::default(),
+            sharing,
             waiting: Waiting::default(),
             unbound,
             changed: Line::new(|_, (topic, then, now): (String, i32, i32)| {
@@ -333,19 +334,20 @@ impl PartitionOwner {
         start: Start,
     ) {
         self.reassessed(&partition);
-        let key = station_key(index, account, lease);
-        let _sharing = key.1.is_none().then(|| self.sharing.lock());
+        let key = group_key(index, account, lease);
+        let sharing = self.sharing.get(index).filter(|_| key.1.is_none());
+        let _sharing = sharing.map(Mutex::lock);
         let mut groups = self.groups.lock();
         let group = groups
             .entry(key)
-            .or_insert_with(|| self.start_station(account, key.1));
+            .or_insert_with(|| self.start_group(account, key.1));
         let priority = account.priority(&partition.topic).unwrap_or(0);
         self.parts
             .pipeline
             .assigned(partition, start, group.id, priority);
     }
 
-    fn start_station(&self, account: &Account, partition: Option<i32>) -> BindGroup {
+    fn start_group(&self, account: &Account, partition: Option<i32>) -> BindGroup {
         BindGroup::start(
             account.plan(partition),
             self.parts.pipeline.clone(),
@@ -369,8 +371,8 @@ impl PartitionOwner {
             self.parts.revoke_drain
         };
         match account.options.binds {
-            Binds::PerPartition(_) => self.close_stations(index, leases, drain),
-            Binds::PerInstance(_) => self.leave_shared_station(index, &assignments, drain),
+            Binds::PerPartition(_) => self.stop_groups(index, leases, drain),
+            Binds::PerInstance(_) => self.leave_shared_group(index, &assignments, drain),
         }
         if !lost {
             if !pipeline.settle(&assignments, LAST_COMMIT) {
@@ -426,7 +428,7 @@ impl PartitionOwner {
         let idle = self.parts.pipeline.idle();
         let groups = self.groups.lock();
         let is_bound = |state: &State| matches!(state, State::Bound { .. });
-        let up: HashMap<StationKey, bool> = (groups.iter())
+        let up: HashMap<GroupKey, bool> = (groups.iter())
             .map(|(key, group)| (*key, group.states().iter().any(is_bound)))
             .collect();
         drop(groups);
@@ -435,7 +437,7 @@ impl PartitionOwner {
             let Some((index, account)) = self.account_of(&partition.topic) else {
                 continue;
             };
-            let key = station_key(index, account, partition.partition);
+            let key = group_key(index, account, partition.partition);
             if up.get(&key) == Some(&false) && !idle.contains_key(&partition) {
                 waiting.entry(index).or_insert((0, partition)).0 += 1;
             }
@@ -501,27 +503,27 @@ impl PartitionOwner {
         }
     }
 
-    fn close_stations(&self, index: usize, leases: &[i32], drain: Duration) {
+    fn stop_groups(&self, index: usize, leases: &[i32], drain: Duration) {
         let mut groups = self.groups.lock();
         let closing: Vec<BindGroup> = leases
             .iter()
             .filter_map(|p| groups.remove(&(index, Some(*p))))
             .collect();
         drop(groups);
-        self.parts.runtime.block_on(close_all(closing, drain));
+        self.parts.runtime.block_on(stop_all(closing, drain));
     }
 
     /// The binds stay for the partitions that stay. What they still hold of those that go when
     /// the time is up must not be written later, when a successor may send it: it is taken back,
     /// and what was written is in doubt. The other partitions lose nothing by that.
-    fn leave_shared_station(&self, index: usize, assignments: &[AssignmentId], drain: Duration) {
+    fn leave_shared_group(&self, index: usize, assignments: &[AssignmentId], drain: Duration) {
         let pipeline = &self.parts.pipeline;
         let deadline = Instant::now() + drain;
         while pipeline.outstanding(assignments) > 0 && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));
         }
         // From here on nobody joins the bind group until it is settled who stays.
-        let _sharing = self.sharing.lock();
+        let _sharing = self.sharing.get(index).map(Mutex::lock);
         let key = (index, None);
         let groups = self.groups.lock();
         let Some((id, binds)) = groups.get(&key).map(|s| (s.id, s.handles())) else {
@@ -544,7 +546,7 @@ impl PartitionOwner {
         let closing = self.groups.lock().remove(&key).into_iter().collect();
         self.parts
             .runtime
-            .block_on(close_all(closing, Duration::ZERO));
+            .block_on(stop_all(closing, Duration::ZERO));
     }
 
     /// These topics do not exist any more. Their partitions leave the pipeline, so that those of
@@ -867,15 +869,15 @@ impl Log {
     }
 }
 
-async fn close_all(groups: Vec<BindGroup>, drain: Duration) {
+async fn stop_all(groups: Vec<BindGroup>, drain: Duration) {
     let mut closing = tokio::task::JoinSet::new();
     for group in groups {
-        closing.spawn(group.close(drain));
+        closing.spawn(group.stop(drain));
     }
     while closing.join_next().await.is_some() {}
 }
 
-fn station_key(index: usize, account: &Account, lease: i32) -> StationKey {
+fn group_key(index: usize, account: &Account, lease: i32) -> GroupKey {
     match account.options.binds {
         Binds::PerPartition(_) => (index, Some(lease)),
         Binds::PerInstance(_) => (index, None),
@@ -941,7 +943,11 @@ impl Assignments for PartitionOwner {
         // Accounts wait for their own SMSCs: side by side, not one after another.
         std::thread::scope(|scope| {
             for (index, leases) in &by_account {
-                scope.spawn(|| self.give_up(*index, leases, lost));
+                let give_up = || self.give_up(*index, leases, lost);
+                let thread = std::thread::Builder::new().name("give-up".to_owned());
+                if thread.spawn_scoped(scope, give_up).is_err() {
+                    give_up();
+                }
             }
         });
         GivenUp {

@@ -219,5 +219,6 @@ fn an_smsc_that_connects_itself_is_served_by_whoever_holds_a_partition() {
         (&json!("Outbind"), &json!("smsc"))
     );
     assert!(!told[0].value.to_string().contains("s3cret"));
-    runtime.block_on(smsc.stop());
+    smsc.stop();
+    runtime.block_on(smsc.stopped());
 }

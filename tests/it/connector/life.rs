@@ -230,7 +230,13 @@ fn every_thread_has_a_name_that_the_architecture_tells() {
         .collect();
     let untold: Vec<&String> = running.iter().filter(|comm| !told(comm)).collect();
     assert!(untold.is_empty(), "{untold:?} of {running:?}");
-    for name in ["poll", "transactor", "correlate-commi", "correlate-tail"] {
+    for name in [
+        "poll",
+        "transactor",
+        "correlate-poll",
+        "correlate-commi",
+        "correlate-tail",
+    ] {
         assert!(
             running.iter().any(|comm| comm == name),
             "{name}: {running:?}"

@@ -168,7 +168,10 @@ async fn whoever_is_to_close_does_not_return() {
     let first = Listener::at(&address).await;
     is_looked_at(&first).await;
     let handle = esme.handle.clone();
-    let closing = tokio::spawn(async move { handle.stop(Duration::from_secs(5)).await });
+    let closing = tokio::spawn(async move {
+        handle.stop(Duration::from_secs(5));
+        handle.stopped().await
+    });
     sleep(Duration::from_millis(20)).await;
     smsc.sends(accepted(&request, "A")).await;
     lets_go(&mut smsc).await;

@@ -113,7 +113,8 @@ async fn when_no_host_is_there_it_waits_and_says_why() {
     );
     assert_eq!(attempts, 1);
     let began = Instant::now();
-    esme.handle.stop(Duration::from_secs(30)).await;
+    esme.handle.stop(Duration::from_secs(30));
+    esme.handle.stopped().await;
     assert!(began.elapsed() < SOON, "a wait is not waited out");
     assert!(esme.handle.slot().await.is_none());
 }
@@ -334,7 +335,8 @@ async fn a_frozen_bind_whose_session_ends_is_closed_for_good() {
     drop(smsc);
     esme.becomes("closed").await;
     esme.handle.freeze().await;
-    esme.handle.stop(Duration::from_secs(60)).await;
+    esme.handle.stop(Duration::from_secs(60));
+    esme.handle.stopped().await;
     esme.task.await.unwrap();
 }
 
@@ -363,6 +365,7 @@ async fn a_bind_that_is_dropped_before_it_ran_is_closed() {
     let listener = Listener::new().await;
     let esme = Esme::running(towards(&[&listener]), Lease::new());
     esme.task.abort();
-    esme.handle.stop(Duration::ZERO).await;
+    esme.handle.stop(Duration::ZERO);
+    esme.handle.stopped().await;
     assert!(esme.handle.slot().await.is_none());
 }

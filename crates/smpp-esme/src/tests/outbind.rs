@@ -219,7 +219,8 @@ async fn without_a_lease_nobody_listens() {
     drop(connects(&address).await);
     esme.becomes("idle").await;
     assert!(TcpStream::connect(&address).await.is_err(), "no longer");
-    esme.handle.stop(SOON).await;
+    esme.handle.stop(SOON);
+    esme.handle.stopped().await;
 }
 
 #[tokio::test]

@@ -148,7 +148,10 @@ async fn closing_waits_for_answers_and_unbinds() {
     esme.submits(100).await;
     let request = smsc.expects(Command::SUBMIT_SM).await;
     let handle = esme.handle.clone();
-    let closing = tokio::spawn(async move { handle.stop(Duration::from_secs(5)).await });
+    let closing = tokio::spawn(async move {
+        handle.stop(Duration::from_secs(5));
+        handle.stopped().await
+    });
     sleep(Duration::from_secs(2)).await;
     smsc.sends(accepted(&request, "A")).await;
     let unbind = smsc.expects(Command::UNBIND).await;
@@ -166,7 +169,8 @@ async fn closing_does_not_wait_longer_than_it_was_told() {
     esme.submits(100).await;
     smsc.expects(Command::SUBMIT_SM).await;
     let began = Instant::now();
-    esme.handle.stop(Duration::from_secs(2)).await;
+    esme.handle.stop(Duration::from_secs(2));
+    esme.handle.stopped().await;
     assert!(
         began.elapsed() <= Duration::from_millis(3100),
         "{:?}",
@@ -183,7 +187,10 @@ async fn closing_waits_for_the_fate_of_what_was_delivered_and_leaves_the_rest_un
     smsc.sends(deliver_sm(7)).await;
     let (_, responder) = esme.receives().await;
     let handle = esme.handle.clone();
-    tokio::spawn(async move { handle.stop(Duration::from_secs(5)).await });
+    tokio::spawn(async move {
+        handle.stop(Duration::from_secs(5));
+        handle.stopped().await
+    });
     sleep(Duration::from_secs(1)).await;
     smsc.sends(deliver_sm(8)).await;
     sleep(Duration::from_secs(1)).await;
@@ -258,7 +265,8 @@ async fn whatever_breaks_each_request_has_exactly_one_outcome() {
             assert!(outcomes.insert(told.token, told.outcome).is_none());
         }
     }
-    esme.handle.stop(Duration::from_millis(500)).await;
+    esme.handle.stop(Duration::from_millis(500));
+    esme.handle.stopped().await;
     while let Ok(told) = esme.told.try_recv() {
         assert!(outcomes.insert(told.token, told.outcome).is_none());
     }

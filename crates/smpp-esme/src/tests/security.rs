@@ -178,7 +178,8 @@ async fn refusal(pki: &Pki, tls: Tls) -> String {
     let State::Backoff { reason, .. } = esme.becomes("backoff").await else {
         panic!()
     };
-    esme.handle.stop(Duration::ZERO).await;
+    esme.handle.stop(Duration::ZERO);
+    esme.handle.stopped().await;
     reason.to_string()
 }
 

@@ -32,7 +32,8 @@ async fn an_smsc_that_ends_every_session_at_once_gets_little_to_lose() {
         let reads = async { while smsc.next().await.is_some() {} };
         let _ = timeout(Duration::from_millis(10), reads).await;
     }
-    esme.handle.stop(Duration::ZERO).await;
+    esme.handle.stop(Duration::ZERO);
+    esme.handle.stopped().await;
     let mut in_doubt = 0;
     while let Ok(told) = esme.told.try_recv() {
         in_doubt += usize::from(matches!(told.outcome, Outcome::InDoubt(_)));
@@ -170,7 +171,10 @@ async fn a_session_that_is_being_closed_is_not_given_up_before() {
     sleep(Duration::from_secs(5)).await;
     let handle = esme.handle.clone();
     let began = Instant::now();
-    let closing = tokio::spawn(async move { handle.stop(Duration::from_secs(60)).await });
+    let closing = tokio::spawn(async move {
+        handle.stop(Duration::from_secs(60));
+        handle.stopped().await
+    });
     assert_eq!(serve_deaf(&mut smsc).await, FEW);
     closing.await.unwrap();
     assert_eq!(began.elapsed().as_secs(), 5, "when the last has timed out");

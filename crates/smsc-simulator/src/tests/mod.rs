@@ -385,7 +385,8 @@ async fn sessions_can_be_unbound_dropped_and_sent_nonsense() {
     smsc.drop_connections();
     assert_eq!(esme.hears_or_ends().await, None);
     let mut esme = Esme::bound(&smsc, Command::BIND_TRANSMITTER).await;
-    smsc.stop().await;
+    smsc.stop();
+    smsc.stopped().await;
     assert_eq!(esme.hears_or_ends().await, None);
     assert!(TcpStream::connect(smsc.addr()).await.is_err());
 }

@@ -86,7 +86,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     shutdown.cancel();
     let stopped = runtime.block_on(async {
         let stopped = connector.await;
-        stage.smsc.stop().await;
+        stage.smsc.stop();
+        stage.smsc.stopped().await;
         stopped
     });
     let summed = screen.summary();
