@@ -222,7 +222,60 @@ pub(super) const OWNED: &[(&str, &str)] = &[
     ),
 ];
 
+/// Properties that only consumers have (librdkafka's CONFIGURATION.md, column C/P). Other clients are
+/// not given them: each would complain that it ignores them.
+const OF_CONSUMERS: &[&str] = &[
+    "check.crcs",
+    "coordinator.query.interval.ms",
+    "fetch.error.backoff.ms",
+    "fetch.max.bytes",
+    "fetch.message.max.bytes",
+    "fetch.min.bytes",
+    "fetch.queue.backoff.ms",
+    "fetch.wait.max.ms",
+    "group.protocol.type",
+    "group.remote.assignor",
+    "heartbeat.interval.ms",
+    "max.partition.fetch.bytes",
+    "max.poll.interval.ms",
+    "queued.min.messages",
+    "session.timeout.ms",
+];
+
+/// Properties that only producers have.
+const OF_PRODUCERS: &[&str] = &[
+    "acks",
+    "batch.num.messages",
+    "batch.size",
+    "compression.codec",
+    "compression.level",
+    "compression.type",
+    "delivery.timeout.ms",
+    "enable.gapless.guarantee",
+    "linger.ms",
+    "message.send.max.retries",
+    "message.timeout.ms",
+    "partitioner",
+    "queue.buffering.backpressure.threshold",
+    "queue.buffering.max.messages",
+    "queue.buffering.max.ms",
+    "queuing.strategy",
+    "request.required.acks",
+    "request.timeout.ms",
+    "retries",
+    "sticky.partitioning.linger.ms",
+];
+
 impl Kafka {
+    /// The user's properties that only clients of one kind have.
+    fn add(&self, kind: &[&str], client: &mut ClientConfig) {
+        for (name, value) in &self.properties {
+            if kind.contains(&name.as_str()) {
+                client.set(name, value.get());
+            }
+        }
+    }
+
     /// What every client has in common: brokers, buffers, the user's properties.
     pub fn client(&self) -> ClientConfig {
         let mut client = ClientConfig::new();
@@ -235,7 +288,10 @@ impl Kafka {
             // It may say why; what is no trouble is not said above debug.
             .set("log.connection.close", "true");
         for (name, value) in &self.properties {
-            client.set(name, value.get());
+            let name = name.as_str();
+            if !OF_CONSUMERS.contains(&name) && !OF_PRODUCERS.contains(&name) {
+                client.set(name, value.get());
+            }
         }
         client.set("bootstrap.servers", &self.bootstrap_servers);
         // See `kafka::ear`: these lines go to the log at the level of debug.
@@ -276,6 +332,7 @@ impl Kafka {
     /// still to be set.
     pub fn transactional(&self) -> ClientConfig {
         let mut client = self.client();
+        self.add(OF_PRODUCERS, &mut client);
         // The first request of a transaction is refused until the one before is written out,
         // which takes a few milliseconds: a longer pause would be a slower cycle.
         if !self.properties.contains_key("retry.backoff.ms") {
@@ -324,6 +381,7 @@ impl Kafka {
 
     fn consumer(&self, group: &str) -> ClientConfig {
         let mut client = self.client();
+        self.add(OF_CONSUMERS, &mut client);
         let kib = (self.fetch_buffer.get() >> 10).max(1).to_string();
         if !self.properties.contains_key("fetch.wait.max.ms") {
             client.set("fetch.wait.max.ms", "50");

@@ -585,3 +585,24 @@ fn the_sender_of_all_messages_is_one_that_phones_can_show() {
     let named = format!("{MINIMAL}source = \"ACME Messages\"\nsource_ton = 5\n");
     assert!(read(&named, &[]).is_ok());
 }
+
+/// librdkafka complains of each property that a client of its kind does not have.
+#[test]
+fn a_property_reaches_the_clients_that_have_it_and_no_other() {
+    let properties = r#"
+[kafka.properties]
+"linger.ms" = "7"
+"fetch.min.bytes" = "11"
+"client.rack" = "north"
+"#;
+    let kafka = read(&(MINIMAL.to_owned() + properties), &[]).unwrap().kafka;
+    let of = |client: &rdkafka::ClientConfig, name| client.get(name).map(str::to_owned);
+    let all = ["linger.ms", "fetch.min.bytes", "client.rack"];
+    let [linger, fetch, rack] = ["7", "11", "north"].map(|value| Some(value.to_owned()));
+    let had = |client: rdkafka::ClientConfig| all.map(|name| of(&client, name));
+    assert_eq!(had(kafka.client()), [None, None, rack.clone()]);
+    assert_eq!(had(kafka.transactional()), [linger, None, rack.clone()]);
+    assert_eq!(had(kafka.submit_consumer()), [None, fetch, rack]);
+    let own = of(&kafka.producer(), "linger.ms");
+    assert_eq!(own.as_deref(), Some("0"), "deliveries do not wait");
+}
