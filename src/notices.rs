@@ -29,8 +29,9 @@ const HEAD: &str = "\
 # What the log says
 
 Every line that `kafka-smpp` writes at `info` and above, by part, made from the tables that the
-program writes them from (`MAKE_DOCS=1 cargo test --lib notices`). Texts and names of fields keep their meaning; a word in braces stands for what varies in a text. Lines at `debug` are for those who work on the
-program, and may change. What to do in the usual cases is in a table of the
+program writes them from (`MAKE_DOCS=1 cargo test --lib notices`). Texts and names of fields keep
+their meaning; a word in braces stands for what varies in a text. Lines at `debug` are for those who
+work on the program, and may change. What to do in the usual cases is in a table of the
 [README](../README.md#when-something-is-wrong).
 
 Lines about what may happen many times are written at once the first time, and then as a count:

@@ -110,7 +110,7 @@ impl<T: Send + 'static> Line<T> {
         self.note_many(1, what);
     }
 
-    /// It happened so often, of late like `what`; nothing if that is zero.
+    /// It happened so often, the last time like `what`; nothing if that is zero.
     pub fn note_many(&self, count: u64, what: T) {
         if count > 0 {
             self.0.note(count, what, Instant::now());

@@ -214,18 +214,18 @@ struct Habit {
     sample: String,
     /// How quickly it uses ids again.
     pace: Pace,
-    /// Of the receipts of late that found their message: by its exact id,
+    /// Of the recent receipts that found their message: by its exact id,
     exact: u32,
     /// and by each remedy.
     others: [u32; Remedy::ALL.len()],
-    /// How many were looked for under another form of late, and how many of them in vain.
+    /// How many were looked for recently under another form, and how many of them in vain.
     sought: u32,
     vain: u32,
     /// How many were not, because it is in vain mostly.
     skipped: u32,
 }
 
-/// How quickly an SMSC uses its ids again: of the messages of late, how many had an id that another
+/// How quickly an SMSC uses its ids again: of recent messages, how many had an id that another
 /// had within minutes before.
 #[derive(Clone, Copy, Debug, Default)]
 struct Pace {
@@ -280,7 +280,7 @@ impl Habit {
     }
 }
 
-/// How receipts of an ESME have found their messages of late.
+/// How receipts of an ESME have found their messages recently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Matched {
     /// What would make most of those that did not have the exact id match exactly.

@@ -29,7 +29,7 @@ const GATHERED_RECORDS: usize = 4000;
 pub const GATHERED_OCTETS: usize = 4 << 20;
 /// A restore that makes no progress for so long is complained of, then after twice that, and so on.
 const SLOW_RESTORE: Duration = Duration::from_secs(10);
-/// A partition at rest is committed this often, lest Kafka lets its offset expire.
+/// A partition at rest is committed this often, so that Kafka does not let its offset expire.
 const RECOMMIT: Duration = Duration::from_secs(24 * 3600);
 
 /// How far a takeover has come.

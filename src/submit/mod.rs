@@ -247,7 +247,7 @@ impl Submit {
                 polling.await
             }
         };
-        // The polling thread has given up what it held, whyever it ended.
+        // The polling thread has given up what it held, for whatever reason it ended.
         self.lease.end();
         handle.stop();
         let written = tokio::time::timeout(self.options.shutdown_timeout, writing).await;

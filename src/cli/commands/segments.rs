@@ -23,7 +23,7 @@ use smpp_protocol::udh::Concatenation;
 /// How many culprits are told.
 const TOLD: usize = 8;
 
-/// Show how many parts a text needs, and which characters make it dear
+/// Show how many parts a text needs, and which characters need extra ones
 #[derive(clap::Args)]
 #[command(after_help = "\
 Without arguments it reads standard input, one text a line; with --json-input each line is a JSON

@@ -8,7 +8,7 @@
 //! of it, until a trial of its own is committed. Its reservation stays as it was committed last,
 //! so nothing new of it is sent meanwhile. What can be said shorter is, by a `SendError` in place
 //! of what was refused, and then the partition is tried at once; if it is the size that is refused,
-//! so is everything of the partition that is as large, lest each costs a transaction.
+//! so is everything of the partition that is as large, so that not each of them costs a transaction.
 //!
 //! A record that cannot be put back onto its topic for now waits in its partition. But what finished
 //! since may have gone so far ahead that the metadata does not reach over both: then the partition

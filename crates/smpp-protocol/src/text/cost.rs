@@ -1,4 +1,4 @@
-//! What makes a text dear: the characters without which it would need fewer parts.
+//! Which characters need extra segments: without them the text would have fewer.
 
 use std::borrow::Cow;
 
@@ -44,7 +44,7 @@ impl From<&Chosen> for Cost {
     }
 }
 
-/// The characters that make a text dear, the dearest first: those that the first encoding of the
+/// The characters that need extra segments, the most expensive first: those that the first encoding of the
 /// policy lacks, and those that take more than one unit in the encoding chosen.
 ///
 /// ```
