@@ -153,7 +153,7 @@ fn the_documented_rights_are_enough_and_each_that_is_missing_is_named() {
 
     // Nothing is allowed yet. A process waits, and says for what.
     let mut talkative = sms.clone();
-    talkative["log"] = json!({ "format": "json", "level": "info,rdkafka=debug" });
+    talkative["log"] = json!({ "format": "json", "level": "info,rdkafka::client=trace" });
     let mut connector = Connector::start(&toml(&talkative));
     connector.wait_for_log("User:sms may not DESCRIBE on topics ", PATIENCE);
     let (all, content) = check(&sms);
