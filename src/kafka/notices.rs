@@ -201,9 +201,13 @@ plain_telemetry::notices! {
     }
 
     /// A topic refuses a batch of records each of which it takes alone.
-    warn BatchRefused<'a> "the topic takes each record but not a batch of them, so records go singly for a while, which is slow: raise the topic's max.message.bytes or lower batch.size in [kafka.properties]" {
+    warn BatchRefused<'a> "the topic takes each record but not a batch of them, so records go singly for a while, which is slow: {remedy}" {
+        /// What helps, by what the topic says.
+        inline remedy: &'a str,
         /// Which topic.
         value topic: &'a str,
+        /// How it refused the batch.
+        debug code: &'a dyn fmt::Debug,
         /// For how long records go singly.
         debug hold: Duration,
     }

@@ -230,6 +230,19 @@ pub(super) struct TransactionalProducer {
     batching: Batching,
 }
 
+/// What helps where a topic refuses a batch of records each of which it takes.
+fn batch_remedy(code: RDKafkaErrorCode) -> &'static str {
+    match ErrorClass::of(code) {
+        ErrorClass::TooLarge => {
+            "raise the topic's max.message.bytes or lower batch.size in [kafka.properties]"
+        }
+        ErrorClass::Timestamp => {
+            "see the topic's message.timestamp.before.max.ms and .after.max.ms, and the clocks"
+        }
+        _ => "the broker's log says why",
+    }
+}
+
 /// When records go singly. After a refused batch they do for a while, in which further records
 /// that are refused are named at once; then in batches again. If that is refused again before
 /// long, the while is longer: a topic whose limit is below the size of a batch refuses one after
@@ -321,7 +334,14 @@ impl TransactionalProducer {
             end = self.attempt(cycle, group);
             if end.is_ok() {
                 let hold = self.batching.refused(Instant::now());
-                BatchRefused { topic, hold }.emit();
+                let remedy = batch_remedy(code);
+                BatchRefused {
+                    remedy,
+                    topic,
+                    code: &code,
+                    hold,
+                }
+                .emit();
             }
         }
         match end {
