@@ -37,7 +37,8 @@ pub struct Kafka {
     pub fetch_buffer: Octets,
     /// How much a producer holds until Kafka has it, in octets.
     pub produce_buffer: Octets,
-    /// Further properties of librdkafka for all clients: security, SASL, TLS, compression.
+    /// Further properties of librdkafka: security, SASL, TLS, compression. One that only producers or only
+    /// consumers have reaches these.
     #[schemars(extend("examples" = [{ "security.protocol": "SASL_SSL", "sasl.mechanism": "SCRAM-SHA-512", "sasl.username": "kafka-smpp" }]))]
     pub properties: BTreeMap<String, Property>,
     /// Properties whose values are read from files: secrets such as `sasl.password`.
@@ -276,7 +277,8 @@ impl Kafka {
         }
     }
 
-    /// What every client has in common: brokers, buffers, the user's properties.
+    /// What every client has in common: brokers, and the user's properties that every client has. A client
+    /// that only asks and is a consumer takes [`Self::reader`].
     pub fn client(&self) -> ClientConfig {
         let mut client = ClientConfig::new();
         client

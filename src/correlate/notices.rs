@@ -172,8 +172,8 @@ plain_telemetry::notices! {
         display partition: &'a Partition,
     }
 
-    /// What is remembered of a message was read before and cannot be read now, which is a bug. Its
-    /// receipt is published without it.
+    /// What is remembered of a message was read before and cannot be read now, which is a bug. What
+    /// was to be published goes without it.
     error EntryUnreadable<'a> "a correlation record does not read any more" {
         /// Why.
         display error: &'a serde_json::Error,

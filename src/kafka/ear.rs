@@ -76,7 +76,7 @@ const KNOWN: &[&str] = &[
     "BROKER",
     "TELEMETRY",
     "GETSUBSCRIPTIONS",
-    // A property that is for producers, given to a consumer: we give all clients the same.
+    // A property that a client of this kind ignores, such as a producer's for one that only asks.
     "CONFWARN",
 ];
 

@@ -304,7 +304,8 @@ impl<R: Reports> Shared<R> {
         match threads::start("producer", move || renew(&inner)) {
             Ok(_) => state.renewing = true,
             Err(error) => {
-                let purpose = "a producer that cannot go on is made anew later";
+                let purpose = format!("the producer of {producer} is made anew later");
+                let purpose = &purpose;
                 NoThread { purpose, error }.emit();
                 // Whoever finds it dead next tries again.
                 state.dead = false;

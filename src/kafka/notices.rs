@@ -101,7 +101,7 @@ plain_telemetry::notices! {
     }
 
     /// The system gives no thread, most often because a limit of the container or of the user is
-    /// reached: raise it. What the thread was for is tried again, late.
+    /// reached: raise it. The text says what follows; if it does not pass, restart the process.
     error NoThread<'a> "the system gives no thread: {purpose}" {
         /// What it was for, and what follows.
         inline purpose: &'a str,

@@ -79,7 +79,8 @@ pub enum Settled {
     /// Not committed, for certain.
     Aborted(Abort),
     /// Whether it was committed cannot be told any more: every partition it touched has moved on to
-    /// another owner, or what is committed still names a predecessor, as before a first commit.
+    /// another owner; or what is committed still names a predecessor, as before a first commit; or the
+    /// process stops before Kafka says it.
     Unknown,
 }
 

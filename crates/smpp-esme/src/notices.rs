@@ -47,7 +47,8 @@ plain_telemetry::notices! {
         value in_doubt: usize,
     }
 
-    /// A session was ended by this side, as it was to be.
+    /// A session was ended by this side as it was to be, or by the SMSC or the network while this side
+    /// was ending it: then some messages may have had no answer.
     info SessionEnded<'a> "session ended: {end}" {
         /// Why.
         inline end: &'a dyn fmt::Display,

@@ -93,8 +93,8 @@ impl End {
 /// What the session still does. The SMSC or a lost connection can end it from anywhere; else
 ///
 /// ```text
-/// Open ──freeze──► Frozen ──close──► Draining ──answered, or time──► Settling ──► Unbinding ──► Leaving
-///   └─────────────────────close─────────▲
+/// Open ──freeze──► Frozen ──stop───► Draining ──answered, or time──► Settling ──► Unbinding ──► Leaving
+///   └─────────────────────stop──────────▲
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {

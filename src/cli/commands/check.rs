@@ -131,7 +131,7 @@ fn connect(config: &Config, receive: bool) -> Result<(), Failure> {
 /// All that is wrong with Kafka, and what it does not allow.
 fn kafka(config: &Config) -> Result<Vec<String>, Failure> {
     let servers = &config.kafka.bootstrap_servers;
-    let id = match cluster_id(&config.kafka.client(), TIMEOUT) {
+    let id = match cluster_id(&config.kafka.reader(), TIMEOUT) {
         Ok(id) => id,
         Err(cause) => return Ok(vec![cause.to_string()]),
     };
@@ -194,7 +194,7 @@ fn refused(config: &Config) -> Vec<Cause> {
 /// Why they may not be committed is not said twice.
 fn metadata(config: &Config, refused: &[Cause]) -> Result<Option<String>, Failure> {
     let longest = Limits::default().metadata;
-    let mut client = config.kafka.client();
+    let mut client = config.kafka.reader();
     client.set("group.id", config.kafka.check_group());
     // One of the topics that are read.
     Ok(

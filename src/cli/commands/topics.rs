@@ -77,8 +77,7 @@ fn make(config: &Config, asked: Option<i32>, replication: Option<i32>) -> Result
         }
     }
     let wanted = config.wanted_topics(partitions);
-    let client = config.kafka.client();
-    cluster_id(&client, TIMEOUT).map_err(|cause| unavailable("Kafka", &cause))?;
+    cluster_id(&config.kafka.reader(), TIMEOUT).map_err(|cause| unavailable("Kafka", &cause))?;
     let outcome = runtime()?
         .block_on(create(&config.kafka.client(), &wanted, replication))
         .map_err(failed("the topics cannot be created"))?;
@@ -178,7 +177,7 @@ impl State {
         let wanted = config.wanted_topics(1);
         let names: Vec<&str> = wanted.iter().map(|t| t.name.as_str()).collect();
         let found = runtime()?
-            .block_on(describe(&config.kafka.client(), &names))
+            .block_on(describe(&config.kafka.reader(), &names))
             .map_err(|cause| unavailable("the topics cannot be described", &cause))?;
         Ok(State { wanted, found })
     }

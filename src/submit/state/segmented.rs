@@ -320,6 +320,10 @@ impl PipelineState {
         let mut submission = None;
         let counts = if let Some((first, known)) = self.segmented.find_record(id, offset) {
             submission = Some(first);
+            if !is_final && late.is_open(&known.outgoing) {
+                // As of a record that waits: the SMSC has not taken it, and it goes out again.
+                return;
+            }
             let counts = late.note(&mut known.outgoing);
             known.stopped |= counts && !accepted(&answer);
             counts
@@ -332,10 +336,6 @@ impl PipelineState {
         } else {
             false
         };
-        if !is_final && submission.is_some() {
-            // As of a record that waits: the SMSC has not taken it, and it goes out again.
-            return;
-        }
         let bind = sent.bind.clone();
         match (counts, accepted(&answer)) {
             (true, false) => {}
@@ -462,6 +462,12 @@ struct Late<'a> {
 }
 
 impl Late<'_> {
+    /// Whether nothing better is known of the segment, and it is not out again.
+    fn is_open(&self, outgoing: &Outgoing) -> bool {
+        let segments = outgoing.segments.as_ref();
+        segments.is_some_and(|segments| segments.is_open(self.index))
+    }
+
     /// Notes it if it still says something new.
     fn note(&self, outgoing: &mut Outgoing) -> bool {
         let segments = outgoing.segments.as_mut();

@@ -607,3 +607,26 @@ fn an_answer_to_a_segment_that_was_given_up_is_not_lost() {
     table.tell(tokens[1], Outcome::Answered(answer(Status::ROK, "B")));
     assert_eq!(table.outcomes(), ["part 2 late B"]);
 }
+
+#[test]
+fn a_late_refusal_of_a_segment_that_is_out_again_is_published_and_of_one_that_waits_is_not() {
+    let table = table();
+    table.take(0, 2, InDoubt::Resend);
+    let first = table.pick(2);
+    table.accept(first[1], "B");
+    table.tell(first[0], Outcome::InDoubt(Doubt::Timeout));
+    table.outcomes();
+    table.tell(first[0], Outcome::Late(answer(Status::RTHROTTLED, "")));
+    assert_eq!(table.outcomes(), Vec::<String>::new(), "it waits");
+
+    let table = self::table();
+    table.take(0, 2, InDoubt::Resend);
+    let first = table.pick(2);
+    table.accept(first[1], "B");
+    table.tell(first[0], Outcome::InDoubt(Doubt::Timeout));
+    table.outcomes();
+    table.cycle();
+    assert_eq!(table.pick(2).len(), 1, "it is out again");
+    table.tell(first[0], Outcome::Late(answer(Status::RTHROTTLED, "")));
+    assert_eq!(table.outcomes(), ["part 1 late "]);
+}

@@ -234,8 +234,9 @@ impl PipelineState {
         self.effects.publish_orphans(orphans);
     }
 
-    /// Nobody knows what became of the transaction under way. Either other processes have its
-    /// partitions already, who find out; or it carried only first commits, and had no results.
+    /// Nobody knows what became of the transaction under way. Other processes have its partitions
+    /// already and find out; or it carried only first commits, and had no results; or this process stops
+    /// before Kafka says it, and whoever has its partitions next finds out.
     pub fn forgotten(
         &mut self,
         snapshots: &[(AssignmentId, Snapshot)],

@@ -3,7 +3,6 @@
 
 use std::process::Output;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -471,11 +470,7 @@ fn a_login_or_a_protocol_that_does_not_fit_is_named_as_what_it_is() {
                 config["kafka"]["properties"][*key] = value.clone();
             }
             scope.spawn(move || {
-                let begun = Instant::now();
                 let (said, content) = check(&config);
-                // Four seconds at most, all of them at once on a machine with nothing else to do.
-                let took = begun.elapsed();
-                assert!(took < Duration::from_secs(20), "{cause}: {took:?}");
                 assert!(!content && said.contains(cause), "{cause}: {said}");
             });
         }
