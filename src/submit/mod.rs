@@ -123,6 +123,9 @@ impl Handle {
     }
 }
 
+/// How long the last transaction and late answers may take at least, when the process stops.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
+
 /// The service: see the [module](self).
 pub struct Submit {
     /// As configured.
@@ -239,6 +242,7 @@ impl Submit {
             _ = &mut writing => return Err(Error::Ended("transactor")),
         };
         let by_itself = ended.is_some();
+        let deadline = Instant::now() + self.options.shutdown_timeout;
         let ended = match ended {
             Some(ended) => ended,
             None => {
@@ -250,10 +254,16 @@ impl Submit {
         // The polling thread has given up what it held, for whatever reason it ended.
         self.lease.end();
         handle.stop();
-        let written = tokio::time::timeout(self.options.shutdown_timeout, writing).await;
-        let pipeline = self.pipeline.clone();
+        // What is left of the time, and a moment if partitions that could not be committed took all of it.
+        let left = || {
+            deadline
+                .saturating_duration_since(Instant::now())
+                .max(LAST_MOMENT)
+        };
+        let written = tokio::time::timeout(left(), writing).await;
+        let (pipeline, flush) = (self.pipeline.clone(), left().min(Duration::from_secs(5)));
         pipeline.forget_all();
-        let _ = tokio::task::spawn_blocking(move || pipeline.flush(Duration::from_secs(5))).await;
+        let _ = tokio::task::spawn_blocking(move || pipeline.flush(flush)).await;
         ended.map_err(|_| Error::Ended("poll"))??;
         match written {
             _ if by_itself => Err(Error::Ended("poll")),

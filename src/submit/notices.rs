@@ -165,15 +165,23 @@ plain_telemetry::notices! {
     /// An SMSC answered after its message's result was published, and Kafka does not take what says
     /// so. The message's result stands; its receipts find no message.
     error LateAnswerLost<'a> "a late answer is lost: Kafka did not take it" {
-        /// Why.
-        display error: &'a dyn fmt::Display,
+        /// Why, the latest.
+        value error: &'a str,
+        /// How many since the last such line.
+        value answers: u64,
+        /// Since when; `0s` in the first line.
+        debug within: Within,
         /// The topic that it was for.
         value topic: &'a str,
     }
 
     /// An SMSC's answer that came after its message's result is published beside it.
     info LateAnswerPublished<'a> "late answer published" {
-        /// The topic.
+        /// How many since the last such line.
+        value answers: u64,
+        /// Since when; `0s` in the first line.
+        debug within: Within,
+        /// The topic, the latest.
         value topic: &'a str,
     }
 

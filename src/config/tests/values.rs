@@ -51,6 +51,7 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("kafka.produce_buffer", "-1", "", "cannot be negative"),
     ("kafka.properties", "{ 'acks' = 'all' }", "", "cannot be set: less than all"),
     ("kafka.properties", "{ 'sasl.mechansm' = 'PLAIN' }", "", "did you mean `sasl.mechanism`?"),
+    ("kafka.properties", "{ 'topic.auto.offset.reset' = 'latest' }", "", "written without `topic.`"),
     ("kafka.properties", "{ 'security.protocol' = 'SSL_SASL' }", "", "write plaintext, ssl, sasl_plaintext or sasl_ssl"),
     ("kafka.properties", "{ 'sasl.password' = 'hush ' }", "", "ends with a blank"),
     ("kafka.properties", "{ 'socket.timeout.ms' = 'long' }", "", "refuses the value"),

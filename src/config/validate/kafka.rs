@@ -146,6 +146,14 @@ fn property(check: &mut Check<'_>, key: &str, name: &str, value: &str) -> bool {
         check.missing(key, &format!("cannot be set: {why}"));
         return false;
     }
+    // librdkafka takes any property of topics with this before it, too: a second name for each of them.
+    if let Some(plain) = name.strip_prefix("topic.")
+        && !plain.starts_with("metadata.")
+        && plain != "blacklist"
+    {
+        check.missing(key, &format!("it is written without `topic.`: {plain:?}"));
+        return false;
+    }
     if let Some(blank) = blank_end(value).filter(|_| !name.ends_with(".pem")) {
         check.missing(key, &format!("its value {blank}"));
         return false;

@@ -13,6 +13,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::DeliveryResult;
 
+use crate::repeated::{Line, Times};
 use crate::submit::notices::{LateAnswerLost, LateAnswerPublished, LateAnswersNotFlushed};
 
 use crate::kafka::idempotent::{self, Idempotent};
@@ -25,8 +26,39 @@ use crate::submit::state::pending::{PendingResult, RecordOutcome, Sent};
 /// How many octets of late answers wait while the producer is made anew.
 pub const LATE: u64 = 4 << 20;
 
-/// Says what Kafka refused.
-struct Reports;
+/// Says what Kafka has taken, and what it refused: at once, then as a count.
+struct Reports {
+    /// The topic.
+    published: Line<String>,
+    /// Why, and the topic.
+    lost: Line<(String, String)>,
+}
+
+impl Reports {
+    fn new() -> Self {
+        Reports {
+            published: Line::new(|times: Times, topic: String| {
+                let (answers, within) = (times.count, times.within);
+                LateAnswerPublished {
+                    answers,
+                    within,
+                    topic: &topic,
+                }
+                .emit();
+            }),
+            lost: Line::new(|times: Times, (error, topic): (String, String)| {
+                let (answers, within) = (times.count, times.within);
+                LateAnswerLost {
+                    error: &error,
+                    answers,
+                    within,
+                    topic: &topic,
+                }
+                .emit();
+            }),
+        }
+    }
+}
 
 impl idempotent::Reports for Reports {
     type Note = ();
@@ -41,13 +73,14 @@ impl idempotent::Reports for Reports {
     }
 
     fn report(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let Err((error, message)) = result {
-            self.lost(error, message.topic(), ());
+        match result {
+            Ok(message) => self.published.note(message.topic().to_owned()),
+            Err((error, message)) => self.lost(error, message.topic(), ()),
         }
     }
 
     fn lost(&self, error: &KafkaError, topic: &str, (): ()) {
-        LateAnswerLost { error, topic }.emit();
+        self.lost.note((error.to_string(), topic.to_owned()));
     }
 }
 
@@ -65,7 +98,7 @@ impl LateProducer {
             .set("linger.ms", "5")
             .set("queue.buffering.max.messages", "100000");
         Ok(LateProducer {
-            producer: Idempotent::new(&client, Reports, LATE as usize)?,
+            producer: Idempotent::new(&client, Reports::new(), LATE as usize)?,
             events,
         })
     }
@@ -93,13 +126,8 @@ impl LateProducer {
         self.events.write(result, &mut outputs);
         for output in outputs {
             let topic = output.topic.clone();
-            match self.producer.send(output, ()) {
-                Ok(()) => LateAnswerPublished { topic: &topic }.emit(),
-                Err((error, ())) => LateAnswerLost {
-                    error: &error,
-                    topic: &topic,
-                }
-                .emit(),
+            if let Err((error, ())) = self.producer.send(output, ()) {
+                idempotent::Reports::lost(self.producer.reports(), &error, &topic, ());
             }
         }
     }
