@@ -188,7 +188,9 @@ fn what_may_have_been_sent_needs_consent_and_is_flagged() {
             _ => Reply::Accept,
         }
     });
-    let it = Deployment::new(smsc.port(), 1);
+    let mut it = Deployment::new(smsc.port(), 1);
+    // A session that answers nothing for as long again is given up, and the late answer with it.
+    it.esme()["timers"]["response"] = json!("8s");
     let _connector = it.start();
     it.send_numbered(0, 0..3);
     it.kafka.wait_records(&it.topic("errors"), 2, PATIENCE);
