@@ -44,6 +44,9 @@ pub enum BadHost {
         "a link-local address is one of each network interface: name the interface, such as \"[{0}%eth0]:{1}\""
     )]
     NoZone(Ipv6Addr, u16),
+    /// A zone that names no interface: 0 stands for none, and numbers end somewhere (RFC 4007 §11).
+    #[error("{0:?} behind '%' is no network interface: write its name or number, such as \"eth0\"")]
+    Zone(String),
     /// No port.
     #[error("the port is missing: write such as {0:?}")]
     NoPort(String),
@@ -166,6 +169,12 @@ fn bracketed(text: &str, example: u16) -> Result<Host<'_>, BadHost> {
         None => return Err(BadHost::Brackets(example)),
     };
     let port = port(number, &whole, example)?;
+    if let Some((_, zone)) = name.split_once('%')
+        && zone.chars().all(|c| c.is_ascii_digit())
+        && zone.parse::<u32>().unwrap_or_default() == 0
+    {
+        return Err(BadHost::Zone(zone.to_owned()));
+    }
     match name.parse::<Ipv6Addr>() {
         Ok(address) if address.is_unicast_link_local() => Err(BadHost::NoZone(address, port)),
         _ => Ok(Host { name, port }),

@@ -155,6 +155,8 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("esme.hosts", "['[::1]:2775', '[0:0::1]:02775']", "", "stands there twice"),
     ("esme.hosts", "['fe80::1%eth0:2775']", "", "write \"[fe80::1%eth0]:2775\""),
     ("esme.hosts", "['[fe80::1%]:2775']", "", "brackets stand around"),
+    ("esme.hosts", "['[fe80::1%0]:2775']", "", "is no network interface"),
+    ("esme.hosts", "['[fe80::1%99999999999]:2775']", "", "is no network interface"),
     ("esme.hosts", "['[fe80::1]:2775']", "", "such as \"[fe80::1%eth0]:2775\""),
     ("esme.hosts", "['[fe80::1%2]:2775', '[FE80:0::1%2]:2775']", "", "stands there twice"),
     ("esme.outbind.listen", "'[fe80::1]:2776'", "esme.hosts = []", "such as \"[fe80::1%eth0]:2776\""),
