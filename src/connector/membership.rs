@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::notices::Caution;
-
 use crate::config::{Config, GroupProtocol};
 use crate::kafka::cause::{Cause, Doing, Who, of_error};
 use crate::kafka::session;

@@ -18,10 +18,8 @@ use tokio::runtime::Handle as Runtime;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::connector::notices::{Caution, Delivered, Starting, Stopped, Stopping, SurveyFailed};
-use crate::threads;
-
 use crate::config::Config;
+use crate::connector::notices::{Caution, Delivered, Starting, Stopped, Stopping, SurveyFailed};
 use crate::correlate::{self, Correlator, Dialects, Notify};
 use crate::deliver::{self, Counts, Deliver};
 use crate::kafka::cause::Cause;
@@ -34,6 +32,7 @@ use crate::repeated;
 use crate::submit::binds::account::Account;
 use crate::submit::results::events::Events;
 use crate::submit::{self, Submit};
+use crate::threads;
 
 pub use accounts::{defaults, dialect};
 pub use formats::reader;

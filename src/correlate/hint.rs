@@ -11,11 +11,11 @@ use super::Dialects;
 use super::forms::{Habits, Matched, Remedy};
 use super::notices::{IdsHaveAnotherForm, PartitionNotReadToItsEnd, ReceiptsFindNoMessage};
 use super::parsed_receipt::ParsedReceipt;
+use crate::repeated::{Line, Times};
 
 use crate::record::internal::{CorrelationEntry, Delivery};
 use crate::record::keys;
 use crate::record::notification::{MessageIdHint, Notification};
-use crate::repeated::{Line, Times};
 use smpp_protocol::message_id::Form;
 
 /// How often there is an event at most, after the first ones.

@@ -30,8 +30,8 @@ use super::receipt_events::{self, Topics};
 use super::takeover::{Asked, Request};
 use super::{Counters, PartitionStatus, tail, takeover};
 use super::{Dialects, inbound_events};
+use crate::kafka::group::names;
 use crate::kafka::notices::{ResultsNotDelivered, TopicRefusesResults, TopicTakesResults};
-
 use crate::kafka::poll::{self, Assignments, Flow};
 use crate::kafka::progress::Progress;
 use crate::kafka::set_aside::{self, SetAside, Why};
@@ -215,8 +215,10 @@ impl Pipeline {
         let mut state = self.state.lock();
         if let Some(partition) = find(&mut state, partition, takeover).map(|o| o.partition.clone())
         {
-            let name = &partition;
-            CorrelationLogBeginsAnew { partition: name }.emit();
+            CorrelationLogBeginsAnew {
+                partition: &partition,
+            }
+            .emit();
             self.take_over_anew(&mut state, &partition);
         }
     }
@@ -825,13 +827,10 @@ impl Pipeline {
     /// These partitions of the deliveries, as lines name them.
     fn names<'a>(&self, partitions: impl IntoIterator<Item = &'a i32>) -> String {
         let topic = &self.config.topics.deliveries;
-        let partition = |number: &i32| Partition {
+        names(partitions.into_iter().map(|number| Partition {
             topic: topic.clone(),
             partition: *number,
-        };
-        let names = partitions.into_iter().map(partition);
-        let names: Vec<String> = names.map(|p| p.to_string()).collect();
-        names.join(", ")
+        }))
     }
 
     /// After a step of the clock, times of before mean nothing: the partitions are read anew.

@@ -14,7 +14,6 @@ use super::join::{JoinLimits, MOMENT, Millis, PARKED_OCTETS};
 use super::notices::{CorrelationEnded, ThreadPanicked};
 use super::pipeline::{Config, Handles, Pipeline};
 use super::{Dialects, Inbound, Notify, Settings, Status, Topics, tail, takeover};
-
 use crate::kafka::Group;
 use crate::kafka::group::partition_count;
 use crate::kafka::poll::{self, Poller};

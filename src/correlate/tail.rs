@@ -19,7 +19,6 @@ use tracing::debug;
 
 use super::notices::{CorrelationNotReadable, CorrelationReadOn, CorrelationWaits};
 use super::pipeline::Pipeline;
-
 use crate::kafka::cause::{self, Doing, Why};
 use crate::kafka::ear::{self, Plain};
 use crate::kafka::group::list;

@@ -28,14 +28,12 @@ use super::notices::{
     CommittedNotReadAtOnce, DeletedBeforeCorrelated, DeliveriesLostTail, FromTheBeginning,
 };
 use super::pipeline::Pipeline;
-use crate::kafka::notices::{OpenTransaction, OpenTransactionNotEnded};
-use crate::threads::Mailbox;
-
 use crate::kafka::progress::{CommitScope, Progress, Restored, metadata};
 use crate::kafka::start::{Reading, committed_stable};
 use crate::kafka::transaction::Commit;
-use crate::kafka::transactor::end_hanging;
+use crate::kafka::transactor::end_predecessors;
 use crate::kafka::{Group, Partition, Pause, ear};
+use crate::threads::Mailbox;
 
 const WATERMARKS: Duration = Duration::from_secs(10);
 const ENDING: Duration = Duration::from_secs(10);
@@ -195,18 +193,7 @@ fn look_for_end(pipeline: &Pipeline, group: &Group, end: &Request) -> Result<(),
 /// of a predecessor that died before it sent its offsets, most likely.
 fn end_suspects(pipeline: &Pipeline, reading: &Reading) {
     for writer in pipeline.suspects(reading.suspicion) {
-        let transactional_id = &writer;
-        OpenTransaction {
-            writer: transactional_id,
-        }
-        .emit();
-        if let Err(error) = end_hanging(&reading.producer, &writer, ENDING) {
-            OpenTransactionNotEnded {
-                writer: transactional_id,
-                error: &error,
-            }
-            .emit();
-        }
+        end_predecessors(&reading.producer, &writer, ENDING);
     }
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::notices::{BufferFull, NotificationsLost, RefusedForNow, RefusedUntilMended};
-
 use crate::repeated::{Line, Times};
 
 /// A PDU that was not taken.

@@ -25,7 +25,6 @@ use super::cause::{self, Cause, Doing, Who, Why, explain};
 use super::notices::{
     BrokerAway, FailedAndTriedAgain, KafkaCannotBeUsed, KafkaSaysNo, LibrdkafkaComplains,
 };
-
 use crate::repeated::{Line, Times};
 
 /// A broker that cannot be reached for so long is said to be away: restarts are over by then.

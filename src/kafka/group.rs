@@ -30,6 +30,14 @@ impl std::fmt::Display for Partition {
     }
 }
 
+/// These partitions, as people read them.
+pub(crate) fn names<P: std::fmt::Display>(partitions: impl IntoIterator<Item = P>) -> String {
+    let names = partitions
+        .into_iter()
+        .map(|partition| partition.to_string());
+    names.collect::<Vec<_>>().join(", ")
+}
+
 /// The membership. Its client lives until [`close`](Group::close): dropping a consumer can
 /// block, so that is done once, on the polling thread.
 pub struct Group {

@@ -16,9 +16,6 @@
 //! - librdkafka gives what goes out again a whole new time. Who handed it in may have less: when that
 //!   is over ([`Reports::is_over`]) it is lost, and what librdkafka says of it later counts for nothing.
 
-use super::notices::{NoThread, ProducerCannotGoOn, ProducerMadeAnew, ProducerNotMade};
-use crate::threads;
-
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
@@ -34,7 +31,9 @@ use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, T
 use super::cause::{Doing, Who, Why, explain};
 use super::ear::{self, Ear};
 use super::error_class::ErrorClass;
+use super::notices::{NoThread, ProducerCannotGoOn, ProducerMadeAnew, ProducerNotMade};
 use super::transaction::Output;
+use crate::threads;
 
 /// The pause before a producer that ended young is made anew grows from here ...
 const PAUSE: Duration = Duration::from_secs(1);

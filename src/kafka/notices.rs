@@ -112,7 +112,7 @@ plain_telemetry::notices! {
     /// The group gave this process partitions.
     info Assigned<'a> "assigned" {
         /// Which.
-        display partitions: &'a dyn fmt::Display,
+        display partitions: &'a str,
     }
 
     /// librdkafka does not take the partitions that the group gave. This process consumes nothing of
@@ -125,7 +125,7 @@ plain_telemetry::notices! {
     /// The group took partitions from this process: another one has them, or will.
     info Revoked<'a> "revoked" {
         /// Which.
-        display partitions: &'a dyn fmt::Display,
+        display partitions: &'a str,
         /// Whether they were lost, because the group did not hear of this process in time: then they
         /// may be somebody else's already.
         value lost: bool,

@@ -30,11 +30,6 @@
 //! asks again half a second later: the partition then goes on from the end of its log, and
 //! what lies between is never seen.
 
-use super::notices::{
-    Assigned, AssignmentRefused, NotAssignedAfresh, NotPaused, NotResumed, PollingEnds,
-    RevocationRefused, Revoked,
-};
-
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -52,8 +47,12 @@ use tracing::debug;
 use super::cause::{Doing, Why, explain};
 use super::ear::{self, Ear};
 use super::fatal::Fatal;
-use super::group::{Group, Partition, list};
+use super::group::{Group, Partition, list, names};
 use super::membership::Standing;
+use super::notices::{
+    Assigned, AssignmentRefused, NotAssignedAfresh, NotPaused, NotResumed, PollingEnds,
+    RevocationRefused, Revoked,
+};
 use super::pause::Pause;
 use super::waiting::Waiting;
 
@@ -400,8 +399,10 @@ impl ConsumerContext for Context {
 
 impl Context {
     fn assign(&self, consumer: &BaseConsumer<Self>, partitions: &[Partition]) {
-        let names = names(partitions);
-        Assigned { partitions: &names }.emit();
+        Assigned {
+            partitions: &names(partitions),
+        }
+        .emit();
         let mut all = partitions.to_vec();
         self.commands.forget(partitions);
         if !partitions.is_empty() {
@@ -415,9 +416,8 @@ impl Context {
     }
 
     fn revoke(&self, consumer: &BaseConsumer<Self>, partitions: &[Partition], lost: bool) {
-        let names = names(partitions);
         Revoked {
-            partitions: &names,
+            partitions: &names(partitions),
             lost,
         }
         .emit();
@@ -802,14 +802,6 @@ fn partitions_of(tpl: &TopicPartitionList) -> Vec<Partition> {
             partition: e.partition(),
         })
         .collect()
-}
-
-fn names(partitions: &[Partition]) -> String {
-    partitions
-        .iter()
-        .map(Partition::to_string)
-        .collect::<Vec<_>>()
-        .join(", ")
 }
 
 #[cfg(test)]

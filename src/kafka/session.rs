@@ -5,8 +5,6 @@
 //! group. Whoever holds a partition has to know, because a process that is cut off must have
 //! stopped writing before its partitions are somebody else's.
 
-use super::notices::BrokerSettingUnknown;
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +15,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use tokio::task::JoinSet;
 
 use super::ear::Plain;
+use super::notices::BrokerSettingUnknown;
 use super::topics::admin;
 
 /// What the brokers do unless somebody configures otherwise.

@@ -74,8 +74,6 @@
 //! the "end" mean the high watermark. Such a log lost nothing, so the partition waits until the
 //! transaction has ended.
 
-use super::notices::{OpenTransaction, OpenTransactionEnded, OpenTransactionNotEnded};
-
 use std::time::{Duration, Instant};
 
 use rdkafka::config::ClientConfig;
@@ -83,9 +81,10 @@ use rdkafka::error::KafkaError;
 use thiserror::Error;
 
 use super::group::{Group, Partition};
+use super::notices::OpenTransactionEnded;
 use super::progress::{CommitScope, MetadataError, Progress, Restored, metadata};
 use super::transaction::Commit;
-use super::transactor::end_hanging;
+use super::transactor::end_predecessors;
 
 /// What is known about a partition when it is taken over.
 #[derive(Clone, Debug)]
@@ -346,18 +345,8 @@ pub fn committed_stable(
             continue;
         }
         let writer = &*transactional_id;
-        OpenTransaction { writer }.emit();
-        match end_hanging(
-            &reading.producer,
-            &transactional_id,
-            Duration::from_secs(10),
-        ) {
-            Ok(()) => OpenTransactionEnded { writer }.emit(),
-            Err(error) => OpenTransactionNotEnded {
-                writer,
-                error: &error,
-            }
-            .emit(),
+        if end_predecessors(&reading.producer, writer, Duration::from_secs(10)) {
+            OpenTransactionEnded { writer }.emit();
         }
     }
     loop {

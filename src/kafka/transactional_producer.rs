@@ -1,8 +1,6 @@
 //! The transactional producer of a [`Transactor`](super::transactor::Transactor): one
 //! transaction from begin to a known end.
 
-use super::notices::{BatchRefused, HadBeenCommitted, HadNotBeenCommitted, ProducerReady};
-
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -21,6 +19,7 @@ use super::cause::{self, Doing, Who, Why};
 use super::ear::{self, Ear};
 use super::error_class::ErrorClass;
 use super::group::Group;
+use super::notices::{BatchRefused, HadBeenCommitted, HadNotBeenCommitted, ProducerReady};
 use super::pause::Pause;
 use super::progress::{CommitScope, metadata};
 use super::transaction::{Abort, Commit, Cycle, Output, Settled};

@@ -41,6 +41,7 @@ use rdkafka::producer::{BaseProducer, Producer};
 
 use super::ear::Plain;
 use super::group::Group;
+use super::notices::{OpenTransaction, OpenTransactionNotEnded};
 use super::pause::Pause;
 use super::transaction::{Abort, Cycle, Settled};
 use super::transactional_producer::TransactionalProducer;
@@ -220,4 +221,15 @@ pub fn end_hanging(
         .set("enable.idempotence", "true")
         .create_with_context(Plain::of(client))?;
     producer.init_transactions(timeout)
+}
+
+/// As [`end_hanging`], of a predecessor whose transaction hides what it wrote, and says it; whether it
+/// is ended. If not, its time-out ends it.
+pub(crate) fn end_predecessors(client: &ClientConfig, writer: &str, timeout: Duration) -> bool {
+    OpenTransaction { writer }.emit();
+    let ended = end_hanging(client, writer, timeout);
+    if let Err(error) = &ended {
+        OpenTransactionNotEnded { writer, error }.emit();
+    }
+    ended.is_ok()
 }

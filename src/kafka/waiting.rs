@@ -11,7 +11,6 @@ use parking_lot::Mutex;
 
 use super::group::Partition;
 use super::notices::{StandsStill, Waits, WaitsNoLonger};
-
 use crate::repeated::{Line, Times};
 
 /// The partitions of one pipeline that wait.

@@ -6,9 +6,8 @@
 
 use std::panic;
 
-use crate::ops::notices::Panicked;
-
 use crate::kafka::foreign;
+use crate::ops::notices::Panicked;
 
 /// The exit code, `EX_SOFTWARE` of sysexits.
 const SOFTWARE: i32 = 70;

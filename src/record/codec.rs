@@ -1,8 +1,6 @@
 //! The seam between records and their formats: pipelines hand structs to a [`Codec`] and get
 //! octets, or the other way round, and do not know which format it is.
 
-use super::notices::RecordEmpty;
-
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,6 +12,7 @@ use super::avro::{self, Plan};
 use super::format::Format;
 use super::json::{self, Invalid};
 use super::kind::{Kind, Record};
+use super::notices::RecordEmpty;
 use super::outbound::Outbound;
 use super::writers::{Lookup, WriterSchema, WriterSchemas};
 

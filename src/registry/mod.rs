@@ -23,15 +23,14 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::registry::notices::{
-    NoSuchSchema, RegistryAnswersAgain, RegistryFails, SchemaCame, SchemaFitsNothing,
-};
-
 use crate::record::avro;
 use crate::record::codec::Codec;
 use crate::record::format::Format;
 use crate::record::kind::Kind;
 use crate::record::writers::{Answer, WriterSchema, WriterSchemas};
+use crate::registry::notices::{
+    NoSuchSchema, RegistryAnswersAgain, RegistryFails, SchemaCame, SchemaFitsNothing,
+};
 
 pub use client::{Client, Compatibility, Registered};
 pub use numbers::find;

@@ -32,12 +32,11 @@ use rdkafka::error::KafkaError;
 use tokio::runtime::Handle as Runtime;
 use tokio_util::sync::CancellationToken;
 
-use crate::submit::notices::{Draining, LastTransactionUnanswered, NotDrained};
-use crate::threads;
-
 use crate::kafka::start::Reading;
 use crate::kafka::transactor::Transactor;
 use crate::kafka::{Group, poll, transactor};
+use crate::submit::notices::{Draining, LastTransactionUnanswered, NotDrained};
+use crate::threads;
 use smpp_esme::Lease;
 
 use binds::account::Account;

@@ -1,10 +1,5 @@
 //! A bind: sessions one after another, for as long as it is wanted.
 
-use super::notices::{
-    BindRefused, Bound, FirstHostDoesNotBind, LeftForFirstHost, NotBound, OutbindSessionEnded,
-    SessionCut, SessionEnded,
-};
-
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -19,6 +14,10 @@ use super::connect::{self, Failure, Opened};
 use super::handle::{Handle, Order, Shared, Source, State};
 use super::home::Home;
 use super::lease::Lease;
+use super::notices::{
+    BindRefused, Bound, FirstHostDoesNotBind, LeftForFirstHost, NotBound, OutbindSessionEnded,
+    SessionCut, SessionEnded,
+};
 use super::options::Options;
 use super::session::{End, Parties, Session};
 use smpp_protocol::Status;

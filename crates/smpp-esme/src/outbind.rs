@@ -17,8 +17,6 @@
 //! at once, each for `timers.session_init` and for no more octets than an outbind has. Others are
 //! dropped, and nothing of what they sent is logged.
 
-use super::notices::{OutbindAccepted, OutbindDropped};
-
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -34,6 +32,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::connect::{Failure, Io};
 use super::host::Host;
 use super::input::Input;
+use super::notices::{OutbindAccepted, OutbindDropped};
 use super::options::{Options, OutbindTls};
 use super::tls;
 use smpp_protocol::frame::HEADER;

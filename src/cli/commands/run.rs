@@ -7,7 +7,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::check::bound;
 use crate::cli::notices::{AskedToStop, DrainingTakesTooLong, EndingAtOnce, MemoryBounded};
-
 use crate::cli::{Code, ConfigSource, Failure};
 use crate::{connector, ops};
 

@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
-use crate::submit::notices::InDoubt;
-
 use crate::kafka::Partition;
+use crate::kafka::group::names;
 use crate::repeated::Line;
+use crate::submit::notices::InDoubt;
 use smpp_esme::Doubt;
 
 /// So many partitions are named in a line at most.
@@ -126,11 +126,10 @@ impl Tally {
     }
 
     fn names(&self) -> String {
-        let names = self.partitions.iter().take(NAMED);
-        let names: Vec<String> = names.map(ToString::to_string).collect();
+        let names = names(self.partitions.iter().take(NAMED));
         match self.partitions.len().saturating_sub(NAMED) {
-            0 => names.join(", "),
-            more => format!("{} and {more} more", names.join(", ")),
+            0 => names,
+            more => format!("{names} and {more} more"),
         }
     }
 }

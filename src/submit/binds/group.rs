@@ -14,13 +14,12 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tracing::debug;
 
-use crate::submit::notices::{BindGroupEndedBadly, TakesEverythingAgain, Throttled};
-
-use crate::repeated::{Line, Times};
 use smpp_esme::{Client, Inbound, Lease, Outcome, Pace, Rate, Signal, Slot, State, Token};
 use smpp_protocol::Status;
 
+use crate::repeated::{Line, Times};
 use crate::submit::message::Version;
+use crate::submit::notices::{BindGroupEndedBadly, TakesEverythingAgain, Throttled};
 use crate::submit::pipeline::Pipeline;
 use crate::submit::state::groups::{BindRef, GroupId, KnownPace};
 use crate::submit::state::pipeline::Picked;

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use crate::submit::notices::SpeaksSmpp33;
-
+use super::Refused;
 use crate::record::event::SendErrorKind;
 use crate::record::outbound::{Operation, Outbound};
 use crate::settings::SegmentMethod;
-
-use super::Refused;
+use crate::submit::notices::SpeaksSmpp33;
 
 /// The first version with optional parameters.
 const V34: u8 = 0x34;

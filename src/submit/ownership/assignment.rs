@@ -23,19 +23,18 @@ use rdkafka::message::BorrowedMessage;
 use tokio::runtime::Handle as Runtime;
 use tracing::debug;
 
+use crate::kafka::ErrorClass;
+use crate::kafka::end;
 use crate::kafka::notices::NoThread;
+use crate::kafka::poll::{self, Assignments, Flow};
+use crate::kafka::start::{Reading, Start, Stop};
+use crate::kafka::{Group, Partition, Pause, Waiting, ear};
+use crate::repeated::Line;
 use crate::submit::notices::{
     GivenUp, InternalPartitionsChanged, LastCommitFailed, PositionOutsideLog, TopicCreatedAnew,
     WaitForBind,
 };
 use crate::threads;
-
-use crate::kafka::ErrorClass;
-use crate::kafka::end;
-use crate::kafka::poll::{self, Assignments, Flow};
-use crate::kafka::start::{Reading, Start, Stop};
-use crate::kafka::{Group, Partition, Pause, Waiting, ear};
-use crate::repeated::Line;
 use smpp_esme::{Lease, State};
 
 use crate::submit::binds::account::{Account, Binds};

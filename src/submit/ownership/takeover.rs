@@ -8,14 +8,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use crate::submit::notices::{TakenOver, TakenOverInDoubt, TopicCreatedAnew};
-
 use crate::kafka::ErrorClass;
 use crate::kafka::start::{
     Elsewhere, Facts, Reading, Start, Stop, committed_stable, decide, is_ours, question,
 };
 use crate::kafka::transaction::Commit;
 use crate::kafka::{Group, Partition, Waiting};
+use crate::submit::notices::{TakenOver, TakenOverInDoubt, TopicCreatedAnew};
 
 /// How long one question to Kafka may take.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -13,11 +13,10 @@ use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::DeliveryResult;
 
-use crate::repeated::{Line, Times};
-use crate::submit::notices::{LateAnswerLost, LateAnswerPublished, LateAnswersNotFlushed};
-
 use crate::kafka::idempotent::{self, Idempotent};
 use crate::kafka::transaction::Output;
+use crate::repeated::{Line, Times};
+use crate::submit::notices::{LateAnswerLost, LateAnswerPublished, LateAnswersNotFlushed};
 use smpp_esme::Answer;
 
 use crate::submit::results::events::Events;

@@ -23,10 +23,8 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 use smpp_esme::{Lease, Moment};
 use tracing::debug;
 
-use crate::kafka::notices::{ResultsNotDelivered, TopicRefusesResults};
-use crate::submit::notices::{ResultsRefused, ShortAnswerDropped, TopicsGone, TransactionRefused};
-
 use crate::kafka::ErrorClass;
+use crate::kafka::notices::{ResultsNotDelivered, TopicRefusesResults};
 use crate::kafka::progress::{CommitScope, metadata};
 use crate::kafka::set_aside::Why;
 use crate::kafka::transaction::{Abort, Commit, Cycle, Settled};
@@ -34,6 +32,7 @@ use crate::kafka::transactor::TransactionSource;
 use crate::kafka::{Group, Partition, ear, set_aside};
 use crate::record::event::SendErrorKind;
 use crate::submit::message::outgoing::Rejection;
+use crate::submit::notices::{ResultsRefused, ShortAnswerDropped, TopicsGone, TransactionRefused};
 use crate::submit::ownership::assignment::PartitionOwner;
 use crate::submit::pipeline::Pipeline;
 use crate::submit::results::events::Events;

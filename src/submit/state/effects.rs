@@ -6,11 +6,10 @@ use smpp_esme::{Answer, Doubt};
 use smpp_protocol::Status;
 use tracing::debug;
 
-use crate::kafka::notices::TopicTakesResults;
-use crate::submit::notices::{CannotBePutBack, LostAndBack, LostAndBackInDoubt};
-
 use crate::kafka::Partition;
+use crate::kafka::notices::TopicTakesResults;
 use crate::submit::message::outgoing::RecordContext;
+use crate::submit::notices::{CannotBePutBack, LostAndBack, LostAndBackInDoubt};
 use crate::submit::state::groups::GroupId;
 use crate::submit::state::pending::{PendingResult, Sent};
 use crate::submit::state::retry::Verdict;

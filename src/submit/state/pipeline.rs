@@ -16,6 +16,7 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 use jiff::Timestamp;
 
+use crate::kafka::group::names;
 use crate::kafka::progress::Limits;
 use crate::kafka::set_aside::SetAside;
 use crate::kafka::start::Start;
@@ -531,8 +532,7 @@ impl PipelineState {
         let held = assignments
             .into_iter()
             .filter_map(|id| self.assignments.get(id));
-        let names: Vec<String> = held.map(|h| h.partition.name().to_string()).collect();
-        names.join(", ")
+        names(held.map(|held| held.partition.name()))
     }
 }
 
