@@ -394,6 +394,10 @@ impl FromStr for Outbind {
                 "{address:?} is no address: write HOST:PORT or PASSWORD@HOST:PORT"
             ));
         }
+        // What no address to listen on can be leads nowhere either: zones above all.
+        if address.starts_with('[') {
+            listen_address(address).map_err(|wrong| format!("{address:?}: {wrong}"))?;
+        }
         Ok(Outbind {
             address: address.to_owned(),
             password: password.to_owned(),
@@ -678,6 +682,10 @@ mod tests {
             let wrong = toml::from_str::<Options>(&format!("listen = {text:?}")).unwrap_err();
             let told = wrong.to_string();
             assert!(told.contains(help) && told.contains(text), "{told}");
+            if text.starts_with('[') && text.contains("]:") {
+                let told = format!("secret@{text}").parse::<Outbind>().unwrap_err();
+                assert!(told.contains(help) && told.contains(text), "{told}");
+            }
         }
     }
 
