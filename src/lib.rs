@@ -6,6 +6,7 @@
 //! - [`smpp_esme`]: one session with an SMSC and its life, a crate of its own;
 //! - [`settings`]: durations and the like as people write them;
 //! - [`threads`]: named threads, and how one waits for their end;
+//! - [`meters`]: what is counted and timed of each ESME;
 //! - [`repeated`]: log lines for what may happen many times;
 //! - [`record`]: what travels on topics;
 //! - [`registry`]: the schema registry, where records are written by its schemas;
@@ -13,9 +14,12 @@
 //! - [`submit`]: an outbound record becomes a submit_sm and then a result;
 //! - [`deliver`]: a deliver_sm becomes a delivery or an inbound message;
 //! - [`correlate`]: deliveries joined with what was submitted;
+//! - [`status`]: what can be seen of a running connector, as one document;
 //! - [`replay`]: records that ended as errors put back onto their topic;
+//! - [`metrics`]: the same as metrics;
+//! - [`http`]: where a process can be looked at;
 //! - [`connector`]: configuration to running parts to a drained stop;
-//! - `notices` (in tests): all lines of the log, which each part declares for itself;
+//! - [`notices`]: all lines of the log, which each part declares for itself;
 //! - [`config`], [`ops`], [`smsc_simulator`] (a crate of its own), [`cli`]: the rest of the tool.
 
 #![forbid(unsafe_code)]
@@ -28,8 +32,10 @@ mod config;
 mod connector;
 pub mod correlate;
 pub mod deliver;
+mod http;
 pub mod kafka;
-#[cfg(test)]
+mod meters;
+mod metrics;
 mod notices;
 mod ops;
 pub mod record;
@@ -37,5 +43,6 @@ pub mod registry;
 mod repeated;
 mod replay;
 pub mod settings;
+mod status;
 pub mod submit;
 mod threads;

@@ -3,14 +3,19 @@
 //! Each part declares its own in a table of its `notices` module; there is no other way to write one.
 //! `MAKE_DOCS=1 cargo test --lib notices` makes the page anew.
 
+use std::collections::BTreeSet;
+#[cfg(test)]
 use std::fmt::Write;
+use std::sync::LazyLock;
 
 use plain_telemetry::{Notice, Row};
 
-use crate::{cli, connector, correlate, deliver, kafka, ops, record, registry, replay, submit};
+use crate::{
+    cli, connector, correlate, deliver, http, kafka, ops, record, registry, replay, submit,
+};
 
 /// The tables of all parts, each with what it is about.
-const PARTS: [(&str, &[Row]); 12] = [
+const PARTS: [(&str, &[Row]); 13] = [
     ("The process", ops::notices::NOTICES),
     ("`kafka-smpp run`", cli::notices::NOTICES),
     ("The connector", connector::notices::NOTICES),
@@ -20,11 +25,13 @@ const PARTS: [(&str, &[Row]); 12] = [
     ("Correlating", correlate::notices::NOTICES),
     ("Kafka", kafka::notices::NOTICES),
     ("The schema registry", registry::notices::NOTICES),
+    ("HTTP", http::notices::NOTICES),
     ("Records", record::notices::NOTICES),
     ("`kafka-smpp replay`", replay::notices::NOTICES),
     ("`kafka-smpp smsc`", smsc_simulator::NOTICES),
 ];
 
+#[cfg(test)]
 const HEAD: &str = "\
 # What the log says
 
@@ -38,6 +45,7 @@ Lines about what may happen many times are written at once the first time, and t
 `times` (or what is counted) since the last such line, `within` the time since then.
 ";
 
+#[cfg(test)]
 fn page() -> String {
     let mut page = HEAD.to_owned();
     for (part, rows) in PARTS {
@@ -49,6 +57,7 @@ fn page() -> String {
     page
 }
 
+#[cfg(test)]
 fn describe(notice: &Notice, page: &mut String) {
     let level = notice.level.as_str().to_lowercase();
     let _ = write!(page, "\n### `{}` ({level})\n\n", notice.name());
@@ -61,8 +70,23 @@ fn describe(notice: &Notice, page: &mut String) {
     }
 }
 
+/// Each line that there is.
+pub fn all() -> impl Iterator<Item = &'static Notice> {
+    PARTS
+        .iter()
+        .flat_map(|(_, rows)| rows.iter())
+        .map(|row| row.get())
+}
+
+/// Whether an event of this name is one of these lines.
+pub fn is_one(name: &str) -> bool {
+    static NAMES: LazyLock<BTreeSet<&str>> =
+        LazyLock::new(|| all().map(Notice::type_name).collect());
+    NAMES.contains(name)
+}
+
 /// The lines of a comment as the paragraphs that they are.
-fn plain(about: &str) -> String {
+pub fn plain(about: &str) -> String {
     let paragraphs = about.split("\n\n").map(|paragraph| {
         let lines = paragraph.lines().map(str::trim);
         lines.collect::<Vec<_>>().join(" ").trim().to_owned()

@@ -8,8 +8,9 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot::{self, Receiver};
@@ -52,6 +53,47 @@ impl<T> Future for Thread<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.0).poll(cx).map_err(|_| Panicked)
+    }
+}
+
+/// Shows that a thread makes progress: it beats each time it comes round.
+#[derive(Debug)]
+pub struct Pulse {
+    /// What the thread is called.
+    name: &'static str,
+    begun: Instant,
+    /// When it beat last, in milliseconds since it began.
+    last: AtomicU64,
+}
+
+impl Pulse {
+    /// That of a thread that begins now.
+    pub fn new(name: &'static str) -> Self {
+        Pulse {
+            name,
+            begun: Instant::now(),
+            last: AtomicU64::new(0),
+        }
+    }
+
+    /// What the thread is called.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The thread has come round.
+    pub fn beat(&self) {
+        self.last.store(self.millis(), Ordering::Relaxed);
+    }
+
+    /// For how long it has not come round.
+    pub fn still(&self) -> Duration {
+        let last = self.last.load(Ordering::Relaxed);
+        Duration::from_millis(self.millis().saturating_sub(last))
+    }
+
+    fn millis(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 

@@ -160,6 +160,10 @@ pub(super) const OWNED: &[(&str, &str)] = &[
     ),
     ("queued.min.messages", "set kafka.fetch_buffer instead"),
     (
+        "statistics.interval.ms",
+        "the connector asks for statistics where it shows them",
+    ),
+    (
         "fetch.queue.backoff.ms",
         "more than the connector's own would hold up sending",
     ),

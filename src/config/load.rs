@@ -305,6 +305,8 @@ impl Reading {
         self.secret(at, &registry.password_file, &mut registry.password);
         let at = "schema_registry.token";
         self.secret(at, &registry.token_file, &mut registry.token);
+        let http = &mut config.http;
+        self.secret("http.token", &http.token_file, &mut http.token);
         let files = std::mem::take(&mut config.kafka.property_files);
         for (name, file) in &files {
             let key = Path::default().key("kafka").key("property_files").key(name);

@@ -9,6 +9,7 @@ mod environment;
 mod esme;
 mod example;
 mod formats;
+mod http;
 mod inbound;
 mod kafka;
 mod load;
@@ -29,6 +30,7 @@ pub use cloud_events::CloudEvents;
 pub use esme::{BindMode, Binds, Esme};
 pub use example::{example, schema};
 pub use formats::Formats;
+pub use http::Http;
 pub use inbound::Inbound;
 pub use kafka::{GroupProtocol, Kafka, Property};
 pub use load::{load, parse};
@@ -63,6 +65,8 @@ pub struct Config {
     /// How deliver_sm (receipts, and messages from phones) get to Kafka, and how messages from
     /// phones are put together.
     pub inbound: Inbound,
+    /// Where the process can be looked at and steered.
+    pub http: Http,
     /// The log, on standard error. Passwords and texts of messages are never in it.
     pub log: Log,
     /// The ESMEs: accounts with SMSCs, each with its own outbound topics.
@@ -81,6 +85,7 @@ impl Default for Config {
             submit: submit::Settings::default(),
             correlate: correlate::Settings::default(),
             inbound: Inbound::default(),
+            http: Http::default(),
             log: Log::default(),
             esme: Vec::new(),
         }

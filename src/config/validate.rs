@@ -2,6 +2,7 @@
 
 mod accounts;
 mod dialect;
+mod http;
 mod kafka;
 mod level;
 mod registry;
@@ -129,6 +130,16 @@ impl Check<'_> {
         }
     }
 
+    /// `host:port` to listen on, where port 0 lets the system choose one.
+    fn listens(&mut self, key: &str, address: &str) {
+        let named = address.strip_suffix(":0").map(|host| format!("{host}:1"));
+        let wrong = Host::parse(named.as_deref().unwrap_or(address)).err();
+        if let Some(wrong) = wrong {
+            let text = format!("not an address: {wrong}");
+            self.must(false, key, format_args!("{address:?}"), &text);
+        }
+    }
+
     /// A file that is read as it is.
     fn file(&mut self, key: &str, file: &Option<PathBuf>) {
         let Some(file) = file else { return };
@@ -213,6 +224,7 @@ impl Config {
         within("submit", &|c| submit(c, &self.submit, &self.kafka));
         within("correlate", &|c| correlate(c, &self.correlate, &self.kafka));
         within("inbound", &|c| inbound(c, &self.inbound));
+        within("http", &|c| http::check(c, &self.http));
         within("log", &|c| {
             if let Some(text) = level::fault(&self.log.level) {
                 c.must(false, "level", format_args!("{:?}", self.log.level), &text);

@@ -1,11 +1,13 @@
 //! ESMEs as configured become accounts of the submit pipeline.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::config::{Binds, Config, Esme};
 use crate::correlate::Dialects;
 use crate::deliver::{self, Deliver};
 use crate::kafka::cluster::Survey;
+use crate::meters::Meters;
 use crate::record::codec::Codec;
 use crate::record::submit_sm;
 use crate::submit::binds::account::{self, Account};
@@ -15,6 +17,12 @@ use smpp_protocol::text::national::Language;
 use smpp_protocol::text::{Alphabet, Encoding};
 use smpp_protocol::{Dialect, MessageState};
 
+/// What is counted and timed, by the names of the ESMEs.
+pub fn meters(config: &Config) -> HashMap<String, Arc<Meters>> {
+    let names = config.esme.iter().map(|esme| esme.name.clone());
+    names.map(|name| (name, Arc::default())).collect()
+}
+
 /// All accounts.
 pub fn all(
     config: &Config,
@@ -22,12 +30,14 @@ pub fn all(
     deliver: &Deliver,
     outbound: &Codec,
     dialects: &[Arc<Dialect>],
+    meters: &HashMap<String, Arc<Meters>>,
 ) -> Vec<Arc<Account>> {
     (config.esme.iter().zip(dialects))
         .map(|(esme, dialect)| {
+            let meters = meters.get(&esme.name).cloned().unwrap_or_default();
             let total = esme.leases().and_then(|t| survey.partitions.get(t));
             Arc::new(Account::new(
-                options(esme, outbound, deliver, dialect.clone()),
+                options(esme, outbound, deliver, dialect.clone(), meters),
                 total.copied().unwrap_or(0),
             ))
         })
@@ -39,6 +49,7 @@ fn options(
     outbound: &Codec,
     deliver: &Deliver,
     dialect: Arc<Dialect>,
+    meters: Arc<Meters>,
 ) -> account::Options {
     let topics = match &esme.lease_topic {
         Some(topic) if esme.outbound.is_empty() => std::slice::from_ref(topic),
@@ -49,6 +60,7 @@ fn options(
     let receiver = Arc::new(deliver::Esme {
         name: esme.name.clone(),
         dialect: dialect.clone(),
+        meters: meters.clone(),
     });
     account::Options {
         name: esme.name.as_str().into(),
@@ -70,6 +82,7 @@ fn options(
         max_partitions: esme.max_partitions(),
         codec: outbound.clone(),
         defaults: defaults(esme, dialect),
+        meters,
         inbound: Arc::new(move |bind: &str| deliver.bind(receiver.clone(), bind)),
     }
 }

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod formats;
+mod look;
 mod membership;
 pub(crate) mod notices;
 pub(crate) mod preflight;
@@ -22,6 +23,7 @@ use crate::config::Config;
 use crate::connector::notices::{Caution, Delivered, Starting, Stopped, Stopping, SurveyFailed};
 use crate::correlate::{self, Correlator, Dialects, Notify};
 use crate::deliver::{self, Counts, Deliver};
+use crate::http::{self, notices::Listening};
 use crate::kafka::cause::Cause;
 use crate::kafka::cluster::{Survey, survey};
 use crate::kafka::{Pause, ear, poll};
@@ -38,6 +40,7 @@ pub use accounts::{defaults, dialect};
 pub use formats::reader;
 
 use formats::Opened;
+use look::{Look, Parts};
 
 /// Why the connector does not run.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +66,9 @@ pub enum Error {
     /// The process has no name of its own.
     #[error(transparent)]
     Name(#[from] random::NoRandom),
+    /// The listener over which it is looked at cannot be made.
+    #[error(transparent)]
+    Http(#[from] http::Error),
     /// A part ended that must not end.
     #[error("the {0} pipeline ended by itself")]
     Ended(&'static str),
@@ -73,7 +79,7 @@ impl Error {
     pub fn is_configuration(&self) -> bool {
         matches!(
             self,
-            Error::Preflight(_) | Error::Registry(_) | Error::Kafka(_)
+            Error::Preflight(_) | Error::Registry(_) | Error::Kafka(_) | Error::Http(_)
         )
     }
 
@@ -102,6 +108,16 @@ const LOOK_AGAIN: Pause = Pause::new(Duration::from_millis(500), Duration::from_
 /// When the configuration does not fit the cluster, or a pipeline ends by itself.
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Error> {
     let _saying = AbortOnDropHandle::new(tokio::spawn(repeated::run()));
+    let look = Look::new(&config.kafka.application_id, stuck_after(&config));
+    let listening = match listener(&config, &look).await? {
+        Some((server, handle)) => {
+            tokio::spawn(server.run());
+            let history = AbortOnDropHandle::new(tokio::spawn(look.clone().keep_history()));
+            Some((StopListening(handle), history))
+        }
+        None => None,
+    };
+    look.awaits("Kafka has not said yet which topics there are");
     let Some(survey) = survey_cluster(&config, &shutdown).await? else {
         return Ok(());
     };
@@ -109,6 +125,8 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
         Caution { words: &passing }.emit();
     }
     let process = random::Name::new()?.to_string();
+    look.named(&process, &survey.cluster_id);
+    look.awaits("schemas are not all known yet");
     Starting {
         cluster: &survey.cluster_id,
         process: &process,
@@ -133,7 +151,8 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
     let Opened { outbound, codecs } = opened;
     let deliver = Deliver::new(&deliver_options(&config, internal, &codecs))?;
     let dialects = accounts::dialects(&config);
-    let accounts = accounts::all(&config, &survey, &deliver, &outbound, &dialects);
+    let meters = accounts::meters(&config);
+    let accounts = accounts::all(&config, &survey, &deliver, &outbound, &dialects, &meters);
     let notifications = deliver.clone();
     let (correlator, correlating) = Correlator::new(correlate::Options {
         notify: Notify::new(move |event| notifications.notify(event)),
@@ -141,7 +160,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
             &config,
             &process,
             &codecs,
-            accounts::by_name(&config, &dialects),
+            accounts::by_name(&config, &dialects).counting(meters),
         )
     });
     let (submit, submitter) = Submit::new(
@@ -151,6 +170,12 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
         },
         Runtime::current(),
     )?;
+    look.runs(Parts {
+        submit: submitter.clone(),
+        correlate: correlating.clone(),
+        deliver: deliver.clone(),
+        registry: handle.clone(),
+    });
     // It ends with this function: what still drains may still want a schema.
     let _registry = handle.map(StopOnDrop);
     if let Some(registry) = registry {
@@ -167,6 +192,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
     if by_itself.is_none() {
         Stopping {}.emit();
     }
+    look.stops();
     let (has_ended, mut failed) = by_itself.unzip();
     // Submit and correlate first: what binds deliver while they drain, and what correlate notices,
     // goes through the producers of deliver.
@@ -178,6 +204,8 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
     if has_ended != Some("correlate") {
         failed = part("correlate", joining.await).after(failed);
     }
+    look.ended();
+    drop(listening);
     let finishing = tokio::task::spawn_blocking(move || deliver.finish(SURVEY_TIMEOUT));
     let delivered = finishing.await.unwrap_or_default();
     let Counts {
@@ -207,6 +235,46 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
         Some(Ended::Failed(error)) => Err(error),
         Some(Ended::Well(name)) => Err(Error::Ended(name)),
     }
+}
+
+/// Ends the listener when the process works no longer.
+struct StopListening(http::Handle);
+
+impl Drop for StopListening {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+async fn listener(
+    config: &Config,
+    look: &Look,
+) -> Result<Option<(http::Server, http::Handle)>, http::Error> {
+    let Some(listen) = config.http.listen.clone() else {
+        return Ok(None);
+    };
+    let files = (&config.http.certificate_file, &config.http.key_file);
+    let options = http::Options {
+        listen,
+        token: config.http.token.clone(),
+        certificate: match files {
+            (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
+            _ => None,
+        },
+        seen: Arc::new(look.clone()),
+    };
+    let (server, handle) = http::Server::new(options).await?;
+    let address = handle.address();
+    Listening { address }.emit();
+    Ok(Some((server, handle)))
+}
+
+/// After so long without progress a thread is stuck. A transaction that Kafka does not answer makes
+/// several calls, each of which may take its whole time-out, before its thread comes round.
+fn stuck_after(config: &Config) -> Duration {
+    let kafka = &config.kafka;
+    let waits = kafka.transaction_timeout.get() * 4 + kafka.session_timeout.get();
+    waits.max(Duration::from_secs(300))
 }
 
 enum Ended {

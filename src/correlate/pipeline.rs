@@ -160,10 +160,16 @@ impl Pipeline {
                     parked: size.parked,
                     parts: segments.segments,
                     octets: size.octets + segments.octets,
+                    parked_octets: size.receipt_octets,
                     gathered: owned.gathered(),
                 }
             })
             .collect()
+    }
+
+    /// The membership in the group of deliveries.
+    pub(super) fn group(&self) -> &Group {
+        &self.group
     }
 
     fn wake(&self) {
@@ -411,7 +417,11 @@ impl Pipeline {
         let delivery = arrived.delivery.clone();
         match join.delivery(id, offset, delivery, receipt, now, &mut effects) {
             ReceiptOutcome::Joined | ReceiptOutcome::Moved | ReceiptOutcome::PublishedAlone => {}
-            ReceiptOutcome::Parked => self.counters.parked.add(1),
+            ReceiptOutcome::Parked => {
+                self.counters.parked.add(1);
+                let meters = self.config.dialects.meters(&arrived.delivery.esme);
+                meters.counters.receipts_early.add(1);
+            }
             ReceiptOutcome::Repeat => self.counters.repeated.add(1),
         }
         self.gather(owned, &effects, Some(arrived));
@@ -541,7 +551,13 @@ impl Pipeline {
                 assembly::Effect::Publish {
                     incomplete: true, ..
                 } => self.counters.incomplete.add(1),
-                assembly::Effect::Publish { .. } => self.counters.assembled.add(1),
+                assembly::Effect::Publish { segments, .. } => {
+                    self.counters.assembled.add(1);
+                    if let Some(first) = segments.first() {
+                        let meters = self.config.dialects.meters(&first.esme);
+                        meters.counters.inbound.add(1);
+                    }
+                }
                 _ => {}
             }
         }

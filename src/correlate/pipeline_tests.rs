@@ -38,7 +38,7 @@ pub(in crate::correlate) fn pipeline() -> Pipeline {
         takeover: takeover::Handle::default(),
         transactor: OnceLock::new(),
     };
-    let group = Group::new(ClientConfig::new(), "cluster".to_owned());
+    let group = Group::new("correlate", ClientConfig::new(), "cluster".to_owned());
     Pipeline::new(group, config, "writer".to_owned(), handles)
 }
 

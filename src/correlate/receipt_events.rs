@@ -80,7 +80,7 @@ pub(super) fn output(
             let parsed = Arrived::parsed(arrived, delivery, dialects);
             receipt_event(identity, delivery, &parsed, whose, topics, dialects)
         }
-        Effect::Overdue { entry, missing } => overdue_event(entry, *missing, topics),
+        Effect::Overdue { entry, missing } => overdue_event(entry, *missing, topics, dialects),
         Effect::Remember {
             key,
             entry,
@@ -241,6 +241,7 @@ fn receipt_event(
         date(parsed.receipt.done()),
     );
     let state = parsed.state();
+    measure(delivery, parsed, entry.as_ref(), candidates, dialects);
     let (_, id) = keys::esme_and_id(identity);
     let event = DeliveryReceipt {
         esme: &delivery.esme,
@@ -289,7 +290,38 @@ fn receipt_event(
     )
 }
 
-fn overdue_event(entry: &Bytes, missing: Option<u32>, topics: &Topics) -> Output {
+/// Counts a receipt that is published.
+fn measure(
+    delivery: &Delivery,
+    parsed: &ParsedReceipt<'_>,
+    entry: Option<&CorrelationEntry>,
+    candidates: &[Bytes],
+    dialects: &Dialects,
+) {
+    let meters = dialects.meters(&delivery.esme);
+    meters.receipts.count(Some(parsed.state()));
+    let counters = &meters.counters;
+    let Some(entry) = entry else {
+        return counters.receipts_uncorrelated.add(1);
+    };
+    counters.receipts_correlated.add(1);
+    counters
+        .receipts_ambiguous
+        .add(usize::from(!candidates.is_empty()));
+    if parsed.is_final() {
+        let took = delivery.received_at.duration_since(entry.submitted_at);
+        // Clocks of two processes may differ.
+        let took = std::time::Duration::try_from(took).unwrap_or_default();
+        meters.submit_to_receipt.observe(took);
+    }
+}
+
+fn overdue_event(
+    entry: &Bytes,
+    missing: Option<u32>,
+    topics: &Topics,
+    dialects: &Dialects,
+) -> Output {
     let entry = match serde_json::from_slice::<CorrelationEntry>(entry) {
         Ok(entry) => entry,
         Err(error) => {
@@ -302,6 +334,11 @@ fn overdue_event(entry: &Bytes, missing: Option<u32>, topics: &Topics) -> Output
             return receipt_record("", entry.to_vec(), None, topics);
         }
     };
+    dialects
+        .meters(&entry.esme)
+        .counters
+        .receipts_overdue
+        .add(1);
     let event = DeliveryReceipt {
         esme: &entry.esme,
         message_id: &entry.message_id,

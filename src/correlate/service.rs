@@ -20,6 +20,8 @@ use crate::kafka::poll::{self, Poller};
 use crate::kafka::start::Reading;
 use crate::kafka::transactor::{self, Transactor};
 use crate::settings::Time;
+use crate::status;
+use crate::threads::Pulse;
 use crate::threads::{self, Thread};
 
 const METADATA: Duration = Duration::from_secs(10);
@@ -109,6 +111,43 @@ impl Handle {
             counts: pipeline.counters.get(),
         })
     }
+
+    /// Whether Kafka has said which partitions are ours, if any.
+    pub fn has_joined(&self) -> bool {
+        let pipeline = self.pipeline.lock().clone();
+        pipeline.is_some_and(|pipeline| pipeline.group().has_joined())
+    }
+
+    /// Its Kafka clients.
+    pub fn clients(&self) -> Vec<status::Client> {
+        let pipeline = self.pipeline.lock().clone();
+        let figures = pipeline.map(|pipeline| pipeline.group().figures().client());
+        figures.into_iter().collect()
+    }
+
+    /// Its transactions.
+    pub fn transactions(&self) -> status::Transactions {
+        let pipeline = self.pipeline.lock().clone();
+        let transactor = pipeline.and_then(|pipeline| pipeline.handles.transactor.get().cloned());
+        transactor.map_or_else(status::Transactions::default, |transactor| {
+            transactor.meters().status("correlate")
+        })
+    }
+
+    /// Its threads, each with what shows whether it makes progress.
+    pub fn pulses(&self, mut look: impl FnMut(&str, &Pulse)) {
+        let Some(pipeline) = self.pipeline.lock().clone() else {
+            return;
+        };
+        look(
+            "the thread that polls for correlate",
+            pipeline.group().pulse(),
+        );
+        let transactor = pipeline.handles.transactor.get();
+        if let Some(pulse) = transactor.and_then(transactor::Handle::pulse) {
+            look("the thread of correlate's transactions", pulse);
+        }
+    }
 }
 
 /// The service.
@@ -137,7 +176,7 @@ impl Correlator {
         let (cluster, partitions) = check_topics(&options)?;
         let mut consumer = options.consumer.clone();
         consumer.set("enable.partition.eof", "true");
-        let group = Group::new(consumer, cluster);
+        let group = Group::new("correlate", consumer, cluster);
         let handles = Handles {
             poller: handle.poller.clone(),
             tail: tail::Handle::default(),
@@ -236,6 +275,7 @@ impl Threads {
                 transactional_id: options.transactional_id.clone(),
                 transaction_timeout: options.transaction_timeout,
                 tick: TICK,
+                thread: "correlate-commit",
             },
             pipeline.clone(),
             group.clone(),

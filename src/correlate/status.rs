@@ -19,6 +19,8 @@ pub struct PartitionStatus {
     pub parts: usize,
     /// About how many octets of memory all of them take.
     pub octets: usize,
+    /// About how many of those octets are of receipts without a message.
+    pub parked_octets: usize,
     /// Records that wait for the next transactions.
     pub gathered: usize,
 }

@@ -49,6 +49,11 @@ impl Buffer {
         })
     }
 
+    /// How many may be held.
+    pub(super) fn bound(&self) -> u64 {
+        self.bound
+    }
+
     /// How many octets are held.
     pub(super) fn held(&self) -> u64 {
         self.held.load(Ordering::Relaxed)

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use rdkafka::message::OwnedHeaders;
 
 use crate::kafka::cloud_events::{self, CloudEvents};
+use crate::meters::Meters;
 use crate::record::codec::{Codecs, Unwritable};
 use crate::record::inbound::InboundSms;
 use crate::record::inbound_message::{self, Message};
@@ -25,6 +26,8 @@ pub struct Esme {
     pub name: String,
     /// What its SMSC does in its own way.
     pub dialect: Arc<Dialect>,
+    /// What is counted and timed of it.
+    pub meters: Arc<Meters>,
 }
 
 /// Which kind of record a PDU became.
@@ -208,6 +211,7 @@ mod tests {
         Esme {
             name: "acme".into(),
             dialect: dialect.into(),
+            meters: Arc::default(),
         }
     }
 
@@ -424,6 +428,7 @@ mod tests {
         let esme = Esme {
             name: "acme".into(),
             dialect: dialect.into(),
+            meters: Arc::default(),
         };
         let (_, _, value) = made(&pdu, &esme);
         assert_eq!(value["text"], "café");

@@ -29,6 +29,7 @@ use crate::record::codec::Codecs;
 use crate::record::inbound_message;
 use crate::record::keys;
 use crate::record::notification::Notification;
+use crate::status;
 use smpp_esme::{Inbound, Notice, Responder};
 use smpp_protocol::Status;
 use smpp_protocol::frame::HEADER;
@@ -251,7 +252,10 @@ impl Reports {
         match waiting.kind {
             Kind::Receipt => self.notes.counters.receipts.add(1),
             Kind::Segment => self.notes.counters.parts.add(1),
-            Kind::Inbound => self.notes.counters.inbound.add(1),
+            Kind::Inbound => {
+                self.notes.counters.inbound.add(1);
+                waiting.from.esme.meters.counters.inbound.add(1);
+            }
             Kind::Unreadable => self.notes.counters.unreadable.add(1),
             Kind::Notification => self.notes.counters.notifications.add(1),
         }
@@ -514,6 +518,18 @@ impl Deliver {
     /// How many octets wait for Kafka now, as the bound counts them.
     pub fn held(&self) -> u64 {
         self.0.buffer.held()
+    }
+
+    /// How many octets wait for Kafka, and how many may: of what wants an answer, and of
+    /// notifications.
+    pub fn buffers(&self) -> [(u64, u64); 2] {
+        [&self.0.buffer, &self.0.notices].map(|buffer| (buffer.held(), buffer.bound()))
+    }
+
+    /// Its Kafka clients.
+    pub fn clients(&self) -> Vec<status::Client> {
+        let producers = [&self.0.producer, &self.0.patient];
+        producers.map(|producer| producer.figures().client()).into()
     }
 
     /// What happened since the start.

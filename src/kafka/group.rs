@@ -10,10 +10,12 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::error_class::ErrorClass;
+use super::figures::Figures;
 use super::foreign;
 use super::membership::{Membership, Standing};
 use super::poll::Context;
 use super::transaction::Commit;
+use crate::threads::Pulse;
 
 /// One partition of one topic.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,15 +49,21 @@ pub struct Group {
     cluster_id: String,
     /// None before the thread that polls has made it, and after that thread has given it up.
     consumer: RwLock<Option<Arc<BaseConsumer<Context>>>>,
+    /// What its consumer says of itself.
+    pub(super) figures: Arc<Figures>,
+    /// Shows that the thread that polls makes progress.
+    pub(super) pulse: Pulse,
     /// The last rebalance callback.
     pub(super) standing: Arc<Standing<ConsumerGroupMetadata>>,
 }
 
 impl Group {
-    /// A group for which no consumer exists yet. `client` holds the properties of its
+    /// A group for which no consumer exists yet; `name` says what it is for. `client` holds the properties of its
     /// consumer, `group.id` included.
-    pub fn new(client: ClientConfig, cluster_id: String) -> Arc<Self> {
+    pub fn new(name: &'static str, client: ClientConfig, cluster_id: String) -> Arc<Self> {
         Arc::new(Group {
+            figures: Arc::new(Figures::new(name)),
+            pulse: Pulse::new(name),
             client,
             cluster_id,
             consumer: RwLock::new(None),
@@ -66,6 +74,32 @@ impl Group {
     /// The id of the cluster the group lives on.
     pub fn cluster_id(&self) -> &str {
         &self.cluster_id
+    }
+
+    /// What its consumer says of itself.
+    pub fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
+    /// Whether the thread that polls makes progress.
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+
+    /// Whether Kafka has said which partitions are ours, if any.
+    ///
+    /// A member that lost all it had and is given nothing again hears no callback of that: then only
+    /// the statistics tell.
+    pub fn has_joined(&self) -> bool {
+        self.standing.get().is_some() || self.figures.is_settled()
+    }
+
+    /// What partitions wait for that are polled and do not go on.
+    pub fn waits(&self) -> Vec<(Partition, String)> {
+        let consumer = self.consumer.read();
+        consumer
+            .as_ref()
+            .map_or_else(Vec::new, |c| c.context().waits())
     }
 
     /// The consumer's properties.

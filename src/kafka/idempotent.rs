@@ -27,10 +27,12 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Message};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::statistics::Statistics;
 
 use super::cause::{Doing, Who, Why, explain};
 use super::ear::{self, Ear};
 use super::error_class::ErrorClass;
+use super::figures::Figures;
 use super::notices::{NoThread, ProducerCannotGoOn, ProducerMadeAnew, ProducerNotMade};
 use super::transaction::Output;
 use crate::threads;
@@ -85,6 +87,13 @@ pub trait Reports: Send + Sync + Sized + 'static {
 /// See the [module](self). Cheap to clone: all clones are one producer.
 pub struct Idempotent<R: Reports>(Arc<Inner<R>>);
 
+impl<R: Reports> Idempotent<R> {
+    /// What librdkafka says of the producer.
+    pub fn figures(&self) -> &Figures {
+        &self.0.shared.figures
+    }
+}
+
 impl<R: Reports> Clone for Idempotent<R> {
     fn clone(&self) -> Self {
         Idempotent(self.0.clone())
@@ -113,6 +122,8 @@ struct Shared<R: Reports> {
     reports: R,
     /// Who writes: what an error is explained by.
     who: Who,
+    /// What librdkafka says of the producer.
+    figures: Figures,
     /// How many octets of records may wait for the next producer.
     room: usize,
     state: Mutex<State<R::Note>>,
@@ -217,6 +228,10 @@ impl<R: Reports> ClientContext for Context<R> {
             self.shared.ended(self.generation, code, reason);
         }
     }
+
+    fn stats(&self, said: Statistics) {
+        self.shared.figures.take(said);
+    }
 }
 
 impl<R: Reports> ProducerContext for Context<R> {
@@ -273,6 +288,7 @@ impl<R: Reports> Shared<R> {
             generation,
             ear: Ear::of(config),
         };
+        let config = self.figures.wanted(config);
         config.create_with_context(context).map(Arc::new)
     }
 
@@ -513,6 +529,7 @@ impl<R: Reports> Idempotent<R> {
         let mut config = config.clone();
         config.set("enable.idempotence", "true");
         let shared = Arc::new(Shared {
+            figures: Figures::new(reports.name()),
             reports,
             who: Who::of(&config),
             room,

@@ -40,6 +40,7 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 use tracing::debug;
@@ -47,6 +48,7 @@ use tracing::debug;
 use super::cause::{Doing, Why, explain};
 use super::ear::{self, Ear};
 use super::fatal::Fatal;
+use super::figures::Figures;
 use super::group::{Group, Partition, list, names};
 use super::membership::Standing;
 use super::notices::{
@@ -360,6 +362,8 @@ pub struct Context {
     ear: Ear,
     /// What librdkafka said of the error that the next poll returns.
     reason: Mutex<String>,
+    /// Takes its statistics.
+    figures: Arc<Figures>,
 }
 
 impl ClientContext for Context {
@@ -370,6 +374,10 @@ impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         self.ear.error(&error, reason);
         reason.clone_into(&mut self.reason.lock());
+    }
+
+    fn stats(&self, said: Statistics) {
+        self.figures.take(said);
     }
 }
 
@@ -398,6 +406,11 @@ impl ConsumerContext for Context {
 }
 
 impl Context {
+    /// What partitions wait for.
+    pub(super) fn waits(&self) -> Vec<(Partition, String)> {
+        self.waiting.all()
+    }
+
     fn assign(&self, consumer: &BaseConsumer<Self>, partitions: &[Partition]) {
         Assigned {
             partitions: &names(partitions),
@@ -559,13 +572,15 @@ impl Poller {
             waiting: Waiting::default(),
             ear: Ear::of(&self.client),
             reason: Mutex::default(),
+            figures: self.group.figures.clone(),
         };
-        let consumer: Arc<BaseConsumer<Context>> =
-            Arc::new(self.client.create_with_context(context)?);
+        let client = self.group.figures.wanted(&self.client);
+        let consumer: Arc<BaseConsumer<Context>> = Arc::new(client.create_with_context(context)?);
         self.group.open(consumer.clone());
         let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics)?;
         while self.reconcile(&consumer) {
+            self.group.pulse.beat();
             if let Some(polled) = consumer.poll(POLL) {
                 self.take(&consumer, polled);
                 // What else is there already is taken before looking for commands again.

@@ -898,8 +898,9 @@ mod tests {
                     transactional_id: "writer".into(),
                     transaction_timeout: Duration::from_secs(30),
                     tick: Duration::from_millis(100),
+                    thread: "writer",
                 }),
-                group: Group::new(client, "cluster".into()),
+                group: Group::new("group", client, "cluster".into()),
                 membership: Arc::new(consumer.group_metadata().unwrap()),
                 number: 0,
             }

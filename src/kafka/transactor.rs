@@ -31,7 +31,7 @@
 //!   transaction one way or the other, and the metadata committed last says which: it names
 //!   the producer and the number of its transaction.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -44,7 +44,9 @@ use super::group::Group;
 use super::notices::{OpenTransaction, OpenTransactionNotEnded};
 use super::pause::Pause;
 use super::transaction::{Abort, Cycle, Settled};
+use super::transaction_meters::TransactionMeters;
 use super::transactional_producer::TransactionalProducer;
+use crate::threads::Pulse;
 
 /// Pauses after transactions that failed in a row.
 const AFTER_FAILURE: Pause = Pause::new(Duration::from_millis(20), Duration::from_secs(2));
@@ -73,6 +75,8 @@ pub struct Options {
     pub transaction_timeout: Duration,
     /// Longest time between two calls of [`TransactionSource::begin`].
     pub tick: Duration,
+    /// What its thread is called.
+    pub thread: &'static str,
 }
 
 #[derive(Default)]
@@ -80,6 +84,10 @@ struct Signal {
     state: Mutex<SignalState>,
     /// Notified with each change of the state.
     changed: Condvar,
+    /// What is counted and timed of its transactions.
+    meters: TransactionMeters,
+    /// Shows that its thread makes progress.
+    pulse: OnceLock<Pulse>,
 }
 
 #[derive(Default)]
@@ -112,6 +120,16 @@ impl Handle {
         state.woken = true;
         state.hurried = true;
         self.0.changed.notify_all();
+    }
+
+    /// What is counted and timed of its transactions.
+    pub fn meters(&self) -> &TransactionMeters {
+        &self.0.meters
+    }
+
+    /// Whether its thread makes progress.
+    pub fn pulse(&self) -> Option<&Pulse> {
+        self.0.pulse.get()
     }
 
     /// Ends [`Transactor::run`] after the cycle under way.
@@ -152,7 +170,10 @@ impl<S: TransactionSource> Transactor<S> {
     pub fn run(self) {
         let mut producer = TransactionalProducer::new(&self.options);
         let mut pause = AFTER_FAILURE;
+        let name = self.options.thread;
+        let pulse = self.signal.pulse.get_or_init(|| Pulse::new(name));
         while self.wait() {
+            pulse.beat();
             let Some(cycle) = self.source.begin(&self.options.transactional_id) else {
                 continue;
             };
@@ -160,8 +181,11 @@ impl<S: TransactionSource> Transactor<S> {
                 !cycle.offsets.is_empty(),
                 "a transaction without offsets is not fenced"
             );
+            let begun = Instant::now();
             let settled =
                 producer.transact(&cycle, &self.group, || self.signal.state.lock().stopping);
+            let meters = &self.signal.meters;
+            meters.settled(&settled, cycle.records.len(), begun.elapsed());
             let failed = !matches!(settled, Settled::Committed { .. });
             // The next one is another.
             let refused = matches!(

@@ -7,8 +7,10 @@ use thiserror::Error;
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::{SetGlobalDefaultError, set_global_default};
 use tracing_log::{AsLog, LogTracer};
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt};
 
+use super::problems::Problems;
 use crate::config::{Log, LogFormat};
 
 /// Logging had begun before.
@@ -30,17 +32,20 @@ pub enum Begun {
 pub fn start(log: &Log) -> Result<(), Begun> {
     let filter = EnvFilter::try_new(log.directives()).unwrap_or_else(|_| EnvFilter::new("info"));
     let terminal = stderr().is_terminal();
-    let lines = fmt().with_env_filter(filter).with_writer(stderr);
     let text = match log.format {
         LogFormat::Auto => terminal,
         LogFormat::Text => true,
         LogFormat::Json => false,
     };
-    if text {
-        set_global_default(lines.with_ansi(terminal).finish())?
+    let lines = fmt::layer().with_writer(stderr);
+    let lines = if text {
+        lines.with_ansi(terminal).with_filter(filter).boxed()
     } else {
-        set_global_default(lines.json().flatten_event(true).finish())?
-    }
+        let lines = lines.json().flatten_event(true);
+        lines.with_filter(filter).boxed()
+    };
+    let problems = Problems.with_filter(LevelFilter::WARN);
+    set_global_default(tracing_subscriber::registry().with(lines).with(problems))?;
     log::set_boxed_logger(Box::new(Libraries(LogTracer::new())))?;
     log::set_max_level(LevelFilter::current().as_log());
     Ok(())

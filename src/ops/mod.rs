@@ -3,4 +3,5 @@
 pub mod logging;
 pub(crate) mod notices;
 pub mod panics;
+pub mod problems;
 pub mod random;

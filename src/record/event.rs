@@ -219,6 +219,18 @@ pub enum SendErrorKind {
 }
 
 impl SendErrorKind {
+    /// Every one of them.
+    pub const ALL: [SendErrorKind; 8] = [
+        SendErrorKind::InvalidRecord,
+        SendErrorKind::Encoding,
+        SendErrorKind::Expired,
+        SendErrorKind::OutcomeUnknown,
+        SendErrorKind::RejectedLocally,
+        SendErrorKind::EventTooLarge,
+        SendErrorKind::EventRefused,
+        SendErrorKind::Replayed,
+    ];
+
     /// The name as it stands in events, such as `OUTCOME_UNKNOWN`.
     pub const fn name(self) -> &'static str {
         match self {

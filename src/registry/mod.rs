@@ -94,6 +94,13 @@ pub struct Handle {
     stopping: CancellationToken,
 }
 
+impl Handle {
+    /// How many schemas are wanted and did not come yet.
+    pub fn missing(&self) -> usize {
+        self.writers.wanted().len()
+    }
+}
+
 /// Something that failed, and is tried again.
 struct Trying {
     /// What the log calls it.

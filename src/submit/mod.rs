@@ -16,6 +16,7 @@
 //! - [`results`]: outcomes as records, in transactions and, when they come late, beside them.
 
 pub(crate) mod binds;
+mod look;
 pub mod message;
 pub(crate) mod notices;
 pub(crate) mod options;
@@ -102,6 +103,7 @@ pub enum Error {
 pub struct Handle {
     owner: Arc<PartitionOwner>,
     pipeline: Arc<Pipeline>,
+    group: Arc<Group>,
     stopping: CancellationToken,
 }
 
@@ -109,16 +111,6 @@ impl Handle {
     /// Ends [`Submit::run`], which drains first.
     pub fn stop(&self) {
         self.stopping.cancel();
-    }
-
-    /// The state of each bind.
-    pub fn binds(&self) -> Vec<smpp_esme::State> {
-        self.owner.binds()
-    }
-
-    /// The partitions held, and the next offset of each.
-    pub fn positions(&self) -> Vec<(crate::kafka::Partition, i64)> {
-        self.pipeline.positions()
     }
 }
 
@@ -148,7 +140,11 @@ pub struct Submit {
 impl Submit {
     /// The pipeline, whose binds run on `runtime`.
     pub fn new(mut options: Options, runtime: Runtime) -> Result<(Self, Handle), Error> {
-        let group = Group::new(options.consumer.clone(), options.cluster_id.clone());
+        let group = Group::new(
+            "submit",
+            options.consumer.clone(),
+            options.cluster_id.clone(),
+        );
         let events = Arc::new(std::mem::take(&mut options.events));
         let late_producer = LateProducer::new(&options.producer, events.clone())?;
         let poll = poll::Handle::default();
@@ -179,6 +175,7 @@ impl Submit {
         let handle = Handle {
             owner: owner.clone(),
             pipeline: pipeline.clone(),
+            group: group.clone(),
             stopping: CancellationToken::new(),
         };
         let submit = Submit {
@@ -217,6 +214,7 @@ impl Submit {
                 transactional_id: self.options.transactional_id.clone(),
                 transaction_timeout: self.options.transaction_timeout,
                 tick: Duration::from_millis(250).min(session / 12),
+                thread: "transactor",
             },
             Arc::new(ledger),
             self.group.clone(),

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use crate::kafka::start::Start;
 use crate::kafka::transaction::Commit;
 use crate::kafka::{Partition, poll, transactor};
+use crate::status;
 use crate::submit::binds::doubts::Doubts;
 use crate::submit::message::intake::Incoming;
 use crate::submit::options::Settings;
@@ -78,6 +79,16 @@ impl Pipeline {
         }
     }
 
+    /// The transactor, once it runs.
+    pub fn transactor(&self) -> Option<transactor::Handle> {
+        self.transactor.lock().clone()
+    }
+
+    /// What librdkafka says of the producer of late answers.
+    pub fn late_figures(&self) -> status::Client {
+        self.late_producer.figures()
+    }
+
     /// Tells whom to wake when there is something to commit.
     pub fn attach(&self, transactor: transactor::Handle) {
         *self.transactor.lock() = Some(transactor);
@@ -131,11 +142,21 @@ impl Pipeline {
                 Effect::PublishLate(sent, answer) => self.late_producer.publish_late(*sent, answer),
                 Effect::PublishOrphans(results) => self.late_producer.publish_orphans(results),
                 Effect::Doubt {
+                    account,
                     bind,
                     partition,
                     doubt,
                     resent,
-                } => self.doubts.note(&bind, &partition, doubt, resent),
+                } => {
+                    let counters = &account.meters.counters;
+                    let counter = if resent {
+                        &counters.resent
+                    } else {
+                        &counters.not_resent
+                    };
+                    counter.add(1);
+                    self.doubts.note(&bind, &partition, doubt, resent);
+                }
                 Effect::Say(news) => news.say(),
             }
         }
@@ -303,6 +324,12 @@ impl Pipeline {
     pub fn positions(&self) -> Vec<(Partition, i64)> {
         let place = |p: &PartitionState| (p.name().clone(), p.next_offset());
         self.look(|state| state.partitions().map(place).collect())
+    }
+
+    /// What can be seen of the partitions that are ours.
+    pub fn partitions(&self) -> Vec<(Partition, status::Partition)> {
+        let seen = |p: &PartitionState| (p.name().clone(), p.status());
+        self.look(|state| state.partitions().map(seen).collect())
     }
 
     /// The partitions that are open and hold nothing, and the next offset of each.

@@ -3,9 +3,11 @@
 #![deny(missing_docs)]
 
 mod counters;
+mod histogram;
 mod notices;
 
 pub use counters::{Count, Counter};
+pub use histogram::{Histogram, Observed};
 pub use notices::{Field, Notice, Row};
 
 /// What the macros use.

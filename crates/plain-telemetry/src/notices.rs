@@ -49,6 +49,11 @@ impl Notice {
         }
     }
 
+    /// The name of its struct, which is also that of its event's metadata.
+    pub fn type_name(&self) -> &'static str {
+        self.type_name
+    }
+
     /// What it is called: the name of its struct in lower case, with `_` between the words.
     pub fn name(&self) -> String {
         let mut name = String::new();
@@ -151,6 +156,7 @@ macro_rules! notices {
                     Self::notice().count();
                     let Self { $($field),* } = self;
                     $crate::tracing::$level!(
+                        name: stringify!($name),
                         $($field = $crate::written!($how $field),)*
                         $text
                     );

@@ -158,6 +158,12 @@ impl Channel {
         self.limit.load(Relaxed)
     }
 
+    /// How many places are taken, for those who look.
+    pub fn used(&self) -> usize {
+        let places = self.limit() + self.owed.load(Relaxed);
+        places.saturating_sub(self.places.available_permits())
+    }
+
     /// Refuses all slots that were handed out so far and not used.
     pub fn void_slots(&self) {
         let _inbox = self.inbox.lock();

@@ -15,6 +15,8 @@ pub(super) struct Clock {
     pub heard: Instant,
     /// An enquire_link was sent, and nothing was heard since.
     pub enquired: Option<Instant>,
+    /// The last enquire_link was sent, and is not answered.
+    pub asked: Option<Instant>,
     /// A message or its answer went either way.
     pub traffic: Instant,
     /// The PDU that is incomplete began to arrive.
@@ -30,6 +32,7 @@ impl Clock {
         Clock {
             heard: now,
             enquired: None,
+            asked: None,
             traffic: now,
             partial: None,
             stalled: None,

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
@@ -112,6 +112,9 @@ pub(super) struct Shared {
     pub pace: Mutex<Pace>,
     /// Whether that is less than the bind's full speed: read for each batch that is sent.
     pub limited: AtomicBool,
+    /// How long the SMSC took to answer the last enquire_link, in microseconds and one more; 0 while
+    /// it has answered none.
+    round_trip: AtomicU64,
 }
 
 impl Shared {
@@ -124,7 +127,14 @@ impl Shared {
             flow: Mutex::new(None),
             pace: Mutex::new(Pace::default()),
             limited: AtomicBool::new(false),
+            round_trip: AtomicU64::new(0),
         })
+    }
+
+    /// An enquire_link was answered after so long.
+    pub fn measured(&self, round_trip: Duration) {
+        let micros = u64::try_from(round_trip.as_micros()).unwrap_or(u64::MAX);
+        self.round_trip.store(micros.saturating_add(1), Relaxed);
     }
 }
 
@@ -171,6 +181,21 @@ impl Handle {
             Source::Session(channel) => channel.limit(),
             Source::None | Source::Dry => 0,
         }
+    }
+
+    /// How many of [`Self::limit`] are taken: by requests that are unanswered, and by slots that are
+    /// handed out.
+    pub fn used(&self) -> usize {
+        match &*self.shared.source.borrow() {
+            Source::Session(channel) => channel.used(),
+            Source::None | Source::Dry => 0,
+        }
+    }
+
+    /// How long the SMSC took to answer the last enquire_link; `None` while it has answered none.
+    pub fn round_trip(&self) -> Option<Duration> {
+        let micros = self.shared.round_trip.load(Relaxed).checked_sub(1)?;
+        Some(Duration::from_micros(micros))
     }
 
     /// The bind's state, to read and to wait for.

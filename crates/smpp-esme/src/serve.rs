@@ -72,8 +72,12 @@ impl Session {
                 return Err(End::Closed);
             }
             // An answer to enquire_link has said it all by having come.
-            Command::ENQUIRE_LINK_RESP
-            | Command::UNBIND_RESP
+            Command::ENQUIRE_LINK_RESP => {
+                if let Some(asked) = self.clock.asked.take() {
+                    self.shared.measured(now.saturating_duration_since(asked));
+                }
+            }
+            Command::UNBIND_RESP
             | Command::BIND_TRANSMITTER_RESP
             | Command::BIND_RECEIVER_RESP
             | Command::BIND_TRANSCEIVER_RESP => {}

@@ -547,6 +547,7 @@ impl Session {
             self.outbox
                 .push_empty(Command::ENQUIRE_LINK, Status::ROK, sequence);
             self.clock.enquired = Some(now);
+            self.clock.asked = Some(now);
         }
         Ok(self.clock.stalled.is_none() && !self.outbox.unwritten().is_empty())
     }

@@ -16,6 +16,7 @@ system_id = "acme"
 "#;
 
 /// What is set beside a value, so that it means nothing.
+const LISTEN: &str = "http.listen = '127.0.0.1:0'";
 const OUTBIND: &str = "esme.hosts = [] \nesme.outbind.listen = '0.0.0.0:2776'";
 const REGISTRY: &str = "schema_registry.urls = ['https://registry.example.net']";
 
@@ -174,6 +175,14 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("esme.outbind.certificate_file", "'/nowhere'", OUTBIND, "there is no such file"),
     ("esme.outbind.key_file", "'/nowhere'", OUTBIND, "set together"),
     ("esme.outbind.client_ca_file", "'/nowhere'", OUTBIND, "connections are not encrypted"),
+    ("http.listen", "'9464'", "", "not an address"),
+    ("http.listen", "'*:9464'", "", "\"0.0.0.0\""),
+    ("http.token", "'0123456789abcdef'", "", "http.listen: name the address"),
+    ("http.token", "'too short'", LISTEN, "at least 16 characters"),
+    ("http.token", "'0123456789 abcdef'", LISTEN, "without spaces"),
+    ("http.token_file", "'/nowhere'", LISTEN, "cannot be read"),
+    ("http.certificate_file", "'/nowhere'", LISTEN, "there is no such file"),
+    ("http.key_file", "'/nowhere'", LISTEN, "set together"),
     ("esme.system_id", "''", "", "the account's name with the SMSC is missing"),
     ("esme.system_id", "'acme '", "", "it ends with a blank"),
     ("esme.system_id", "'sixteen-letters-'", "", "at most 15 ASCII characters; it has 16"),
@@ -299,7 +308,7 @@ fn every_value_that_means_nothing_is_an_error_that_names_its_key() {
         let (_, last) = key.rsplit_once('.').unwrap_or(("", key));
         let fits = |line: &String| {
             // Some errors are those of another key, which is then named.
-            let named = line.contains(last) || said.starts_with("outbind.listen");
+            let named = line.contains(last) || said.contains("listen: name");
             named && line.contains(said) && !line.contains("hush")
         };
         if !told.iter().any(fits) {

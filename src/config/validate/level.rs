@@ -21,27 +21,33 @@ const OTHERS: [(&str, &str); 7] = [
 ];
 
 /// The parts of this crate.
-const MODULES: [&str; 14] = [
+const MODULES: [&str; 19] = [
     "cli",
     "config",
     "connector",
     "correlate",
     "deliver",
+    "http",
     "kafka",
+    "meters",
+    "metrics",
+    "notices",
     "ops",
     "record",
     "registry",
     "repeated",
     "replay",
     "settings",
+    "status",
     "submit",
     "threads",
 ];
 
 /// Whatever else logs in this process.
-const CRATES: [&str; 18] = [
+const CRATES: [&str; 19] = [
     "kafka_smpp",
     "apache_avro",
+    "axum",
     "hyper",
     "hyper_rustls",
     "hyper_util",

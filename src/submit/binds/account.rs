@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::kafka::Partition;
+use crate::meters::Meters;
 use crate::record::codec::Codec;
 use smpp_esme::Rate;
 use smpp_protocol::Dialect;
 
 use crate::submit::binds::group::{BindGroupOptions, InboundOf, burst};
+use crate::submit::binds::open::OpenBinds;
 use crate::submit::message::Defaults;
 use crate::submit::results::events::AccountRef;
 
@@ -50,6 +52,8 @@ pub struct Options {
     pub defaults: Defaults,
     /// Makes the receiver of deliver_sm for a bind of this name.
     pub inbound: InboundOf,
+    /// What is counted and timed of it.
+    pub meters: Arc<Meters>,
 }
 
 /// See the [module](self).
@@ -58,6 +62,8 @@ pub struct Account {
     pub options: Options,
     /// What events need to know of it.
     pub reference: Arc<AccountRef>,
+    /// Its binds, for those who look.
+    pub binds: Arc<OpenBinds>,
     rate: Arc<Mutex<Rate>>,
     share: Mutex<Share>,
 }
@@ -100,10 +106,12 @@ impl Account {
         let reference = AccountRef {
             esme: options.name.clone(),
             dialect: options.dialect.clone(),
+            meters: options.meters.clone(),
         };
         Account {
             reference: Arc::new(reference),
             options,
+            binds: Arc::default(),
             rate: Arc::new(Mutex::new(rate)),
             share: Mutex::new(Share {
                 assigned: BTreeSet::new(),
@@ -208,6 +216,8 @@ impl Account {
             version: options.defaults.version.clone(),
             inbound: options.inbound.clone(),
             account: self.rate.clone(),
+            meters: options.meters.clone(),
+            open: self.binds.clone(),
             per_bind: options.max_tps_per_bind,
             limited: options.max_tps.is_finite() || options.max_tps_per_bind.is_finite(),
             response: first.map_or(Duration::from_secs(10), |s| s.timers.response.get()),

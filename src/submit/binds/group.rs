@@ -17,7 +17,9 @@ use tracing::debug;
 use smpp_esme::{Client, Inbound, Lease, Outcome, Pace, Rate, Signal, Slot, State, Token};
 use smpp_protocol::Status;
 
+use crate::meters::Meters;
 use crate::repeated::{Line, Times};
+use crate::submit::binds::open::{OpenBind, OpenBinds};
 use crate::submit::message::Version;
 use crate::submit::notices::{BindGroupEndedBadly, TakesEverythingAgain, Throttled};
 use crate::submit::pipeline::Pipeline;
@@ -41,6 +43,10 @@ pub struct BindGroupOptions {
     pub inbound: InboundOf,
     /// The account's rate, shared with its other bind groups.
     pub account: Arc<Mutex<Rate>>,
+    /// What is counted and timed of the account.
+    pub meters: Arc<Meters>,
+    /// Told of each bind while it is there.
+    pub open: Arc<OpenBinds>,
     /// Limit of each bind, in submit_sm per second; infinite without one.
     pub per_bind: f64,
     /// Whether either rate is finite.
@@ -118,7 +124,7 @@ async fn serve(
             return;
         }
     }
-    let mut tasks = JoinSet::new();
+    let (mut tasks, mut open) = (JoinSet::new(), Vec::new());
     for options in &plan.binds {
         let submits = options.mode.submits();
         let (bind, wake) = pipeline.add_bind(id, options.name.as_str().into(), submits);
@@ -129,6 +135,7 @@ async fn serve(
             own: plan.per_bind,
             told: Mutex::new(KnownPace::default()),
             version: plan.version.clone(),
+            meters: plan.meters.clone(),
             complaints: Complaints::new(),
             paced: Notify::new(),
         });
@@ -136,6 +143,13 @@ async fn serve(
         let (service, handle) =
             smpp_esme::Bind::new(options.clone(), handler.clone(), inbound, lease.clone());
         handles.lock().push(handle.clone());
+        open.push(plan.open.add(OpenBind {
+            name: options.name.clone(),
+            mode: options.mode,
+            window: options.window,
+            rate: plan.per_bind,
+            handle: handle.clone(),
+        }));
         tasks.spawn(service.run());
         if options.mode.submits() {
             let sender = Sender {
@@ -154,11 +168,12 @@ async fn serve(
         Ok(drain) => drain.unwrap_or_default(),
         Err(_) => Duration::ZERO,
     };
-    let open = handles.lock().clone();
-    open.iter().for_each(|handle| handle.stop(drain));
-    for handle in open {
+    let ending = handles.lock().clone();
+    ending.iter().for_each(|handle| handle.stop(drain));
+    for handle in ending {
         handle.stopped().await;
     }
+    open.iter().for_each(|bind| plan.open.remove(bind));
     tasks.shutdown().await;
     pipeline.remove_group(id);
 }
@@ -180,6 +195,8 @@ struct OutcomeHandler {
     /// What the pipeline knows.
     told: Mutex<KnownPace>,
     version: Version,
+    /// What is counted of the account.
+    meters: Arc<Meters>,
     complaints: Complaints,
     /// Told when the bind may do something else than before.
     paced: Notify,
@@ -312,6 +329,9 @@ impl Client for OutcomeHandler {
     }
 
     fn outcome(&self, token: Token, outcome: Outcome) {
+        if let Outcome::Answered(answer) | Outcome::Late(answer) = &outcome {
+            self.meters.responses.count(answer.status);
+        }
         if let Outcome::Answered(answer) = &outcome
             && answer.status != Status::ROK
             && matches!(

@@ -55,6 +55,11 @@ pub fn read(
             partition: message.partition(),
             offset: message.offset(),
         }),
+        // Of one that was put back this is not when its producer appended it.
+        appended: (returned.origin.is_none())
+            .then(|| message.timestamp().to_millis())
+            .flatten()
+            .and_then(|millis| Timestamp::from_millisecond(millis).ok()),
         log_id: String::new(),
         extra_data: None,
         source: None,

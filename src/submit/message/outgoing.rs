@@ -38,6 +38,8 @@ pub struct RecordContext {
     /// Where the record stood when it was first read; a record put back onto its topic keeps
     /// this.
     pub position: Position,
+    /// When it was appended to its topic; unknown of one that was put back onto it.
+    pub appended: Option<Timestamp>,
     /// Its log id, given or derived.
     pub log_id: String,
     /// Its extra data, byte for byte.
@@ -84,6 +86,7 @@ impl RecordContext {
             topic: self.topic.clone(),
             partition: self.partition,
             position: self.position.clone(),
+            appended: self.appended,
             log_id: self.log_id.clone(),
             extra_data: self.extra_data.clone(),
             source: self.source.clone(),
@@ -494,10 +497,12 @@ mod tests {
             account: Arc::new(AccountRef {
                 esme: "acme".into(),
                 dialect: Arc::default(),
+                meters: Arc::default(),
             }),
             topic: "sms.outbound".into(),
             partition: 3,
             position: Position::parse("sms.outbound:3:1042").unwrap(),
+            appended: None,
             log_id: large.clone(),
             extra_data: RawValue::from_string(json).ok(),
             source: Some(large.clone()),

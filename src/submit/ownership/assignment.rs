@@ -169,10 +169,24 @@ impl PartitionOwner {
         })
     }
 
-    /// The state of each bind, by name.
-    pub fn binds(&self) -> Vec<State> {
-        let groups = self.groups.lock();
-        groups.values().flat_map(BindGroup::states).collect()
+    /// The partitions that are assigned, with those that go with them.
+    pub fn assigned(&self) -> Vec<Partition> {
+        let leases: Vec<Partition> = self.epoch.lock().keys().cloned().collect();
+        let all = leases.into_iter().filter_map(|lease| {
+            let (_, account) = self.account_of(&lease.topic)?;
+            Some(partitions_of(account, &[lease.partition]))
+        });
+        all.flatten().collect()
+    }
+
+    /// What partitions wait for that are not served.
+    pub fn waits(&self) -> Vec<(Partition, String)> {
+        self.waiting.all()
+    }
+
+    /// The accounts.
+    pub fn accounts(&self) -> &[Arc<Account>] {
+        &self.parts.accounts
     }
 
     fn account_of(&self, topic: &str) -> Option<(usize, &Arc<Account>)> {

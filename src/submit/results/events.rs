@@ -7,6 +7,7 @@ use rdkafka::message::{Header as KafkaHeader, Headers, OwnedHeaders};
 
 use crate::kafka::cloud_events::{self, CloudEvents};
 use crate::kafka::transaction::Output;
+use crate::meters::Meters;
 use crate::record::codec::Codecs;
 use crate::record::event::{About, Segment, SegmentResult, SendError, SubmitSmResp};
 use crate::record::internal::{Header, NewCorrelationEntry};
@@ -287,6 +288,8 @@ pub struct AccountRef {
     pub esme: Arc<str>,
     /// What its SMSC does in its own way.
     pub dialect: Arc<Dialect>,
+    /// What is counted and timed of it.
+    pub meters: Arc<Meters>,
 }
 
 fn travelling(headers: &OwnedHeaders) -> Vec<Header> {

@@ -16,6 +16,7 @@ use rdkafka::producer::DeliveryResult;
 use crate::kafka::idempotent::{self, Idempotent};
 use crate::kafka::transaction::Output;
 use crate::repeated::{Line, Times};
+use crate::status;
 use crate::submit::notices::{LateAnswerLost, LateAnswerPublished, LateAnswersNotFlushed};
 use smpp_esme::Answer;
 
@@ -102,8 +103,14 @@ impl LateProducer {
         })
     }
 
+    /// What librdkafka says of the producer.
+    pub fn figures(&self) -> status::Client {
+        self.producer.figures().client()
+    }
+
     /// Publishes an answer that is not the result.
     pub fn publish_late(&self, sent: Sent, answer: Answer) {
+        sent.context.account.meters.counters.late_answers.add(1);
         self.publish(&PendingResult::new(
             0,
             RecordOutcome::Late(Box::new(sent), answer),

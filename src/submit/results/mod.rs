@@ -3,4 +3,5 @@
 mod details;
 pub mod events;
 pub mod late_producer;
+mod measure;
 pub mod transaction;

@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use rdkafka::error::RDKafkaErrorCode as Code;
 use smpp_esme::{Lease, Moment};
@@ -36,6 +37,7 @@ use crate::submit::notices::{ResultsRefused, ShortAnswerDropped, TopicsGone, Tra
 use crate::submit::ownership::assignment::PartitionOwner;
 use crate::submit::pipeline::Pipeline;
 use crate::submit::results::events::Events;
+use crate::submit::results::measure;
 use crate::submit::state::partition::{PartitionState, Snapshot};
 use crate::submit::state::pending::{AssignmentId, PendingResult, RecordOutcome};
 use crate::submit::state::pipeline::Now;
@@ -168,6 +170,10 @@ impl SubmitTransactions {
     fn committed(&self, under_way: UnderWay, begun: Instant) {
         self.lease.extend(under_way.since, self.terms.validity);
         let took = begun.elapsed();
+        let now = Timestamp::now();
+        for result in &under_way.results {
+            measure::committed(result, now);
+        }
         self.pipeline
             .change(|state| state.committed(under_way.snapshots, took));
     }

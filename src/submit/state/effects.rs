@@ -10,6 +10,7 @@ use crate::kafka::Partition;
 use crate::kafka::notices::TopicTakesResults;
 use crate::submit::message::outgoing::RecordContext;
 use crate::submit::notices::{CannotBePutBack, LostAndBack, LostAndBackInDoubt};
+use crate::submit::results::events::AccountRef;
 use crate::submit::state::groups::GroupId;
 use crate::submit::state::pending::{PendingResult, Sent};
 use crate::submit::state::retry::Verdict;
@@ -33,6 +34,7 @@ pub(in crate::submit) enum Effect {
     PublishOrphans(Vec<PendingResult>),
     /// A message that the bind had is in doubt, and is sent again or reported.
     Doubt {
+        account: Arc<AccountRef>,
         bind: Arc<str>,
         partition: Partition,
         doubt: Doubt,

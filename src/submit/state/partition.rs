@@ -38,6 +38,7 @@ use std::time::{Duration, Instant};
 use crate::kafka::Partition;
 use crate::kafka::progress::{Limits, Progress};
 use crate::kafka::start::Start;
+use crate::status;
 
 use crate::submit::message::outgoing::{Outgoing, Rejection};
 
@@ -172,12 +173,17 @@ impl Slots {
             Slot::Ended => true,
         };
         let ended = (self.by_offset.values()).filter(|slot| matches!(slot, Slot::Ended));
-        let indexed = self.waiting.len()
+        self.by_offset.len() == self.indexed() + ended.count()
+            && self.by_offset.iter().all(is_indexed)
+    }
+
+    /// How many are in an index: all but those that have ended.
+    fn indexed(&self) -> usize {
+        self.waiting.len()
             + self.delayed.len()
             + self.ready.len()
             + self.in_flight.len()
-            + self.asides.len();
-        self.by_offset.len() == indexed + ended.count() && self.by_offset.iter().all(is_indexed)
+            + self.asides.len()
     }
 
     /// The ready ones, in order.
@@ -285,6 +291,39 @@ impl PartitionState {
     /// What is finished and reserved.
     pub fn progress(&self) -> &Progress {
         &self.progress
+    }
+
+    /// What can be seen of it.
+    pub fn status(&self) -> status::Partition {
+        let phase = match self.phase {
+            Phase::Opening => "opening",
+            Phase::Open => "open",
+            Phase::Draining => "draining",
+        };
+        let (slots, natural) = (&self.slots, |n: usize| n as u64);
+        // A gap stands for offsets at which there is no record.
+        let rejected =
+            |offset: &&i64| matches!(slots.by_offset.get(offset), Some(Slot::Rejected(_)));
+        let ended = slots.by_offset.len() - slots.indexed();
+        let sent = slots.waiting.len() + slots.delayed.len() + slots.ready.len();
+        let unfinished =
+            sent + slots.in_flight.len() + ended + slots.asides.iter().filter(rejected).count();
+        status::Partition {
+            topic: self.name.topic.to_string(),
+            partition: self.name.partition,
+            phase: phase.to_owned(),
+            committed: self.progress.base(),
+            position: self.next,
+            reserved: self.progress.reserved(),
+            in_doubt: natural(self.progress.doubtful()),
+            unfinished: natural(unfinished),
+            waiting: natural(slots.waiting.len()),
+            delayed: natural(slots.delayed.len()),
+            ready: natural(slots.ready.len()),
+            in_flight: natural(slots.in_flight.len()),
+            octets: natural(self.octets),
+            ..status::Partition::default()
+        }
     }
 
     /// Records handed to a session.

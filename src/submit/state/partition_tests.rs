@@ -22,6 +22,7 @@ fn context(offset: i64) -> Arc<RecordContext> {
         account: Arc::new(AccountRef {
             esme: "acme".into(),
             dialect: Arc::default(),
+            meters: Arc::default(),
         }),
         topic: "sms.outbound".into(),
         partition: 0,
@@ -30,6 +31,7 @@ fn context(offset: i64) -> Arc<RecordContext> {
             partition: 0,
             offset,
         },
+        appended: None,
         log_id: format!("log-{offset}"),
         extra_data: None,
         source: None,

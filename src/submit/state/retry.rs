@@ -184,6 +184,7 @@ impl Policy<'_> {
         let doubts = outgoing.doubts.saturating_add(1);
         let resends = resends(outgoing.in_doubt, outgoing.max_resends, doubts);
         self.effects.push(Effect::Doubt {
+            account: outgoing.context.account.clone(),
             bind: bind.clone(),
             partition: partition.name().clone(),
             doubt,

@@ -174,6 +174,7 @@ fn outgoing(offset: i64, segments: usize, in_doubt: InDoubt) -> Box<Outgoing> {
             account: Arc::new(AccountRef {
                 esme: "acme".into(),
                 dialect: Arc::default(),
+                meters: Arc::default(),
             }),
             topic: "outbound".into(),
             partition: 0,
@@ -182,6 +183,7 @@ fn outgoing(offset: i64, segments: usize, in_doubt: InDoubt) -> Box<Outgoing> {
                 partition: 0,
                 offset,
             },
+            appended: None,
             log_id: format!("m{offset}"),
             extra_data: None,
             source: None,

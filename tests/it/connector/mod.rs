@@ -26,6 +26,7 @@ mod replay;
 mod rights;
 mod said;
 mod secure;
+mod seen;
 mod send;
 mod soak;
 

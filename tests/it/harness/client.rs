@@ -48,6 +48,8 @@ pub struct Record {
     pub partition: i32,
     /// Its offset.
     pub offset: i64,
+    /// When its producer made it, in milliseconds since 1970.
+    pub timestamp: Option<i64>,
     /// Its key, as text.
     pub key: Option<String>,
     /// Its value as JSON; a text if it is not JSON, null if it is a tombstone.
@@ -81,6 +83,7 @@ impl Record {
         Record {
             partition: message.partition(),
             offset: message.offset(),
+            timestamp: message.timestamp().to_millis(),
             key: message.key().map(text),
             octets: message.payload().unwrap_or_default().to_vec(),
             value,

@@ -6,6 +6,7 @@ mod connector;
 mod fake_registry;
 mod fake_smsc;
 mod fetch;
+pub mod http;
 mod process;
 mod program;
 mod registry;

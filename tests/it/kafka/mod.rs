@@ -121,7 +121,7 @@ struct Member {
 
 impl Member {
     fn join(client: ClientConfig, topic: &str, owner: Owner) -> Member {
-        let group = Group::new(client, "cluster".to_owned());
+        let group = Group::new("member", client, "cluster".to_owned());
         let (owner, handle) = (Arc::new(owner), Handle::default());
         let topics = vec![topic.to_owned()];
         let poller = Poller::new(group.clone(), topics, owner.clone(), handle.clone());

@@ -135,6 +135,7 @@ impl Scene {
             client: kafka.config(),
             transactional_id: id.clone(),
             transaction_timeout,
+            thread: "writer",
             tick: Duration::from_millis(100),
         };
         let (transactor, handle) = Transactor::new(options, books.clone(), member.group.clone());

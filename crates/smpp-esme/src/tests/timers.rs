@@ -70,6 +70,7 @@ async fn a_session_without_messages_is_unbound_when_asked_for() {
     let began = Instant::now();
     esme.submits(100).await;
     let request = smsc.expects(Command::SUBMIT_SM).await;
+    assert_eq!((esme.handle.used(), esme.handle.round_trip()), (1, None));
     sleep(Duration::from_secs(5)).await;
     smsc.sends(accepted(&request, "A")).await;
     let probe = smsc.expects(Command::ENQUIRE_LINK).await;
@@ -80,6 +81,8 @@ async fn a_session_without_messages_is_unbound_when_asked_for() {
     ))
     .await;
     let unbind = smsc.expects(Command::UNBIND).await;
+    assert!(esme.handle.round_trip().is_some());
+    assert_eq!(esme.handle.used(), 0);
     assert_eq!(
         began.elapsed().as_secs(),
         65,

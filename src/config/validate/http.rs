@@ -1,0 +1,49 @@
+//! What must hold of `[http]`.
+
+use secrecy::ExposeSecret;
+
+use super::Check;
+use crate::config::Http;
+
+/// Shorter ones can be guessed.
+const SHORTEST: usize = 16;
+
+pub(super) fn check(check: &mut Check<'_>, http: &Http) {
+    let Http {
+        listen,
+        token,
+        token_file,
+        certificate_file,
+        key_file,
+    } = http;
+    let token = token.expose_secret();
+    let Some(listen) = listen else {
+        let unused = !token.is_empty()
+            || token_file.is_some()
+            || certificate_file.is_some()
+            || key_file.is_some();
+        if unused {
+            let text = "name the address to listen on, such as \"127.0.0.1:9464\"";
+            check.missing("listen", text);
+        }
+        return;
+    };
+    check.listens("listen", listen);
+    let key = if token_file.is_some() {
+        "token_file"
+    } else {
+        "token"
+    };
+    if !token.is_empty() && token.len() < SHORTEST {
+        let text = format!("at least {SHORTEST} characters, such as `openssl rand -hex 16` makes");
+        check.missing(key, &text);
+    }
+    if token.bytes().any(|octet| !(0x21..0x7f).contains(&octet)) {
+        check.missing(key, "printable ASCII without spaces: it stands in a header");
+    }
+    if certificate_file.is_some() != key_file.is_some() {
+        check.missing("key_file", "a certificate and its key are set together");
+    }
+    check.file("certificate_file", certificate_file);
+    check.file("key_file", key_file);
+}

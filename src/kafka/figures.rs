@@ -1,0 +1,168 @@
+//! What librdkafka says of one of our clients in its statistics: a few of its figures.
+//!
+//! Only clients whose callbacks are served all the time have them (consumers, and producers with a
+//! thread of their own): what nobody takes would pile up.
+
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
+use rdkafka::config::ClientConfig;
+use rdkafka::statistics::{Broker, Statistics};
+
+use super::group::Partition;
+use crate::status::Client;
+
+/// How often librdkafka says it, in milliseconds.
+const INTERVAL: &str = "5000";
+
+/// The figures of one client, over all instances of it.
+#[derive(Debug)]
+pub struct Figures {
+    /// What the client is for.
+    name: &'static str,
+    last: Mutex<Last>,
+}
+
+#[derive(Debug, Default)]
+struct Last {
+    client: Client,
+    /// Whether the group of a consumer is at rest: all members know their partitions.
+    settled: bool,
+    /// What a producer appends next, by topic.
+    ends: HashMap<String, HashMap<i32, i64>>,
+}
+
+impl Figures {
+    /// Nothing is said yet of the client that is for this.
+    pub fn new(name: &'static str) -> Self {
+        Figures {
+            name,
+            last: Mutex::default(),
+        }
+    }
+
+    /// Properties with which the client says its statistics.
+    pub fn wanted(&self, client: &ClientConfig) -> ClientConfig {
+        let mut client = client.clone();
+        client.set("statistics.interval.ms", INTERVAL);
+        client
+    }
+
+    /// To be told of all that the client says.
+    pub fn take(&self, said: Statistics) {
+        let client = chosen(&said);
+        let group = said.cgrp.as_ref();
+        let settled = group.is_some_and(|g| g.state == "up" && g.join_state == "steady");
+        let ends = said.topics.into_iter().map(|(topic, said)| {
+            let known = said.partitions.into_iter();
+            let known = known.filter(|(partition, said)| *partition >= 0 && said.hi_offset >= 0);
+            (topic, known.map(|(p, said)| (p, said.hi_offset)).collect())
+        });
+        let ends = ends.collect();
+        *self.last.lock() = Last {
+            client,
+            settled,
+            ends,
+        };
+    }
+
+    /// What is known of the client.
+    pub fn client(&self) -> Client {
+        Client {
+            name: self.name.to_owned(),
+            ..self.last.lock().client.clone()
+        }
+    }
+
+    /// Whether the consumer's group was at rest when it was said last.
+    pub fn is_settled(&self) -> bool {
+        self.last.lock().settled
+    }
+
+    /// The offset that a producer appends next, as a consumer saw it last.
+    pub fn end(&self, partition: &Partition) -> Option<i64> {
+        let last = self.last.lock();
+        last.ends
+            .get(&*partition.topic)?
+            .get(&partition.partition)
+            .copied()
+    }
+}
+
+fn chosen(said: &Statistics) -> Client {
+    // Those of the bootstrap list stand there once more, as what they are.
+    let brokers = || said.brokers.values().filter(|broker| broker.nodeid >= 0);
+    let up = |broker: &&Broker| broker.state == "UP";
+    let micros = brokers().filter_map(|broker| Some(broker.rtt.as_ref()?.avg));
+    let slowest = micros.filter(|micros| *micros > 0).max();
+    let natural = |n: i64| u64::try_from(n).unwrap_or_default();
+    Client {
+        name: String::new(),
+        kind: said.client_type.clone(),
+        brokers_up: brokers().filter(up).count() as u64,
+        brokers_down: brokers().filter(|broker| broker.state == "DOWN").count() as u64,
+        queued: said.msg_cnt,
+        queued_octets: said.msg_size,
+        round_trip: slowest.map(|micros| micros as f64 / 1e6),
+        timeouts: brokers().map(|broker| broker.req_timeouts).sum(),
+        octets_in: natural(said.rx_bytes),
+        octets_out: natural(said.tx_bytes),
+        rebalances: said
+            .cgrp
+            .as_ref()
+            .map_or(0, |group| natural(group.rebalance_cnt)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rdkafka::statistics::{Partition as Said, Topic};
+
+    #[test]
+    fn a_few_figures_are_chosen() {
+        let figures = Figures::new("submit consumer");
+        let mut said = Statistics {
+            msg_cnt: 3,
+            rx_bytes: 100,
+            ..Statistics::default()
+        };
+        for (name, nodeid, state) in [("boot", -1, "DOWN"), ("1", 1, "UP"), ("2", 2, "DOWN")] {
+            let broker = Broker {
+                nodeid,
+                state: state.into(),
+                req_timeouts: 2,
+                ..Broker::default()
+            };
+            said.brokers.insert(name.into(), broker);
+        }
+        let partition = |hi_offset| Said {
+            hi_offset,
+            ..Said::default()
+        };
+        let partitions = [
+            (0, partition(42)),
+            (1, partition(-1001)),
+            (-1, partition(7)),
+        ];
+        let topic = Topic {
+            partitions: partitions.into(),
+            ..Topic::default()
+        };
+        said.topics.insert("sms".into(), topic);
+        figures.take(said);
+        let client = figures.client();
+        assert_eq!((&*client.name, client.queued), ("submit consumer", 3));
+        assert_eq!(
+            (client.brokers_up, client.brokers_down, client.timeouts),
+            (1, 1, 4)
+        );
+        let end = |partition| {
+            figures.end(&Partition {
+                topic: "sms".into(),
+                partition,
+            })
+        };
+        assert_eq!((end(0), end(1), end(-1)), (Some(42), None, None));
+    }
+}

@@ -1,0 +1,378 @@
+//! What can be seen of a process over HTTP.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use super::{Deployment, PATIENCE};
+use crate::harness::http::{get, status, sum};
+use crate::harness::{
+    Broker, Connector, FakeSmsc, Process, Reply, becomes, eventually, free_port, scratch, started,
+};
+
+/// A deployment whose processes can be looked at.
+fn seen(smsc: u16, partitions: i32) -> Deployment {
+    let mut it = Deployment::new(smsc, partitions);
+    it.config["http"] = json!({ "listen": "127.0.0.1:0" });
+    it
+}
+
+/// Waits until the process on this port is ready.
+fn is_ready(port: u16) {
+    let ready = Some((200, "ready\n".to_owned()));
+    becomes(ready, PATIENCE, || get(port, "/ready"));
+}
+
+#[test]
+fn a_process_that_works_is_ready_and_says_what_it_does() {
+    let smsc = FakeSmsc::start();
+    let mut it = seen(smsc.port(), 2);
+    it.esme()["max_tps"] = json!(1000);
+    let mut connector = it.start();
+    let port = connector.http();
+    it.send_numbered(0, 0..60);
+    it.send_numbered(1, 60..100);
+    it.results(100);
+    is_ready(port);
+    assert_eq!(get(port, "/live"), Some((200, "live\n".to_owned())));
+    // What librdkafka says of the ends of partitions comes every five seconds.
+    eventually("no lag is left", PATIENCE, || {
+        let status = status(port).expect("a status");
+        let partitions = status["esmes"][0]["partitions"].as_array().expect("a list");
+        partitions.len() == 2 && partitions.iter().all(|p| p["lag"] == 0)
+    });
+    let status = status(port).unwrap();
+    assert_eq!(
+        (&status["version"], &status["process"]["phase"]),
+        (&json!(1), &json!("running"))
+    );
+    let acme = &status["esmes"][0];
+    assert_eq!(
+        (&acme["name"], &acme["rate"]["here"]),
+        (&json!("acme"), &json!(1000.0))
+    );
+    assert_eq!(acme["results"], json!({ "ACCEPTED": 100 }));
+    assert_eq!(acme["responses"], json!({ "ESME_ROK": 100 }));
+    for times in ["append_to_socket", "submit_to_response", "append_to_result"] {
+        let counts = acme[times]["counts"].as_array().unwrap();
+        let count: u64 = counts.iter().filter_map(Value::as_u64).sum();
+        assert_eq!(count, 100, "{times}");
+    }
+    let binds = acme["binds"].as_array().unwrap();
+    assert_eq!(binds.len(), 2);
+    for bind in binds {
+        assert_eq!(
+            (&bind["state"], &bind["window"]["used"]),
+            (&json!("bound"), &json!(0))
+        );
+        assert_eq!(bind["host"], format!("127.0.0.1:{}", smsc.port()));
+    }
+    let committed: i64 = (acme["partitions"].as_array().unwrap().iter())
+        .filter_map(|partition| partition["committed"].as_i64())
+        .sum();
+    assert_eq!(committed, 100);
+    let clients = status["kafka"]["clients"].as_array().unwrap();
+    assert!(
+        clients
+            .iter()
+            .any(|c| c["name"] == "submit" && c["brokers_up"] == 1),
+        "{clients:?}"
+    );
+    let (_, metrics) = get(port, "/metrics").unwrap();
+    let results = sum(
+        &metrics,
+        "kafka_smpp_results_total",
+        &["outcome=\"ACCEPTED\""],
+    );
+    assert!((results - 100.0).abs() < f64::EPSILON, "{metrics}");
+    let bound = sum(&metrics, "kafka_smpp_bind_state", &["state=\"bound\""]);
+    assert!((bound - 2.0).abs() < f64::EPSILON, "{metrics}");
+}
+
+#[test]
+fn what_is_missing_is_named_and_an_smsc_that_is_away_ends_no_process() {
+    let port = free_port();
+    let it = seen(port, 1);
+    let mut connector = it.start();
+    let http = connector.http();
+    it.send_numbered(0, 0..3);
+    let why = || get(http, "/ready").unwrap_or_default();
+    eventually("no bind", PATIENCE, || {
+        let (code, text) = why();
+        code == 503 && text.starts_with("acme: no transceiver is bound: ")
+    });
+    assert_eq!(get(http, "/live"), Some((200, "live\n".to_owned())));
+    eventually("the records are waited for", PATIENCE, || {
+        let status = status(http).expect("a status");
+        let acme = &status["esmes"][0];
+        acme["partitions"][0]["lag"] == 3 && acme["binds"][0]["state"] == "backoff"
+    });
+    let status = status(http).unwrap();
+    let problems = status["problems"].as_array().unwrap();
+    assert!(
+        !problems.is_empty() && problems.iter().all(|p| p["about"] != ""),
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn a_kafka_that_is_away_ends_no_process() {
+    let smsc = FakeSmsc::start();
+    let broker = Broker::start_private();
+    let mut it = Deployment::on(broker.kafka(), smsc.port(), 1);
+    it.config["http"] = json!({ "listen": "127.0.0.1:0" });
+    let mut working = it.start();
+    let port = working.http();
+    it.send_numbered(0, 0..5);
+    it.results(5);
+    is_ready(port);
+    broker.freeze();
+    let mut starting = it.start();
+    let young = starting.http();
+    for _ in 0..20 {
+        for port in [port, young] {
+            assert_eq!(get(port, "/live"), Some((200, "live\n".to_owned())));
+            assert!(status(port).is_some());
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    let why = "it is starting: Kafka has not said yet which topics there are\n";
+    assert_eq!(get(young, "/ready"), Some((503, why.to_owned())));
+    broker.thaw();
+    is_ready(port);
+    is_ready(young);
+}
+
+/// A process with nothing to do is ready: when another one goes, it takes over.
+#[test]
+fn a_process_in_reserve_is_ready() {
+    let smsc = FakeSmsc::start();
+    smsc.script(|_| Reply::Accept);
+    let it = seen(smsc.port(), 1);
+    let (mut first, mut second) = (it.start(), it.start());
+    let ports = [first.http(), second.http()];
+    for port in ports {
+        is_ready(port);
+    }
+    let partitions = |port| {
+        let status = status(port).expect("a status");
+        status["esmes"][0]["partitions"]
+            .as_array()
+            .map_or(0, Vec::len)
+    };
+    eventually("one of them has it", PATIENCE, || {
+        ports.map(partitions).iter().sum::<usize>() == 1
+    });
+}
+
+#[test]
+fn a_port_that_is_taken_is_said_with_its_remedy() {
+    let smsc = FakeSmsc::start();
+    let mut it = seen(smsc.port(), 1);
+    it.config["http"]["listen"] = json!(format!("127.0.0.1:{}", smsc.port()));
+    let mut connector = it.start();
+    let ended = connector.wait(Duration::from_secs(30));
+    assert_eq!(ended.code(), Some(78));
+    let log = connector.log();
+    assert!(
+        log.contains("http.listen") && log.contains("another process"),
+        "{log}"
+    );
+}
+
+/// The simulated SMSC, which writes down what it did.
+struct Simulated {
+    process: Process,
+    port: u16,
+    journal: PathBuf,
+}
+
+impl Simulated {
+    fn start(args: &[&str]) -> Simulated {
+        let port = free_port();
+        let listen = format!("127.0.0.1:{port}");
+        let journal = scratch("journal").join("journal.jsonl");
+        let file = journal.to_str().expect("UTF-8");
+        let always = ["smsc", "--listen", &listen, "--journal", file];
+        let mut process = started("", &[&always, args].concat());
+        process.wait_for_log("listening", PATIENCE);
+        Simulated {
+            process,
+            port,
+            journal,
+        }
+    }
+
+    /// The lines of the journal that tell of this.
+    fn of(&self, event: &str) -> Vec<Value> {
+        let journal = std::fs::read_to_string(&self.journal).unwrap_or_default();
+        let lines = journal.lines().filter_map(|l| serde_json::from_str(l).ok());
+        lines
+            .filter(|line: &Value| line["event"] == event)
+            .collect()
+    }
+}
+
+/// Scrapes a process again and again; what it said last stays when it is killed.
+struct Scraper {
+    last: Arc<Mutex<(String, i64)>>,
+    ending: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Scraper {
+    fn of(connector: &mut Connector) -> Scraper {
+        let port = connector.http();
+        let (last, ending) = (
+            Arc::new(Mutex::new((String::new(), 0))),
+            Arc::<AtomicBool>::default(),
+        );
+        let (told, ended) = (last.clone(), ending.clone());
+        let scrape = move || {
+            while !ended.load(Ordering::Relaxed) {
+                let asked = jiff::Timestamp::now().as_millisecond();
+                if let Some((200, metrics)) = get(port, "/metrics") {
+                    *told.lock() = (metrics, asked);
+                }
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        };
+        Scraper {
+            last,
+            ending,
+            thread: Some(std::thread::spawn(scrape)),
+        }
+    }
+
+    /// The sum of a metric, as it was said last.
+    fn sum(&self, name: &str, labels: &[&str]) -> usize {
+        sum(&self.last.lock().0, name, labels) as usize
+    }
+
+    /// When it was asked last, in milliseconds since 1970, and answered.
+    fn asked(&self) -> i64 {
+        self.last.lock().1
+    }
+}
+
+impl Drop for Scraper {
+    fn drop(&mut self) {
+        self.ending.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What the processes say together.
+fn together(scrapers: &[Scraper], name: &str, labels: &[&str]) -> usize {
+    scrapers
+        .iter()
+        .map(|scraper| scraper.sum(name, labels))
+        .sum()
+}
+
+/// Receipts in the journal by what they said, each message once.
+fn receipts(smsc: &Simulated) -> BTreeMap<String, usize> {
+    let mut states = BTreeMap::new();
+    for receipt in smsc.of("receipt") {
+        let text = |key: &str| receipt[key].as_str().unwrap_or_default().to_owned();
+        states.insert(text("message_id"), text("state"));
+    }
+    let mut counts = BTreeMap::new();
+    for state in states.into_values() {
+        *counts.entry(state).or_default() += 1;
+    }
+    counts
+}
+
+/// Sums over the processes equal what the SMSC wrote down, also after a lost session; and when a
+/// process is killed, what is missing is no more than what it did since it was scraped last.
+#[test]
+fn metrics_are_true() {
+    let half: usize = 10_000;
+    let smsc = Simulated::start(&[
+        "--outcomes",
+        "DELIVRD=90,UNDELIV=10",
+        "--receipt-delay",
+        "500ms",
+        "--fault",
+        "drop-accepted after=3000 times=1",
+    ]);
+    let mut it = seen(smsc.port, 2);
+    it.config["log"]["level"] = json!("info");
+    it.config["submit"]["in_doubt"] = json!("resend");
+    it.esme()["registered_delivery"] = json!(1);
+    let mut processes = [it.start(), it.start()];
+    let scrapers = processes.each_mut().map(Scraper::of);
+    let sum = |name: &str, labels: &[&str]| together(&scrapers, name, labels);
+    let partitions = |scraper: &Scraper| scraper.sum("kafka_smpp_partition_open", &[]);
+    eventually("one partition for each", PATIENCE, || {
+        scrapers.iter().all(|scraper| partitions(scraper) == 1)
+    });
+    let results = "kafka_smpp_results_total";
+    let fill = |from: usize| {
+        it.send_numbered(0, from..from + half / 2);
+        it.send_numbered(1, from + half / 2..from + half);
+    };
+    fill(0);
+    it.results_within(half, PATIENCE);
+    // Receipts come for each message that the SMSC accepted, and it accepted some twice.
+    eventually("all receipts are counted", PATIENCE, || {
+        let accepted = smsc.of("accepted").len();
+        accepted >= half && sum("kafka_smpp_receipts_total", &[]) == accepted
+    });
+    assert_eq!(sum(results, &[]), half);
+    assert_eq!(sum(results, &["outcome=\"ACCEPTED\""]), half);
+    let said = receipts(&smsc);
+    for (state, stat) in [("DELIVERED", "DELIVRD"), ("UNDELIVERABLE", "UNDELIV")] {
+        let label = format!("state=\"{state}\"");
+        let counted = sum("kafka_smpp_receipts_total", &[&label]);
+        assert_eq!(Some(&counted), said.get(stat), "{state}");
+    }
+    let (accepted, ok) = (smsc.of("accepted").len(), "command_status=\"ESME_ROK\"");
+    let unanswered = sum("kafka_smpp_resent_total", &[]);
+    assert_eq!(sum("kafka_smpp_responses_total", &[ok]), half);
+    assert!(
+        accepted - half <= unanswered && unanswered > 0,
+        "{accepted} {unanswered}"
+    );
+    assert_eq!(sum("kafka_smpp_binds_in_doubt_total", &[]), unanswered);
+    // A process is killed while it works.
+    fill(half);
+    let before = scrapers[0].sum(results, &[]);
+    eventually("it is at work", PATIENCE, || {
+        scrapers[0].sum(results, &[]) > before + 500
+    });
+    processes[0].kill9();
+    let scraped = scrapers[0].asked();
+    it.results_within(2 * half, PATIENCE);
+    eventually("the other one has taken over", PATIENCE, || {
+        partitions(&scrapers[1]) == 2
+    });
+    let events = it.events();
+    let total = events
+        .iter()
+        .filter(|event| event["terminal"] == true)
+        .count();
+    assert_eq!(total, 2 * half);
+    std::thread::sleep(Duration::from_secs(1));
+    let counted = sum(results, &[]);
+    // What was committed after the last scrape was asked for, by whichever process.
+    let since = it.kafka.records(&it.topic("responses")).into_iter();
+    // A transaction was open for less than a second.
+    let since = since
+        .filter(|record| record.timestamp >= Some(scraped - 1000))
+        .count();
+    assert!(
+        counted <= 2 * half && counted + since >= 2 * half,
+        "{counted} and {since} of {total}"
+    );
+    drop(smsc.process);
+}
