@@ -5,6 +5,7 @@
 //! - [`smpp_protocol`]: the protocol as pure data, without I/O, a crate of its own;
 //! - [`smpp_esme`]: one session with an SMSC and its life, a crate of its own;
 //! - [`settings`]: durations and the like as people write them;
+//! - [`codes`]: the codes of errors, and what each means;
 //! - [`threads`]: named threads, and how one waits for their end;
 //! - [`meters`]: what is counted and timed of each ESME;
 //! - [`repeated`]: log lines for what may happen many times;
@@ -28,6 +29,7 @@
 #![allow(rustdoc::private_intra_doc_links)]
 
 pub mod cli;
+mod codes;
 mod config;
 mod connector;
 pub mod correlate;

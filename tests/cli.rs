@@ -136,14 +136,52 @@ fn a_wrong_configuration_is_78_with_every_error_and_no_secret() {
         .code(78)
         .stdout("")
         .stderr(
-            contains("4 errors")
+            contains("error[KS-1103]: the configuration has 4 errors")
                 .and(contains(
-                    "line 5: esme[0].host: there is no such key; did you mean `hosts`?",
+                    "[KS-1104] line 5: esme[0].host: there is no such key; did you mean `hosts`?",
                 ))
                 .and(contains("line 7: esme[0].password"))
                 .and(contains("KAFKA_SMPP__SUBMIT__IN_DOUBT: submit.in_doubt"))
                 .and(contains("hush").not()),
         );
+}
+
+#[test]
+fn the_code_of_an_error_leads_to_its_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| kafka_smpp(dir.path()).args(args).assert();
+    for (args, code) in [
+        (&["check", "--conect"][..], "KS-1001"),
+        (&["explain"], "KS-1001"),
+        (&["check", "--config", "nowhere.toml"], "KS-1101"),
+        (&["encode", "--esme", "acme", "{}"], "KS-1103"),
+        (&["explain", "7777"], "KS-1002"),
+    ] {
+        let error = format!("error[{code}]: ");
+        run(args).failure().stderr(contains(error.as_str()));
+        let small = code.to_lowercase();
+        for word in [code, &small, &code[3..]] {
+            run(&["explain", word]).success().stdout(
+                predicates::str::starts_with(format!("# {code}: "))
+                    .and(contains("\n## What to do\n")),
+            );
+        }
+    }
+    run(&["explain", "KS-1001", "ks-1101"])
+        .success()
+        .stdout(contains("# KS-1001: ").and(contains("\n\n# KS-1101: ")));
+    run(&["explain", "KS-3O01"])
+        .code(64)
+        .stdout("")
+        .stderr(contains(
+            "did you mean KS-3001 (A right is missing in Kafka)?",
+        ));
+    run(&["explain", "--list"])
+        .success()
+        .stdout(contains("KS-1101\tThe configuration cannot be read\n"));
+    run(&[])
+        .code(64)
+        .stderr(contains("Usage:").and(contains("error[").not()));
 }
 
 #[test]

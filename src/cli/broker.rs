@@ -7,6 +7,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 
 use super::{Code, Failure};
+use crate::codes;
 use crate::config::Config;
 use crate::kafka::ErrorClass;
 use crate::kafka::Partition;
@@ -21,20 +22,26 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 /// Turns an error of Kafka into a failure that says what was tried.
 pub(super) fn failed(what: impl std::fmt::Display) -> impl FnOnce(KafkaError) -> Failure {
     move |error| {
-        let hint = match ErrorClass::of_error(&error) {
+        let class = ErrorClass::of_error(&error);
+        let hint = match class {
             ErrorClass::NoTopic => {
                 " (does the topic exist? kafka-smpp topics create makes those that are missing)"
             }
             ErrorClass::NoBroker => " (kafka-smpp check --connect says why)",
             _ => "",
         };
-        Failure::new(Code::Unavailable, format!("{what}: {error}{hint}"))
+        let code = match class {
+            ErrorClass::NoTopic => codes::TOPIC_MISSING,
+            ErrorClass::NoBroker => codes::KAFKA_UNREACHABLE,
+            _ => codes::KAFKA_FAILED,
+        };
+        Failure::new(Code::Unavailable, code, format!("{what}: {error}{hint}"))
     }
 }
 
 /// The failure that a cause is.
 pub(super) fn unavailable(what: impl std::fmt::Display, cause: &Cause) -> Failure {
-    Failure::new(Code::Unavailable, format!("{what}: {cause}"))
+    Failure::new(Code::Unavailable, cause.code(), format!("{what}: {cause}"))
 }
 
 /// As [`failed`], of what was being done: the cause has its remedy.
@@ -62,7 +69,8 @@ pub(super) fn reader(config: &Config, isolation: &str) -> Result<Client, Failure
 
 /// A consumer that has found a broker.
 pub(super) fn connect(client: &ClientConfig) -> Result<Client, Failure> {
-    connected(client, TIMEOUT).map_err(|cause| Failure::new(Code::Unavailable, cause.to_string()))
+    connected(client, TIMEOUT)
+        .map_err(|cause| Failure::new(Code::Unavailable, cause.code(), cause.to_string()))
 }
 
 /// A consumer that looks around.

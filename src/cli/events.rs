@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 use super::broker::{Client, failed, partitions, reader, watermarks};
 use super::schemas::Schemas;
 use super::{Code, Failure};
+use crate::codes;
 use crate::config::Config;
 use crate::connector::reader as reader_of;
 use crate::kafka::ErrorClass;
@@ -287,7 +288,7 @@ pub(super) fn topics<'a>(config: &'a Config, keys: &[String]) -> Result<Vec<&'a 
                 "there are no events on {key:?}; choose of {}",
                 names.join(", ")
             );
-            Failure::new(Code::Usage, text)
+            Failure::new(Code::Usage, codes::UNKNOWN_NAME, text)
         })
     };
     keys.iter().map(topic).collect()

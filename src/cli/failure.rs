@@ -3,6 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
+use crate::codes::{self, Coded, ErrorCode};
 use crate::ops::random::NoRandom;
 use crate::{config, connector, registry};
 
@@ -45,24 +46,38 @@ impl From<Code> for ExitCode {
 pub struct Failure {
     /// For scripts.
     pub code: Code,
-    /// For people: what was wrong and what to do.
-    pub text: String,
+    /// For people: all that was wrong, each with what to do. Without any it is silent.
+    pub faults: Vec<Coded>,
 }
 
 impl Failure {
-    /// A failure with a text.
-    pub fn new(code: Code, text: impl Into<String>) -> Self {
-        Failure {
-            code,
-            text: text.into(),
-        }
+    /// A failure with a text, and the code that explains it.
+    pub fn new(code: Code, error: ErrorCode, text: impl Into<String>) -> Self {
+        Failure::of(code, vec![Coded::new(error, text)])
     }
 
-    /// Tells people and gives the code. Without a text it is silent.
+    /// A failure of all of these.
+    pub fn of(code: Code, faults: Vec<Coded>) -> Self {
+        Failure { code, faults }
+    }
+
+    /// One of which nothing is to be said: the output has said it.
+    pub fn silent(code: Code) -> Self {
+        Failure::of(code, Vec::new())
+    }
+
+    /// All that was wrong, a line for each.
+    #[cfg(test)]
+    pub(super) fn text(&self) -> String {
+        let texts = self.faults.iter().map(|fault| fault.text.as_str());
+        texts.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Tells people and gives the code.
     pub(super) fn report(self) -> ExitCode {
-        if !self.text.is_empty() {
-            let style = anstyle::AnsiColor::Red.on_default().bold();
-            anstream::eprintln!("{style}error:{style:#} {}", self.text);
+        let style = anstyle::AnsiColor::Red.on_default().bold();
+        for Coded { code, text } in self.faults {
+            anstream::eprintln!("{style}error[{code}]:{style:#} {text}");
         }
         self.code.into()
     }
@@ -74,7 +89,7 @@ impl From<config::Error> for Failure {
             config::Error::Unreadable { .. } => Code::NoInput,
             _ => Code::Config,
         };
-        Failure::new(code, error.to_string())
+        Failure::new(code, error.code(), error.to_string())
     }
 }
 
@@ -87,7 +102,7 @@ impl From<connector::Error> for Failure {
         } else {
             Code::Unavailable
         };
-        Failure::new(code, error.to_string())
+        Failure::of(code, error.faults())
     }
 }
 
@@ -98,13 +113,13 @@ impl From<registry::Error> for Failure {
             registry::Error::Refused(_) => Code::Data,
             _ => Code::Unavailable,
         };
-        Failure::new(code, error.to_string())
+        Failure::new(code, error.code(), error.to_string())
     }
 }
 
 impl From<NoRandom> for Failure {
     fn from(error: NoRandom) -> Self {
-        Failure::new(Code::Unavailable, error.to_string())
+        Failure::new(Code::Unavailable, codes::NO_RANDOM, error.to_string())
     }
 }
 
@@ -112,8 +127,8 @@ impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             // Whoever read our output (such as `head`) has enough: that is no failure.
-            io::ErrorKind::BrokenPipe => Failure::new(Code::Ok, ""),
-            _ => Failure::new(Code::Io, error.to_string()),
+            io::ErrorKind::BrokenPipe => Failure::silent(Code::Ok),
+            _ => Failure::new(Code::Io, codes::INPUT_OUTPUT, error.to_string()),
         }
     }
 }

@@ -11,6 +11,7 @@ use anstyle::AnsiColor;
 use serde::Serialize;
 
 use super::{Code, Failure};
+use crate::codes;
 
 /// The longest line, in octets: twice the longest PDU this reads, in hexadecimal with spaces.
 pub(super) const LONGEST: usize = 1 << 20;
@@ -150,8 +151,8 @@ fn next(from: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option<bool>>
 
 /// Prints an object on a line of its own.
 pub(super) fn json(object: &impl Serialize) -> Result<(), Failure> {
-    let mut line =
-        serde_json::to_vec(object).map_err(|e| Failure::new(Code::Software, e.to_string()))?;
+    let mut line = serde_json::to_vec(object)
+        .map_err(|e| Failure::new(Code::Software, codes::BUG, e.to_string()))?;
     line.push(b'\n');
     Ok(io::stdout().lock().write_all(&line)?)
 }
@@ -189,7 +190,7 @@ impl Verdict {
     pub fn end(self) -> Result<(), Failure> {
         match self {
             Verdict::Good => Ok(()),
-            Verdict::Malformed => Err(Failure::new(Code::Data, "")),
+            Verdict::Malformed => Err(Failure::silent(Code::Data)),
         }
     }
 }
@@ -237,6 +238,6 @@ mod tests {
             Ok(Verdict::of(line.octets == b"bad"))
         });
         assert_eq!(seen, 2, "the others are read all the same");
-        assert_eq!(end.unwrap().end(), Err(Failure::new(Code::Data, "")));
+        assert_eq!(end.unwrap().end(), Err(Failure::silent(Code::Data)));
     }
 }

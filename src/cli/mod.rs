@@ -15,14 +15,17 @@ mod records;
 mod schemas;
 mod texts;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser};
 
 use commands::Command;
 pub use failure::{Code, Failure};
 
+use crate::codes;
 use crate::config::{Config, Esme};
 use smpp_protocol::Dialect;
 
@@ -83,7 +86,7 @@ fn variables() -> Result<Vec<(String, String)>, Failure> {
             Ok(value) => variables.push((name, value)),
             Err(_) if name.starts_with("KAFKA_SMPP_") => {
                 let text = format!("{name}: its value is not UTF-8");
-                return Err(Failure::new(Code::Config, text));
+                return Err(Failure::new(Code::Config, codes::VARIABLE_UNREADABLE, text));
             }
             Err(_) => {}
         }
@@ -101,6 +104,7 @@ impl ConfigSource {
             let names = names.join(", ");
             Failure::new(
                 Code::Usage,
+                codes::UNKNOWN_NAME,
                 format!("no ESME is named {name:?}; there are: {names}"),
             )
         })
@@ -120,8 +124,10 @@ impl ConfigSource {
         };
         crate::config::load(file, variables()?).map_err(|error| {
             let mut failure = Failure::from(error);
-            if file.is_none() {
-                failure.text.push_str("\nNo file was read: name one with --config. `kafka-smpp config example` prints one to begin with.");
+            if file.is_none()
+                && let Some(fault) = failure.faults.last_mut()
+            {
+                fault.text.push_str("\nNo file was read: name one with --config. `kafka-smpp config example` prints one to begin with.");
             }
             failure
         })
@@ -135,6 +141,26 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .build()?)
 }
 
+/// Prints what clap says of the command line: its help, or what is wrong, with a code as all errors
+/// have one.
+fn tell(error: &clap::Error) {
+    let shown = error.render().ansi().to_string();
+    // Nobody is left to tell when even this cannot be written.
+    let _ = match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            write!(anstream::stdout(), "{shown}")
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            write!(anstream::stderr(), "{shown}")
+        }
+        _ => {
+            let coded = format!("error[{}]:", codes::USAGE);
+            let shown = shown.replacen("error:", &coded, 1);
+            write!(anstream::stderr(), "{shown}")
+        }
+    };
+}
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -145,8 +171,7 @@ pub fn main() -> ExitCode {
             } else {
                 Code::Ok
             };
-            // Nobody is left to tell when even this cannot be written.
-            let _ = error.print();
+            tell(&error);
             return code.into();
         }
     };

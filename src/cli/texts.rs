@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::lines::{Fault, Line};
 use super::{Code, Failure};
+use crate::codes;
 use smpp_protocol::text::Encoding;
 use smpp_protocol::text::national::Language;
 use smpp_protocol::text::table::Table;
@@ -52,11 +53,16 @@ pub(super) fn language(name: &str) -> Result<Languages, String> {
 /// The encoding that a file describes.
 pub(super) fn table(file: &Path) -> Result<Named, Failure> {
     let shown = file.display();
-    let text = std::fs::read_to_string(file)
-        .map_err(|e| Failure::new(Code::NoInput, format!("{shown}: {e}")))?;
+    let text = std::fs::read_to_string(file).map_err(|e| {
+        Failure::new(
+            Code::NoInput,
+            codes::INPUT_UNREADABLE,
+            format!("{shown}: {e}"),
+        )
+    })?;
     let name = file.file_stem().unwrap_or_default().to_string_lossy();
     let table = Table::parse(&name, &text)
-        .map_err(|e| Failure::new(Code::Data, format!("{shown}: {e}")))?;
+        .map_err(|e| Failure::new(Code::Data, codes::ALPHABET_TABLE, format!("{shown}: {e}")))?;
     Ok(Named {
         name: name.into_owned(),
         // It is needed as long as the process lives.
@@ -66,7 +72,13 @@ pub(super) fn table(file: &Path) -> Result<Named, Failure> {
 
 /// Opens a file of inputs.
 pub(super) fn open(file: &str) -> Result<BufReader<File>, Failure> {
-    let failed = |error: io::Error| Failure::new(Code::NoInput, format!("{file}: {error}"));
+    let failed = |error: io::Error| {
+        Failure::new(
+            Code::NoInput,
+            codes::INPUT_UNREADABLE,
+            format!("{file}: {error}"),
+        )
+    };
     let opened = File::open(file).map_err(failed)?;
     if opened.metadata().is_ok_and(|meta| meta.is_dir()) {
         return Err(failed(io::ErrorKind::IsADirectory.into()));

@@ -16,6 +16,7 @@ use super::environment::{Whose, meant, same_words, whose};
 use super::problem::{Error, Origin, Problem, nearest};
 use super::tree::{Path, Step, Tree};
 use super::{Config, Property};
+use crate::codes::{self, ErrorCode};
 use smpp_protocol::text::table::Table;
 
 /// The beginning of the variables that override keys.
@@ -134,6 +135,7 @@ impl Reading {
 
     fn bad_variable(&mut self, name: &str, key: String, text: String) {
         self.problems.push(Problem {
+            code: codes::UNKNOWN_VARIABLE,
             key,
             origin: Origin::Variable(name.to_owned()),
             value: None,
@@ -262,6 +264,11 @@ impl Reading {
             _ => None,
         };
         self.problems.push(Problem {
+            code: if unknown {
+                codes::UNKNOWN_KEY
+            } else {
+                codes::WRONG_TYPE
+            },
             origin,
             key: key.clone(),
             value: value.filter(|_| !unknown),
@@ -284,9 +291,14 @@ impl Reading {
                 Ok(text) => match Table::parse(&esme.name, &text) {
                     // It is needed as long as the process lives.
                     Ok(table) => esme.table = Some(Box::leak(Box::new(table))),
-                    Err(error) => self.bad_file(key, Some(file), error.to_string()),
+                    Err(error) => {
+                        let text = error.to_string();
+                        self.bad_file(codes::ALPHABET_TABLE, key, Some(file), text);
+                    }
                 },
-                Err(error) => self.bad_file(key, Some(file), unreadable(&error)),
+                Err(error) => {
+                    self.bad_file(codes::FILE_MISSING, key, Some(file), unreadable(&error));
+                }
             }
         }
         self.secrets(config);
@@ -315,7 +327,7 @@ impl Reading {
                 let text = format!(
                     "set it in kafka.properties or in kafka.property_files, not in both: remove one {name}"
                 );
-                self.bad_file(key, Some(file), text);
+                self.bad_file(codes::SET_TWICE, key, Some(file), text);
                 continue;
             }
             // Certificates and keys in PEM have many lines.
@@ -325,7 +337,7 @@ impl Reading {
                     let value = Property(value);
                     config.kafka.properties.insert(name.clone(), value);
                 }
-                Err(text) => self.bad_file(key, Some(file), text),
+                Err(text) => self.bad_file(codes::SECRET_FILE, key, Some(file), text),
             }
         }
         config.kafka.property_files = files;
@@ -339,7 +351,7 @@ impl Reading {
         for key in keys {
             if matches!(key.rsplit('.').next(), Some("password" | "token")) {
                 let text = "it is empty: set it, or leave the variable out if there is none";
-                self.bad_file(key, None, text);
+                self.bad_file(codes::SECRET_MALFORMED, key, None, text);
             }
         }
     }
@@ -351,18 +363,25 @@ impl Reading {
         if !secret.expose_secret().is_empty() {
             let name = at.rsplit('.').next().unwrap_or(at);
             let text = format!("set {name} or {name}_file, not both");
-            self.bad_file(key, Some(file), text);
+            self.bad_file(codes::SET_TWICE, key, Some(file), text);
             return;
         }
         match read_secret(file, false) {
             Ok(text) => *secret = text.into(),
-            Err(text) => self.bad_file(key, Some(file), text),
+            Err(text) => self.bad_file(codes::SECRET_FILE, key, Some(file), text),
         }
     }
 
     /// Notes what is wrong with what stands in a file of its own, without what it holds.
-    fn bad_file(&mut self, key: String, file: Option<&FilePath>, text: impl Into<String>) {
+    fn bad_file(
+        &mut self,
+        code: ErrorCode,
+        key: String,
+        file: Option<&FilePath>,
+        text: impl Into<String>,
+    ) {
         self.problems.push(Problem {
+            code,
             origin: self.tree.origin(&key),
             key: key.clone(),
             value: file.map(|file| format!("{:?}", file.display().to_string())),

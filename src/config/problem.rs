@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::codes::{self, ErrorCode};
+
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
@@ -20,6 +22,8 @@ pub enum Origin {
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
+    /// By which it is explained.
+    pub code: ErrorCode,
     /// The key, such as `esme[0].timers.read`; empty if it is about none.
     pub key: String,
     /// Where its value came from.
@@ -31,8 +35,14 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(super) fn new(key: impl Into<String>, value: impl fmt::Display, text: String) -> Self {
+    pub(super) fn new(
+        code: ErrorCode,
+        key: impl Into<String>,
+        value: impl fmt::Display,
+        text: String,
+    ) -> Self {
         Problem {
+            code,
             key: key.into(),
             origin: Origin::Absent,
             value: Some(value.to_string()),
@@ -40,8 +50,13 @@ impl Problem {
         }
     }
 
-    pub(super) fn missing(key: impl Into<String>, text: impl Into<String>) -> Self {
+    pub(super) fn missing(
+        code: ErrorCode,
+        key: impl Into<String>,
+        text: impl Into<String>,
+    ) -> Self {
         Problem {
+            code,
             key: key.into(),
             origin: Origin::Absent,
             value: None,
@@ -96,6 +111,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// By which it is explained; what is wrong in the values has codes of its own.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Error::Unreadable { .. } => codes::CONFIG_UNREADABLE,
+            Error::Syntax { .. } => codes::CONFIG_NOT_TOML,
+            Error::Problems(_) => codes::CONFIG_WRONG,
+        }
+    }
+
     /// What is wrong in the values; empty where the file could not even be read.
     pub fn problems(&self) -> &[Problem] {
         match self {
@@ -113,7 +137,8 @@ fn count(n: usize) -> String {
 }
 
 fn lines(problems: &[Problem]) -> String {
-    problems.iter().map(|p| format!("\n  {p}")).collect()
+    let line = |p: &Problem| format!("\n  [{}] {p}", p.code);
+    problems.iter().map(line).collect()
 }
 
 /// The one of `known` that `word` was probably meant to be.

@@ -19,6 +19,7 @@ use super::kafka::Kafka;
 use super::load::blank_end;
 use super::problem::Problem;
 use super::{Config, Inbound};
+use crate::codes::{self, ErrorCode};
 use crate::record::format::Format;
 use crate::settings::Time;
 use crate::{correlate, submit};
@@ -43,16 +44,23 @@ impl Check<'_> {
     }
 
     /// Notes a problem unless `good`.
-    fn must(&mut self, good: bool, key: &str, value: impl std::fmt::Display, text: &str) {
+    fn must(
+        &mut self,
+        code: ErrorCode,
+        good: bool,
+        key: &str,
+        value: impl std::fmt::Display,
+        text: &str,
+    ) {
         if !good {
             let key = self.key(key);
-            self.problems.push(Problem::new(key, value, text.into()));
+            (self.problems).push(Problem::new(code, key, value, text.into()));
         }
     }
 
-    fn missing(&mut self, key: &str, text: &str) {
+    fn missing(&mut self, code: ErrorCode, key: &str, text: &str) {
         let key = self.key(key);
-        self.problems.push(Problem::missing(key, text));
+        self.problems.push(Problem::missing(code, key, text));
     }
 
     /// Notes a number that is not within the bounds that its schema names.
@@ -61,7 +69,13 @@ impl Check<'_> {
         debug_assert!(bounds.is_some(), "{key} has no range in its schema");
         if let Some(bounds) = bounds {
             let text = format!("from {} to {}", bounds.start(), bounds.end());
-            self.must(bounds.contains(&value.into()), key, value, &text);
+            self.must(
+                codes::OUT_OF_RANGE,
+                bounds.contains(&value.into()),
+                key,
+                value,
+                &text,
+            );
         }
     }
 
@@ -73,7 +87,7 @@ impl Check<'_> {
         let bound = |text: &str| text.parse::<T>().unwrap_or_default();
         let good = (bound(least)..=bound(most)).contains(&value);
         let text = format!("from {least:?} to {most:?}");
-        self.must(good, key, value, &text);
+        self.must(codes::OUT_OF_RANGE, good, key, value, &text);
     }
 
     /// A time that may be as short as people like, but not nothing.
@@ -87,12 +101,18 @@ impl Check<'_> {
         let shown = format_args!("{value:?}");
         if let Some(strange) = strange(value) {
             let text = format!("at most {max} ASCII characters; {strange}");
-            self.must(false, key, shown, &text);
+            self.must(codes::NOT_SMPP_TEXT, false, key, shown, &text);
         } else if value.len() > max {
             let text = format!("at most {max} ASCII characters; it has {}", value.len());
-            self.must(false, key, shown, &text);
+            self.must(codes::NOT_SMPP_TEXT, false, key, shown, &text);
         } else if let Some(blank) = blank_end(value) {
-            self.must(false, key, shown, &format!("it {blank}"));
+            self.must(
+                codes::NOT_SMPP_TEXT,
+                false,
+                key,
+                shown,
+                &format!("it {blank}"),
+            );
         }
     }
 
@@ -108,17 +128,21 @@ impl Check<'_> {
             let text = format!(
                 "{strange}, and SMPP has ASCII only (SMPP 3.4 §3.1): ask the SMSC's operator for another password"
             );
-            self.missing(&key, &text);
+            self.missing(codes::NOT_SMPP_TEXT, &key, &text);
         }
         if password.chars().count() > max {
             let count = password.chars().count();
             let text = format!(
                 "at most {max} ASCII characters (SMPP 3.4 §5.2.2); this one has {count}{longer}"
             );
-            self.missing(&key, &text);
+            self.missing(codes::NOT_SMPP_TEXT, &key, &text);
         }
         if let Some(blank) = blank_end(password) {
-            self.missing(&key, &format!("the password {blank}"));
+            self.missing(
+                codes::SECRET_MALFORMED,
+                &key,
+                &format!("the password {blank}"),
+            );
         }
     }
 
@@ -126,7 +150,13 @@ impl Check<'_> {
     fn host(&mut self, key: &str, host: &str) {
         if let Err(wrong) = Host::parse(host) {
             let text = format!("not an address: {wrong}");
-            self.must(false, key, format_args!("{host:?}"), &text);
+            self.must(
+                codes::ADDRESS_MALFORMED,
+                false,
+                key,
+                format_args!("{host:?}"),
+                &text,
+            );
         }
     }
 
@@ -136,7 +166,8 @@ impl Check<'_> {
         let wrong = Host::parse(named.as_deref().unwrap_or(address)).err();
         if let Some(wrong) = wrong {
             let text = format!("not an address: {wrong}");
-            self.must(false, key, format_args!("{address:?}"), &text);
+            let shown = format_args!("{address:?}");
+            self.must(codes::ADDRESS_MALFORMED, false, key, shown, &text);
         }
     }
 
@@ -150,7 +181,13 @@ impl Check<'_> {
         } else {
             "there is no such file"
         };
-        self.must(file.is_file(), key, format_args!("{file:?}"), text);
+        self.must(
+            codes::FILE_MISSING,
+            file.is_file(),
+            key,
+            format_args!("{file:?}"),
+            text,
+        );
     }
 
     /// Elements that stand in a list twice.
@@ -170,14 +207,20 @@ impl Check<'_> {
             let good = seen.insert(plain(element));
             let key = format!("{key}[{n}]");
             let text = "it stands there twice: remove one";
-            self.must(good, &key, format_args!("{element:?}"), text);
+            self.must(
+                codes::STANDS_TWICE,
+                good,
+                &key,
+                format_args!("{element:?}"),
+                text,
+            );
         }
     }
 
     fn topic(&mut self, key: &str, name: &str) {
         let shown = format_args!("{name:?}");
         let text = "not a topic's name: 1 to 249 letters, digits, '.', '_' or '-'";
-        self.must(is_topic(name), key, shown, text);
+        self.must(codes::NAME_MALFORMED, is_topic(name), key, shown, text);
         let is_kafkas = matches!(
             name,
             "__consumer_offsets"
@@ -186,6 +229,7 @@ impl Check<'_> {
                 | "__cluster_metadata"
         );
         self.must(
+            codes::NAME_MALFORMED,
             !is_kafkas,
             key,
             shown,
@@ -227,7 +271,13 @@ impl Config {
         within("http", &|c| http::check(c, &self.http));
         within("log", &|c| {
             if let Some(text) = level::fault(&self.log.level) {
-                c.must(false, "level", format_args!("{:?}", self.log.level), &text);
+                c.must(
+                    codes::LOG_LEVEL,
+                    false,
+                    "level",
+                    format_args!("{:?}", self.log.level),
+                    &text,
+                );
             }
         });
         within("schema_registry", &|c| {
@@ -250,15 +300,28 @@ impl Config {
         let text =
             format!("must be longer than submit.revoke_drain ({drain}), which is a part of it");
         let good = self.shutdown_timeout > drain;
-        check.must(good, "shutdown_timeout", self.shutdown_timeout, &text);
+        check.must(
+            codes::CONTRADICTION,
+            good,
+            "shutdown_timeout",
+            self.shutdown_timeout,
+            &text,
+        );
         if let Some(source) = &self.cloud_events.source {
             let good = !source.is_empty() && source.bytes().all(|b| (0x21..0x7f).contains(&b));
             let shown = format_args!("{source:?}");
             let text = "a URI reference such as /sms/gateway: printable ASCII without spaces";
-            check.must(good, "cloud_events.source", shown, text);
+            check.must(
+                codes::NAME_MALFORMED,
+                good,
+                "cloud_events.source",
+                shown,
+                text,
+            );
             let text =
                 "events are no CloudEvents: set cloud_events.enabled = true, or leave it out";
             check.must(
+                codes::NEEDS_ANOTHER,
                 self.cloud_events.enabled,
                 "cloud_events.source",
                 shown,
@@ -270,10 +333,20 @@ impl Config {
             ("formats.deliveries", self.formats.deliveries),
         ] {
             let text = "aiosmpplib has nothing of the kind: write json, or leave it out";
-            check.must(format != Format::Aiosmpplib, key, "\"aiosmpplib\"", text);
+            check.must(
+                codes::FORMAT_IMPOSSIBLE,
+                format != Format::Aiosmpplib,
+                key,
+                "\"aiosmpplib\"",
+                text,
+            );
         }
         if self.esme.is_empty() {
-            check.missing("esme", "no ESME is configured: add an [[esme]] table");
+            check.missing(
+                codes::SETTING_MISSING,
+                "esme",
+                "no ESME is configured: add an [[esme]] table",
+            );
         }
         accounts::check(check, &self.esme);
         let mut names = HashMap::new();
@@ -318,12 +391,24 @@ fn once<'a>(
             "Kafka takes '.' and '_' for the same in names of topics, and {} is {other:?}: name one of them otherwise",
             seen[*other]
         );
-        check.must(false, &key, format_args!("{value:?}"), &text);
+        check.must(
+            codes::STANDS_TWICE,
+            false,
+            &key,
+            format_args!("{value:?}"),
+            &text,
+        );
     }
     match seen.get(value) {
         Some(other) => {
             let text = format!("{other} has the same {what}: each needs its own");
-            check.must(false, &key, format_args!("{value:?}"), &text);
+            check.must(
+                codes::STANDS_TWICE,
+                false,
+                &key,
+                format_args!("{value:?}"),
+                &text,
+            );
         }
         None => {
             seen.insert(value, key);
@@ -340,6 +425,7 @@ fn submit(check: &mut Check<'_>, submit: &submit::Settings, kafka: &Kafka) {
         submit.message_deadline
     );
     check.must(
+        codes::CONTRADICTION,
         submit.retry_delay < submit.message_deadline,
         "retry_delay",
         submit.retry_delay,
@@ -348,6 +434,7 @@ fn submit(check: &mut Check<'_>, submit: &submit::Settings, kafka: &Kafka) {
     check.between("max_hold", submit.max_hold, "0s", "1d");
     let drain = submit.revoke_drain;
     check.must(
+        codes::CONTRADICTION,
         drain < kafka.session_timeout,
         "revoke_drain",
         drain,
@@ -364,7 +451,7 @@ fn submit(check: &mut Check<'_>, submit: &submit::Settings, kafka: &Kafka) {
 fn correlate(check: &mut Check<'_>, correlate: &correlate::Settings, kafka: &Kafka) {
     let least = Time(kafka.transaction_timeout.get() + Duration::from_secs(10));
     let grace = correlate.early_receipt_grace;
-    check.must(
+    check.must(codes::CONTRADICTION,
         grace >= least,
         "early_receipt_grace",
         grace,
@@ -374,6 +461,7 @@ fn correlate(check: &mut Check<'_>, correlate: &correlate::Settings, kafka: &Kaf
     let ttl = correlate.receipt_ttl;
     check.positive("receipt_ttl", ttl, "366d");
     check.must(
+        codes::CONTRADICTION,
         ttl > grace,
         "receipt_ttl",
         ttl,
@@ -390,21 +478,31 @@ fn inbound(check: &mut Check<'_>, inbound: &Inbound) {
     // Kafka's client looks once a second for records whose time is over.
     let good = (2_000..=600_000).contains(&timeout.get().as_millis());
     let text = "from 2s to 10m, and shorter than the SMSC waits for a response";
-    check.must(good, "answer_timeout", timeout, text);
+    check.must(codes::OUT_OF_RANGE, good, "answer_timeout", timeout, text);
 }
 
 fn esme(check: &mut Check<'_>, esme: &Esme) {
     if esme.name.is_empty() {
-        check.missing("name", "every ESME needs a name, such as \"acme\"");
+        check.missing(
+            codes::SETTING_MISSING,
+            "name",
+            "every ESME needs a name, such as \"acme\"",
+        );
     } else {
         let text = "1 to 100 letters, digits, '.', '_' or '-'";
         let good = is_topic(&esme.name) && esme.name.len() <= 100;
-        check.must(good, "name", format_args!("{:?}", esme.name), text);
+        check.must(
+            codes::NAME_MALFORMED,
+            good,
+            "name",
+            format_args!("{:?}", esme.name),
+            text,
+        );
     }
     leases(check, esme);
     dialect::outbind(check, esme);
     if esme.hosts.is_empty() && esme.outbind.listen.is_none() {
-        check.missing(
+        check.missing(codes::SETTING_MISSING,
             "hosts",
             "name the SMSC, such as [\"smsc.example.net:2775\"], or outbind.listen if it connects to us",
         );
@@ -439,13 +537,19 @@ fn tls(check: &mut Check<'_>, esme: &Esme) {
     ] {
         if is_set && !tls.enabled {
             let text = "the connection is not encrypted: set tls.enabled = true, or leave it out";
-            check.missing(key, text);
+            check.missing(codes::NEEDS_ANOTHER, key, text);
         }
     }
     if let Some(name) = &tls.server_name {
         let good = rustls::pki_types::ServerName::try_from(name.as_str()).is_ok();
         let text = "neither a host's name nor an IP address, as a certificate has them";
-        check.must(good, "tls.server_name", format_args!("{name:?}"), text);
+        check.must(
+            codes::ADDRESS_MALFORMED,
+            good,
+            "tls.server_name",
+            format_args!("{name:?}"),
+            text,
+        );
     }
 }
 
@@ -460,7 +564,11 @@ fn tls_files(
             None => "tls.key_file",
             Some(_) => "tls.certificate_file",
         };
-        check.missing(key, "a certificate and its key are set together");
+        check.missing(
+            codes::NEEDS_ANOTHER,
+            key,
+            "a certificate and its key are set together",
+        );
     }
     for (key, file) in [
         ("tls.ca_file", authorities),
@@ -480,10 +588,12 @@ fn leases(check: &mut Check<'_>, esme: &Esme) {
     }
     match (esme.bind, esme.outbound.is_empty(), &esme.lease_topic) {
         (BindMode::Receiver, true, None) => check.missing(
+            codes::SETTING_MISSING,
             "lease_topic",
             "a receiver needs a topic whose partitions are its leases, such as \"sms.acme.lease\"",
         ),
         (BindMode::Receiver, false, _) => check.must(
+            codes::EXCLUDES,
             false,
             "outbound",
             format_args!("{:?}", esme.outbound),
@@ -491,10 +601,12 @@ fn leases(check: &mut Check<'_>, esme: &Esme) {
         ),
         (BindMode::Receiver, true, Some(_)) => {}
         (_, true, _) => check.missing(
+            codes::SETTING_MISSING,
             "outbound",
             "name its outbound topics, such as [\"sms.outbound\"]",
         ),
         (_, false, Some(topic)) => check.must(
+            codes::EXCLUDES,
             false,
             "lease_topic",
             format_args!("{topic:?}"),
@@ -509,10 +621,11 @@ fn binds(check: &mut Check<'_>, esme: &Esme) {
         Binds::PerPartition(n) => ("binds.per_partition", n),
         Binds::PerInstance(n) => ("binds.per_instance", n),
     };
-    check.must(n > 0, key, n, "at least 1");
+    check.must(codes::OUT_OF_RANGE, n > 0, key, n, "at least 1");
     check.number("max_binds", esme.max_binds);
     let sessions = n.saturating_mul(esme.sessions_per_bind());
     check.must(
+        codes::TOO_MANY_BINDS,
         sessions <= esme.max_binds,
         key,
         n,
@@ -527,13 +640,20 @@ fn binds(check: &mut Check<'_>, esme: &Esme) {
     let most = esme.window.max(Esme::default().slow_start);
     let text = format!("more than window ({}), which it begins below", esme.window);
     let start = esme.slow_start;
-    check.must(start <= most, "slow_start", start, &text);
+    check.must(
+        codes::CONTRADICTION,
+        start <= most,
+        "slow_start",
+        start,
+        &text,
+    );
 }
 
 fn refusal(check: &mut Check<'_>, esme: &Esme) {
     let status = &esme.refusal_status;
     let good = Status::from_name(status).is_some_and(|status| status != Status::ROK);
     check.must(
+        codes::UNKNOWN_VALUE,
         good,
         "refusal_status",
         format_args!("{status:?}"),
@@ -549,6 +669,7 @@ fn rates(check: &mut Check<'_>, esme: &Esme) {
         // Less than that would be nothing at all, divided among a few processes.
         let good = rate == 0.0 || (0.01..=1e6).contains(&rate);
         check.must(
+            codes::OUT_OF_RANGE,
             good,
             key,
             rate,
@@ -560,7 +681,13 @@ fn rates(check: &mut Check<'_>, esme: &Esme) {
         "more than the whole account may send: max_tps is {}",
         esme.max_tps
     );
-    check.must(good, "max_tps_per_bind", esme.max_tps_per_bind, &text);
+    check.must(
+        codes::CONTRADICTION,
+        good,
+        "max_tps_per_bind",
+        esme.max_tps_per_bind,
+        &text,
+    );
 }
 
 fn defaults(check: &mut Check<'_>, esme: &Esme) {
@@ -572,6 +699,7 @@ fn defaults(check: &mut Check<'_>, esme: &Esme) {
             && esme.source.is_none()
         {
             check.must(
+                codes::NEEDS_ANOTHER,
                 false,
                 key,
                 octet,
@@ -583,7 +711,13 @@ fn defaults(check: &mut Check<'_>, esme: &Esme) {
         let is_printable = source.bytes().all(|octet| (b' '..=b'~').contains(&octet));
         let good = (1..=20).contains(&source.len()) && is_printable;
         let text = "1 to 20 printable ASCII characters, or leave it out";
-        check.must(good, "source", format_args!("{source:?}"), text);
+        check.must(
+            codes::NOT_SMPP_TEXT,
+            good,
+            "source",
+            format_args!("{source:?}"),
+            text,
+        );
         // Whoever names the type knows what the SMSC takes.
         let inferred = (good && esme.source_ton.is_none()).then(|| sender(source));
         if let Some(Err(error)) = inferred {
@@ -591,11 +725,18 @@ fn defaults(check: &mut Check<'_>, esme: &Esme) {
                 BadAddress::LongName(_) => "a name has at most 11 characters; set source_ton = 5 too if this SMSC takes longer ones".into(),
                 other => format!("it {other}"),
             };
-            check.must(false, "source", format_args!("{source:?}"), &text);
+            check.must(
+                codes::NOT_SMPP_TEXT,
+                false,
+                "source",
+                format_args!("{source:?}"),
+                &text,
+            );
         }
     }
     let delivery = esme.registered_delivery;
     check.must(
+        codes::OUT_OF_RANGE,
         delivery <= REGISTERED_DELIVERY,
         "registered_delivery",
         delivery,
@@ -626,12 +767,19 @@ fn timers(check: &mut Check<'_>, esme: &Esme) {
     );
     let inactivity = timers.inactivity;
     let good = inactivity == Time::default() || inactivity >= timers.response;
-    check.must(good, "timers.inactivity", inactivity, &text);
+    check.must(
+        codes::CONTRADICTION,
+        good,
+        "timers.inactivity",
+        inactivity,
+        &text,
+    );
     let text = format!(
         "must not be shorter than reconnect.initial ({})",
         again.initial
     );
     check.must(
+        codes::CONTRADICTION,
         again.max >= again.initial,
         "reconnect.max",
         again.max,

@@ -19,6 +19,7 @@ use tokio::runtime::Handle as Runtime;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::codes::{self, Coded};
 use crate::config::Config;
 use crate::connector::notices::{Caution, Delivered, Starting, Stopped, Stopping, SurveyFailed};
 use crate::correlate::{self, Correlator, Dialects, Notify};
@@ -46,8 +47,8 @@ use look::{Look, Parts};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The configuration does not fit the cluster.
-    #[error("{}", .0.join("\n"))]
-    Preflight(Vec<String>),
+    #[error("{}", lines(.0))]
+    Preflight(Vec<Coded>),
     /// Kafka refuses connections, for a reason that a new configuration has to mend.
     #[error("{0}")]
     Kafka(Box<Cause>),
@@ -74,7 +75,30 @@ pub enum Error {
     Ended(&'static str),
 }
 
+/// One line for each.
+fn lines(faults: &[Coded]) -> String {
+    let lines = faults.iter().map(|fault| fault.text.as_str());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 impl Error {
+    /// All that is wrong, each with the code by which it is explained.
+    pub fn faults(&self) -> Vec<Coded> {
+        let code = match self {
+            Error::Preflight(faults) => return faults.clone(),
+            Error::Kafka(cause) => cause.code(),
+            Error::Submit(error) => error.code(),
+            Error::Correlate(error) => error.code(),
+            Error::Registry(error) => error.code(),
+            Error::Deliver(deliver::Error::Producer(_)) => codes::KAFKA_CLIENT,
+            Error::Name(_) => codes::NO_RANDOM,
+            Error::Http(http::Error::Listen { .. }) => codes::HTTP_LISTEN,
+            Error::Http(http::Error::File { .. }) => codes::HTTP_CERTIFICATE,
+            Error::Ended(_) => codes::BUG,
+        };
+        vec![Coded::new(code, self.to_string())]
+    }
+
     /// Whether the configuration is to blame.
     pub fn is_configuration(&self) -> bool {
         matches!(

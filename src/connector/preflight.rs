@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::codes::{self, Coded};
 use crate::config::{Binds, Config, Esme};
 use crate::kafka::cluster::Survey;
 
@@ -24,7 +25,7 @@ pub fn topics(config: &Config) -> Vec<String> {
 /// # Errors
 ///
 /// Everything that does not fit, each with its remedy.
-pub fn check(config: &Config, survey: &Survey) -> Result<Vec<String>, Vec<String>> {
+pub fn check(config: &Config, survey: &Survey) -> Result<Vec<String>, Vec<Coded>> {
     let mut passing = config.unused();
     let mut wrong = Vec::new();
     let missing: Vec<String> = topics(config)
@@ -32,17 +33,19 @@ pub fn check(config: &Config, survey: &Survey) -> Result<Vec<String>, Vec<String
         .filter(|topic| !survey.partitions.contains_key(topic))
         .collect();
     if !missing.is_empty() {
-        wrong.push(format!(
+        let text = format!(
             "these topics do not exist: {}. Create them with: kafka-smpp topics create",
             missing.join(", ")
-        ));
+        );
+        wrong.push(Coded::new(codes::TOPIC_MISSING, text));
     }
     let count = |topic: &str| survey.partitions.get(topic).copied();
     let (correlation, deliveries) = (&config.topics.correlation, &config.topics.deliveries);
     if let Some((c, d)) = unequal_internal_topics(config, count) {
-        wrong.push(format!(
+        let text = format!(
             "topic {correlation} has {c} partitions and topic {deliveries} has {d}: both must have the same number. Create the one that is empty anew"
-        ));
+        );
+        wrong.push(Coded::new(codes::INTERNAL_TOPICS_DIFFER, text));
     }
     for esme in &config.esme {
         passing.extend(uneven_priority_topics(esme, count));
@@ -100,7 +103,11 @@ pub(crate) fn uneven_priority_topics(
     passing
 }
 
-fn check_binds(esme: &Esme, survey: &Survey, wrong: &mut Vec<String>) {
+fn too_many(text: String) -> Coded {
+    Coded::new(codes::TOO_MANY_BINDS, text)
+}
+
+fn check_binds(esme: &Esme, survey: &Survey, wrong: &mut Vec<Coded>) {
     let sessions = esme.sessions_per_bind();
     match esme.binds {
         Binds::PerPartition(per_partition) => {
@@ -111,19 +118,19 @@ fn check_binds(esme: &Esme, survey: &Survey, wrong: &mut Vec<String>) {
             let partitions = u32::try_from(*partitions).unwrap_or(0);
             let binds = partitions.saturating_mul(per_partition.saturating_mul(sessions));
             if binds > esme.max_binds {
-                wrong.push(format!(
+                wrong.push(too_many(format!(
                     "esme {:?}: topic {topic} has {partitions} partitions, which means {binds} binds ({per_partition} for each partition, {sessions} session each); max_binds is {}. Raise max_binds if the SMSC allows it, use a topic with fewer partitions, or set binds = {{ per_instance = N }}",
                     esme.name, esme.max_binds
-                ));
+                )));
             }
         }
         Binds::PerInstance(count) => {
             let binds = count.saturating_mul(sessions);
             if binds > esme.max_binds {
-                wrong.push(format!(
+                wrong.push(too_many(format!(
                     "esme {:?}: binds.per_instance = {count} means {binds} sessions in each process; max_binds is {}. Lower one or raise the other",
                     esme.name, esme.max_binds
-                ));
+                )));
             }
         }
     }

@@ -14,6 +14,7 @@ use super::join::{JoinLimits, MOMENT, Millis, PARKED_OCTETS};
 use super::notices::{CorrelationEnded, ThreadPanicked};
 use super::pipeline::{Config, Handles, Pipeline};
 use super::{Dialects, Inbound, Notify, Settings, Status, Topics, tail, takeover};
+use crate::codes::{self, ErrorCode};
 use crate::kafka::Group;
 use crate::kafka::group::partition_count;
 use crate::kafka::poll::{self, Poller};
@@ -88,6 +89,19 @@ pub enum Error {
     /// A thread cannot be started.
     #[error("no thread: {0}")]
     Thread(#[from] std::io::Error),
+}
+
+impl Error {
+    /// By which it is explained.
+    pub(crate) fn code(&self) -> ErrorCode {
+        match self {
+            Error::Partitions { .. } => codes::INTERNAL_TOPICS_DIFFER,
+            Error::Topic { .. } => codes::TOPIC_MISSING,
+            Error::Kafka(_) => codes::KAFKA_FAILED,
+            Error::Poll(error) => error.code(),
+            Error::Thread(_) => codes::NO_THREAD,
+        }
+    }
 }
 
 /// Looks at the join and ends it. Cheap to clone.

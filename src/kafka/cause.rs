@@ -13,6 +13,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 use super::error_class::ErrorClass;
 use super::subject;
+use crate::codes::{self, Coded, ErrorCode};
 
 /// Who we are to Kafka, as far as the properties of a client tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -253,6 +254,29 @@ pub struct Cause {
 impl std::error::Error for Cause {}
 
 impl Cause {
+    /// By which it is explained: what has the same remedy has one code.
+    pub fn code(&self) -> ErrorCode {
+        match self.why {
+            Why::Denied { .. } => codes::KAFKA_DENIED,
+            Why::Login => codes::KAFKA_LOGIN,
+            Why::Mechanism(_) | Why::NoSasl | Why::WantsSasl => codes::KAFKA_SASL,
+            Why::WantsTls | Why::NoTls => codes::KAFKA_TLS_OR_NOT,
+            Why::Certificate => codes::KAFKA_CERTIFICATE,
+            Why::ClientCertificate => codes::KAFKA_CLIENT_CERTIFICATE,
+            Why::Tls => codes::KAFKA_TLS,
+            Why::Name => codes::KAFKA_NAME,
+            Why::Unreachable => codes::KAFKA_UNREACHABLE,
+            Why::NoTopic(_) => codes::TOPIC_MISSING,
+            Why::Properties => codes::KAFKA_CLIENT,
+            Why::Other(_) => codes::KAFKA_FAILED,
+        }
+    }
+
+    /// Its text, with the code.
+    pub fn coded(&self) -> Coded {
+        Coded::new(self.code(), self.to_string())
+    }
+
     /// Whether the brokers (or the client) have refused what our configuration says, so that
     /// nothing but another configuration helps.
     pub fn is_decided(&self) -> bool {

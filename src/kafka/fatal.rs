@@ -10,6 +10,8 @@ use std::fmt;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::RDKafkaErrorCode as Code;
 
+use crate::codes::{self, ErrorCode};
+
 use super::cause::{Cause, Doing, Who, explain};
 
 /// Why a consumer of a group cannot go on.
@@ -38,6 +40,15 @@ impl Fatal {
             group,
             code,
             reason,
+        }
+    }
+
+    /// By which it is explained.
+    pub fn error_code(&self) -> ErrorCode {
+        match self.code {
+            Code::FencedInstanceId | Code::UnreleasedInstanceId => codes::DISPLACED,
+            Code::GroupAuthorizationFailed => self.cause.code(),
+            _ => codes::CONSUMER_FATAL,
         }
     }
 

@@ -57,6 +57,7 @@ use super::notices::{
 };
 use super::pause::Pause;
 use super::waiting::Waiting;
+use crate::codes::{self, ErrorCode};
 
 /// How long one poll waits; also the delay of a command.
 const POLL: Duration = Duration::from_millis(10);
@@ -95,6 +96,16 @@ pub enum Error {
     /// The consumer cannot go on, and what it held has been given up.
     #[error(transparent)]
     Fatal(#[from] Fatal),
+}
+
+impl Error {
+    /// By which it is explained.
+    pub(crate) fn code(&self) -> ErrorCode {
+        match self {
+            Error::Client(_) => codes::KAFKA_CLIENT,
+            Error::Fatal(fatal) => fatal.error_code(),
+        }
+    }
 }
 
 /// Who owns the partitions. All methods run on the polling thread.

@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::codes::{self, ErrorCode};
 use crate::record::avro;
 use crate::record::codec::Codec;
 use crate::record::format::Format;
@@ -62,6 +63,19 @@ pub enum Error {
         /// What would be written.
         kinds: String,
     },
+}
+
+impl Error {
+    /// By which it is explained.
+    pub(crate) fn code(&self) -> ErrorCode {
+        match self {
+            Error::Setup(_) => codes::REGISTRY_SETUP,
+            Error::Unavailable(_) => codes::REGISTRY_AWAY,
+            Error::Missing(_) => codes::SCHEMA_MISSING,
+            Error::Refused(_) => codes::SCHEMA_REFUSED,
+            Error::Unregistered { .. } => codes::SCHEMA_UNREGISTERED,
+        }
+    }
 }
 
 /// How many questions are under way at most.

@@ -37,6 +37,7 @@ use jiff::Timestamp;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
 
+use crate::codes::{self, ErrorCode};
 use crate::kafka::ErrorClass;
 use crate::kafka::Partition;
 use crate::record::codec::{Codec, Unread};
@@ -188,6 +189,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// By which it is explained.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Error::Kafka { .. } => codes::KAFKA_FAILED,
+            Error::Fenced => codes::REPLAY_DISPLACED,
+            Error::Open(_) => codes::REPLAY_WAITS,
+            Error::Schema(_) => codes::REGISTRY_AWAY,
+            Error::Unwritable(_) => codes::BUG,
+        }
+    }
+
     /// Whether trying again helps.
     pub fn may_pass(&self) -> bool {
         matches!(self, Error::Fenced | Error::Open(_) | Error::Schema(_))

@@ -33,6 +33,7 @@ use rdkafka::error::KafkaError;
 use tokio::runtime::Handle as Runtime;
 use tokio_util::sync::CancellationToken;
 
+use crate::codes::{self, ErrorCode};
 use crate::kafka::start::Reading;
 use crate::kafka::transactor::Transactor;
 use crate::kafka::{Group, poll, transactor};
@@ -96,6 +97,18 @@ pub enum Error {
     /// A thread ended that must not end.
     #[error("the {0} thread ended")]
     Ended(&'static str),
+}
+
+impl Error {
+    /// By which it is explained.
+    pub(crate) fn code(&self) -> ErrorCode {
+        match self {
+            Error::Client(_) => codes::KAFKA_CLIENT,
+            Error::Poll(error) => error.code(),
+            Error::Thread(_) => codes::NO_THREAD,
+            Error::Ended(_) => codes::BUG,
+        }
+    }
 }
 
 /// Looks into a running [`Submit`], and ends it. Cheap to clone.

@@ -2,10 +2,12 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod code;
 mod counters;
 mod histogram;
 mod notices;
 
+pub use code::ErrorCode;
 pub use counters::{Count, Counter};
 pub use histogram::{Histogram, Observed};
 pub use notices::{Field, Notice, Row};

@@ -16,6 +16,7 @@ use serde::Serialize;
 use super::lines::Fault;
 use super::output::plural;
 use super::{Code, Failure};
+use crate::codes;
 use streams::Streams;
 
 pub(super) use packets::{is_capture, is_other, tcp_payload};
@@ -148,7 +149,7 @@ pub(super) fn read(
              These are of link type {link} (https://www.tcpdump.org/linktypes.html says which \
              that is)"
         );
-        return Err(Failure::new(Code::Data, text));
+        return Err(Failure::new(Code::Data, codes::CAPTURE_UNREADABLE, text));
     }
     Ok(summary)
 }

@@ -13,6 +13,7 @@ use pcap_parser::{Linktype, PcapBlockOwned, PcapError, create_reader};
 use super::blocks::Blocks;
 use super::{Origin, Summary};
 use crate::cli::{Code, Failure};
+use crate::codes;
 
 /// The room for a block of the file at first, and at most.
 const ROOM: usize = 1 << 16;
@@ -89,8 +90,13 @@ pub(super) fn each(
         blocks: Blocks::default(),
         damaged: &damaged,
     };
-    let mut reader = create_reader(ROOM, patient)
-        .map_err(|error| Failure::new(Code::Data, format!("the capture: {}", describe(&error))))?;
+    let mut reader = create_reader(ROOM, patient).map_err(|error| {
+        Failure::new(
+            Code::Data,
+            codes::CAPTURE_UNREADABLE,
+            format!("the capture: {}", describe(&error)),
+        )
+    })?;
     let mut room = ROOM;
     let mut interfaces = Vec::new();
     let mut summary = Summary::default();

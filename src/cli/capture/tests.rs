@@ -250,8 +250,8 @@ fn a_link_that_is_not_read_is_named_as_the_reason() {
     let mut capture = Pcap::new().syn(99).0;
     capture[20] = 105;
     let error = read(&capture[..], |_| Ok(())).unwrap_err();
-    assert!(error.text.contains("Ethernet"), "{}", error.text);
-    assert!(error.text.contains("link type 105 "), "{}", error.text);
+    assert!(error.text().contains("Ethernet"), "{}", error.text());
+    assert!(error.text().contains("link type 105 "), "{}", error.text());
 }
 
 #[test]

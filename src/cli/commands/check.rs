@@ -12,6 +12,7 @@ use super::topics::State as Topics;
 use crate::cli::broker::TIMEOUT;
 use crate::cli::output::{line, table, warn};
 use crate::cli::{Code, ConfigSource, Failure, runtime};
+use crate::codes::{self, Coded};
 use crate::config::{Binds, Config, Esme};
 use crate::connector::rights::{self, Rights};
 use crate::kafka::cause::{Cause, Resource, Why};
@@ -107,7 +108,8 @@ pub(super) fn bound(config: &Config) -> Vec<[String; 3]> {
 fn connect(config: &Config, receive: bool) -> Result<(), Failure> {
     line("")?;
     let mut wrong = kafka(config)?;
-    let mut note = |result: Result<(), Failure>| wrong.extend(result.err().map(|f| f.text));
+    let mut note =
+        |result: Result<(), Failure>| wrong.extend(result.err().into_iter().flat_map(|f| f.faults));
     note(schemas(config));
     for esme in &config.esme {
         if let Some(listen) = &esme.outbind.listen {
@@ -124,21 +126,21 @@ fn connect(config: &Config, receive: bool) -> Result<(), Failure> {
     if wrong.is_empty() {
         Ok(line("Everything answers.")?)
     } else {
-        Err(Failure::new(Code::Unavailable, wrong.join("\n")))
+        Err(Failure::of(Code::Unavailable, wrong))
     }
 }
 
 /// All that is wrong with Kafka, and what it does not allow.
-fn kafka(config: &Config) -> Result<Vec<String>, Failure> {
+fn kafka(config: &Config) -> Result<Vec<Coded>, Failure> {
     let servers = &config.kafka.bootstrap_servers;
     let id = match cluster_id(&config.kafka.reader(), TIMEOUT) {
         Ok(id) => id,
-        Err(cause) => return Ok(vec![cause.to_string()]),
+        Err(cause) => return Ok(vec![cause.coded()]),
     };
     line(format_args!("Kafka at {servers}: cluster {id}"))?;
     let topics = match Topics::of(config) {
         Ok(topics) => topics,
-        Err(failure) => return Ok(vec![failure.text]),
+        Err(failure) => return Ok(failure.faults),
     };
     topics.print()?;
     let refused = refused(config);
@@ -149,7 +151,7 @@ fn kafka(config: &Config) -> Result<Vec<String>, Failure> {
     };
     let closed = topics.closed().iter();
     let closed = closed.filter(|closed| !refused.iter().any(|cause| covers(closed, cause)));
-    let mut wrong: Vec<String> = closed.chain(&refused).map(Cause::to_string).collect();
+    let mut wrong: Vec<Coded> = closed.chain(&refused).map(Cause::coded).collect();
     wrong.extend(topics.faults(config)?);
     wrong.extend(metadata(config, &refused)?);
     if refused.is_empty() {
@@ -192,7 +194,7 @@ fn refused(config: &Config) -> Vec<Cause> {
 
 /// Progress is committed as metadata of up to a certain length, which a cluster may not take.
 /// Why they may not be committed is not said twice.
-fn metadata(config: &Config, refused: &[Cause]) -> Result<Option<String>, Failure> {
+fn metadata(config: &Config, refused: &[Cause]) -> Result<Option<Coded>, Failure> {
     let longest = Limits::default().metadata;
     let mut client = config.kafka.reader();
     client.set("group.id", config.kafka.check_group());
@@ -205,14 +207,20 @@ fn metadata(config: &Config, refused: &[Cause]) -> Result<Option<String>, Failur
                 ))?;
                 None
             }
-            Ok(false) => Some(format!(
-                "Kafka takes less than {longest} characters of metadata with an offset, and progress could not be committed while many records are unfinished: set offset.metadata.max.bytes of the brokers to 4096 (Kafka's default) or more"
+            Ok(false) => Some(Coded::new(
+                codes::COMMIT_METADATA_SHORT,
+                format!(
+                    "Kafka takes less than {longest} characters of metadata with an offset, and progress could not be committed while many records are unfinished: set offset.metadata.max.bytes of the brokers to 4096 (Kafka's default) or more"
+                ),
             )),
             Err(cause) => match cause.why {
                 Why::NoTopic(_) => None,
                 _ if refused.iter().any(|known| known.why == cause.why) => None,
-                _ => Some(format!(
-                    "whether Kafka takes long metadata with an offset is not known: {cause}"
+                _ => Some(Coded::new(
+                    cause.code(),
+                    format!(
+                        "whether Kafka takes long metadata with an offset is not known: {cause}"
+                    ),
                 )),
             },
         },
@@ -259,7 +267,13 @@ fn schemas(config: &Config) -> Result<(), Failure> {
 fn smsc(esme: &Esme, mode: Mode, receive: bool) -> Result<(), Failure> {
     let runtime = runtime()?;
     let what = format!("{} as {}", esme.name, mode.name());
-    let failed = |why: String| Failure::new(Code::Unavailable, format!("{what}: {why}"));
+    let failed = |why: String| {
+        Failure::new(
+            Code::Unavailable,
+            codes::NOT_BOUND,
+            format!("{what}: {why}"),
+        )
+    };
     let (tried, note) = match (mode, receive) {
         (Mode::Receiver, false) => {
             let session = esme.session(format!("{}/check", esme.name), mode);
@@ -414,8 +428,8 @@ mod tests {
     fn an_smsc_that_takes_no_transmitter_is_not_tried_otherwise() {
         let (host, peer) = smsc(1, Status::RINVCMDID);
         let told = super::smsc(&account(host), Mode::Transceiver, false).unwrap_err();
-        assert!(told.text.contains("ESME_RINVCMDID"), "{}", told.text);
-        assert!(told.text.contains("--bind-receivers"), "{}", told.text);
+        assert!(told.text().contains("ESME_RINVCMDID"), "{}", told.text());
+        assert!(told.text().contains("--bind-receivers"), "{}", told.text());
         assert_eq!(peer.join().unwrap(), [[Command::BIND_TRANSMITTER]]);
     }
 }

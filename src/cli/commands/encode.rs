@@ -12,6 +12,7 @@ use super::decode::{Place, message::Message, object::Object, screen};
 use crate::cli::lines::{self, Line, Verdict, json};
 use crate::cli::texts::{open, placed};
 use crate::cli::{Code, ConfigSource, Failure, output, records};
+use crate::codes;
 use crate::config::Esme;
 use crate::connector;
 use crate::record::event::SendErrorKind;
@@ -196,7 +197,7 @@ fn esme(args: &Args) -> Result<Esme, Failure> {
     }
     let mut all = args.source.load()?.esme.into_iter();
     all.find(|esme| !esme.outbound.is_empty())
-        .ok_or_else(|| Failure::new(Code::Usage, "no ESME sends".to_owned()))
+        .ok_or_else(|| Failure::new(Code::Usage, codes::UNKNOWN_NAME, "no ESME sends".to_owned()))
 }
 
 impl Sender {

@@ -6,6 +6,7 @@ mod config;
 mod decode;
 mod demo;
 mod encode;
+mod explain;
 mod offsets;
 mod receipt;
 mod replay;
@@ -42,6 +43,7 @@ pub(super) enum Command {
     Segments(segments::Args),
     Text(text::Args),
     Config(config::Args),
+    Explain(explain::Args),
     Completions(completions::Args),
     Version(version::Args),
 }
@@ -66,6 +68,7 @@ impl Command {
             Command::Segments(args) => segments::run(&args),
             Command::Text(args) => text::run(&args),
             Command::Config(args) => config::run(&args),
+            Command::Explain(args) => explain::run(&args),
             Command::Completions(args) => completions::run(&args, &mut cli()),
             Command::Version(args) => version::run(&args),
         }

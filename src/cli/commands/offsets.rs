@@ -12,6 +12,7 @@ use crate::cli::broker::{
 };
 use crate::cli::output::{line, table};
 use crate::cli::{Code, ConfigSource, Failure};
+use crate::codes;
 use crate::config::Config;
 use crate::kafka::ErrorClass;
 use crate::kafka::Partition;
@@ -240,7 +241,7 @@ fn choose(
             "no offsets are committed for topic {topic:?}; they are for: {}",
             names.join(", ")
         );
-        return Err(Failure::new(Code::Usage, text));
+        return Err(Failure::new(Code::Usage, codes::UNKNOWN_NAME, text));
     };
     let mut chosen = partitions(&outsider(config, group)?, topic)?;
     let count = chosen.len();
@@ -250,7 +251,7 @@ fn choose(
             "topic {topic} has partitions 0 to {}",
             count.saturating_sub(1)
         );
-        return Err(Failure::new(Code::Usage, text));
+        return Err(Failure::new(Code::Usage, codes::UNKNOWN_NAME, text));
     }
     Ok((group.clone(), chosen))
 }
@@ -298,7 +299,7 @@ fn leaves_none(missing: &[Partition], chosen: &[Partition], group: &str) -> Resu
         "nothing was set: group {group} has no offset for {} either, and a connector that finds some but not all takes those for new and sends everything they hold. First give them one with: kafka-smpp offsets reset --missing --to <earliest|latest>. Then set single topics or partitions where they are to continue",
         left.join(", ")
     );
-    Err(Failure::new(Code::Data, text))
+    Err(Failure::new(Code::Data, codes::OFFSETS_MISSING, text))
 }
 
 fn resolve(consumer: &Client, p: &Partition, to: To) -> Result<i64, Failure> {
@@ -309,6 +310,7 @@ fn resolve(consumer: &Client, p: &Partition, to: To) -> Result<i64, Failure> {
         To::Offset(offset) if (low..=high).contains(&offset) => Ok(offset),
         To::Offset(offset) => Err(Failure::new(
             Code::Data,
+            codes::OFFSET_OUTSIDE_LOG,
             format!(
                 "{offset} is not in the log of {p}, which has {low} to {high} (as far as transactions are not open)"
             ),
@@ -320,6 +322,7 @@ fn uncommitted(consumer: &Client, error: &KafkaError, group: &str, topic: &str) 
     match ErrorClass::of_error(error) {
         ErrorClass::Membership => Failure::new(
             Code::TempFail,
+            codes::GROUP_HAS_MEMBERS,
             format!(
                 "group {group} has members: stop every connector with this application_id first (a killed one counts until kafka.session_timeout is over)"
             ),

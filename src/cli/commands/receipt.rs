@@ -7,6 +7,7 @@ use crate::cli::lines::{self, Fault, Line, Verdict, json};
 use crate::cli::octets::from_hex;
 use crate::cli::output::{self, plural};
 use crate::cli::{Code, ConfigSource, Failure};
+use crate::codes;
 use smpp_protocol::message_id::Pairing;
 use smpp_protocol::receipt::{NetworkError, Pattern, Style};
 use smpp_protocol::text::Encoding;
@@ -123,7 +124,7 @@ fn check(args: &Args) -> Result<(), Failure> {
             let text = format!(
                 "{name} says how octets are to be read: give them in hexadecimal, with --hex"
             );
-            return Err(Failure::new(Code::Usage, text));
+            return Err(Failure::new(Code::Usage, codes::USAGE, text));
         }
     }
     Ok(())
@@ -133,7 +134,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     check(args)?;
     let mut region = Vec::new();
     for (tag, value) in &args.tlvs {
-        push_tlv(&mut region, *tag, value).map_err(|e| Failure::new(Code::Usage, e.to_string()))?;
+        push_tlv(&mut region, *tag, value)
+            .map_err(|e| Failure::new(Code::Usage, codes::USAGE, e.to_string()))?;
     }
     let tlvs = Tlvs::new(&region);
     let mut dialect = match &args.esme {

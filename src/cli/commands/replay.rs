@@ -13,6 +13,7 @@ use crate::cli::broker::connect;
 use crate::cli::output::{line, table};
 use crate::cli::schemas::Schemas;
 use crate::cli::{Code, ConfigSource, Failure};
+use crate::codes;
 use crate::config::Config;
 use crate::connector::reader;
 use crate::record::codec::Codec;
@@ -142,6 +143,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         0 => Ok(()),
         n => Err(Failure::new(
             Code::Data,
+            codes::REPLAY_LOST,
             format!("{n} of the selected records are lost to a replay: see above"),
         )),
     }
@@ -208,7 +210,7 @@ fn failure(error: Error) -> Failure {
         Code::Unavailable => " (nothing is lost: run it again, it knows what was put back)",
         _ => "",
     };
-    Failure::new(code, format!("{error}{hint}"))
+    Failure::new(code, error.code(), format!("{error}{hint}"))
 }
 
 /// How far it has come; on a terminal only.

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::check::bound;
 use crate::cli::notices::{AskedToStop, DrainingTakesTooLong, EndingAtOnce, MemoryBounded};
 use crate::cli::{Code, ConfigSource, Failure};
-use crate::{connector, ops};
+use crate::{codes, connector, ops};
 
 /// Run the connector until SIGTERM, SIGINT or SIGHUP
 ///
@@ -31,8 +31,13 @@ pub(in crate::cli) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = args.source.load()?;
-    ops::logging::start(&config.log)
-        .map_err(|e| Failure::new(Code::Software, format!("the log cannot begin: {e}")))?;
+    ops::logging::start(&config.log).map_err(|e| {
+        Failure::new(
+            Code::Software,
+            codes::BUG,
+            format!("the log cannot begin: {e}"),
+        )
+    })?;
     for [what, octets, rounded] in bound(&config) {
         MemoryBounded {
             what: &what,
@@ -47,8 +52,13 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         .build()?;
     let ended = runtime.block_on(async {
         let shutdown = CancellationToken::new();
-        let signals = Signals::new()
-            .map_err(|e| Failure::new(Code::Software, format!("no signal handler: {e}")))?;
+        let signals = Signals::new().map_err(|e| {
+            Failure::new(
+                Code::Software,
+                codes::MACHINE,
+                format!("no signal handler: {e}"),
+            )
+        })?;
         let timeout = config.shutdown_timeout.get() + OVERTIME;
         tokio::spawn(signals.watch(shutdown.clone(), timeout));
         Ok(connector::run(config, shutdown).await?)

@@ -13,6 +13,7 @@ use crate::cli::broker::{TIMEOUT, connect, failed, refused, who};
 use crate::cli::events::{Event, Reader, StartAt, topics};
 use crate::cli::output::line;
 use crate::cli::{Code, ConfigSource, Failure};
+use crate::codes;
 use crate::config::{Config, Esme};
 use crate::kafka::cause::Doing;
 use crate::ops::random;
@@ -110,7 +111,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn target<'a>(args: &'a Args, config: &'a Config) -> Result<(&'a Esme, &'a str), Failure> {
-    let usage = |text: String| Failure::new(Code::Usage, text);
+    let usage = |text: String| Failure::new(Code::Usage, codes::UNKNOWN_NAME, text);
     let by_name = |esme: &&Esme| args.esme.as_ref().is_none_or(|name| *name == esme.name);
     let by_topic = |esme: &&Esme| match &args.topic {
         Some(topic) => esme.outbound.contains(topic),
@@ -136,7 +137,7 @@ fn target<'a>(args: &'a Args, config: &'a Config) -> Result<(&'a Esme, &'a str),
 
 /// The record as the topic has it.
 fn encoded(config: &Config, topic: &str, record: &[u8]) -> Result<Vec<u8>, Failure> {
-    let wrong = |wrong: Invalid| Failure::new(Code::Data, wrong.to_string());
+    let wrong = |wrong: Invalid| Failure::new(Code::Data, codes::INVALID_RECORD, wrong.to_string());
     let contents = config.contents().into_iter().find(|t| t.name == topic);
     let codec = match contents.filter(|topic| topic.format.is_registered()) {
         None => Codec::new(config.formats.outbound),
@@ -180,11 +181,21 @@ fn from_json(file: &PathBuf) -> Result<(Option<String>, Vec<u8>), Failure> {
     if file.as_os_str() == "-" {
         std::io::stdin().lock().read_to_end(&mut octets)?;
     } else {
-        octets = std::fs::read(file)
-            .map_err(|e| Failure::new(Code::NoInput, format!("{}: {e}", file.display())))?;
+        octets = std::fs::read(file).map_err(|e| {
+            Failure::new(
+                Code::NoInput,
+                codes::INPUT_UNREADABLE,
+                format!("{}: {e}", file.display()),
+            )
+        })?;
     }
-    let value: Value = serde_json::from_slice(&octets)
-        .map_err(|e| Failure::new(Code::Data, format!("{} is not JSON: {e}", file.display())))?;
+    let value: Value = serde_json::from_slice(&octets).map_err(|e| {
+        Failure::new(
+            Code::Data,
+            codes::INPUT_MALFORMED,
+            format!("{} is not JSON: {e}", file.display()),
+        )
+    })?;
     Ok((value["log_id"].as_str().map(str::to_owned), octets))
 }
 
@@ -293,7 +304,7 @@ impl Awaited {
             }
         } else if event.is("overdue") {
             let text = "no receipt came in time: what became of the message is not known";
-            return Some(Err(Failure::new(Code::Unknown, text)));
+            return Some(Err(Failure::new(Code::Unknown, codes::FATE_UNKNOWN, text)));
         } else if event.is("final") {
             let who = format!("{} {}", event.field("part"), event.field("destination"));
             self.finals.insert(who, event.field("state"));
@@ -311,10 +322,14 @@ impl Awaited {
     fn result(&mut self, event: &Event) -> Option<Failure> {
         if event.field("kind") == "OUTCOME_UNKNOWN" {
             let text = "the SMSC did not answer: the message may have been sent, or not";
-            return Some(Failure::new(Code::Unknown, text));
+            return Some(Failure::new(Code::Unknown, codes::FATE_UNKNOWN, text));
         }
         if !event.is("accepted") {
-            return Some(Failure::new(Code::Data, "the message was not accepted"));
+            return Some(Failure::new(
+                Code::Data,
+                codes::NOT_ACCEPTED,
+                "the message was not accepted",
+            ));
         }
         self.accepted = true;
         let list = |name| event.value[name].as_array().map_or(0, Vec::len);
@@ -332,12 +347,12 @@ impl Awaited {
         if let Some(state) = state(&|state| !matches!(state, "DELIVERED" | "ACCEPTED" | "UNKNOWN"))
         {
             let text = format!("the message was not delivered: {state}");
-            return Err(Failure::new(Code::NotDelivered, text));
+            return Err(Failure::new(Code::NotDelivered, codes::NOT_DELIVERED, text));
         }
         match state(&|state| state == "UNKNOWN") {
             Some(_) => {
                 let text = "the SMSC does not know whether the message was delivered: UNKNOWN";
-                Err(Failure::new(Code::Unknown, text))
+                Err(Failure::new(Code::Unknown, codes::FATE_UNKNOWN, text))
             }
             None => Ok(()),
         }
@@ -346,7 +361,7 @@ impl Awaited {
     fn time_is_over(&self, timeout: Time) -> Result<(), Failure> {
         let missing = |what: &str| {
             let text = format!("no {what} within {timeout}; it may still come");
-            Err(Failure::new(Code::TempFail, text))
+            Err(Failure::new(Code::TempFail, codes::NOTHING_IN_TIME, text))
         };
         // What came says more than what did not.
         match self.verdict() {

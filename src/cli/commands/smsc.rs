@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::choices::{Choice, choice};
 use crate::cli::output::line;
 use crate::cli::{Code, Failure, runtime};
+use crate::codes;
 use crate::settings::Time;
 use smsc_simulator::{
     Account, Burst, Congestion, Counts, Error, Fault, Form, Handle, Options, Outbind, Outcomes,
@@ -276,11 +277,17 @@ fn read(file: &Path) -> Result<Options, Failure> {
     let text = std::fs::read_to_string(file).map_err(|error| {
         Failure::new(
             Code::NoInput,
+            codes::INPUT_UNREADABLE,
             format!("cannot read {}: {error}", file.display()),
         )
     })?;
-    toml::from_str(&text)
-        .map_err(|error| Failure::new(Code::Config, format!("{}: {error}", file.display())))
+    toml::from_str(&text).map_err(|error| {
+        Failure::new(
+            Code::Config,
+            codes::SIMULATOR_OPTIONS,
+            format!("{}: {error}", file.display()),
+        )
+    })
 }
 
 pub(super) fn run(args: Args) -> Result<(), Failure> {
@@ -401,13 +408,13 @@ impl fmt::Display for Offers {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let code = match &error {
-            Error::Listen { .. } => Code::Unavailable,
-            Error::Journal { .. } => Code::Io,
-            Error::Options(_) => Code::Config,
-            Error::Account(_) | Error::Message(_) => Code::Data,
+        let (code, explained) = match &error {
+            Error::Listen { .. } => (Code::Unavailable, codes::SIMULATOR_CANNOT_LISTEN),
+            Error::Journal { .. } => (Code::Io, codes::SIMULATOR_JOURNAL),
+            Error::Options(_) => (Code::Config, codes::SIMULATOR_OPTIONS),
+            Error::Account(_) | Error::Message(_) => (Code::Data, codes::SIMULATOR_MESSAGE),
         };
-        Failure::new(code, error.to_string())
+        Failure::new(code, explained, error.to_string())
     }
 }
 

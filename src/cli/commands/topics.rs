@@ -7,6 +7,7 @@ use clap::Subcommand;
 use crate::cli::broker::{TIMEOUT, failed, unavailable};
 use crate::cli::output::{line, plural, table, warn};
 use crate::cli::{Code, ConfigSource, Failure, runtime};
+use crate::codes::{self, Coded};
 use crate::config::Config;
 use crate::connector::preflight;
 use crate::kafka::cause::{Cause, Resource, Why};
@@ -73,7 +74,7 @@ fn make(config: &Config, asked: Option<i32>, replication: Option<i32>) -> Result
                 "{} may have {} binds, enough for {most} partitions, not for {partitions}: create fewer, or raise max_binds",
                 esme.name, esme.max_binds
             );
-            return Err(Failure::new(Code::Config, text));
+            return Err(Failure::new(Code::Config, codes::TOO_MANY_BINDS, text));
         }
     }
     let wanted = config.wanted_topics(partitions);
@@ -96,28 +97,31 @@ fn make(config: &Config, asked: Option<i32>, replication: Option<i32>) -> Result
                 } else {
                     ""
                 };
-                refused.push(format!("topic {name}: {why}{hint}"));
+                let text = format!("topic {name}: {why}{hint}");
+                refused.push(Coded::new(codes::TOPIC_NOT_CREATED, text));
             }
         }
     }
     if !refused.is_empty() {
-        return Err(Failure::new(Code::Unavailable, refused.join("\n")));
+        return Err(Failure::of(Code::Unavailable, refused));
     }
     let state = State::known(config)?;
-    let mut wrong: Vec<String> = (state.found.topics.iter())
+    let mut wrong: Vec<Coded> = (state.found.topics.iter())
         .filter(|found| existing.contains(&found.name))
         .flat_map(|found| {
             let fixed = [&config.topics.correlation, &config.topics.deliveries];
-            differences(found, asked, replication, fixed.contains(&&found.name))
+            let differ = differences(found, asked, replication, fixed.contains(&&found.name));
+            let coded = |text| Coded::new(codes::TOPIC_DIFFERS, text);
+            differ.into_iter().map(coded)
         })
         .collect();
     if let Err(failure) = state.verdict(config) {
-        wrong.push(failure.text);
+        wrong.extend(failure.faults);
     }
     if wrong.is_empty() {
         Ok(())
     } else {
-        Err(Failure::new(Code::Unavailable, wrong.join("\n")))
+        Err(Failure::of(Code::Unavailable, wrong))
     }
 }
 
@@ -254,18 +258,18 @@ impl State {
 
     /// Says all that is wrong with them.
     pub fn verdict(&self, config: &Config) -> Result<(), Failure> {
-        let mut wrong: Vec<String> = self.closed().iter().map(Cause::to_string).collect();
+        let mut wrong: Vec<Coded> = self.closed().iter().map(Cause::coded).collect();
         wrong.extend(self.faults(config)?);
         if wrong.is_empty() {
             Ok(())
         } else {
-            Err(Failure::new(Code::Unavailable, wrong.join("\n")))
+            Err(Failure::of(Code::Unavailable, wrong))
         }
     }
 
     /// All that is wrong with those that are seen, and missing, after what passes by itself and is
     /// none: partitions are added to one topic after the other.
-    pub fn faults(&self, config: &Config) -> Result<Vec<String>, Failure> {
+    pub fn faults(&self, config: &Config) -> Result<Vec<Coded>, Failure> {
         for esme in &config.esme {
             for passing in preflight::uneven_priority_topics(esme, |name| self.count(name)) {
                 warn(&passing)?;
@@ -279,25 +283,28 @@ impl State {
         Ok(self.wrong(config))
     }
 
-    fn wrong(&self, config: &Config) -> Vec<String> {
+    fn wrong(&self, config: &Config) -> Vec<Coded> {
         let mut wrong = Vec::new();
         for topic in self.missing() {
-            wrong.push(format!(
+            let text = format!(
                 "topic {} is missing: run kafka-smpp topics create",
                 topic.name
-            ));
+            );
+            wrong.push(Coded::new(codes::TOPIC_MISSING, text));
         }
         for topic in &self.wanted {
             if let Some(found) = self.find(&topic.name) {
-                wrong.extend(topic.fault(found).map(|fault| fault.to_string()));
+                let fault = topic.fault(found).map(|fault| fault.to_string());
+                wrong.extend(fault.map(|text| Coded::new(codes::TOPIC_CLEANUP, text)));
             }
         }
         let count = |name: &str| self.count(name);
         let (correlation, deliveries) = (&config.topics.correlation, &config.topics.deliveries);
         if let Some((a, b)) = preflight::unequal_internal_topics(config, count) {
-            wrong.push(format!(
+            let text = format!(
                 "{correlation} has {a} partitions and {deliveries} {b}: they must have the same number"
-            ));
+            );
+            wrong.push(Coded::new(codes::INTERNAL_TOPICS_DIFFER, text));
         }
         for esme in &config.esme {
             let Some(leases) = esme.leases().and_then(count) else {
@@ -306,11 +313,12 @@ impl State {
             if let Some(most) = esme.max_partitions()
                 && u32::try_from(leases).is_ok_and(|n| n > most)
             {
-                wrong.push(format!(
+                let text = format!(
                     "{} has {leases} partitions, but max_binds of {} allows binds for {most}",
                     esme.leases().unwrap_or_default(),
                     esme.name
-                ));
+                );
+                wrong.push(Coded::new(codes::TOO_MANY_BINDS, text));
             }
         }
         wrong

@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 
 use super::Check;
+use crate::codes;
 use crate::config::esme::{BindMode, Esme};
 use smpp_esme::host::Host;
 
@@ -20,7 +21,13 @@ pub(super) fn check(check: &mut Check<'_>, esmes: &[Esme]) {
                     other.name
                 );
                 let shown = format_args!("{:?}", esme.system_id);
-                check.must(false, &format!("esme[{index}].system_id"), shown, &text);
+                check.must(
+                    codes::SAME_ACCOUNT,
+                    false,
+                    &format!("esme[{index}].system_id"),
+                    shown,
+                    &text,
+                );
             }
             if let (Some(one), Some(two)) = (&esme.outbind.listen, &other.outbind.listen)
                 && is_same_place(one, two)
@@ -29,7 +36,13 @@ pub(super) fn check(check: &mut Check<'_>, esmes: &[Esme]) {
                     "esme[{before}].outbind.listen is {two:?}: each needs a port of its own"
                 );
                 let key = format!("esme[{index}].outbind.listen");
-                check.must(false, &key, format_args!("{one:?}"), &text);
+                check.must(
+                    codes::STANDS_TWICE,
+                    false,
+                    &key,
+                    format_args!("{one:?}"),
+                    &text,
+                );
             }
         }
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use secrecy::ExposeSecret;
 
 use super::Check;
+use crate::codes;
 use crate::config::Esme;
 use crate::config::esme::BindMode;
 use crate::config::esme::InterfaceVersion;
@@ -18,7 +19,11 @@ use smpp_protocol::{MessageState, Status, Tag};
 
 pub(super) fn identity(check: &mut Check<'_>, esme: &Esme) {
     if esme.system_id.is_empty() {
-        check.missing("system_id", "the account's name with the SMSC is missing")
+        check.missing(
+            codes::SETTING_MISSING,
+            "system_id",
+            "the account's name with the SMSC is missing",
+        )
     } else {
         check.octets("system_id", &esme.system_id, 15)
     }
@@ -55,6 +60,7 @@ pub(super) fn outbind(check: &mut Check<'_>, esme: &Esme) {
             || outbind.client_ca_file.is_some();
         if unused {
             check.missing(
+                codes::NEEDS_ANOTHER,
                 "outbind.listen",
                 "name the address to listen on, such as \"0.0.0.0:2776\"",
             );
@@ -66,16 +72,28 @@ pub(super) fn outbind(check: &mut Check<'_>, esme: &Esme) {
     check.twice("outbind.from", from.iter().map(String::as_str));
     if !esme.hosts.is_empty() {
         let text = "either we connect to hosts, or the SMSC to outbind.listen: remove one of them, or make two ESMEs";
-        check.must(false, "hosts", format_args!("{:?}", esme.hosts), text);
+        check.must(
+            codes::EXCLUDES,
+            false,
+            "hosts",
+            format_args!("{:?}", esme.hosts),
+            text,
+        );
     }
     if !matches!(esme.bind, BindMode::Receiver | BindMode::Transceiver) {
         let bind = format!("{:?}", esme.bind).to_lowercase();
         let text = "an outbind is answered by a receiver or a transceiver (SMPP 3.4 §2.2.1)";
-        check.must(false, "bind", format_args!("{bind:?}"), text);
+        check.must(
+            codes::EXCLUDES,
+            false,
+            "bind",
+            format_args!("{bind:?}"),
+            text,
+        );
     }
     if esme.tls.enabled {
         let text = "TLS of connections that the SMSC opens is outbind.certificate_file and outbind.key_file";
-        check.must(false, "tls.enabled", true, text);
+        check.must(codes::EXCLUDES, false, "tls.enabled", true, text);
     }
     check.octets("outbind.system_id", &outbind.system_id, 15);
     let password = outbind.password.expose_secret();
@@ -83,6 +101,7 @@ pub(super) fn outbind(check: &mut Check<'_>, esme: &Esme) {
     check.password("outbind.password", file, password, PASSWORD, "");
     if outbind.certificate_file.is_some() != outbind.key_file.is_some() {
         check.missing(
+            codes::NEEDS_ANOTHER,
             "outbind.key_file",
             "a certificate and its key are set together",
         );
@@ -96,7 +115,7 @@ pub(super) fn outbind(check: &mut Check<'_>, esme: &Esme) {
     }
     if outbind.client_ca_file.is_some() && outbind.certificate_file.is_none() {
         let text = "connections are not encrypted: set outbind.certificate_file and outbind.key_file too, or leave it out";
-        check.missing("outbind.client_ca_file", text);
+        check.missing(codes::NEEDS_ANOTHER, "outbind.client_ca_file", text);
     }
 }
 
@@ -118,23 +137,45 @@ pub(super) fn texts(check: &mut Check<'_>, esme: &Esme) {
                     "not an alphabet of data_coding 0: write one of {}, or a table's alphabet_file",
                     names.join(", ")
                 );
-                check.must(false, "alphabet", format_args!("{alphabet:?}"), &text);
+                check.must(
+                    codes::UNKNOWN_VALUE,
+                    false,
+                    "alphabet",
+                    format_args!("{alphabet:?}"),
+                    &text,
+                );
             }
             Some(_) => {}
         }
         if esme.alphabet_file.is_some() {
-            check.missing("alphabet_file", "set alphabet or alphabet_file, not both");
+            check.missing(
+                codes::EXCLUDES,
+                "alphabet_file",
+                "set alphabet or alphabet_file, not both",
+            );
         }
     }
     if let Some(encoding) = &esme.encoding
         && let Err(text) = message::encoding(encoding)
     {
-        check.must(false, "encoding", format_args!("{encoding:?}"), &text);
+        check.must(
+            codes::UNKNOWN_VALUE,
+            false,
+            "encoding",
+            format_args!("{encoding:?}"),
+            &text,
+        );
     }
     for language in &esme.languages {
         let good = Language::from_name(language).is_some();
         let text = "a language with tables in 3GPP TS 23.038, such as \"turkish\"";
-        check.must(good, "languages", format_args!("{language:?}"), text);
+        check.must(
+            codes::UNKNOWN_VALUE,
+            good,
+            "languages",
+            format_args!("{language:?}"),
+            text,
+        );
     }
     check.twice("languages", esme.languages.iter().map(String::as_str));
     check.number("segmentation.max_parts", esme.segmentation.max_parts);
@@ -146,6 +187,7 @@ pub(super) fn texts(check: &mut Check<'_>, esme: &Esme) {
         let text = "SMPP 3.3 has no optional parameters: use \"auto\", \"udh8\" or \"udh16\"";
         let method = format!("{:?}", esme.segmentation.method).to_lowercase();
         check.must(
+            codes::EXCLUDES,
             good,
             "segmentation.method",
             format_args!("{method:?}"),
@@ -159,25 +201,50 @@ pub(super) fn dialect(check: &mut Check<'_>, esme: &Esme) {
         && let Err(error) = Pattern::new(pattern)
     {
         let text = error.to_string();
-        check.must(false, "receipt.pattern", format_args!("{pattern:?}"), &text);
+        check.must(
+            codes::UNKNOWN_VALUE,
+            false,
+            "receipt.pattern",
+            format_args!("{pattern:?}"),
+            &text,
+        );
     }
     for (word, state) in &esme.receipt.states {
         let text = "write the SMSC's word before the =";
-        check.must(!word.trim().is_empty(), "receipt.states", "\"\"", text);
+        check.must(
+            codes::UNKNOWN_VALUE,
+            !word.trim().is_empty(),
+            "receipt.states",
+            "\"\"",
+            text,
+        );
         let good = MessageState::from_name(state).is_some();
         let names = MessageState::ALL.map(MessageState::name).join(", ");
         let text = format!("no state of a message: write one of {names}");
         let key = format!("receipt.states.{word}");
-        check.must(good, &key, format_args!("{state:?}"), &text);
+        check.must(
+            codes::UNKNOWN_VALUE,
+            good,
+            &key,
+            format_args!("{state:?}"),
+            &text,
+        );
     }
     for prefix in &esme.message_id.prefixes {
         let text = "an empty prefix changes nothing: leave it out";
-        check.must(!prefix.is_empty(), "message_id.prefixes", "\"\"", text);
+        check.must(
+            codes::UNKNOWN_VALUE,
+            !prefix.is_empty(),
+            "message_id.prefixes",
+            "\"\"",
+            text,
+        );
     }
     let prefixes = esme.message_id.prefixes.iter().map(String::as_str);
     check.twice("message_id.prefixes", prefixes);
     if esme.message_id.until.as_deref() == Some("") {
         check.must(
+            codes::UNKNOWN_VALUE,
             false,
             "message_id.until",
             "\"\"",
@@ -223,13 +290,13 @@ fn names(
         let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         let good = plain && name.starts_with(starts) && name.len() <= 64;
         let text = "a name is 1 to 64 letters, digits and '_', and does not begin with a digit";
-        check.must(good, &key, number, text);
+        check.must(codes::VENDOR_NAME, good, &key, number, text);
         if let Some(text) = taken(name, *number) {
-            check.must(false, &key, number, &text);
+            check.must(codes::VENDOR_NAME, false, &key, number, &text);
         }
         if let Some(other) = seen.insert(number.0, name) {
             let text = format!("{other} has the same number: one name is enough");
-            check.must(false, &key, number, &text);
+            check.must(codes::VENDOR_NAME, false, &key, number, &text);
         }
     }
 }

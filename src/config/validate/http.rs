@@ -3,6 +3,7 @@
 use secrecy::ExposeSecret;
 
 use super::Check;
+use crate::codes;
 use crate::config::Http;
 
 /// Shorter ones can be guessed.
@@ -24,7 +25,7 @@ pub(super) fn check(check: &mut Check<'_>, http: &Http) {
             || key_file.is_some();
         if unused {
             let text = "name the address to listen on, such as \"127.0.0.1:9464\"";
-            check.missing("listen", text);
+            check.missing(codes::NEEDS_ANOTHER, "listen", text);
         }
         return;
     };
@@ -36,13 +37,15 @@ pub(super) fn check(check: &mut Check<'_>, http: &Http) {
     };
     if !token.is_empty() && token.len() < SHORTEST {
         let text = format!("at least {SHORTEST} characters, such as `openssl rand -hex 16` makes");
-        check.missing(key, &text);
+        check.missing(codes::OUT_OF_RANGE, key, &text);
     }
     if token.bytes().any(|octet| !(0x21..0x7f).contains(&octet)) {
-        check.missing(key, "printable ASCII without spaces: it stands in a header");
+        let text = "printable ASCII without spaces: it stands in a header";
+        check.missing(codes::SECRET_MALFORMED, key, text);
     }
     if certificate_file.is_some() != key_file.is_some() {
-        check.missing("key_file", "a certificate and its key are set together");
+        let text = "a certificate and its key are set together";
+        check.missing(codes::NEEDS_ANOTHER, "key_file", text);
     }
     check.file("certificate_file", certificate_file);
     check.file("key_file", key_file);

@@ -8,6 +8,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::producer::BaseProducer;
 
 use super::{Check, is_topic};
+use crate::codes;
 use crate::config::kafka::{Kafka, OWNED};
 use crate::config::load::blank_end;
 use crate::config::problem::nearest;
@@ -43,6 +44,7 @@ pub(super) fn check(check: &mut Check<'_>, kafka: &Kafka) {
     let id = &kafka.application_id;
     let good = is_topic(id) && id.len() <= 100;
     check.must(
+        codes::NAME_MALFORMED,
         good,
         "application_id",
         format_args!("{id:?}"),
@@ -51,6 +53,7 @@ pub(super) fn check(check: &mut Check<'_>, kafka: &Kafka) {
     if let Some(instance) = &kafka.instance_id {
         let text = "1 to 249 letters, digits, '.', '_' or '-', or leave it out";
         check.must(
+            codes::NAME_MALFORMED,
             is_topic(instance),
             "instance_id",
             format_args!("{instance:?}"),
@@ -72,6 +75,7 @@ pub(super) fn check(check: &mut Check<'_>, kafka: &Kafka) {
 fn brokers(check: &mut Check<'_>, servers: &str) {
     if servers.trim().is_empty() {
         check.missing(
+            codes::SETTING_MISSING,
             "bootstrap_servers",
             "name at least one broker, such as \"localhost:9092\"",
         );
@@ -91,6 +95,7 @@ fn brokers(check: &mut Check<'_>, servers: &str) {
         };
         let text = format!("{server:?} is no broker's address: {wrong}");
         check.must(
+            codes::ADDRESS_MALFORMED,
             false,
             "bootstrap_servers",
             format_args!("{servers:?}"),
@@ -131,7 +136,11 @@ fn properties(check: &mut Check<'_>, kafka: &Kafka) {
     for (one, other) in ALIASES {
         if kafka.properties.contains_key(one) && kafka.properties.contains_key(other) {
             let text = format!("it is the same as {one}: set one of them");
-            check.missing(&format!("properties.\"{other}\""), &text);
+            check.missing(
+                codes::KAFKA_PROPERTY,
+                &format!("properties.\"{other}\""),
+                &text,
+            );
             good = false;
         }
     }
@@ -143,7 +152,7 @@ fn properties(check: &mut Check<'_>, kafka: &Kafka) {
 /// What librdkafka says of each property alone; whether nothing is wrong.
 fn property(check: &mut Check<'_>, key: &str, name: &str, value: &str) -> bool {
     if let Some((_, why)) = OWNED.iter().find(|(owned, _)| *owned == name) {
-        check.missing(key, &format!("cannot be set: {why}"));
+        check.missing(codes::KAFKA_PROPERTY, key, &format!("cannot be set: {why}"));
         return false;
     }
     // librdkafka takes any property of topics with this before it, too: a second name for each of them.
@@ -151,11 +160,15 @@ fn property(check: &mut Check<'_>, key: &str, name: &str, value: &str) -> bool {
         && !plain.starts_with("metadata.")
         && plain != "blacklist"
     {
-        check.missing(key, &format!("it is written without `topic.`: {plain:?}"));
+        check.missing(
+            codes::KAFKA_PROPERTY,
+            key,
+            &format!("it is written without `topic.`: {plain:?}"),
+        );
         return false;
     }
     if let Some(blank) = blank_end(value).filter(|_| !name.ends_with(".pem")) {
-        check.missing(key, &format!("its value {blank}"));
+        check.missing(codes::KAFKA_PROPERTY, key, &format!("its value {blank}"));
         return false;
     }
     let tried = ClientConfig::new().set(name, value).create_native_config();
@@ -185,7 +198,7 @@ fn property(check: &mut Check<'_>, key: &str, name: &str, value: &str) -> bool {
         // The text of other errors may quote the value.
         _ => "librdkafka refuses the value (see its CONFIGURATION.md)".into(),
     };
-    check.missing(key, &text);
+    check.missing(codes::KAFKA_PROPERTY, key, &text);
     false
 }
 
@@ -213,6 +226,7 @@ fn together(check: &mut Check<'_>, kafka: &Kafka) {
     let wrong = made.into_iter().find_map(Result::err);
     if let Some(wrong) = wrong {
         check.missing(
+            codes::KAFKA_PROPERTY,
             "properties",
             &format!("librdkafka makes no client with these: {wrong}"),
         );

@@ -21,8 +21,9 @@ const OTHERS: [(&str, &str); 7] = [
 ];
 
 /// The parts of this crate.
-const MODULES: [&str; 19] = [
+const MODULES: [&str; 20] = [
     "cli",
+    "codes",
     "config",
     "connector",
     "correlate",
@@ -202,7 +203,7 @@ mod tests {
                 "did you mean kafka_smpp::submit?",
             ),
             ("smpp_esem=debug", "did you mean \"smpp_esme\"?"),
-            ("kafka_smpp::zzz=debug", "it has cli, config"),
+            ("kafka_smpp::zzz=debug", "it has cli, codes"),
             ("info=debug", "nothing here is called \"info\""),
         ] {
             let told = fault(text).expect(text);

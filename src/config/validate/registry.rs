@@ -4,6 +4,7 @@ use reqwest::Url;
 use secrecy::ExposeSecret;
 
 use super::{Check, tls_files};
+use crate::codes;
 use crate::config::Formats;
 use crate::config::load::blank_end;
 use crate::registry::Options;
@@ -14,6 +15,7 @@ pub(super) fn check(check: &mut Check<'_>, registry: &Options) {
         if url.contains('@') {
             // It may hold a password, readable or not, and is not repeated.
             check.missing(
+                codes::ADDRESS_MALFORMED,
                 &key,
                 "an address must not hold a password: set username and password_file instead",
             );
@@ -26,12 +28,19 @@ pub(super) fn check(check: &mut Check<'_>, registry: &Options) {
                 && url.fragment().is_none()
         });
         let text = "not an address: write such as \"https://registry.example.net\"";
-        check.must(good, &key, format_args!("{url:?}"), text);
+        check.must(
+            codes::ADDRESS_MALFORMED,
+            good,
+            &key,
+            format_args!("{url:?}"),
+            text,
+        );
     }
     check.twice("urls", registry.urls.iter().map(String::as_str));
     let strange =
         registry.username.contains([':', '\n', '\r']) || blank_end(&registry.username).is_some();
     check.must(
+        codes::NAME_MALFORMED,
         !strange,
         "username",
         format_args!("{:?}", registry.username),
@@ -40,22 +49,28 @@ pub(super) fn check(check: &mut Check<'_>, registry: &Options) {
     // What comes from a file has none: that is seen as it is read.
     for (key, secret) in [("password", &registry.password), ("token", &registry.token)] {
         if let Some(blank) = blank_end(secret.expose_secret()) {
-            check.missing(key, &format!("the secret {blank}"));
+            check.missing(codes::SECRET_MALFORMED, key, &format!("the secret {blank}"));
         }
     }
     let secret = |secret: &secrecy::SecretString| !secret.expose_secret().is_empty();
     let (password, token) = (secret(&registry.password), secret(&registry.token));
     if password && registry.username.is_empty() {
-        check.missing("username", "a password needs the user name it belongs to");
+        check.missing(
+            codes::NEEDS_ANOTHER,
+            "username",
+            "a password needs the user name it belongs to",
+        );
     }
     if token && !registry.username.is_empty() {
         check.missing(
+            codes::EXCLUDES,
             "token",
             "set a user name and a password, or a token, not both",
         );
     }
     if token && !(registry.token.expose_secret().bytes()).all(|b| b.is_ascii_graphic()) {
         check.missing(
+            codes::SECRET_MALFORMED,
             "token",
             "it may consist of ASCII letters, digits and signs only",
         );
@@ -71,7 +86,7 @@ pub(super) fn formats(check: &mut Check<'_>, formats: &Formats, registry: &Optio
     let there = !registry.urls.is_empty();
     for (key, format) in formats.named() {
         let value = format_args!("{:?}", format.name()).to_string();
-        check.must(
+        check.must(codes::FORMAT_IMPOSSIBLE,
             there || !format.is_registered(),
             key,
             value,

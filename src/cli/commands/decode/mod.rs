@@ -19,6 +19,7 @@ use crate::cli::octets::{from_base64, from_hex};
 use crate::cli::output;
 use crate::cli::texts::open;
 use crate::cli::{Code, ConfigSource, Failure};
+use crate::codes;
 use smpp_protocol::frame::HEADER;
 use smpp_protocol::pdu::anatomy::Anatomy;
 use smpp_protocol::text::Encoding;
@@ -158,7 +159,11 @@ fn is_captured(how: &How, from: &mut impl BufRead, name: &str) -> Result<bool, F
     }
     let begin = from.fill_buf()?;
     match capture::is_other(begin) {
-        Some(what) => Err(Failure::new(Code::Data, format!("{name} is {what}"))),
+        Some(what) => Err(Failure::new(
+            Code::Data,
+            codes::CAPTURE_UNREADABLE,
+            format!("{name} is {what}"),
+        )),
         None => Ok(is_capture(begin)),
     }
 }

@@ -18,6 +18,7 @@ use self::screen::Screen;
 use crate::cli::broker::failed;
 use crate::cli::events::{Reader, StartAt, topics};
 use crate::cli::{Code, Failure};
+use crate::codes;
 use crate::config::{Config, parse};
 use crate::{connector, ops};
 use smsc_simulator::{Handle, Mo, Options, Simulator};
@@ -61,7 +62,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         .build()?;
     let stage = runtime.block_on(Stage::set(&args.log))?;
     ops::logging::start(&stage.config.log)
-        .map_err(|error| Failure::new(Code::Software, error.to_string()))?;
+        .map_err(|error| Failure::new(Code::Software, codes::BUG, error.to_string()))?;
     let mut reader = Reader::open(
         &stage.config,
         &topics(&stage.config, &[])?,
@@ -94,7 +95,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     runtime.shutdown_timeout(Duration::from_secs(1));
     match stopped {
         Ok(ended) => ended?,
-        Err(error) => return Err(Failure::new(Code::Software, error.to_string())),
+        Err(error) => return Err(Failure::new(Code::Software, codes::BUG, error.to_string())),
     }
     shown?;
     summed
@@ -161,7 +162,7 @@ impl Stage {
             }
             if quiet_since.elapsed() > TIMEOUT {
                 let text = format!("no event for {} s", TIMEOUT.as_secs());
-                return Err(Failure::new(Code::Software, text));
+                return Err(Failure::new(Code::Software, codes::BUG, text));
             }
         }
         Ok(())
@@ -195,7 +196,7 @@ fn pace(messages: u32) -> usize {
 }
 
 fn simulator() -> Result<Options, Failure> {
-    let wrong = |text: String| Failure::new(Code::Software, text);
+    let wrong = |text: String| Failure::new(Code::Software, codes::BUG, text);
     let mut options = Options {
         remember: 0,
         ..Options::default()

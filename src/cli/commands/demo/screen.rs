@@ -11,6 +11,7 @@ use super::samples::Sample;
 use crate::cli::events::Event;
 use crate::cli::output::{line, table};
 use crate::cli::{Code, Failure};
+use crate::codes;
 
 const RECORD: Style = AnsiColor::Cyan.on_default();
 
@@ -144,6 +145,7 @@ impl Screen {
         } else {
             Err(Failure::new(
                 Code::Software,
+                codes::BUG,
                 format!(
                     "{} records have {results} results, {} of them more than once",
                     self.produced, self.doubled

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::compare::fields;
 use crate::cli::output::{line, table};
 use crate::cli::{Code, Failure};
+use crate::codes;
 use crate::record::format::Format;
 use crate::record::kind::Kind;
 
@@ -33,7 +34,7 @@ fn kind(name: &str) -> Result<Kind, Failure> {
             "there is no record {name:?}; there are: {}",
             names.join(", ")
         );
-        Failure::new(Code::Usage, text)
+        Failure::new(Code::Usage, codes::UNKNOWN_NAME, text)
     })
 }
 

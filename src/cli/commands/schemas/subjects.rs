@@ -6,6 +6,7 @@ use apache_avro::schema_compatibility::SchemaCompatibility;
 use super::compare::difference;
 use crate::cli::output::{line, table};
 use crate::cli::{Code, Failure, runtime};
+use crate::codes;
 use crate::config::Config;
 use crate::record::avro;
 use crate::record::format::Format;
@@ -47,11 +48,15 @@ pub(super) fn check(config: &Config) -> Result<(), Failure> {
                 "{missing} of {} schemas are missing: register them with kafka-smpp schemas register",
                 states.len()
             );
-            Err(Failure::new(Code::Unavailable, text))
+            Err(Failure::new(
+                Code::Unavailable,
+                codes::SCHEMA_UNREGISTERED,
+                text,
+            ))
         }
         (wrong, _) => {
             let text = format!("{wrong} of {} schemas do not fit", states.len());
-            Err(Failure::new(Code::Data, text))
+            Err(Failure::new(Code::Data, codes::SCHEMA_REFUSED, text))
         }
     }
 }
@@ -90,7 +95,7 @@ pub(super) fn register(config: &Config, dry_run: bool) -> Result<(), Failure> {
     let misfit = |state: &&State| refused.contains(&state.subject.name);
     states.iter().filter(misfit).try_for_each(State::explain)?;
     let text = format!("not registered: {}", refused.join(", "));
-    Err(Failure::new(Code::Data, text))
+    Err(Failure::new(Code::Data, codes::SCHEMA_REFUSED, text))
 }
 
 /// Asks the registry.
@@ -106,7 +111,11 @@ fn states(config: &Config) -> Result<Vec<State>, Failure> {
     }
     if subjects.is_empty() {
         let text = "no topic has the format avro or json_schema: see [formats]";
-        return Err(Failure::new(Code::Config, text));
+        return Err(Failure::new(
+            Code::Config,
+            codes::NO_REGISTERED_FORMAT,
+            text,
+        ));
     }
     let client = Client::new(&config.schema_registry)?;
     let runtime = runtime()?;
