@@ -54,6 +54,9 @@ pub(crate) struct Part {
 /// What is said of one code.
 pub(crate) struct Page {
     number: u16,
+    /// Whether only another crate of ours uses it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for a test"))]
+    elsewhere: bool,
     /// The code.
     pub code: ErrorCode,
     /// The page, in Markdown.
@@ -119,6 +122,16 @@ macro_rules! code {
     };
 }
 
+/// Whether a code has no name here.
+macro_rules! is_elsewhere {
+    (_) => {
+        true
+    };
+    ($name:ident) => {
+        false
+    };
+}
+
 /// Declares the codes of each part: the number, which is also the name of the page, and the name in
 /// the code. Without a name (`_`) it is a code that only another crate of ours uses.
 macro_rules! codes {
@@ -132,6 +145,7 @@ macro_rules! codes {
             numbers: RangeInclusive::new($first, $last),
             pages: &[$(Page {
                 number: $number,
+                elsewhere: is_elsewhere!($name),
                 code: ErrorCode::new(concat!("KS-", $number)),
                 text: include_str!(concat!("../docs/errors/KS-", $number, ".md")),
             },)*],
@@ -160,6 +174,7 @@ codes! {
         1040 REPLAY_DISPLACED,
         1041 REPLAY_WAITS,
         1042 REPLAY_LOST,
+        1043 REPLAY_SKIPS,
     }
     "The configuration: how it is read" 1100..=1199 {
         1101 CONFIG_UNREADABLE,
@@ -173,6 +188,7 @@ codes! {
         1109 SECRET_MALFORMED,
         1110 SET_TWICE,
         1111 FILE_MISSING,
+        1112 SETTING_UNUSED,
     }
     "The configuration: what it says" 1200..=1299 {
         1201 OUT_OF_RANGE,
@@ -193,7 +209,14 @@ codes! {
         1216 VENDOR_NAME,
     }
     "SMSCs and binds" 2000..=2099 {
+        2001 _,
         2002 NOT_BOUND,
+        2003 _,
+        2004 _,
+        2005 _,
+        2006 _,
+        2010 THROTTLED,
+        2011 SPEAKS_SMPP_33,
     }
     "Kafka: connections and rights" 3000..=3099 {
         3001 KAFKA_DENIED,
@@ -209,6 +232,11 @@ codes! {
         3011 KAFKA_FAILED,
         3012 CONSUMER_FATAL,
         3013 DISPLACED,
+        3014 LIBRDKAFKA,
+        3015 BROKER_AWAY,
+        3016 PRODUCER_RENEWED,
+        3017 BROKER_SETTING_UNKNOWN,
+        3018 SESSION_TIMEOUT,
     }
     "Kafka: topics" 3100..=3199 {
         3101 TOPIC_MISSING,
@@ -217,6 +245,49 @@ codes! {
         3104 TOPIC_NOT_CREATED,
         3105 TOPIC_DIFFERS,
         3106 COMMIT_METADATA_SHORT,
+        3107 PARTITIONS_UNEVEN,
+        3108 BATCH_REFUSED,
+        3109 TOPIC_TAKES_NOTHING,
+        3110 TOPIC_REFUSES,
+        3111 RECORD_REFUSED,
+        3112 INTERNAL_PARTITIONS_CHANGED,
+        3113 TOPIC_CREATED_ANEW,
+    }
+    "Kafka: partitions, offsets and transactions" 3200..=3299 {
+        3201 DELETED_BEFORE_SENT,
+        3202 LOG_LOST_TAIL,
+        3203 OFFSET_METADATA,
+        3204 OFFSETS_GONE,
+        3205 POSITION_OUTSIDE_LOG,
+        3206 TAKEOVER_WAITS,
+        3207 PRODUCERS_TRANSACTION,
+        3208 OPEN_TRANSACTION,
+        3209 LAST_COMMIT_UNKNOWN,
+        3210 TRANSACTION_UNKNOWN,
+        3211 ASSIGNMENT_REFUSED,
+    }
+    "Submitting" 4000..=4099 {
+        4001 IN_DOUBT,
+        4002 TAKEN_OVER_IN_DOUBT,
+        4003 LOST_AND_BACK,
+        4004 LATE_ANSWER_LOST,
+        4005 NOT_DRAINED,
+    }
+    "What SMSCs deliver" 4100..=4199 {
+        4101 INBOUND_BUFFER_FULL,
+        4102 DELIVERIES_LATE,
+        4103 DELIVERIES_FORBIDDEN,
+        4104 DELIVERY_LOST,
+        4105 DELIVERY_UNWRITABLE,
+        4106 NOTIFICATIONS_LOST,
+    }
+    "Correlating" 4200..=4299 {
+        4201 IDS_HAVE_ANOTHER_FORM,
+        4202 RECEIPTS_FIND_NO_MESSAGE,
+        4203 CORRELATION_NOT_READ,
+        4204 INTERNAL_LOG_LOST,
+        4205 FOREIGN_RECORD,
+        4206 DELIVERIES_DELETED,
     }
     "The schema registry and formats" 5000..=5099 {
         5001 REGISTRY_AWAY,
@@ -225,6 +296,8 @@ codes! {
         5004 SCHEMA_REFUSED,
         5005 SCHEMA_MISSING,
         5006 NO_REGISTERED_FORMAT,
+        5007 RECORD_WAITS,
+        5008 SCHEMA_FITS_NOTHING,
     }
     "Records that end as errors" 6000..=6099 {
         6001 INVALID_RECORD,
@@ -234,14 +307,16 @@ codes! {
         7002 NO_THREAD,
         7003 NO_RANDOM,
         7004 MACHINE,
-        7005 HTTP_LISTEN,
-        7006 HTTP_CERTIFICATE,
+        7005 CLOCK,
+        7010 HTTP_LISTEN,
+        7011 HTTP_CERTIFICATE,
     }
     "The simulated SMSC" 9000..=9099 {
         9001 SIMULATOR_CANNOT_LISTEN,
         9002 SIMULATOR_JOURNAL,
         9003 SIMULATOR_OPTIONS,
         9004 SIMULATOR_MESSAGE,
+        9005 _,
     }
 }
 

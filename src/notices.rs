@@ -38,7 +38,8 @@ const HEAD: &str = "\
 Every line that `kafka-smpp` writes at `info` and above, by part, made from the tables that the
 program writes them from (`MAKE_DOCS=1 cargo test --lib notices`). Texts and names of fields keep
 their meaning; a word in braces stands for what varies in a text. Lines at `debug` are for those who
-work on the program, and may change. What to do in the usual cases is in a table of the
+work on the program, and may change. Every line at `warn` and `error` has a field `error_code`:
+`kafka-smpp explain` and [errors](errors/README.md) tell more of it. What to do in the usual cases is in a table of the
 [README](../README.md#when-something-is-wrong).
 
 Lines about what may happen many times are written at once the first time, and then as a count:
@@ -62,6 +63,9 @@ fn describe(notice: &Notice, page: &mut String) {
     let level = notice.level.as_str().to_lowercase();
     let _ = write!(page, "\n### `{}` ({level})\n\n", notice.name());
     let _ = write!(page, "> {}\n\n{}\n", notice.text, plain(notice.about));
+    if let Some(code) = notice.code {
+        let _ = write!(page, "\nError code: [{code}](errors/{code}.md).\n");
+    }
     if !notice.fields.is_empty() {
         page.push('\n');
     }
@@ -109,8 +113,7 @@ fn every_line_is_on_its_page() {
 
 #[test]
 fn every_name_stands_for_one_line() {
-    let all = PARTS.iter().flat_map(|(_, rows)| rows.iter());
-    let mut names: Vec<String> = all.map(|row| row.get().name()).collect();
+    let mut names: Vec<String> = all().map(Notice::name).collect();
     names.sort();
     for pair in names.windows(2) {
         assert_ne!(pair[0], pair[1], "two lines of one name");

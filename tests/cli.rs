@@ -103,7 +103,7 @@ fn what_is_set_and_no_longer_used_is_said_by_the_check() {
         .assert()
         .success()
         .stderr(
-            contains("warning:")
+            contains("warning[KS-1112]: ")
                 .and(contains("inbound_window is no longer used, take it out"))
                 .and(contains("inbound.buffer (64MiB)")),
         );

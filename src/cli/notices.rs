@@ -1,5 +1,7 @@
 //! What `kafka-smpp run` says of its process: every line of this part at `info` and above.
 
+use crate::codes;
+
 plain_telemetry::notices! {
     /// What `kafka-smpp run` says of its process.
     pub(crate) static NOTICES;
@@ -19,9 +21,9 @@ plain_telemetry::notices! {
 
     /// A second signal asks the process to end: it does not wait for what is out, which will be in
     /// doubt.
-    warn EndingAtOnce "asked to stop again: ending at once" {}
+    warn[codes::NOT_DRAINED] EndingAtOnce "asked to stop again: ending at once" {}
 
     /// The process ends although not everything is written, which will be in doubt. Raise
     /// `shutdown_timeout`, and the grace period of whatever ends the process with it.
-    warn DrainingTakesTooLong "draining takes longer than shutdown_timeout: ending" {}
+    warn[codes::NOT_DRAINED] DrainingTakesTooLong "draining takes longer than shutdown_timeout: ending" {}
 }

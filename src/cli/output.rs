@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use crate::codes::Coded;
 use comfy_table::{ContentArrangement, Table, presets};
 
 /// Prints rows under headings; in a pipe without the headings.
@@ -51,9 +52,13 @@ pub(super) fn line(text: impl std::fmt::Display) -> io::Result<()> {
 }
 
 /// Warns people of what does not make a command fail.
-pub(super) fn warn(text: &str) -> io::Result<()> {
+pub(super) fn warn(what: &Coded) -> io::Result<()> {
+    let Coded { code, text } = what;
     let style = anstyle::AnsiColor::Yellow.on_default().bold();
-    writeln!(anstream::stderr().lock(), "{style}warning:{style:#} {text}")
+    writeln!(
+        anstream::stderr().lock(),
+        "{style}warning[{code}]:{style:#} {text}"
+    )
 }
 
 /// `1 part`, `2 parts`.

@@ -103,11 +103,25 @@ fn a_code_that_a_page_names_is_there() {
     }
 }
 
+/// Those of this crate are used because the compiler says so; those of our other crates are here.
+#[test]
+fn every_line_of_the_log_has_a_code_of_the_table_and_every_code_a_use() {
+    let lines = crate::notices::all();
+    let used: BTreeSet<ErrorCode> = lines.filter_map(|line| line.code).collect();
+    for code in &used {
+        assert!(pages().any(|page| page.code == *code), "{code} has no page");
+    }
+    for page in pages().filter(|page| page.elsewhere) {
+        assert!(used.contains(&page.code), "nothing uses {}", page.code);
+    }
+}
+
 #[test]
 fn numbers_out_of_order_or_range_are_seen() {
     const fn page(number: u16) -> Page {
         Page {
             number,
+            elsewhere: false,
             code: USAGE,
             text: "",
         }
@@ -141,7 +155,7 @@ fn a_code_is_found_as_people_write_it() {
     for (word, nearest) in [
         ("KS-1191", FILE_MISSING),
         ("KS-3O01", KAFKA_DENIED),
-        ("KS-9999", SIMULATOR_MESSAGE),
+        ("KS-9104", SIMULATOR_MESSAGE),
         ("", USAGE),
     ] {
         let near = find(word).map_err(|page| page.code);

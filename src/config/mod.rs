@@ -38,6 +38,7 @@ pub use log::{Log, LogFormat};
 pub use problem::Error;
 pub use topics::Topics;
 
+use crate::codes::{self, Coded};
 use crate::settings::Time;
 use crate::{correlate, registry, submit};
 
@@ -94,13 +95,14 @@ impl Default for Config {
 
 impl Config {
     /// What is set and no longer used, with what to do: said by whoever reads the configuration.
-    pub fn unused(&self) -> Vec<String> {
+    pub fn unused(&self) -> Vec<Coded> {
         let set = |esme: &&Esme| esme.inbound_window.is_some();
         let line = |esme: &Esme| {
-            format!(
+            let text = format!(
                 "esme {:?}: inbound_window is no longer used, take it out: what waits for Kafka is bounded by inbound.buffer ({}), of all binds together",
                 esme.name, self.inbound.buffer
-            )
+            );
+            Coded::new(codes::SETTING_UNUSED, text)
         };
         self.esme.iter().filter(set).map(line).collect()
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::notices::Caution;
+use crate::codes::{self, Coded};
 use crate::config::{Config, GroupProtocol};
 use crate::kafka::cause::{Cause, Doing, Who, of_error};
 use crate::kafka::session;
@@ -19,19 +20,28 @@ pub async fn session_timeout(config: &Config) -> Duration {
     let unknown = |error| of_error(&Who::of(&client), &error, &Doing::GroupConfigs(&group));
     let (timeout, warning) = shorter(configured, found.map_err(unknown));
     if let Some(warning) = warning {
-        Caution { words: &warning }.emit();
+        caution(&warning);
     }
     timeout
 }
 
+/// Says what can do harm, and does not keep the connector from running.
+pub(super) fn caution(what: &Coded) {
+    Caution {
+        words: &what.text,
+        error_code: what.code,
+    }
+    .emit();
+}
+
 /// The time-out to go by, and what is to be said of it.
-fn shorter(configured: Duration, found: Result<Duration, Cause>) -> (Duration, Option<String>) {
+fn shorter(configured: Duration, found: Result<Duration, Cause>) -> (Duration, Option<Coded>) {
     match found {
         Ok(brokers) if brokers < configured => {
             let text = format!(
                 "kafka.session_timeout is {configured:?}, but with kafka.group_protocol = \"consumer\" Kafka decides, and gives the partitions of a silent process away after {brokers:?}: a process cut off from Kafka stops sending before that. Lower kafka.session_timeout, or raise group.consumer.session.timeout.ms of the brokers"
             );
-            (brokers, Some(text))
+            (brokers, Some(Coded::new(codes::SESSION_TIMEOUT, text)))
         }
         Ok(_) => (configured, None),
         Err(error) => {
@@ -39,7 +49,8 @@ fn shorter(configured: Duration, found: Result<Duration, Cause>) -> (Duration, O
             let text = format!(
                 "group.consumer.session.timeout.ms of the brokers, after which Kafka gives the partitions of a silent process away, cannot be read ({error}): {assumed:?} is assumed, Kafka's default. If it is less, set kafka.session_timeout to it"
             );
-            (configured.min(assumed), Some(text))
+            let warning = Coded::new(codes::BROKER_SETTING_UNKNOWN, text);
+            (configured.min(assumed), Some(warning))
         }
     }
 }
@@ -68,7 +79,7 @@ mod tests {
             let (timeout, warning) = shorter(seconds(configured), found);
             assert_eq!((timeout, warning.is_some()), (seconds(goes_by), is_said));
             let command = "--operation DescribeConfigs --group g";
-            let is_named = warning.is_some_and(|warning| warning.contains(command));
+            let is_named = warning.is_some_and(|warning| warning.text.contains(command));
             assert_eq!(is_named, is_denied);
         }
     }

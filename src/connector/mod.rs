@@ -21,7 +21,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::codes::{self, Coded};
 use crate::config::Config;
-use crate::connector::notices::{Caution, Delivered, Starting, Stopped, Stopping, SurveyFailed};
+use crate::connector::notices::{Delivered, Starting, Stopped, Stopping, SurveyFailed};
 use crate::correlate::{self, Correlator, Dialects, Notify};
 use crate::deliver::{self, Counts, Deliver};
 use crate::http::{self, notices::Listening};
@@ -146,7 +146,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
         return Ok(());
     };
     for passing in preflight::check(&config, &survey).map_err(Error::Preflight)? {
-        Caution { words: &passing }.emit();
+        membership::caution(&passing);
     }
     let process = random::Name::new()?.to_string();
     look.named(&process, &survey.cluster_id);
@@ -354,7 +354,8 @@ async fn survey_cluster(
                 if refusals >= REFUSALS {
                     return Err(Error::Kafka(Box::new(cause)));
                 }
-                ear::failed("Kafka cannot be used; trying again", cause.to_string());
+                let what = "Kafka cannot be used; trying again";
+                ear::failed_by(cause.code(), what, cause.to_string());
             }
             Err(error) => SurveyFailed { error: &error }.emit(),
         }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::codes::{self, ErrorCode};
+
 plain_telemetry::notices! {
     /// What is said of the connector as a whole.
     pub(crate) static NOTICES;
@@ -11,6 +13,8 @@ plain_telemetry::notices! {
     warn Caution<'a> "{words}" {
         /// What it is, and what to do.
         inline words: &'a dyn fmt::Display,
+        /// By which the cause is explained.
+        display error_code: ErrorCode,
     }
 
     /// The connector begins.
@@ -47,7 +51,7 @@ plain_telemetry::notices! {
 
     /// Kafka could not be asked for its topics at the start, because of an error of this machine. It is
     /// asked again.
-    warn SurveyFailed<'a> "looking at the cluster failed; trying again" {
+    warn[codes::MACHINE] SurveyFailed<'a> "looking at the cluster failed; trying again" {
         /// Why.
         display error: &'a dyn fmt::Display,
     }

@@ -25,7 +25,7 @@ pub fn topics(config: &Config) -> Vec<String> {
 /// # Errors
 ///
 /// Everything that does not fit, each with its remedy.
-pub fn check(config: &Config, survey: &Survey) -> Result<Vec<String>, Vec<Coded>> {
+pub fn check(config: &Config, survey: &Survey) -> Result<Vec<Coded>, Vec<Coded>> {
     let mut passing = config.unused();
     let mut wrong = Vec::new();
     let missing: Vec<String> = topics(config)
@@ -74,7 +74,7 @@ pub(crate) fn unequal_internal_topics(
 pub(crate) fn uneven_priority_topics(
     esme: &Esme,
     count: impl Fn(&str) -> Option<i32>,
-) -> Vec<String> {
+) -> Vec<Coded> {
     let mut passing = Vec::new();
     let Some((first, others)) = esme.outbound.split_first() else {
         return passing;
@@ -94,10 +94,11 @@ pub(crate) fn uneven_priority_topics(
             } else {
                 format!("partitions {least} and above of {first} go without {other}")
             };
-            passing.push(format!(
+            let text = format!(
                 "esme {:?}: topic {more} has {most} partitions and topic {fewer} has {least}, but topics of one ESME go together partition by partition: {consequence} until {fewer} has {most} partitions, too",
                 esme.name
-            ));
+            );
+            passing.push(Coded::new(codes::PARTITIONS_UNEVEN, text));
         }
     }
     passing
@@ -156,8 +157,10 @@ mod tests {
         assert_eq!(warnings("").len(), 0);
         let warnings = warnings("inbound_window = 100\n");
         assert!(
-            warnings[0].contains("inbound_window is no longer used, take it out")
-                && warnings[0].contains("inbound.buffer (64MiB)"),
+            warnings[0]
+                .text
+                .contains("inbound_window is no longer used, take it out")
+                && warnings[0].text.contains("inbound.buffer (64MiB)"),
             "{warnings:?}"
         );
     }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use rdkafka::error::KafkaError;
 
+use crate::codes;
 use crate::kafka::Partition;
 use crate::repeated::Within;
 
@@ -14,7 +15,7 @@ plain_telemetry::notices! {
     /// An ESME's receipts write message ids in another form than its responses. They find their
     /// messages by recipient and value, some seconds later than by an exact id: set what `setting`
     /// says.
-    warn IdsHaveAnotherForm<'a> "receipts have message ids in another form than responses have, and find their messages by recipient and value, some seconds later: {matched} of the last {of} receipts match as {form}. Set `setting` for this ESME, and they match exactly" {
+    warn[codes::IDS_HAVE_ANOTHER_FORM] IdsHaveAnotherForm<'a> "receipts have message ids in another form than responses have, and find their messages by recipient and value, some seconds later: {matched} of the last {of} receipts match as {form}. Set `setting` for this ESME, and they match exactly" {
         /// The ESME.
         value esme: &'a str,
         /// How many such receipts since the last such line.
@@ -36,7 +37,7 @@ plain_telemetry::notices! {
     }
 
     /// Receipts of an ESME match none of its messages. The text says what to look at.
-    warn ReceiptsFindNoMessage<'a> "receipts find no message, and are published with correlated: false. Compare the id of a receipt with that of a response: [esme.message_id] says how one is written in the other's place. Does another program send through this account, or do receipts come to the bind of another ESME? Were the messages submitted longer ago than correlate.receipt_ttl, or is their answer later than correlate.early_receipt_grace?" {
+    warn[codes::RECEIPTS_FIND_NO_MESSAGE] ReceiptsFindNoMessage<'a> "receipts find no message, and are published with correlated: false. Compare the id of a receipt with that of a response: [esme.message_id] says how one is written in the other's place. Does another program send through this account, or do receipts come to the bind of another ESME? Were the messages submitted longer ago than correlate.receipt_ttl, or is their answer later than correlate.early_receipt_grace?" {
         /// The ESME.
         value esme: &'a str,
         /// How many such receipts since the last such line.
@@ -51,7 +52,7 @@ plain_telemetry::notices! {
 
     /// Whether receipts have messages under another form of their ids cannot be known, because a
     /// partition of the correlation topic is not read. The text says what holds it up.
-    warn PartitionNotReadToItsEnd<'a> "receipts whose ids have another form are published with correlated: false although their messages may be known: this partition could not be read to its end in 15 minutes, or more receipts waited for that than there is memory for. Lines above say what holds it up: a record that needs its schema from the registry, the right to read the topic (READ), a transaction that nobody ends, a partition without a leader. [esme.message_id] for these ESMEs lets their receipts match without this way" {
+    warn[codes::CORRELATION_NOT_READ] PartitionNotReadToItsEnd<'a> "receipts whose ids have another form are published with correlated: false although their messages may be known: this partition could not be read to its end in 15 minutes, or more receipts waited for that than there is memory for. Lines above say what holds it up: a record that needs its schema from the registry, the right to read the topic (READ), a transaction that nobody ends, a partition without a leader. [esme.message_id] for these ESMEs lets their receipts match without this way" {
         /// How many such receipts since the last such line.
         value receipts: u64,
         /// Since when; `0s` in the first line.
@@ -64,14 +65,14 @@ plain_telemetry::notices! {
 
     /// The correlation topic was deleted and created again, or lost its last records. What it holds is
     /// read anew; receipts of messages that are not in it are published without them.
-    warn CorrelationLogBeginsAnew<'a> "the correlation topic ends below what was read of it: it lost its tail, or was created anew; taken over anew with what is there" {
+    warn[codes::INTERNAL_LOG_LOST] CorrelationLogBeginsAnew<'a> "the correlation topic ends below what was read of it: it lost its tail, or was created anew; taken over anew with what is there" {
         /// Which partition of the deliveries.
         display partition: &'a Partition,
     }
 
     /// A partition is restored and makes no progress, and its receipts wait. The text says what to
     /// look at.
-    warn RestoreMakesNoProgress<'a> "reading what is remembered of messages makes no progress, and their receipts wait for it. May this user read the topic (READ), and write to it (WRITE)? Has its partition a leader?" {
+    warn[codes::CORRELATION_NOT_READ] RestoreMakesNoProgress<'a> "reading what is remembered of messages makes no progress, and their receipts wait for it. May this user read the topic (READ), and write to it (WRITE)? Has its partition a leader?" {
         /// The correlation topic.
         value topic: &'a str,
         /// The partition.
@@ -83,7 +84,7 @@ plain_telemetry::notices! {
     }
 
     /// Somebody else writes to the correlation topic, which is nobody's but the connector's.
-    warn ForeignRecord<'a> "a foreign record in the correlation topic is skipped" {
+    warn[codes::FOREIGN_RECORD] ForeignRecord<'a> "a foreign record in the correlation topic is skipped" {
         /// The partition.
         value partition: i32,
         /// The record's key.
@@ -92,7 +93,7 @@ plain_telemetry::notices! {
 
     /// A record of the correlation topic makes no sense, and the receipts of its message are published
     /// without it. It may be of a later version than this one.
-    warn CorrelationRecordSkipped<'a> "a correlation record cannot be read, it is skipped" {
+    warn[codes::FOREIGN_RECORD] CorrelationRecordSkipped<'a> "a correlation record cannot be read, it is skipped" {
         /// The partition.
         value partition: i32,
         /// The record's key.
@@ -126,14 +127,14 @@ plain_telemetry::notices! {
 
     /// Topics of events are not there any more. Create them again, or take them out of the
     /// configuration.
-    warn TopicMissing<'a> "a topic is missing; correlation waits until it is back" {
+    warn[codes::TOPIC_MISSING] TopicMissing<'a> "a topic is missing; correlation waits until it is back" {
         /// Which.
         debug topics: &'a dyn fmt::Debug,
     }
 
     /// A topic takes a record neither as it is nor later, for example because it is too large. What
     /// goes in its place is named; raise the topic's `max.message.bytes`.
-    error RecordRefused<'a> "Kafka refuses a record for good" {
+    error[codes::RECORD_REFUSED] RecordRefused<'a> "Kafka refuses a record for good" {
         /// Which partition of the deliveries.
         display partition: &'a Partition,
         /// How Kafka says so.
@@ -147,10 +148,10 @@ plain_telemetry::notices! {
     }
 
     /// The system's clock was wrong and is right again; times that were taken from it mean nothing.
-    warn ClockPutRight "the clock was more than a day off and has been put right; correlation reads its partitions anew" {}
+    warn[codes::CLOCK] ClockPutRight "the clock was more than a day off and has been put right; correlation reads its partitions anew" {}
 
     /// Somebody else writes to the topic of deliveries, or a record in it is of a later version.
-    error DeliverySkipped<'a> "a delivery that is not ours is skipped" {
+    error[codes::FOREIGN_RECORD] DeliverySkipped<'a> "a delivery that is not ours is skipped" {
         /// Its partition.
         display partition: &'a Partition,
         /// Its offset.
@@ -161,20 +162,20 @@ plain_telemetry::notices! {
 
     /// The topic of deliveries lost records that were not consumed: its retention is shorter than the
     /// time that correlation was away, or it was created anew.
-    error DeliveriesDeleted<'a> "deliveries were deleted before they were consumed, or their topic recreated" {
+    error[codes::DELIVERIES_DELETED] DeliveriesDeleted<'a> "deliveries were deleted before they were consumed, or their topic recreated" {
         /// What the client says.
         display error: &'a KafkaError,
     }
 
     /// Kafka did not say whether a transaction was committed, and it cannot be found out otherwise.
-    warn TransactionEndUnknown<'a> "its last transaction has an unknown end: taken over anew" {
+    warn[codes::TRANSACTION_UNKNOWN] TransactionEndUnknown<'a> "its last transaction has an unknown end: taken over anew" {
         /// Which partition of the deliveries.
         display partition: &'a Partition,
     }
 
     /// What is remembered of a message was read before and cannot be read now, which is a bug. What
     /// was to be published goes without it.
-    error EntryUnreadable<'a> "a correlation record does not read any more" {
+    error[codes::BUG] EntryUnreadable<'a> "a correlation record does not read any more" {
         /// Why.
         display error: &'a serde_json::Error,
         /// The message, if that is known.
@@ -185,13 +186,13 @@ plain_telemetry::notices! {
     info CorrelationEnded "correlation ended" {}
 
     /// A thread of correlation panicked, which is a bug.
-    error ThreadPanicked<'a> "a thread of correlation panicked" {
+    error[codes::BUG] ThreadPanicked<'a> "a thread of correlation panicked" {
         /// Which.
         value name: &'a str,
     }
 
     /// The correlation topic cannot be read; its receipts wait.
-    warn CorrelationNotReadable<'a> "the correlation partition cannot be read, trying again" {
+    warn[codes::CORRELATION_NOT_READ] CorrelationNotReadable<'a> "the correlation partition cannot be read, trying again" {
         /// Why.
         display error: &'a KafkaError,
         /// The correlation topic.
@@ -202,7 +203,7 @@ plain_telemetry::notices! {
 
     /// A record of the correlation topic cannot be read yet, most often because the schema registry does
     /// not say its schema. Receipts of its partition wait.
-    warn CorrelationWaits<'a> "a correlation record has to wait, and its partition with it" {
+    warn[codes::RECORD_WAITS] CorrelationWaits<'a> "a correlation record has to wait, and its partition with it" {
         /// The partition.
         value partition: i32,
         /// The record's offset.
@@ -220,7 +221,7 @@ plain_telemetry::notices! {
     }
 
     /// Kafka does not say what is committed of all partitions in one answer; it is asked for each.
-    warn CommittedNotReadAtOnce "committed offsets of the deliveries cannot be read at once" {
+    warn[codes::KAFKA_FAILED] CommittedNotReadAtOnce "committed offsets of the deliveries cannot be read at once" {
         /// Why.
         display error: KafkaError,
     }
@@ -235,7 +236,7 @@ plain_telemetry::notices! {
 
     /// Receipts and messages were deleted before they were correlated: the retention of the topic of
     /// deliveries is shorter than the time that correlation was away. Raise it.
-    warn DeletedBeforeCorrelated<'a> "deliveries were deleted before they were correlated (topic retention); going on with what is left" {
+    warn[codes::DELIVERIES_DELETED] DeletedBeforeCorrelated<'a> "deliveries were deleted before they were correlated (topic retention); going on with what is left" {
         /// Which partition of the deliveries.
         display partition: &'a Partition,
         /// The offset that was to be consumed next.
@@ -245,7 +246,7 @@ plain_telemetry::notices! {
     }
 
     /// The topic of deliveries lost its last records, or was created anew.
-    warn DeliveriesLostTail<'a> "the log of deliveries ends below what was read of it: it lost its tail, or the topic was created anew; going on with what is younger" {
+    warn[codes::INTERNAL_LOG_LOST] DeliveriesLostTail<'a> "the log of deliveries ends below what was read of it: it lost its tail, or the topic was created anew; going on with what is younger" {
         /// Which partition of the deliveries.
         display partition: &'a Partition,
         /// The offset that was to be consumed next.

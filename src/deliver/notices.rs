@@ -1,5 +1,6 @@
 //! What is said of what SMSCs deliver: every line of this part at `info` and above.
 
+use crate::codes::{self, ErrorCode};
 use crate::repeated::Within;
 
 plain_telemetry::notices! {
@@ -8,7 +9,7 @@ plain_telemetry::notices! {
 
     /// More deliver_sm wait for Kafka than memory is meant for, so the SMSC is told to offer further
     /// ones later. Some SMSCs never do.
-    warn BufferFull<'a> "deliver_sm are refused for now: those that wait for Kafka fill inbound.buffer. Some SMSCs do not deliver them again (esme.refusal_status): see why Kafka is slow, or raise inbound.buffer" {
+    warn[codes::INBOUND_BUFFER_FULL] BufferFull<'a> "deliver_sm are refused for now: those that wait for Kafka fill inbound.buffer. Some SMSCs do not deliver them again (esme.refusal_status): see why Kafka is slow, or raise inbound.buffer" {
         /// The ESME.
         value esme: &'a str,
         /// The bind, the latest.
@@ -22,7 +23,7 @@ plain_telemetry::notices! {
     }
 
     /// deliver_sm are refused with a temporary error, and what hinders passes by itself.
-    warn RefusedForNow<'a> "{words}" {
+    warn[codes::DELIVERIES_LATE] RefusedForNow<'a> "{words}" {
         /// Why, and what to look at.
         inline words: &'a str,
         /// The ESME.
@@ -55,11 +56,13 @@ plain_telemetry::notices! {
         display topic: &'a str,
         /// What Kafka or the client says.
         value error: &'a str,
+        /// By which the cause is explained.
+        display error_code: ErrorCode,
     }
 
     /// What an SMSC told and wants no answer for (alert_notification) is lost, because Kafka does not
     /// take it.
-    error NotificationsLost<'a> "notifications of the SMSC are lost, which it does not repeat: Kafka does not take them" {
+    error[codes::NOTIFICATIONS_LOST] NotificationsLost<'a> "notifications of the SMSC are lost, which it does not repeat: Kafka does not take them" {
         /// The ESME.
         value esme: &'a str,
         /// The bind, the latest.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::notices::{BufferFull, NotificationsLost, RefusedForNow, RefusedUntilMended};
+use crate::codes::{self, ErrorCode};
 use crate::repeated::{Line, Times};
 
 /// A PDU that was not taken.
@@ -48,9 +49,11 @@ impl Lines {
             let esme = name.clone();
             Line::new(move |times, what| self::for_now(&esme, times, what, text))
         };
-        let until_mended = |text: &'static str| {
+        let until_mended = |error_code, text: &'static str| {
             let esme = name.clone();
-            Line::new(move |times, what| self::until_mended(&esme, times, what, text))
+            Line::new(move |times, what| {
+                self::until_mended(&esme, times, what, text, error_code);
+            })
         };
         let (esme, of_lost) = (name.clone(), name.clone());
         Lines {
@@ -62,12 +65,15 @@ impl Lines {
                 "deliver_sm are refused for now: this process ends, and Kafka did not take them before",
             ),
             forbidden: until_mended(
+                codes::DELIVERIES_FORBIDDEN,
                 "deliver_sm are refused for now: Kafka takes none for this topic until that is mended",
             ),
             for_good: until_mended(
+                codes::DELIVERY_LOST,
                 "deliver_sm are refused for good (ESME_RX_P_APPN), and lost: Kafka takes no such record. If it is too large, raise max.message.bytes of the topic",
             ),
             unwritable: until_mended(
+                codes::DELIVERY_UNWRITABLE,
                 "deliver_sm are refused for now: they cannot be written in the format of this topic; set another one in [formats]",
             ),
             lost: Line::new(move |times, what| lost(&of_lost, times, what)),
@@ -104,7 +110,7 @@ fn for_now(esme: &str, times: Times, what: Refused, text: &str) {
 }
 
 /// What somebody has to mend.
-fn until_mended(esme: &str, times: Times, what: Refused, text: &str) {
+fn until_mended(esme: &str, times: Times, what: Refused, text: &str, error_code: ErrorCode) {
     let (refused, within) = (times.count, times.within);
     let Refused { bind, topic, error } = what;
     RefusedUntilMended {
@@ -115,6 +121,7 @@ fn until_mended(esme: &str, times: Times, what: Refused, text: &str) {
         within,
         topic: &topic,
         error: &error,
+        error_code,
     }
     .emit();
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use crate::codes;
+
 plain_telemetry::notices! {
     /// What is said of the listener.
     pub(crate) static NOTICES;
@@ -15,14 +17,14 @@ plain_telemetry::notices! {
 
     /// Another connection could not be taken; it is tried again. If it goes on, the process has too
     /// few file descriptors (ulimit -n).
-    warn ConnectionNotTaken<'a> "an HTTP connection could not be taken; going on" {
+    warn[codes::MACHINE] ConnectionNotTaken<'a> "an HTTP connection could not be taken; going on" {
         /// What the system says.
         display error: &'a dyn fmt::Display,
     }
 
     /// `http.certificate_file` or `http.key_file` has changed and cannot be used. What was read before is
     /// used on; when that runs out, nobody can connect. Write both files anew.
-    warn CertificateNotRead<'a> "a changed certificate cannot be used; going on with the one before" {
+    warn[codes::HTTP_CERTIFICATE] CertificateNotRead<'a> "a changed certificate cannot be used; going on with the one before" {
         /// Which file, and why.
         display error: &'a dyn fmt::Display,
     }

@@ -25,6 +25,7 @@ use super::cause::{self, Cause, Doing, Who, Why, explain};
 use super::notices::{
     BrokerAway, FailedAndTriedAgain, KafkaCannotBeUsed, KafkaSaysNo, LibrdkafkaComplains,
 };
+use crate::codes::{self, ErrorCode};
 use crate::repeated::{Line, Times};
 
 /// A broker that cannot be reached for so long is said to be away: restarts are over by then.
@@ -237,13 +238,15 @@ fn note_line(key: String, line: impl FnOnce() -> Line<String>, what: String) {
 
 /// Says that something cannot be done until what is wrong is mended: at once, then as a count.
 pub fn refused(cause: &Cause) {
+    let error_code = cause.code();
     let line = || {
-        Line::new(|times: Times, cause: String| {
+        Line::new(move |times: Times, cause: String| {
             let (times, within) = (times.count, times.within);
             KafkaSaysNo {
                 cause: &cause,
                 times,
                 within,
+                error_code,
             }
             .emit();
         })
@@ -253,6 +256,11 @@ pub fn refused(cause: &Cause) {
 
 /// Says that something failed and is tried again: at once, then as a count.
 pub fn failed(what: &'static str, why: String) {
+    failed_by(codes::KAFKA_FAILED, what, why);
+}
+
+/// As [`failed`], where the code that explains the cause is known.
+pub fn failed_by(error_code: ErrorCode, what: &'static str, why: String) {
     let line = || {
         Line::new(move |times: Times, why: String| {
             let (times, within) = (times.count, times.within);
@@ -261,11 +269,12 @@ pub fn failed(what: &'static str, why: String) {
                 why: &why,
                 times,
                 within,
+                error_code,
             }
             .emit();
         })
     };
-    note_line(what.to_owned(), line, why);
+    note_line(format!("{error_code} {what}"), line, why);
 }
 
 /// Why Kafka refuses what a member of a group wanted of these topics, with the remedy, if that is what
@@ -287,7 +296,7 @@ pub fn fails(
     let cause = cause::of_error(&Who::of(group), error, &Doing::member(group, topics));
     match cause.why {
         Why::Denied { .. } => refused(&cause),
-        _ => failed(what, format!("{about}: {}", cause.message)),
+        _ => failed_by(cause.code(), what, format!("{about}: {}", cause.message)),
     }
 }
 
@@ -305,13 +314,15 @@ pub fn not_written(client: &ClientConfig, topic: &str, code: Code) -> String {
 
 /// Why no connection can be used.
 fn cannot(cause: &Cause) {
+    let error_code = cause.code();
     let line = || {
-        Line::new(|times: Times, cause: String| {
+        Line::new(move |times: Times, cause: String| {
             let (times, within) = (times.count, times.within);
             KafkaCannotBeUsed {
                 cause: &cause,
                 times,
                 within,
+                error_code,
             }
             .emit();
         })

@@ -33,4 +33,4 @@ pub use fatal::Fatal;
 pub use group::{Group, Partition};
 pub use membership::Membership;
 pub use pause::Pause;
-pub use waiting::Waiting;
+pub use waiting::{For, Waiting};

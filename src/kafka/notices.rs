@@ -7,6 +7,7 @@ use rdkafka::error::KafkaError;
 
 use super::fatal::Fatal;
 use super::group::Partition;
+use crate::codes::{self, ErrorCode};
 use crate::repeated::Within;
 
 plain_telemetry::notices! {
@@ -15,7 +16,7 @@ plain_telemetry::notices! {
 
     /// The Kafka client complains about something that the connector has no words of its own for.
     /// If it comes again and again, look for the text in librdkafka's documentation.
-    warn LibrdkafkaComplains<'a> "librdkafka says: {text}" {
+    warn[codes::LIBRDKAFKA] LibrdkafkaComplains<'a> "librdkafka says: {text}" {
         /// What kind of line it is, in librdkafka's words.
         value kind: &'a str,
         /// How often since the last such line.
@@ -36,6 +37,8 @@ plain_telemetry::notices! {
         value times: u64,
         /// Since when; `0s` in the first line.
         debug within: Within,
+        /// By which the cause is explained.
+        display error_code: ErrorCode,
     }
 
     /// Something asked of Kafka failed and is tried again. Nothing is to be done unless it goes on.
@@ -48,6 +51,8 @@ plain_telemetry::notices! {
         value times: u64,
         /// Since when; `0s` in the first line.
         debug within: Within,
+        /// By which the cause is explained.
+        display error_code: ErrorCode,
     }
 
     /// No connection to Kafka can be used, and waiting will not mend it: a wrong password, a
@@ -59,11 +64,13 @@ plain_telemetry::notices! {
         value times: u64,
         /// Since when; `0s` in the first line.
         debug within: Within,
+        /// By which the cause is explained.
+        display error_code: ErrorCode,
     }
 
     /// A broker has not been there for longer than a restart takes. Is it running, and does the
     /// address that it advertises lead to it from here?
-    warn BrokerAway<'a> "a Kafka broker cannot be used for some time; it is tried again. Is it running, and does its address (advertised.listeners) lead to it from here?" {
+    warn[codes::BROKER_AWAY] BrokerAway<'a> "a Kafka broker cannot be used for some time; it is tried again. Is it running, and does its address (advertised.listeners) lead to it from here?" {
         /// Which one: host and port.
         value broker: &'a str,
         /// What the client says, and since when.
@@ -76,7 +83,7 @@ plain_telemetry::notices! {
 
     /// A producer outside of transactions met an error after which librdkafka lets it send nothing
     /// more. Another one takes its place; what it had not delivered is sent by that one.
-    error ProducerCannotGoOn<'a> "a producer cannot go on: it is made anew" {
+    error[codes::PRODUCER_RENEWED] ProducerCannotGoOn<'a> "a producer cannot go on: it is made anew" {
         /// What it is for.
         value producer: &'a str,
         /// What ended it.
@@ -85,7 +92,7 @@ plain_telemetry::notices! {
 
     /// No producer can be made in the place of one that ended, and that is tried again. Until it is
     /// made, what it is for waits.
-    error ProducerNotMade<'a> "a producer cannot be made; trying again" {
+    error[codes::KAFKA_CLIENT] ProducerNotMade<'a> "a producer cannot be made; trying again" {
         /// What it is for.
         value producer: &'a str,
         /// Why.
@@ -102,7 +109,7 @@ plain_telemetry::notices! {
 
     /// The system gives no thread, most often because a limit of the container or of the user is
     /// reached: raise it. The text says what follows; if it does not pass, restart the process.
-    error NoThread<'a> "the system gives no thread: {purpose}" {
+    error[codes::NO_THREAD] NoThread<'a> "the system gives no thread: {purpose}" {
         /// What it was for, and what follows.
         inline purpose: &'a str,
         /// Why.
@@ -117,7 +124,7 @@ plain_telemetry::notices! {
 
     /// librdkafka does not take the partitions that the group gave. This process consumes nothing of
     /// them until the next rebalance: restart it if none comes.
-    error AssignmentRefused "assignment refused by the client" {
+    error[codes::ASSIGNMENT_REFUSED] AssignmentRefused "assignment refused by the client" {
         /// Why.
         display error: KafkaError,
     }
@@ -132,7 +139,7 @@ plain_telemetry::notices! {
     }
 
     /// librdkafka does not let go of partitions that the group took.
-    error RevocationRefused "revocation refused by the client" {
+    error[codes::ASSIGNMENT_REFUSED] RevocationRefused "revocation refused by the client" {
         /// Why.
         display error: KafkaError,
     }
@@ -142,10 +149,12 @@ plain_telemetry::notices! {
     error PollingEnds<'a> "polling ends" {
         /// What ended it.
         display fatal: &'a Fatal,
+        /// By which the cause is explained.
+        display error_code: ErrorCode,
     }
 
     /// A partition whose records fill their room could not be paused: more of them stay in memory.
-    warn NotPaused<'a> "cannot be paused" {
+    warn[codes::KAFKA_FAILED] NotPaused<'a> "cannot be paused" {
         /// Why.
         display error: KafkaError,
         /// Which partition.
@@ -153,7 +162,7 @@ plain_telemetry::notices! {
     }
 
     /// The client does not move a partition to another offset; it is tried again.
-    warn NotAssignedAfresh<'a> "cannot be assigned afresh" {
+    warn[codes::KAFKA_FAILED] NotAssignedAfresh<'a> "cannot be assigned afresh" {
         /// Why.
         display error: KafkaError,
         /// Which partition.
@@ -161,7 +170,7 @@ plain_telemetry::notices! {
     }
 
     /// A paused partition could not be resumed; it is tried again.
-    warn NotResumed<'a> "cannot be resumed" {
+    warn[codes::KAFKA_FAILED] NotResumed<'a> "cannot be resumed" {
         /// Why.
         display error: KafkaError,
         /// Which partition.
@@ -170,7 +179,7 @@ plain_telemetry::notices! {
 
     /// One of the brokers does not answer what its settings are. If its setting is another one than
     /// that of the others, what is configured may not fit: see `kafka-smpp check --connect`.
-    warn BrokerSettingUnknown<'a> "a broker does not say {setting}; the others are gone by" {
+    warn[codes::BROKER_SETTING_UNKNOWN] BrokerSettingUnknown<'a> "a broker does not say {setting}; the others are gone by" {
         /// Which setting.
         inline setting: &'a str,
         /// Why.
@@ -180,7 +189,7 @@ plain_telemetry::notices! {
     /// A process that had these partitions before left a transaction open, so that nothing behind it
     /// can be read. It is ended in that process's name, which also keeps that process, if it is still
     /// alive, from writing anything more.
-    warn OpenTransaction<'a> "a predecessor's transaction is still open; ending it" {
+    warn[codes::OPEN_TRANSACTION] OpenTransaction<'a> "a predecessor's transaction is still open; ending it" {
         /// Its transactional id.
         value writer: &'a str,
     }
@@ -193,7 +202,7 @@ plain_telemetry::notices! {
 
     /// That transaction could not be ended. Its partitions wait for its time-out
     /// (`transaction.timeout.ms`), at the end of which Kafka aborts it.
-    warn OpenTransactionNotEnded<'a> "not ended; waiting for its time-out" {
+    warn[codes::OPEN_TRANSACTION] OpenTransactionNotEnded<'a> "not ended; waiting for its time-out" {
         /// Its transactional id.
         value writer: &'a str,
         /// Why.
@@ -201,7 +210,7 @@ plain_telemetry::notices! {
     }
 
     /// A topic refuses a batch of records each of which it takes alone.
-    warn BatchRefused<'a> "the topic takes each record but not a batch of them, so records go singly for a while, which is slow: {remedy}" {
+    warn[codes::BATCH_REFUSED] BatchRefused<'a> "the topic takes each record but not a batch of them, so records go singly for a while, which is slow: {remedy}" {
         /// What helps, by what the topic says.
         inline remedy: &'a str,
         /// Which topic.
@@ -247,6 +256,8 @@ plain_telemetry::notices! {
         display partition: &'a Partition,
         /// Since how many seconds; not in the first line.
         value seconds: Option<u64>,
+        /// By which the cause is explained.
+        display error_code: ErrorCode,
     }
 
     /// A partition waits for something that is likely to come by itself; the others go on.
@@ -259,10 +270,12 @@ plain_telemetry::notices! {
         value why: Option<&'a str>,
         /// Since how many seconds; not in the first line.
         value seconds: Option<u64>,
+        /// By which the cause is explained.
+        display error_code: ErrorCode,
     }
 
     /// A topic takes no results for now, and the partitions whose results they are stand still.
-    error ResultsNotDelivered<'a> "results of these partitions are not delivered; they stand still until they are, and the others go on. Has each partition of the topic a leader, and are as many replicas in sync as min.insync.replicas says?" {
+    error[codes::TOPIC_TAKES_NOTHING] ResultsNotDelivered<'a> "results of these partitions are not delivered; they stand still until they are, and the others go on. Has each partition of the topic a leader, and are as many replicas in sync as min.insync.replicas says?" {
         /// The topic that does not take them.
         value topic: &'a str,
         /// The partitions that stand still.
@@ -271,7 +284,7 @@ plain_telemetry::notices! {
 
     /// A topic refuses results, and the partitions whose results they are stand still until somebody
     /// mends what `cause` names.
-    error TopicRefusesResults<'a> "a topic refuses results of these partitions; they stand still until it takes them, and the others go on" {
+    error[codes::TOPIC_REFUSES] TopicRefusesResults<'a> "a topic refuses results of these partitions; they stand still until it takes them, and the others go on" {
         /// The topic that refuses them.
         value topic: &'a str,
         /// The partitions that stand still.

@@ -56,7 +56,7 @@ use super::notices::{
     RevocationRefused, Revoked,
 };
 use super::pause::Pause;
-use super::waiting::Waiting;
+use super::waiting::{For, Waiting};
 use crate::codes::{self, ErrorCode};
 
 /// How long one poll waits; also the delay of a command.
@@ -68,9 +68,15 @@ const STUCK: Duration = Duration::from_secs(2);
 /// Pauses before a message is given again.
 const AGAIN: Pause = Pause::new(Duration::from_millis(100), Duration::from_secs(2));
 /// What is said of a partition that waits at a record.
-const RECORD: &str = "a record has to wait, and its partition with it, until it can be read; the other partitions go on";
+const RECORD: For<'_> = For {
+    code: codes::RECORD_WAITS,
+    what: "a record has to wait, and its partition with it, until it can be read; the other partitions go on",
+};
 /// What is said of a partition whose position the client does not take up.
-const POSITION: &str = "the client does not take up its position: it is assigned afresh, again and again until the client does; the other partitions go on";
+const POSITION: For<'_> = For {
+    code: codes::KAFKA_FAILED,
+    what: "the client does not take up its position: it is assigned afresh, again and again until the client does; the other partitions go on",
+};
 /// Where a partition is assigned that nothing is fetched of yet: a number, see the
 /// [module](self).
 const NOWHERE: Offset = Offset::Offset(0);
@@ -614,7 +620,11 @@ impl Poller {
             return Ok(());
         };
         let fatal = Fatal::new(&self.client, code, reason);
-        PollingEnds { fatal: &fatal }.emit();
+        PollingEnds {
+            fatal: &fatal,
+            error_code: fatal.error_code(),
+        }
+        .emit();
         let context = consumer.context();
         context.standing.called(None);
         let held = std::mem::take(&mut *context.held.lock());

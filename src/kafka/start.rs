@@ -85,6 +85,7 @@ use super::notices::OpenTransactionEnded;
 use super::progress::{CommitScope, MetadataError, Progress, Restored, metadata};
 use super::transaction::Commit;
 use super::transactor::end_predecessors;
+use crate::codes::{self, ErrorCode};
 
 /// What is known about a partition when it is taken over.
 #[derive(Clone, Debug)]
@@ -203,6 +204,19 @@ pub enum Stop {
     /// Kafka did not answer.
     #[error("where this partition stands could not be read: {0}")]
     Unreadable(String),
+}
+
+impl Stop {
+    /// By which it is explained.
+    pub(crate) fn code(&self) -> ErrorCode {
+        match self {
+            Stop::Metadata { .. } => codes::OFFSET_METADATA,
+            Stop::BelowLog { .. } => codes::DELETED_BEFORE_SENT,
+            Stop::AboveLog { .. } => codes::LOG_LOST_TAIL,
+            Stop::Expired { .. } => codes::OFFSETS_GONE,
+            Stop::Unreadable(_) => codes::TAKEOVER_WAITS,
+        }
+    }
 }
 
 /// What must be asked of a log that ends at `high` before it can be decided: from which time on

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use super::group::Partition;
 use super::notices::{StandsStill, Waits, WaitsNoLonger};
+use crate::codes::ErrorCode;
 use crate::repeated::{Line, Times};
 
 /// The partitions of one pipeline that wait.
@@ -28,25 +29,35 @@ struct Wait {
     line: Line<String>,
 }
 
+/// What a partition waits for.
+#[derive(Clone, Copy, Debug)]
+pub struct For<'a> {
+    /// By which it is explained.
+    pub code: ErrorCode,
+    /// In words that stay the same while it lasts.
+    pub what: &'a str,
+}
+
 impl Waiting {
-    /// A partition waits. To be called whenever it was tried in vain: `what` stays the same for as
+    /// A partition waits. To be called whenever it was tried in vain: `reason` stays the same for as
     /// long as it is the same wait, `why` may change.
-    pub fn note(&self, partition: &Partition, what: &str, why: impl Into<String>) {
-        self.add(partition, what, why.into(), false);
+    pub fn note(&self, partition: &Partition, reason: For<'_>, why: impl Into<String>) {
+        self.add(partition, reason, why.into(), false);
     }
 
-    /// A partition stands still until somebody does what `what` says.
-    pub fn stand(&self, partition: &Partition, what: &str) {
-        self.add(partition, what, String::new(), true);
+    /// A partition stands still until somebody does what `reason` says.
+    pub fn stand(&self, partition: &Partition, reason: For<'_>) {
+        self.add(partition, reason, String::new(), true);
     }
 
-    fn add(&self, partition: &Partition, what: &str, why: String, stands: bool) {
+    fn add(&self, partition: &Partition, reason: For<'_>, why: String, stands: bool) {
+        let what = reason.what;
         let mut all = self.0.lock();
         let same = all.get(partition).filter(|wait| wait.what == what);
         let line = match same {
             Some(wait) => wait.line.clone(),
             None => {
-                let wait = Wait::new(partition.clone(), what.to_owned(), stands);
+                let wait = Wait::new(partition.clone(), reason, stands);
                 let line = wait.line.clone();
                 all.insert(partition.clone(), wait);
                 line
@@ -91,7 +102,8 @@ impl Waiting {
 }
 
 impl Wait {
-    fn new(partition: Partition, what: String, stands: bool) -> Self {
+    fn new(partition: Partition, reason: For<'_>, stands: bool) -> Self {
+        let (what, error_code) = (reason.what.to_owned(), reason.code);
         let (since, words) = (Instant::now(), what.clone());
         let line = Line::new(move |times: Times, why: String| {
             let why = Some(why.as_str()).filter(|why| !why.is_empty());
@@ -102,6 +114,7 @@ impl Wait {
                     words,
                     partition,
                     seconds,
+                    error_code,
                 }
                 .emit();
             } else {
@@ -110,6 +123,7 @@ impl Wait {
                     partition,
                     why,
                     seconds,
+                    error_code,
                 }
                 .emit();
             }
@@ -126,6 +140,14 @@ impl Wait {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codes;
+
+    fn reason(what: &str) -> For<'_> {
+        For {
+            code: codes::BUG,
+            what,
+        }
+    }
 
     fn partition(number: i32) -> Partition {
         Partition {
@@ -137,13 +159,13 @@ mod tests {
     #[test]
     fn a_wait_is_one_until_it_is_for_something_else() {
         let waiting = Waiting::default();
-        waiting.note(&partition(0), "a schema", "number 7");
-        waiting.note(&partition(0), "a schema", "number 8");
-        waiting.stand(&partition(1), "an operator");
+        waiting.note(&partition(0), reason("a schema"), "number 7");
+        waiting.note(&partition(0), reason("a schema"), "number 8");
+        waiting.stand(&partition(1), reason("an operator"));
         let since = waiting.0.lock()[&partition(0)].since;
-        waiting.note(&partition(0), "a schema", "number 8");
+        waiting.note(&partition(0), reason("a schema"), "number 8");
         assert_eq!(waiting.0.lock()[&partition(0)].since, since);
-        waiting.note(&partition(0), "its predecessor", "");
+        waiting.note(&partition(0), reason("its predecessor"), "");
         assert_ne!(waiting.0.lock()[&partition(0)].since, since);
         let mut all = waiting.all();
         all.sort();

@@ -2,13 +2,15 @@
 
 use std::fmt;
 
+use crate::codes;
+
 plain_telemetry::notices! {
     /// What is said of the process.
     pub(crate) static NOTICES;
 
     /// The process met a bug and ends with the exit code 70. What restarts it takes over what it had;
     /// please report `info`.
-    error Panicked<'a> "a part of the connector panicked, which is a bug; the process ends" {
+    error[codes::BUG] Panicked<'a> "a part of the connector panicked, which is a bug; the process ends" {
         /// Where, and what was wrong.
         display info: &'a dyn fmt::Display,
     }

@@ -2,13 +2,15 @@
 
 use std::fmt;
 
+use crate::codes;
+
 plain_telemetry::notices! {
     /// What is said of records.
     pub(crate) static NOTICES;
 
     /// A record could not be written in the format of its topic, and goes without a value, which is a
     /// bug.
-    error RecordEmpty<'a> "a record is empty" {
+    error[codes::BUG] RecordEmpty<'a> "a record is empty" {
         /// Why.
         display error: &'a dyn fmt::Display,
     }

@@ -2,13 +2,15 @@
 
 use std::fmt;
 
+use crate::codes;
+
 plain_telemetry::notices! {
     /// What is said of the schema registry.
     pub(crate) static NOTICES;
 
     /// The schema registry does not answer. What needs a schema that is not known yet waits; the rest
     /// goes on.
-    warn RegistryFails<'a> "{what}; it is asked again" {
+    warn[codes::REGISTRY_AWAY] RegistryFails<'a> "{what}; it is asked again" {
         /// What it was asked for.
         inline what: &'a str,
         /// What it says, or that it cannot be reached.
@@ -23,14 +25,14 @@ plain_telemetry::notices! {
 
     /// A record says that its schema has a number which the registry does not know. Is it the registry
     /// that the record was written with?
-    warn NoSuchSchema "the schema registry has no such schema" {
+    warn[codes::SCHEMA_MISSING] NoSuchSchema "the schema registry has no such schema" {
         /// The number.
         value id: u32,
     }
 
     /// The schema of a record in the registry is none by which a record of ours can be read. Records of
     /// it end as SendError, or are skipped.
-    warn SchemaFitsNothing<'a> "a schema of the registry fits no record of ours" {
+    warn[codes::SCHEMA_FITS_NOTHING] SchemaFitsNothing<'a> "a schema of the registry fits no record of ours" {
         /// Its number.
         value id: u32,
         /// Why not.

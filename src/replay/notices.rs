@@ -2,12 +2,14 @@
 
 use std::fmt;
 
+use crate::codes;
+
 plain_telemetry::notices! {
     /// What is said of replaying.
     pub(crate) static NOTICES;
 
     /// A record on the topic of errors is none of ours, or of a later version; it is skipped.
-    warn EventUnreadable<'a> "an event on the topic of errors cannot be read" {
+    warn[codes::REPLAY_SKIPS] EventUnreadable<'a> "an event on the topic of errors cannot be read" {
         /// Why.
         display error: &'a dyn fmt::Display,
         /// Its partition.

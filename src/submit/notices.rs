@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use smpp_protocol::Status;
 
+use crate::codes;
 use crate::kafka::Partition;
 use crate::repeated::Within;
 
@@ -14,7 +15,7 @@ plain_telemetry::notices! {
 
     /// Messages are in doubt: an SMSC may have taken them, and its answer is not known. The text says
     /// why, what becomes of them, and what can be done.
-    warn InDoubt<'a> "{words}" {
+    warn[codes::IN_DOUBT] InDoubt<'a> "{words}" {
         /// Why, what becomes of them, and what can be done.
         inline words: &'a str,
         /// The bind that had them.
@@ -32,7 +33,7 @@ plain_telemetry::notices! {
     }
 
     /// The binds that partitions share ended with an error, which is a bug.
-    error BindGroupEndedBadly<'a> "a group of binds ended badly" {
+    error[codes::BUG] BindGroupEndedBadly<'a> "a group of binds ended badly" {
         /// What happened.
         display error: &'a dyn fmt::Display,
     }
@@ -47,7 +48,7 @@ plain_telemetry::notices! {
 
     /// An SMSC takes fewer messages than it is offered. What it refused is sent again; if this goes
     /// on, set `max_tps`, `max_tps_per_bind` or `window` to what the contract allows.
-    warn Throttled<'a> "{words}" {
+    warn[codes::THROTTLED] Throttled<'a> "{words}" {
         /// What the SMSC says by its status, and what can be done.
         inline words: &'a str,
         /// Which bind.
@@ -66,7 +67,7 @@ plain_telemetry::notices! {
 
     /// The SMSC answers a bind as one of SMPP 3.3, and is sent no optional parameters. Set
     /// `interface_version`, so that this is known before the first bind.
-    warn SpeaksSmpp33<'a> "the SMSC speaks SMPP 3.3 (sc_interface_version {version}): it is sent no optional parameters. Set interface_version = \"3.3\"" {
+    warn[codes::SPEAKS_SMPP_33] SpeaksSmpp33<'a> "the SMSC speaks SMPP 3.3 (sc_interface_version {version}): it is sent no optional parameters. Set interface_version = \"3.3\"" {
         /// The version that it names, in hexadecimal.
         inline version: &'a str,
         /// Which bind.
@@ -75,7 +76,7 @@ plain_telemetry::notices! {
 
     /// At the end of the process the last transaction has no answer. Whoever takes the partitions
     /// over finds out what became of it.
-    warn LastTransactionUnanswered "Kafka does not answer the last transaction in time" {}
+    warn[codes::LAST_COMMIT_UNKNOWN] LastTransactionUnanswered "Kafka does not answer the last transaction in time" {}
 
     /// The process ends: it takes no more records and waits for the answers to what is out.
     info Draining "draining" {
@@ -85,13 +86,13 @@ plain_telemetry::notices! {
 
     /// The process ends before SMSCs have answered everything. Raise `shutdown_timeout` if they are
     /// slow, and the grace period of whatever ends the process with it.
-    warn NotDrained "some messages are not answered in time; they are in doubt" {
+    warn[codes::NOT_DRAINED] NotDrained "some messages are not answered in time; they are in doubt" {
         /// Messages without an answer.
         value outstanding: usize,
     }
 
     /// Records of an ESME wait because no bind is up. The lines about its binds say why.
-    warn WaitForBind<'a> "records wait for a bind, because none of their partition is up; what is said of the binds has the reason" {
+    warn[codes::NOT_BOUND] WaitForBind<'a> "records wait for a bind, because none of their partition is up; what is said of the binds has the reason" {
         /// The ESME.
         display esme: &'a str,
         /// How many partitions wait.
@@ -102,7 +103,7 @@ plain_telemetry::notices! {
 
     /// Somebody changed the number of partitions of an internal topic, by which receipts find their
     /// messages. Do as the text says, or receipts are lost.
-    error InternalPartitionsChanged<'a> "the number of partitions of an internal topic was changed, which loses receipts: where one is looked for follows from that number. This process goes on with the number it began with; start no other and do not start it again until all messages have their receipts, then create this topic and its twin (topics.correlation, topics.deliveries) anew with equal numbers" {
+    error[codes::INTERNAL_PARTITIONS_CHANGED] InternalPartitionsChanged<'a> "the number of partitions of an internal topic was changed, which loses receipts: where one is looked for follows from that number. This process goes on with the number it began with; start no other and do not start it again until all messages have their receipts, then create this topic and its twin (topics.correlation, topics.deliveries) anew with equal numbers" {
         /// Which topic.
         value topic: &'a str,
         /// How many partitions it had when the process began.
@@ -113,10 +114,10 @@ plain_telemetry::notices! {
 
     /// What had happened to a partition's last records could not be written before it was given up:
     /// whoever has it next finds them in doubt.
-    warn LastCommitFailed "the last commit of a partition did not succeed in time; its successor will find records in doubt" {}
+    warn[codes::LAST_COMMIT_UNKNOWN] LastCommitFailed "the last commit of a partition did not succeed in time; its successor will find records in doubt" {}
 
     /// A topic was deleted and created again: its offsets mean other records now.
-    warn TopicCreatedAnew<'a> "the topic was created anew; its former state is dropped" {
+    warn[codes::TOPIC_CREATED_ANEW] TopicCreatedAnew<'a> "the topic was created anew; its former state is dropped" {
         /// Which partition.
         display partition: &'a Partition,
         /// Where it goes on, if that is not its beginning.
@@ -138,14 +139,14 @@ plain_telemetry::notices! {
 
     /// Kafka says that the next offset to be read is not in the log. It is looked at whether the log
     /// lost its tail, lost its beginning (retention), or is another one.
-    warn PositionOutsideLog<'a> "a position lies outside its log" {
+    warn[codes::POSITION_OUTSIDE_LOG] PositionOutsideLog<'a> "a position lies outside its log" {
         /// What the client says.
         display error: &'a dyn fmt::Display,
     }
 
     /// A partition is taken over from a process that ended without saying what became of some records.
     /// That process's log, or its absence, says why.
-    warn TakenOverInDoubt<'a> "taken over with records in doubt: whoever had this partition before ended without saying what became of them (it died, was frozen, or lost Kafka: its own log says which), so the SMSC may have taken them; each is sent again, and its result says possible_duplicate, or is reported as OUTCOME_UNKNOWN (submit.in_doubt, or in_doubt in a record, decides that)" {
+    warn[codes::TAKEN_OVER_IN_DOUBT] TakenOverInDoubt<'a> "taken over with records in doubt: whoever had this partition before ended without saying what became of them (it died, was frozen, or lost Kafka: its own log says which), so the SMSC may have taken them; each is sent again, and its result says possible_duplicate, or is reported as OUTCOME_UNKNOWN (submit.in_doubt, or in_doubt in a record, decides that)" {
         /// Which partition.
         display partition: &'a Partition,
         /// Everything before this offset is finished.
@@ -164,7 +165,7 @@ plain_telemetry::notices! {
 
     /// An SMSC answered after its message's result was published, and Kafka does not take what says
     /// so. The message's result stands; its receipts find no message.
-    error LateAnswerLost<'a> "a late answer is lost: Kafka did not take it" {
+    error[codes::LATE_ANSWER_LOST] LateAnswerLost<'a> "a late answer is lost: Kafka did not take it" {
         /// Why, the latest.
         value error: &'a str,
         /// How many since the last such line.
@@ -186,11 +187,11 @@ plain_telemetry::notices! {
     }
 
     /// The process ends before Kafka has taken answers that came late.
-    error LateAnswersNotFlushed "late answers may be lost: Kafka did not take them in time" {}
+    error[codes::LATE_ANSWER_LOST] LateAnswersNotFlushed "late answers may be lost: Kafka did not take them in time" {}
 
     /// A topic does not take the results of some messages as they are, for example because they are
     /// too large. A shorter result takes the place of each: raise the topic's `max.message.bytes`.
-    warn ResultsRefused<'a> "records are refused by their topic; what can be said shorter is" {
+    warn[codes::RECORD_REFUSED] ResultsRefused<'a> "records are refused by their topic; what can be said shorter is" {
         /// The assignment of the partition, as in other lines at `debug`.
         value assignment: u64,
         /// The topic that refuses them.
@@ -210,20 +211,20 @@ plain_telemetry::notices! {
 
     /// Topics of records or results are not there any more. Create them again, or take them out of
     /// the configuration.
-    error TopicsGone<'a> "these topics are gone; their partitions are left out until they are back" {
+    error[codes::TOPIC_MISSING] TopicsGone<'a> "these topics are gone; their partitions are left out until they are back" {
         /// Which.
         debug topics: &'a dyn fmt::Debug,
     }
 
     /// The answer to a message of which a result was published before is not published, because its
     /// topic refuses even the short form. Raise the topic's `max.message.bytes`.
-    error ShortAnswerDropped<'a> "even the short record of an answer is refused by its topic; it is dropped" {
+    error[codes::RECORD_REFUSED] ShortAnswerDropped<'a> "even the short record of an answer is refused by its topic; it is dropped" {
         /// How the topic says so.
         display code: &'a dyn fmt::Display,
     }
 
     /// A message is to be tried again later, behind the others of its topic, and that topic is gone.
-    warn CannotBePutBack<'a> "it cannot be put back onto its topic, which is not there; it waits here" {
+    warn[codes::TOPIC_MISSING] CannotBePutBack<'a> "it cannot be put back onto its topic, which is not there; it waits here" {
         /// The message.
         value log_id: &'a str,
         /// Its topic.
@@ -240,7 +241,7 @@ plain_telemetry::notices! {
 
     /// A partition was lost because Kafka was away for longer than `kafka.session_timeout`, and is
     /// back.
-    warn LostAndBackInDoubt<'a> "this partition was lost and is back, and nobody had it meanwhile; records that were with a bind are in doubt: each is sent again, and its result says possible_duplicate, or is reported as OUTCOME_UNKNOWN (submit.in_doubt, or in_doubt in a record, decides that). It was lost because Kafka was away for longer than kafka.session_timeout" {
+    warn[codes::LOST_AND_BACK] LostAndBackInDoubt<'a> "this partition was lost and is back, and nobody had it meanwhile; records that were with a bind are in doubt: each is sent again, and its result says possible_duplicate, or is reported as OUTCOME_UNKNOWN (submit.in_doubt, or in_doubt in a record, decides that). It was lost because Kafka was away for longer than kafka.session_timeout" {
         /// Which partition.
         display partition: &'a Partition,
         /// How many records are in doubt.

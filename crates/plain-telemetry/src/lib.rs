@@ -10,7 +10,7 @@ mod notices;
 pub use code::ErrorCode;
 pub use counters::{Count, Counter};
 pub use histogram::{Histogram, Observed};
-pub use notices::{Field, Notice, Row};
+pub use notices::{Field, Notice, Row, is_coded};
 
 /// What the macros use.
 #[doc(hidden)]

@@ -5,12 +5,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tracing::Level;
 
+use crate::ErrorCode;
+
 /// One line that a program may write.
 pub struct Notice {
     /// The name of its struct.
     type_name: &'static str,
     /// At which level it is written.
     pub level: Level,
+    /// By which it is explained. A line at `warn` or `error` that has none says it in its field
+    /// `error_code`.
+    pub code: Option<ErrorCode>,
     /// Its text, which never varies: what varies are the fields.
     pub text: &'static str,
     /// What it means for whoever reads it.
@@ -35,6 +40,7 @@ impl Notice {
     pub const fn new(
         type_name: &'static str,
         level: Level,
+        code: Option<ErrorCode>,
         text: &'static str,
         about: &'static str,
         fields: &'static [Field],
@@ -42,6 +48,7 @@ impl Notice {
         Notice {
             type_name,
             level,
+            code,
             text,
             about,
             fields,
@@ -84,6 +91,26 @@ impl fmt::Debug for Notice {
     }
 }
 
+/// Whether a line has a code, of its own or in a field, if its level wants one; and none otherwise.
+#[doc(hidden)]
+pub const fn is_coded(wants: bool, code: Option<ErrorCode>, fields: &[Field]) -> bool {
+    let (mut at, mut is_field) = (0, false);
+    while at < fields.len() {
+        is_field |= is_same(fields[at].name, "error_code");
+        at += 1;
+    }
+    wants == (code.is_some() != is_field)
+}
+
+const fn is_same(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let mut at = 0;
+    while at < one.len() && at < other.len() && one[at] == other[at] {
+        at += 1;
+    }
+    at == one.len() && at == other.len()
+}
+
 /// A row of a table of notices.
 #[derive(Clone, Copy)]
 pub struct Row(fn() -> &'static Notice);
@@ -105,7 +132,10 @@ impl Row {
 ///
 /// The first item names the table. Each further one is: the documentation, which says what the line
 /// means for whoever reads it; the level (`error`, `warn`, `info` or `debug`); the name of the
-/// struct, with a lifetime if its fields borrow; the text; and the fields. Before each field stands
+/// struct, with a lifetime if its fields borrow; the text; and the fields. A line at `error` or `warn`
+/// has an [`ErrorCode`], in brackets behind the level: it is written as the field `error_code`. Where
+/// it differs from one time to the next, the brackets are left out and the line has a field of that
+/// name. Without either it does not compile. Before each field stands
 /// how it is written: `value` as what it is (a number, a string, a boolean), `display` as its
 /// `Display` says, `debug` as its `Debug` says, and `inline` not as a field, but in the text, where
 /// its name stands in braces. All of them are documented: a line without a word about its meaning
@@ -118,7 +148,7 @@ macro_rules! notices {
         $(#[$table_meta:meta])* $table_vis:vis static $table:ident;
         $(
             $(#[doc = $about:literal])+
-            $level:ident $name:ident $(<$life:lifetime>)? $text:literal {
+            $level:ident $([$code:expr])? $name:ident $(<$life:lifetime>)? $text:literal {
                 $(
                     $(#[doc = $field_about:literal])+
                     $how:ident $field:ident: $type:ty
@@ -138,15 +168,22 @@ macro_rules! notices {
             impl $(<$life>)? $name $(<$life>)? {
                 /// Its row of the table.
                 $table_vis fn notice() -> &'static $crate::Notice {
+                    const CODE: Option<$crate::ErrorCode> = $crate::code!($($code)?);
+                    const FIELDS: &[$crate::Field] = &[$($crate::Field {
+                        name: stringify!($field),
+                        about: concat!($($field_about, "\n"),+),
+                    }),*];
+                    const _: () = assert!(
+                        $crate::is_coded($crate::wants_code!($level), CODE, FIELDS),
+                        "a line at warn or error has a code, and no other: warn[CODE] Name, or a field error_code"
+                    );
                     static NOTICE: $crate::Notice = $crate::Notice::new(
                         stringify!($name),
                         $crate::level!($level),
+                        CODE,
                         $text,
                         concat!($($about, "\n"),+),
-                        &[$($crate::Field {
-                            name: stringify!($field),
-                            about: concat!($($field_about, "\n"),+),
-                        }),*],
+                        FIELDS,
                     );
                     &NOTICE
                 }
@@ -158,6 +195,7 @@ macro_rules! notices {
                     $crate::tracing::$level!(
                         name: stringify!($name),
                         $($field = $crate::written!($how $field),)*
+                        $(error_code = $crate::tracing::field::display($code),)?
                         $text
                     );
                 }
@@ -181,6 +219,33 @@ macro_rules! level {
     };
     (debug) => {
         $crate::tracing::Level::DEBUG
+    };
+}
+
+/// The code of a line, if it has one of its own.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! code {
+    () => {
+        None
+    };
+    ($code:expr) => {
+        Some($code)
+    };
+}
+
+/// Whether a line of that level has a code.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! wants_code {
+    (error) => {
+        true
+    };
+    (warn) => {
+        true
+    };
+    ($level:ident) => {
+        false
     };
 }
 
@@ -209,6 +274,11 @@ mod tests {
 
     use parking_lot::Mutex;
 
+    use super::{Field, is_coded};
+    use crate::ErrorCode;
+
+    const NOT_BOUND: ErrorCode = ErrorCode::new("E-12");
+
     crate::notices! {
         /// What these tests say.
         static NOTICES;
@@ -227,13 +297,19 @@ mod tests {
         }
 
         /// It did not work.
-        warn NotBound<'a> "a bind failed: {step} was refused" {
+        warn[NOT_BOUND] NotBound<'a> "a bind failed: {step} was refused" {
             /// What was refused.
             inline step: &'a str,
             /// Why.
             display error: io::Error,
             /// From which hosts.
             debug hosts: Vec<u16>,
+        }
+
+        /// It is worse, each time for another reason.
+        error Worse "worse" {
+            /// By which the reason is explained.
+            display error_code: ErrorCode,
         }
 
         /// Nothing more to say.
@@ -285,6 +361,10 @@ mod tests {
                 hosts: vec![1, 2],
             }
             .emit();
+            Worse {
+                error_code: ErrorCode::new("E-13"),
+            }
+            .emit();
             Over {}.emit();
         });
         let target = module_path!();
@@ -292,17 +372,20 @@ mod tests {
             lines,
             format!(
                 " INFO {target}: bound esme=\"acme\" attempt=2\n \
-                 WARN {target}: a bind failed: TLS was refused error=no route hosts=[1, 2]\n"
+                 WARN {target}: a bind failed: TLS was refused error=no route hosts=[1, 2] error_code=E-12\n\
+                 ERROR {target}: worse error_code=E-13\n"
             )
         );
     }
 
     #[test]
     fn the_table_says_what_each_means_and_how_often_it_was_emitted() {
-        let [bound, not_bound, over] = [0, 1, 2].map(|row| NOTICES[row].get());
+        let [bound, not_bound, worse, over] = [0, 1, 2, 3].map(|row| NOTICES[row].get());
         assert_eq!(bound.name(), "bound");
         assert_eq!(not_bound.name(), "not_bound");
         assert_eq!(not_bound.level, tracing::Level::WARN);
+        assert_eq!((bound.code, worse.code), (None, None));
+        assert_eq!(not_bound.code, Some(NOT_BOUND));
         assert_eq!(bound.about, " A bind is up.\n\n Nothing is to be done.\n");
         let field = bound.fields[1];
         assert_eq!(field.name, "attempt");
@@ -318,5 +401,20 @@ mod tests {
             "also if nobody reads the log at this level"
         );
         assert_eq!(format!("{bound:?}"), "INFO Bound");
+    }
+
+    #[test]
+    fn a_line_that_wants_a_code_has_one_and_no_other() {
+        let field = |name| Field { name, about: "" };
+        let (by_field, none) = (
+            [field("error"), field("error_code")],
+            [field("error_codes")],
+        );
+        let code = Some(NOT_BOUND);
+        assert!(is_coded(true, code, &none) && is_coded(true, None, &by_field));
+        assert!(!is_coded(true, None, &none), "none");
+        assert!(!is_coded(true, code, &by_field), "two");
+        assert!(!is_coded(false, code, &none) && !is_coded(false, None, &by_field));
+        assert!(is_coded(false, None, &none));
     }
 }

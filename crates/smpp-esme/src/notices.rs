@@ -1,7 +1,11 @@
 //! What is said of binds: every line of this crate at `info` and above.
+//!
+//! The codes are those of kafka-smpp, which has a page for each (`docs/errors`).
 
 use std::fmt;
 use std::net::SocketAddr;
+
+use plain_telemetry::ErrorCode;
 
 plain_telemetry::notices! {
     /// What is said of binds: every line of this crate at `info` and above.
@@ -20,7 +24,7 @@ plain_telemetry::notices! {
     }
 
     /// A session ended and the next begins when the SMSC asks for it (outbind).
-    warn OutbindSessionEnded<'a> "{reason}" {
+    warn[ErrorCode::new("KS-2003")] OutbindSessionEnded<'a> "{reason}" {
         /// How it ended, after what time, with how many messages unanswered.
         inline reason: &'a str,
         /// Which bind.
@@ -38,7 +42,7 @@ plain_telemetry::notices! {
     }
 
     /// The process lost the right to this bind, so it was cut: Kafka was away for too long.
-    warn SessionCut<'a> "session ended: {end}" {
+    warn[ErrorCode::new("KS-2004")] SessionCut<'a> "session ended: {end}" {
         /// Why.
         inline end: &'a dyn fmt::Display,
         /// Which bind.
@@ -60,7 +64,7 @@ plain_telemetry::notices! {
 
     /// The first host of the list accepts connections again, but no bind. The session with another one,
     /// which was left for it, is made again. If this repeats, ask the SMSC's operator.
-    warn FirstHostDoesNotBind<'a> "the first host accepts connections and does not bind: {failure}; back to where it was, at once" {
+    warn[ErrorCode::new("KS-2005")] FirstHostDoesNotBind<'a> "the first host accepts connections and does not bind: {failure}; back to where it was, at once" {
         /// Why.
         inline failure: &'a dyn fmt::Display,
         /// Which bind.
@@ -73,7 +77,7 @@ plain_telemetry::notices! {
 
     /// The SMSC refuses the bind for a reason that does not pass by itself, such as a wrong password.
     /// It is tried again slowly, so that the account is not locked.
-    error BindRefused<'a> "{reason}" {
+    error[ErrorCode::new("KS-2001")] BindRefused<'a> "{reason}" {
         /// Why, and what may help.
         inline reason: &'a str,
         /// Which bind.
@@ -85,7 +89,7 @@ plain_telemetry::notices! {
     }
 
     /// A session ended, or a bind failed; the next attempt follows.
-    warn NotBound<'a> "{reason}; next attempt with {host} {wait}" {
+    warn[ErrorCode::new("KS-2002")] NotBound<'a> "{reason}; next attempt with {host} {wait}" {
         /// How the session ended, or why the bind failed, and what may help.
         inline reason: &'a str,
         /// The host of the next attempt.
@@ -108,7 +112,7 @@ plain_telemetry::notices! {
 
     /// Somebody connects to the outbind listener who is not the SMSC, or sends something else than an
     /// outbind.
-    warn OutbindDropped<'a> "an outbind connection was dropped: {rejected}" {
+    warn[ErrorCode::new("KS-2006")] OutbindDropped<'a> "an outbind connection was dropped: {rejected}" {
         /// Why.
         inline rejected: &'a dyn fmt::Display,
         /// Which bind.

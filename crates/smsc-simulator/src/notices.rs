@@ -1,19 +1,23 @@
 //! What the simulator says in the log: every line of this crate at `info` and above.
+//!
+//! The codes are those of kafka-smpp, which has a page for each (`docs/errors`).
 
 use std::fmt;
+
+use plain_telemetry::ErrorCode;
 
 plain_telemetry::notices! {
     /// What the simulator says in the log.
     pub static NOTICES;
 
     /// No connection can be accepted, most likely because a limit of the system is reached.
-    warn NotAccepted "cannot accept a connection" {
+    warn[ErrorCode::new("KS-9005")] NotAccepted "cannot accept a connection" {
         /// Why.
         display error: std::io::Error,
     }
 
     /// The text of an inbound message cannot be encoded.
-    warn InboundNotMade<'a> "cannot make up an inbound message" {
+    warn[ErrorCode::new("KS-9004")] InboundNotMade<'a> "cannot make up an inbound message" {
         /// Why.
         display error: &'a dyn fmt::Display,
         /// The text.
@@ -21,19 +25,19 @@ plain_telemetry::notices! {
     }
 
     /// The source of an alert_notification is no address.
-    warn AlertNotMade<'a> "cannot make up an alert_notification" {
+    warn[ErrorCode::new("KS-9004")] AlertNotMade<'a> "cannot make up an alert_notification" {
         /// Why.
         display error: &'a dyn fmt::Display,
     }
 
     /// The journal is not complete.
-    error JournalNotWritten "cannot write the journal" {
+    error[ErrorCode::new("KS-9002")] JournalNotWritten "cannot write the journal" {
         /// Why.
         display error: std::io::Error,
     }
 
     /// A receipt has no place in a PDU and is not sent.
-    warn ReceiptNotMade<'a> "cannot write a receipt" {
+    warn[ErrorCode::new("KS-9004")] ReceiptNotMade<'a> "cannot write a receipt" {
         /// Why.
         display error: &'a dyn fmt::Display,
         /// The message's id.

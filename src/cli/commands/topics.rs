@@ -276,9 +276,8 @@ impl State {
             }
         }
         for cause in &self.found.unseen {
-            warn(&format!(
-                "whether the topic's cleanup.policy is right is not known: {cause}"
-            ))?;
+            let text = format!("whether the topic's cleanup.policy is right is not known: {cause}");
+            warn(&Coded::new(cause.code(), text))?;
         }
         Ok(self.wrong(config))
     }

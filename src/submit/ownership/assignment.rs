@@ -23,12 +23,13 @@ use rdkafka::message::BorrowedMessage;
 use tokio::runtime::Handle as Runtime;
 use tracing::debug;
 
+use crate::codes::{self, ErrorCode};
 use crate::kafka::ErrorClass;
 use crate::kafka::end;
 use crate::kafka::notices::NoThread;
 use crate::kafka::poll::{self, Assignments, Flow};
 use crate::kafka::start::{Reading, Start, Stop};
-use crate::kafka::{Group, Partition, Pause, Waiting, ear};
+use crate::kafka::{For, Group, Partition, Pause, Waiting, ear};
 use crate::repeated::Line;
 use crate::submit::notices::{
     GivenUp, InternalPartitionsChanged, LastCommitFailed, PositionOutsideLog, TopicCreatedAnew,
@@ -216,7 +217,10 @@ impl PartitionOwner {
         if most.is_some_and(|most| i64::from(lease.partition) >= i64::from(most)) {
             self.waiting.stand(
                 lease,
-                "this partition would bring more binds than max_binds allows; it is not served, and what it holds is not sent. Raise esme.max_binds if the SMSC allows it, or use binds = { per_instance = N }, and start the connector again",
+                For {
+                    code: codes::TOO_MANY_BINDS,
+                    what: "this partition would bring more binds than max_binds allows; it is not served, and what it holds is not sent. Raise esme.max_binds if the SMSC allows it, or use binds = { per_instance = N }, and start the connector again",
+                },
             );
             return;
         }
@@ -302,6 +306,10 @@ impl PartitionOwner {
             starts,
             later,
         })
+    }
+
+    fn stand(&self, partition: &Partition, code: ErrorCode, what: &str) {
+        self.waiting.stand(partition, For { code, what });
     }
 
     fn note_later(&self, partition: &Partition, absent: bool, error: &KafkaError) {
@@ -710,7 +718,10 @@ impl PartitionOwner {
                     .unwrap_or_else(|| error.to_string());
                 self.waiting.note(
                     partition,
-                    "its position lies outside its log, and the log cannot be looked at yet; nothing of it is sent until it can",
+                    For {
+                        code: codes::TAKEOVER_WAITS,
+                        what: "its position lies outside its log, and the log cannot be looked at yet; nothing of it is sent until it can",
+                    },
                     why,
                 );
             }
@@ -790,11 +801,11 @@ impl PartitionOwner {
                 self.waiting.done(&partition);
                 self.open(index, account, partition.partition, partition, start);
             }
-            Verdict::LostItsTail => self.waiting.stand(&partition, &format!(
+            Verdict::LostItsTail => self.stand(&partition, codes::LOG_LOST_TAIL, &format!(
                 "the log ends below what was read of it (offset {next}) at {high}: it lost its tail (an unclean leader election, a restored backup), or the topic was created anew; this partition stands still, because what is there may have been sent already. Decide where it continues, stop the connector and run: kafka-smpp offsets reset --topic {} --partition {} --to <earliest|latest|OFFSET> (earliest only if the topic was created anew)",
                 partition.topic, partition.partition
             )),
-            Verdict::LostItsBeginning => self.waiting.stand(&partition, &format!(
+            Verdict::LostItsBeginning => self.stand(&partition, codes::DELETED_BEFORE_SENT, &format!(
                 "records were deleted before they were sent (topic retention): the next is at offset {next}, and the log begins at {low}; this partition stands still. To go on with what is left, stop the connector and run: kafka-smpp offsets reset --topic {} --partition {} --to earliest",
                 partition.topic, partition.partition
             )),
@@ -803,14 +814,22 @@ impl PartitionOwner {
 }
 
 /// What is said of a lease that cannot be taken over.
-const TAKEOVER: &str =
-    "this partition cannot be taken over yet, and is not sent; it is tried until it can";
+const TAKEOVER: For<'_> = For {
+    code: codes::TAKEOVER_WAITS,
+    what: "this partition cannot be taken over yet, and is not sent; it is tried until it can",
+};
 
 /// What is said of a partition that goes with a lease and is not there.
-const FEWER: &str = "this partition is not there: its topic was deleted (create it anew), or has fewer partitions than the first of its ESME (add them: kafka-topics.sh --alter --partitions N); what has its number in other topics goes on without it";
+const FEWER: For<'_> = For {
+    code: codes::PARTITIONS_UNEVEN,
+    what: "this partition is not there: its topic was deleted (create it anew), or has fewer partitions than the first of its ESME (add them: kafka-topics.sh --alter --partitions N); what has its number in other topics goes on without it",
+};
 
 /// What is said of one that is there.
-const COMPANION: &str = "this partition cannot be taken over yet, and is not sent with the others of its number; it is tried until it can";
+const COMPANION: For<'_> = For {
+    code: codes::TAKEOVER_WAITS,
+    what: "this partition cannot be taken over yet, and is not sent with the others of its number; it is tried until it can",
+};
 
 /// Why a partition cannot be taken over, in words.
 fn why_not_yet(error: &KafkaError) -> String {

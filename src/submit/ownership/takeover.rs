@@ -8,12 +8,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use crate::codes;
 use crate::kafka::ErrorClass;
 use crate::kafka::start::{
     Elsewhere, Facts, Reading, Start, Stop, committed_stable, decide, is_ours, question,
 };
 use crate::kafka::transaction::Commit;
-use crate::kafka::{Group, Partition, Waiting};
+use crate::kafka::{For, Group, Partition, Waiting};
 use crate::submit::notices::{TakenOver, TakenOverInDoubt, TopicCreatedAnew};
 
 /// How long one question to Kafka may take.
@@ -106,7 +107,10 @@ impl Takeover<'_> {
         {
             self.waiting.note(
                 partition,
-                "the offset to start from lies in a transaction of a producer that is still open; its end is waited for, at the latest that of the producer's transaction.timeout.ms",
+                For {
+                    code: codes::PRODUCERS_TRANSACTION,
+                    what: "the offset to start from lies in a transaction of a producer that is still open; its end is waited for, at the latest that of the producer's transaction.timeout.ms",
+                },
                 format!("offset {known}"),
             );
             return Err(KafkaError::OffsetFetch(
@@ -262,7 +266,8 @@ impl Takeover<'_> {
             }
             Err(stop) => {
                 let what = format!("this partition is not started: {stop}");
-                self.waiting.stand(partition, &what);
+                let (code, what) = (stop.code(), &*what);
+                self.waiting.stand(partition, For { code, what });
             }
         }
     }
