@@ -301,6 +301,13 @@ codes! {
     }
     "Records that end as errors" 6000..=6099 {
         6001 INVALID_RECORD,
+        6002 ENCODING,
+        6003 EXPIRED,
+        6004 OUTCOME_UNKNOWN,
+        6005 REJECTED_LOCALLY,
+        6006 EVENT_TOO_LARGE,
+        6007 EVENT_REFUSED,
+        6008 REPLAYED,
     }
     "The process and the machine" 7000..=7099 {
         7001 BUG,

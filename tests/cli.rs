@@ -170,6 +170,9 @@ fn the_code_of_an_error_leads_to_its_page() {
     run(&["explain", "KS-1001", "ks-1101"])
         .success()
         .stdout(contains("# KS-1001: ").and(contains("\n\n# KS-1101: ")));
+    run(&["explain", "outcome_unknown"])
+        .success()
+        .stdout(predicates::str::starts_with("# KS-6004: "));
     run(&["explain", "KS-3O01"])
         .code(64)
         .stdout("")

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use super::form::{base64_option, extra, is_false, time};
 use super::inbound::Tlv;
 use super::keys::Position;
+use crate::codes::{self, ErrorCode};
 
 /// What all events about an outbound record have in common.
 #[derive(Clone, Debug, Serialize)]
@@ -219,7 +220,7 @@ pub enum SendErrorKind {
 }
 
 impl SendErrorKind {
-    /// Every one of them.
+    /// All of them.
     pub const ALL: [SendErrorKind; 8] = [
         SendErrorKind::InvalidRecord,
         SendErrorKind::Encoding,
@@ -230,6 +231,20 @@ impl SendErrorKind {
         SendErrorKind::EventRefused,
         SendErrorKind::Replayed,
     ];
+
+    /// By which it is explained. Events do not say it: it follows from the kind, which they have.
+    pub(crate) const fn code(self) -> ErrorCode {
+        match self {
+            SendErrorKind::InvalidRecord => codes::INVALID_RECORD,
+            SendErrorKind::Encoding => codes::ENCODING,
+            SendErrorKind::Expired => codes::EXPIRED,
+            SendErrorKind::OutcomeUnknown => codes::OUTCOME_UNKNOWN,
+            SendErrorKind::RejectedLocally => codes::REJECTED_LOCALLY,
+            SendErrorKind::EventTooLarge => codes::EVENT_TOO_LARGE,
+            SendErrorKind::EventRefused => codes::EVENT_REFUSED,
+            SendErrorKind::Replayed => codes::REPLAYED,
+        }
+    }
 
     /// The name as it stands in events, such as `OUTCOME_UNKNOWN`.
     pub const fn name(self) -> &'static str {
@@ -255,6 +270,8 @@ impl fmt::Display for SendErrorKind {
 #[cfg(test)]
 pub(super) mod tests {
     use super::super::json;
+    use std::collections::BTreeSet;
+
     use super::*;
 
     pub fn position() -> Position {
@@ -338,18 +355,8 @@ pub(super) mod tests {
 
     #[test]
     fn the_kind_of_an_error_is_written_by_its_name() {
-        use SendErrorKind::*;
         let record = position();
-        for kind in [
-            InvalidRecord,
-            Encoding,
-            Expired,
-            OutcomeUnknown,
-            RejectedLocally,
-            EventTooLarge,
-            EventRefused,
-            Replayed,
-        ] {
+        for kind in SendErrorKind::ALL {
             let about = About {
                 possible_duplicate: true,
                 ..about(&record)
@@ -360,6 +367,27 @@ pub(super) mod tests {
             assert_eq!(read["kind"], kind.to_string());
             assert_eq!(read["possible_duplicate"], true);
             assert_eq!(read.get("late"), None);
+        }
+    }
+
+    #[test]
+    fn every_kind_has_a_code_of_its_own_whose_page_names_it() {
+        let schema: serde_json::Value =
+            serde_json::from_str(super::super::kind::Kind::SendError.schema_text()).unwrap();
+        let fields = schema["fields"].as_array().unwrap();
+        let kind = fields.iter().find(|field| field["name"] == "kind").unwrap();
+        let known = kind["type"]["symbols"].as_array().unwrap();
+        let known = known.iter().filter_map(|symbol| symbol.as_str());
+        let known: BTreeSet<&str> = known.filter(|symbol| *symbol != "OTHER").collect();
+        let all = SendErrorKind::ALL.map(SendErrorKind::name);
+        assert_eq!(BTreeSet::from(all), known, "ALL lacks one");
+        let used = BTreeSet::from(SendErrorKind::ALL.map(SendErrorKind::code));
+        assert_eq!(used.len(), SendErrorKind::ALL.len());
+        for kind in SendErrorKind::ALL {
+            let page = codes::pages()
+                .find(|page| page.code == kind.code())
+                .unwrap();
+            assert!(page.text.contains(&format!("`{kind}`")), "{}", page.code);
         }
     }
 }

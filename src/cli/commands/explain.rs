@@ -8,19 +8,21 @@ use textwrap::{Options, termwidth};
 use crate::cli::output::table;
 use crate::cli::{Code, Failure};
 use crate::codes::{self, Page, find, pages};
+use crate::record::event::SendErrorKind;
 
 /// Say what an error is, what it affects, and what to do
 ///
 /// Every error has a code, such as KS-1204: on the terminal it stands in brackets, in the log it is
-/// the field error_code.
+/// the field error_code. A SendError has its kind instead.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   kafka-smpp explain KS-1204
   kafka-smpp explain 1204 ks-3001
+  kafka-smpp explain OUTCOME_UNKNOWN       the kind of a SendError
   kafka-smpp explain --list")]
 pub(in crate::cli) struct Args {
-    /// Codes, with or without KS-
+    /// Codes, with or without KS-, or kinds of SendError
     #[arg(value_name = "CODE", required_unless_present = "list")]
     codes: Vec<String>,
     /// List all codes, each with its title
@@ -35,7 +37,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         return Ok(table(["code", "what it is"], &rows)?);
     }
     let found: Vec<&Page> = (args.codes.iter())
-        .map(|word| find(word).map_err(|nearest| unknown(word, nearest)))
+        .map(|word| page_of(word))
         .collect::<Result<_, _>>()?;
     let mut out = anstream::stdout().lock();
     for (n, page) in found.into_iter().enumerate() {
@@ -53,6 +55,16 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// The page of a code, or of the kind of a SendError.
+fn page_of(word: &str) -> Result<&'static Page, Failure> {
+    let kinds = SendErrorKind::ALL.iter();
+    let kind = kinds
+        .copied()
+        .find(|kind| kind.name().eq_ignore_ascii_case(word.trim()));
+    let code = kind.map(|kind| kind.code().as_str());
+    find(code.unwrap_or(word)).map_err(|nearest| unknown(word, nearest))
 }
 
 fn unknown(word: &str, nearest: &Page) -> Failure {

@@ -18,6 +18,7 @@ use crate::config::{Config, Esme};
 use crate::kafka::cause::Doing;
 use crate::ops::random;
 use crate::record::codec::Codec;
+use crate::record::event::SendErrorKind;
 use crate::record::json::{self as records, Invalid};
 use crate::registry::Registry;
 use crate::settings::Time;
@@ -137,7 +138,13 @@ fn target<'a>(args: &'a Args, config: &'a Config) -> Result<(&'a Esme, &'a str),
 
 /// The record as the topic has it.
 fn encoded(config: &Config, topic: &str, record: &[u8]) -> Result<Vec<u8>, Failure> {
-    let wrong = |wrong: Invalid| Failure::new(Code::Data, codes::INVALID_RECORD, wrong.to_string());
+    let wrong = |wrong: Invalid| {
+        Failure::new(
+            Code::Data,
+            SendErrorKind::InvalidRecord.code(),
+            wrong.to_string(),
+        )
+    };
     let contents = config.contents().into_iter().find(|t| t.name == topic);
     let codec = match contents.filter(|topic| topic.format.is_registered()) {
         None => Codec::new(config.formats.outbound),
