@@ -215,8 +215,17 @@ codes! {
         2004 _,
         2005 _,
         2006 _,
+        2007 NO_CONNECTION,
+        2008 _,
+        2009 _,
         2010 THROTTLED,
         2011 SPEAKS_SMPP_33,
+        2012 _,
+        2013 _,
+        2014 _,
+        2015 _,
+        2016 _,
+        2017 _,
     }
     "Kafka: connections and rights" 3000..=3099 {
         3001 KAFKA_DENIED,

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use plain_telemetry::ErrorCode;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::debug;
@@ -254,7 +255,7 @@ impl Bind {
             .counters
             .returns_failed
             .add(usize::from(former.is_some()));
-        Some(self.back_off(reason, former))
+        Some(self.back_off(end.code(), reason, former))
     }
 
     /// A session ended because we wanted it to.
@@ -335,27 +336,28 @@ impl Bind {
                 self.shared().state.send_replace(State::Refused {
                     status: *status,
                     reason,
+                    code: failure.code(),
                     until,
                 });
                 until
             }
             Failure::Refused(Status::RALYBND) => {
                 let wait = jitter(reconnect.bound_elsewhere.get());
-                self.wait(wait, reason(), self.backoff.failures() + 1)
+                self.wait(failure.code(), wait, reason(), self.backoff.failures() + 1)
             }
-            _ => self.back_off(reason(), None),
+            _ => self.back_off(failure.code(), reason(), None),
         })
     }
 
     /// The next host, after the wait that this failure costs.
-    fn back_off(&mut self, reason: String, host: Option<usize>) -> Instant {
+    fn back_off(&mut self, code: ErrorCode, reason: String, host: Option<usize>) -> Instant {
         let hosts = self.options.hosts.len().max(1);
         self.host = host.unwrap_or((self.host + 1) % hosts);
         let wait = self.backoff.failed(&self.options.reconnect, hosts);
-        self.wait(wait, reason, self.backoff.failures())
+        self.wait(code, wait, reason, self.backoff.failures())
     }
 
-    fn wait(&self, wait: Duration, reason: String, attempts: u32) -> Instant {
+    fn wait(&self, code: ErrorCode, wait: Duration, reason: String, attempts: u32) -> Instant {
         self.shared().counters.failures.add(1);
         NotBound {
             reason: &reason,
@@ -363,12 +365,14 @@ impl Bind {
             wait: &after(wait),
             bind: &self.options.name,
             attempts,
+            error_code: code,
         }
         .emit();
         let until = Instant::now() + wait;
         self.shared().state.send_replace(State::Backoff {
             until,
             reason: reason.into(),
+            code,
             attempts,
         });
         until

@@ -5,11 +5,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use plain_telemetry::ErrorCode;
 use secrecy::ExposeSecret;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::codes;
 use super::host::Host;
 use super::input::Input;
 use super::options::{Credentials, Mode, Options};
@@ -61,11 +63,36 @@ pub(super) enum Failure {
     Refused(Status),
 }
 
+/// Whether an error of a connection comes from TLS.
+fn is_tls(error: &io::Error) -> bool {
+    error
+        .get_ref()
+        .is_some_and(|inner| inner.is::<rustls::Error>())
+}
+
 fn advice(host: &str, error: &io::Error) -> String {
     Host::parse(host).map_or_else(|_| String::new(), |host| host.advice(error))
 }
 
 impl Failure {
+    /// By which it is explained.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Failure::Connect { source, .. } if is_tls(source) => codes::TLS,
+            Failure::Connect { .. } | Failure::ConnectTimeout { .. } => codes::NO_CONNECTION,
+            Failure::Listen { .. } => codes::CANNOT_LISTEN,
+            Failure::Tls(_) => codes::TLS,
+            Failure::Broken(error) if is_tls(error) => codes::TLS,
+            Failure::Broken(_) | Failure::NoAnswer(_) => codes::NO_ANSWER,
+            Failure::NotSmpp(_) => codes::NOT_SMPP,
+            Failure::Refused(Status::RALYBND) => codes::BOUND_ELSEWHERE,
+            // What cannot be encoded is of the configuration, as what is refused for good.
+            Failure::Credentials(_) => codes::REFUSED,
+            Failure::Refused(_) if self.is_permanent() => codes::REFUSED,
+            Failure::Refused(_) => codes::REFUSED_FOR_NOW,
+        }
+    }
+
     /// Whether the SMSC will go on refusing until somebody changes something.
     pub fn is_permanent(&self) -> bool {
         const PERMANENT: &[Status] = &[

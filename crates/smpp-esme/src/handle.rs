@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
+use plain_telemetry::ErrorCode;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -45,6 +46,8 @@ pub enum State {
         until: Instant,
         /// What went wrong, in words.
         reason: Arc<str>,
+        /// By which it is explained.
+        code: ErrorCode,
         /// Failures in a row.
         attempts: u32,
     },
@@ -55,6 +58,8 @@ pub enum State {
         status: Status,
         /// What went wrong, in words, and what to do.
         reason: Arc<str>,
+        /// By which it is explained.
+        code: ErrorCode,
         /// When the next attempt will be made.
         until: Instant,
     },

@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 
 use plain_telemetry::ErrorCode;
 
+use super::codes;
+
 plain_telemetry::notices! {
     /// What is said of binds: every line of this crate at `info` and above.
     pub static NOTICES;
@@ -77,7 +79,7 @@ plain_telemetry::notices! {
 
     /// The SMSC refuses the bind for a reason that does not pass by itself, such as a wrong password.
     /// It is tried again slowly, so that the account is not locked.
-    error[ErrorCode::new("KS-2001")] BindRefused<'a> "{reason}" {
+    error[codes::REFUSED] BindRefused<'a> "{reason}" {
         /// Why, and what may help.
         inline reason: &'a str,
         /// Which bind.
@@ -89,7 +91,7 @@ plain_telemetry::notices! {
     }
 
     /// A session ended, or a bind failed; the next attempt follows.
-    warn[ErrorCode::new("KS-2002")] NotBound<'a> "{reason}; next attempt with {host} {wait}" {
+    warn NotBound<'a> "{reason}; next attempt with {host} {wait}" {
         /// How the session ended, or why the bind failed, and what may help.
         inline reason: &'a str,
         /// The host of the next attempt.
@@ -100,6 +102,8 @@ plain_telemetry::notices! {
         value bind: &'a str,
         /// Failures in a row.
         value attempts: u32,
+        /// By which the cause is explained.
+        display error_code: ErrorCode,
     }
 
     /// An SMSC asks for a bind (outbind).

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use plain_telemetry::ErrorCode;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
@@ -16,6 +17,7 @@ use super::backoff::{Caution, Life, length};
 use super::channel::{Channel, Recall, Request, Response, SPARE};
 use super::client::{Client, Doubt, Inbound, Outcome};
 use super::clock::Clock;
+use super::codes;
 use super::connect::{Io, Opened};
 use super::flow::Flow;
 use super::handle::Shared;
@@ -77,6 +79,21 @@ impl End {
             self,
             End::Closed | End::LeaseOver(_) | End::Inactive | End::Moved
         )
+    }
+
+    /// By which it is explained.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            End::Closed
+            | End::LeaseOver(_)
+            | End::Moved
+            | End::PeerUnbound
+            | End::PeerClosed
+            | End::Broken(_) => codes::SESSION_LOST,
+            End::Impossible(_) => codes::NOT_SMPP,
+            End::Silent | End::Incomplete | End::Stalled => codes::SILENT,
+            End::Inactive | End::Deaf(_) => codes::DEAF,
+        }
     }
 
     fn doubt(&self) -> Doubt {

@@ -267,17 +267,15 @@ fn schemas(config: &Config) -> Result<(), Failure> {
 fn smsc(esme: &Esme, mode: Mode, receive: bool) -> Result<(), Failure> {
     let runtime = runtime()?;
     let what = format!("{} as {}", esme.name, mode.name());
-    let failed = |why: String| {
-        Failure::new(
-            Code::Unavailable,
-            codes::NOT_BOUND,
-            format!("{what}: {why}"),
-        )
+    let failed = |Coded { code, text }: Coded| {
+        Failure::new(Code::Unavailable, code, format!("{what}: {text}"))
     };
     let (tried, note) = match (mode, receive) {
         (Mode::Receiver, false) => {
             let session = esme.session(format!("{}/check", esme.name), mode);
-            let host = runtime.block_on(reach(&session)).map_err(failed)?;
+            let host = runtime
+                .block_on(reach(&session))
+                .map_err(|why| failed(Coded::new(codes::NO_CONNECTION, why)))?;
             return Ok(line(format_args!(
                 "{what}: connected to {host}; its bind is not tried, because it would take deliveries (--bind-receivers tries it)"
             ))?);
@@ -292,15 +290,18 @@ fn smsc(esme: &Esme, mode: Mode, receive: bool) -> Result<(), Failure> {
         Ok(host) => Ok(line(format_args!(
             "{what}: bound to {host}{note}, unbound"
         ))?),
-        Err(why) if tried != mode => Err(failed(format!(
-            "bound as transmitter, which takes no deliveries: {why}. If the SMSC takes none of this account, try its transceiver with --bind-receivers while nothing is on its way"
+        Err(Coded { code, text }) if tried != mode => Err(failed(Coded::new(
+            code,
+            format!(
+                "bound as transmitter, which takes no deliveries: {text}. If the SMSC takes none of this account, try its transceiver with --bind-receivers while nothing is on its way"
+            ),
         ))),
         Err(why) => Err(failed(why)),
     }
 }
 
 /// Binds and unbinds; every host is tried once.
-async fn bind_once(esme: &Esme, mode: Mode) -> Result<String, String> {
+async fn bind_once(esme: &Esme, mode: Mode) -> Result<String, Coded> {
     let options = esme.session(format!("{}/check", esme.name), mode);
     let limit = (esme.timers.session_init.get() + esme.timers.response.get())
         .saturating_mul(u32::try_from(esme.hosts.len()).unwrap_or(1));
@@ -313,19 +314,24 @@ async fn bind_once(esme: &Esme, mode: Mode) -> Result<String, String> {
         loop {
             match &*states.borrow_and_update() {
                 State::Bound { host, .. } => return Ok(host.to_string()),
-                State::Refused { reason, .. } => return Err(reason.to_string()),
+                State::Refused { reason, code, .. } => {
+                    return Err(Coded::new(*code, reason.to_string()));
+                }
                 State::Backoff {
-                    reason, attempts, ..
+                    reason,
+                    code,
+                    attempts,
+                    ..
                 } => {
                     reasons.push(reason.to_string());
                     if *attempts as usize >= esme.hosts.len() {
-                        return Err(reasons.join("; "));
+                        return Err(Coded::new(*code, reasons.join("; ")));
                     }
                 }
                 _ => {}
             }
             if states.changed().await.is_err() {
-                return Err("the bind ended".into());
+                return Err(Coded::new(codes::NOT_BOUND, "the bind ended"));
             }
         }
     })
@@ -334,7 +340,7 @@ async fn bind_once(esme: &Esme, mode: Mode) -> Result<String, String> {
     handle.stopped().await;
     // It has nothing more to say than what the state said.
     let _ = timeout(Duration::from_secs(5), running).await;
-    settled.unwrap_or_else(|_| Err("no answer in time".into()))
+    settled.unwrap_or_else(|_| Err(Coded::new(codes::NOT_BOUND, "no answer in time")))
 }
 
 /// Sends nothing, and answers nothing: what is not answered when a session ends is delivered again
@@ -428,6 +434,7 @@ mod tests {
     fn an_smsc_that_takes_no_transmitter_is_not_tried_otherwise() {
         let (host, peer) = smsc(1, Status::RINVCMDID);
         let told = super::smsc(&account(host), Mode::Transceiver, false).unwrap_err();
+        assert_eq!(told.faults[0].code.as_str(), "KS-2001");
         assert!(told.text().contains("ESME_RINVCMDID"), "{}", told.text());
         assert!(told.text().contains("--bind-receivers"), "{}", told.text());
         assert_eq!(peer.join().unwrap(), [[Command::BIND_TRANSMITTER]]);

@@ -102,7 +102,10 @@ async fn when_no_host_is_there_it_waits_and_says_why() {
     drop(listener);
     let esme = Esme::running(options, Lease::unlimited());
     let State::Backoff {
-        reason, attempts, ..
+        reason,
+        attempts,
+        code,
+        ..
     } = esme.becomes("backoff").await
     else {
         panic!()
@@ -111,7 +114,7 @@ async fn when_no_host_is_there_it_waits_and_says_why() {
         reason.starts_with("cannot connect to 127.0.0.1:"),
         "{reason}"
     );
-    assert_eq!(attempts, 1);
+    assert_eq!((attempts, code.as_str()), (1, "KS-2007"));
     let began = Instant::now();
     esme.handle.stop(Duration::from_secs(30));
     esme.handle.stopped().await;

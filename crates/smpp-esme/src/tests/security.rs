@@ -175,9 +175,10 @@ async fn refusal(pki: &Pki, tls: Tls) -> String {
     let acceptor = pki.acceptor(false);
     tokio::spawn(async move { acceptor.accept(listener.accepts().await.io).await.is_ok() });
     let esme = Esme::running(options, Lease::unlimited());
-    let State::Backoff { reason, .. } = esme.becomes("backoff").await else {
+    let State::Backoff { reason, code, .. } = esme.becomes("backoff").await else {
         panic!()
     };
+    assert_eq!(code.as_str(), "KS-2008", "{reason}");
     esme.handle.stop(Duration::ZERO);
     esme.handle.stopped().await;
     reason.to_string()
