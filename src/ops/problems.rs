@@ -26,6 +26,7 @@ static LAST: OnceLock<Mutex<BTreeMap<&'static str, Line>>> = OnceLock::new();
 
 struct Line {
     text: String,
+    code: Option<String>,
     at: Timestamp,
 }
 
@@ -42,6 +43,7 @@ pub fn problems(most: usize) -> Vec<Problem> {
             name: notice.name(),
             level: notice.level.as_str().to_lowercase(),
             text: line.text.clone(),
+            code: line.code.clone(),
             about: notices::plain(notice.about),
             at: line.at,
             times: notice.times(),
@@ -65,6 +67,7 @@ impl<S: Subscriber> Layer<S> for Problems {
         let mut text = Text::default();
         event.record(&mut text);
         let line = Line {
+            code: text.code.take(),
             text: text.whole(),
             at: Timestamp::now(),
         };
@@ -75,6 +78,7 @@ impl<S: Subscriber> Layer<S> for Problems {
 /// A line as people read it: its text, then its fields.
 #[derive(Default)]
 struct Text {
+    code: Option<String>,
     message: String,
     fields: String,
 }
@@ -93,6 +97,10 @@ impl Text {
     fn add(&mut self, field: &Field, value: fmt::Arguments<'_>) {
         // Writing to a string does not fail.
         let _ = match field.name() {
+            "error_code" => {
+                self.code = Some(value.to_string());
+                Ok(())
+            }
             "message" => write!(self.message, "{value}"),
             name => write!(self.fields, " {name}={value}"),
         };
@@ -114,6 +122,7 @@ mod tests {
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
+    use crate::codes;
     use crate::connector::notices::{Caution, Stopped};
 
     #[test]
@@ -121,7 +130,12 @@ mod tests {
         let heard = tracing_subscriber::registry().with(Problems);
         tracing::subscriber::with_default(heard, || {
             for words in ["first", "second"] {
-                Caution { words: &words }.emit();
+                let error_code = codes::BUG;
+                Caution {
+                    words: &words,
+                    error_code,
+                }
+                .emit();
             }
             Stopped {}.emit();
             tracing::warn!("a line of somebody else");
@@ -129,6 +143,7 @@ mod tests {
         let problems = problems(10);
         let caution = problems.iter().find(|p| p.name == "caution").unwrap();
         assert_eq!((&*caution.text, &*caution.level), ("second", "warn"));
+        assert_eq!(caution.code, Some(codes::BUG.to_string()));
         assert!(caution.times >= 2 && !caution.about.is_empty());
         assert!(problems.iter().all(|p| p.name != "stopped"), "that is none");
     }

@@ -230,6 +230,9 @@ pub struct Bind {
     /// Why it is not bound, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// By which `kafka-smpp explain` explains that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
     /// How long until it is tried again, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_in: Option<f64>,
@@ -430,6 +433,9 @@ pub struct Problem {
     pub name: String,
     /// `warn` or `error`.
     pub level: String,
+    /// By which `kafka-smpp explain` explains it; none if that differs from case to case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
     /// Its text and its fields, as the log has them.
     pub text: String,
     /// What it means, and what to do.

@@ -116,13 +116,23 @@ fn place(state: &State) -> status::Bind {
             since: jiff::Timestamp::try_from(*since).ok(),
             ..nothing
         },
-        State::Backoff { until, reason, .. } | State::Refused { until, reason, .. } => {
-            status::Bind {
-                reason: Some(reason.to_string()),
-                retry_in: left(until),
-                ..nothing
-            }
+        State::Backoff {
+            until,
+            reason,
+            code,
+            ..
         }
+        | State::Refused {
+            until,
+            reason,
+            code,
+            ..
+        } => status::Bind {
+            reason: Some(reason.to_string()),
+            code: Some(code.to_string()),
+            retry_in: left(until),
+            ..nothing
+        },
         State::Idle | State::Frozen | State::Closed => nothing,
     }
 }
