@@ -10,7 +10,8 @@ mod fixtures;
 #[path = "page/server.rs"]
 mod server;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use browser::{Browser, browser};
@@ -809,6 +810,56 @@ async fn tables_are_tables_and_pictures_are_told_in_words() {
     assert_eq!(twice, json!([]), "ids that stand twice");
     let loose = browser.run("return [...document.querySelectorAll('a[href^=\"#\"]')].map(a => a.getAttribute('href').slice(1)).filter(id => !document.getElementById(id))").await;
     assert_eq!(loose, json!([]), "links that lead nowhere");
+}
+
+/// The pictures of docs/page.md, each with how high it is at most.
+const PICTURES: [(&str, u32); 3] = [
+    ("page-light.png", 1330),
+    ("page-dark.png", 1330),
+    ("page-phone.png", 1500),
+];
+
+/// MAKE_DOCS=1 makes them anew, and needs pngquant.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pictures_of_the_docs_are_small() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    if std::env::var_os("MAKE_DOCS").is_some() {
+        let browser = browser("MAKE_DOCS").await.expect("a Chromium");
+        for (name, height) in PICTURES {
+            make_picture(&browser, &docs.join(name), height).await;
+        }
+    }
+    for (name, _) in PICTURES {
+        let size = std::fs::metadata(docs.join(name)).map(|file| file.len());
+        let size = size.unwrap_or_else(|e| panic!("docs/{name}: {e}"));
+        assert!(size < 150_000, "docs/{name} has {size} octets");
+    }
+}
+
+async fn make_picture(browser: &Browser, file: &Path, height: u32) {
+    let (dark, phone) = (
+        file.ends_with("page-dark.png"),
+        file.ends_with("page-phone.png"),
+    );
+    let all = if dark {
+        fixtures::well()
+    } else {
+        fixtures::outage()
+    };
+    let server = Server::start(all).await;
+    browser
+        .look(if phone { SIZES[0] } else { (1360, 900) }, dark)
+        .await;
+    browser.open(&server.url()).await;
+    browser
+        .until("return document.querySelectorAll('.chart').length === 9")
+        .await;
+    std::fs::write(file, browser.picture(height).await).expect("a picture is written");
+    let mut quantise = Command::new("pngquant");
+    quantise
+        .args(["--force", "--speed=1", "--strip", "--ext=.png", "64"])
+        .arg(file);
+    assert!(quantise.status().expect("pngquant is installed").success());
 }
 
 /// To look at it without a connector: `cargo test --test page -- --ignored --nocapture serve`, with what
