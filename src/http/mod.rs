@@ -2,6 +2,7 @@
 //!
 //! | path | what | for |
 //! |---|---|---|
+//! | `/` | the page (`page/`) | people |
 //! | `/live` | 200 while all threads make progress, else 503 and which does not | a liveness probe: an SMSC or Kafka that is away never fails it |
 //! | `/ready` | 200 while nothing is missing, else 503 and what is | a readiness probe, people |
 //! | `/metrics` | metrics ([`metrics`](crate::metrics)) | Prometheus |
@@ -20,6 +21,7 @@
 //! [`BODY_OCTETS`], and a connection lives for [`LIFE`].
 
 mod bounds;
+mod files;
 mod listener;
 pub(crate) mod notices;
 mod routes;

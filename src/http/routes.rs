@@ -10,6 +10,7 @@ use axum::routing::get;
 use secrecy::SecretString;
 use serde::Serialize;
 
+use super::files::files;
 use super::{BODY_OCTETS, Seen};
 use crate::metrics::{self, Format};
 use crate::status::Status;
@@ -22,6 +23,7 @@ pub(super) struct App {
 
 pub(super) fn routes(seen: Arc<dyn Seen>, _token: SecretString) -> Router {
     Router::new()
+        .merge(files())
         .route("/live", get(live))
         .route("/ready", get(ready))
         .route("/metrics", get(metrics))
@@ -139,7 +141,7 @@ fn broken(error: &dyn std::fmt::Display) -> Response {
 }
 
 async fn nowhere() -> Response {
-    let text = "there is /live, /ready, /metrics, /status, /processes and /history\n";
+    let text = "there is / (a page), /live, /ready, /metrics, /status, /processes and /history\n";
     answer(StatusCode::NOT_FOUND, PLAIN, text)
 }
 

@@ -152,6 +152,28 @@ async fn the_document_is_read_back_and_metrics_come_in_both_formats() {
 }
 
 #[tokio::test]
+async fn the_page_and_all_that_it_names_is_there() {
+    let listener = Listener::new().await;
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/page");
+    for file in std::fs::read_dir(folder).unwrap() {
+        let (name, path) = {
+            let file = file.unwrap();
+            (file.file_name().into_string().unwrap(), file.path())
+        };
+        let path_of = if name == "index.html" { "" } else { &name };
+        let request = format!("GET /{path_of} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        let answer = listener.hears(request.as_bytes()).await;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200 "), "{name}: {head}");
+        assert!(
+            head.contains("content-security-policy: default-src 'none'"),
+            "{head}"
+        );
+        assert_eq!(body, std::fs::read_to_string(path).unwrap(), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn nothing_else_is_there_and_nothing_can_be_written() {
     let listener = Listener::new().await;
     let (status, body) = listener.gets("/../etc/passwd", "").await;
