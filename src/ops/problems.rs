@@ -138,7 +138,7 @@ mod tests {
                 .emit();
             }
             Stopped {}.emit();
-            tracing::warn!("a line of somebody else");
+            tracing::event!(Level::WARN, "a line of somebody else");
         });
         let problems = problems(10);
         let caution = problems.iter().find(|p| p.name == "caution").unwrap();
