@@ -326,6 +326,9 @@ codes! {
         7005 CLOCK,
         7010 HTTP_LISTEN,
         7011 HTTP_CERTIFICATE,
+        7040 ORDER_MALFORMED,
+        7041 NO_CONTROL_TOPIC,
+        7042 CONTROL_UNREADABLE,
     }
     "The simulated SMSC" 9000..=9099 {
         9001 SIMULATOR_CANNOT_LISTEN,

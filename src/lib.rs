@@ -19,6 +19,7 @@
 //! - [`replay`]: records that ended as errors put back onto their topic;
 //! - [`metrics`]: the same as metrics;
 //! - [`http`]: where a process can be looked at;
+//! - [`control`]: what operators want while it runs;
 //! - [`connector`]: configuration to running parts to a drained stop;
 //! - [`notices`]: all lines of the log, which each part declares for itself;
 //! - [`config`], [`ops`], [`smsc_simulator`] (a crate of its own), [`cli`]: the rest of the tool.
@@ -32,6 +33,7 @@ pub mod cli;
 mod codes;
 mod config;
 mod connector;
+mod control;
 pub mod correlate;
 pub mod deliver;
 mod http;

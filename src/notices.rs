@@ -11,11 +11,11 @@ use std::sync::LazyLock;
 use plain_telemetry::{Notice, Row};
 
 use crate::{
-    cli, connector, correlate, deliver, http, kafka, ops, record, registry, replay, submit,
+    cli, connector, control, correlate, deliver, http, kafka, ops, record, registry, replay, submit,
 };
 
 /// The tables of all parts, each with what it is about.
-const PARTS: [(&str, &[Row]); 13] = [
+const PARTS: [(&str, &[Row]); 14] = [
     ("The process", ops::notices::NOTICES),
     ("`kafka-smpp run`", cli::notices::NOTICES),
     ("The connector", connector::notices::NOTICES),
@@ -25,6 +25,7 @@ const PARTS: [(&str, &[Row]); 13] = [
     ("Correlating", correlate::notices::NOTICES),
     ("Kafka", kafka::notices::NOTICES),
     ("The schema registry", registry::notices::NOTICES),
+    ("Steering", control::notices::NOTICES),
     ("HTTP", http::notices::NOTICES),
     ("Records", record::notices::NOTICES),
     ("`kafka-smpp replay`", replay::notices::NOTICES),

@@ -40,7 +40,7 @@ pub struct Esme {
     #[serde(serialize_with = "masked")]
     pub password: SecretString,
     /// File that holds the password, instead of `password`; a line feed at its end does not
-    /// count, and a blank there is an error.
+    /// count, and a blank there is an error. It is read anew at each bind.
     #[schemars(example = "/run/secrets/acme-password")]
     pub password_file: Option<PathBuf>,
     /// Whether the password may be longer than SMPP allows, up to 64 octets: some SMSCs take it.

@@ -45,6 +45,7 @@ impl Esme {
             credentials: Credentials {
                 system_id: self.system_id.clone(),
                 password: self.password.clone(),
+                password_file: self.password_file.clone(),
                 long_password: self.long_password,
                 system_type: self.system_type.clone(),
                 interface_version: self.interface_version.octet(),
@@ -80,7 +81,7 @@ impl Config {
             .map(|name| topic(name, Cleanup::Delete));
         let ours = self.topics.named().map(|(key, name)| {
             let cleanup = match key {
-                "correlation" => Cleanup::Compact,
+                "correlation" | "control" => Cleanup::Compact,
                 _ => Cleanup::Delete,
             };
             topic(name, cleanup)

@@ -21,6 +21,9 @@ pub struct Topics {
     pub notifications: String,
     /// Internal, compacted: what a later receipt needs to find its message.
     pub correlation: String,
+    /// Internal, compacted: what operators want while the connector runs (docs/steering.md). It may
+    /// be missing: then nothing can be steered.
+    pub control: String,
     /// Internal: receipts, and parts of messages from subscribers, on their way to
     /// correlation. As many partitions as `correlation`.
     pub deliveries: String,
@@ -35,6 +38,7 @@ impl Default for Topics {
             inbound: "sms.inbound".into(),
             notifications: "sms.notifications".into(),
             correlation: "sms.correlation".into(),
+            control: "sms.control".into(),
             deliveries: "sms.deliveries".into(),
         }
     }
@@ -42,7 +46,7 @@ impl Default for Topics {
 
 impl Topics {
     /// Each key of this table with its topic.
-    pub fn named(&self) -> [(&'static str, &str); 7] {
+    pub fn named(&self) -> [(&'static str, &str); 8] {
         [
             ("responses", &self.responses),
             ("errors", &self.errors),
@@ -51,6 +55,7 @@ impl Topics {
             ("notifications", &self.notifications),
             ("correlation", &self.correlation),
             ("deliveries", &self.deliveries),
+            ("control", &self.control),
         ]
     }
 }

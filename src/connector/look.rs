@@ -8,6 +8,8 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use plain_telemetry::Count;
 
+use super::steering;
+use crate::control;
 use crate::correlate;
 use crate::deliver::{self, Deliver};
 use crate::http::Seen;
@@ -39,6 +41,8 @@ struct Looking {
     parts: Option<Parts>,
     /// The last hour.
     history: History,
+    /// What operators want.
+    steered: Option<control::Handle>,
 }
 
 /// The parts of a process that works.
@@ -71,7 +75,13 @@ impl Look {
             stuck,
             parts: None,
             history: History::default(),
+            steered: None,
         })))
+    }
+
+    /// Operators steer the process by this.
+    pub fn steered_by(&self, steered: control::Handle) {
+        self.0.lock().steered = Some(steered);
     }
 
     /// What the start waits for, in words.
@@ -125,9 +135,19 @@ impl Seen for Look {
         let looking = self.0.lock();
         let (mut process, awaited) = (looking.process.clone(), looking.awaited);
         let (cluster, parts) = (looking.cluster.clone(), looking.parts.clone());
+        let orders = looking
+            .steered
+            .as_ref()
+            .map(|steered| steered.known().borrow().orders.clone());
         drop(looking);
         process.resident_octets = resident();
-        let seen = parts.as_ref().map(look).unwrap_or_default();
+        let mut seen = parts.as_ref().map(look).unwrap_or_default();
+        for esme in &mut seen.esmes {
+            let orders = orders.as_deref();
+            esme.steering = orders
+                .map(|orders| steering::seen(orders, &esme.name))
+                .unwrap_or_default();
+        }
         Status {
             version: VERSION,
             at: Timestamp::now(),

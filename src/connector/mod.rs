@@ -11,10 +11,12 @@ mod membership;
 pub(crate) mod notices;
 pub(crate) mod preflight;
 pub(crate) mod rights;
+mod steering;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use rdkafka::error::KafkaError;
 use tokio::runtime::Handle as Runtime;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -22,13 +24,14 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::codes::{self, Coded};
 use crate::config::Config;
 use crate::connector::notices::{Delivered, Starting, Stopped, Stopping, SurveyFailed};
+use crate::control::{self, Control};
 use crate::correlate::{self, Correlator, Dialects, Notify};
 use crate::deliver::{self, Counts, Deliver};
 use crate::http::{self, notices::Listening};
 use crate::kafka::cause::Cause;
 use crate::kafka::cluster::{Survey, survey};
 use crate::kafka::{Pause, ear, poll};
-use crate::ops::random;
+use crate::ops::{logging, random};
 use crate::record::codec::Codecs;
 use crate::registry::{self, Registry, StopOnDrop};
 use crate::repeated;
@@ -42,6 +45,7 @@ pub use formats::reader;
 
 use formats::Opened;
 use look::{Look, Parts};
+use steering::Carrying;
 
 /// Why the connector does not run.
 #[derive(Debug, thiserror::Error)]
@@ -130,10 +134,16 @@ const LOOK_AGAIN: Pause = Pause::new(Duration::from_millis(500), Duration::from_
 /// # Errors
 ///
 /// When the configuration does not fit the cluster, or a pipeline ends by itself.
-pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Error> {
+pub async fn run(
+    config: Config,
+    log: Option<logging::Control>,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
     let _saying = AbortOnDropHandle::new(tokio::spawn(repeated::run()));
     let look = Look::new(&config.kafka.application_id, stuck_after(&config));
-    let listening = match listener(&config, &look).await? {
+    let (control, steered) = Control::new(steering::options(&config));
+    look.steered_by(steered.clone());
+    let listening = match listener(&config, &look, &steered).await? {
         Some((server, handle)) => {
             tokio::spawn(server.run());
             let history = AbortOnDropHandle::new(tokio::spawn(look.clone().keep_history()));
@@ -150,6 +160,9 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
     }
     let process = random::Name::new()?.to_string();
     look.named(&process, &survey.cluster_id);
+    let _orders = StopReading(steered.clone());
+    let mut reading =
+        threads::start("control", move || control.run()).map_err(submit::Error::from)?;
     look.awaits("schemas are not all known yet");
     Starting {
         cluster: &survey.cluster_id,
@@ -194,6 +207,19 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
         },
         Runtime::current(),
     )?;
+    look.awaits("orders of operators are not read yet");
+    let mut carrying = Carrying {
+        known: steered.known(),
+        esmes: steering::esmes(&config),
+        submit: submitter.clone(),
+        log,
+    };
+    tokio::select! {
+        () = carrying.begin() => {}
+        ended = &mut reading => return Err(control_ended(ended)),
+        () = shutdown.cancelled() => return Ok(()),
+    }
+    let _carrying = AbortOnDropHandle::new(tokio::spawn(carrying.run()));
     look.runs(Parts {
         submit: submitter.clone(),
         correlate: correlating.clone(),
@@ -261,6 +287,23 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
     }
 }
 
+/// Ends the reading of orders when the process works no longer.
+struct StopReading(control::Handle);
+
+impl Drop for StopReading {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+/// Why orders are not read any more.
+fn control_ended<P>(ended: Result<Result<(), KafkaError>, P>) -> Error {
+    match ended {
+        Ok(Err(error)) => Error::Submit(submit::Error::Client(error)),
+        _ => Error::Ended("control"),
+    }
+}
+
 /// Ends the listener when the process works no longer.
 struct StopListening(http::Handle);
 
@@ -273,6 +316,7 @@ impl Drop for StopListening {
 async fn listener(
     config: &Config,
     look: &Look,
+    steered: &control::Handle,
 ) -> Result<Option<(http::Server, http::Handle)>, http::Error> {
     let Some(listen) = config.http.listen.clone() else {
         return Ok(None);
@@ -286,6 +330,7 @@ async fn listener(
             _ => None,
         },
         seen: Arc::new(look.clone()),
+        steered: steered.clone(),
     };
     let (server, handle) = http::Server::new(options).await?;
     let address = handle.address();

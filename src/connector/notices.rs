@@ -17,6 +17,12 @@ plain_telemetry::notices! {
         display error_code: ErrorCode,
     }
 
+    /// An order names what cannot be logged; what was logged before still is.
+    warn[codes::ORDER_MALFORMED] LogLevelRefused<'a> "the log's level cannot be changed: {why}" {
+        /// What is wrong, and what to write.
+        inline why: &'a str,
+    }
+
     /// The connector begins.
     info Starting<'a> "starting" {
         /// The Kafka cluster.

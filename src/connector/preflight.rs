@@ -8,7 +8,9 @@ use crate::kafka::cluster::Survey;
 
 /// All topics that the configuration names.
 pub fn topics(config: &Config) -> Vec<String> {
+    // Without the topic of orders all goes on, and nothing can be steered.
     let mut all: BTreeSet<String> = (config.topics.named().iter())
+        .filter(|(key, _)| *key != "control")
         .map(|(_, topic)| (*topic).to_owned())
         .collect();
     for esme in &config.esme {

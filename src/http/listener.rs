@@ -21,6 +21,7 @@ use super::bounds::Connections;
 use super::notices::ConnectionNotTaken;
 use super::tls::Tls;
 use super::{HEAD_OCTETS, HEAD_TIMEOUT, LIFE, Seen, routes};
+use crate::control;
 
 /// How long connections may take to end when the process stops, or when their life is over.
 const LAST_MOMENT: Duration = Duration::from_secs(2);
@@ -35,6 +36,8 @@ pub struct Options {
     pub certificate: Option<(PathBuf, PathBuf)>,
     /// What is looked at.
     pub seen: Arc<dyn Seen>,
+    /// By which it is steered.
+    pub steered: control::Handle,
 }
 
 /// Why there is no listener.
@@ -109,7 +112,7 @@ impl Server {
         let server = Server {
             listener,
             tls,
-            routes: routes::routes(options.seen, options.token),
+            routes: routes::routes(options.seen, options.steered, options.token),
             connections: Connections::default(),
             stopping: stopping.clone(),
         };

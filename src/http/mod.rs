@@ -9,6 +9,7 @@
 //! | `/status` | a [`Status`] as JSON | scripts, `kafka-smpp top` |
 //! | `/processes` | those of all processes of the deployment, this one first | `kafka-smpp top`, the page |
 //! | `/history` | the last hour of all of them together ([`History`]) | the page |
+//! | `/steer` | GET: whether anybody may steer; POST: an [order](crate::control::Command), with the token | the page, scripts |
 //!
 //! Everybody who reaches the address may read: nothing there is a secret, a text or a phone number.
 //! So it listens on what the configuration names, and a network policy says who reaches that.

@@ -3,15 +3,20 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::body::to_bytes;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
+use serde_json::json;
+use subtle::ConstantTimeEq;
+use tokio::time::timeout;
 
 use super::files::files;
-use super::{BODY_OCTETS, Seen};
+use super::{BODY_OCTETS, HEAD_TIMEOUT, Seen};
+use crate::control::{self, Command};
 use crate::metrics::{self, Format};
 use crate::status::Status;
 
@@ -19,9 +24,12 @@ use crate::status::Status;
 #[derive(Clone)]
 pub(super) struct App {
     seen: Arc<dyn Seen>,
+    steered: control::Handle,
+    /// Who has it may steer; nobody if it is empty.
+    token: SecretString,
 }
 
-pub(super) fn routes(seen: Arc<dyn Seen>, _token: SecretString) -> Router {
+pub(super) fn routes(seen: Arc<dyn Seen>, steered: control::Handle, token: SecretString) -> Router {
     Router::new()
         .merge(files())
         .route("/live", get(live))
@@ -30,10 +38,14 @@ pub(super) fn routes(seen: Arc<dyn Seen>, _token: SecretString) -> Router {
         .route("/status", get(status))
         .route("/processes", get(processes))
         .route("/history", get(history))
+        .route("/steer", get(steering).post(steer))
         .fallback(nowhere)
         .method_not_allowed_fallback(not_allowed)
-        .layer(DefaultBodyLimit::max(BODY_OCTETS))
-        .with_state(App { seen })
+        .with_state(App {
+            seen,
+            steered,
+            token,
+        })
 }
 
 const PLAIN: &str = "text/plain; charset=utf-8";
@@ -113,6 +125,73 @@ struct Processes {
     processes: Vec<Status>,
 }
 
+/// Whether anybody can steer here.
+async fn steering(State(app): State<App>) -> Response {
+    let can = !app.token.expose_secret().is_empty();
+    answer(StatusCode::OK, JSON, json!({ "steering": can }).to_string())
+}
+
+/// An order, of whoever has the token. It is on its way to all processes when this is answered.
+async fn steer(State(app): State<App>, headers: HeaderMap, body: Request) -> Response {
+    if let Err(refused) = may_steer(&app, &headers) {
+        return *refused;
+    }
+    // A body that comes slowly holds up nobody but its connection, and that not for long.
+    let body = to_bytes(body.into_body(), BODY_OCTETS);
+    let body = match timeout(HEAD_TIMEOUT, body).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => {
+            let why = format!("the body: at most {BODY_OCTETS} octets");
+            return refused(StatusCode::PAYLOAD_TOO_LARGE, &why);
+        }
+        Err(_) => return refused(StatusCode::REQUEST_TIMEOUT, "the body did not come"),
+    };
+    let command: Command = match serde_json::from_slice(&body) {
+        Ok(command) => command,
+        Err(error) => {
+            return refused(
+                StatusCode::BAD_REQUEST,
+                &format!("the body is no order: {error}"),
+            );
+        }
+    };
+    match app.steered.steer(&command).await {
+        Ok(done) => answer(StatusCode::OK, JSON, json!({ "done": done }).to_string()),
+        Err(error @ control::Error::Invalid(_)) => {
+            refused(StatusCode::BAD_REQUEST, &error.to_string())
+        }
+        Err(error @ control::Error::NotWritten(..)) => {
+            refused(StatusCode::SERVICE_UNAVAILABLE, &error.to_string())
+        }
+    }
+}
+
+/// Whether the request has the token.
+fn may_steer(app: &App, headers: &HeaderMap) -> Result<(), Box<Response>> {
+    let token = app.token.expose_secret();
+    if token.is_empty() {
+        let why = "nobody may steer here: set http.token or http.token_file";
+        return Err(Box::new(refused(StatusCode::FORBIDDEN, why)));
+    }
+    let given = headers
+        .get(header::AUTHORIZATION)
+        .map(HeaderValue::as_bytes);
+    let given = given.and_then(|given| given.strip_prefix(b"Bearer "));
+    // Its time does not say how much of a wrong one is right.
+    if given.is_some_and(|given| bool::from(given.ct_eq(token.as_bytes()))) {
+        return Ok(());
+    }
+    let why = "send the token of http.token: Authorization: Bearer TOKEN";
+    let mut answer = refused(StatusCode::UNAUTHORIZED, why);
+    let wants = HeaderValue::from_static("Bearer");
+    answer.headers_mut().insert(header::WWW_AUTHENTICATE, wants);
+    Err(Box::new(answer))
+}
+
+fn refused(status: StatusCode, why: &str) -> Response {
+    answer(status, JSON, json!({ "error": why }).to_string())
+}
+
 async fn looked(app: &App) -> Result<Status, Response> {
     look(app, |seen| seen.status()).await
 }
@@ -149,6 +228,6 @@ async fn not_allowed() -> Response {
     answer(
         StatusCode::METHOD_NOT_ALLOWED,
         PLAIN,
-        "this can only be read: use GET\n",
+        "this can only be read: use GET (and POST with /steer)\n",
     )
 }

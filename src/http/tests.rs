@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::*;
+use crate::control;
 use crate::status::{Esme, Ready};
 
 /// What is looked at here.
@@ -41,6 +42,23 @@ impl Seen for Told {
     }
 }
 
+const TOKEN: &str = "0123456789abcdef";
+
+/// Orders that no Kafka takes.
+fn nowhere() -> control::Handle {
+    let mut producer = rdkafka::ClientConfig::new();
+    producer
+        .set("bootstrap.servers", "127.0.0.1:1")
+        .set("log_level", "0");
+    let options = control::Options {
+        reader: producer.clone(),
+        producer,
+        topic: "sms.control".into(),
+        esmes: vec![("acme".into(), vec!["sms.outbound".into()])],
+    };
+    control::Control::new(options).1
+}
+
 struct Listener {
     told: Arc<Told>,
     handle: Handle,
@@ -55,9 +73,10 @@ impl Listener {
         let told = Arc::new(Told::default());
         let options = Options {
             listen: "127.0.0.1:0".into(),
-            token: String::new().into(),
+            token: TOKEN.to_owned().into(),
             certificate,
             seen: told.clone(),
+            steered: nowhere(),
         };
         let (server, handle) = Server::new(options).await.unwrap();
         tokio::spawn(server.run());
@@ -174,6 +193,51 @@ async fn the_page_and_all_that_it_names_is_there() {
 }
 
 #[tokio::test]
+async fn who_has_no_token_cannot_steer_and_who_has_it_is_told_what_is_wrong() {
+    let listener = Listener::new().await;
+    let posts = async |authorization: &str, body: &str| {
+        let length = body.len();
+        let request = format!(
+            "POST /steer HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{authorization}content-length: {length}\r\n\r\n{body}"
+        );
+        let answer = listener.hears(request.as_bytes()).await;
+        let status: u16 = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+    };
+    assert_eq!(listener.gets("/steer", "").await.1, r#"{"steering":true}"#);
+    let pause = r#"{"action":"pause","esme":"acme"}"#;
+    let right = format!("authorization: Bearer {TOKEN}\r\n");
+    for wrong in [
+        "",
+        "authorization: Bearer \r\n",
+        "authorization: Bearer 0123456789abcdeF\r\n",
+        "authorization: Bearer 0123456789abcdef0\r\n",
+        "authorization: Basic 0123456789abcdef\r\n",
+    ] {
+        assert_eq!(posts(wrong, pause).await.0, 401, "{wrong}");
+    }
+    for (body, said) in [
+        ("", "the body is no order"),
+        ("3", "the body is no order"),
+        (r#"{"action":"pause","esme":"amce"}"#, "there is acme"),
+        (r#"{"action":"fly","esme":"acme"}"#, "write pause, resume"),
+    ] {
+        let (status, told) = posts(&right, body).await;
+        assert!(
+            status == 400 && told.contains(said),
+            "{body}: {status} {told}"
+        );
+    }
+    let long = format!("{{\"action\":\"{}\"}}", "x".repeat(BODY_OCTETS));
+    assert_eq!(posts(&right, &long).await.0, 413);
+    let (status, told) = posts(&right, pause).await;
+    assert!(
+        status == 503 && told.contains("topics create"),
+        "{status} {told}"
+    );
+}
+
+#[tokio::test]
 async fn nothing_else_is_there_and_nothing_can_be_written() {
     let listener = Listener::new().await;
     let (status, body) = listener.gets("/../etc/passwd", "").await;
@@ -282,6 +346,7 @@ async fn an_address_that_is_taken_is_an_error_with_its_remedy() {
         token: String::new().into(),
         certificate: None,
         seen: listener.told.clone(),
+        steered: nowhere(),
     };
     let Err(error) = Server::new(options).await else {
         panic!("it listens twice");
@@ -386,6 +451,7 @@ mod encrypted {
                 token: String::new().into(),
                 certificate: Some((files.path(certificate), files.path(key))),
                 seen: told.clone(),
+                steered: nowhere(),
             };
             async { Server::new(options).await.err().unwrap().to_string() }
         };

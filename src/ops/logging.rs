@@ -8,7 +8,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::subscriber::{SetGlobalDefaultError, set_global_default};
 use tracing_log::{AsLog, LogTracer};
 use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::{EnvFilter, Layer, fmt};
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
 use super::problems::Problems;
 use crate::config::{Log, LogFormat};
@@ -24,13 +24,45 @@ pub enum Begun {
     Libraries(#[from] log::SetLoggerError),
 }
 
+/// Changes what is logged while the process runs. Cheap to clone.
+#[derive(Clone)]
+pub struct Control {
+    filter: reload::Handle<EnvFilter, Registry>,
+    /// What the configuration says.
+    configured: String,
+}
+
+impl Control {
+    /// Logs what `level` says from now on, in the form of `log.level`; what is configured if it says
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// In words, when it is no such filter.
+    pub fn set(&self, level: Option<&str>) -> Result<(), String> {
+        let level = level.unwrap_or(&self.configured);
+        let log = Log {
+            level: level.to_owned(),
+            ..Log::default()
+        };
+        let filter = EnvFilter::try_new(log.directives()).map_err(|error| {
+            format!("{level:?} is no filter ({error}): write error, warn, info, debug or trace, or per module, such as info,smpp_esme=debug")
+        })?;
+        let set = self.filter.reload(filter);
+        set.map_err(|error| format!("the log cannot be changed: {error}"))?;
+        log::set_max_level(LevelFilter::current().as_log());
+        Ok(())
+    }
+}
+
 /// Begins to log. What libraries say goes the same way.
 ///
 /// # Errors
 ///
 /// When logging had begun before.
-pub fn start(log: &Log) -> Result<(), Begun> {
+pub fn start(log: &Log) -> Result<Control, Begun> {
     let filter = EnvFilter::try_new(log.directives()).unwrap_or_else(|_| EnvFilter::new("info"));
+    let (filter, handle) = reload::Layer::new(filter);
     let terminal = stderr().is_terminal();
     let text = match log.format {
         LogFormat::Auto => terminal,
@@ -48,7 +80,10 @@ pub fn start(log: &Log) -> Result<(), Begun> {
     set_global_default(tracing_subscriber::registry().with(lines).with(problems))?;
     log::set_boxed_logger(Box::new(Libraries(LogTracer::new())))?;
     log::set_max_level(LevelFilter::current().as_log());
-    Ok(())
+    Ok(Control {
+        filter: handle,
+        configured: log.level.clone(),
+    })
 }
 
 /// Takes the lines of libraries, without what concerns nobody who operates this program: the path

@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use hashbrown::HashSet;
+
 use super::Handle;
 use super::binds::account::Account;
+use super::binds::wanted::Wanted;
 use crate::kafka::Partition;
 use crate::meters::{self, Meters};
 use crate::status::{self, Esme, Rate};
@@ -43,6 +46,19 @@ impl Handle {
         }
         let accounts = self.owner.accounts().iter();
         accounts.map(|account| esme(account, &partitions)).collect()
+    }
+
+    /// Operators want this of accounts, by name; of those that are not named they want nothing.
+    pub fn steer(&self, mut wanted: BTreeMap<String, Wanted>) {
+        let (mut topics, mut binds) = (HashSet::new(), HashSet::new());
+        for account in self.owner.accounts() {
+            let wanted = wanted.remove(&*account.options.name).unwrap_or_default();
+            topics.extend(wanted.paused_topics.iter().cloned());
+            binds.extend(wanted.paused_binds.iter().cloned());
+            account.steer(wanted);
+        }
+        self.pipeline.stop(topics, binds);
+        self.owner.spread_rates();
     }
 
     /// Whether Kafka has said which partitions are ours, if any.
@@ -93,7 +109,7 @@ fn esme(account: &Account, partitions: &HashMap<Partition, status::Partition>) -
         topics: options.topics.iter().map(ToString::to_string).collect(),
         rate: Rate {
             contracted: finite(options.max_tps),
-            here: finite(options.max_tps).and_then(|_| finite(account.current_rate())),
+            here: finite(account.max_tps()).and_then(|_| finite(account.current_rate())),
         },
         binds: account.binds.status(),
         partitions: own,

@@ -42,6 +42,7 @@ use crate::threads;
 use smpp_esme::Lease;
 
 use binds::account::Account;
+pub use binds::wanted::Wanted;
 pub use options::{OnStatus, Settings};
 use ownership::assignment::{OwnerParts, PartitionOwner};
 use pipeline::Pipeline;

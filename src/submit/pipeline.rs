@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use smpp_esme::Outcome;
 use tokio::sync::Notify;
@@ -188,6 +188,11 @@ impl Pipeline {
         if let Some(transactor) = &*self.transactor.lock() {
             transactor.hurry();
         }
+    }
+
+    /// Operators want nothing of these topics to be sent, and nothing over these binds.
+    pub fn stop(&self, topics: HashSet<Arc<str>>, binds: HashSet<Arc<str>>) {
+        self.change(|state| state.stop(topics, binds));
     }
 
     /// Adds a bind group with nothing in it. Told when its first partition is open.

@@ -283,9 +283,10 @@ fn version(pdu: &[u8]) -> Option<u8> {
 }
 
 fn encode(command: Command, credentials: &Credentials) -> Result<Vec<u8>, EncodeError> {
+    let password = credentials.current_password();
     let bind = Bind {
         system_id: credentials.system_id.as_bytes(),
-        password: credentials.password.expose_secret().as_bytes(),
+        password: password.expose_secret().as_bytes(),
         system_type: credentials.system_type.as_bytes(),
         interface_version: credentials.interface_version,
         addr_ton: Ton(credentials.addr_ton),

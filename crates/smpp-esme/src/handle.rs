@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
@@ -117,6 +117,8 @@ pub(super) struct Shared {
     pub pace: Mutex<Pace>,
     /// Whether that is less than the bind's full speed: read for each batch that is sent.
     pub limited: AtomicBool,
+    /// How many requests may be unanswered at most; 0 for what is configured.
+    pub most: AtomicUsize,
     /// How long the SMSC took to answer the last enquire_link, in microseconds and one more; 0 while
     /// it has answered none.
     round_trip: AtomicU64,
@@ -132,6 +134,7 @@ impl Shared {
             flow: Mutex::new(None),
             pace: Mutex::new(Pace::default()),
             limited: AtomicBool::new(false),
+            most: AtomicUsize::new(0),
             round_trip: AtomicU64::new(0),
         })
     }
@@ -186,6 +189,22 @@ impl Handle {
             Source::Session(channel) => channel.limit(),
             Source::None | Source::Dry => 0,
         }
+    }
+
+    /// Whether both are handles on the same bind.
+    pub fn is(&self, other: &Handle) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    /// How many requests may be unanswered at most from now on, in place of
+    /// [`Options::window`](super::Options::window); at least 1. It holds from the next answer on.
+    pub fn set_window(&self, most: usize) {
+        self.shared.most.store(most.max(1), Relaxed);
+    }
+
+    /// What [`Self::set_window`] was told last.
+    pub fn window(&self) -> Option<usize> {
+        Some(self.shared.most.load(Relaxed)).filter(|most| *most > 0)
     }
 
     /// How many of [`Self::limit`] are taken: by requests that are unanswered, and by slots that are

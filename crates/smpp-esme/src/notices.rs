@@ -13,6 +13,16 @@ plain_telemetry::notices! {
     /// What is said of binds: every line of this crate at `info` and above.
     pub static NOTICES;
 
+    /// The file of a password cannot be read when a bind is made. The password that was read before is
+    /// used. Write the file anew, with the password and nothing else.
+    warn[ErrorCode::new("KS-1108")] PasswordNotRead<'a> "the file of a password cannot be read; going on with the one before" {
+        /// Which file.
+        display file: &'a dyn fmt::Display,
+        /// Why.
+        value why: &'a str,
+    }
+
+
     /// A session is bound.
     info Bound<'a> "bound" {
         /// Which bind.

@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::flow::Siblings;
+use super::notices::PasswordNotRead;
 use super::outbind::OutbindListener;
 use crate::Time;
 use smpp_protocol::Status;
@@ -178,6 +179,9 @@ pub struct Credentials {
     pub system_id: String,
     /// Its password, at most 8 octets.
     pub password: SecretString,
+    /// File that holds the password and nothing else: it is read anew at each bind. Where it cannot
+    /// be read, [`password`](Self::password) stands.
+    pub password_file: Option<PathBuf>,
     /// Whether the password may have up to 64 octets.
     pub long_password: bool,
     /// system_type, at most 12 octets, often empty.
@@ -192,11 +196,37 @@ pub struct Credentials {
     pub address_range: String,
 }
 
+impl Credentials {
+    /// The password as it is now.
+    pub(crate) fn current_password(&self) -> SecretString {
+        let Some(file) = &self.password_file else {
+            return self.password.clone();
+        };
+        let why = match std::fs::read_to_string(file) {
+            Ok(text) => {
+                let password = text.trim_end_matches(['\n', '\r']);
+                if !password.is_empty() {
+                    return password.to_owned().into();
+                }
+                "it is empty".to_owned()
+            }
+            Err(error) => error.to_string(),
+        };
+        PasswordNotRead {
+            file: &file.display(),
+            why: &why,
+        }
+        .emit();
+        self.password.clone()
+    }
+}
+
 impl Default for Credentials {
     fn default() -> Self {
         Credentials {
             system_id: String::new(),
             password: SecretString::default(),
+            password_file: None,
             long_password: false,
             system_type: String::new(),
             interface_version: 0x34,
@@ -261,6 +291,8 @@ impl Default for Options {
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret;
+
     use super::*;
 
     #[test]
@@ -278,6 +310,22 @@ mod tests {
             error.to_string().contains("unknown field `maximum`"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_password_is_read_anew_when_it_is_needed() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let credentials = Credentials {
+            password: "first".to_owned().into(),
+            password_file: Some(file.path().to_owned()),
+            ..Credentials::default()
+        };
+        let now = || credentials.current_password().expose_secret().to_owned();
+        assert_eq!(now(), "first", "an empty file is none");
+        std::fs::write(file.path(), "second\n").unwrap();
+        assert_eq!(now(), "second");
+        drop(file);
+        assert_eq!(now(), "first");
     }
 
     #[test]

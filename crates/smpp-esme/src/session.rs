@@ -484,6 +484,10 @@ impl Session {
         if !self.trust.submits() {
             return;
         }
+        let most = self.shared.most.load(Relaxed);
+        if most > 0 {
+            self.flow.set_most(most);
+        }
         let trusted = self.trusted();
         self.channel.set_limit(self.flow.allowed().min(trusted));
         if trusted < self.trusted {

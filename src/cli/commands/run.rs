@@ -31,7 +31,7 @@ pub(in crate::cli) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = args.source.load()?;
-    ops::logging::start(&config.log).map_err(|e| {
+    let log = ops::logging::start(&config.log).map_err(|e| {
         Failure::new(
             Code::Software,
             codes::BUG,
@@ -61,7 +61,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         })?;
         let timeout = config.shutdown_timeout.get() + OVERTIME;
         tokio::spawn(signals.watch(shutdown.clone(), timeout));
-        Ok(connector::run(config, shutdown).await?)
+        Ok(connector::run(config, Some(log), shutdown).await?)
     });
     // A thread that still waits for Kafka does not hold up the end.
     runtime.shutdown_timeout(Duration::from_secs(1));

@@ -70,6 +70,7 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("topics.errors", "'a b'", "", "1 to 249 letters"),
     ("topics.receipts", "'..'", "", "1 to 249 letters"),
     ("topics.inbound", "'sms.outbound'", "", "each needs its own"),
+    ("topics.control", "'no topic'", "", "not a topic's name"),
     ("topics.notifications", "'sms_outbound'", "", "Kafka takes '.' and '_' for the same"),
     ("topics.correlation", "'__consumer_offsets'", "", "a topic of Kafka's own"),
     ("topics.deliveries", "'sms.correlation'", "", "each needs its own"),

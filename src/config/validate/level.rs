@@ -21,11 +21,12 @@ const OTHERS: [(&str, &str); 7] = [
 ];
 
 /// The parts of this crate.
-const MODULES: [&str; 20] = [
+const MODULES: [&str; 21] = [
     "cli",
     "codes",
     "config",
     "connector",
+    "control",
     "correlate",
     "deliver",
     "http",

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use crate::kafka::Partition;
 use crate::meters::Meters;
@@ -12,8 +14,9 @@ use crate::record::codec::Codec;
 use smpp_esme::Rate;
 use smpp_protocol::Dialect;
 
-use crate::submit::binds::group::{BindGroupOptions, InboundOf, burst};
+use crate::submit::binds::group::{BindGroupOptions, InboundOf, burst, paced};
 use crate::submit::binds::open::OpenBinds;
+use crate::submit::binds::wanted::Wanted;
 use crate::submit::message::Defaults;
 use crate::submit::results::events::AccountRef;
 
@@ -64,6 +67,10 @@ pub struct Account {
     pub reference: Arc<AccountRef>,
     /// Its binds, for those who look.
     pub binds: Arc<OpenBinds>,
+    /// What operators want of it.
+    wanted: watch::Sender<Wanted>,
+    /// Whether its rate or that of a bind is finite.
+    limited: Arc<AtomicBool>,
     rate: Arc<Mutex<Rate>>,
     share: Mutex<Share>,
 }
@@ -103,6 +110,7 @@ impl Account {
     /// An account whose first topic has `total` partitions, none of them ours.
     pub fn new(options: Options, total: i32) -> Self {
         let rate = Rate::new(0.0, burst(options.max_tps));
+        let limited = options.max_tps.is_finite() || options.max_tps_per_bind.is_finite();
         let reference = AccountRef {
             esme: options.name.clone(),
             dialect: options.dialect.clone(),
@@ -112,6 +120,8 @@ impl Account {
             reference: Arc::new(reference),
             options,
             binds: Arc::default(),
+            wanted: watch::Sender::default(),
+            limited: Arc::new(AtomicBool::new(limited)),
             rate: Arc::new(Mutex::new(rate)),
             share: Mutex::new(Share {
                 assigned: BTreeSet::new(),
@@ -119,6 +129,25 @@ impl Account {
                 grown: Vec::new(),
             }),
         }
+    }
+
+    /// The rate of the account in submit_sm per second, in all processes together: what operators
+    /// want, or what is configured.
+    pub fn max_tps(&self) -> f64 {
+        self.wanted.borrow().max_tps.unwrap_or(self.options.max_tps)
+    }
+
+    /// What operators want of it.
+    pub fn wanted(&self) -> Wanted {
+        self.wanted.borrow().clone()
+    }
+
+    /// Operators want this of it now.
+    pub fn steer(&self, wanted: Wanted) {
+        self.wanted.send_replace(wanted);
+        let limited = self.max_tps().is_finite() || self.options.max_tps_per_bind.is_finite();
+        self.limited.store(limited, Relaxed);
+        self.adjust(&self.share.lock());
     }
 
     /// Position of `topic` among the account's topics; 0 is most urgent.
@@ -157,7 +186,7 @@ impl Account {
     /// How long a partition must not be served yet: it was added a moment ago, and until all
     /// processes know that theirs is a smaller part, all together would exceed the account's rate.
     pub fn settles_in(&self, partition: i32) -> Option<Duration> {
-        let is_shared = self.options.max_tps.is_finite();
+        let is_shared = self.max_tps().is_finite();
         let left = self.share.lock().settles(partition, Instant::now());
         left.filter(|_| is_shared)
     }
@@ -174,10 +203,11 @@ impl Account {
         };
         let rate = match part {
             0.0 => 0.0,
-            part => self.options.max_tps * part.min(1.0),
+            part => self.max_tps() * part.min(1.0),
         };
         // Bursts are shared like the rate: together they are what one process would have.
-        self.rate.lock().set(rate, burst(rate), Instant::now());
+        let places = paced(rate);
+        self.rate.lock().set(places, burst(rate), Instant::now());
         rate
     }
 
@@ -219,7 +249,8 @@ impl Account {
             meters: options.meters.clone(),
             open: self.binds.clone(),
             per_bind: options.max_tps_per_bind,
-            limited: options.max_tps.is_finite() || options.max_tps_per_bind.is_finite(),
+            limited: self.limited.clone(),
+            wanted: self.wanted.subscribe(),
             response: first.map_or(Duration::from_secs(10), |s| s.timers.response.get()),
             window: first.map_or(1, |s| s.window),
             binds,

@@ -20,6 +20,7 @@ use smpp_protocol::Status;
 use crate::meters::Meters;
 use crate::repeated::{Line, Times};
 use crate::submit::binds::open::{OpenBind, OpenBinds};
+use crate::submit::binds::wanted::Wanted;
 use crate::submit::message::Version;
 use crate::submit::notices::{BindGroupEndedBadly, TakesEverythingAgain, Throttled};
 use crate::submit::pipeline::Pipeline;
@@ -50,7 +51,9 @@ pub struct BindGroupOptions {
     /// Limit of each bind, in submit_sm per second; infinite without one.
     pub per_bind: f64,
     /// Whether either rate is finite.
-    pub limited: bool,
+    pub limited: Arc<AtomicBool>,
+    /// What operators want of the account.
+    pub wanted: watch::Receiver<Wanted>,
     /// How long an answer is waited for.
     pub response: Duration,
     /// The window of each bind.
@@ -124,8 +127,8 @@ async fn serve(
             return;
         }
     }
-    let (mut tasks, mut open) = (JoinSet::new(), Vec::new());
-    for options in &plan.binds {
+    let mut binds = JoinSet::new();
+    for options in plan.binds.clone() {
         let submits = options.mode.submits();
         let (bind, wake) = pipeline.add_bind(id, options.name.as_str().into(), submits);
         let handler = Arc::new(OutcomeHandler {
@@ -139,43 +142,152 @@ async fn serve(
             complaints: Complaints::new(),
             paced: Notify::new(),
         });
-        let inbound = (plan.inbound)(&options.name);
-        let (service, handle) =
-            smpp_esme::Bind::new(options.clone(), handler.clone(), inbound, lease.clone());
-        handles.lock().push(handle.clone());
-        open.push(plan.open.add(OpenBind {
-            name: options.name.clone(),
-            mode: options.mode,
-            window: options.window,
-            rate: plan.per_bind,
+        let served = ServedBind {
+            inbound: (plan.inbound)(&options.name),
+            options,
+            handler,
+            lease: lease.clone(),
+            handles: handles.clone(),
+            account: plan.account.clone(),
+            limited: plan.limited.clone(),
+            per_bind: plan.per_bind,
+            response: plan.response,
+            open: plan.open.clone(),
+            wanted: plan.wanted.clone(),
+            closing: closing.clone(),
+        };
+        binds.spawn(served.run());
+    }
+    while let Some(ended) = binds.join_next().await {
+        if let Err(error) = ended {
+            BindGroupEndedBadly { error: &error }.emit();
+        }
+    }
+    pipeline.remove_group(id);
+}
+
+/// One bind of a group: open, unless operators want it closed, until the group is closed.
+struct ServedBind {
+    options: smpp_esme::Options,
+    handler: Arc<OutcomeHandler>,
+    inbound: Arc<dyn Inbound>,
+    lease: Lease,
+    /// The handles of the group's binds: that of this one is there while it is open.
+    handles: Arc<Mutex<Vec<smpp_esme::Handle>>>,
+    account: Arc<Mutex<Rate>>,
+    limited: Arc<AtomicBool>,
+    per_bind: f64,
+    response: Duration,
+    open: Arc<OpenBinds>,
+    wanted: watch::Receiver<Wanted>,
+    closing: watch::Receiver<Option<Duration>>,
+}
+
+impl ServedBind {
+    async fn run(mut self) {
+        loop {
+            let name = self.options.name.clone();
+            tokio::select! {
+                wanted = self.wanted.wait_for(|wanted| !wanted.is_closed(&name)) => {
+                    // Without an account there is nobody to serve.
+                    if wanted.is_err() {
+                        return;
+                    }
+                }
+                _ = self.closing.wait_for(Option::is_some) => return,
+            }
+            if self.serve_once().await {
+                return;
+            }
+        }
+    }
+
+    /// Opens the bind and closes it when the group is closed, or operators want that; whether it is
+    /// the group.
+    async fn serve_once(&mut self) -> bool {
+        let (options, handler) = (self.options.clone(), self.handler.clone());
+        let name = options.name.clone();
+        let (service, handle) = smpp_esme::Bind::new(
+            options,
+            handler.clone(),
+            self.inbound.clone(),
+            self.lease.clone(),
+        );
+        let begun = self.wanted.borrow().rebinds(&name);
+        self.handles.lock().push(handle.clone());
+        let open = self.open.add(OpenBind {
+            name: name.clone(),
+            mode: self.options.mode,
+            window: self.options.window,
+            rate: self.per_bind,
             handle: handle.clone(),
-        }));
+        });
+        let mut tasks = JoinSet::new();
         tasks.spawn(service.run());
-        if options.mode.submits() {
+        if self.options.mode.submits() {
             let sender = Sender {
-                handle,
+                handle: handle.clone(),
                 handler,
-                account: plan.account.clone(),
-                own: Rate::new(plan.per_bind, burst(plan.per_bind)),
+                account: self.account.clone(),
+                own: Rate::new(paced(self.per_bind), burst(self.per_bind)),
                 found: Rate::unlimited(),
-                limited: plan.limited,
-                response: plan.response,
+                limited: self.limited.clone(),
+                response: self.response,
             };
             tasks.spawn(sender.run());
         }
-    }
-    let drain = match closing.wait_for(Option::is_some).await {
-        Ok(drain) => drain.unwrap_or_default(),
-        Err(_) => Duration::ZERO,
-    };
-    let ending = handles.lock().clone();
-    ending.iter().for_each(|handle| handle.stop(drain));
-    for handle in ending {
+        let drain = self.serve_until_closed(&handle, begun).await;
+        // Answers that come within their time are waited for, so that nothing is in doubt by an order.
+        handle.stop(drain.unwrap_or(self.response));
+        if drain.is_none() {
+            tokio::select! {
+                () = handle.stopped() => {}
+                // The group may be closed meanwhile, and has less time.
+                closed = self.closing.wait_for(Option::is_some) => {
+                    handle.stop(closed.map_or(Duration::ZERO, |drain| drain.unwrap_or_default()));
+                }
+            }
+        }
         handle.stopped().await;
+        tasks.shutdown().await;
+        self.open.remove(&open);
+        self.handles.lock().retain(|other| !other.is(&handle));
+        self.closing.borrow().is_some()
     }
-    open.iter().for_each(|bind| plan.open.remove(bind));
-    tasks.shutdown().await;
-    pipeline.remove_group(id);
+
+    /// Returns when the bind is to be closed: with how long that may take if it is the group that is
+    /// closed.
+    async fn serve_until_closed(
+        &mut self,
+        handle: &smpp_esme::Handle,
+        begun: u64,
+    ) -> Option<Duration> {
+        let name = self.options.name.clone();
+        loop {
+            let wanted = self.wanted.borrow_and_update().clone();
+            handle.set_window(wanted.window.unwrap_or(self.options.window));
+            if wanted.is_closed(&name) || wanted.rebinds(&name) != begun {
+                return None;
+            }
+            tokio::select! {
+                changed = self.wanted.changed() => changed.ok()?,
+                closed = self.closing.wait_for(Option::is_some) => {
+                    return Some(closed.map_or(Duration::ZERO, |drain| drain.unwrap_or_default()));
+                }
+            }
+        }
+    }
+}
+
+/// At which rate places are given, so that with what may go at once no second has more than
+/// `per_second`: a contract is counted by the SMSC's clock, second by second.
+pub fn paced(per_second: f64) -> f64 {
+    match burst(per_second) {
+        // Those that go one by one are as far apart as they have to be.
+        1 => per_second,
+        _ if per_second.is_infinite() => per_second,
+        burst => per_second - f64::from(burst),
+    }
 }
 
 /// How many submit_sm may go at once: what is due within the timer's resolution.
@@ -378,7 +490,7 @@ struct Sender {
     /// The rate that the SMSC's answers have shown.
     found: Rate,
     /// Whether either of them is a limit.
-    limited: bool,
+    limited: Arc<AtomicBool>,
     /// timers.response.
     response: Duration,
 }
@@ -411,7 +523,7 @@ impl Sender {
     /// Adds the slots that may be used at once. `false` if there is nothing to send, which
     /// must be known before a place in the rate's line is taken.
     async fn gather(&mut self, slots: &mut Vec<Slot>, due: &mut Option<Instant>) -> bool {
-        if !self.limited && !self.handle.is_limited() {
+        if !self.limited.load(Relaxed) && !self.handle.is_limited() {
             let more = std::iter::from_fn(|| self.handle.try_slot());
             slots.extend(more.take(BATCH - 1));
             return true;

@@ -4,3 +4,4 @@ pub mod account;
 pub(super) mod doubts;
 pub mod group;
 pub mod open;
+pub mod wanted;

@@ -84,7 +84,7 @@ impl OpenBind {
             window: Window {
                 used: handle.used() as u64,
                 allowed: handle.limit() as u64,
-                most: self.window as u64,
+                most: handle.window().unwrap_or(self.window) as u64,
             },
             rate: pace.rate,
             contracted_rate: Some(self.rate).filter(|rate| rate.is_finite()),

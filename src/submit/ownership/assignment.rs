@@ -506,6 +506,13 @@ impl PartitionOwner {
     }
 
     /// Tells the account's bind groups their rate, by which they reserve.
+    /// The rates of accounts have changed.
+    pub fn spread_rates(&self) {
+        for (index, account) in self.parts.accounts.iter().enumerate() {
+            self.spread_rate(index, account);
+        }
+    }
+
     fn spread_rate(&self, index: usize, account: &Account) {
         let rate = account.current_rate();
         let groups = self.groups.lock();

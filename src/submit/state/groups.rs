@@ -31,6 +31,8 @@ pub(in crate::submit) struct BindState {
     pub submits: bool,
     /// What it lets through now.
     pub pace: KnownPace,
+    /// Operators want nothing to be sent over it.
+    pub stopped: bool,
 }
 
 impl BindState {
@@ -41,6 +43,7 @@ impl BindState {
             bound: false,
             submits,
             pace: KnownPace::default(),
+            stopped: false,
         }
     }
 }
@@ -109,6 +112,11 @@ impl GroupState {
         }
     }
 
+    /// Whether operators want nothing to be sent over this bind.
+    pub fn is_stopped(&self, bind: BindId) -> bool {
+        self.binds.get(&bind).is_some_and(|bind| bind.stopped)
+    }
+
     /// How many PDUs may be ready to be handed out, beyond those that are: for each bind that is
     /// bound the window in force, or what its SMSC answers until the next commit if that is more,
     /// up to a whole window; less where a rate lets less through within `time`.
@@ -122,7 +130,8 @@ impl GroupState {
                 usize::MAX
             }
         };
-        let bound = self.binds.values().filter(|bind| bind.bound);
+        let bound = self.binds.values();
+        let bound = bound.filter(|bind| bind.bound && !bind.stopped);
         let windows: usize = bound
             .map(|bind| {
                 let pace = &bind.pace;

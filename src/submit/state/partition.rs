@@ -251,6 +251,8 @@ pub struct PartitionState {
     touched: Option<Instant>,
     /// Fetching has stopped.
     paused: bool,
+    /// Operators do not want anything of it to be sent. Nothing is ready then.
+    stopped: bool,
 }
 
 impl PartitionState {
@@ -275,6 +277,7 @@ impl PartitionState {
             snapshotted: 0,
             touched: None,
             paused: false,
+            stopped: false,
         }
     }
 
@@ -431,7 +434,7 @@ impl PartitionState {
     /// The next record to hand to `bind`, which must do so at once. One whose time has ended is
     /// not handed out, however long the transaction under way takes.
     pub fn pick(&mut self, bind: BindId, now: Instant) -> Option<Box<Outgoing>> {
-        if self.phase != Phase::Open || self.exclusive.is_some() {
+        if !self.sends() || self.exclusive.is_some() {
             return None;
         }
         loop {
@@ -458,7 +461,7 @@ impl PartitionState {
 
     /// How many PDUs could be picked now, up to `most`.
     pub fn peek(&self, most: usize) -> usize {
-        if self.phase != Phase::Open || self.exclusive.is_some() {
+        if !self.sends() || self.exclusive.is_some() {
             return 0;
         }
         let eligible = self
@@ -514,7 +517,7 @@ impl PartitionState {
             return;
         }
         let covered = offset < self.progress.reserved() && outgoing.requires > self.lowered;
-        let slot = if covered && self.phase == Phase::Open {
+        let slot = if covered && self.sends() {
             Slot::Ready(outgoing)
         } else {
             Slot::Waiting(outgoing)
@@ -639,6 +642,23 @@ impl PartitionState {
         }
     }
 
+    /// Whether its records may go out.
+    fn sends(&self) -> bool {
+        self.phase == Phase::Open && !self.stopped
+    }
+
+    /// Whether operators want nothing of it to be sent. What was ready waits again, and that is
+    /// committed: a successor then knows that it was not sent.
+    pub fn stop(&mut self, stopped: bool) {
+        if std::mem::replace(&mut self.stopped, stopped) == stopped {
+            return;
+        }
+        while let Some(&offset) = self.slots.ready.first() {
+            self.hold(offset);
+        }
+        self.mark();
+    }
+
     /// Nothing is picked from now on, so nothing is ready.
     pub fn drain(&mut self) {
         self.phase = Phase::Draining;
@@ -720,14 +740,14 @@ impl PartitionState {
 
     /// Whether records wait to become ready.
     pub fn has_waiting(&self) -> bool {
-        self.phase == Phase::Open && !self.slots.waiting.is_empty()
+        self.sends() && !self.slots.waiting.is_empty()
     }
 
     /// Makes records ready, in order, until they come to `room` PDUs, and reserves them. They are
     /// handed out when that is committed. Returns their PDUs.
     pub fn make_ready(&mut self, room: usize) -> usize {
         let mut made = 0;
-        if self.phase != Phase::Open || self.exclusive.is_some() {
+        if !self.sends() || self.exclusive.is_some() {
             return made;
         }
         // Suspicious records become ready one at a time, when nothing else is or is out.

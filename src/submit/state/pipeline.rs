@@ -10,10 +10,11 @@
 //! [`segmented`](super::segmented), partitions that were lost in [`lost`](super::lost), and what a
 //! transaction takes and leaves in [`transaction`](super::transaction).
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use jiff::Timestamp;
 
 use crate::kafka::group::names;
@@ -25,7 +26,7 @@ use crate::record::event::SendErrorKind;
 use crate::submit::message::intake::Incoming;
 use crate::submit::message::outgoing::{Outgoing, Rejection};
 use crate::submit::options::Settings;
-use crate::submit::state::effects::Effects;
+use crate::submit::state::effects::{Effect, Effects};
 use crate::submit::state::groups::{BindRef, BindState, GroupId, GroupState, KnownPace, in_turn};
 use crate::submit::state::history::History;
 use crate::submit::state::kept::Kept;
@@ -142,6 +143,10 @@ pub(in crate::submit) struct PipelineState {
     pub lost: HashMap<Partition, LostPartition>,
     /// What is committed for partitions that stand still.
     pub kept: Kept,
+    /// Topics of which operators want nothing to be sent.
+    stopped: HashSet<Arc<str>>,
+    /// The same of binds, by their names.
+    stopped_binds: HashSet<Arc<str>>,
     /// How long a transaction takes, over the last of them.
     pub cycle_time: Duration,
     /// What follows from what happened since they were taken last.
@@ -167,6 +172,8 @@ impl PipelineState {
             aside: SetAside::default(),
             lost: HashMap::new(),
             kept: Kept::default(),
+            stopped: HashSet::new(),
+            stopped_binds: HashSet::new(),
             cycle_time: Duration::ZERO,
             effects: Effects::default(),
         }
@@ -190,7 +197,8 @@ impl PipelineState {
     }
 
     /// Adds a bind to a group.
-    pub fn add_bind(&mut self, group: GroupId, bind: BindState) -> BindRef {
+    pub fn add_bind(&mut self, group: GroupId, mut bind: BindState) -> BindRef {
+        bind.stopped = self.stopped_binds.contains(&bind.name);
         self.last_bind += 1;
         let id = self.last_bind;
         let name = bind.name.clone();
@@ -240,6 +248,24 @@ impl PipelineState {
         self.effects.commit();
     }
 
+    /// Operators want nothing of these topics to be sent, and nothing over these binds; all others
+    /// may go on.
+    pub fn stop(&mut self, topics: HashSet<Arc<str>>, binds: HashSet<Arc<str>>) {
+        for held in self.assignments.values_mut() {
+            let topic = &held.partition.name().topic;
+            held.partition.stop(topics.contains(topic));
+        }
+        self.stopped = topics;
+        for (id, group) in &mut self.groups {
+            for bind in group.binds.values_mut() {
+                bind.stopped = binds.contains(&bind.name);
+            }
+            self.effects.push(Effect::Wake(*id));
+        }
+        self.stopped_binds = binds;
+        self.effects.commit();
+    }
+
     /// A partition is ours. Its first commit is due; when that is made it is fetched from where
     /// `start` says.
     pub fn assigned(
@@ -255,12 +281,13 @@ impl PipelineState {
         };
         let id = self.new_id();
         let (start, outbox) = self.returned(&partition, start, id);
-        let held = AssignedPartition {
+        let mut held = AssignedPartition {
             id,
             outbox,
             partition: PartitionState::new(partition.clone(), start, Limits::default(), capacity),
             group,
         };
+        (held.partition).stop(self.stopped.contains(&partition.topic));
         self.assignments.insert(id, held);
         self.by_partition.insert(partition, id);
         if let Some(group) = self.groups.get_mut(&group) {
@@ -323,6 +350,7 @@ impl PipelineState {
     ) -> Option<Instant> {
         let group = self.groups.get_mut(&bind.group)?;
         let mut stopped = Vec::new();
+        let is_stopped = group.is_stopped(bind.id);
         for equals in group.assignments.chunk_by(|a, b| a.0 == b.0) {
             let priority = equals.first().map_or(0, |(priority, _)| *priority);
             let segmented = &mut self.segmented;
@@ -330,7 +358,7 @@ impl PipelineState {
             let mut passed = 0;
             let last = group.served.get(&priority).copied();
             for id in in_turn(equals, last.as_ref()).cycle() {
-                if picked.len() >= most || passed == equals.len() {
+                if picked.len() >= most || passed == equals.len() || is_stopped {
                     break;
                 }
                 let partition = self
@@ -384,7 +412,11 @@ impl PipelineState {
         let Some(group) = self.groups.get(&bind.group) else {
             return (0, due);
         };
+        // What has begun goes on: half a message helps nobody.
         let mut count = self.segmented.waiting(bind.id).min(most);
+        if group.is_stopped(bind.id) {
+            return (count, due);
+        }
         for (_, id) in &group.assignments {
             if let Some(held) = self.assignments.get(id) {
                 count += held.partition.peek(most - count);

@@ -29,6 +29,7 @@ mod secure;
 mod seen;
 mod send;
 mod soak;
+mod steered;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -76,7 +77,9 @@ impl Deployment {
             kafka.topic(&topic(stem), 2, settings);
         }
         kafka.topic(&topic("outbound"), partitions, settings);
-        kafka.topic(&topic("correlation"), 2, &[("cleanup.policy", "compact")]);
+        for stem in ["correlation", "control"] {
+            kafka.topic(&topic(stem), 2, &[("cleanup.policy", "compact")]);
+        }
         let config = json!({
             "shutdown_timeout": "10s",
             "kafka": {
@@ -94,6 +97,7 @@ impl Deployment {
                 "notifications": topic("notifications"),
                 "deliveries": topic("deliveries"),
                 "correlation": topic("correlation"),
+                "control": topic("control"),
             },
             "submit": { "retry_delay": "100ms" },
             "correlate": { "early_receipt_grace": "16s" },

@@ -24,7 +24,7 @@ fn seen(smsc: u16, partitions: i32) -> Deployment {
 }
 
 /// Waits until the process on this port is ready.
-fn is_ready(port: u16) {
+pub fn is_ready(port: u16) {
     let ready = Some((200, "ready\n".to_owned()));
     becomes(ready, PATIENCE, || get(port, "/ready"));
 }
@@ -187,14 +187,15 @@ fn a_port_that_is_taken_is_said_with_its_remedy() {
 }
 
 /// The simulated SMSC, which writes down what it did.
-struct Simulated {
+pub struct Simulated {
     process: Process,
-    port: u16,
+    /// Where it listens.
+    pub port: u16,
     journal: PathBuf,
 }
 
 impl Simulated {
-    fn start(args: &[&str]) -> Simulated {
+    pub fn start(args: &[&str]) -> Simulated {
         let port = free_port();
         let listen = format!("127.0.0.1:{port}");
         let journal = scratch("journal").join("journal.jsonl");
@@ -210,7 +211,7 @@ impl Simulated {
     }
 
     /// The lines of the journal that tell of this.
-    fn of(&self, event: &str) -> Vec<Value> {
+    pub fn of(&self, event: &str) -> Vec<Value> {
         let journal = std::fs::read_to_string(&self.journal).unwrap_or_default();
         let lines = journal.lines().filter_map(|l| serde_json::from_str(l).ok());
         lines

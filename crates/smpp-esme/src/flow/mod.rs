@@ -198,6 +198,11 @@ impl Flow {
             .min()
     }
 
+    /// How many requests may be unanswered at most, from now on.
+    pub fn set_most(&mut self, most: usize) {
+        self.window.set_most(most);
+    }
+
     /// How many requests may be unanswered now.
     pub fn allowed(&self) -> usize {
         self.window.allowed()

@@ -157,6 +157,14 @@ impl WindowControl {
         }
     }
 
+    /// It grows to this from now on.
+    pub fn set_most(&mut self, most: usize) {
+        self.most = most.max(1);
+        if self.size > self.most {
+            self.resize(self.most);
+        }
+    }
+
     pub fn began(&mut self, now: Instant) {
         *self = WindowControl {
             careful: self.careful,

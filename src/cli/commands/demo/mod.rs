@@ -61,7 +61,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         .enable_all()
         .build()?;
     let stage = runtime.block_on(Stage::set(&args.log))?;
-    ops::logging::start(&stage.config.log)
+    let log = ops::logging::start(&stage.config.log)
         .map_err(|error| Failure::new(Code::Software, codes::BUG, error.to_string()))?;
     let mut reader = Reader::open(
         &stage.config,
@@ -69,7 +69,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         StartAt::Beginning,
     )?;
     let shutdown = CancellationToken::new();
-    let connector = runtime.spawn(connector::run(stage.config.clone(), shutdown.clone()));
+    let connector = runtime.spawn(connector::run(
+        stage.config.clone(),
+        Some(log),
+        shutdown.clone(),
+    ));
     let interrupted = shutdown.clone();
     runtime.spawn(async move {
         // Without Ctrl-C there is nothing to wait for.

@@ -1,0 +1,215 @@
+//! Orders of operators, as the parts carry them out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::notices::LogLevelRefused;
+use crate::control::{self, EsmeOrders, Known, Orders, Part};
+use crate::ops::logging;
+use crate::status::{Maintenance, Paused, Steering};
+use crate::submit::{self, Wanted};
+
+/// What is wanted changes at times that are known, and those are not met to the microsecond.
+const LEAST: Duration = Duration::from_millis(100);
+/// After so long it is looked at again in any case: clocks are set.
+const MOST: Duration = Duration::from_secs(60);
+
+/// Carries orders out as they come, until this is dropped.
+pub struct Carrying {
+    pub known: watch::Receiver<Known>,
+    /// The name and the topics of each ESME.
+    pub esmes: Vec<(String, Vec<String>)>,
+    pub submit: submit::Handle,
+    /// What is logged; none if the log is somebody else's.
+    pub log: Option<logging::Control>,
+}
+
+impl Carrying {
+    /// What is wanted when the orders are known; to be done before anything is sent.
+    pub async fn begin(&mut self) {
+        // Its other end lives as long as the process.
+        let _ = self.known.wait_for(|known| known.is_complete).await;
+        self.carry_out();
+    }
+
+    /// Carries out what changes.
+    pub async fn run(mut self) {
+        loop {
+            let now = Timestamp::now();
+            let next = self.known.borrow_and_update().orders.next_change(now);
+            let wait = next.map_or(MOST, |next| {
+                Duration::try_from(next.duration_since(now)).unwrap_or(LEAST)
+            });
+            tokio::select! {
+                changed = self.known.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(wait.clamp(LEAST, MOST)) => {}
+            }
+            self.carry_out();
+        }
+    }
+
+    fn carry_out(&self) {
+        let (orders, now) = (self.known.borrow().orders.clone(), Timestamp::now());
+        let wanted = self.esmes.iter().map(|(esme, topics)| {
+            let wanted = wanted(&orders.of(esme), topics, now);
+            (esme.clone(), wanted)
+        });
+        self.submit.steer(wanted.collect());
+        if let Some(log) = &self.log
+            && let Err(why) = log.set(orders.log())
+        {
+            LogLevelRefused { why: &why }.emit();
+        }
+    }
+}
+
+/// What the orders of an ESME mean now.
+fn wanted(orders: &EsmeOrders, topics: &[String], now: Timestamp) -> Wanted {
+    let mut wanted = Wanted {
+        max_tps: orders.max_tps,
+        // A whole number within a u16, which was checked.
+        window: orders.window.map(|window| window as usize),
+        ..Wanted::default()
+    };
+    let all = || topics.iter().map(|topic| Arc::from(&**topic));
+    for (part, order, _) in &orders.paused {
+        let unbind = order.unbind.unwrap_or_default();
+        match part {
+            Part::Whole => {
+                wanted.paused_topics.extend(all());
+                wanted.unbound |= unbind;
+            }
+            Part::Topic(topic) => drop(wanted.paused_topics.insert(Arc::from(&**topic))),
+            Part::Bind(bind) => {
+                let bind: Arc<str> = Arc::from(&**bind);
+                if unbind {
+                    wanted.unbound_binds.insert(bind.clone());
+                }
+                wanted.paused_binds.insert(bind);
+            }
+        }
+    }
+    if orders.maintained(now).is_some() {
+        wanted.paused_topics.extend(all());
+        wanted.unbound = true;
+    }
+    for (part, times) in &orders.rebinds {
+        match part {
+            Part::Whole => wanted.rebinds += times,
+            Part::Bind(bind) => *wanted.rebinds_of.entry(Arc::from(&**bind)).or_default() += times,
+            Part::Topic(_) => {} // binds are not of one topic
+        }
+    }
+    wanted
+}
+
+/// The orders of an ESME, as `/status` shows them.
+pub fn seen(orders: &Orders, esme: &str) -> Steering {
+    let orders = orders.of(esme);
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let paused = orders.paused.iter().map(|(part, order, since)| Paused {
+        what: match part {
+            Part::Whole => None,
+            Part::Topic(name) | Part::Bind(name) => Some(name.clone()),
+        },
+        unbound: order.unbind.unwrap_or_default(),
+        by: text(&order.by),
+        reason: order.reason.clone(),
+        since: *since,
+    });
+    let maintenance = orders.maintenance.as_ref().and_then(|(order, _)| {
+        let until = order.until.filter(|until| *until > Timestamp::now())?;
+        Some(Maintenance {
+            from: order.from?,
+            until,
+            by: text(&order.by),
+        })
+    });
+    Steering {
+        paused: paused.collect(),
+        maintenance,
+        max_tps: orders.max_tps,
+        window: orders.window.map(|window| window as u64),
+    }
+}
+
+/// The name and the topics of each ESME, as orders call them.
+pub fn esmes(config: &crate::config::Config) -> Vec<(String, Vec<String>)> {
+    let topics = |esme: &crate::config::Esme| esme.outbound.clone();
+    config
+        .esme
+        .iter()
+        .map(|esme| (esme.name.clone(), topics(esme)))
+        .collect()
+}
+
+/// How orders are read and written.
+pub fn options(config: &crate::config::Config) -> control::Options {
+    control::Options {
+        reader: config.kafka.reader(),
+        producer: config.kafka.producer(),
+        topic: config.topics.control.clone(),
+        esmes: esmes(config),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn orders(records: &[(&str, &str)]) -> Orders {
+        let mut orders = Orders::default();
+        for (key, value) in records {
+            let value = Some(value.as_bytes());
+            orders
+                .record(key, value, Timestamp::UNIX_EPOCH, true)
+                .unwrap();
+        }
+        orders
+    }
+
+    fn now(records: &[(&str, &str)], second: i64) -> Wanted {
+        let topics = ["sms.out".to_owned(), "sms.urgent".to_owned()];
+        let now = Timestamp::from_second(second).unwrap();
+        wanted(&orders(records).of("acme"), &topics, now)
+    }
+
+    #[test]
+    fn orders_are_what_binds_and_partitions_do() {
+        assert_eq!(now(&[("other/pause", "{}")], 0), Wanted::default());
+        let all = now(&[("acme/pause", "{}")], 0);
+        assert_eq!((all.paused_topics.len(), all.unbound), (2, false));
+        assert!(now(&[("acme/pause", r#"{"unbind": true}"#)], 0).unbound);
+        let one = now(&[("acme/pause/topic/sms.out", "{}")], 0);
+        assert_eq!(one.paused_topics, [Arc::from("sms.out")].into());
+        let bind = now(&[("acme/pause/bind/acme-0.0", r#"{"unbind": true}"#)], 0);
+        assert!(bind.is_closed("acme-0.0") && !bind.is_closed("acme-1.0"));
+        assert_eq!(bind.paused_binds, [Arc::from("acme-0.0")].into());
+        let set = now(
+            &[
+                ("acme/max_tps", r#"{"value": 2.5}"#),
+                ("acme/window", r#"{"value": 7}"#),
+            ],
+            0,
+        );
+        assert_eq!((set.max_tps, set.window), (Some(2.5), Some(7)));
+        let rebind = now(
+            &[("acme/rebind", "{}"), ("acme/rebind/bind/acme-0.0", "{}")],
+            0,
+        );
+        assert_eq!(
+            (rebind.rebinds("acme-0.0"), rebind.rebinds("acme-1.0")),
+            (2, 1)
+        );
+    }
+
+    #[test]
+    fn a_maintenance_closes_binds_while_it_lasts() {
+        let window = r#"{"from": "1970-01-01T00:01:40Z", "until": "1970-01-01T00:03:20Z"}"#;
+        let unbound = |second| now(&[("acme/maintenance", window)], second).unbound;
+        assert_eq!([99, 100, 200].map(unbound), [false, true, false]);
+    }
+}

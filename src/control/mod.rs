@@ -1,0 +1,32 @@
+//! What operators want while the connector runs: orders, and how every process learns of them.
+//!
+//! An order is a record on the control topic, which is compacted: the key says what it is about, the
+//! value what is wanted, and a tombstone takes it back. So orders outlive restarts and takeovers, all
+//! processes honour the same ones, and whoever may write to the topic can steer, with or without HTTP.
+//!
+//! | key | value | what |
+//! |---|---|---|
+//! | `ESME/pause` | `{"unbind": false}` | nothing of the ESME is sent; with `unbind` its binds are closed, too |
+//! | `ESME/pause/topic/NAME` | `{}` | nothing of the topic is sent |
+//! | `ESME/pause/bind/NAME` | `{"unbind": false}` | nothing is sent over the bind |
+//! | `ESME/max_tps` | `{"value": 200}` | the rate of the account, in all processes together |
+//! | `ESME/window` | `{"value": 20}` | the window of each bind |
+//! | `ESME/rebind`, `ESME/rebind/bind/NAME` | `{}` | once: binds are closed and opened again |
+//! | `ESME/maintenance` | `{"from": TIME, "until": TIME}` | from then until then as with `pause` and `unbind` |
+//! | `log` | `{"level": "debug"}` | what is logged, in all processes |
+//!
+//! Each value may say `by` (who) and `reason`. A key or value that cannot be understood is said in the
+//! log, and changes nothing.
+//!
+//! A process reads the topic to its end before it sends anything: what was paused stays so, whoever
+//! takes over. A pause lets what is out be answered and commits that nothing more is under way, so a
+//! process that is killed afterwards leaves nothing in doubt.
+
+mod command;
+pub(crate) mod notices;
+mod orders;
+mod service;
+
+pub use command::Command;
+pub use orders::{EsmeOrders, Orders, Part};
+pub use service::{Control, Error, Handle, Known, Options};

@@ -1,0 +1,342 @@
+//! The thread that reads orders, and what others hold of it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::topic_partition_list::Offset;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::command::Command;
+use super::notices::{ControlNotReadable, NoControlTopic, OrderIgnored, OrderTaken};
+use super::orders::{About, Order, Orders};
+use crate::kafka::Partition;
+use crate::kafka::ear::Plain;
+use crate::kafka::group::{list, partition_count};
+use crate::repeated::{Line, Times};
+
+const POLL: Duration = Duration::from_millis(100);
+/// How often the partitions of the topic are counted, and a topic that is missing is looked for.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// How long Kafka may take to say how many partitions there are.
+const METADATA: Duration = Duration::from_secs(5);
+/// How long Kafka may take to have an order.
+const WRITE: Duration = Duration::from_secs(10);
+
+/// How orders are read and written.
+#[derive(Clone)]
+pub struct Options {
+    /// Properties of the consumer.
+    pub reader: ClientConfig,
+    /// Properties of the producer.
+    pub producer: ClientConfig,
+    /// The topic.
+    pub topic: String,
+    /// The name and the topics of each ESME.
+    pub esmes: Vec<(String, Vec<String>)>,
+}
+
+/// Why an order was not given.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It cannot be carried out as it is written.
+    #[error("{0}")]
+    Invalid(String),
+    /// Kafka does not have it, as far as is known.
+    #[error(
+        "Kafka does not take it: {0}. Is there topic {1} (kafka-smpp topics create), and may this user write to it?"
+    )]
+    NotWritten(KafkaError, String),
+}
+
+/// What is known of orders.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// Those in force.
+    pub orders: Arc<Orders>,
+    /// Whether the topic was read to where it ended when this process began, or there is none.
+    pub is_complete: bool,
+}
+
+/// Gives orders, and tells of them. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    options: Arc<Options>,
+    known: watch::Receiver<Known>,
+    stopping: CancellationToken,
+    /// Made by the first order that is given here.
+    producer: Arc<Mutex<Option<FutureProducer<Plain>>>>,
+}
+
+impl Handle {
+    /// Ends [`Control::run`]. Returns at once.
+    pub fn stop(&self) {
+        self.stopping.cancel();
+    }
+
+    /// The orders, to read and to wait for.
+    pub fn known(&self) -> watch::Receiver<Known> {
+        self.known.clone()
+    }
+
+    /// Writes to the topic what is asked for: all processes read it there. Says in words what was done.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be understood, or Kafka does not take it.
+    pub async fn steer(&self, command: &Command) -> Result<String, Error> {
+        let records = (command.records(&self.options.esmes)).map_err(Error::Invalid)?;
+        let not_written = |error| Error::NotWritten(error, self.options.topic.clone());
+        let producer = self.producer().map_err(not_written)?;
+        for (about, order) in &records {
+            let key = about.key();
+            let value = order.as_ref().map(serde_json::to_vec).transpose();
+            let value = value.map_err(|error| Error::Invalid(error.to_string()))?;
+            let mut record: FutureRecord<'_, str, [u8]> =
+                FutureRecord::to(&self.options.topic).key(&key);
+            if let Some(value) = &value {
+                record = record.payload(value);
+            }
+            let written = producer.send(record, WRITE).await;
+            written.map_err(|(error, _)| not_written(error))?;
+        }
+        let keys: Vec<String> = records.iter().map(|(about, _)| about.key()).collect();
+        Ok(format!(
+            "written to {}: {}",
+            self.options.topic,
+            keys.join(", ")
+        ))
+    }
+
+    fn producer(&self) -> Result<FutureProducer<Plain>, KafkaError> {
+        let mut made = self.producer.lock();
+        if let Some(producer) = &*made {
+            return Ok(producer.clone());
+        }
+        let config = &self.options.producer;
+        let producer: FutureProducer<Plain> = config
+            .clone()
+            .set("enable.idempotence", "true")
+            .set("linger.ms", "0")
+            .set("message.timeout.ms", WRITE.as_millis().to_string())
+            .create_with_context(Plain::of(config))?;
+        Ok(made.insert(producer).clone())
+    }
+}
+
+/// The service: see the [module](super).
+pub struct Control {
+    options: Arc<Options>,
+    known: watch::Sender<Known>,
+    stopping: CancellationToken,
+}
+
+impl Control {
+    /// A reader that has not begun.
+    pub fn new(options: Options) -> (Self, Handle) {
+        let options = Arc::new(options);
+        let known = watch::Sender::default();
+        let stopping = CancellationToken::new();
+        let handle = Handle {
+            options: options.clone(),
+            known: known.subscribe(),
+            stopping: stopping.clone(),
+            producer: Arc::default(),
+        };
+        let control = Control {
+            options,
+            known,
+            stopping,
+        };
+        (control, handle)
+    }
+
+    /// Reads until [`Handle::stop`]. Blocks: give it a thread.
+    ///
+    /// # Errors
+    ///
+    /// When the client cannot be made.
+    pub fn run(self) -> Result<(), KafkaError> {
+        let reader = &self.options.reader;
+        let consumer: BaseConsumer<Plain> = reader
+            .clone()
+            .set("isolation.level", "read_committed")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("enable.partition.eof", "true")
+            .set("auto.offset.reset", "earliest")
+            .create_with_context(Plain::of(reader))?;
+        let mut reading = Reading {
+            control: &self,
+            orders: Orders::default(),
+            partitions: BTreeSet::new(),
+            unread: BTreeSet::new(),
+            look: Instant::now(),
+            is_missing: false,
+            is_complete: false,
+            unreadable: unreadable(&self.options.topic),
+        };
+        while !self.stopping.is_cancelled() {
+            if reading.look <= Instant::now() {
+                reading.look_for_partitions(&consumer);
+            }
+            match consumer.poll(POLL) {
+                Some(Ok(message)) => reading.take(&message),
+                Some(Err(KafkaError::PartitionEOF(partition))) => reading.at_end(partition),
+                Some(Err(error)) => reading.unreadable.note(error.to_string()),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the thread knows.
+struct Reading<'a> {
+    control: &'a Control,
+    orders: Orders,
+    /// The partitions that are read.
+    partitions: BTreeSet<i32>,
+    /// Those of them of which the end is not reached yet.
+    unread: BTreeSet<i32>,
+    /// When the partitions are counted next.
+    look: Instant,
+    /// Whether it is said that there is no such topic.
+    is_missing: bool,
+    /// Whether all that was there at the start is read.
+    is_complete: bool,
+    /// Why it cannot be read, for the log.
+    unreadable: Line<String>,
+}
+
+fn unreadable(topic: &str) -> Line<String> {
+    let topic = topic.to_owned();
+    Line::new(move |times: Times, error: String| {
+        ControlNotReadable {
+            topic: &topic,
+            error: &error,
+            times: times.count,
+            within: times.within,
+        }
+        .emit();
+    })
+}
+
+impl Reading<'_> {
+    /// Reads partitions that were not there before, from their beginning.
+    fn look_for_partitions(&mut self, consumer: &BaseConsumer<Plain>) {
+        self.look = Instant::now() + LOOK_AGAIN;
+        let topic = &self.control.options.topic;
+        let new = match partition_count(consumer, topic, METADATA) {
+            Ok(count) => (0..count)
+                .filter(|p| !self.partitions.contains(p))
+                .collect(),
+            Err(KafkaError::MetadataFetch(
+                RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::TopicAuthorizationFailed,
+            )) => {
+                if !std::mem::replace(&mut self.is_missing, true) {
+                    NoControlTopic { topic }.emit();
+                }
+                return self.complete();
+            }
+            Err(error) => {
+                self.unreadable.note(error.to_string());
+                self.look = Instant::now() + Duration::from_secs(1);
+                return;
+            }
+        };
+        let new: Vec<i32> = new;
+        if new.is_empty() {
+            return;
+        }
+        let name: Arc<str> = topic.as_str().into();
+        let named = |partition: &i32| Partition {
+            topic: name.clone(),
+            partition: *partition,
+        };
+        let named: Vec<Partition> = new.iter().map(named).collect();
+        match consumer.incremental_assign(&list(&named, Offset::Beginning)) {
+            Ok(()) => {
+                self.is_missing = false;
+                self.partitions.extend(&new);
+                self.unread.extend(&new);
+            }
+            Err(error) => self.unreadable.note(error.to_string()),
+        }
+    }
+
+    fn take(&mut self, message: &BorrowedMessage<'_>) {
+        let Some(key) = message.key() else { return };
+        let key = String::from_utf8_lossy(key);
+        let given = message.timestamp().to_millis();
+        let given = given.and_then(|millis| Timestamp::from_millisecond(millis).ok());
+        let is_new = self.is_complete && !self.unread.contains(&message.partition());
+        let given = given.unwrap_or_default();
+        match self.orders.record(&key, message.payload(), given, is_new) {
+            Ok(Some((about, order))) => {
+                say(&about, order.as_ref(), given);
+                if self.is_complete {
+                    self.tell();
+                }
+            }
+            Ok(None) => {}
+            Err(why) => OrderIgnored {
+                partition: message.partition(),
+                offset: message.offset(),
+                why: &why,
+            }
+            .emit(),
+        }
+    }
+
+    fn at_end(&mut self, partition: i32) {
+        self.unread.remove(&partition);
+        if self.unread.is_empty() {
+            self.complete();
+        }
+    }
+
+    fn complete(&mut self) {
+        if !std::mem::replace(&mut self.is_complete, true) {
+            self.tell();
+        }
+    }
+
+    fn tell(&self) {
+        self.control.known.send_replace(Known {
+            orders: Arc::new(self.orders.clone()),
+            is_complete: true,
+        });
+    }
+}
+
+fn say(about: &About, order: Option<&Order>, given: Timestamp) {
+    let text = |field: fn(&Order) -> Option<&String>| {
+        order.and_then(field).map_or("", |text| text.as_str())
+    };
+    let value = order.map(|order| {
+        let plain = Order {
+            by: None,
+            reason: None,
+            ..order.clone()
+        };
+        serde_json::to_string(&plain).unwrap_or_default()
+    });
+    OrderTaken {
+        order: &about.key(),
+        value: value.as_deref().unwrap_or("taken back"),
+        by: text(|order| order.by.as_ref()),
+        reason: text(|order| order.reason.as_ref()),
+        given,
+    }
+    .emit();
+}
