@@ -15,8 +15,34 @@ use parking_lot::Mutex;
 const FIRST: Duration = Duration::from_secs(10);
 /// The longest time between two lines.
 const LONGEST: Duration = Duration::from_secs(300);
+/// From one to the next where each is news.
+const MINUTE: Duration = Duration::from_secs(60);
 /// How often what is due is looked for.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// How often a line may be said.
+#[derive(Clone, Copy)]
+struct Pauses {
+    /// So many are said at once, after quiet.
+    at_once: u32,
+    /// From the last of them to the next; twice as long after each further one.
+    first: Duration,
+    /// The longest time between two lines.
+    longest: Duration,
+}
+
+const EVER_RARER: Pauses = Pauses {
+    at_once: 1,
+    first: FIRST,
+    longest: LONGEST,
+};
+
+/// What comes, goes and comes back soon is told at once: three.
+const EACH_MINUTE: Pauses = Pauses {
+    at_once: 3,
+    first: MINUTE,
+    longest: MINUTE,
+};
 
 /// All lines of this process that may have something to say: like the log itself there is one list.
 static LINES: Mutex<Vec<Weak<dyn Due>>> = Mutex::new(Vec::new());
@@ -63,6 +89,7 @@ struct Inner<T> {
     say: Box<dyn Fn(Times, T) + Send + Sync>,
     /// Adds what has just happened to what is counted and not said.
     add: fn(&mut T, T),
+    pauses: Pauses,
     state: Mutex<State<T>>,
 }
 
@@ -71,6 +98,8 @@ struct State<T> {
     unsaid: Option<(u64, T)>,
     /// When the last line was said.
     said: Option<Instant>,
+    /// How many lines were said since it was quiet.
+    lines: u32,
     /// How long after that the next line may come.
     pause: Duration,
 }
@@ -84,7 +113,17 @@ impl<T: Send + 'static> Line<T> {
     /// A line that is written by `say`, which gets how often it happened and what `add` has made
     /// of all of it: the first argument, to which the second is added.
     pub fn summed(add: fn(&mut T, T), say: impl Fn(Times, T) + Send + Sync + 'static) -> Self {
-        let line = Self::apart(add, say);
+        Self::apart(EVER_RARER, add, say).looked_after()
+    }
+
+    /// What is no log line but news for programs, such as what a bind's state is now: after quiet the
+    /// first three are said at once, then one a minute, with how many there were and the latest.
+    pub fn news(say: impl Fn(Times, T) + Send + Sync + 'static) -> Self {
+        Self::apart(EACH_MINUTE, |counted, latest| *counted = latest, say).looked_after()
+    }
+
+    fn looked_after(self) -> Self {
+        let line = self;
         let mut lines = LINES.lock();
         lines.retain(|line| line.strong_count() > 0);
         lines.push(Arc::downgrade(&line.0) as Weak<dyn Due>);
@@ -93,14 +132,20 @@ impl<T: Send + 'static> Line<T> {
     }
 
     /// A line that nobody looks after: what is counted is said by the next [`Self::note`].
-    fn apart(add: fn(&mut T, T), say: impl Fn(Times, T) + Send + Sync + 'static) -> Self {
+    fn apart(
+        pauses: Pauses,
+        add: fn(&mut T, T),
+        say: impl Fn(Times, T) + Send + Sync + 'static,
+    ) -> Self {
         Line(Arc::new(Inner {
             say: Box::new(say),
             add,
+            pauses,
             state: Mutex::new(State {
                 unsaid: None,
                 said: None,
-                pause: FIRST,
+                lines: 0,
+                pause: pauses.first,
             }),
         }))
     }
@@ -156,18 +201,21 @@ impl<T: Send> Due for Inner<T> {
     fn say_due(&self, now: Instant) {
         let mut state = self.state.lock();
         let since = state.said.map(|said| now.saturating_duration_since(said));
-        if since.is_some_and(|since| since < state.pause) {
+        let early = since.is_some_and(|since| since < state.pause);
+        if early && (state.lines >= self.pauses.at_once || state.unsaid.is_none()) {
             return;
         }
         let Some((count, what)) = state.unsaid.take() else {
             // Quiet for a whole pause: the next time is the first.
             state.said = None;
-            state.pause = FIRST;
+            state.lines = 0;
+            state.pause = self.pauses.first;
             return;
         };
-        if since.is_some() {
-            state.pause = (state.pause * 2).min(LONGEST);
+        if state.lines >= self.pauses.at_once {
+            state.pause = (state.pause * 2).min(self.pauses.longest);
         }
+        state.lines = state.lines.saturating_add(1);
         state.said = Some(now);
         drop(state);
         let within = Within(since.unwrap_or_default());
@@ -212,7 +260,7 @@ mod tests {
     fn summed(add: fn(&mut char, char)) -> (Line<char>, Said) {
         let said = Said::default();
         let to = said.clone();
-        let line = Line::apart(add, move |times: Times, what| {
+        let line = Line::apart(EVER_RARER, add, move |times: Times, what| {
             to.lock()
                 .push((times.count, times.within.0.as_secs(), what));
         });
@@ -267,6 +315,40 @@ mod tests {
         line.0.say_due(after(3000));
         line.0.note(1, 'y', after(3001));
         assert_eq!(said.lock().last().unwrap(), &(1, 0, 'y'));
+    }
+
+    #[test]
+    fn news_comes_three_times_at_once_and_then_once_a_minute_with_the_latest() {
+        let said = Said::default();
+        let to = said.clone();
+        let latest = |counted: &mut char, latest| *counted = latest;
+        let line = Line::apart(EACH_MINUTE, latest, move |times: Times, what| {
+            to.lock()
+                .push((times.count, times.within.0.as_secs(), what));
+        });
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        // A session that begins, is lost and comes back, then one that flaps for two minutes.
+        for (seconds, what) in [(0, '+'), (10, '-'), (12, '+')] {
+            line.0.note(1, what, after(seconds));
+        }
+        assert_eq!(*said.lock(), [(1, 0, '+'), (1, 10, '-'), (1, 2, '+')]);
+        for seconds in 13..=133 {
+            let what = if seconds % 2 == 1 { '-' } else { '+' };
+            line.0.note(1, what, after(seconds));
+            line.0.say_due(after(seconds));
+        }
+        assert_eq!(said.lock()[3..], [(60, 60, '+'), (60, 60, '+')]);
+        // What it is in the end is told, and after quiet all begins anew.
+        line.0.say_due(after(192));
+        assert_eq!(said.lock()[5..], [(1, 60, '-')]);
+        for seconds in 193..=252 {
+            line.0.say_due(after(seconds));
+        }
+        for (seconds, what) in [(300, '+'), (301, '-'), (302, '+'), (303, '-')] {
+            line.0.note(1, what, after(seconds));
+        }
+        assert_eq!(said.lock()[6..], [(1, 0, '+'), (1, 1, '-'), (1, 1, '+')]);
     }
 
     #[test]

@@ -201,6 +201,10 @@ impl Event {
             "AlertNotification" => (GOOD, "alert"),
             "Outbind" => (GOOD, "outbind"),
             "MessageIdHint" => (BAD, "hint"),
+            "Bound" | "ThrottledNoMore" | "ReceiptsAgain" | "Resumed" | "Started" => {
+                (GOOD, self.kind())
+            }
+            "Unbound" | "Throttled" | "ReceiptsStopped" | "Paused" => (BAD, self.kind()),
             other => (Style::new(), other),
         };
         let mut line = format!("{style}{what:9}{style:#}");
@@ -243,6 +247,11 @@ impl Event {
             "AlertNotification" => &["esme", "source", "availability"],
             "Outbind" => &["esme", "system_id", "peer"],
             "MessageIdHint" => &["esme", "message_id"],
+            "Bound" | "Unbound" | "Throttled" | "ThrottledNoMore" => &["bind"],
+            "Started" | "Stopping" | "Stopped" => &["process"],
+            "Takeover" | "ReceiptsStopped" | "ReceiptsAgain" | "Paused" | "Resumed" => {
+                &["esme", "process"]
+            }
             _ => &["esme", "source", "destination", "text"],
         }
     }

@@ -17,7 +17,8 @@ pub struct Topics {
     /// Messages from subscribers (`InboundSms`), by the sender's number.
     pub inbound: String,
     /// What SMSCs say beside messages (`AlertNotification`, `Outbind`), by the phone's
-    /// number, and what is noticed about them (`MessageIdHint`), by the ESME's name.
+    /// number, and what is noticed about them, about binds, partitions and processes (`Bound`,
+    /// `Takeover`, `Started`), by the ESME's name or the process's.
     pub notifications: String,
     /// Internal, compacted: what a later receipt needs to find its message.
     pub correlation: String,

@@ -9,6 +9,7 @@ use crate::deliver::{self, Deliver};
 use crate::kafka::cluster::Survey;
 use crate::meters::Meters;
 use crate::record::codec::Codec;
+use crate::record::notification::Notify;
 use crate::record::submit_sm;
 use crate::submit::binds::account::{self, Account};
 use crate::submit::message::{self, Defaults, Version};
@@ -56,7 +57,7 @@ fn options(
         _ => &esme.outbound[..],
     };
     let outbind_listener = esme.outbind_listener();
-    let deliver = deliver.clone();
+    let (deliver, notifications) = (deliver.clone(), deliver.clone());
     let receiver = Arc::new(deliver::Esme {
         name: esme.name.clone(),
         dialect: dialect.clone(),
@@ -84,6 +85,7 @@ fn options(
         defaults: defaults(esme, dialect),
         meters,
         inbound: Arc::new(move |bind: &str| deliver.bind(receiver.clone(), bind)),
+        notify: Notify::new(move |event| notifications.notify(event)),
     }
 }
 

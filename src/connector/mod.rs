@@ -6,6 +6,7 @@
 
 mod accounts;
 mod formats;
+mod life;
 mod look;
 mod membership;
 pub(crate) mod notices;
@@ -14,7 +15,7 @@ pub(crate) mod rights;
 mod steering;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaError;
 use tokio::runtime::Handle as Runtime;
@@ -44,6 +45,7 @@ pub use accounts::{defaults, dialect};
 pub use formats::reader;
 
 use formats::Opened;
+use life::Life;
 use look::{Look, Parts};
 use steering::Carrying;
 
@@ -126,6 +128,9 @@ impl Error {
 /// How long one question to Kafka may take at the start.
 const SURVEY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long Kafka has at least, when the process stops, for what was delivered and noticed last.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
+
 /// Pauses before a Kafka that does not answer is asked again.
 const LOOK_AGAIN: Pause = Pause::new(Duration::from_millis(500), Duration::from_secs(5));
 
@@ -186,7 +191,7 @@ pub async fn run(
         return Ok(());
     };
     let Opened { outbound, codecs } = opened;
-    let deliver = Deliver::new(&deliver_options(&config, internal, &codecs))?;
+    let deliver = Deliver::new(&deliver_options(&config, &process, internal, &codecs))?;
     let dialects = accounts::dialects(&config);
     let meters = accounts::meters(&config);
     let accounts = accounts::all(&config, &survey, &deliver, &outbound, &dialects, &meters);
@@ -234,6 +239,7 @@ pub async fn run(
     let joining = threads::start("correlate-poll", move || correlator.run());
     let mut joining = joining.map_err(correlate::Error::from)?;
     let mut submitting = tokio::spawn(submit.run());
+    let life = Life::begin(&deliver, &config, &survey.cluster_id);
     let by_itself = tokio::select! {
         () = shutdown.cancelled() => None,
         ended = &mut submitting => Some(("submit", part("submit", ended))),
@@ -241,8 +247,10 @@ pub async fn run(
     };
     if by_itself.is_none() {
         Stopping {}.emit();
+        life.stopping();
     }
     look.stops();
+    let deadline = Instant::now() + config.shutdown_timeout.get();
     let (has_ended, mut failed) = by_itself.unzip();
     // Submit and correlate first: what binds deliver while they drain, and what correlate notices,
     // goes through the producers of deliver.
@@ -256,7 +264,12 @@ pub async fn run(
     }
     look.ended();
     drop(listening);
-    let finishing = tokio::task::spawn_blocking(move || deliver.finish(SURVEY_TIMEOUT));
+    // What binds have said last goes before it.
+    repeated::finish();
+    life.stopped(failed.as_ref().map(Ended::reason).as_deref());
+    let left = deadline.saturating_duration_since(Instant::now());
+    let flush = left.clamp(LAST_MOMENT, SURVEY_TIMEOUT);
+    let finishing = tokio::task::spawn_blocking(move || deliver.finish(flush));
     let delivered = finishing.await.unwrap_or_default();
     let Counts {
         receipts,
@@ -282,8 +295,7 @@ pub async fn run(
             Stopped {}.emit();
             Ok(())
         }
-        Some(Ended::Failed(error)) => Err(error),
-        Some(Ended::Well(name)) => Err(Error::Ended(name)),
+        Some(ended) => Err(ended.into_error()),
     }
 }
 
@@ -352,6 +364,22 @@ enum Ended {
 }
 
 impl Ended {
+    /// Of one that ended and was not to.
+    fn into_error(self) -> Error {
+        match self {
+            Ended::Failed(error) => error,
+            Ended::Well(name) => Error::Ended(name),
+        }
+    }
+
+    /// The same in words.
+    fn reason(&self) -> String {
+        match self {
+            Ended::Failed(error) => error.to_string(),
+            Ended::Well(name) => Error::Ended(name).to_string(),
+        }
+    }
+
     /// What to report when a part ended like this as it was asked to, after `failed`: what
     /// failed first is the cause of what followed.
     fn after(self, failed: Option<Ended>) -> Option<Ended> {
@@ -448,13 +476,19 @@ fn submit_options(
     }
 }
 
-fn deliver_options(config: &Config, partitions: i32, codecs: &Codecs) -> deliver::Options {
+fn deliver_options(
+    config: &Config,
+    process: &str,
+    partitions: i32,
+    codecs: &Codecs,
+) -> deliver::Options {
     deliver::Options {
         client: config.kafka.producer(),
         deliveries: config.topics.deliveries.as_str().into(),
         partitions,
         inbound: config.topics.inbound.as_str().into(),
         notifications: config.topics.notifications.as_str().into(),
+        process: process.into(),
         codecs: codecs.clone(),
         cloud_events: config.cloud_events(),
         buffer: config.inbound.buffer.get(),

@@ -1,6 +1,5 @@
 //! What the log and notifications say of receipts that do not find their messages as they should.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,34 +14,11 @@ use crate::repeated::{Line, Times};
 
 use crate::record::internal::{CorrelationEntry, Delivery};
 use crate::record::keys;
-use crate::record::notification::{MessageIdHint, Notification};
+use crate::record::notification::{MessageIdHint, Notification, Notify};
 use smpp_protocol::message_id::Form;
 
 /// How often there is an event at most, after the first ones.
 const EVERY: Duration = Duration::from_secs(3600);
-
-/// Takes events for the topic of notifications.
-#[derive(Clone)]
-pub struct Notify(Arc<dyn Fn(&Notification<'_>) + Send + Sync>);
-
-impl Notify {
-    /// Gives them to `take`, which must not block.
-    pub fn new(take: impl Fn(&Notification<'_>) + Send + Sync + 'static) -> Self {
-        Notify(Arc::new(take))
-    }
-}
-
-impl Default for Notify {
-    fn default() -> Self {
-        Notify::new(|_| ())
-    }
-}
-
-impl fmt::Debug for Notify {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Notify")
-    }
-}
 
 /// What an operator would set.
 fn setting(remedy: Remedy) -> String {
@@ -171,10 +147,14 @@ impl Hints {
         let mut esmes = self.esmes.lock();
         let of = esmes.entry_ref(&*delivery.esme).or_default();
         of.count += 1;
-        let due = of.event.is_none_or(|at| at.elapsed() >= EVERY);
-        if due || matches!(of.count, 10 | 100) {
+        let due = of.event.is_none_or(|at| at.elapsed() >= EVERY) || matches!(of.count, 10 | 100);
+        if due {
             of.event = Some(Instant::now());
-            (self.notify.0)(&Notification::of_message_ids(
+        }
+        let line = of.other.clone();
+        drop(esmes);
+        if due {
+            self.notify.send(&Notification::of_message_ids(
                 delivery,
                 MessageIdHint {
                     response: matched.remedy.response.name(),
@@ -186,8 +166,6 @@ impl Hints {
                 },
             ));
         }
-        let line = of.other.clone();
-        drop(esmes);
         line.note(Other {
             matched,
             response: entry.message_id,

@@ -42,8 +42,8 @@ mod status;
 mod tail;
 mod takeover;
 
+pub use crate::record::notification::Notify;
 pub use dialects::Dialects;
-pub use hint::Notify;
 pub use options::{Inbound, Settings};
 pub use partition::GATHERED_OCTETS;
 pub use receipt_events::Topics;

@@ -17,7 +17,7 @@ use super::assembly::{self, AssemblyLimits, Segment};
 use super::clock::{Clock, plausible};
 use super::decode::{self, DeliveryKind, Record};
 use super::forms::Habits;
-use super::hint::{Hints, Notify};
+use super::hint::Hints;
 use super::join::{Effect, Join, JoinLimits, Millis, Receipt, ReceiptOutcome};
 use super::notices::{
     ClockPutRight, CorrelationLogBeginsAnew, CorrelationRecordSkipped, DeliveriesDeleted,
@@ -29,7 +29,7 @@ use super::partition::{PartitionState, Stage};
 use super::receipt_events::{self, Topics};
 use super::takeover::{Asked, Request};
 use super::{Counters, PartitionStatus, tail, takeover};
-use super::{Dialects, inbound_events};
+use super::{Dialects, Notify, inbound_events};
 use crate::kafka::group::names;
 use crate::kafka::notices::{ResultsNotDelivered, TopicRefusesResults, TopicTakesResults};
 use crate::kafka::poll::{self, Assignments, Flow};

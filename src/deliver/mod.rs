@@ -34,12 +34,13 @@
 //!
 //! What wants no answer (alert_notification, and outbind) goes to `sms.notifications`. The SMSC
 //! does not say it again, so a producer of its own keeps it while Kafka is away, for an hour and
-//! within its buffer.
+//! within its buffer. What is noticed of binds, partitions and the process goes the same way.
 //!
 //! A PDU that cannot be read goes to `sms.inbound` as it came, with what is wrong: it would
 //! come again for days otherwise. The session goes on in every case.
 
 mod buffer;
+mod changes;
 mod incoming;
 pub(crate) mod notices;
 mod producer;

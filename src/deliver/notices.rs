@@ -60,12 +60,12 @@ plain_telemetry::notices! {
         display error_code: ErrorCode,
     }
 
-    /// What an SMSC told and wants no answer for (alert_notification) is lost, because Kafka does not
-    /// take it.
-    error[codes::NOTIFICATIONS_LOST] NotificationsLost<'a> "notifications of the SMSC are lost, which it does not repeat: Kafka does not take them" {
-        /// The ESME.
+    /// What is meant for `topics.notifications` is lost, because Kafka does not take it: what an SMSC told
+    /// and does not repeat (alert_notification), or an event about a bind, a partition or the process.
+    error[codes::NOTIFICATIONS_LOST] NotificationsLost<'a> "notifications are lost: Kafka does not take them" {
+        /// The ESME; empty if they are about the process.
         value esme: &'a str,
-        /// The bind, the latest.
+        /// The bind, the latest; empty if it is about none.
         display bind: &'a str,
         /// How many since the last such line.
         value lost: u64,

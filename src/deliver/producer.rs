@@ -16,6 +16,7 @@ use thiserror::Error;
 
 use super::Counts;
 use super::buffer::{Buffer, Permit, Share};
+use super::changes::Dated;
 use super::incoming::{self, Arrival, Esme, Kind};
 use super::refusal::{Lines, NoRoom, Refused};
 use super::repeats::{Repeats, UNDER_WAY, UnderWay};
@@ -29,8 +30,9 @@ use crate::record::codec::Codecs;
 use crate::record::inbound_message;
 use crate::record::keys;
 use crate::record::notification::Notification;
+use crate::repeated::Line;
 use crate::status;
-use smpp_esme::{Inbound, Notice, Responder};
+use smpp_esme::{Change, Inbound, Notice, Responder};
 use smpp_protocol::Status;
 use smpp_protocol::frame::HEADER;
 
@@ -47,6 +49,8 @@ pub struct Options {
     pub inbound: Arc<str>,
     /// The topic of what else SMSCs say.
     pub notifications: Arc<str>,
+    /// The name of this process, which stands in what goes there.
+    pub process: Arc<str>,
     /// How many octets of PDUs may wait for Kafka; those that come when it is full are refused for
     /// now, at once.
     pub buffer: u64,
@@ -373,6 +377,8 @@ struct Shared {
     inbound: Arc<str>,
     /// The topic of notifications.
     notifications: Arc<str>,
+    /// The name of this process.
+    process: Arc<str>,
     /// How many partitions the deliveries have.
     partitions: i32,
     /// How each topic is written.
@@ -437,6 +443,7 @@ impl Deliver {
             deliveries: options.deliveries.clone(),
             inbound: options.inbound.clone(),
             notifications: options.notifications.clone(),
+            process: options.process.clone(),
             partitions: options.partitions,
             writing,
             timeout,
@@ -445,34 +452,45 @@ impl Deliver {
 
     /// What takes the PDUs of one bind of `esme`.
     pub fn bind(&self, esme: Arc<Esme>, bind: impl Into<String>) -> Arc<dyn Inbound> {
-        let mut lines = self.0.lines.lock();
-        let of_esme = || Arc::new(Lines::new(&esme.name));
-        let lines = lines.entry(esme.name.clone()).or_insert_with(of_esme);
+        let from = Arc::new(Origin {
+            lines: self.lines(&esme.name),
+            esme,
+            bind: bind.into().into(),
+        });
+        let notices = self.0.notices.share();
+        let news = Line::news({
+            let (deliver, from, notices) = (self.clone(), from.clone(), notices.clone());
+            move |times, change: Dated| {
+                let event = change.event(times, &from.esme.name, &from.bind);
+                deliver.notice(&from, &notices, &event);
+            }
+        });
         Arc::new(Bind {
             deliver: self.clone(),
-            from: Arc::new(Origin {
-                esme,
-                bind: bind.into().into(),
-                lines: lines.clone(),
-            }),
+            from,
             share: self.0.buffer.share(),
-            notices: self.0.notices.share(),
+            notices,
+            news,
             bound_at: AtomicI64::new(0),
         })
     }
 
-    /// Writes what is noticed about an SMSC. It is kept while Kafka is away.
-    pub fn notify(&self, event: &Notification<'_>) {
+    fn lines(&self, esme: &str) -> Arc<Lines> {
         let mut lines = self.0.lines.lock();
-        let of_esme = || Arc::new(Lines::new(event.esme));
-        let lines = lines.entry(event.esme.to_owned()).or_insert_with(of_esme);
+        let of_esme = || Arc::new(Lines::new(esme));
+        lines.entry_ref(esme).or_insert_with(of_esme).clone()
+    }
+
+    /// Writes what is noticed about an SMSC, a partition or this process. It is kept while Kafka is
+    /// away.
+    pub fn notify(&self, event: &Notification<'_>) {
         let from = Arc::new(Origin {
             esme: Arc::new(Esme {
                 name: event.esme.to_owned(),
                 ..Esme::default()
             }),
             bind: event.bind.into(),
-            lines: lines.clone(),
+            lines: self.lines(event.esme),
         });
         self.notice(&from, &self.0.notices.share(), event);
     }
@@ -480,11 +498,12 @@ impl Deliver {
     /// Writes what an SMSC says only once.
     fn notice(&self, from: &Arc<Origin>, notices: &Arc<Share>, event: &Notification<'_>) {
         let shared = &*self.0;
-        let key = match &event.source {
-            Some(phone) => phone.number.as_bytes().to_vec(),
-            None => event.esme.as_bytes().to_vec(),
+        let event = Notification {
+            process: Some(&shared.process),
+            ..event.clone()
         };
-        let value = shared.writing.codecs.notifications.must_write(event);
+        let key = event.key().as_bytes().to_vec();
+        let value = shared.writing.codecs.notifications.must_write(&event);
         let topic = &shared.notifications;
         let output = Output {
             topic: topic.clone(),
@@ -563,6 +582,8 @@ struct Bind {
     from: Arc<Origin>,
     share: Arc<Share>,
     notices: Arc<Share>,
+    /// Tells of its changes.
+    news: Line<Dated>,
     /// When its session was bound, in Unix microseconds; 0 before the first.
     bound_at: AtomicI64,
 }
@@ -672,6 +693,10 @@ impl Inbound for Bind {
         };
         self.deliver.notice(&self.from, &self.notices, &event);
     }
+
+    fn changed(&self, change: Change) {
+        self.news.note(Dated::now(change));
+    }
 }
 
 #[cfg(test)]
@@ -734,6 +759,7 @@ mod tests {
             partitions: 1,
             inbound: "inbound".into(),
             notifications: "notifications".into(),
+            process: "5f".into(),
             codecs: Codecs::default(),
             cloud_events: CloudEvents::OFF,
             buffer,

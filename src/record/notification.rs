@@ -1,7 +1,11 @@
 //! What an SMSC says that is neither a message nor about one, and what is noticed about it, as it is
 //! written to `sms.notifications`.
 
+mod noticed;
+
 use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -13,18 +17,26 @@ use super::internal::Delivery;
 use smpp_protocol::pdu::AlertNotification;
 use smpp_protocol::{Dialect, Frame, Pdu, Tag};
 
-/// An alert_notification (SMPP 3.4, 4.12.1) or an outbind (4.1.7), on `sms.notifications`.
+pub use noticed::{
+    BindChange, ProcessLife, ReceiptsGap, Steering, Takeover, Throttling, count, millis,
+};
+
+/// An alert_notification (SMPP 3.4, 4.12.1), an outbind (4.1.7), or what is noticed, on
+/// `sms.notifications`.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Notification<'a> {
     /// `AlertNotification`: a phone can be reached again, for which the ESME asked by set_dpf.
     /// `Outbind`: the SMSC has asked the ESME to bind. `MessageIdHint`: receipts have message ids in
-    /// another form than responses have.
+    /// another form than responses have. The others: see the objects below.
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// The ESME.
+    /// The ESME; empty if it is about the process.
     pub esme: &'a str,
-    /// The bind it came on.
+    /// The bind it came on, or is about; empty if it is about none.
     pub bind: &'a str,
+    /// The process that says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process: Option<&'a str>,
     /// Of an alert_notification: which phone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<Party<'a>>,
@@ -37,12 +49,30 @@ pub struct Notification<'a> {
     /// Of an outbind: the SMSC's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system_id: Option<Cow<'a, str>>,
-    /// Of an outbind: the address it came from.
+    /// Of an outbind and of `Bound`: the address of the SMSC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<String>,
     /// Of a hint about message ids: what it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message_id: Option<MessageIdHint<'a>>,
+    /// Of `Started`, `Stopping` and `Stopped`: the process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lifecycle: Option<ProcessLife<'a>>,
+    /// Of `Bound` and `Unbound`: the bind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<BindChange<'a>>,
+    /// Of `Throttled` and `ThrottledNoMore`: what the SMSC takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub throttling: Option<Throttling<'a>>,
+    /// Of `Takeover`: the partition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub takeover: Option<Takeover<'a>>,
+    /// Of `ReceiptsStopped` and `ReceiptsAgain`: what is waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipts: Option<ReceiptsGap>,
+    /// Of `Paused` and `Resumed`: what, and by whom.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Steering<'a>>,
     /// Optional parameters as they came.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tlvs: Vec<Tlv<'a>>,
@@ -56,7 +86,7 @@ pub struct Notification<'a> {
         skip_serializing_if = "Option::is_none"
     )]
     pub pdu: Option<&'a [u8]>,
-    /// When it came.
+    /// When it came, or happened.
     #[serde(serialize_with = "time")]
     pub received_at: Timestamp,
 }
@@ -79,7 +109,53 @@ pub struct MessageIdHint<'a> {
     pub receipt_id: &'a str,
 }
 
+/// Takes events for the topic of notifications.
+#[derive(Clone)]
+pub struct Notify(Arc<dyn Fn(&Notification<'_>) + Send + Sync>);
+
+impl Notify {
+    /// Gives them to `take`, which must not block.
+    pub fn new(take: impl Fn(&Notification<'_>) + Send + Sync + 'static) -> Self {
+        Notify(Arc::new(take))
+    }
+
+    /// Hands one over. Not to be called under a lock: it is written, and handed to Kafka's client.
+    pub fn send(&self, event: &Notification<'_>) {
+        (self.0)(event);
+    }
+}
+
+impl Default for Notify {
+    fn default() -> Self {
+        Notify::new(|_| ())
+    }
+}
+
+impl fmt::Debug for Notify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Notify")
+    }
+}
+
 impl<'a> Notification<'a> {
+    /// Something that is noticed now.
+    pub fn now(kind: &'static str) -> Self {
+        Notification {
+            kind,
+            received_at: Timestamp::now(),
+            ..Notification::default()
+        }
+    }
+
+    /// What its record is about, as the record's key: the phone, the ESME, or else the process.
+    pub fn key(&self) -> &str {
+        match &self.source {
+            Some(phone) => &phone.number,
+            None if self.esme.is_empty() => self.process.unwrap_or_default(),
+            None => self.esme,
+        }
+    }
+
     /// Of a receipt, which was found by another form of its message's id.
     pub fn of_message_ids(receipt: &'a Delivery, hint: MessageIdHint<'a>) -> Self {
         Notification {
@@ -167,6 +243,27 @@ mod tests {
             bind: "acme-0.0",
             at: Timestamp::UNIX_EPOCH,
             possible_duplicate: false,
+        }
+    }
+
+    #[test]
+    fn a_record_is_about_a_phone_an_esme_or_a_process() {
+        let event = |source, esme| Notification {
+            source,
+            esme,
+            process: Some("5f"),
+            ..Notification::now("x")
+        };
+        let phone = Party {
+            number: "4179".into(),
+            ..Party::default()
+        };
+        for (source, esme, key) in [
+            (Some(phone), "acme", "4179"),
+            (None, "acme", "acme"),
+            (None, "", "5f"),
+        ] {
+            assert_eq!(event(source, esme).key(), key);
         }
     }
 

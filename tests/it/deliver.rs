@@ -72,6 +72,7 @@ impl Rig {
             partitions: PARTITIONS,
             inbound: inbound.as_str().into(),
             notifications: notifications.as_str().into(),
+            process: "5f".into(),
             codecs: Codecs::default(),
             cloud_events: CloudEvents::OFF,
             buffer: limits.buffer,
@@ -348,7 +349,8 @@ fn a_producer_that_may_not_write_is_made_anew_and_goes_on_when_it_may() {
     // The SMSC is told to come again until then.
     rig.acknowledged(2);
     let counts = || rig.deliver.counts();
-    eventually("the alert is kept", SOON, || counts().notifications == 1);
+    // And that the session is bound.
+    eventually("the alert is kept", SOON, || counts().notifications == 2);
     assert!(counts().renewed >= 2, "{:?}", counts());
     assert_eq!((counts().inbound, counts().receipts), (1, 1), "each once");
     assert_eq!((counts().notifications_lost, counts().refused), (0, 0));
@@ -369,11 +371,12 @@ fn an_alert_notification_reaches_kafka_although_nobody_waits_for_an_answer() {
     rig.text("the session goes on");
     rig.acknowledged(1);
     eventually("the alert is in Kafka", SOON, || {
-        rig.deliver.counts().notifications == 1
+        rig.deliver.counts().notifications == 2
     });
     let events = rig.kafka.records(&rig.notifications);
-    let event = &events[0].value;
-    assert_eq!(events[0].key.as_deref(), Some("41791234567"));
+    assert_eq!(events[0].value["type"], "Bound", "{:?}", events[0]);
+    let event = &events[1].value;
+    assert_eq!(events[1].key.as_deref(), Some("41791234567"));
     assert_eq!(event["type"], "AlertNotification");
     assert_eq!(event["availability"], "available");
     assert_eq!(

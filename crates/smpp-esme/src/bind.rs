@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 use tracing::debug;
 
 use super::backoff::{Backoff, Caution, Life, after, jitter, length};
-use super::client::{Client, Inbound, Notice};
+use super::client::{Change, Client, Inbound, Notice};
 use super::connect::{self, Failure, Opened};
 use super::handle::{Handle, Order, Shared, Source, State};
 use super::home::Home;
@@ -37,6 +37,8 @@ pub struct Bind {
     home: Home,
     /// How many sessions it has had.
     generation: u64,
+    /// Whether it was said to have a session, or to have none.
+    told: Option<bool>,
 }
 
 impl Bind {
@@ -65,6 +67,7 @@ impl Bind {
                 host: 0,
                 home: Home::default(),
                 generation: 0,
+                told: None,
             },
             handle,
         )
@@ -93,7 +96,10 @@ impl Bind {
             };
             let until = match opened {
                 Ok(opened) => self.live(opened, host).await,
-                Err(failure) => self.failed(&failure),
+                Err(failure) => {
+                    self.not_bound(&host, &failure);
+                    self.failed(&failure)
+                }
             };
             if let Some(until) = until {
                 tokio::select! {
@@ -134,9 +140,9 @@ impl Bind {
     }
 
     /// Serves one session to its end: until when to wait before the next.
-    pub(super) async fn live(&mut self, opened: Opened, host: Arc<str>) -> Option<Instant> {
+    pub(super) async fn live(&mut self, mut opened: Opened, host: Arc<str>) -> Option<Instant> {
         let (since, peer) = (SystemTime::now(), opened.peer);
-        let version = opened.version;
+        let answer = std::mem::take(&mut opened.answer);
         self.generation += 1;
         let generation = self.generation;
         self.shared().counters.sessions.add(1);
@@ -147,7 +153,7 @@ impl Bind {
         };
         let parties = self.parties.clone();
         let mut session = Session::new(opened, &self.options, parties, generation, caution);
-        self.parties.client.speaks(version);
+        self.parties.client.speaks(answer.version);
         self.shared()
             .source
             .send_replace(Source::Session(session.channel()));
@@ -165,6 +171,14 @@ impl Bind {
             generation,
         }
         .emit();
+        self.told = Some(true);
+        self.parties.inbound.changed(Change::Bound {
+            mode: self.options.mode,
+            host: Arc::clone(&host),
+            peer,
+            system_id: answer.system_id,
+            generation,
+        });
 
         let end = self.drive(&mut session).await;
         session.settle(&end).await;
@@ -177,7 +191,35 @@ impl Bind {
             }
             session
         });
+        let stopping = *self.shared().orders.borrow() != Order::Run;
+        self.unbound(Change::Unbound {
+            mode: self.options.mode,
+            host,
+            reason: end.to_string(),
+            wanted: stopping || end.is_wanted(&life),
+            lasted: Some(life.lived),
+            unanswered: in_doubt,
+        });
         self.ended(&end, &life, in_doubt)
+    }
+
+    fn unbound(&mut self, change: Change) {
+        self.told = Some(false);
+        self.parties.inbound.changed(change);
+    }
+
+    /// The first time, it is said: who waits for a bind that never comes would hear nothing else.
+    fn not_bound(&mut self, host: &Arc<str>, failure: &Failure) {
+        if self.told.is_none() {
+            self.unbound(Change::Unbound {
+                mode: self.options.mode,
+                host: Arc::clone(host),
+                reason: failure.to_string(),
+                wanted: false,
+                lasted: None,
+                unanswered: 0,
+            });
+        }
     }
 
     async fn drive(&self, session: &mut Session) -> End {

@@ -1,12 +1,14 @@
 //! What a session tells those who use it.
 
 use std::net::SocketAddr;
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
 use super::channel::Responder;
 use super::flow::{Pace, Signal};
+use super::options::Mode;
 use smpp_protocol::{Command, Status};
 
 /// The caller's name for a request. The session does not interpret it.
@@ -129,6 +131,45 @@ pub trait Inbound: Send + Sync + 'static {
     fn notice(&self, notice: Notice) {
         let _ = notice;
     }
+
+    /// The bind has a session now, or has none any more. Called on the task of the bind, between its
+    /// sessions' own calls: it must be quick and must not block.
+    fn changed(&self, change: Change) {
+        let _ = change;
+    }
+}
+
+/// A change of a bind: from none to a session, or back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The SMSC has bound a session.
+    Bound {
+        /// As what.
+        mode: Mode,
+        /// `host:port` as configured.
+        host: Arc<str>,
+        /// The address that this was.
+        peer: SocketAddr,
+        /// The SMSC's system_id, from its answer to the bind; empty if it names none.
+        system_id: Vec<u8>,
+        /// Counts the sessions of this bind, from 1.
+        generation: u64,
+    },
+    /// A session is over, or the first attempt to get one failed: said once until there is one.
+    Unbound {
+        /// As what it was, or was to be, bound.
+        mode: Mode,
+        /// `host:port` as configured, of the session or of the attempt.
+        host: Arc<str>,
+        /// Why, in words.
+        reason: String,
+        /// Whether this side wanted it.
+        wanted: bool,
+        /// How long it was bound; `None` if it was not.
+        lasted: Option<Duration>,
+        /// How many requests had no answer.
+        unanswered: usize,
+    },
 }
 
 /// What an SMSC says without waiting for an answer.

@@ -33,8 +33,17 @@ pub(super) struct Opened {
     pub peer: SocketAddr,
     /// A failed write took nothing. Not so with TLS, which may have sent a part.
     pub exact: bool,
-    /// The SMSC's version of SMPP, if it says one.
+    /// What the SMSC says of itself.
+    pub answer: BindAnswer,
+}
+
+/// What an SMSC says of itself when it binds a session.
+#[derive(Debug, Default)]
+pub(super) struct BindAnswer {
+    /// Its version of SMPP, if it says one.
     pub version: Option<u8>,
+    /// Its system_id; empty if it has none.
+    pub system_id: Vec<u8>,
 }
 
 /// Why there is no session.
@@ -133,7 +142,7 @@ pub(super) async fn open(options: &Options, host: &str) -> Result<Opened, Failur
             })??;
     let limit = options.timers.response.get();
     let mut input = Input::new(options.max_frame);
-    let version = timeout(limit, bind(options, &mut io, &mut input))
+    let answer = timeout(limit, bind(options, &mut io, &mut input))
         .await
         .map_err(|_| Failure::NoAnswer(limit))??;
     Ok(Opened {
@@ -141,7 +150,7 @@ pub(super) async fn open(options: &Options, host: &str) -> Result<Opened, Failur
         input,
         peer,
         exact: !options.tls.enabled,
-        version,
+        answer,
     })
 }
 
@@ -182,7 +191,7 @@ pub(super) async fn return_visit(options: &Options, peer: OutbindPeer) -> Result
         ..
     } = peer;
     let limit = options.timers.response.get();
-    let version = timeout(limit, bind(options, &mut io, &mut input))
+    let answer = timeout(limit, bind(options, &mut io, &mut input))
         .await
         .map_err(|_| Failure::NoAnswer(limit))??;
     Ok(Opened {
@@ -190,7 +199,7 @@ pub(super) async fn return_visit(options: &Options, peer: OutbindPeer) -> Result
         input,
         peer,
         exact,
-        version,
+        answer,
     })
 }
 
@@ -226,13 +235,12 @@ pub(super) async fn connect(
     }
 }
 
-/// Sends the bind and waits for its answer: the SMSC's version, if it says one. Requests that
-/// come before it are kept for the session.
+/// Sends the bind and waits for its answer. Requests that come before it are kept for the session.
 async fn bind(
     options: &Options,
     io: &mut Box<dyn Io>,
     input: &mut Input,
-) -> Result<Option<u8>, Failure> {
+) -> Result<BindAnswer, Failure> {
     let command = match options.mode {
         Mode::Transmitter => Command::BIND_TRANSMITTER,
         Mode::Receiver => Command::BIND_RECEIVER,
@@ -253,9 +261,9 @@ async fn bind(
                     (_, Status::ROK) => {}
                     (_, status) => return Err(Failure::Refused(status)),
                 }
-                let version = version(pdu);
+                let answer = BindAnswer::read(pdu).unwrap_or_default();
                 input.put_back(&early);
-                return Ok(version);
+                return Ok(answer);
             }
             if header.command == Command::ENQUIRE_LINK {
                 let mut answer = Vec::new();
@@ -273,12 +281,19 @@ async fn bind(
     }
 }
 
-/// sc_interface_version of the answer, which 3.3 and many others leave out.
-fn version(pdu: &[u8]) -> Option<u8> {
-    let answer = BindResp::decode(pdu.get(HEADER..)?).ok()?;
-    match answer.tlvs.get(Tag::SC_INTERFACE_VERSION)? {
-        [version] => Some(*version),
-        _ => None,
+impl BindAnswer {
+    /// An answer without a readable body says nothing. sc_interface_version is left out by 3.3 and
+    /// many others.
+    fn read(pdu: &[u8]) -> Option<Self> {
+        let answer = BindResp::decode(pdu.get(HEADER..)?).ok()?;
+        let version = match answer.tlvs.get(Tag::SC_INTERFACE_VERSION) {
+            Some([version]) => Some(*version),
+            _ => None,
+        };
+        Some(BindAnswer {
+            version,
+            system_id: answer.system_id.to_vec(),
+        })
     }
 }
 

@@ -43,7 +43,7 @@ pub use bind::Bind;
 #[cfg(any(test, feature = "testing"))]
 pub use channel::testing;
 pub use channel::{NotQueued, Responder, Slot};
-pub use client::{Answer, Client, Doubt, Inbound, Notice, Outcome, Token};
+pub use client::{Answer, Change, Client, Doubt, Inbound, Notice, Outcome, Token};
 pub use codes::ERROR_CODES;
 pub use connect::reach;
 pub use counters::Counts;

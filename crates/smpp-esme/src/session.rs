@@ -96,6 +96,15 @@ impl End {
         }
     }
 
+    /// Whether this side wanted a session of this life to end, and could have gone on with it.
+    pub fn is_wanted(&self, life: &Life) -> bool {
+        match self {
+            End::LeaseOver(over) => !over.ran_out(),
+            End::Inactive => life.answers(),
+            other => other.is_ours(),
+        }
+    }
+
     fn doubt(&self) -> Doubt {
         match self {
             End::Closed | End::Moved => Doubt::Closed,

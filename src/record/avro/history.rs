@@ -65,6 +65,7 @@ pub const HISTORY: &[Version] = &[
     published!(InboundSms, 2),
     published!(Notification, 1),
     published!(Notification, 2),
+    published!(Notification, 3),
     published!(Correlation, 1),
     published!(Correlation, 2),
     published!(Correlation, 3),

@@ -134,6 +134,7 @@ impl Maker {
         match name {
             "boolean" => json!({ "type": "boolean" }),
             "int" | "long" => json!({ "type": "integer" }),
+            "double" => json!({ "type": "number" }),
             "string" => json!({ "type": "string" }),
             "bytes" if self.input => self.octets(),
             "bytes" if hex => json!({ "type": "string", "pattern": "^([0-9a-f]{2})*$" }),

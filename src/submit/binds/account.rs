@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::kafka::Partition;
 use crate::meters::Meters;
 use crate::record::codec::Codec;
+use crate::record::notification::Notify;
 use smpp_esme::Rate;
 use smpp_protocol::Dialect;
 
@@ -57,6 +58,8 @@ pub struct Options {
     pub inbound: InboundOf,
     /// What is counted and timed of it.
     pub meters: Arc<Meters>,
+    /// Takes what is told of its binds and partitions.
+    pub notify: Notify,
 }
 
 /// See the [module](self).
@@ -245,6 +248,8 @@ impl Account {
         BindGroupOptions {
             version: options.defaults.version.clone(),
             inbound: options.inbound.clone(),
+            reference: self.reference.clone(),
+            notify: options.notify.clone(),
             account: self.rate.clone(),
             meters: options.meters.clone(),
             open: self.binds.clone(),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle as Runtime;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify as Wake, watch};
 use tokio::task::JoinSet;
 use tracing::debug;
 
@@ -18,12 +18,14 @@ use smpp_esme::{Client, Inbound, Lease, Outcome, Pace, Rate, Signal, Slot, State
 use smpp_protocol::Status;
 
 use crate::meters::Meters;
+use crate::record::notification::{Notification, Notify, Throttling, count};
 use crate::repeated::{Line, Times};
 use crate::submit::binds::open::{OpenBind, OpenBinds};
 use crate::submit::binds::wanted::Wanted;
 use crate::submit::message::Version;
 use crate::submit::notices::{BindGroupEndedBadly, TakesEverythingAgain, Throttled};
 use crate::submit::pipeline::Pipeline;
+use crate::submit::results::events::AccountRef;
 use crate::submit::state::groups::{BindRef, GroupId, KnownPace};
 use crate::submit::state::pipeline::Picked;
 use crate::submit::state::retry::Meaning;
@@ -42,6 +44,10 @@ pub struct BindGroupOptions {
     pub version: Version,
     /// Who takes what the SMSC delivers, one for each bind.
     pub inbound: InboundOf,
+    /// The account.
+    pub reference: Arc<AccountRef>,
+    /// Takes what is told of its binds.
+    pub notify: Notify,
     /// The account's rate, shared with its other bind groups.
     pub account: Arc<Mutex<Rate>>,
     /// What is counted and timed of the account.
@@ -116,7 +122,7 @@ async fn serve(
     pipeline: Arc<Pipeline>,
     lease: Lease,
     id: GroupId,
-    opened: Arc<Notify>,
+    opened: Arc<Wake>,
     mut closing: watch::Receiver<Option<Duration>>,
     handles: Arc<Mutex<Vec<smpp_esme::Handle>>>,
 ) {
@@ -139,8 +145,8 @@ async fn serve(
             told: Mutex::new(KnownPace::default()),
             version: plan.version.clone(),
             meters: plan.meters.clone(),
-            complaints: Complaints::new(),
-            paced: Notify::new(),
+            complaints: Complaints::new(plan.reference.clone(), plan.notify.clone()),
+            paced: Wake::new(),
         });
         let served = ServedBind {
             inbound: (plan.inbound)(&options.name),
@@ -301,7 +307,7 @@ struct OutcomeHandler {
     pipeline: Arc<Pipeline>,
     bind: BindRef,
     /// Wakes its sender.
-    wake: Arc<Notify>,
+    wake: Arc<Wake>,
     /// The bind's own limit, in PDUs per second; infinite without one.
     own: f64,
     /// What the pipeline knows.
@@ -311,7 +317,7 @@ struct OutcomeHandler {
     meters: Arc<Meters>,
     complaints: Complaints,
     /// Told when the bind may do something else than before.
-    paced: Notify,
+    paced: Wake,
 }
 
 /// What the SMSC says of too much, for the log.
@@ -322,6 +328,8 @@ struct Complaints {
     line: Line<Complaint>,
     /// Whether the SMSC has complained, and it is not said that this is over.
     troubled: AtomicBool,
+    account: Arc<AccountRef>,
+    notify: Notify,
 }
 
 /// The latest of some rejections, and what followed from it.
@@ -332,12 +340,18 @@ struct Complaint {
 }
 
 impl Complaints {
-    fn new() -> Self {
+    fn new(account: Arc<AccountRef>, notify: Notify) -> Self {
+        let (of, to) = (account.clone(), notify.clone());
         Complaints {
             unsaid: AtomicU64::new(0),
             status: AtomicU32::new(0),
-            line: Line::new(|times, complaint: Complaint| complaint.say(times)),
+            line: Line::new(move |times, complaint: Complaint| {
+                complaint.say(times);
+                to.send(&complaint.event(times, &of));
+            }),
             troubled: AtomicBool::new(false),
+            account,
+            notify,
         }
     }
 
@@ -358,11 +372,40 @@ impl Complaints {
         } else if !pace.troubled && self.troubled.swap(false, Relaxed) {
             let window = pace.window;
             TakesEverythingAgain { bind, window }.emit();
+            self.notify.send(&Notification {
+                esme: &self.account.esme,
+                bind,
+                throttling: Some(throttling(pace)),
+                ..Notification::now("ThrottledNoMore")
+            });
         }
     }
 }
 
+/// What a bind may do now.
+fn throttling(pace: Pace) -> Throttling<'static> {
+    Throttling {
+        window: count(pace.window),
+        rate: pace.rate,
+        ..Throttling::default()
+    }
+}
+
 impl Complaint {
+    fn event<'a>(&'a self, times: Times, account: &'a AccountRef) -> Notification<'a> {
+        Notification {
+            esme: &account.esme,
+            bind: &self.bind,
+            throttling: Some(Throttling {
+                refused: count(times.count),
+                command_status: Some(self.status.0),
+                command_status_name: Some(account.dialect.names.status(self.status)),
+                ..throttling(self.pace)
+            }),
+            ..Notification::now("Throttled")
+        }
+    }
+
     fn say(&self, times: Times) {
         let (window, bind) = (self.pace.window, &*self.bind);
         let rate = match self.pace.rate {
@@ -592,6 +635,39 @@ mod tests {
 
     use super::*;
     use smpp_esme::testing::Places;
+
+    #[test]
+    fn an_smsc_that_throttles_is_told_and_that_it_takes_everything_again() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let to = told.clone();
+        let notify = Notify::new(move |event| {
+            let throttling = event.throttling.clone().unwrap();
+            let status = throttling.command_status_name.map(String::from);
+            to.lock()
+                .push((event.kind, throttling.refused, status, throttling.window));
+        });
+        let account = Arc::new(AccountRef {
+            esme: "acme".into(),
+            dialect: Arc::default(),
+            meters: Arc::default(),
+        });
+        let complaints = Complaints::new(account, notify);
+        let bind: Arc<str> = "acme-0.0".into();
+        let pace = |window, troubled| Pace {
+            window,
+            troubled,
+            ..Pace::default()
+        };
+        complaints.say(&bind, pace(10, false));
+        assert!(told.lock().is_empty(), "nothing was refused");
+        complaints.note(Status::RTHROTTLED);
+        complaints.say(&bind, pace(5, true));
+        complaints.say(&bind, pace(6, false));
+        complaints.say(&bind, pace(7, false));
+        let name = Some("ESME_RTHROTTLED".to_owned());
+        let expected = [("Throttled", 1, name, 5), ("ThrottledNoMore", 0, None, 6)];
+        assert_eq!(*told.lock(), expected);
+    }
 
     fn records(tokens: std::ops::Range<Token>) -> impl Iterator<Item = Picked> {
         let pdu = Bytes::new();

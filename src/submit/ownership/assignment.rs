@@ -42,7 +42,7 @@ use crate::submit::binds::account::{Account, Binds};
 use crate::submit::binds::group::BindGroup;
 use crate::submit::message::intake::{self, NotYet};
 use crate::submit::ownership::lost;
-use crate::submit::ownership::takeover::{Decided, Takeover};
+use crate::submit::ownership::takeover::{Beginning, Decided, Takeover};
 use crate::submit::pipeline::Pipeline;
 use crate::submit::state::pending::AssignmentId;
 use crate::submit::state::pipeline::At;
@@ -213,6 +213,7 @@ impl PartitionOwner {
         let Some((index, account)) = self.account_of(&lease.topic) else {
             return;
         };
+        let assigned = Instant::now();
         let most = account.options.max_partitions;
         if most.is_some_and(|most| i64::from(lease.partition) >= i64::from(most)) {
             self.waiting.stand(
@@ -267,12 +268,15 @@ impl PartitionOwner {
         drop(current);
         self.spread_rate(index, account);
         for decided in starts {
+            let beginning = decided.beginning(&self.parts.reading.own);
             // Under this lock no revocation comes in between.
             let current = self.epoch.lock();
             if current.get(lease) != Some(&epoch) {
                 return;
             }
             self.begin(index, account, decided);
+            drop(current);
+            tell(account, beginning, assigned);
         }
         for (partition, absent) in later {
             self.await_later(partition, epoch, absent);
@@ -638,6 +642,7 @@ impl PartitionOwner {
         let Some((index, account)) = self.account_of(&partition.topic) else {
             return;
         };
+        let assigned = Instant::now();
         let lease = lease_of(account, &partition);
         let mut pause = ABSENT;
         let decided = loop {
@@ -650,10 +655,13 @@ impl PartitionOwner {
                 Err(error) => self.note_later(&partition, absent, &error),
             }
         };
+        let beginning = decided.beginning(&self.parts.reading.own);
         // Under this lock no revocation comes in between.
         let current = self.epoch.lock();
         if current.get(&lease) == Some(&epoch) {
             self.begin(index, account, decided);
+            drop(current);
+            tell(account, beginning, assigned);
         }
     }
 
@@ -861,6 +869,14 @@ fn until_answered<T, E>(
         }
     }
     None
+}
+
+/// Tells of a partition that has begun, if it has.
+fn tell(account: &Account, beginning: Option<Beginning>, assigned: Instant) {
+    if let Some(beginning) = beginning {
+        let event = beginning.event(&account.options.name, assigned.elapsed());
+        account.options.notify.send(&event);
+    }
 }
 
 /// What is found of a lease that is taken over.

@@ -15,6 +15,7 @@ use crate::kafka::start::{
 };
 use crate::kafka::transaction::Commit;
 use crate::kafka::{For, Group, Partition, Waiting};
+use crate::record::notification::{self, Notification, count, millis};
 use crate::submit::notices::{TakenOver, TakenOverInDoubt, TopicCreatedAnew};
 
 /// How long one question to Kafka may take.
@@ -36,6 +37,48 @@ pub struct Decided {
     pub start: Result<Start, Stop>,
     /// Its commit, as it was found.
     pub committed: Option<Commit>,
+}
+
+impl Decided {
+    /// What is told of it when it begins, by the process whose transactional.id is `own`.
+    pub fn beginning(&self, own: &str) -> Option<Beginning> {
+        let start = self.start.as_ref().ok()?;
+        let last = start.committed.as_ref().map(|last| &*last.transactional_id);
+        let other = last.filter(|last| *last != own);
+        Some(Beginning {
+            partition: self.partition.clone(),
+            offset: start.progress.base(),
+            in_doubt: start.progress.doubtful(),
+            // The process's name has no dot.
+            from: other.and_then(|other| Some(other.rsplit_once('.')?.1.to_owned())),
+        })
+    }
+}
+
+/// A partition that was taken over, as it is told.
+pub struct Beginning {
+    partition: Partition,
+    offset: i64,
+    in_doubt: usize,
+    from: Option<String>,
+}
+
+impl Beginning {
+    /// The event about it, of an ESME's partition that was assigned so long ago.
+    pub fn event<'a>(&'a self, esme: &'a str, took: Duration) -> Notification<'a> {
+        Notification {
+            esme,
+            takeover: Some(notification::Takeover {
+                topic: &self.partition.topic,
+                partition: self.partition.partition,
+                offset: self.offset,
+                in_doubt: count(self.in_doubt),
+                took_ms: millis(took),
+                from: self.from.as_deref(),
+            }),
+            ..Notification::now("Takeover")
+        }
+    }
 }
 
 /// What is needed to take partitions over.

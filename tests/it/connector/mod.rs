@@ -13,6 +13,7 @@ mod leases;
 mod life;
 mod live;
 mod modes;
+mod noticed;
 mod operations;
 mod outage;
 mod parts;
@@ -198,6 +199,17 @@ impl Deployment {
             .into_iter()
             .map(|record: Record| record.value)
             .collect()
+    }
+
+    /// Waits for `n` events of a kind on the topic of notifications.
+    fn noticed(&self, kind: &str, n: usize) -> Vec<Value> {
+        let topic = self.topic("notifications");
+        let of_kind = |record: &&Record| record.value["type"] == kind;
+        let all = self.kafka.records_until(&topic, PATIENCE, |all| {
+            all.iter().filter(of_kind).count() >= n
+        });
+        let found = all.into_iter().filter(|record| of_kind(&record));
+        found.map(|record| record.value).collect()
     }
 
     /// The offset committed for a partition of the outbound topic.

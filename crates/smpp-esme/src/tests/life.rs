@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use super::peer::*;
 use crate::Time;
 use crate::{
-    Credentials, Lease, Mode, Moment, Options, OutbindListener, OutbindOptions, Outcome, State,
-    Timers,
+    Change, Credentials, Lease, Mode, Moment, Options, OutbindListener, OutbindOptions, Outcome,
+    State, Timers,
 };
 use smpp_protocol::{Command, Status};
 
@@ -62,6 +62,44 @@ async fn a_lost_session_is_replaced_and_slots_wait_for_it() {
     for told in [Session::Bound(1), Session::Unbound(1), Session::Bound(2)] {
         assert_eq!(esme.sessions.recv().await, Some(told));
     }
+}
+
+#[tokio::test]
+async fn each_change_of_a_bind_is_told_and_whether_it_was_wanted() {
+    let listener = Listener::new().await;
+    let mut esme = Esme::running(towards(&[&listener]), Lease::unlimited());
+    // The first attempt fails; so does the second, which changes nothing.
+    for _ in 0..2 {
+        drop(listener.accepts().await);
+    }
+    let smsc = listener.accepts().await.binds().await;
+    esme.submits(100).await;
+    drop(smsc);
+    let _smsc = listener.accepts().await.binds().await;
+    esme.becomes("bound").await;
+    esme.handle.stop(Duration::ZERO);
+    let mut told = Vec::new();
+    while let Some(change) = esme.changes.recv().await {
+        told.push(match change {
+            Change::Bound { generation, .. } => format!("bound {generation}"),
+            Change::Unbound {
+                wanted,
+                lasted,
+                unanswered,
+                ..
+            } => format!("{wanted} {} {unanswered}", lasted.is_some()),
+        });
+    }
+    assert_eq!(
+        told,
+        [
+            "false false 0",
+            "bound 1",
+            "false true 1",
+            "bound 2",
+            "true true 0"
+        ]
+    );
 }
 
 #[tokio::test]

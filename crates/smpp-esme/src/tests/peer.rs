@@ -11,11 +11,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::Time;
-use crate::connect::{Io, Opened};
+use crate::connect::{BindAnswer, Io, Opened};
 use crate::input::Input;
 use crate::{
-    Bind, Client, Handle, Inbound, Lease, Notice, Options, Outcome, Reconnect, Responder, State,
-    Token,
+    Bind, Change, Client, Handle, Inbound, Lease, Notice, Options, Outcome, Reconnect, Responder,
+    State, Token,
 };
 use smpp_protocol::frame::{HEADER, Header, push_empty};
 use smpp_protocol::pdu::{Sm, SmResp};
@@ -146,6 +146,7 @@ struct Recorder {
     received: mpsc::UnboundedSender<(Bytes, Responder)>,
     sessions: mpsc::UnboundedSender<Session>,
     notices: mpsc::UnboundedSender<Notice>,
+    changes: mpsc::UnboundedSender<Change>,
     versions: mpsc::UnboundedSender<Option<u8>>,
     handle: std::sync::OnceLock<Handle>,
 }
@@ -191,6 +192,10 @@ impl Inbound for Recorder {
     fn notice(&self, notice: Notice) {
         let _ = self.notices.send(notice);
     }
+
+    fn changed(&self, change: Change) {
+        let _ = self.changes.send(change);
+    }
 }
 
 /// What becomes of the SMSC's requests.
@@ -210,6 +215,7 @@ pub struct Esme {
     pub received: mpsc::UnboundedReceiver<(Bytes, Responder)>,
     pub sessions: mpsc::UnboundedReceiver<Session>,
     pub notices: mpsc::UnboundedReceiver<Notice>,
+    pub changes: mpsc::UnboundedReceiver<Change>,
     pub versions: mpsc::UnboundedReceiver<Option<u8>>,
     pub task: JoinHandle<()>,
 }
@@ -236,6 +242,7 @@ impl Esme {
         }
         let (sessions, sessions_of) = mpsc::unbounded_channel();
         let (notices, notices_of) = mpsc::unbounded_channel();
+        let (changes, changes_of) = mpsc::unbounded_channel();
         let (versions, versions_of) = mpsc::unbounded_channel();
         let handle = std::sync::OnceLock::new();
         let recorder = Arc::new(Recorder {
@@ -243,6 +250,7 @@ impl Esme {
             received,
             sessions,
             notices,
+            changes,
             versions,
             handle,
         });
@@ -257,6 +265,7 @@ impl Esme {
             received: received_by,
             sessions: sessions_of,
             notices: notices_of,
+            changes: changes_of,
             versions: versions_of,
             task,
         }
@@ -356,7 +365,7 @@ pub async fn session_taking<S>(
         input,
         peer: SocketAddr::from(([127, 0, 0, 1], 2775)),
         exact: !options.tls.enabled,
-        version: None,
+        answer: BindAnswer::default(),
     };
     let esme = Esme::with(options, lease, inbound, |mut bind| async move {
         let _ = bind.live(opened, "smsc:2775".into()).await;

@@ -19,7 +19,10 @@ use super::super::internal::{
     Barrier, CorrelationEntry, Delivery, Header, Parked, Seen, SegmentDigest, SegmentEntry,
 };
 use super::super::keys::Position;
-use super::super::notification::{MessageIdHint, Notification};
+use super::super::notification::{
+    BindChange, MessageIdHint, Notification, ProcessLife, ReceiptsGap, Steering, Takeover,
+    Throttling,
+};
 use super::*;
 
 fn at(micros: i64) -> Timestamp {
@@ -347,6 +350,53 @@ fn notifications_are_the_same_in_both_forms() {
             of: 200,
             response_id: "7f",
             receipt_id: "127",
+        }),
+        process: Some("5f"),
+        lifecycle: Some(ProcessLife {
+            version: "1.0.0",
+            cluster_id: "c",
+            esmes: vec!["acme", "other"],
+            started_at: Some(at(4)),
+            reason: Some("the poll thread ended"),
+        }),
+        session: Some(BindChange {
+            mode: "transceiver",
+            host: "smsc:2775",
+            system_id: Some("SMSC".into()),
+            changes: 3,
+            session: Some(i64::MAX),
+            reason: Some("the SMSC closed the connection"),
+            wanted: Some(true),
+            bound_ms: Some(1),
+            unanswered: Some(2),
+        }),
+        throttling: Some(Throttling {
+            refused: 7,
+            command_status: Some(0x58),
+            command_status_name: Some("ESME_RTHROTTLED".into()),
+            window: 4,
+            rate: Some(12.5),
+        }),
+        takeover: Some(Takeover {
+            topic: "sms.outbound",
+            partition: 3,
+            offset: 70,
+            in_doubt: 2,
+            took_ms: 900,
+            from: Some("6a"),
+        }),
+        receipts: Some(ReceiptsGap {
+            messages: 20,
+            last_receipt_at: Some(at(3)),
+            usual_ms: Some(4000),
+            limit_ms: 600_000,
+        }),
+        pause: Some(Steering {
+            what: "esme",
+            name: "acme",
+            by: Some("ops"),
+            reason: Some("maintenance"),
+            paused_at: Some(at(2)),
         }),
         tlvs: vec![Tlv {
             tag: 0x0422,

@@ -168,6 +168,7 @@ fn specimen(schema: &Schema, root: &Schema, most: bool) -> Avro {
         Schema::Boolean => Avro::Boolean(most),
         Schema::Int => Avro::Int(i32::from(most)),
         Schema::Long => Avro::Long(i64::from(most)),
+        Schema::Double => Avro::Double(if most { 0.5 } else { 0.0 }),
         Schema::TimestampMicros => Avro::TimestampMicros(1_700_000_000_000_000),
         Schema::Bytes => Avro::Bytes(if most { b"\x01a".to_vec() } else { Vec::new() }),
         // A duration, where one is wanted.
