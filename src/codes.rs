@@ -297,6 +297,7 @@ codes! {
         4204 INTERNAL_LOG_LOST,
         4205 FOREIGN_RECORD,
         4206 DELIVERIES_DELETED,
+        4207 RECEIPTS_STOPPED,
     }
     "The schema registry and formats" 5000..=5099 {
         5001 REGISTRY_AWAY,

@@ -41,6 +41,11 @@ impl Dialects {
         self.meters.get(esme).map_or(&self.unseen, |meters| meters)
     }
 
+    /// Whether the ESME is configured.
+    pub(super) fn knows(&self, esme: &str) -> bool {
+        self.known.contains_key(esme)
+    }
+
     /// That of the ESME's SMSC.
     pub(super) fn of(&self, esme: &str) -> &Dialect {
         self.known.get(esme).map_or(&self.other, |dialect| dialect)

@@ -38,6 +38,7 @@ mod partition;
 mod pipeline;
 mod receipt_events;
 mod service;
+mod silence;
 mod status;
 mod tail;
 mod takeover;

@@ -50,6 +50,28 @@ plain_telemetry::notices! {
         value response_id: Option<&'a str>,
     }
 
+    /// An ESME's messages wait for receipts, and none comes for much longer than is usual. Messages go on
+    /// being sent. Ask the SMSC's operator; see whether the binds that receive are up, in this process
+    /// and the others, and whether many messages are scheduled for later (`schedule_delivery_time`).
+    warn[codes::RECEIPTS_STOPPED] ReceiptsStopped<'a> "no receipts come: messages that ask for one were accepted, and for much longer than is usual none has come. Is a bind up that receives? Ask the SMSC's operator" {
+        /// The ESME.
+        value esme: &'a str,
+        /// How many messages were accepted since the last receipt, of the partitions of this process.
+        value messages: i64,
+        /// In so many milliseconds nine of ten receipts came before, if that is known.
+        value usual_ms: Option<i64>,
+        /// After so many milliseconds without any this is said.
+        value limit_ms: i64,
+    }
+
+    /// Receipts of an ESME come again.
+    info ReceiptsAgain<'a> "receipts come again" {
+        /// The ESME.
+        value esme: &'a str,
+        /// How many messages were accepted since the last receipt before this one.
+        value messages: i64,
+    }
+
     /// Whether receipts have messages under another form of their ids cannot be known, because a
     /// partition of the correlation topic is not read. The text says what holds it up.
     warn[codes::CORRELATION_NOT_READ] PartitionNotReadToItsEnd<'a> "receipts whose ids have another form are published with correlated: false although their messages may be known: this partition could not be read to its end in 15 minutes, or more receipts waited for that than there is memory for. Lines above say what holds it up: a record that needs its schema from the registry, the right to read the topic (READ), a transaction that nobody ends, a partition without a leader. [esme.message_id] for these ESMEs lets their receipts match without this way" {

@@ -18,15 +18,16 @@ use super::clock::{Clock, plausible};
 use super::decode::{self, DeliveryKind, Record};
 use super::forms::Habits;
 use super::hint::Hints;
-use super::join::{Effect, Join, JoinLimits, Millis, Receipt, ReceiptOutcome};
+use super::join::{Effect, Join, JoinLimits, Millis, Receipt, ReceiptOutcome, Value};
 use super::notices::{
     ClockPutRight, CorrelationLogBeginsAnew, CorrelationRecordSkipped, DeliveriesDeleted,
-    DeliverySkipped, ForeignRecord, RecordRefused, RestoreMakesNoProgress, Restored, TopicMissing,
-    TransactionEndUnknown, TransactionFenced,
+    DeliverySkipped, ForeignRecord, ReceiptsAgain, ReceiptsStopped, RecordRefused,
+    RestoreMakesNoProgress, Restored, TopicMissing, TransactionEndUnknown, TransactionFenced,
 };
 use super::parsed_receipt::Arrived;
 use super::partition::{PartitionState, Stage};
 use super::receipt_events::{self, Topics};
+use super::silence::ReceiptWatch;
 use super::takeover::{Asked, Request};
 use super::{Counters, PartitionStatus, tail, takeover};
 use super::{Dialects, Notify, inbound_events};
@@ -41,7 +42,8 @@ use crate::kafka::{Group, Partition, ear};
 use crate::record::codec::Unread;
 use crate::record::internal::Delivery;
 use crate::record::json::Invalid;
-use crate::record::keys::Key;
+use crate::record::keys::{self, Key};
+use crate::record::notification::{Notification, ReceiptsGap};
 
 /// How long a revoked partition may take to commit what it has gathered.
 const REVOKE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -117,6 +119,8 @@ pub(super) struct Pipeline {
     habits: Arc<Habits>,
     /// What operators are told of receipts that do not find their messages.
     hints: Hints,
+    /// Which ESMEs wait for receipts that do not come.
+    watch: Mutex<ReceiptWatch>,
     /// Those that the pipeline calls.
     pub(super) handles: Handles,
     /// What happened since the start, counted when it is decided.
@@ -136,6 +140,7 @@ impl Pipeline {
             group,
             habits: Arc::default(),
             hints: Hints::new(config.notify.clone()),
+            watch: Mutex::default(),
             config,
             transactional_id,
             clock: Clock::default(),
@@ -187,6 +192,7 @@ impl Pipeline {
     /// under way, if that holds the partition: it may commit a newer offset, and the barrier would
     /// take that back, so that all in between were published once more.
     fn take_over(&self, state: &mut PipelineState, partition: &Partition) {
+        self.watch.lock().begin_anew();
         state.takeovers += 1;
         let takeover = state.takeovers;
         let nonce = format!("{}.{takeover}", self.transactional_id);
@@ -264,6 +270,87 @@ impl Pipeline {
     pub(super) fn tail_trouble(&self, error: KafkaError) {
         debug!(%error, "reading the correlation topic");
         self.state.lock().trouble = Some(error);
+    }
+
+    /// Whether any ESME's receipts have stopped, if all is read that Kafka has.
+    pub(super) fn receipts_due(&self) -> bool {
+        self.watch.lock().is_due(self.clock.now())
+    }
+
+    /// How far the deliveries are read; `None` while they are not read, of any partition.
+    pub(super) fn positions(&self) -> Option<Vec<(Partition, i64)>> {
+        let state = self.state.lock();
+        let all = state.partitions.values();
+        all.map(|owned| {
+            let reads = owned.stage == Stage::Live && !owned.waits;
+            reads.then(|| (owned.partition.clone(), owned.next))
+        })
+        .collect()
+    }
+
+    /// Says whose receipts have stopped: all is read that Kafka has.
+    pub(super) fn tell_receipts_stopped(&self) {
+        let stopped = self.watch.lock().stopped(self.clock.now());
+        for (esme, gap) in stopped {
+            ReceiptsStopped {
+                esme: &esme,
+                messages: gap.messages,
+                usual_ms: gap.usual_ms,
+                limit_ms: gap.limit_ms,
+            }
+            .emit();
+            self.tell_receipts("ReceiptsStopped", &esme, gap);
+        }
+    }
+
+    /// Says whose receipts come again.
+    pub(super) fn tell_receipts_again(&self) {
+        let again = self.watch.lock().again();
+        for (esme, gap) in again {
+            let messages = gap.messages;
+            let esme = &*esme;
+            ReceiptsAgain { esme, messages }.emit();
+            self.tell_receipts("ReceiptsAgain", esme, gap);
+        }
+    }
+
+    fn tell_receipts(&self, kind: &'static str, esme: &str, gap: ReceiptsGap) {
+        self.config.notify.send(&Notification {
+            esme,
+            receipts: Some(gap),
+            ..Notification::now(kind)
+        });
+    }
+
+    /// A message that asks for a receipt was accepted, if that is what a new record says. Of one in
+    /// segments the first stands for all.
+    fn accepted(&self, key: &Key<'_>, value: &Value, now: Millis) {
+        if let Key::Entry {
+            identity,
+            submission,
+        } = key
+            && let Value::Entry { seen, .. } = value
+            && seen.is_empty()
+            && keys::is_first_part(submission)
+        {
+            let (esme, _) = keys::esme_and_id(identity);
+            if self.config.dialects.knows(esme) {
+                self.watch.lock().accepted(esme, now);
+            }
+        }
+    }
+
+    /// Of a receipt that found its message, how long it took, if that is to be known.
+    fn learn_delay(&self, entry: &[u8], delivery: &Delivery) {
+        let (esme, now) = (&*delivery.esme, self.clock.now());
+        if !self.config.dialects.knows(esme) || !self.watch.lock().wants_delay(esme, now) {
+            return;
+        }
+        if let Some(submitted_at) = receipt_events::submitted_at(entry) {
+            let came = delivery.received_at.as_millisecond();
+            let delay = came.saturating_sub(submitted_at.as_millisecond());
+            self.watch.lock().learn(esme, delay);
+        }
     }
 
     /// Says which restores make no progress.
@@ -356,7 +443,12 @@ impl Pipeline {
                 owned.assembly.tombstone(&key);
             }
             Ok(Record::Segment(value)) => owned.assembly.record(&key, value, now),
-            Ok(Record::Value(value)) => owned.join.record(&key, value, now, &mut effects),
+            Ok(Record::Value(value)) => {
+                if owned.stage == Stage::Live {
+                    self.accepted(&key, &value, now);
+                }
+                owned.join.record(&key, value, now, &mut effects);
+            }
             Ok(Record::Barrier(nonce)) => {
                 if owned.stage == Stage::Restoring && nonce == owned.nonce {
                     owned.join.live(now, &mut effects);
@@ -393,6 +485,9 @@ impl Pipeline {
                     delivery,
                     parsed: &parsed,
                 };
+                if self.config.dialects.knows(&delivery.esme) {
+                    (self.watch.lock()).received(&delivery.esme, self.clock.now());
+                }
                 match &delivery.home {
                     Some(home) => self.visit(owned, (identity, home), offset, arrived, receipt),
                     None => self.receipt(owned, identity, offset, arrived, receipt),
@@ -512,6 +607,7 @@ impl Pipeline {
                     other_form,
                 } => {
                     self.counters.correlated.add(1);
+                    self.learn_delay(entry, delivery);
                     if !candidates.is_empty() {
                         self.counters.ambiguous.add(1);
                     }
@@ -591,6 +687,7 @@ impl Pipeline {
                 break;
             }
         }
+        self.watch.lock().begin_anew();
         for p in partitions {
             state.partitions.remove(&p.partition);
             state.aside.forget(&p.partition);

@@ -2,9 +2,11 @@
 
 use rdkafka::config::ClientConfig;
 
+use super::super::delivery_of;
 use super::*;
 use crate::kafka::cloud_events::CloudEvents;
 use crate::record::codec::Codecs;
+use crate::record::keys::Position;
 
 /// A pipeline of a group that has no member yet.
 pub(in crate::correlate) fn pipeline() -> Pipeline {
@@ -123,4 +125,73 @@ fn the_end_of_the_log_is_asked_for_when_a_partition_goes_on() {
         [end.clone(), end.clone()]
     );
     assert!(pipeline.wants(&end), "the log has grown during the pause");
+}
+
+/// What is read of the correlation topic when a message was accepted.
+fn accepted(pipeline: &Pipeline, esme: &str, offset: i64) {
+    let record = Position {
+        topic: "sms.outbound".into(),
+        partition: 0,
+        offset,
+    };
+    let (id, at) = (offset.to_string(), "2026-01-02T03:04:05Z");
+    let value = serde_json::json!({
+        "esme": esme, "message_id": id, "log_id": "a", "record": record, "attempt": 1,
+        "submitted_at": at,
+    });
+    let key = keys::entry(esme, &id, &record, None);
+    let value = value.to_string();
+    (pipeline.read(0, 1, key.as_bytes(), Some(value.as_bytes()))).unwrap();
+}
+
+#[test]
+fn messages_that_wait_and_receipts_that_come_are_watched() {
+    let mut pipeline = pipeline();
+    let known = [("acme".to_owned(), Arc::default())];
+    pipeline.config.dialects = known.into_iter().collect();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let to = told.clone();
+    pipeline.config.notify = Notify::new(move |event| {
+        let gap = event.receipts.clone().unwrap();
+        to.lock()
+            .push((event.kind, event.esme.to_owned(), gap.messages));
+    });
+    pipeline.assigned(&[partition(0)]);
+    let stopped = |pipeline: &Pipeline| {
+        let late = pipeline.now() + 2 * 3_600_000;
+        pipeline.watch.lock().stopped(late).len()
+    };
+    // What is restored was accepted by others, long ago.
+    find(&mut pipeline.state.lock(), 0, 1).unwrap().stage = Stage::Restoring;
+    (0..20).for_each(|n| accepted(&pipeline, "acme", n));
+    assert_eq!((pipeline.positions(), stopped(&pipeline)), (None, 0));
+    find(&mut pipeline.state.lock(), 0, 1).unwrap().stage = Stage::Live;
+    assert_eq!(pipeline.positions().unwrap().len(), 1);
+    (100..109).for_each(|n| accepted(&pipeline, "acme", n));
+    (100..120).for_each(|n| accepted(&pipeline, "unknown", n));
+    assert_eq!(stopped(&pipeline), 0, "nine of one that is known");
+    accepted(&pipeline, "acme", 109);
+    assert_eq!(stopped(&pipeline), 1);
+    let delivery = delivery_of("id:100 stat:DELIVRD err:000");
+    let kind = decode::parse("acme/100", &delivery, &pipeline.config.dialects).unwrap();
+    let mut state = pipeline.state.lock();
+    let owned = find(&mut state, 0, 1).unwrap();
+    pipeline.delivered(owned, ("acme/100", 0), &delivery, kind);
+    drop(state);
+    pipeline.tell_receipts_again();
+    let expected = [("ReceiptsAgain", "acme".to_owned(), 10)];
+    assert_eq!(*told.lock(), expected);
+    let entry = br#"{"log_id": "a", "submitted_at": "1969-12-31T23:59:00Z"}"#;
+    for _ in 0..20 {
+        pipeline.learn_delay(entry, &delivery);
+        std::thread::sleep(Duration::from_millis(101));
+    }
+    (0..10).for_each(|n| accepted(&pipeline, "acme", 300 + n));
+    let late = pipeline.now() + 2 * 3_600_000;
+    let usual = pipeline.watch.lock().stopped(late)[0].1.usual_ms.unwrap();
+    assert!((60_000..90_000).contains(&usual), "a minute: {usual}");
+    (200..209).for_each(|n| accepted(&pipeline, "acme", n));
+    pipeline.revoked(&[partition(0)], true);
+    pipeline.assigned(&[partition(0)]);
+    assert_eq!(stopped(&pipeline), 0, "receipts of what went go elsewhere");
 }

@@ -467,6 +467,16 @@ pub(super) fn timestamp(millis: Millis) -> Timestamp {
     Timestamp::from_millisecond(millis).unwrap_or_default()
 }
 
+/// When the message of an entry was submitted.
+pub(super) fn submitted_at(entry: &[u8]) -> Option<Timestamp> {
+    #[derive(serde::Deserialize)]
+    struct Submitted {
+        submitted_at: Timestamp,
+    }
+    let entry: Submitted = serde_json::from_slice(entry).ok()?;
+    Some(entry.submitted_at)
+}
+
 #[cfg(test)]
 mod tests {
     use std::borrow::Cow;

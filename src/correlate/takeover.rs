@@ -16,7 +16,8 @@
 //! again after a pause that grows, behind all others, and holds up none of them.
 //!
 //! The same thread looks where the log of a partition ends before the partition lets time pass: see
-//! [`partition`](super::partition).
+//! [`partition`](super::partition); and before it is said that receipts have stopped: see
+//! [`silence`](super::silence).
 
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,7 @@ use super::notices::{
     CommittedNotReadAtOnce, DeletedBeforeCorrelated, DeliveriesLostTail, FromTheBeginning,
 };
 use super::pipeline::Pipeline;
+use crate::kafka::end;
 use crate::kafka::progress::{CommitScope, Progress, Restored, metadata};
 use crate::kafka::start::{Reading, committed_stable};
 use crate::kafka::transaction::Commit;
@@ -35,6 +37,12 @@ use crate::kafka::transactor::end_predecessors;
 use crate::kafka::{Group, Partition, Pause, ear};
 use crate::threads::Mailbox;
 
+/// How long Kafka may take to say where a log ends, when receipts seem to have stopped.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// How often it is asked then.
+const ASK_AGAIN: Duration = Duration::from_secs(20);
+/// For so long all has to be read before it is believed.
+const SURE: Duration = Duration::from_secs(60);
 const WATERMARKS: Duration = Duration::from_secs(10);
 const ENDING: Duration = Duration::from_secs(10);
 /// How often it is looked whether a restore is held up.
@@ -137,9 +145,15 @@ impl FailedRequests {
 /// thread.
 pub(super) fn run(pipeline: &Pipeline, group: &Group, reading: &Reading, handle: &Handle) {
     let mut failed = FailedRequests::new();
+    let mut silence = Silence::new();
     while let Some(new) = handle.next(failed.wait(Instant::now())) {
         end_suspects(pipeline, reading);
         pipeline.report_slow_restores();
+        pipeline.tell_receipts_again();
+        let due = pipeline.receipts_due();
+        if silence.is_sure(due, || all_is_read(pipeline, group), Instant::now()) {
+            pipeline.tell_receipts_stopped();
+        }
         let mut requests = failed.join(new, Instant::now());
         requests.retain(|request| pipeline.wants(request));
         if requests.is_empty() {
@@ -187,6 +201,62 @@ fn look_for_end(pipeline: &Pipeline, group: &Group, end: &Request) -> Result<(),
     let (_, high) = group.watermarks(&end.partition, WATERMARKS)?;
     pipeline.ends_at(end.partition.partition, end.takeover, high);
     Ok(())
+}
+
+/// Makes sure that receipts have stopped where it looks so.
+struct Silence {
+    /// When Kafka is asked again.
+    next: Instant,
+    /// Since when all is read that Kafka has.
+    sure_from: Option<Instant>,
+}
+
+impl Silence {
+    fn new() -> Self {
+        Silence {
+            next: Instant::now(),
+            sure_from: None,
+        }
+    }
+
+    /// Whether receipts have stopped: it is due to say so, and all has been read for a while that Kafka
+    /// has. What SMSCs delivered while Kafka was away needs a moment to get there.
+    fn is_sure(&mut self, due: bool, all_is_read: impl FnOnce() -> bool, now: Instant) -> bool {
+        if !due {
+            self.sure_from = None;
+            return false;
+        }
+        if now < self.next {
+            return false;
+        }
+        self.next = now + ASK_AGAIN;
+        if !all_is_read() {
+            self.sure_from = None;
+            return false;
+        }
+        let from = *self.sure_from.get_or_insert(now);
+        let sure = now.duration_since(from) >= SURE;
+        if sure {
+            self.sure_from = None;
+        }
+        sure
+    }
+}
+
+/// Whether all deliveries are read that Kafka has.
+fn all_is_read(pipeline: &Pipeline, group: &Group) -> bool {
+    let Some(positions) = pipeline.positions() else {
+        return false;
+    };
+    !positions.is_empty()
+        && positions.iter().all(|(partition, next)| {
+            let asked = group.watermarks(partition, TIMEOUT);
+            asked.is_ok_and(|(_, high)| {
+                // What ends transactions takes offsets too.
+                let empty = || end::empty_until(group.client(), partition, *next, TIMEOUT);
+                high <= *next || empty().is_ok_and(|to| to.is_some_and(|to| to >= high))
+            })
+        })
 }
 
 /// A barrier that was committed and does not come back is hidden behind an open transaction:
@@ -353,6 +423,33 @@ mod tests {
         let before = failed.pause.grow();
         failed.put(Vec::new(), later);
         assert!(failed.pause.grow() < 2 * before, "the pauses begin anew");
+    }
+
+    #[test]
+    fn receipts_have_stopped_only_if_all_is_read_for_a_while() {
+        let (mut silence, start) = (Silence::new(), Instant::now());
+        let mut at = |seconds, due, read: Option<bool>| {
+            let asked = std::cell::Cell::new(false);
+            let is_read = || {
+                asked.set(true);
+                read.unwrap_or_default()
+            };
+            let sure = silence.is_sure(due, is_read, start + Duration::from_secs(seconds));
+            assert_eq!(asked.get(), read.is_some(), "asked at {seconds}");
+            sure
+        };
+        assert!(!at(1, false, None));
+        assert!(!at(2, true, Some(true)), "for a minute first");
+        assert!(!at(3, true, None), "Kafka is not asked each time");
+        // Kafka is away, or more is there than is read.
+        assert!(!at(42, true, Some(false)));
+        assert!(!at(62, true, Some(true)));
+        assert!(!at(90, true, Some(true)));
+        // A receipt came.
+        assert!(!at(91, false, None));
+        assert!(!at(110, true, Some(true)));
+        assert!(!at(150, true, Some(true)));
+        assert!(at(170, true, Some(true)));
     }
 
     #[test]

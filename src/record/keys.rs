@@ -68,6 +68,16 @@ pub fn entry(esme: &str, message_id: &str, source: &Position, part: Option<u16>)
     }
 }
 
+/// Whether the rest of an entry's key, behind its identity, is that of a whole message or of its first
+/// segment.
+pub fn is_first_part(submission: &str) -> bool {
+    let offset = submission.rsplit_once(':').map_or("", |(_, offset)| offset);
+    match offset.split_once('.') {
+        Some((_, part)) => part == "1",
+        None => true,
+    }
+}
+
 /// The key under which the receipt at `offset` of the deliveries waits for its message.
 pub fn parked(identity: &str, offset: i64) -> String {
     format!("{identity}/@{offset}")
@@ -184,6 +194,27 @@ mod tests {
             topic: "sms.outbound".into(),
             partition: 3,
             offset: 1042,
+        }
+    }
+
+    #[test]
+    fn the_first_segment_stands_for_its_message() {
+        let source = Position {
+            topic: "a.b-7.2".into(),
+            partition: 0,
+            offset: 42,
+        };
+        for (part, first) in [
+            (None, true),
+            (Some(1), true),
+            (Some(2), false),
+            (Some(11), false),
+        ] {
+            let key = entry("acme", "7", &source, part);
+            let Some(Key::Entry { submission, .. }) = Key::parse(key.as_bytes()) else {
+                panic!("{key}")
+            };
+            assert_eq!(is_first_part(submission), first, "{key}");
         }
     }
 
