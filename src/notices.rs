@@ -45,6 +45,42 @@ work on the program, and may change. Every line at `warn` and `error` has a fiel
 
 Lines about what may happen many times are written at once the first time, and then as a count:
 `times` (or what is counted) since the last such line, `within` the time since then.
+
+## The fields of every line
+
+With `log.format = \"json\"` a line is one object. Its fields, all at the top:
+
+- `timestamp`: When, in RFC 3339 and UTC, with six decimals.
+- `level`: `ERROR`, `WARN`, `INFO`, `DEBUG` or `TRACE`.
+- `message`: The text, with what varies put in for the words in braces.
+- `target`: The module that says it, by which `log.level` takes and leaves lines. A line below has the target of its part, whichever place in the part says it; `librdkafka` is that of what Kafka's client says.
+- `error_code`: Of our own lines at `WARN` and `ERROR`, by which `kafka-smpp explain` tells more.
+- Each further field of the line, as it is told below: numbers and booleans as such, all others as strings. A field that has no value is left out.
+
+There are no spans, and no nested objects. A line of a library (`rustls` and others, seldom above `debug`)
+has `log.target` and `log.module_path` besides, and below `info` fields of its own; the fields of our own
+lines below `info` are `abort`, `bind`, `code`, `committed`, `cycle`, `error`, `first`, `host`, `index`, `kind`,
+`late`, `log_id`, `next`, `offset`, `offsets`, `partition`, `partitions`, `produced`, `reason`, `records`,
+`severity`, `status`, `to`, `topic` and `verdict`.
+
+With `log.format = \"text\"` the same line is its time, level, target, text, and the fields as
+`name=value`.
+
+Texts of messages and passwords are in no line. Phone numbers are, in what is quoted of a key, an
+address or a record that cannot be read, and where they are log ids or ids of messages, unless
+`log.numbers` says otherwise:
+
+- `full`: As they are.
+- `last4`: `…4567`, the last four digits.
+- `hash`: `#` and twelve hexadecimal digits, the same for one number whether it has `+`, `00`, blanks or
+  neither: an HMAC-SHA-256 with `log.numbers_key`. With a key that all processes have, a number can be
+  followed through all logs, and whoever knows the key can find the number by trying all. Without one
+  each process makes a key of its own, which nobody knows and which ends with it: then hashes of
+  different processes, or from before a restart, cannot be compared.
+
+What is masked is every text with seven digits or more, but for names of topics, partitions, ESMEs, binds,
+hosts and processes, IP addresses, days, and lengths of time and of memory. Events on topics are not masked:
+they are for applications, and `log.numbers` is of the log.
 ";
 
 #[cfg(test)]

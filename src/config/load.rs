@@ -319,6 +319,12 @@ impl Reading {
         self.secret(at, &registry.token_file, &mut registry.token);
         let http = &mut config.http;
         self.secret("http.token", &http.token_file, &mut http.token);
+        let log = &mut config.log;
+        self.secret(
+            "log.numbers_key",
+            &log.numbers_key_file,
+            &mut log.numbers_key,
+        );
         let files = std::mem::take(&mut config.kafka.property_files);
         for (name, file) in &files {
             let key = Path::default().key("kafka").key("property_files").key(name);
@@ -349,7 +355,10 @@ impl Reading {
         let empty = self.variables.iter().filter(|(_, value)| value.is_empty());
         let keys: Vec<String> = empty.map(|(key, _)| key.clone()).collect();
         for key in keys {
-            if matches!(key.rsplit('.').next(), Some("password" | "token")) {
+            if matches!(
+                key.rsplit('.').next(),
+                Some("password" | "token" | "numbers_key")
+            ) {
                 let text = "it is empty: set it, or leave the variable out if there is none";
                 self.bad_file(codes::SECRET_MALFORMED, key, None, text);
             }

@@ -1,10 +1,16 @@
 //! Settings of the log.
 
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use crate::ops::mask::Numbers;
+use crate::settings::masked;
+
 /// What is logged, and how. Passwords and texts of messages are never logged.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
     /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or per module, such as
@@ -12,6 +18,19 @@ pub struct Log {
     pub level: String,
     /// `text`, `json` (one object a line), or `auto`: text on a terminal, else json.
     pub format: LogFormat,
+    /// How phone numbers stand in the log, at all levels: `full`; `last4`, their last four digits; or
+    /// `hash`, a keyed hash, the same for one number however it is written. What has seven digits
+    /// or more in a text is a number, also if it is a log id or the id of a message.
+    pub numbers: Numbers,
+    /// The secret key of hashes, at least 16 characters: with the same one, a number has the same hash
+    /// in all processes and after a restart. Without one each process makes its own, and hashes can
+    /// only be compared within one process. Whoever knows it can find the number of a hash by trying.
+    #[schemars(with = "String")]
+    #[serde(serialize_with = "masked")]
+    pub numbers_key: SecretString,
+    /// File that holds the key, instead of `numbers_key`.
+    #[schemars(example = "/run/secrets/numbers-key")]
+    pub numbers_key_file: Option<PathBuf>,
 }
 
 impl Default for Log {
@@ -19,6 +38,9 @@ impl Default for Log {
         Log {
             level: "info".into(),
             format: LogFormat::Auto,
+            numbers: Numbers::Full,
+            numbers_key: SecretString::default(),
+            numbers_key_file: None,
         }
     }
 }

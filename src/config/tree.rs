@@ -33,7 +33,10 @@ impl Path {
     /// Whether the value is, or is written beside, a secret.
     pub fn is_secret(&self) -> bool {
         self.0.iter().any(|step| match step {
-            Step::Key(key) => matches!(key.as_str(), "password" | "token" | "properties"),
+            Step::Key(key) => matches!(
+                key.as_str(),
+                "password" | "token" | "properties" | "numbers_key"
+            ),
             Step::Index(_) => false,
         })
     }

@@ -18,11 +18,13 @@ use super::esme::{BindMode, Binds, Esme};
 use super::kafka::Kafka;
 use super::load::blank_end;
 use super::problem::Problem;
-use super::{Config, Inbound};
+use super::{Config, Inbound, Log};
 use crate::codes::{self, ErrorCode};
+use crate::ops::mask::Numbers;
 use crate::record::format::Format;
 use crate::settings::Time;
 use crate::{correlate, submit};
+use secrecy::ExposeSecret;
 use smpp_esme::host::Host;
 use smpp_protocol::Status;
 use smpp_protocol::address::{BadAddress, sender};
@@ -255,6 +257,31 @@ fn is_topic(name: &str) -> bool {
     (1..=249).contains(&name.len()) && name != "." && name != ".." && name.bytes().all(legal)
 }
 
+/// The fewest characters of a key: a shorter one is found by trying.
+const KEY: usize = 16;
+
+fn numbers_key(check: &mut Check<'_>, log: &Log) {
+    let characters = log.numbers_key.expose_secret().chars().count();
+    let enough = characters == 0 || characters >= KEY;
+    let text = format!("write at least {KEY} characters: a shorter key is found by trying");
+    check.must(
+        codes::OUT_OF_RANGE,
+        enough,
+        "numbers_key",
+        format_args!("{characters} characters"),
+        &text,
+    );
+    let used = characters == 0 || log.numbers == Numbers::Hash;
+    let text = "it is the key of hashes: set log.numbers = \"hash\", or leave it out";
+    check.must(
+        codes::SETTING_UNUSED,
+        used,
+        "numbers_key",
+        format_args!("{characters} characters"),
+        text,
+    );
+}
+
 impl Config {
     /// What is wrong with the values, all of it; empty if it can be run.
     pub fn validate(&self) -> Vec<Problem> {
@@ -279,6 +306,7 @@ impl Config {
                     &text,
                 );
             }
+            numbers_key(c, &self.log);
         });
         within("schema_registry", &|c| {
             registry::check(c, &self.schema_registry)

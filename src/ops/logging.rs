@@ -1,6 +1,9 @@
 //! The log: lines on standard error, for people or for machines.
 
+mod masked;
+
 use std::io::{IsTerminal, stderr};
+use std::sync::Arc;
 
 use log::{Level, Metadata, Record};
 use thiserror::Error;
@@ -10,6 +13,7 @@ use tracing_log::{AsLog, LogTracer};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
+use super::mask::Mask;
 use super::problems::Problems;
 use crate::config::{Log, LogFormat};
 
@@ -22,6 +26,11 @@ pub enum Begun {
     /// Those of libraries have.
     #[error(transparent)]
     Libraries(#[from] log::SetLoggerError),
+    /// There is nothing to make a key of.
+    #[error(
+        "the operating system gives no random numbers, from which the key of hashes is made: {0}"
+    )]
+    Key(#[from] getrandom::Error),
 }
 
 /// Changes what is logged while the process runs. Cheap to clone.
@@ -59,24 +68,35 @@ impl Control {
 ///
 /// # Errors
 ///
-/// When logging had begun before.
+/// When logging had begun before, or there are no random numbers for a key.
 pub fn start(log: &Log) -> Result<Control, Begun> {
     let filter = EnvFilter::try_new(log.directives()).unwrap_or_else(|_| EnvFilter::new("info"));
     let (filter, handle) = reload::Layer::new(filter);
     let terminal = stderr().is_terminal();
+    let mask = Mask::new(log.numbers, &log.numbers_key)?.map(Arc::new);
     let text = match log.format {
         LogFormat::Auto => terminal,
         LogFormat::Text => true,
         LogFormat::Json => false,
     };
-    let lines = fmt::layer().with_writer(stderr);
-    let lines = if text {
-        lines.with_ansi(terminal).with_filter(filter).boxed()
-    } else {
-        let lines = lines.json().flatten_event(true);
-        lines.with_filter(filter).boxed()
+    let lines = fmt::layer().with_ansi(terminal).with_writer(stderr);
+    let problems = Problems(mask.clone()).with_filter(LevelFilter::WARN);
+    let lines = match mask {
+        None if text => lines.with_filter(filter).boxed(),
+        None => {
+            let lines = lines.with_ansi(false).json().flatten_event(true);
+            lines.with_filter(filter).boxed()
+        }
+        Some(mask) if text => {
+            let lines = lines.fmt_fields(masked::Fields(mask));
+            lines.with_filter(filter).boxed()
+        }
+        Some(mask) => {
+            let lines = lines.with_ansi(false).json().flatten_event(true);
+            let lines = lines.with_writer(move || masked::Lines::new(mask.clone(), stderr()));
+            lines.with_filter(filter).boxed()
+        }
     };
-    let problems = Problems.with_filter(LevelFilter::WARN);
     set_global_default(tracing_subscriber::registry().with(lines).with(problems))?;
     log::set_boxed_logger(Box::new(Libraries(LogTracer::new())))?;
     log::set_max_level(LevelFilter::current().as_log());

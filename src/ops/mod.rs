@@ -1,6 +1,7 @@
 //! Logging, panics, names: what the parts have in common as parts of one process.
 
 pub mod logging;
+pub mod mask;
 pub(crate) mod notices;
 pub mod panics;
 pub mod problems;

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -15,6 +15,7 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
+use super::mask::Mask;
 use crate::notices;
 use crate::status::Problem;
 
@@ -55,8 +56,8 @@ pub fn problems(most: usize) -> Vec<Problem> {
     problems
 }
 
-/// Keeps them.
-pub struct Problems;
+/// Keeps them, with numbers masked as in the log.
+pub struct Problems(pub Option<Arc<Mask>>);
 
 impl<S: Subscriber> Layer<S> for Problems {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
@@ -64,7 +65,10 @@ impl<S: Subscriber> Layer<S> for Problems {
         if *metadata.level() > Level::WARN || !notices::is_one(metadata.name()) {
             return;
         }
-        let mut text = Text::default();
+        let mut text = Text {
+            mask: self.0.as_deref(),
+            ..Text::default()
+        };
         event.record(&mut text);
         let line = Line {
             code: text.code.take(),
@@ -77,13 +81,14 @@ impl<S: Subscriber> Layer<S> for Problems {
 
 /// A line as people read it: its text, then its fields.
 #[derive(Default)]
-struct Text {
+struct Text<'m> {
+    mask: Option<&'m Mask>,
     code: Option<String>,
     message: String,
     fields: String,
 }
 
-impl Text {
+impl Text<'_> {
     fn whole(mut self) -> String {
         self.message.push_str(&self.fields);
         if self.message.len() > LONGEST {
@@ -107,13 +112,27 @@ impl Text {
     }
 }
 
-impl Visit for Text {
+impl Visit for Text<'_> {
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.add(field, format_args!("{value}"));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.add(field, format_args!("{value}"));
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.add(field, format_args!("{value:?}"));
+        match self.mask {
+            Some(_) => self.record_str(field, &format!("{value:?}")),
+            None => self.add(field, format_args!("{value:?}")),
+        }
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.add(field, format_args!("{value}"));
+        match self.mask {
+            Some(mask) => self.add(field, format_args!("{}", mask.field(field.name(), value))),
+            None => self.add(field, format_args!("{value}")),
+        }
     }
 }
 
@@ -124,10 +143,32 @@ mod tests {
     use super::*;
     use crate::codes;
     use crate::connector::notices::{Caution, Stopped};
+    use crate::correlate::notices::ForeignRecord;
+    use crate::ops::mask::Numbers;
+
+    #[test]
+    fn a_line_that_is_kept_has_its_numbers_masked() {
+        let mask = Mask::new(Numbers::Last4, &String::new().into()).unwrap();
+        let heard = tracing_subscriber::registry().with(Problems(mask.map(Arc::new)));
+        tracing::subscriber::with_default(heard, || {
+            ForeignRecord {
+                partition: 12_345_678,
+                key: "acme/41791234567",
+            }
+            .emit();
+        });
+        let all = problems(100);
+        let kept = all.iter().find(|p| p.name == "foreign_record").unwrap();
+        assert!(
+            kept.text.contains("partition=12345678 key=acme/…4567"),
+            "{}",
+            kept.text
+        );
+    }
 
     #[test]
     fn the_last_line_of_each_kind_is_kept_with_what_it_means() {
-        let heard = tracing_subscriber::registry().with(Problems);
+        let heard = tracing_subscriber::registry().with(Problems(None));
         tracing::subscriber::with_default(heard, || {
             for words in ["first", "second"] {
                 let error_code = codes::BUG;

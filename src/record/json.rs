@@ -143,7 +143,22 @@ struct ProducerData<'a> {
 ///
 /// When it is not JSON, or not that record.
 pub fn read<T: DeserializeOwned>(octets: &[u8]) -> Result<T, Invalid> {
-    serde_json::from_slice(octets).map_err(|error| Invalid::because(error.to_string()))
+    serde_json::from_slice(octets).map_err(|error| Invalid::because(unquoted(&error.to_string())))
+}
+
+/// What is wrong, without the string that it quotes: it goes into the log, and a string may be the
+/// text of a message.
+fn unquoted(error: &str) -> String {
+    let between = |(first, last): (Option<usize>, Option<usize>)| {
+        let (before, _) = error.split_at_checked(first? + 1)?;
+        let (_, after) = error.split_at_checked(last?)?;
+        Some(format!("{before}…{after}"))
+    };
+    let quoted = (error.find('"'), error.rfind('"'));
+    let name = (error.find('`'), error.find("`, "));
+    let unknown = error.starts_with("unknown ");
+    let found = between(quoted).or_else(|| between(name).filter(|_| unknown));
+    found.unwrap_or_else(|| error.to_owned())
 }
 
 /// A record without what can be large, `extra_data` and `headers`, or the octets of a message

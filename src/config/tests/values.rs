@@ -140,6 +140,10 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("log.level", "'inof'", "", "did you mean \"info\"?"),
     ("log.level", "''", "", "it is blank"),
     ("log.level", "'info,kafka_smp=debug'", "", "did you mean \"kafka_smpp\"?"),
+    ("log.numbers", "'last3'", "", "write one of: full, last4, hash"),
+    ("log.numbers_key", "'short'", "log.numbers = 'hash'", "at least 16 characters"),
+    ("log.numbers_key", "'0123456789abcdef'", "", "set log.numbers = \"hash\""),
+    ("log.numbers_key_file", "'/nowhere'", "log.numbers = 'hash'", "cannot be read"),
     ("log.format", "'jsn'", "", "write one of: auto, text, json"),
     // An ESME.
     ("esme.name", "''", "", "every ESME needs a name"),

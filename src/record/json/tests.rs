@@ -419,3 +419,32 @@ fn an_encoding_of_aiosmpplib_has_the_data_coding_it_has_there() {
         assert_eq!(submit_sm(ours.as_bytes()).unwrap().data_coding, None);
     }
 }
+
+#[test]
+fn what_is_wrong_with_an_internal_record_quotes_no_text() {
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Record {
+        #[expect(dead_code)]
+        at: jiff::Timestamp,
+        #[expect(dead_code)]
+        number: u8,
+    }
+    for (octets, said) in [
+        (
+            r#"{"number": "a \"text\""}"#,
+            r#"invalid type: string "…", expected u8"#,
+        ),
+        (
+            r#"{"a text": 1}"#,
+            "unknown field `…`, expected `at` or `number`",
+        ),
+        ("{}", "missing field `at`"),
+        (r#"{"number": 417}"#, "invalid value: integer `417`"),
+    ] {
+        let error = super::read::<Record>(octets.as_bytes())
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(said) && !error.contains("text"), "{error}");
+    }
+}

@@ -12,6 +12,7 @@ mod inbound;
 mod leases;
 mod life;
 mod live;
+mod masked;
 mod modes;
 mod noticed;
 mod operations;
