@@ -3,6 +3,7 @@
 use super::{Binds, Config, Esme};
 use crate::correlate::GATHERED_OCTETS;
 use crate::correlate::join::PARKED_OCTETS;
+use crate::ops::flight_recorder::FlightRecorder;
 use crate::submit::results::late_producer::LATE;
 
 /// About what one unanswered PDU, with what is kept for its result, takes.
@@ -73,6 +74,14 @@ impl Config {
             "results of correlation, for each partition of topics.deliveries".to_owned(),
             3 * GATHERED_OCTETS as u64,
         ));
+        let recorded = FlightRecorder::octets(self.log.flight_recorder);
+        if recorded > 0 {
+            let binds: u64 = self.esme.iter().map(|e| u64::from(e.most_binds())).sum();
+            bound.push((
+                format!("recorded events of {binds} binds (log.flight_recorder)"),
+                binds * recorded,
+            ));
+        }
         bound.extend(self.esme.iter().flat_map(|e| self.of_esme(e)));
         bound
     }
@@ -106,10 +115,7 @@ impl Config {
                 octets * topics,
             ),
         };
-        let binds = match esme.binds {
-            Binds::PerPartition(_) => esme.max_binds,
-            Binds::PerInstance(n) => n.saturating_mul(esme.sessions_per_bind()),
-        };
+        let binds = esme.most_binds();
         let windows = (
             format!("{}: windows of {binds} binds (esme.window)", esme.name),
             u64::from(binds) * u64::from(esme.window) * PDU_OCTETS,
@@ -119,5 +125,15 @@ impl Config {
             u64::from(binds) * smpp_esme::SESSION_OCTETS as u64,
         );
         [records, windows, connections]
+    }
+}
+
+impl Esme {
+    /// How many binds a process has at most.
+    fn most_binds(&self) -> u32 {
+        match self.binds {
+            Binds::PerPartition(_) => self.max_binds,
+            Binds::PerInstance(n) => n.saturating_mul(self.sessions_per_bind()),
+        }
     }
 }

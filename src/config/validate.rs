@@ -307,6 +307,7 @@ impl Config {
                 );
             }
             numbers_key(c, &self.log);
+            c.number("flight_recorder", self.log.flight_recorder);
         });
         within("schema_registry", &|c| {
             registry::check(c, &self.schema_registry)

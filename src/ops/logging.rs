@@ -7,15 +7,19 @@ use std::sync::Arc;
 
 use log::{Level, Metadata, Record};
 use thiserror::Error;
+use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::{SetGlobalDefaultError, set_global_default};
 use tracing_log::{AsLog, LogTracer};
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{EnvFilter, fmt, registry, reload};
 
 use super::mask::Mask;
 use super::problems::Problems;
 use crate::config::{Log, LogFormat};
+use crate::ops::flight_recorder::{self, FlightRecorder};
 
 /// Logging had begun before.
 #[derive(Debug, Error)]
@@ -36,12 +40,29 @@ pub enum Begun {
 /// Changes what is logged while the process runs. Cheap to clone.
 #[derive(Clone)]
 pub struct Control {
-    filter: reload::Handle<EnvFilter, Registry>,
+    reload: Arc<Reload>,
     /// What the configuration says.
     configured: String,
+    /// What is logged besides.
+    always: &'static str,
 }
 
+type Reload = dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync;
+
 impl Control {
+    /// What goes by `handle` is what is configured now, and what is logged always.
+    fn new<S: 'static>(
+        handle: reload::Handle<EnvFilter, S>,
+        log: &Log,
+        always: &'static str,
+    ) -> Self {
+        Control {
+            reload: Arc::new(move |filter| handle.reload(filter)),
+            configured: log.level.clone(),
+            always,
+        }
+    }
+
     /// Logs what `level` says from now on, in the form of `log.level`; what is configured if it says
     /// nothing.
     ///
@@ -54,13 +75,22 @@ impl Control {
             level: level.to_owned(),
             ..Log::default()
         };
-        let filter = EnvFilter::try_new(log.directives()).map_err(|error| {
+        let directives = log.directives();
+        let of_libraries = EnvFilter::try_new(&directives).map_err(|error| {
             format!("{level:?} is no filter ({error}): write error, warn, info, debug or trace, or per module, such as info,smpp_esme=debug")
         })?;
-        let set = self.filter.reload(filter);
+        let set = (self.reload)(filter(&with(&directives, self.always)));
         set.map_err(|error| format!("the log cannot be changed: {error}"))?;
-        log::set_max_level(LevelFilter::current().as_log());
+        listen_to_libraries(&of_libraries);
         Ok(())
+    }
+}
+
+/// Directives with others besides.
+fn with(directives: &str, besides: &str) -> String {
+    match besides {
+        "" => directives.to_owned(),
+        besides => format!("{directives},{besides}"),
     }
 }
 
@@ -70,40 +100,88 @@ impl Control {
 ///
 /// When logging had begun before, or there are no random numbers for a key.
 pub fn start(log: &Log) -> Result<Control, Begun> {
-    let filter = EnvFilter::try_new(log.directives()).unwrap_or_else(|_| EnvFilter::new("info"));
-    let (filter, handle) = reload::Layer::new(filter);
-    let terminal = stderr().is_terminal();
     let mask = Mask::new(log.numbers, &log.numbers_key)?.map(Arc::new);
+    let control = match FlightRecorder::new(log.flight_recorder) {
+        Some(recorder) => {
+            let (subscriber, control) = recorded(log, mask, stderr, &recorder);
+            set_global_default(subscriber)?;
+            control
+        }
+        None => {
+            let (filter, handle) = reload::Layer::new(filter(&log.directives()));
+            let problems = Problems(mask.clone()).with_filter(LevelFilter::WARN);
+            let lines = lines(log, mask, stderr).with_filter(filter);
+            set_global_default(registry().with(lines).with(problems))?;
+            Control::new(handle, log, "")
+        }
+    };
+    log::set_boxed_logger(Box::new(Libraries(LogTracer::new())))?;
+    listen_to_libraries(&filter(&log.directives()));
+    Ok(control)
+}
+
+/// What libraries say is of no bind, so it is not recorded.
+fn listen_to_libraries(filter: &EnvFilter) {
+    let level = filter.max_level_hint().unwrap_or(LevelFilter::TRACE);
+    log::set_max_level(level.as_log());
+}
+
+fn filter(directives: &str) -> EnvFilter {
+    EnvFilter::try_new(directives).unwrap_or_else(|_| EnvFilter::new("info"))
+}
+
+/// What writes the lines.
+fn lines<S, W>(log: &Log, mask: Option<Arc<Mask>>, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let terminal = stderr().is_terminal();
     let text = match log.format {
         LogFormat::Auto => terminal,
         LogFormat::Text => true,
         LogFormat::Json => false,
     };
-    let lines = fmt::layer().with_ansi(terminal).with_writer(stderr);
-    let problems = Problems(mask.clone()).with_filter(LevelFilter::WARN);
-    let lines = match mask {
-        None if text => lines.with_filter(filter).boxed(),
+    match mask {
+        None if text => {
+            let lines = fmt::layer().with_ansi(terminal);
+            lines.with_writer(writer).boxed()
+        }
         None => {
-            let lines = lines.with_ansi(false).json().flatten_event(true);
-            lines.with_filter(filter).boxed()
+            let lines = fmt::layer().with_ansi(false).json().flatten_event(true);
+            lines.with_writer(writer).boxed()
         }
         Some(mask) if text => {
+            let lines = fmt::layer().with_ansi(terminal);
             let lines = lines.fmt_fields(masked::Fields(mask));
-            lines.with_filter(filter).boxed()
+            lines.with_writer(writer).boxed()
         }
         Some(mask) => {
-            let lines = lines.with_ansi(false).json().flatten_event(true);
-            let lines = lines.with_writer(move || masked::Lines::new(mask.clone(), stderr()));
-            lines.with_filter(filter).boxed()
+            let lines = fmt::layer().with_ansi(false).json().flatten_event(true);
+            lines.with_writer(masked::Masked(mask, writer)).boxed()
         }
-    };
-    set_global_default(tracing_subscriber::registry().with(lines).with(problems))?;
-    log::set_boxed_logger(Box::new(Libraries(LogTracer::new())))?;
-    log::set_max_level(LevelFilter::current().as_log());
-    Ok(Control {
-        filter: handle,
-        configured: log.level.clone(),
-    })
+    }
+}
+
+/// A log with a flight recorder.
+pub(super) fn recorded<W>(
+    log: &Log,
+    mask: Option<Arc<Mask>>,
+    writer: W,
+    recorder: &FlightRecorder,
+) -> (impl Subscriber + use<W>, Control)
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let always = flight_recorder::DIRECTIVE;
+    let (filter, handle) = reload::Layer::new(filter(&with(&log.directives(), always)));
+    let lines = lines(log, mask.clone(), writer).and_then(recorder.writes());
+    // What writes what was recorded comes last: it logs while an event is being logged.
+    let subscriber = registry()
+        .with(recorder.keeps().with_filter(recorder.filter()))
+        .with(Problems(mask).with_filter(LevelFilter::WARN))
+        .with(lines.with_filter(filter));
+    (subscriber, Control::new(handle, log, always))
 }
 
 /// Takes the lines of libraries, without what concerns nobody who operates this program: the path

@@ -141,7 +141,7 @@ impl Row {
 /// its name stands in braces. All of them are documented: a line without a word about its meaning
 /// does not compile.
 ///
-/// The line has the module of the table as its target.
+/// The line has the module of the table as its target, and the struct's name as that of its event.
 #[macro_export]
 macro_rules! notices {
     (

@@ -23,6 +23,9 @@ use super::options::Options;
 use super::session::{End, Parties, Session};
 use smpp_protocol::Status;
 
+/// The name of the event at `debug` that is a bind's last.
+pub const CLOSED: &str = "Closed";
+
 /// A bind to an SMSC and its life: connects, serves the session, and connects again.
 pub struct Bind {
     /// As configured.
@@ -425,7 +428,7 @@ impl Drop for Bind {
     fn drop(&mut self) {
         self.shared().source.send_replace(Source::Dry);
         self.shared().state.send_replace(State::Closed);
-        debug!(bind = self.options.name, "closed");
+        debug!(name: CLOSED, bind = self.options.name, "closed");
     }
 }
 

@@ -17,6 +17,7 @@ use super::input::Input;
 use super::options::{Credentials, Mode, Options};
 use super::outbind::OutbindPeer;
 use super::tls::{self, TlsError};
+use super::wire::Wire;
 use smpp_protocol::frame::{HEADER, push_empty};
 use smpp_protocol::pdu::{Bind, BindResp, LongBind};
 use smpp_protocol::{Command, EncodeError, ImpossibleLength, Npi, Status, Tag, Ton};
@@ -246,13 +247,16 @@ async fn bind(
         Mode::Receiver => Command::BIND_RECEIVER,
         Mode::Transceiver => Command::BIND_TRANSCEIVER,
     };
-    io.write_all(&encode(command, &options.credentials)?)
-        .await?;
+    let wire = Wire::new(options);
+    let pdu = encode(command, &options.credentials)?;
+    wire.sent(&pdu);
+    io.write_all(&pdu).await?;
     io.flush().await?;
     let mut early = Vec::new();
     loop {
         while let Some((header, pdu)) = input.next()? {
             if header.command == command.response() || header.command == Command::GENERIC_NACK {
+                wire.received(header);
                 match (header.command, header.status) {
                     // It cannot mean yes.
                     (Command::GENERIC_NACK, Status::ROK) => {
@@ -266,9 +270,11 @@ async fn bind(
                 return Ok(answer);
             }
             if header.command == Command::ENQUIRE_LINK {
+                wire.received(header);
                 let mut answer = Vec::new();
                 let command = header.command.response();
                 push_empty(command, Status::ROK, header.sequence, &mut answer);
+                wire.sent(&answer);
                 io.write_all(&answer).await?;
                 io.flush().await?;
             } else if early.len() < options.max_frame {

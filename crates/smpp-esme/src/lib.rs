@@ -35,11 +35,12 @@ mod session;
 mod tls;
 mod trust;
 mod window;
+mod wire;
 
 #[cfg(test)]
 mod tests;
 
-pub use bind::Bind;
+pub use bind::{Bind, CLOSED};
 #[cfg(any(test, feature = "testing"))]
 pub use channel::testing;
 pub use channel::{NotQueued, Responder, Slot};
@@ -56,4 +57,5 @@ pub use outbind::{OutbindListener, OutbindOptions};
 pub use rate::Rate;
 pub use session::SESSION_OCTETS;
 pub use tls::{TlsError, client_config};
+pub use wire::PDUS;
 pub use written_units::Time;

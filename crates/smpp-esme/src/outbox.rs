@@ -78,13 +78,17 @@ impl Outbox {
         });
     }
 
-    /// Adds a PDU without body.
-    pub fn push_empty(&mut self, command: Command, status: Status, sequence: u32) {
+    /// Adds a PDU without body: its octets.
+    pub fn push_empty(&mut self, command: Command, status: Status, sequence: u32) -> &[u8] {
+        let start = self.octets.len();
         push_empty(command, status, sequence, &mut self.octets);
+        self.octets.get(start..).unwrap_or_default()
     }
 
-    /// Adds a deliver_sm_resp or data_sm_resp: its message_id is empty, but the NUL is there.
-    pub fn push_response(&mut self, response: Response) {
+    /// Adds a deliver_sm_resp or data_sm_resp: its message_id is empty, but the NUL is there. Its
+    /// octets.
+    pub fn push_response(&mut self, response: Response) -> &[u8] {
+        let start = self.octets.len();
         let Response {
             command,
             status,
@@ -99,11 +103,12 @@ impl Outbox {
         }
         .encode(&mut self.octets);
         self.octets.push(0);
+        self.octets.get(start..).unwrap_or_default()
     }
 
     /// The kernel took `count` octets: calls `sent` for each request that thereby was sent,
-    /// be it by its first octet alone.
-    pub fn advance(&mut self, count: usize, mut sent: impl FnMut(Unsent)) {
+    /// be it by its first octet alone, with its octets.
+    pub fn advance(&mut self, count: usize, mut sent: impl FnMut(Unsent, &[u8])) {
         self.written += count;
         while self
             .marks
@@ -112,7 +117,8 @@ impl Outbox {
         {
             if let Some(mark) = self.marks.pop_front() {
                 self.unsent -= mark.length;
-                sent(mark.unsent);
+                let pdu = self.octets.get(mark.start..mark.start + mark.length);
+                sent(mark.unsent, pdu.unwrap_or_default());
             }
         }
         if self.written >= self.octets.len() {
@@ -175,7 +181,10 @@ mod tests {
 
     fn advance(outbox: &mut Outbox, count: usize) -> Vec<Token> {
         let mut tokens = Vec::new();
-        outbox.advance(count, |unsent| tokens.push(unsent.token));
+        outbox.advance(count, |unsent, pdu| {
+            assert_eq!(Header::decode(pdu).unwrap().sequence, unsent.sequence);
+            tokens.push(unsent.token);
+        });
         tokens
     }
 

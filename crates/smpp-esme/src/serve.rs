@@ -34,7 +34,7 @@ impl Session {
                 }
                 Err(impossible) => {
                     let (nack, status) = (Command::GENERIC_NACK, Status::RINVCMDLEN);
-                    self.outbox.push_empty(nack, status, 0);
+                    self.push_empty(nack, status, 0);
                     self.leave(impossible.into(), now);
                     break Ok(());
                 }
@@ -67,6 +67,7 @@ impl Session {
         received: SystemTime,
         now: Instant,
     ) -> Result<bool, End> {
+        self.wire.received(header);
         match header.command {
             Command::UNBIND_RESP if matches!(self.phase, Phase::Unbinding { .. }) => {
                 return Err(End::Closed);
@@ -99,18 +100,16 @@ impl Session {
             }
             command if command.is_response() => return Ok(self.answer(header, pdu, received, now)),
             Command::ENQUIRE_LINK => {
-                self.outbox
-                    .push_empty(Command::ENQUIRE_LINK_RESP, Status::ROK, header.sequence)
+                self.push_empty(Command::ENQUIRE_LINK_RESP, Status::ROK, header.sequence);
             }
             Command::UNBIND => {
-                self.outbox
-                    .push_empty(Command::UNBIND_RESP, Status::ROK, header.sequence);
+                self.push_empty(Command::UNBIND_RESP, Status::ROK, header.sequence);
                 self.leave(End::PeerUnbound, now);
             }
             Command::DELIVER_SM | Command::DATA_SM => self.request(header, pdu, now),
             _ => {
                 let (nack, status) = (Command::GENERIC_NACK, Status::RINVCMDID);
-                self.outbox.push_empty(nack, status, header.sequence);
+                self.push_empty(nack, status, header.sequence);
                 self.shared.counters.refused_commands.add(1);
             }
         }

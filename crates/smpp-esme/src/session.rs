@@ -12,6 +12,7 @@ use std::time::Duration;
 use plain_telemetry::ErrorCode;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tracing::debug;
 
 use super::backoff::{Caution, Life, length};
 use super::channel::{Channel, Recall, Request, Response, SPARE};
@@ -27,6 +28,7 @@ use super::options::{Options, Timers};
 use super::outbox::Outbox;
 use super::trust::{FEW, Trust};
 use super::window::Window;
+use super::wire::Wire;
 use smpp_protocol::{Command, ImpossibleLength, Status};
 
 /// The outbox holds about this many octets of requests at most, so that an answer never waits
@@ -155,6 +157,8 @@ pub(super) struct Parties {
 pub(super) struct Session {
     /// The connection, TLS included.
     io: Box<dyn Io>,
+    /// Who watches it.
+    pub(super) wire: Wire,
     /// The address of the SMSC.
     pub(super) peer: SocketAddr,
     /// A failed write took nothing. Not so with TLS, which may have sent a part.
@@ -255,6 +259,7 @@ impl Session {
         inbound.bound();
         Session {
             io: opened.io,
+            wire: Wire::new(options),
             peer: opened.peer,
             exact: opened.exact,
             unflushed: false,
@@ -474,7 +479,7 @@ impl Session {
     fn fill(&mut self) {
         self.unanswered -= self.responses.len().min(self.unanswered);
         for response in self.responses.drain(..) {
-            self.outbox.push_response(response);
+            self.wire.sent(self.outbox.push_response(response));
         }
         self.responses.shrink_to(SPARE);
         while self.outbox.unsent_octets() < BATCH {
@@ -509,6 +514,8 @@ impl Session {
         if pace.differs(&told) {
             *told = pace;
             drop(told);
+            let (window, rate) = (pace.window, pace.rate);
+            debug!(bind = self.wire.bind(), window, rate, "another pace");
             self.shared.limited.store(pace.rate.is_some(), Relaxed);
             self.client.paced(pace);
         }
@@ -523,10 +530,12 @@ impl Session {
             client,
             shared,
             clock,
+            wire,
             ..
         } = self;
         let mut sent = 0;
-        outbox.advance(count, |unsent| {
+        outbox.advance(count, |unsent, pdu| {
+            wire.sent(pdu);
             window.insert(&unsent, now);
             client.sent(unsent.token);
             sent += 1;
@@ -574,8 +583,7 @@ impl Session {
         }
         if !self.is_going() && self.clock.wants_enquire_link(&self.timers, now) {
             let sequence = self.window.next_sequence();
-            self.outbox
-                .push_empty(Command::ENQUIRE_LINK, Status::ROK, sequence);
+            self.push_empty(Command::ENQUIRE_LINK, Status::ROK, sequence);
             self.clock.enquired = Some(now);
             self.clock.asked = Some(now);
         }
@@ -600,6 +608,10 @@ impl Session {
         });
         flow.expired(now.into_std());
         if expired > 0 {
+            debug!(
+                bind = self.wire.bind(),
+                expired, "requests without answer are given up"
+            );
             client.all_told();
             self.timed_out = Some(now);
         }
@@ -671,12 +683,17 @@ impl Session {
         self.clock.inactive_at(&self.timers).filter(|_| wanted)
     }
 
+    /// Sends a PDU without body.
+    pub(super) fn push_empty(&mut self, command: Command, status: Status, sequence: u32) {
+        let pdu = self.outbox.push_empty(command, status, sequence);
+        self.wire.sent(pdu);
+    }
+
     /// Freezes and sends our unbind.
     fn unbind(&mut self, end: End, now: Instant) {
         self.freeze();
         let sequence = self.window.next_sequence();
-        self.outbox
-            .push_empty(Command::UNBIND, Status::ROK, sequence);
+        self.push_empty(Command::UNBIND, Status::ROK, sequence);
         self.phase = Phase::Unbinding { by: now + FAREWELL };
         self.ending = Some(end);
     }

@@ -145,6 +145,8 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("log.numbers_key", "'0123456789abcdef'", "", "set log.numbers = \"hash\""),
     ("log.numbers_key_file", "'/nowhere'", "log.numbers = 'hash'", "cannot be read"),
     ("log.format", "'jsn'", "", "write one of: auto, text, json"),
+    ("log.flight_recorder", "10001", "", "from 0 to 10000"),
+    ("log.flight_recorder", "-1", "", "write a whole number"),
     // An ESME.
     ("esme.name", "''", "", "every ESME needs a name"),
     ("esme.name", "'a b'", "", "1 to 100 letters"),
@@ -364,6 +366,7 @@ fn a_number_is_checked_by_the_bounds_that_its_schema_names() {
         "esme.segmentation.max_parts",
         "esme.slow_start",
         "esme.window",
+        "log.flight_recorder",
         "submit.fetch_records",
         "submit.max_resends",
     ];

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::field::RecordFields;
-use tracing_subscriber::fmt::FormatFields;
+use tracing_subscriber::fmt::{FormatFields, MakeWriter};
 use tracing_subscriber::fmt::format::Writer;
 
 use super::super::mask::Mask;
@@ -145,6 +145,17 @@ impl<W> Lines<W> {
             Value::Object(_) => self.object(value),
             other => other,
         }
+    }
+}
+
+/// Makes writers of masked lines.
+pub(super) struct Masked<W>(pub(super) Arc<Mask>, pub(super) W);
+
+impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for Masked<W> {
+    type Writer = Lines<W::Writer>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        Lines::new(self.0.clone(), self.1.make_writer())
     }
 }
 

@@ -1,7 +1,7 @@
 //! What an operator reads: each kind of trouble once, then as a count, never for each message.
 
 use nix::sys::signal::Signal::SIGTERM;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Deployment, PATIENCE};
 use crate::harness::{FakeSmsc, Reply};
@@ -100,6 +100,52 @@ fn what_happens_is_said_once_and_then_as_a_count() {
             );
         }
     }
+}
+
+#[test]
+fn the_flight_recorder_says_what_went_before_a_lost_session() {
+    let smsc = FakeSmsc::start();
+    let mut it = Deployment::new(smsc.port(), 1);
+    it.config["log"] = json!({ "level": "info", "format": "json", "flight_recorder": 100 });
+    let mut connector = it.start();
+    smsc.wait_bound(1);
+    it.send_numbered(0, 0..3);
+    it.results(3);
+    assert!(!connector.log().contains("recorded_at"), "nothing happened");
+    smsc.drop_connections();
+    connector.wait_for_log("\"generation\":2", PATIENCE);
+    connector.signal(SIGTERM);
+    assert_eq!(connector.wait(PATIENCE).code(), Some(0));
+
+    let log = connector.log();
+    let lines = log
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok());
+    let lines: Vec<Value> = lines.collect();
+    let text = |line: &Value| line["message"].as_str().unwrap_or_default().to_owned();
+    let lost = (lines.iter()).position(|line| text(line).starts_with("session ended after"));
+    let lost = lost.expect("it was lost");
+    let (before, after) = lines.split_at(lost + 1);
+    assert_eq!(before[lost]["bind"], "acme-0.0");
+    let is_recorded = |line: &&Value| !line["recorded_at"].is_null();
+    assert_eq!(before.iter().filter(is_recorded).count(), 0, "{log}");
+    let recorded: Vec<String> = after.iter().filter(is_recorded).map(text).collect();
+    let begins = [
+        "recorded before that: sent command=bind_transceiver status=ESME_ROK sequence=1 ",
+        "recorded before that: received command=bind_transceiver_resp status=ESME_ROK sequence=1 ",
+        "recorded before that: sent command=submit_sm status=ESME_ROK sequence=1 ",
+    ];
+    for begin in begins {
+        let count = recorded
+            .iter()
+            .filter(|text| text.starts_with(begin))
+            .count();
+        assert_eq!(count, 1, "{begin}\n{recorded:#?}");
+    }
+    let answers = "recorded before that: received command=submit_sm_resp ";
+    let answers = recorded.iter().filter(|text| text.starts_with(answers));
+    assert_eq!(answers.count(), 3, "{recorded:#?}");
+    assert!(!log.contains("41791234567"), "no numbers: {log}");
 }
 
 #[test]
