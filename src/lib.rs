@@ -12,6 +12,7 @@
 //! - [`record`]: what travels on topics;
 //! - [`registry`]: the schema registry, where records are written by its schemas;
 //! - [`kafka`]: polling, partition progress, transactions, topics;
+//! - [`trace`]: the PDUs of all connections onto a topic, for those who look into them;
 //! - [`submit`]: an outbound record becomes a submit_sm and then a result;
 //! - [`deliver`]: a deliver_sm becomes a delivery or an inbound message;
 //! - [`correlate`]: deliveries joined with what was submitted;
@@ -50,3 +51,4 @@ pub mod settings;
 mod status;
 pub mod submit;
 mod threads;
+mod trace;

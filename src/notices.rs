@@ -11,11 +11,12 @@ use std::sync::LazyLock;
 use plain_telemetry::{Notice, Row};
 
 use crate::{
-    cli, connector, control, correlate, deliver, http, kafka, ops, record, registry, replay, submit,
+    cli, connector, control, correlate, deliver, http, kafka, ops, record, registry, replay,
+    submit, trace,
 };
 
 /// The tables of all parts, each with what it is about.
-const PARTS: [(&str, &[Row]); 14] = [
+const PARTS: [(&str, &[Row]); 15] = [
     ("The process", ops::notices::NOTICES),
     ("`kafka-smpp run`", cli::notices::NOTICES),
     ("The connector", connector::notices::NOTICES),
@@ -24,6 +25,7 @@ const PARTS: [(&str, &[Row]); 14] = [
     ("What SMSCs deliver", deliver::notices::NOTICES),
     ("Correlating", correlate::notices::NOTICES),
     ("Kafka", kafka::notices::NOTICES),
+    ("The trace", trace::notices::NOTICES),
     ("The schema registry", registry::notices::NOTICES),
     ("Steering", control::notices::NOTICES),
     ("HTTP", http::notices::NOTICES),

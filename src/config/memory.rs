@@ -74,6 +74,12 @@ impl Config {
             "results of correlation, for each partition of topics.deliveries".to_owned(),
             3 * GATHERED_OCTETS as u64,
         ));
+        if self.topics.trace.is_some() {
+            bound.push((
+                "PDUs for the trace that Kafka does not have yet".to_owned(),
+                crate::trace::OCTETS,
+            ));
+        }
         let recorded = FlightRecorder::octets(self.log.flight_recorder);
         if recorded > 0 {
             let binds: u64 = self.esme.iter().map(|e| u64::from(e.most_binds())).sum();

@@ -40,7 +40,7 @@ pub use topics::Topics;
 
 use crate::codes::{self, Coded};
 use crate::settings::Time;
-use crate::{correlate, registry, submit};
+use crate::{correlate, registry, submit, trace};
 
 /// All of the configuration.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -68,6 +68,8 @@ pub struct Config {
     pub inbound: Inbound,
     /// Where the process can be looked at and steered.
     pub http: Http,
+    /// What goes to `topics.trace`, if that is set.
+    pub trace: trace::Settings,
     /// The log, on standard error. Passwords and texts of messages are never in it.
     pub log: Log,
     /// The ESMEs: accounts with SMSCs, each with its own outbound topics.
@@ -87,6 +89,7 @@ impl Default for Config {
             correlate: correlate::Settings::default(),
             inbound: Inbound::default(),
             http: Http::default(),
+            trace: trace::Settings::default(),
             log: Log::default(),
             esme: Vec::new(),
         }

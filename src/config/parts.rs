@@ -7,6 +7,9 @@ use crate::kafka::topics::{Cleanup, Topic};
 use smpp_esme::{Credentials, Mode, OutbindListener, OutbindOptions, OutbindTls};
 use smpp_protocol::Status;
 
+/// A day in milliseconds.
+const DAY_MS: &str = "86400000";
+
 impl BindMode {
     /// The sessions that make up one bind, in the order in which they are begun.
     pub fn modes(self) -> &'static [Mode] {
@@ -79,13 +82,19 @@ impl Config {
             .iter()
             .flat_map(|esme| esme.outbound.iter().chain(&esme.lease_topic))
             .map(|name| topic(name, Cleanup::Delete));
-        let ours = self.topics.named().map(|(key, name)| {
-            let cleanup = match key {
-                "correlation" | "control" => Cleanup::Compact,
-                _ => Cleanup::Delete,
-            };
-            topic(name, cleanup)
-        });
+        let ours = self
+            .topics
+            .named()
+            .into_iter()
+            .map(|(key, name)| match key {
+                "correlation" | "control" => topic(name, Cleanup::Compact),
+                // Who looks into it does so soon, and it is about people.
+                "trace" => Topic {
+                    configs: vec![("retention.ms".into(), DAY_MS.into())],
+                    ..topic(name, Cleanup::Delete)
+                },
+                _ => topic(name, Cleanup::Delete),
+            });
         outbound.chain(ours).collect()
     }
 }

@@ -28,6 +28,10 @@ pub struct Topics {
     /// Internal: receipts, and parts of messages from subscribers, on their way to
     /// correlation. As many partitions as `correlation`.
     pub deliveries: String,
+    /// PDUs as they went over the connections, both ways, of a share of the phones; see `[trace]`.
+    /// Left out: none.
+    #[schemars(example = "sms.trace")]
+    pub trace: Option<String>,
 }
 
 impl Default for Topics {
@@ -41,14 +45,15 @@ impl Default for Topics {
             correlation: "sms.correlation".into(),
             control: "sms.control".into(),
             deliveries: "sms.deliveries".into(),
+            trace: None,
         }
     }
 }
 
 impl Topics {
-    /// Each key of this table with its topic.
-    pub fn named(&self) -> [(&'static str, &str); 8] {
-        [
+    /// Each key of this table with its topic; those of results first.
+    pub fn named(&self) -> Vec<(&'static str, &str)> {
+        let mut named: Vec<(&str, &str)> = vec![
             ("responses", &self.responses),
             ("errors", &self.errors),
             ("receipts", &self.receipts),
@@ -57,6 +62,8 @@ impl Topics {
             ("correlation", &self.correlation),
             ("deliveries", &self.deliveries),
             ("control", &self.control),
-        ]
+        ];
+        named.extend(self.trace.as_deref().map(|topic| ("trace", topic)));
+        named
     }
 }

@@ -17,7 +17,7 @@ use super::bounds;
 use super::esme::{BindMode, Binds, Esme};
 use super::kafka::Kafka;
 use super::load::blank_end;
-use super::problem::Problem;
+use super::problem::{Problem, nearest};
 use super::{Config, Inbound, Log};
 use crate::codes::{self, ErrorCode};
 use crate::ops::mask::Numbers;
@@ -26,9 +26,9 @@ use crate::settings::Time;
 use crate::{correlate, submit};
 use secrecy::ExposeSecret;
 use smpp_esme::host::Host;
-use smpp_protocol::Status;
 use smpp_protocol::address::{BadAddress, sender};
 use smpp_protocol::pdu::REGISTERED_DELIVERY;
+use smpp_protocol::{Command, Status};
 
 /// Collects what is wrong below one key.
 struct Check<'a> {
@@ -296,6 +296,7 @@ impl Config {
         within("correlate", &|c| correlate(c, &self.correlate, &self.kafka));
         within("inbound", &|c| inbound(c, &self.inbound));
         within("http", &|c| http::check(c, &self.http));
+        within("trace", &|c| trace(c, &self.trace));
         within("log", &|c| {
             if let Some(text) = level::fault(&self.log.level) {
                 c.must(
@@ -399,6 +400,36 @@ impl Config {
                 once(check, &mut topics, topic, key, "topic");
             }
         }
+    }
+}
+
+fn trace(check: &mut Check<'_>, settings: &crate::trace::Settings) {
+    let good = (0.0..=1.0).contains(&settings.sample);
+    check.must(
+        codes::OUT_OF_RANGE,
+        good,
+        "sample",
+        settings.sample,
+        "a share, between 0.0 and 1.0",
+    );
+    for (n, name) in settings.commands.iter().enumerate() {
+        let known = Command::ALL.iter().filter_map(|command| command.name());
+        let requests: Vec<&str> = known.filter(|name| !name.ends_with("_resp")).collect();
+        let text = match name.strip_suffix("_resp") {
+            Some(request) => format!("an answer comes with its request: write {request:?}"),
+            None => match nearest(name, &requests) {
+                Some(near) => format!("no request of SMPP; did you mean {near:?}?"),
+                None => "no request of SMPP, such as \"submit_sm\"".into(),
+            },
+        };
+        let good = requests.contains(&name.as_str());
+        check.must(
+            codes::UNKNOWN_VALUE,
+            good,
+            &format!("commands[{n}]"),
+            format_args!("{name:?}"),
+            &text,
+        );
     }
 }
 

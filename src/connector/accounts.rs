@@ -13,6 +13,7 @@ use crate::record::notification::Notify;
 use crate::record::submit_sm;
 use crate::submit::binds::account::{self, Account};
 use crate::submit::message::{self, Defaults, Version};
+use crate::trace::Trace;
 use smpp_protocol::receipt::{Pattern, Style};
 use smpp_protocol::text::national::Language;
 use smpp_protocol::text::{Alphabet, Encoding};
@@ -24,6 +25,14 @@ pub fn meters(config: &Config) -> HashMap<String, Arc<Meters>> {
     names.map(|name| (name, Arc::default())).collect()
 }
 
+/// What watches the accounts.
+pub struct Watching<'a> {
+    /// What is counted and timed of each, by its name.
+    pub meters: &'a HashMap<String, Arc<Meters>>,
+    /// Where the PDUs of its binds go besides, if they do.
+    pub trace: Option<&'a Trace>,
+}
+
 /// All accounts.
 pub fn all(
     config: &Config,
@@ -31,14 +40,17 @@ pub fn all(
     deliver: &Deliver,
     outbound: &Codec,
     dialects: &[Arc<Dialect>],
-    meters: &HashMap<String, Arc<Meters>>,
+    watching: &Watching<'_>,
 ) -> Vec<Arc<Account>> {
     (config.esme.iter().zip(dialects))
         .map(|(esme, dialect)| {
-            let meters = meters.get(&esme.name).cloned().unwrap_or_default();
+            let meters = watching.meters.get(&esme.name).cloned().unwrap_or_default();
             let total = esme.leases().and_then(|t| survey.partitions.get(t));
             Arc::new(Account::new(
-                options(esme, outbound, deliver, dialect.clone(), meters),
+                account::Options {
+                    trace: watching.trace.cloned(),
+                    ..options(esme, outbound, deliver, dialect.clone(), meters)
+                },
                 total.copied().unwrap_or(0),
             ))
         })
@@ -86,6 +98,7 @@ fn options(
         meters,
         inbound: Arc::new(move |bind: &str| deliver.bind(receiver.clone(), bind)),
         notify: Notify::new(move |event| notifications.notify(event)),
+        trace: None,
     }
 }
 

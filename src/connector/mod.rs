@@ -40,6 +40,7 @@ use crate::submit::binds::account::Account;
 use crate::submit::results::events::Events;
 use crate::submit::{self, Submit};
 use crate::threads;
+use crate::trace::Trace;
 
 pub use accounts::{defaults, dialect};
 pub use formats::reader;
@@ -70,6 +71,9 @@ pub enum Error {
     /// The producer of deliveries could not be made.
     #[error("deliver: {0}")]
     Deliver(#[from] deliver::Error),
+    /// The producer of the trace could not be made.
+    #[error("trace: {0}")]
+    Trace(#[from] rdkafka::error::KafkaError),
     /// The process has no name of its own.
     #[error(transparent)]
     Name(#[from] random::NoRandom),
@@ -97,6 +101,7 @@ impl Error {
             Error::Correlate(error) => error.code(),
             Error::Registry(error) => error.code(),
             Error::Deliver(deliver::Error::Producer(_)) => codes::KAFKA_CLIENT,
+            Error::Trace(_) => codes::KAFKA_CLIENT,
             Error::Name(_) => codes::NO_RANDOM,
             Error::Http(http::Error::Listen { .. }) => codes::HTTP_LISTEN,
             Error::Http(http::Error::File { .. }) => codes::HTTP_CERTIFICATE,
@@ -130,6 +135,8 @@ const SURVEY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long Kafka has at least, when the process stops, for what was delivered and noticed last.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
+/// How long the end waits for what was traced.
+const TRACE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Pauses before a Kafka that does not answer is asked again.
 const LOOK_AGAIN: Pause = Pause::new(Duration::from_millis(500), Duration::from_secs(5));
@@ -194,7 +201,12 @@ pub async fn run(
     let deliver = Deliver::new(&deliver_options(&config, &process, internal, &codecs))?;
     let dialects = accounts::dialects(&config);
     let meters = accounts::meters(&config);
-    let accounts = accounts::all(&config, &survey, &deliver, &outbound, &dialects, &meters);
+    let trace = trace_of(&config)?;
+    let watching = accounts::Watching {
+        meters: &meters,
+        trace: trace.as_ref(),
+    };
+    let accounts = accounts::all(&config, &survey, &deliver, &outbound, &dialects, &watching);
     let notifications = deliver.clone();
     let (correlator, correlating) = Correlator::new(correlate::Options {
         notify: Notify::new(move |event| notifications.notify(event)),
@@ -271,6 +283,11 @@ pub async fn run(
     let flush = left.clamp(LAST_MOMENT, SURVEY_TIMEOUT);
     let finishing = tokio::task::spawn_blocking(move || deliver.finish(flush));
     let delivered = finishing.await.unwrap_or_default();
+    if let Some(trace) = trace {
+        let finishing = tokio::task::spawn_blocking(move || trace.finish(TRACE_TIMEOUT));
+        // Nothing depends on it.
+        let _ = finishing.await;
+    }
     let Counts {
         receipts,
         parts,
@@ -356,6 +373,13 @@ fn stuck_after(config: &Config) -> Duration {
     let kafka = &config.kafka;
     let waits = kafka.transaction_timeout.get() * 4 + kafka.session_timeout.get();
     waits.max(Duration::from_secs(300))
+}
+
+/// What sees the PDUs of all binds, if they are traced.
+fn trace_of(config: &Config) -> Result<Option<Trace>, Error> {
+    let topic = config.topics.trace.as_deref();
+    let trace = topic.map(|topic| Trace::new(&config.kafka.producer(), topic, &config.trace));
+    Ok(trace.transpose()?)
 }
 
 enum Ended {

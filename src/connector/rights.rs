@@ -27,8 +27,8 @@ pub fn wanted(config: &Config) -> Rights {
     let owned = |topics: BTreeSet<&str>| topics.into_iter().map(str::to_owned).collect();
     let mut reads = &leases | &outbound;
     reads.extend([topics.deliveries.as_str(), topics.correlation.as_str()]);
-    // Records are put back onto their topics; deliveries and notifications are written by a producer
-    // without transactions, which takes the same right.
+    // Records are put back onto their topics; deliveries, notifications and the trace are written by
+    // producers without transactions, which takes the same right.
     let mut submit = outbound.clone();
     submit.extend([
         topics.responses.as_str(),
@@ -36,6 +36,7 @@ pub fn wanted(config: &Config) -> Rights {
         &topics.deliveries,
         &topics.notifications,
     ]);
+    submit.extend(topics.trace.as_deref());
     let correlate = [
         topics.receipts.as_str(),
         &topics.inbound,

@@ -143,7 +143,7 @@ pub(super) async fn open(options: &Options, host: &str) -> Result<Opened, Failur
             })??;
     let limit = options.timers.response.get();
     let mut input = Input::new(options.max_frame);
-    let answer = timeout(limit, bind(options, &mut io, &mut input))
+    let answer = timeout(limit, bind(options, peer, &mut io, &mut input))
         .await
         .map_err(|_| Failure::NoAnswer(limit))??;
     Ok(Opened {
@@ -192,7 +192,7 @@ pub(super) async fn return_visit(options: &Options, peer: OutbindPeer) -> Result
         ..
     } = peer;
     let limit = options.timers.response.get();
-    let answer = timeout(limit, bind(options, &mut io, &mut input))
+    let answer = timeout(limit, bind(options, peer, &mut io, &mut input))
         .await
         .map_err(|_| Failure::NoAnswer(limit))??;
     Ok(Opened {
@@ -239,6 +239,7 @@ pub(super) async fn connect(
 /// Sends the bind and waits for its answer. Requests that come before it are kept for the session.
 async fn bind(
     options: &Options,
+    peer: SocketAddr,
     io: &mut Box<dyn Io>,
     input: &mut Input,
 ) -> Result<BindAnswer, Failure> {
@@ -247,7 +248,7 @@ async fn bind(
         Mode::Receiver => Command::BIND_RECEIVER,
         Mode::Transceiver => Command::BIND_TRANSCEIVER,
     };
-    let wire = Wire::new(options);
+    let wire = Wire::new(options, peer);
     let pdu = encode(command, &options.credentials)?;
     wire.sent(&pdu);
     io.write_all(&pdu).await?;
@@ -256,7 +257,7 @@ async fn bind(
     loop {
         while let Some((header, pdu)) = input.next()? {
             if header.command == command.response() || header.command == Command::GENERIC_NACK {
-                wire.received(header);
+                wire.received(header, pdu);
                 match (header.command, header.status) {
                     // It cannot mean yes.
                     (Command::GENERIC_NACK, Status::ROK) => {
@@ -270,7 +271,7 @@ async fn bind(
                 return Ok(answer);
             }
             if header.command == Command::ENQUIRE_LINK {
-                wire.received(header);
+                wire.received(header, pdu);
                 let mut answer = Vec::new();
                 let command = header.command.response();
                 push_empty(command, Status::ROK, header.sequence, &mut answer);

@@ -57,5 +57,5 @@ pub use outbind::{OutbindListener, OutbindOptions};
 pub use rate::Rate;
 pub use session::SESSION_OCTETS;
 pub use tls::{TlsError, client_config};
-pub use wire::PDUS;
+pub use wire::{Direction, PDUS, Passing, Tap};
 pub use written_units::Time;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::flow::Siblings;
 use super::notices::PasswordNotRead;
 use super::outbind::OutbindListener;
+use super::wire::Tap;
 use crate::Time;
 use smpp_protocol::Status;
 
@@ -267,6 +268,8 @@ pub struct Options {
     pub timers: Timers,
     /// When to connect again.
     pub reconnect: Reconnect,
+    /// Sees every PDU of the bind, in both directions.
+    pub tap: Option<Arc<dyn Tap>>,
 }
 
 impl Default for Options {
@@ -285,6 +288,7 @@ impl Default for Options {
             max_frame: 65_536,
             timers: Timers::default(),
             reconnect: Reconnect::default(),
+            tap: None,
         }
     }
 }

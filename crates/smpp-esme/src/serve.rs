@@ -67,7 +67,7 @@ impl Session {
         received: SystemTime,
         now: Instant,
     ) -> Result<bool, End> {
-        self.wire.received(header);
+        self.wire.received(header, pdu);
         match header.command {
             Command::UNBIND_RESP if matches!(self.phase, Phase::Unbinding { .. }) => {
                 return Err(End::Closed);

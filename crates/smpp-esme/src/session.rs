@@ -259,7 +259,7 @@ impl Session {
         inbound.bound();
         Session {
             io: opened.io,
-            wire: Wire::new(options),
+            wire: Wire::new(options, opened.peer),
             peer: opened.peer,
             exact: opened.exact,
             unflushed: false,

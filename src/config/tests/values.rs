@@ -74,6 +74,8 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("topics.notifications", "'sms_outbound'", "", "Kafka takes '.' and '_' for the same"),
     ("topics.correlation", "'__consumer_offsets'", "", "a topic of Kafka's own"),
     ("topics.deliveries", "'sms.correlation'", "", "each needs its own"),
+    ("topics.trace", "'sms.correlation'", "", "each needs its own"),
+    ("topics.trace", "'a b'", "", "1 to 249 letters"),
     // Formats.
     ("formats.outbound", "'xml'", "", "write one of: json"),
     ("formats.outbound", "'avro'", "", "set schema_registry.urls"),
@@ -145,6 +147,12 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("log.numbers_key", "'0123456789abcdef'", "", "set log.numbers = \"hash\""),
     ("log.numbers_key_file", "'/nowhere'", "log.numbers = 'hash'", "cannot be read"),
     ("log.format", "'jsn'", "", "write one of: auto, text, json"),
+    ("trace.sample", "1.5", "", "a share, between 0.0 and 1.0"),
+    ("trace.sample", "-0.1", "", "a share, between 0.0 and 1.0"),
+    ("trace.commands", "['submit']", "", "did you mean \"submit_sm\"?"),
+    ("trace.commands", "['submit_sm_resp']", "", "an answer comes with its request"),
+    ("trace.texts", "'no'", "", "write true or false"),
+    ("trace.numbers", "'none'", "", "write one of: full, last4"),
     ("log.flight_recorder", "10001", "", "from 0 to 10000"),
     ("log.flight_recorder", "-1", "", "write a whole number"),
     // An ESME.

@@ -21,7 +21,7 @@ const OTHERS: [(&str, &str); 7] = [
 ];
 
 /// The parts of this crate.
-const MODULES: [&str; 21] = [
+const MODULES: [&str; 22] = [
     "cli",
     "codes",
     "config",
@@ -43,6 +43,7 @@ const MODULES: [&str; 21] = [
     "status",
     "submit",
     "threads",
+    "trace",
 ];
 
 /// Whatever else logs in this process.

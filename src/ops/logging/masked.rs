@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde_json::Value;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::field::RecordFields;
-use tracing_subscriber::fmt::{FormatFields, MakeWriter};
 use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FormatFields, MakeWriter};
 
 use super::super::mask::Mask;
 

@@ -20,6 +20,7 @@ use crate::submit::binds::open::OpenBinds;
 use crate::submit::binds::wanted::Wanted;
 use crate::submit::message::Defaults;
 use crate::submit::results::events::AccountRef;
+use crate::trace::Trace;
 
 /// How binds follow partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +61,8 @@ pub struct Options {
     pub meters: Arc<Meters>,
     /// Takes what is told of its binds and partitions.
     pub notify: Notify,
+    /// Where the PDUs of its binds go besides, if they do.
+    pub trace: Option<Trace>,
 }
 
 /// See the [module](self).
@@ -241,6 +244,8 @@ impl Account {
                     1 => format!("{}-{place}.{number}", options.name),
                     _ => format!("{}-{place}.{number}-{}", options.name, session.mode.name()),
                 };
+                let trace = options.trace.as_ref();
+                session.tap = trace.map(|trace| trace.tap(&options.name, &session.name));
                 binds.push(session);
             }
         }

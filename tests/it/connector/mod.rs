@@ -32,6 +32,7 @@ mod seen;
 mod send;
 mod soak;
 mod steered;
+mod trace;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

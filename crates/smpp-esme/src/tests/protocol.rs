@@ -10,8 +10,9 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 use tokio::time::sleep;
 
 use super::peer::*;
-use crate::{Doubt, Lease, Options, Outcome, State};
-use smpp_protocol::{Command, Status};
+use crate::{Direction, Doubt, Lease, Options, Outcome, Passing, State, Tap};
+use parking_lot::Mutex;
+use smpp_protocol::{Command, Header, Status};
 
 #[tokio::test(start_paused = true)]
 async fn an_unbind_is_answered_and_puts_in_doubt_what_is_outstanding() {
@@ -305,4 +306,55 @@ async fn what_is_queued_together_is_written_together() {
     esme.receives().await.1.respond(Status::ROK);
     sleep(Duration::from_millis(1)).await;
     assert_eq!(writes.load(Ordering::Relaxed), 2);
+}
+
+/// Keeps what it sees.
+#[derive(Debug, Default)]
+struct Seen(Mutex<Vec<(Direction, Command, u32)>>);
+
+impl Tap for Seen {
+    fn pdu(&self, passing: Passing<'_>) {
+        let Header {
+            length,
+            command,
+            sequence,
+            ..
+        } = passing.header;
+        assert_eq!(length as usize, passing.pdu.len(), "{command}");
+        assert_eq!(Header::decode(passing.pdu), Some(passing.header));
+        let mut seen = self.0.lock();
+        seen.push((passing.direction, command, sequence));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tap_sees_what_passes_in_both_directions() {
+    use Direction::{Received, Sent};
+    let seen = Arc::new(Seen::default());
+    let options = Options {
+        tap: Some(seen.clone()),
+        ..Options::default()
+    };
+    let (mut esme, mut smsc) = session(options).await;
+    esme.submits(100).await;
+    let first = smsc.expects(Command::SUBMIT_SM).await;
+    smsc.sends(accepted(&first, "A")).await;
+    esme.hears_answer(100).await;
+    smsc.sends(deliver_sm(7)).await;
+    let (_, responder) = esme.receives().await;
+    responder.respond(Status::ROK);
+    smsc.expects_answer(Command::DELIVER_SM_RESP, Status::ROK, 7)
+        .await;
+    smsc.sends(empty(Command::UNBIND, Status::ROK, 8)).await;
+    smsc.expects_answer(Command::UNBIND_RESP, Status::ROK, 8)
+        .await;
+    let expected = [
+        (Sent, Command::SUBMIT_SM, first.sequence),
+        (Received, Command::SUBMIT_SM_RESP, first.sequence),
+        (Received, Command::DELIVER_SM, 7),
+        (Sent, Command::DELIVER_SM_RESP, 7),
+        (Received, Command::UNBIND, 8),
+        (Sent, Command::UNBIND_RESP, 8),
+    ];
+    assert_eq!(*seen.0.lock(), expected);
 }

@@ -3,6 +3,7 @@
 pub(super) mod message;
 pub(super) mod object;
 pub(super) mod screen;
+mod traced;
 mod words;
 
 use std::fs::File;
@@ -24,6 +25,7 @@ use smpp_protocol::frame::HEADER;
 use smpp_protocol::pdu::anatomy::Anatomy;
 use smpp_protocol::text::Encoding;
 use smpp_protocol::{Dialect, Header};
+use traced::Traced;
 
 /// Show what PDUs say, octet by octet
 #[derive(clap::Args)]
@@ -41,11 +43,25 @@ Examples:
   kafka-smpp decode --json < pdus.hex | jq -r '.command + \" \" + .fields.destination_addr'
   kafka-smpp decode AAAAEAAAABUAAAAAAAAAAQ==
   tcpdump -i any -w - port 2775 | kafka-smpp decode --json
-  kafka-smpp decode --json smpp.pcapng | jq -r '[.at, .from, .to, .command] | @tsv'")]
+  kafka-smpp decode --json smpp.pcapng | jq -r '[.at, .from, .to, .command] | @tsv'
+  kafka-smpp decode --topic --json | jq -r '[.at, .bind, .direction, .command] | @tsv'")]
 pub(in crate::cli) struct Args {
     /// A PDU in hexadecimal or base64, a file of them, or a capture of network traffic
     #[arg(value_name = "PDU|FILE")]
     inputs: Vec<String>,
+    /// The PDUs of a topic, by default of topics.trace: all that it has. An ESME's own dialect is
+    /// that of the configuration
+    #[arg(
+        long,
+        value_name = "TOPIC",
+        num_args = 0..=1,
+        default_missing_value = "",
+        conflicts_with_all = ["inputs", "format"]
+    )]
+    topic: Option<String>,
+    /// With --topic: go on with what comes
+    #[arg(long, requires = "topic")]
+    follow: bool,
     /// How PDUs are written
     #[arg(long, value_enum, default_value_t = Format::Auto)]
     format: Format,
@@ -83,6 +99,9 @@ struct How {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let how = how(args)?;
+    if let Some(topic) = &args.topic {
+        return traced::all(args, &how, topic)?.end();
+    }
     if args.inputs.is_empty() {
         let mut stdin = lines::stdin();
         if is_captured(&how, &mut stdin, "standard input")? {
@@ -196,6 +215,8 @@ pub(super) enum Place<'a> {
     Captured(&'a Origin),
     /// A record.
     Record,
+    /// A topic of a trace.
+    Traced(&'a Traced),
 }
 
 /// Shows the PDUs of lines, each alone or all rows of a dump together.
@@ -281,8 +302,10 @@ fn show(
         ))?;
         return Ok(Verdict::of(malformed));
     }
-    if let Place::Captured(origin) = place {
-        output::line(origin)?;
+    match place {
+        Place::Captured(origin) => output::line(origin)?,
+        Place::Traced(traced) => output::line(traced)?,
+        _ => {}
     }
     screen::print(&anatomy, message.as_ref(), fault, &how.dialect.names)?;
     Ok(Verdict::of(malformed))

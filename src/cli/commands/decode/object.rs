@@ -7,6 +7,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::Place;
 use super::message::Message;
+use super::traced::Traced;
 use crate::cli::capture::Origin;
 use crate::cli::lines::Fault;
 use smpp_protocol::pdu::anatomy::{Anatomy, Part, Value};
@@ -21,6 +22,8 @@ pub(in crate::cli) struct Object {
     line: Option<usize>,
     #[serde(flatten)]
     origin: Option<Origin>,
+    #[serde(flatten)]
+    traced: Option<Traced>,
     command: Option<&'static str>,
     command_id: Option<u32>,
     command_length: Option<u32>,
@@ -49,14 +52,16 @@ impl Object {
     ) -> Self {
         let header = |get: fn(&Header) -> u32| anatomy.header.as_ref().map(get);
         let (errors, warnings) = faults(anatomy, fault);
-        let (line, origin) = match place {
-            Place::Line(number) => (Some(number), None),
-            Place::Captured(origin) => (None, Some(origin.clone())),
-            Place::Record => (None, None),
+        let (line, origin, traced) = match place {
+            Place::Line(number) => (Some(number), None, None),
+            Place::Captured(origin) => (None, Some(origin.clone()), None),
+            Place::Traced(traced) => (None, None, Some(traced.clone())),
+            Place::Record => (None, None, None),
         };
         Object {
             line,
             origin,
+            traced,
             command: anatomy.command().and_then(|command| command.name()),
             command_id: header(|header| header.command.0),
             command_length: anatomy.length,
