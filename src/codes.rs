@@ -207,6 +207,7 @@ codes! {
         1214 FORMAT_IMPOSSIBLE,
         1215 UNKNOWN_VALUE,
         1216 VENDOR_NAME,
+        1217 WITHOUT_SPANS,
     }
     "SMSCs and binds" 2000..=2099 {
         2001 _,
@@ -328,6 +329,7 @@ codes! {
         7010 HTTP_LISTEN,
         7011 HTTP_CERTIFICATE,
         7020 TRACE_INCOMPLETE,
+        7021 SPANS_LOST,
         7040 ORDER_MALFORMED,
         7041 NO_CONTROL_TOPIC,
         7042 CONTROL_UNREADABLE,

@@ -23,6 +23,7 @@
 //! - [`control`]: what operators want while it runs;
 //! - [`connector`]: configuration to running parts to a drained stop;
 //! - [`notices`]: all lines of the log, which each part declares for itself;
+//! - [`otel`]: spans of messages and receipts, which submit and correlate tell it of;
 //! - [`config`], [`ops`], [`smsc_simulator`] (a crate of its own), [`cli`]: the rest of the tool.
 
 #![forbid(unsafe_code)]
@@ -43,6 +44,7 @@ mod meters;
 mod metrics;
 mod notices;
 mod ops;
+mod otel;
 pub mod record;
 pub mod registry;
 mod repeated;

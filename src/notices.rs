@@ -11,12 +11,12 @@ use std::sync::LazyLock;
 use plain_telemetry::{Notice, Row};
 
 use crate::{
-    cli, connector, control, correlate, deliver, http, kafka, ops, record, registry, replay,
+    cli, connector, control, correlate, deliver, http, kafka, ops, otel, record, registry, replay,
     submit, trace,
 };
 
 /// The tables of all parts, each with what it is about.
-const PARTS: [(&str, &[Row]); 15] = [
+const PARTS: [(&str, &[Row]); 16] = [
     ("The process", ops::notices::NOTICES),
     ("`kafka-smpp run`", cli::notices::NOTICES),
     ("The connector", connector::notices::NOTICES),
@@ -26,6 +26,7 @@ const PARTS: [(&str, &[Row]); 15] = [
     ("Correlating", correlate::notices::NOTICES),
     ("Kafka", kafka::notices::NOTICES),
     ("The trace", trace::notices::NOTICES),
+    ("Spans", otel::notices::NOTICES),
     ("The schema registry", registry::notices::NOTICES),
     ("Steering", control::notices::NOTICES),
     ("HTTP", http::notices::NOTICES),

@@ -155,6 +155,7 @@ impl Reading {
                     Err(text) => return Err((path, text)),
                 },
                 Some("properties" | "property_files") => Step::Key(part.replace('_', ".")),
+                Some("headers") => Step::Key(part.replace('_', "-")),
                 _ => Step::Key(part),
             };
             path = path.with(step);

@@ -15,6 +15,7 @@ mod kafka;
 mod load;
 mod log;
 mod memory;
+mod otel;
 mod parts;
 mod problem;
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use inbound::Inbound;
 pub use kafka::{GroupProtocol, Kafka, Property};
 pub use load::{load, parse};
 pub use log::{Log, LogFormat};
+pub use otel::Otel;
 pub use problem::Error;
 pub use topics::Topics;
 
@@ -70,6 +72,9 @@ pub struct Config {
     pub http: Http,
     /// What goes to `topics.trace`, if that is set.
     pub trace: trace::Settings,
+    /// Spans of messages and receipts for a collector of OpenTelemetry. The program has to be built
+    /// with the feature `otel`.
+    pub otel: Otel,
     /// The log, on standard error. Passwords and texts of messages are never in it.
     pub log: Log,
     /// The ESMEs: accounts with SMSCs, each with its own outbound topics.
@@ -90,6 +95,7 @@ impl Default for Config {
             inbound: Inbound::default(),
             http: Http::default(),
             trace: trace::Settings::default(),
+            otel: Otel::default(),
             log: Log::default(),
             esme: Vec::new(),
         }

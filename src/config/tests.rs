@@ -606,3 +606,23 @@ fn a_property_reaches_the_clients_that_have_it_and_no_other() {
     let own = of(&kafka.producer(), "linger.ms");
     assert_eq!(own.as_deref(), Some("0"), "deliveries do not wait");
 }
+
+#[test]
+#[cfg(not(feature = "otel"))]
+fn a_program_without_spans_says_how_to_get_them() {
+    let text = format!("{MINIMAL}\n[otel]\nendpoint = \"http://collector:4318\"\n");
+    let error = parse(&text, []).unwrap_err().to_string();
+    assert!(error.contains("--features otel"), "{error}");
+}
+
+#[test]
+fn a_header_of_the_collector_may_come_from_the_environment_and_is_never_shown() {
+    let env = ("KAFKA_SMPP__OTEL__HEADERS__X_API_KEY", "s3cret");
+    let config = read(MINIMAL, &[env]).unwrap();
+    assert_eq!(config.otel.headers["x-api-key"].get(), "s3cret");
+    assert!(!format!("{config:?}").contains("s3cret"));
+    let shown = toml::to_string(&config.otel).unwrap();
+    assert!(!shown.contains("s3cret"), "{shown}");
+    let text = told(MINIMAL, &[("KAFKA_SMPP__OTEL__HEADERS", "s3cret")]);
+    assert!(!text.join(" ").contains("s3cret"), "{text:?}");
+}

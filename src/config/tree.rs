@@ -35,7 +35,7 @@ impl Path {
         self.0.iter().any(|step| match step {
             Step::Key(key) => matches!(
                 key.as_str(),
-                "password" | "token" | "properties" | "numbers_key"
+                "password" | "token" | "properties" | "numbers_key" | "headers"
             ),
             Step::Index(_) => false,
         })

@@ -18,12 +18,14 @@ use super::esme::{BindMode, Binds, Esme};
 use super::kafka::Kafka;
 use super::load::blank_end;
 use super::problem::{Problem, nearest};
-use super::{Config, Inbound, Log};
+use super::{Config, Inbound, Log, Otel};
 use crate::codes::{self, ErrorCode};
 use crate::ops::mask::Numbers;
 use crate::record::format::Format;
 use crate::settings::Time;
 use crate::{correlate, submit};
+use reqwest::Url;
+use reqwest::header::{HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
 use smpp_esme::host::Host;
 use smpp_protocol::address::{BadAddress, sender};
@@ -297,6 +299,7 @@ impl Config {
         within("inbound", &|c| inbound(c, &self.inbound));
         within("http", &|c| http::check(c, &self.http));
         within("trace", &|c| trace(c, &self.trace));
+        within("otel", &|c| otel(c, &self.otel));
         within("log", &|c| {
             if let Some(text) = level::fault(&self.log.level) {
                 c.must(
@@ -430,6 +433,37 @@ fn trace(check: &mut Check<'_>, settings: &crate::trace::Settings) {
             format_args!("{name:?}"),
             &text,
         );
+    }
+}
+
+fn otel(check: &mut Check<'_>, settings: &Otel) {
+    let good = (0.0..=1.0).contains(&settings.sample);
+    let text = "a share, between 0.0 and 1.0";
+    check.must(codes::OUT_OF_RANGE, good, "sample", settings.sample, text);
+    if let Some(endpoint) = &settings.endpoint {
+        let shown = format_args!("{endpoint:?}");
+        let good = Url::parse(endpoint).is_ok_and(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.host().is_some()
+                && url.query().is_none()
+        });
+        let text = "not an address: write such as \"http://collector:4318\"";
+        check.must(codes::ADDRESS_MALFORMED, good, "endpoint", shown, text);
+        let text = "this program was built without spans: build it with `--features otel`, or leave the endpoint out";
+        check.must(
+            codes::WITHOUT_SPANS,
+            cfg!(feature = "otel"),
+            "endpoint",
+            shown,
+            text,
+        );
+    }
+    for (name, value) in &settings.headers {
+        let good = HeaderName::try_from(name).is_ok() && HeaderValue::try_from(value.get()).is_ok();
+        if !good {
+            let text = "not a header of HTTP: its name has letters, digits and '-', its value no control characters";
+            check.missing(codes::NAME_MALFORMED, &format!("headers.{name}"), text);
+        }
     }
 }
 

@@ -33,6 +33,7 @@ use crate::kafka::cause::Cause;
 use crate::kafka::cluster::{Survey, survey};
 use crate::kafka::{Pause, ear, poll};
 use crate::ops::{logging, random};
+use crate::otel::Spans;
 use crate::record::codec::Codecs;
 use crate::registry::{self, Registry, StopOnDrop};
 use crate::repeated;
@@ -74,6 +75,9 @@ pub enum Error {
     /// The producer of the trace could not be made.
     #[error("trace: {0}")]
     Trace(#[from] rdkafka::error::KafkaError),
+    /// The exporter of spans could not be made.
+    #[error("otel: {0}")]
+    Spans(String),
     /// The process has no name of its own.
     #[error(transparent)]
     Name(#[from] random::NoRandom),
@@ -102,6 +106,7 @@ impl Error {
             Error::Registry(error) => error.code(),
             Error::Deliver(deliver::Error::Producer(_)) => codes::KAFKA_CLIENT,
             Error::Trace(_) => codes::KAFKA_CLIENT,
+            Error::Spans(_) => codes::SPANS_LOST,
             Error::Name(_) => codes::NO_RANDOM,
             Error::Http(http::Error::Listen { .. }) => codes::HTTP_LISTEN,
             Error::Http(http::Error::File { .. }) => codes::HTTP_CERTIFICATE,
@@ -202,6 +207,8 @@ pub async fn run(
     let dialects = accounts::dialects(&config);
     let meters = accounts::meters(&config);
     let trace = trace_of(&config)?;
+    let spans = Spans::new(&config.otel, &config.kafka.application_id, &process);
+    let spans = spans.map_err(Error::Spans)?;
     let watching = accounts::Watching {
         meters: &meters,
         trace: trace.as_ref(),
@@ -215,12 +222,15 @@ pub async fn run(
             &process,
             &codecs,
             accounts::by_name(&config, &dialects).counting(meters),
+            &spans,
         )
     });
     let (submit, submitter) = Submit::new(
         submit::Options {
             session_timeout,
-            ..submit_options(&config, &survey, &process, accounts, internal, &codecs)
+            ..submit_options(
+                &config, &survey, &process, accounts, internal, &codecs, &spans,
+            )
         },
         Runtime::current(),
     )?;
@@ -283,11 +293,14 @@ pub async fn run(
     let flush = left.clamp(LAST_MOMENT, SURVEY_TIMEOUT);
     let finishing = tokio::task::spawn_blocking(move || deliver.finish(flush));
     let delivered = finishing.await.unwrap_or_default();
-    if let Some(trace) = trace {
-        let finishing = tokio::task::spawn_blocking(move || trace.finish(TRACE_TIMEOUT));
-        // Nothing depends on it.
-        let _ = finishing.await;
-    }
+    let finishing = tokio::task::spawn_blocking(move || {
+        spans.finish(TRACE_TIMEOUT);
+        if let Some(trace) = trace {
+            trace.finish(TRACE_TIMEOUT);
+        }
+    });
+    // Nothing depends on it.
+    let _ = finishing.await;
     let Counts {
         receipts,
         parts,
@@ -470,6 +483,7 @@ fn submit_options(
     accounts: Vec<Arc<Account>>,
     correlation_partitions: i32,
     codecs: &Codecs,
+    spans: &Spans,
 ) -> submit::Options {
     submit::Options {
         consumer: config.kafka.submit_consumer(),
@@ -488,6 +502,7 @@ fn submit_options(
             correlation_partitions,
             codecs: codecs.clone(),
             cloud_events: config.cloud_events(),
+            spans: spans.clone(),
         },
         results: vec![
             config.topics.responses.clone(),
@@ -525,6 +540,7 @@ fn correlate_options(
     process: &str,
     codecs: &Codecs,
     dialects: Dialects,
+    spans: &Spans,
 ) -> correlate::Options {
     correlate::Options {
         consumer: config.kafka.correlate_consumer(),
@@ -539,6 +555,7 @@ fn correlate_options(
             codecs: codecs.clone(),
             inbound: config.topics.inbound.as_str().into(),
             cloud_events: config.cloud_events(),
+            spans: spans.clone(),
         },
         settings: config.correlate.clone(),
         inbound: config.inbound.reassembly(),

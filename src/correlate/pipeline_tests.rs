@@ -18,6 +18,7 @@ pub(in crate::correlate) fn pipeline() -> Pipeline {
             codecs: Codecs::default(),
             inbound: "sms.inbound".into(),
             cloud_events: CloudEvents::OFF,
+            spans: Default::default(),
         },
         join: JoinLimits {
             moment: 5,

@@ -16,6 +16,7 @@ use super::parsed_receipt::{Arrived, ParsedReceipt};
 
 use crate::kafka::cloud_events::{self, CloudEvents};
 use crate::kafka::transaction::Output;
+use crate::otel::{Received, Spans};
 use crate::record::codec::Codecs;
 use crate::record::inbound::{DeliveryReceipt, NetworkError, Tlv};
 use crate::record::internal::{
@@ -39,6 +40,8 @@ pub struct Topics {
     pub inbound: Arc<str>,
     /// How events say what they are.
     pub cloud_events: CloudEvents,
+    /// Told of receipts that find their message.
+    pub spans: Spans,
 }
 
 /// The record that a takeover writes first.
@@ -243,6 +246,18 @@ fn receipt_event(
     let state = parsed.state();
     measure(delivery, parsed, entry.as_ref(), candidates, dialects);
     let (_, id) = keys::esme_and_id(identity);
+    if let Some(entry) = &entry {
+        topics.spans.receipt(entry, |message| Received {
+            message,
+            bind: &delivery.bind,
+            received_at,
+            submitted_at: entry.submitted_at,
+            message_id: &entry.message_id,
+            state,
+            is_final: parsed.is_final(),
+            segment: entry.part,
+        });
+    }
     let event = DeliveryReceipt {
         esme: &delivery.esme,
         bind: Some(&delivery.bind),
@@ -514,6 +529,7 @@ mod tests {
             codecs: Codecs::default(),
             inbound: "sms.inbound".into(),
             cloud_events: CloudEvents::OFF,
+            spans: Default::default(),
         };
         let event = |delivery: &Arc<Delivery>| {
             let effect = Effect::Publish {

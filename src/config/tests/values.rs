@@ -153,6 +153,10 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("trace.commands", "['submit_sm_resp']", "", "an answer comes with its request"),
     ("trace.texts", "'no'", "", "write true or false"),
     ("trace.numbers", "'none'", "", "write one of: full, last4"),
+    ("otel.endpoint", "'collector:4318'", "", "not an address"),
+    ("otel.sample", "2", "", "a share, between 0.0 and 1.0"),
+    ("otel.headers", "{ 'a b' = 'c' }", "", "not a header of HTTP"),
+    ("otel.service_name", "4", "", "write a text"),
     ("log.flight_recorder", "10001", "", "from 0 to 10000"),
     ("log.flight_recorder", "-1", "", "write a whole number"),
     // An ESME.

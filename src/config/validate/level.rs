@@ -21,7 +21,7 @@ const OTHERS: [(&str, &str); 7] = [
 ];
 
 /// The parts of this crate.
-const MODULES: [&str; 22] = [
+const MODULES: [&str; 23] = [
     "cli",
     "codes",
     "config",
@@ -35,6 +35,7 @@ const MODULES: [&str; 22] = [
     "metrics",
     "notices",
     "ops",
+    "otel",
     "record",
     "registry",
     "repeated",

@@ -8,6 +8,7 @@ use rdkafka::message::{Header as KafkaHeader, Headers, OwnedHeaders};
 use crate::kafka::cloud_events::{self, CloudEvents};
 use crate::kafka::transaction::Output;
 use crate::meters::Meters;
+use crate::otel::Spans;
 use crate::record::codec::Codecs;
 use crate::record::event::{About, Segment, SegmentResult, SendError, SubmitSmResp};
 use crate::record::internal::{Header, NewCorrelationEntry};
@@ -35,6 +36,8 @@ pub struct Events {
     pub codecs: Codecs,
     /// How they say what they are.
     pub cloud_events: CloudEvents,
+    /// Told of results that are committed.
+    pub spans: Spans,
 }
 
 impl Events {

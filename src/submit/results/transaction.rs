@@ -176,6 +176,9 @@ impl SubmitTransactions {
         }
         self.pipeline
             .change(|state| state.committed(under_way.snapshots, took));
+        for result in &under_way.results {
+            self.events.spans.submitted(result);
+        }
     }
 
     /// Puts what was not committed back to where the next transaction finds it.

@@ -16,6 +16,8 @@ mod masked;
 mod modes;
 mod noticed;
 mod operations;
+#[cfg(feature = "otel")]
+mod otel;
 mod outage;
 mod parts;
 mod positions;
