@@ -1,5 +1,6 @@
 //! The alerts and dashboards in `deploy/`: promtool runs on the rules and their tests, and rules,
 //! dashboards, runbooks, docs and the metrics that there are fit together.
+//! What needs a running connector is in `tests/it/connector/monitoring.rs`.
 
 #![allow(clippy::expect_used, clippy::panic)]
 
@@ -221,6 +222,19 @@ fn colours_mean_the_same_everywhere() {
         }
     }
     assert!(colours.len() > 10);
+}
+
+/// Nobody is woken about an ESME that is maintained.
+#[test]
+fn maintenance_mutes_what_is_about_an_esme() {
+    let mutes = r"unless .*esme:kafka_smpp_(maintenance|quiet):max\)? > 0";
+    let mutes = Regex::new(mutes).expect("a pattern");
+    for rule in rules::rules().split("      - alert: ").skip(1) {
+        let (name, rule) = rule.split_once('\n').expect("a rule");
+        let expression = rule.split("annotations:").next().expect("an expression");
+        let is_about_one = expression.contains("esme");
+        assert!(!is_about_one || mutes.is_match(expression), "{name}");
+    }
 }
 
 /// Expressions keep apart what is apart: deployments are `job` and `namespace`.

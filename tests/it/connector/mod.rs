@@ -14,6 +14,7 @@ mod life;
 mod live;
 mod masked;
 mod modes;
+mod monitoring;
 mod noticed;
 mod operations;
 #[cfg(feature = "otel")]
