@@ -17,6 +17,7 @@
 //! - [`deliver`]: a deliver_sm becomes a delivery or an inbound message;
 //! - [`correlate`]: deliveries joined with what was submitted;
 //! - [`status`]: what can be seen of a running connector, as one document;
+//! - [`deployment`]: the processes of a deployment show each other;
 //! - [`replay`]: records that ended as errors put back onto their topic;
 //! - [`metrics`]: the same as metrics;
 //! - [`http`]: where a process can be looked at;
@@ -38,6 +39,7 @@ mod connector;
 mod control;
 pub mod correlate;
 pub mod deliver;
+mod deployment;
 mod http;
 pub mod kafka;
 mod meters;

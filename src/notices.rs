@@ -11,8 +11,8 @@ use std::sync::LazyLock;
 use plain_telemetry::{Notice, Row};
 
 use crate::{
-    cli, connector, control, correlate, deliver, http, kafka, ops, otel, record, registry, replay,
-    submit, trace,
+    cli, connector, control, correlate, deliver, deployment, http, kafka, ops, otel, record, registry,
+    replay, submit, trace,
 };
 
 /// The tables of all parts, each with what it is about.
@@ -30,6 +30,10 @@ const PARTS: [(&str, &[Row]); 16] = [
     ("The schema registry", registry::notices::NOTICES),
     ("Steering", control::notices::NOTICES),
     ("HTTP", http::notices::NOTICES),
+    (
+        "The processes of a deployment",
+        deployment::notices::NOTICES,
+    ),
     ("Records", record::notices::NOTICES),
     ("`kafka-smpp replay`", replay::notices::NOTICES),
     ("`kafka-smpp smsc`", smsc_simulator::NOTICES),

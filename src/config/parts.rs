@@ -77,24 +77,76 @@ impl Config {
             cleanup,
             configs: Vec::new(),
         };
+        let is_seen = self.http.listen.is_some();
         let outbound = self
             .esme
             .iter()
             .flat_map(|esme| esme.outbound.iter().chain(&esme.lease_topic))
             .map(|name| topic(name, Cleanup::Delete));
-        let ours = self
-            .topics
-            .named()
-            .into_iter()
-            .map(|(key, name)| match key {
-                "correlation" | "control" => topic(name, Cleanup::Compact),
-                // Who looks into it does so soon, and it is about people.
-                "trace" => Topic {
-                    configs: vec![("retention.ms".into(), DAY_MS.into())],
-                    ..topic(name, Cleanup::Delete)
-                },
-                _ => topic(name, Cleanup::Delete),
-            });
+        let ours = self.topics.named().into_iter();
+        let ours = ours.filter(|(key, _)| *key != "status" || is_seen);
+        let ours = ours.map(|(key, name)| match key {
+            "correlation" | "control" => topic(name, Cleanup::Compact),
+            "status" => Topic {
+                partitions: 1,
+                configs: STATUS.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+                ..topic(name, Cleanup::CompactAndDelete)
+            },
+            // Who looks into it does so soon, and it is about people.
+            "trace" => Topic {
+                configs: vec![("retention.ms".into(), DAY_MS.into())],
+                ..topic(name, Cleanup::Delete)
+            },
+            _ => topic(name, Cleanup::Delete),
+        });
         outbound.chain(ours).collect()
+    }
+}
+
+/// Every process writes all that can be seen of it every few seconds, and nobody reads what is older
+/// than ten minutes; with Kafka's own settings a week of it would be kept.
+const STATUS: [(&str, &str); 5] = [
+    ("retention.ms", "3600000"),
+    ("segment.ms", "600000"),
+    ("segment.bytes", "33554432"),
+    ("delete.retention.ms", "600000"),
+    ("min.cleanable.dirty.ratio", "0.1"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::topics::Description;
+
+    #[test]
+    fn the_topic_of_processes_is_wanted_where_they_can_be_looked_at() {
+        let esme =
+            "[[esme]]\nname = \"a\"\noutbound = [\"o\"]\nhosts = [\"s:1\"]\nsystem_id = \"a\"\n";
+        let wanted = |http: &str| {
+            let config = crate::config::parse(&format!("{http}{esme}"), []).unwrap();
+            let topics = config.wanted_topics(6).into_iter();
+            topics.filter(|topic| topic.name == "sms.status").collect()
+        };
+        let none: Vec<Topic> = wanted("");
+        assert!(none.is_empty());
+        let topics: Vec<Topic> = wanted("[http]\nlisten = \"127.0.0.1:9464\"\n");
+        assert_eq!((topics.len(), topics[0].partitions), (1, 1));
+        let fault = |policy: &str| {
+            let found = Description {
+                name: "sms.status".into(),
+                partitions: 1,
+                replication: 1,
+                cleanup_policy: policy.into(),
+                max_message_octets: None,
+            };
+            topics[0].fault(&found).map(|fault| fault.to_string())
+        };
+        for good in ["compact,delete", "delete, compact", ""] {
+            assert_eq!(fault(good), None, "{good}");
+        }
+        for bad in ["compact", "delete"] {
+            let text = fault(bad).unwrap();
+            assert!(text.contains("cleanup.policy=[compact,delete]"), "{text}");
+        }
     }
 }

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Names of the topics beside the outbound ones, which belong to each ESME. All of them must
-/// exist (`kafka-smpp topics create`).
+/// Names of the topics beside the outbound ones, which belong to each ESME. All of them but `status`
+/// must exist (`kafka-smpp topics create`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Topics {
@@ -32,6 +32,9 @@ pub struct Topics {
     /// Left out: none.
     #[schemars(example = "sms.trace")]
     pub trace: Option<String>,
+    /// Internal, compacted: what can be seen of each process, so that all are on one page. Used only
+    /// where `http.listen` is set.
+    pub status: String,
 }
 
 impl Default for Topics {
@@ -46,6 +49,7 @@ impl Default for Topics {
             control: "sms.control".into(),
             deliveries: "sms.deliveries".into(),
             trace: None,
+            status: "sms.status".into(),
         }
     }
 }
@@ -62,6 +66,7 @@ impl Topics {
             ("correlation", &self.correlation),
             ("deliveries", &self.deliveries),
             ("control", &self.control),
+            ("status", &self.status),
         ];
         named.extend(self.trace.as_deref().map(|topic| ("trace", topic)));
         named

@@ -12,6 +12,7 @@ use super::steering;
 use crate::control;
 use crate::correlate;
 use crate::deliver::{self, Deliver};
+use crate::deployment;
 use crate::http::Seen;
 use crate::ops::problems::problems;
 use crate::registry;
@@ -24,6 +25,9 @@ use crate::threads::Pulse;
 
 /// So many problems are shown.
 const PROBLEMS: usize = 50;
+
+/// What a process has counts in the history of all for so long after its last word.
+const PRESENT: Duration = Duration::from_secs(30);
 
 /// See the [module](self). Cheap to clone.
 #[derive(Clone)]
@@ -39,6 +43,8 @@ struct Looking {
     stuck: Duration,
     /// None before they are made, and when they have ended.
     parts: Option<Parts>,
+    /// None before the process has a name.
+    others: Option<deployment::Handle>,
     /// The last hour.
     history: History,
     /// What operators want.
@@ -74,6 +80,7 @@ impl Look {
             cluster: String::new(),
             stuck,
             parts: None,
+            others: None,
             history: History::default(),
             steered: None,
         })))
@@ -96,6 +103,19 @@ impl Look {
         cluster.clone_into(&mut looking.cluster);
     }
 
+    /// It knows the other processes.
+    pub fn knows(&self, others: deployment::Handle) {
+        self.0.lock().others = Some(others);
+    }
+
+    /// This process, and those that said anything `within` this time.
+    fn all(&self, within: Duration) -> Vec<Status> {
+        let others = self.0.lock().others.clone();
+        let mut all = vec![self.status()];
+        all.extend(others.into_iter().flat_map(|others| others.others(within)));
+        all
+    }
+
     /// The process works.
     pub fn runs(&self, parts: Parts) {
         let mut looking = self.0.lock();
@@ -116,7 +136,7 @@ impl Look {
             clock.tick().await;
             let look = self.clone();
             let sample = move || {
-                let processes = look.processes();
+                let processes = look.all(PRESENT);
                 look.0.lock().history.sample(&processes, Timestamp::now());
             };
             // What panics there ends the process.
@@ -164,7 +184,7 @@ impl Seen for Look {
     }
 
     fn processes(&self) -> Vec<Status> {
-        vec![self.status()]
+        self.all(deployment::FORGOTTEN)
     }
 
     fn history(&self) -> History {

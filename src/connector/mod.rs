@@ -28,7 +28,8 @@ use crate::connector::notices::{Delivered, Starting, Stopped, Stopping, SurveyFa
 use crate::control::{self, Control};
 use crate::correlate::{self, Correlator, Dialects, Notify};
 use crate::deliver::{self, Counts, Deliver};
-use crate::http::{self, notices::Listening};
+use crate::deployment::{self, Deployment, notices::OthersNotShown};
+use crate::http::{self, Seen, notices::Listening};
 use crate::kafka::cause::Cause;
 use crate::kafka::cluster::{Survey, survey};
 use crate::kafka::{Pause, ear, poll};
@@ -180,6 +181,9 @@ pub async fn run(
     let _orders = StopReading(steered.clone());
     let mut reading =
         threads::start("control", move || control.run()).map_err(submit::Error::from)?;
+    let shown = listening
+        .as_ref()
+        .and_then(|_| show(&config, &process, &look));
     look.awaits("schemas are not all known yet");
     Starting {
         cluster: &survey.cluster_id,
@@ -200,6 +204,7 @@ pub async fn run(
     };
     let (registry, handle) = registered.unzip();
     let Some(opened) = formats::open(&config, handle.as_ref(), &shutdown).await else {
+        end(shown, true).await;
         return Ok(());
     };
     let Opened { outbound, codecs } = opened;
@@ -292,6 +297,7 @@ pub async fn run(
     let left = deadline.saturating_duration_since(Instant::now());
     let flush = left.clamp(LAST_MOMENT, SURVEY_TIMEOUT);
     let finishing = tokio::task::spawn_blocking(move || deliver.finish(flush));
+    end(shown, failed.is_none()).await;
     let delivered = finishing.await.unwrap_or_default();
     let finishing = tokio::task::spawn_blocking(move || {
         spans.finish(TRACE_TIMEOUT);
@@ -343,6 +349,47 @@ fn control_ended<P>(ended: Result<Result<(), KafkaError>, P>) -> Error {
     match ended {
         Ok(Err(error)) => Error::Submit(submit::Error::Client(error)),
         _ => Error::Ended("control"),
+    }
+}
+
+/// How long the last word of a process may take.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// The processes of the deployment, and the thread on which this one shows itself to them.
+type Shown = (deployment::Handle, threads::Thread<()>);
+
+/// Shows this process to the others, and them to whoever looks at it.
+fn show(config: &Config, process: &str, look: &Look) -> Option<Shown> {
+    let own = look.clone();
+    let (service, handle) = Deployment::new(deployment::Options {
+        reader: config.kafka.reader(),
+        writer: config.kafka.producer(),
+        topic: config.topics.status.clone(),
+        deployment: config.kafka.application_id.clone(),
+        process: process.to_owned(),
+        own: Arc::new(move || own.status()),
+    });
+    match threads::start("deployment", move || service.run()) {
+        Ok(thread) => {
+            look.knows(handle.clone());
+            Some((handle, thread))
+        }
+        Err(error) => {
+            OthersNotShown {
+                cause: &error,
+                error_code: codes::NO_THREAD,
+            }
+            .emit();
+            None
+        }
+    }
+}
+
+/// It waits for nobody who does not answer.
+async fn end(shown: Option<Shown>, ends_well: bool) {
+    if let Some((handle, thread)) = shown {
+        handle.stop(ends_well);
+        let _ = tokio::time::timeout(FAREWELL, thread).await;
     }
 }
 

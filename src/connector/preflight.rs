@@ -6,11 +6,12 @@ use crate::codes::{self, Coded};
 use crate::config::{Binds, Config, Esme};
 use crate::kafka::cluster::Survey;
 
-/// All topics that the configuration names.
+/// All topics that the configuration names and that must be there.
 pub fn topics(config: &Config) -> Vec<String> {
-    // Without the topic of orders all goes on, and nothing can be steered.
+    // Without the topic of orders nothing can be steered, without that of processes each is shown by
+    // itself; all goes on.
     let mut all: BTreeSet<String> = (config.topics.named().iter())
-        .filter(|(key, _)| *key != "control")
+        .filter(|(key, _)| !matches!(*key, "control" | "status"))
         .map(|(_, topic)| (*topic).to_owned())
         .collect();
     for esme in &config.esme {

@@ -37,6 +37,10 @@ pub fn wanted(config: &Config) -> Rights {
         &topics.notifications,
     ]);
     submit.extend(topics.trace.as_deref());
+    if config.http.listen.is_some() {
+        reads.insert(&topics.status);
+        submit.insert(&topics.status);
+    }
     let correlate = [
         topics.receipts.as_str(),
         &topics.inbound,

@@ -311,6 +311,15 @@ impl Cause {
         }
     }
 
+    /// Whether no broker answers, or none takes us: what all clients of a process see.
+    pub fn is_silence(&self) -> bool {
+        match self.why {
+            Why::Unreachable => true,
+            Why::Other(Some(code)) => ErrorClass::of(code).is_silence(),
+            _ => self.is_of_connection(),
+        }
+    }
+
     /// The same right, missing for several topics, as one cause; `None` if there is none.
     pub fn together(causes: &[Cause]) -> Option<Cause> {
         let topics = causes.iter().filter_map(|cause| match &cause.why {

@@ -1,5 +1,6 @@
 //! The topics the connector needs: creating them, and looking whether what is there will do.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub enum Cleanup {
     Delete,
     /// Keeps the last record of every key.
     Compact,
+    /// Keeps the last record of every key, and that until the topic's retention.
+    CompactAndDelete,
 }
 
 impl fmt::Display for Cleanup {
@@ -31,6 +34,7 @@ impl fmt::Display for Cleanup {
         f.write_str(match self {
             Cleanup::Delete => "delete",
             Cleanup::Compact => "compact",
+            Cleanup::CompactAndDelete => "compact,delete",
         })
     }
 }
@@ -79,7 +83,7 @@ pub struct Description {
 pub enum Fault {
     /// Old records are dealt with wrongly: correlation would be lost, or events would be.
     #[error(
-        "topic {topic}: cleanup.policy is {found:?} and must be {wanted}. If nothing else uses the topic, run: kafka-configs.sh --bootstrap-server HOST:PORT --alter --entity-type topics --entity-name {topic} --add-config cleanup.policy={wanted}"
+        "topic {topic}: cleanup.policy is {found:?} and must be {wanted}. If nothing else uses the topic, run: kafka-configs.sh --bootstrap-server HOST:PORT --alter --entity-type topics --entity-name {topic} --add-config cleanup.policy=[{wanted}]"
     )]
     Cleanup {
         /// The topic.
@@ -94,13 +98,20 @@ pub enum Fault {
 impl Topic {
     /// What is wrong with the cleanup policy of the topic as it is, if anything.
     pub fn fault(&self, found: &Description) -> Option<Fault> {
+        let found_words: BTreeSet<&str> = words(&found.cleanup_policy);
+        let wanted = self.cleanup.to_string();
         let known = !found.cleanup_policy.is_empty();
-        (known && found.cleanup_policy != self.cleanup.to_string()).then(|| Fault::Cleanup {
+        (known && found_words != words(&wanted)).then(|| Fault::Cleanup {
             topic: self.name.clone(),
             found: found.cleanup_policy.clone(),
             wanted: self.cleanup,
         })
     }
+}
+
+/// What a policy consists of, in whatever order.
+fn words(policy: &str) -> BTreeSet<&str> {
+    policy.split(',').map(str::trim).collect()
 }
 
 /// Creates those of `topics` that do not exist. `replication` is their replication factor;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use jiff::Timestamp;
+use jiff::{Timestamp, Unit};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +24,7 @@ pub struct History {
     pub esmes: BTreeMap<String, VecDeque<Sample>>,
     /// What the last sample was made from: counters only say something by their differences.
     #[serde(skip)]
-    before: BTreeMap<(String, String), Esme>,
+    before: BTreeMap<(String, String), (Timestamp, Esme)>,
 }
 
 /// What happened in one step.
@@ -97,11 +97,13 @@ impl History {
                 let (sample, times) = steps.entry(esme.name.clone()).or_default();
                 sample.see(esme);
                 let key = (status.process.name.clone(), esme.name.clone());
-                if let Some(before) = self.before.get(&key) {
-                    sample.count(esme, before);
+                if let Some((then, before)) = self.before.get(&key) {
+                    // Other processes say something now and then, and not just when it is sampled.
+                    let seconds = (status.at - *then).total(Unit::Second).unwrap_or_default();
+                    sample.count(esme, before, seconds);
                     times.add(esme, before);
                 }
-                seen.insert(key, esme.clone());
+                seen.insert(key, (status.at, esme.clone()));
             }
         }
         self.before = seen;
@@ -135,9 +137,12 @@ impl Sample {
         }
     }
 
-    /// What happened since `before`.
-    fn count(&mut self, esme: &Esme, before: &Esme) {
-        let per_second = |count: u64| count as f64 / STEP as f64;
+    /// What happened since `before`, which is so long ago.
+    fn count(&mut self, esme: &Esme, before: &Esme, seconds: f64) {
+        if seconds <= 0.0 {
+            return;
+        }
+        let per_second = |count: u64| count as f64 / seconds;
         let any = |_: &str| true;
         let throttled = |status: &str| matches!(status, "ESME_RTHROTTLED" | "ESME_RMSGQFUL");
         let (responses, earlier) = (&esme.responses, &before.responses);
@@ -203,9 +208,14 @@ mod tests {
     use super::super::{Bind, Process, Window};
     use super::*;
 
-    fn process(name: &str, accepted: u64, delivered: u64, failed: u64) -> Status {
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).unwrap()
+    }
+
+    fn process(name: &str, second: i64, accepted: u64, delivered: u64, failed: u64) -> Status {
         let count = |name: &str, count| (name.to_owned(), count);
         Status {
+            at: at(second),
             process: Process {
                 name: name.into(),
                 ..Process::default()
@@ -237,10 +247,18 @@ mod tests {
 
     #[test]
     fn two_processes_are_one_line_and_one_that_begins_anew_does_not_count_backwards() {
-        let (mut history, at) = (History::default(), Timestamp::UNIX_EPOCH);
-        history.sample(&[process("a", 100, 0, 0), process("b", 50, 0, 0)], at);
-        history.sample(&[process("a", 200, 45, 5), process("b", 150, 30, 20)], at);
-        history.sample(&[process("a", 200, 45, 5), process("c", 10, 0, 0)], at);
+        let mut history = History::default();
+        let mut sample = |second, processes: [Status; 2]| history.sample(&processes, at(second));
+        sample(10, [process("a", 10, 100, 0, 0), process("b", 9, 50, 0, 0)]);
+        // What another process says is not always ten seconds younger.
+        let later = [process("a", 20, 200, 45, 5), process("b", 14, 100, 15, 10)];
+        sample(20, later);
+        sample(
+            30,
+            [process("a", 30, 200, 45, 5), process("c", 28, 10, 0, 0)],
+        );
+        let later = [process("a", 40, 200, 45, 5), process("c", 28, 10, 0, 0)];
+        sample(40, later);
         let acme = &history.esmes["acme"];
         assert_eq!(
             (acme[0].results, acme[0].receipts, acme[0].bound),
@@ -256,16 +274,17 @@ mod tests {
         assert_eq!(second.append_to_result.p50, Some(0.5));
         // What the new process did before it was seen first is not known to belong to this step.
         assert_eq!((acme[2].results, acme[2].delivered), (0.0, None));
+        assert_eq!(acme[3].results, 0.0, "it has said nothing new");
     }
 
     #[test]
     fn an_hour_is_kept_of_what_is_there() {
-        let (mut history, at) = (History::default(), Timestamp::UNIX_EPOCH);
-        for _ in 0..400 {
-            history.sample(&[process("a", 1, 0, 0)], at);
+        let mut history = History::default();
+        for second in 0..400 {
+            history.sample(&[process("a", second, 1, 0, 0)], at(second));
         }
         assert_eq!(history.esmes["acme"].len(), MOST);
-        history.sample(&[], at);
+        history.sample(&[], at(400));
         assert!(history.esmes.is_empty());
     }
 }

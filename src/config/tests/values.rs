@@ -76,6 +76,7 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("topics.deliveries", "'sms.correlation'", "", "each needs its own"),
     ("topics.trace", "'sms.correlation'", "", "each needs its own"),
     ("topics.trace", "'a b'", "", "1 to 249 letters"),
+    ("topics.status", "'sms.errors'", "", "each needs its own"),
     // Formats.
     ("formats.outbound", "'xml'", "", "write one of: json"),
     ("formats.outbound", "'avro'", "", "set schema_registry.urls"),

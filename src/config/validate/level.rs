@@ -21,7 +21,7 @@ const OTHERS: [(&str, &str); 7] = [
 ];
 
 /// The parts of this crate.
-const MODULES: [&str; 23] = [
+const MODULES: [&str; 24] = [
     "cli",
     "codes",
     "config",
@@ -29,6 +29,7 @@ const MODULES: [&str; 23] = [
     "control",
     "correlate",
     "deliver",
+    "deployment",
     "http",
     "kafka",
     "meters",

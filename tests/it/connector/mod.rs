@@ -86,6 +86,8 @@ impl Deployment {
         for stem in ["correlation", "control"] {
             kafka.topic(&topic(stem), 2, &[("cleanup.policy", "compact")]);
         }
+        let policy = ("cleanup.policy", "compact,delete");
+        kafka.topic(&topic("status"), 1, &[policy]);
         let config = json!({
             "shutdown_timeout": "10s",
             "kafka": {
@@ -104,6 +106,7 @@ impl Deployment {
                 "deliveries": topic("deliveries"),
                 "correlation": topic("correlation"),
                 "control": topic("control"),
+                "status": topic("status"),
             },
             "submit": { "retry_delay": "100ms" },
             "correlate": { "early_receipt_grace": "16s" },

@@ -212,6 +212,21 @@ fn the_documented_rights_are_enough_and_each_that_is_missing_is_named() {
         }
     }
 
+    // Where processes can be looked at.
+    let http = json!({ "listen": "127.0.0.1:0" });
+    let (mut ops, mut shown) = (config("ops", "wartung", smsc.port()), sms.clone());
+    (ops["http"], shown["http"]) = (http.clone(), http);
+    let created = command(&toml(&ops), &create);
+    assert!(created.status.success(), "{}", said(&created));
+    let (all, content) = check(&shown);
+    assert!(!content);
+    for command in documented("run, with http.listen") {
+        assert!(all.contains(&missed(&command)), "{command}\n{all}");
+        acls.run(&command);
+    }
+    let (all, content) = check(&shown);
+    assert!(content && !all.contains("warning"), "{all}");
+
     // And while it runs.
     let write = |topic: &str| {
         let of = format!("--operation Write --topic {topic}");

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -169,6 +170,107 @@ fn a_process_in_reserve_is_ready() {
     eventually("one of them has it", PATIENCE, || {
         ports.map(partitions).iter().sum::<usize>() == 1
     });
+}
+
+/// What a process says of all processes: the name of each, and how old its last word is, in seconds.
+fn processes(port: u16) -> Vec<(String, f64)> {
+    let (_, body) = get(port, "/processes").expect("an answer");
+    let body: Value = serde_json::from_str(&body).expect("JSON");
+    let list = body["processes"].as_array().expect("a list").iter();
+    let at = |status: &Value| -> jiff::Timestamp {
+        let at = status["at"].as_str().expect("a time");
+        at.parse().expect("a time")
+    };
+    let now = at(&body["processes"][0]);
+    list.map(|status| {
+        let name = status["process"]["name"].as_str().expect("a name");
+        let age = now.duration_since(at(status)).as_secs_f64();
+        (name.to_owned(), age)
+    })
+    .collect()
+}
+
+#[test]
+fn each_process_shows_the_others_one_that_is_killed_goes_silent_and_one_that_stops_is_gone() {
+    let smsc = FakeSmsc::start();
+    let it = seen(smsc.port(), 1);
+    let mut all = [it.start(), it.start(), it.start()];
+    let ports = all.each_mut().map(|process| process.http());
+    let names = |port| {
+        let names = processes(port).into_iter().map(|(name, _)| name);
+        names.filter(|name| !name.is_empty()).collect::<Vec<_>>()
+    };
+    let mut everybody = Vec::new();
+    eventually("each knows its own name", PATIENCE, || {
+        everybody = ports
+            .iter()
+            .flat_map(|port| names(*port).first().cloned())
+            .collect();
+        everybody.len() == 3
+    });
+    let own = everybody.clone();
+    everybody.sort();
+    eventually("each shows all", PATIENCE, || {
+        ports.iter().zip(&own).all(|(port, own)| {
+            let mut names = names(*port);
+            let first = names.first() == Some(own);
+            names.sort();
+            first && names == everybody
+        })
+    });
+    let age = |name: &str| {
+        let found = processes(ports[0]).into_iter().find(|(n, _)| n == name);
+        found.map(|(_, age)| age)
+    };
+    assert!(
+        age(&own[1]).is_some_and(|age| age < 10.0),
+        "{:?}",
+        age(&own[1])
+    );
+    all[1].kill9();
+    all[2].signal(Signal::SIGTERM);
+    assert!(all[2].wait(PATIENCE).success());
+    eventually("who stopped is gone", PATIENCE, || age(&own[2]).is_none());
+    eventually("who was killed is silent", PATIENCE, || {
+        age(&own[1]).expect("it is remembered") > 15.0
+    });
+    // One that starts now knows it, too, and for how long it is silent.
+    let mut young = it.start();
+    let port = young.http();
+    eventually("the newest shows what was", PATIENCE, || {
+        let silent = processes(port)
+            .into_iter()
+            .find(|(name, _)| *name == own[1]);
+        silent.is_some_and(|(_, age)| age > 15.0)
+    });
+    assert!(!names(port).contains(&own[2]));
+    let log = all[0].log();
+    assert!(!log.contains("do not show each other"), "{log}");
+}
+
+#[test]
+fn without_their_topic_processes_work_and_say_so_once() {
+    let smsc = FakeSmsc::start();
+    let mut it = seen(smsc.port(), 1);
+    it.config["topics"]["status"] = json!(it.topic("nowhere"));
+    let mut connector = it.start();
+    let port = connector.http();
+    it.send_numbered(0, 0..3);
+    it.results(3);
+    is_ready(port);
+    let line = "do not show each other";
+    connector.wait_for_log(line, PATIENCE);
+    assert_eq!(processes(port).len(), 1);
+    let begun = Instant::now();
+    connector.signal(Signal::SIGTERM);
+    assert!(connector.wait(PATIENCE).success());
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    let log = connector.log();
+    assert_eq!(log.matches(line).count(), 1, "{log}");
+    assert!(
+        log.contains("KS-3101") && log.contains("topics create"),
+        "{log}"
+    );
 }
 
 #[test]
