@@ -8,6 +8,7 @@ mod dump;
 mod events;
 mod failure;
 mod lines;
+mod looking;
 pub(crate) mod notices;
 mod octets;
 mod output;

@@ -19,7 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use histogram::Histogram;
-pub use history::{History, STEP};
+pub use history::{History, Percentiles, STEP, Sample};
 
 /// Which form of the document this is.
 pub const VERSION: u32 = 1;

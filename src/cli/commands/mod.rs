@@ -15,8 +15,10 @@ mod schemas;
 mod segments;
 mod send;
 mod smsc;
+mod status;
 mod tail;
 mod text;
+mod top;
 mod topics;
 mod version;
 
@@ -30,6 +32,8 @@ pub(super) enum Command {
     Run(run::Args),
     Demo(demo::Args),
     Check(check::Args),
+    Status(status::Args),
+    Top(top::Args),
     Topics(topics::Args),
     Send(send::Args),
     Tail(tail::Args),
@@ -55,6 +59,8 @@ impl Command {
             Command::Run(args) => run::run(&args),
             Command::Demo(args) => demo::run(&args),
             Command::Check(args) => check::run(&args),
+            Command::Status(args) => status::run(&args),
+            Command::Top(args) => top::run(&args),
             Command::Topics(args) => topics::run(&args),
             Command::Send(args) => send::run(&args),
             Command::Tail(args) => tail::run(&args),

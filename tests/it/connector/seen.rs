@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use super::{Deployment, PATIENCE};
 use crate::harness::http::{get, status, sum};
 use crate::harness::{
-    Broker, Connector, FakeSmsc, Process, Reply, becomes, eventually, free_port, scratch, started,
+    Broker, Connector, FakeSmsc, Process, Reply, becomes, command, eventually, free_port, scratch,
+    started,
 };
 
 /// A deployment whose processes can be looked at.
@@ -271,6 +272,70 @@ fn without_their_topic_processes_work_and_say_so_once() {
         log.contains("KS-3101") && log.contains("topics create"),
         "{log}"
     );
+}
+
+#[test]
+fn status_and_top_show_a_running_connector_in_a_terminal() {
+    let smsc = FakeSmsc::start();
+    let it = seen(smsc.port(), 1);
+    let nowhere = format!("127.0.0.1:{}", free_port());
+    for command_name in ["status", "top"] {
+        let away = command("", &[command_name, "--url", &nowhere]);
+        assert_eq!(away.status.code(), Some(69), "{command_name}");
+        let told = String::from_utf8_lossy(&away.stderr).into_owned();
+        assert!(
+            told.contains("KS-7012") && told.contains(&nowhere),
+            "{told}"
+        );
+    }
+    let mut connector = it.start();
+    let url = format!("127.0.0.1:{}", connector.http());
+    it.send_numbered(0, 0..5);
+    it.results(5);
+    is_ready(connector.http());
+    let ask = |args: &[&str]| {
+        let output = command("", &[args, &["--url", &url]].concat());
+        let text = String::from_utf8(output.stdout).expect("text");
+        (output.status.code(), text)
+    };
+    let (code, text) = ask(&["status"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.starts_with("ready: "), "{text}");
+    assert!(text.contains("acme: 1 of 1 bind bound"), "{text}");
+    let (code, text) = ask(&["status", "--json"]);
+    let document: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!((code, &document["ready"]["ready"]), (Some(0), &json!(true)));
+    let (code, text) = ask(&["status", "--json", "--all"]);
+    let document: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(code, Some(0));
+    assert_eq!(document["processes"].as_array().map(Vec::len), Some(1));
+    let (code, text) = ask(&["top", "--once"]);
+    assert_eq!(code, Some(0), "{text}");
+    let words = [
+        "1 process",
+        "acme  1 of 1 bind bound",
+        "CORRELATION  5 messages",
+    ];
+    for words in words {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert!(!text.contains('\u{1b}'), "{text}");
+    // One whose SMSC is away.
+    let it = seen(free_port(), 1);
+    let mut connector = it.start();
+    let url = format!("127.0.0.1:{}", connector.http());
+    let ask = |name| command("", &[name, "--url", &url]);
+    let mut text = String::new();
+    eventually("it says why", PATIENCE, || {
+        let output = ask("top");
+        text = String::from_utf8(output.stdout).expect("text");
+        output.status.code() == Some(75) && text.contains("acme: no transceiver is bound")
+    });
+    assert!(
+        text.contains("NOT READY") && text.contains("KS-20"),
+        "{text}"
+    );
+    assert_eq!(ask("status").status.code(), Some(75));
 }
 
 #[test]
