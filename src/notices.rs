@@ -11,12 +11,12 @@ use std::sync::LazyLock;
 use plain_telemetry::{Notice, Row};
 
 use crate::{
-    cli, connector, control, correlate, deliver, deployment, http, kafka, ops, otel, record, registry,
-    replay, submit, trace,
+    cli, connector, control, correlate, deliver, deployment, http, kafka, ops, otel, record,
+    registry, replay, submit, trace,
 };
 
 /// The tables of all parts, each with what it is about.
-const PARTS: [(&str, &[Row]); 16] = [
+const PARTS: [(&str, &[Row]); 17] = [
     ("The process", ops::notices::NOTICES),
     ("`kafka-smpp run`", cli::notices::NOTICES),
     ("The connector", connector::notices::NOTICES),

@@ -14,6 +14,7 @@ pub(crate) mod preflight;
 pub(crate) mod rights;
 mod steering;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -245,13 +246,22 @@ pub async fn run(
         esmes: steering::esmes(&config),
         submit: submitter.clone(),
         log,
+        notify: {
+            let notifications = deliver.clone();
+            Notify::new(move |event| notifications.notify(event))
+        },
+        paused: BTreeMap::new(),
     };
-    tokio::select! {
-        () = carrying.begin() => {}
-        ended = &mut reading => return Err(control_ended(ended)),
-        () = shutdown.cancelled() => return Ok(()),
+    let begun = tokio::select! {
+        () = carrying.begin() => Ok(true),
+        ended = &mut reading => Err(control_ended(ended)),
+        () = shutdown.cancelled() => Ok(false),
+    };
+    if !matches!(begun, Ok(true)) {
+        end(shown, begun.is_ok()).await;
+        return begun.map(|_| ());
     }
-    let _carrying = AbortOnDropHandle::new(tokio::spawn(carrying.run()));
+    let carrying = AbortOnDropHandle::new(tokio::spawn(carrying.run()));
     look.runs(Parts {
         submit: submitter.clone(),
         correlate: correlating.clone(),
@@ -290,6 +300,7 @@ pub async fn run(
         failed = part("correlate", joining.await).after(failed);
     }
     look.ended();
+    drop(carrying);
     drop(listening);
     // What binds have said last goes before it.
     repeated::finish();

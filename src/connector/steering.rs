@@ -1,5 +1,6 @@
 //! Orders of operators, as the parts carry them out.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,8 +8,9 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::notices::LogLevelRefused;
-use crate::control::{self, EsmeOrders, Known, Orders, Part};
+use crate::control::{self, EsmeOrders, Known, Order, Orders, Part};
 use crate::ops::logging;
+use crate::record::notification::{self, Notification, Notify};
 use crate::status::{Maintenance, Paused, Steering};
 use crate::submit::{self, Wanted};
 
@@ -25,13 +27,22 @@ pub struct Carrying {
     pub submit: submit::Handle,
     /// What is logged; none if the log is somebody else's.
     pub log: Option<logging::Control>,
+    /// Told of what is paused and goes on.
+    pub notify: Notify,
+    /// What is paused, by ESME and part, as it was carried out last.
+    pub paused: Pauses,
 }
+
+/// What is paused of which ESME, and since when.
+type Pauses = BTreeMap<(String, Part), (Order, Timestamp)>;
 
 impl Carrying {
     /// What is wanted when the orders are known; to be done before anything is sent.
     pub async fn begin(&mut self) {
         // Its other end lives as long as the process.
         let _ = self.known.wait_for(|known| known.is_complete).await;
+        // What was paused before is no news.
+        self.paused = self.pauses();
         self.carry_out();
     }
 
@@ -48,6 +59,47 @@ impl Carrying {
                 () = tokio::time::sleep(wait.clamp(LEAST, MOST)) => {}
             }
             self.carry_out();
+            self.tell();
+        }
+    }
+
+    fn pauses(&self) -> Pauses {
+        let orders = self.known.borrow().orders.clone();
+        let of = |esme: &String| {
+            let paused = orders.of(esme).paused.into_iter();
+            let esme = esme.clone();
+            paused.map(move |(part, order, since)| ((esme.clone(), part), (order, since)))
+        };
+        self.esmes.iter().flat_map(|(esme, _)| of(esme)).collect()
+    }
+
+    /// Tells what is paused now and was not, and the other way round. Each process that has
+    /// partitions of the ESME does: its own part of the ESME is what it tells of.
+    fn tell(&mut self) {
+        let now = self.pauses();
+        let before = std::mem::replace(&mut self.paused, now.clone());
+        let news = now.iter().filter(|(what, _)| !before.contains_key(what));
+        let over = before.iter().filter(|(what, _)| !now.contains_key(what));
+        let news = news.map(|pause| ("Paused", pause));
+        for (kind, ((esme, part), (order, since))) in news.chain(over.map(|p| ("Resumed", p))) {
+            if self.submit.holds(esme) {
+                let (what, name) = match part {
+                    Part::Whole => ("esme", esme),
+                    Part::Topic(name) => ("topic", name),
+                    Part::Bind(name) => ("bind", name),
+                };
+                self.notify.send(&Notification {
+                    esme,
+                    pause: Some(notification::Steering {
+                        what,
+                        name,
+                        by: order.by.as_deref(),
+                        reason: order.reason.as_deref(),
+                        paused_at: Some(*since),
+                    }),
+                    ..Notification::now(kind)
+                });
+            }
         }
     }
 

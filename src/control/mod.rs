@@ -28,5 +28,5 @@ mod orders;
 mod service;
 
 pub use command::Command;
-pub use orders::{EsmeOrders, Orders, Part};
+pub use orders::{EsmeOrders, Order, Orders, Part};
 pub use service::{Control, Error, Handle, Known, Options};

@@ -61,6 +61,16 @@ impl Handle {
         self.owner.spread_rates();
     }
 
+    /// Whether any partition of the ESME is for this process.
+    pub fn holds(&self, esme: &str) -> bool {
+        let accounts = self.owner.accounts().iter();
+        let mut accounts = accounts.filter(|account| *account.options.name == *esme);
+        accounts.next().is_some_and(|account| {
+            let assigned = self.owner.assigned();
+            (assigned.iter()).any(|partition| account.priority(&partition.topic).is_some())
+        })
+    }
+
     /// Whether Kafka has said which partitions are ours, if any.
     pub fn has_joined(&self) -> bool {
         self.group.has_joined()

@@ -131,6 +131,18 @@ fn a_pause_stops_all_processes_leaves_nothing_in_doubt_and_outlives_them() {
             (&json!("a test"), &json!("fire"))
         );
     }
+    let told = |kind: &str| {
+        let told = it.kafka.records(&it.topic("notifications"));
+        let pauses = told.into_iter().map(|record| record.value);
+        pauses
+            .filter(|value| value["type"] == kind)
+            .collect::<Vec<_>>()
+    };
+    eventually("each process says it", PATIENCE, || {
+        told("Paused").len() == 3
+    });
+    let by = |event: &Value| event["pause"]["by"] == "a test" && event["esme"] == "acme";
+    assert!(told("Paused").iter().all(by), "{:?}", told("Paused"));
     // Who holds a partition is killed, and another takes it over: it is paused there, too.
     processes[0].kill9();
     eventually("the others have all partitions", PATIENCE, || {
@@ -146,6 +158,7 @@ fn a_pause_stops_all_processes_leaves_nothing_in_doubt_and_outlives_them() {
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(late(&smsc), 0, "a successor does not know of the pause");
     steers(ports[1], &json!({"action": "resume", "esme": "acme"}));
+    eventually("the others go on", PATIENCE, || told("Resumed").len() == 2);
     let results = it.results_within(sent, PATIENCE);
     let accepted = results
         .values()
