@@ -37,9 +37,11 @@ pub fn wanted(config: &Config) -> Rights {
         &topics.notifications,
     ]);
     submit.extend(topics.trace.as_deref());
+    reads.insert(&topics.control);
     if config.http.listen.is_some() {
         reads.insert(&topics.status);
         submit.insert(&topics.status);
+        submit.insert(&topics.control);
     }
     let correlate = [
         topics.receipts.as_str(),

@@ -191,6 +191,10 @@ impl Control {
             match consumer.poll(POLL) {
                 Some(Ok(message)) => reading.take(&message),
                 Some(Err(KafkaError::PartitionEOF(partition))) => reading.at_end(partition),
+                // Nothing is asked of a group here.
+                Some(Err(KafkaError::MessageConsumption(
+                    RDKafkaErrorCode::GroupAuthorizationFailed,
+                ))) => {}
                 Some(Err(error)) => reading.unreadable.note(error.to_string()),
                 None => {}
             }

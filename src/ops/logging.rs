@@ -6,11 +6,13 @@ use std::io::{IsTerminal, stderr};
 use std::sync::Arc;
 
 use log::{Level, Metadata, Record};
+use parking_lot::RwLock;
 use thiserror::Error;
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::{SetGlobalDefaultError, set_global_default};
-use tracing_log::{AsLog, LogTracer};
+use tracing_log::{AsLog, AsTrace, LogTracer};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
@@ -76,12 +78,12 @@ impl Control {
             ..Log::default()
         };
         let directives = log.directives();
-        let of_libraries = EnvFilter::try_new(&directives).map_err(|error| {
+        EnvFilter::try_new(&directives).map_err(|error| {
             format!("{level:?} is no filter ({error}): write error, warn, info, debug or trace, or per module, such as info,smpp_esme=debug")
         })?;
         let set = (self.reload)(filter(&with(&directives, self.always)));
         set.map_err(|error| format!("the log cannot be changed: {error}"))?;
-        listen_to_libraries(&of_libraries);
+        listen_to_libraries(&directives);
         Ok(())
     }
 }
@@ -108,22 +110,22 @@ pub fn start(log: &Log) -> Result<Control, Begun> {
             control
         }
         None => {
-            let (filter, handle) = reload::Layer::new(filter(&log.directives()));
-            let problems = Problems(mask.clone()).with_filter(LevelFilter::WARN);
-            let lines = lines(log, mask, stderr).with_filter(filter);
-            set_global_default(registry().with(lines).with(problems))?;
-            Control::new(handle, log, "")
+            let (subscriber, control) = plain(log, mask, stderr);
+            set_global_default(subscriber)?;
+            control
         }
     };
     log::set_boxed_logger(Box::new(Libraries(LogTracer::new())))?;
-    listen_to_libraries(&filter(&log.directives()));
+    listen_to_libraries(&log.directives());
     Ok(control)
 }
 
 /// What libraries say is of no bind, so it is not recorded.
-fn listen_to_libraries(filter: &EnvFilter) {
-    let level = filter.max_level_hint().unwrap_or(LevelFilter::TRACE);
-    log::set_max_level(level.as_log());
+fn listen_to_libraries(directives: &str) {
+    let level = filter(directives).max_level_hint();
+    // A filter that goes by spans is none of these; then they are asked for all.
+    *OF_LIBRARIES.write() = directives.parse().ok();
+    log::set_max_level(level.unwrap_or(LevelFilter::TRACE).as_log());
 }
 
 fn filter(directives: &str) -> EnvFilter {
@@ -163,6 +165,21 @@ where
     }
 }
 
+/// A log without a flight recorder. It has one filter for all that listens: filters of single
+/// listeners go wrong by one line where somebody only asks whether a line would be written, as
+/// libraries do.
+fn plain<W>(log: &Log, mask: Option<Arc<Mask>>, writer: W) -> (impl Subscriber + use<W>, Control)
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let (filter, handle) = reload::Layer::new(filter(&log.directives()));
+    let subscriber = registry()
+        .with(filter)
+        .with(lines(log, mask.clone(), writer))
+        .with(Problems(mask));
+    (subscriber, Control::new(handle, log, ""))
+}
+
 /// A log with a flight recorder.
 pub(super) fn recorded<W>(
     log: &Log,
@@ -187,14 +204,28 @@ where
 /// Takes the lines of libraries, without what concerns nobody who operates this program: the path
 /// that a library's source had on the machine where it was built. The wrapper of librdkafka
 /// complains of what its callers know; that is for debugging.
+///
+/// They are not asked for what is not logged: see [`plain`].
 struct Libraries<L>(L);
+
+/// What of libraries is logged.
+static OF_LIBRARIES: RwLock<Option<Targets>> = RwLock::new(None);
 
 impl<L: log::Log> log::Log for Libraries<L> {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.0.enabled(&of(metadata))
+        let metadata = of(metadata);
+        let (target, level) = (metadata.target(), metadata.level().as_trace());
+        let of_libraries = OF_LIBRARIES.read();
+        match &*of_libraries {
+            Some(targets) => targets.would_enable(target, &level),
+            None => self.0.enabled(&metadata),
+        }
     }
 
     fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
         let plain = Record::builder()
             .metadata(of(record.metadata()))
             .args(*record.args())
@@ -280,5 +311,47 @@ mod tests {
             logger.enabled(&metadata)
         };
         assert!(enabled("rustls") && !enabled("rdkafka::client"));
+    }
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Written {
+        fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().extend(octets);
+            Ok(octets.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Libraries ask whether a line would be written; that must not cost the next line of ours.
+    #[test]
+    fn a_question_of_a_library_costs_no_line() {
+        let written = Written::default();
+        let to = written.clone();
+        let settings = super::Log {
+            level: "info,kafka_smpp=debug".into(),
+            format: LogFormat::Text,
+            ..super::Log::default()
+        };
+        let (subscriber, _) = plain(&settings, None, move || to.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            for words in ["first", "second"] {
+                let asks = LogTracer::new();
+                let metadata = Metadata::builder();
+                asks.enabled(&{ metadata }.level(Level::Debug).target("rdkafka").build());
+                let error_code = crate::codes::BUG;
+                crate::connector::notices::Caution {
+                    words: &words,
+                    error_code,
+                }
+                .emit();
+            }
+        });
+        let text = String::from_utf8(written.0.lock().clone()).unwrap();
+        assert!(text.contains("first") && text.contains("second"), "{text}");
     }
 }
