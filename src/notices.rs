@@ -67,9 +67,10 @@ With `log.format = \"json\"` a line is one object. Its fields, all at the top:
 There are no spans, and no nested objects. A line of a library (`rustls` and others, seldom above `debug`)
 has `log.target` and `log.module_path` besides, and below `info` fields of its own; the fields of our own
 lines below `info` are `abort`, `bind`, `code`, `command`, `committed`, `cycle`, `error`,
-`first`, `host`, `index`, `kind`, `late`, `length`, `log_id`, `next`, `offset`, `offsets`,
-`partition`, `partitions`, `produced`, `reason`, `recorded_at`, `recorded_level`,
-`recorded_target`, `records`, `sequence`, `severity`, `status`, `to`, `topic` and `verdict`.
+`esme`, `expired`, `first`, `host`, `index`, `kind`, `late`, `length`, `log_id`, `next`,
+`offset`, `offsets`, `partition`, `partitions`, `produced`, `rate`, `reason`, `recorded_at`,
+`recorded_level`, `recorded_target`, `records`, `sequence`, `severity`, `status`, `to`, `topic`,
+`verdict` and `window`.
 
 With `log.format = \"text\"` the same line is its time, level, target, text, and the fields as
 `name=value`.

@@ -14,6 +14,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::topic_partition_list::Offset;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tracing::debug;
 
 use super::command::Command;
 use super::notices::{ControlNotReadable, NoControlTopic, OrderIgnored, OrderTaken};
@@ -28,6 +29,8 @@ const POLL: Duration = Duration::from_millis(100);
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// How long Kafka may take to say how many partitions there are.
 const METADATA: Duration = Duration::from_secs(5);
+/// What lasts for so long is said: restarts of brokers are over by then.
+const LASTS: Duration = Duration::from_secs(20);
 /// How long Kafka may take to have an order.
 const WRITE: Duration = Duration::from_secs(10);
 
@@ -182,6 +185,7 @@ impl Control {
             look: Instant::now(),
             is_missing: false,
             is_complete: false,
+            since: None,
             unreadable: unreadable(&self.options.topic),
         };
         while !self.stopping.is_cancelled() {
@@ -195,7 +199,7 @@ impl Control {
                 Some(Err(KafkaError::MessageConsumption(
                     RDKafkaErrorCode::GroupAuthorizationFailed,
                 ))) => {}
-                Some(Err(error)) => reading.unreadable.note(error.to_string()),
+                Some(Err(error)) => reading.trouble(&error),
                 None => {}
             }
         }
@@ -217,6 +221,8 @@ struct Reading<'a> {
     is_missing: bool,
     /// Whether all that was there at the start is read.
     is_complete: bool,
+    /// Since when something is in the way.
+    since: Option<Instant>,
     /// Why it cannot be read, for the log.
     unreadable: Line<String>,
 }
@@ -253,12 +259,13 @@ impl Reading<'_> {
                 return self.complete();
             }
             Err(error) => {
-                self.unreadable.note(error.to_string());
+                self.trouble(&error);
                 self.look = Instant::now() + Duration::from_secs(1);
                 return;
             }
         };
         let new: Vec<i32> = new;
+        self.since = None;
         if new.is_empty() {
             return;
         }
@@ -274,7 +281,16 @@ impl Reading<'_> {
                 self.partitions.extend(&new);
                 self.unread.extend(&new);
             }
-            Err(error) => self.unreadable.note(error.to_string()),
+            Err(error) => self.trouble(&error),
+        }
+    }
+
+    /// Something is in the way. A broker that restarts is nothing to be said of.
+    fn trouble(&mut self, error: &KafkaError) {
+        debug!(%error, "orders cannot be read");
+        let since = *self.since.get_or_insert_with(Instant::now);
+        if since.elapsed() >= LASTS {
+            self.unreadable.note(error.to_string());
         }
     }
 

@@ -45,6 +45,7 @@ const KNOWN: &[&str] = &[
     "REQTMOUT",
     "APIVERSION",
     "METADATA",
+    "METADATAUPDATE",
     "TERM",
     "CLUSTERID",
     "WAKEUPFD",

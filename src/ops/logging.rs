@@ -211,19 +211,22 @@ struct Libraries<L>(L);
 /// What of libraries is logged.
 static OF_LIBRARIES: RwLock<Option<Targets>> = RwLock::new(None);
 
+/// Whether lines of a library like this are logged, if that is known without asking.
+fn is_logged(metadata: &Metadata<'_>) -> Option<bool> {
+    let of_libraries = OF_LIBRARIES.read();
+    let level = metadata.level().as_trace();
+    let targets = of_libraries.as_ref();
+    targets.map(|targets| targets.would_enable(metadata.target(), &level))
+}
+
 impl<L: log::Log> log::Log for Libraries<L> {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         let metadata = of(metadata);
-        let (target, level) = (metadata.target(), metadata.level().as_trace());
-        let of_libraries = OF_LIBRARIES.read();
-        match &*of_libraries {
-            Some(targets) => targets.would_enable(target, &level),
-            None => self.0.enabled(&metadata),
-        }
+        is_logged(&metadata).unwrap_or_else(|| self.0.enabled(&metadata))
     }
 
     fn log(&self, record: &Record<'_>) {
-        if !self.enabled(record.metadata()) {
+        if is_logged(&of(record.metadata())) == Some(false) {
             return;
         }
         let plain = Record::builder()
