@@ -478,6 +478,10 @@ fn once<'a>(
     key: String,
     what: &str,
 ) {
+    let mut refuse = |text: &str| {
+        let shown = format_args!("{value:?}");
+        check.must(codes::STANDS_TWICE, false, &key, shown, text);
+    };
     // Kafka names metrics after topics, with '.' as '_', and refuses two that then are one.
     let collides = |other: &&&str| what == "topic" && **other != value && alike(other, value);
     if let Some(other) = seen.keys().find(collides) {
@@ -485,25 +489,10 @@ fn once<'a>(
             "Kafka takes '.' and '_' for the same in names of topics, and {} is {other:?}: name one of them otherwise",
             seen[*other]
         );
-        check.must(
-            codes::STANDS_TWICE,
-            false,
-            &key,
-            format_args!("{value:?}"),
-            &text,
-        );
+        refuse(&text);
     }
     match seen.get(value) {
-        Some(other) => {
-            let text = format!("{other} has the same {what}: each needs its own");
-            check.must(
-                codes::STANDS_TWICE,
-                false,
-                &key,
-                format_args!("{value:?}"),
-                &text,
-            );
-        }
+        Some(other) => refuse(&format!("{other} has the same {what}: each needs its own")),
         None => {
             seen.insert(value, key);
         }

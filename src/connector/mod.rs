@@ -251,6 +251,7 @@ pub async fn run(
             Notify::new(move |event| notifications.notify(event))
         },
         paused: BTreeMap::new(),
+        carried: None,
     };
     let begun = tokio::select! {
         () = carrying.begin() => Ok(true),

@@ -31,7 +31,12 @@ pub struct Carrying {
     pub notify: Notify,
     /// What is paused, by ESME and part, as it was carried out last.
     pub paused: Pauses,
+    /// What was carried out last.
+    pub carried: Option<Carried>,
 }
+
+/// What is wanted of each ESME, and what is to be logged.
+type Carried = (BTreeMap<String, Wanted>, Option<String>);
 
 /// What is paused of which ESME, and since when.
 type Pauses = BTreeMap<(String, Part), (Order, Timestamp)>;
@@ -103,18 +108,27 @@ impl Carrying {
         }
     }
 
-    fn carry_out(&self) {
+    /// Does nothing if nothing is wanted but what is done already: a commit, and a new filter of the
+    /// log, cost something.
+    fn carry_out(&mut self) {
         let (orders, now) = (self.known.borrow().orders.clone(), Timestamp::now());
         let wanted = self.esmes.iter().map(|(esme, topics)| {
             let wanted = wanted(&orders.of(esme), topics, now);
             (esme.clone(), wanted)
         });
-        self.submit.steer(wanted.collect());
-        if let Some(log) = &self.log
-            && let Err(why) = log.set(orders.log())
+        let wanted: BTreeMap<String, Wanted> = wanted.collect();
+        let level = orders.log().map(str::to_owned);
+        let (before, logged) = self.carried.take().unwrap_or_default();
+        if wanted != before {
+            self.submit.steer(wanted.clone());
+        }
+        if level != logged
+            && let Some(log) = &self.log
+            && let Err(why) = log.set(level.as_deref())
         {
             LogLevelRefused { why: &why }.emit();
         }
+        self.carried = Some((wanted, level));
     }
 }
 

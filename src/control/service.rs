@@ -20,7 +20,7 @@ use super::command::Command;
 use super::notices::{ControlNotReadable, NoControlTopic, OrderIgnored, OrderTaken};
 use super::orders::{About, Order, Orders};
 use crate::kafka::Partition;
-use crate::kafka::ear::Plain;
+use crate::kafka::ear::{LASTS, Plain};
 use crate::kafka::group::{list, partition_count};
 use crate::repeated::{Line, Times};
 
@@ -29,8 +29,6 @@ const POLL: Duration = Duration::from_millis(100);
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// How long Kafka may take to say how many partitions there are.
 const METADATA: Duration = Duration::from_secs(5);
-/// What lasts for so long is said: restarts of brokers are over by then.
-const LASTS: Duration = Duration::from_secs(20);
 /// How long Kafka may take to have an order.
 const WRITE: Duration = Duration::from_secs(10);
 

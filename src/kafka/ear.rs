@@ -29,7 +29,7 @@ use crate::codes::{self, ErrorCode};
 use crate::repeated::{Line, Times};
 
 /// A broker that cannot be reached for so long is said to be away: restarts are over by then.
-const LASTS: Duration = Duration::from_secs(20);
+pub(crate) const LASTS: Duration = Duration::from_secs(20);
 /// After so long without a failed connection, another is a new beginning. librdkafka says the same
 /// again after half a minute.
 const APART: Duration = Duration::from_secs(45);
