@@ -8,6 +8,10 @@
 //! BENCH_FORMAT=avro cargo bench --bench end_to_end
 //! ```
 //!
+//! Beside throughput and latency it prints what they cost: processor time of the connector and of
+//! the broker for each message, which a busy machine disturbs least; transactions a second; what
+//! both need when nothing is to be done; and a bare transaction's cycle in the same minute.
+//!
 //! `BENCH_FORMAT` is the format of all topics, `json` by default. With a registry that is one
 //! of a few lines: it is asked for each schema once.
 
@@ -19,6 +23,7 @@
 mod harness;
 mod outside;
 mod pipe;
+mod work;
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -30,7 +35,8 @@ use kafka_smpp::record::codec::Codec;
 use kafka_smpp::record::format::Format;
 use kafka_smpp::record::kind::Kind;
 use kafka_smpp::registry::{Options, Registry, Topic};
-use outside::{Feed, Latencies, count, feed, latencies};
+use outside::{Feed, Latencies, Quantiles, count, feed, latencies};
+use work::Work;
 
 /// Output records for each message: the response, its correlation entry, the delivery, the
 /// receipt, the entry's update.
@@ -52,6 +58,8 @@ struct Scene {
     partitions: i32,
     _smsc: Process,
     port: u16,
+    /// Where the connector is looked at.
+    http: u16,
 }
 
 impl Scene {
@@ -85,6 +93,7 @@ impl Scene {
             partitions,
             _smsc: smsc,
             port,
+            http: free_port(),
         }
     }
 
@@ -153,6 +162,7 @@ impl Scene {
                 "deliveries": self.topic("deliveries"),
                 "correlation": self.topic("correlation"),
             },
+            "http": { "listen": format!("127.0.0.1:{}", self.http) },
             "log": { "level": std::env::var("BENCH_LOG").unwrap_or("warn".into()) },
             "esme": [{
                 "name": "bench",
@@ -182,6 +192,7 @@ fn main() {
     let whole = whole_way(&scene, messages);
     let after = bare_pipe(&scene, messages);
     // Topics of its own: else it would begin with restoring what the messages above left.
+    let cycle = bare_cycle(&scene);
     let latency = latency(&Scene::new(partitions), rate);
 
     let pipe = (before + after) / 2.0;
@@ -201,15 +212,21 @@ fn main() {
         whole.all / pipe,
         whole.results / pipe
     );
+    println!("processor time of a message       {}", whole.work);
     println!("peak memory of the connector      {} MiB", whole.peak_mib);
+    println!("bare transaction cycle            {cycle}");
     println!("at {rate} msg/s:");
-    println!("  append to socket                {}", latency.socket);
-    println!("  append to committed result      {}", latency.result);
+    println!("  append to socket                {}", latency.seen.socket);
+    println!("  append to committed result      {}", latency.seen.result);
+    println!("  busy                            {}", latency.busy);
+    println!("idle, bound to {partitions} partitions       {}", latency.idle);
 }
 
 struct Whole {
     results: f64,
     all: f64,
+    /// From the first result to the last receipt.
+    work: work::PerMessage,
     peak_mib: u64,
 }
 
@@ -224,10 +241,12 @@ fn whole_way(scene: &Scene, messages: usize) -> Whole {
             None => assert!(connector.ended().is_none(), "{}", connector.log()),
         }
     };
+    let work = Work::of(scene, &connector);
     let results = count(&scene.kafka, &responses, messages, PATIENCE);
     let results = rate(messages, results.map(|at| at - first));
     let all = count(&scene.kafka, &receipts, messages, PATIENCE);
     let all = rate(messages, all.map(|at| at - first));
+    let work = work.until_now().per_message(messages);
     let peak_mib = peak(connector.pid());
     if std::env::var("BENCH_LOG").is_ok() {
         std::fs::write("bench.log", connector.log()).expect("a file");
@@ -236,6 +255,7 @@ fn whole_way(scene: &Scene, messages: usize) -> Whole {
     Whole {
         results,
         all,
+        work,
         peak_mib,
     }
 }
@@ -251,7 +271,25 @@ fn bare_pipe(scene: &Scene, messages: usize) -> f64 {
     rate(messages, Some(elapsed))
 }
 
-fn latency(scene: &Scene, per_second: u64) -> Latencies {
+/// How long one transaction takes that moves a record and its offset: what a message waits for
+/// at least once, whoever sends it.
+fn bare_cycle(scene: &Scene) -> Quantiles {
+    let (from, to) = (unique("cycle-in"), unique("cycle-out"));
+    scene.kafka.topic(&from, scene.partitions, &[]);
+    scene.kafka.topic(&to, scene.partitions, &[]);
+    pipe::cycles(&scene.kafka, &from, &to, Duration::from_secs(5))
+}
+
+/// What is seen at a steady rate.
+struct Steady {
+    seen: Latencies,
+    /// While the messages went through.
+    busy: work::Load,
+    /// Afterwards.
+    idle: work::Load,
+}
+
+fn latency(scene: &Scene, per_second: u64) -> Steady {
     let seconds = 15;
     let mut connector = scene.connector();
     let codec = scene.codec("responses", &[Kind::SubmitSmResp]);
@@ -260,7 +298,8 @@ fn latency(scene: &Scene, per_second: u64) -> Latencies {
     let done = Instant::now() + PATIENCE;
     let warm = scene.feed(Feed::AtOnce(10));
     latencies(kafka, &responses, &codec, warm, 10, done);
-    let since = std::thread::scope(|scope| {
+    let work = Work::of(scene, &connector);
+    let seen = std::thread::scope(|scope| {
         let n = (per_second * seconds) as usize;
         let began = outside::now_micros();
         let feeding = scope.spawn(move || scene.feed(Feed::Paced { n, per_second }));
@@ -268,9 +307,15 @@ fn latency(scene: &Scene, per_second: u64) -> Latencies {
         feeding.join().expect("all are produced");
         latencies
     });
+    let busy = work.until_now().load();
+    // The last receipts are on their way still.
+    std::thread::sleep(Duration::from_secs(3));
+    let work = Work::of(scene, &connector);
+    std::thread::sleep(Duration::from_secs(setting("BENCH_IDLE_SECONDS", 10)));
+    let idle = work.until_now().load();
     assert!(connector.ended().is_none(), "{}", connector.log());
     stop(connector);
-    since
+    Steady { seen, busy, idle }
 }
 
 fn rate(messages: usize, elapsed: Option<Duration>) -> f64 {

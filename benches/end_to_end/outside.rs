@@ -120,7 +120,8 @@ pub struct Quantiles {
 }
 
 impl Quantiles {
-    fn of(mut micros: Vec<u64>) -> Self {
+    /// Of microseconds, one at least.
+    pub fn of(mut micros: Vec<u64>) -> Self {
         micros.sort_unstable();
         let at = |q: f64| micros[((micros.len() - 1) as f64 * q) as usize];
         Quantiles {

@@ -9,7 +9,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::util::Timeout;
 
 use crate::harness::{Kafka, unique};
-use crate::outside::reader;
+use crate::outside::{Quantiles, reader};
 
 /// Most messages of one transaction: about what the connector has in one.
 const BATCH: usize = 5000;
@@ -19,14 +19,7 @@ const PATIENCE: Timeout = Timeout::After(Duration::from_secs(30));
 /// Moves `messages` through, `outputs` records for each; how long that took.
 pub fn run(kafka: &Kafka, from: &str, to: &str, messages: usize, outputs: usize) -> Duration {
     let consumer: BaseConsumer = reader(kafka, from, Offset::Beginning);
-    let producer: BaseProducer = kafka
-        .config()
-        .set("transactional.id", unique("pipe"))
-        .set("queue.buffering.max.messages", "1000000")
-        .set("linger.ms", "5")
-        .create()
-        .unwrap();
-    producer.init_transactions(PATIENCE).unwrap();
+    let producer = producer(kafka);
     let group = consumer.group_metadata().expect("a group");
     let mut moved = 0;
     let began = Instant::now();
@@ -68,4 +61,43 @@ pub fn run(kafka: &Kafka, from: &str, to: &str, messages: usize, outputs: usize)
         moved += batch;
     }
     began.elapsed()
+}
+
+fn producer(kafka: &Kafka) -> BaseProducer {
+    let producer: BaseProducer = kafka
+        .config()
+        .set("transactional.id", unique("pipe"))
+        .set("queue.buffering.max.messages", "1000000")
+        .set("linger.ms", "5")
+        .create()
+        .unwrap();
+    producer.init_transactions(PATIENCE).unwrap();
+    producer
+}
+
+/// Transactions of one record and one offset, one after the other for so long.
+pub fn cycles(kafka: &Kafka, from: &str, to: &str, time: Duration) -> Quantiles {
+    let consumer: BaseConsumer = reader(kafka, from, Offset::Beginning);
+    let group = consumer.group_metadata().expect("a group");
+    let producer = producer(kafka);
+    let (mut micros, began) = (Vec::new(), Instant::now());
+    while began.elapsed() < time {
+        let cycle = Instant::now();
+        producer.begin_transaction().unwrap();
+        let record = BaseRecord::<[u8], [u8]>::to(to).payload(b"a record");
+        producer.send(record).map_err(|(e, _)| e).unwrap();
+        while producer.in_flight_count() > 0 {
+            producer.poll(Duration::from_millis(1));
+        }
+        let mut offsets = TopicPartitionList::new();
+        offsets
+            .add_partition_offset(from, 0, Offset::Offset(micros.len() as i64))
+            .unwrap();
+        producer
+            .send_offsets_to_transaction(&offsets, &group, PATIENCE)
+            .unwrap();
+        producer.commit_transaction(PATIENCE).unwrap();
+        micros.push(cycle.elapsed().as_micros() as u64);
+    }
+    Quantiles::of(micros)
 }

@@ -24,8 +24,17 @@ pub struct Broker {
 /// The broker all tests share, each with its own topics and groups: the one at
 /// `KAFKA_BOOTSTRAP`, or one started here.
 pub fn kafka() -> Kafka {
+    shared().1.clone()
+}
+
+/// The process of the broker all tests share, if it was started here.
+pub fn kafka_pid() -> Option<u32> {
+    shared().0.as_ref().map(Broker::pid)
+}
+
+fn shared() -> &'static (Option<Broker>, Kafka) {
     static SHARED: OnceLock<(Option<Broker>, Kafka)> = OnceLock::new();
-    let (_, kafka) = SHARED.get_or_init(|| match std::env::var("KAFKA_BOOTSTRAP") {
+    SHARED.get_or_init(|| match std::env::var("KAFKA_BOOTSTRAP") {
         Ok(bootstrap) => (None, Kafka::at(bootstrap)),
         Err(_) => {
             // Nobody kills it, and on a busy machine it must not seem dead.
@@ -33,8 +42,7 @@ pub fn kafka() -> Kafka {
             let kafka = broker.kafka();
             (Some(broker), kafka)
         }
-    });
-    kafka.clone()
+    })
 }
 
 /// A broker with an authorizer.

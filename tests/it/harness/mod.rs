@@ -14,7 +14,7 @@ mod smsc;
 mod tls;
 mod wire;
 
-pub use broker::{Acls, Broker, Secured, kafka};
+pub use broker::{Acls, Broker, Secured, kafka, kafka_pid};
 pub use client::{Kafka, Record, Send, becomes, eventually, unique, wait};
 pub use connector::{Connector, command, started};
 pub use fake_registry::{Answer, FakeRegistry};
