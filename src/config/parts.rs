@@ -86,7 +86,13 @@ impl Config {
         let ours = self.topics.named().into_iter();
         let ours = ours.filter(|(key, _)| *key != "status" || is_seen);
         let ours = ours.map(|(key, name)| match key {
-            "correlation" | "control" => topic(name, Cleanup::Compact),
+            "correlation" => topic(name, Cleanup::Compact),
+            // In one partition orders have one order, whoever writes them, and however their client
+            // finds the partition of a key.
+            "control" => Topic {
+                partitions: 1,
+                ..topic(name, Cleanup::Compact)
+            },
             "status" => Topic {
                 partitions: 1,
                 configs: STATUS.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),

@@ -229,10 +229,14 @@ mod tests {
     fn orders(records: &[(&str, &str)]) -> Orders {
         let mut orders = Orders::default();
         for (key, value) in records {
-            let value = Some(value.as_bytes());
-            orders
-                .record(key, value, Timestamp::UNIX_EPOCH, true)
-                .unwrap();
+            let record = control::Record {
+                key: key.as_bytes(),
+                value: Some(value.as_bytes()),
+                partition: 0,
+                given: Timestamp::UNIX_EPOCH,
+                is_new: true,
+            };
+            orders.record(&record).unwrap();
         }
         orders
     }

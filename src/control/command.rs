@@ -167,6 +167,30 @@ impl Command {
     }
 }
 
+/// Why nothing here is what an order is about: a name that is written wrongly pauses nothing.
+pub(super) fn stranger(about: &About, esmes: &[(String, Vec<String>)]) -> Option<String> {
+    let (esme, part) = match about {
+        About::Log => return None,
+        About::Pause(esme, part) | About::Rebind(esme, part) => (esme, part),
+        About::MaxTps(esme) | About::Window(esme) | About::Maintenance(esme) => {
+            (esme, &Part::Whole)
+        }
+    };
+    let mut command = Command {
+        esme: Some(esme.clone()),
+        ..Command::default()
+    };
+    match part {
+        Part::Whole => {}
+        Part::Topic(name) => command.topic = Some(name.clone()),
+        Part::Bind(name) => command.bind = Some(name.clone()),
+    }
+    let known = command.known(esmes);
+    known
+        .and_then(|(esme, topics)| command.part(&esme, topics))
+        .err()
+}
+
 /// Whether a bind of the ESME can be called so.
 fn is_bind(esme: &str, bind: &str) -> bool {
     let rest = bind
@@ -250,6 +274,30 @@ mod tests {
         assert_eq!(records(both), Ok(expected));
         let one = json!({"action": "set", "esme": "acme", "window": 5});
         assert_eq!(records(one).unwrap().len(), 1, "the rate stays as it is");
+    }
+
+    #[test]
+    fn an_order_about_what_is_not_here_is_none() {
+        let esmes = [("acme".to_owned(), vec!["sms.out".to_owned()])];
+        let of = |key: &str| stranger(&About::of(key).unwrap(), &esmes);
+        for key in [
+            "log",
+            "acme/pause",
+            "acme/max_tps",
+            "acme/pause/topic/sms.out",
+            "acme/rebind/bind/acme-0.0",
+        ] {
+            assert_eq!(of(key), None, "{key}");
+        }
+        for (key, said) in [
+            ("amce/pause", "esme = \"amce\": there is acme"),
+            ("amce/window", "there is acme"),
+            ("acme/pause/topic/sms.uot", "acme has sms.out"),
+            ("acme/rebind/bind/beta-0.0", "are called such as acme-0.0"),
+        ] {
+            let told = of(key).expect(key);
+            assert!(told.contains(said), "{key}: {told}");
+        }
     }
 
     #[test]

@@ -15,8 +15,8 @@
 //! | `ESME/maintenance` | `{"from": TIME, "until": TIME}` | from then until then as with `pause` and `unbind` |
 //! | `log` | `{"level": "debug"}` | what is logged, in all processes |
 //!
-//! Each value may say `by` (who) and `reason`. A key or value that cannot be understood is said in the
-//! log, and changes nothing.
+//! Each value may say `by` (who) and `reason`. A key or value that cannot be understood, or that is about
+//! what is not in the configuration, is said in the log, and changes nothing.
 //!
 //! A process reads the topic to its end before it sends anything: what was paused stays so, whoever
 //! takes over. A pause lets what is out be answered and commits that nothing more is under way, so a
@@ -28,5 +28,7 @@ mod orders;
 mod service;
 
 pub use command::Command;
+#[cfg(test)]
+pub use orders::Record;
 pub use orders::{EsmeOrders, Order, Orders, Part};
 pub use service::{Control, Error, Handle, Known, Options};

@@ -9,8 +9,8 @@ plain_telemetry::notices! {
     /// What is said of orders.
     pub(crate) static NOTICES;
 
-    /// An operator wants something else than before, or takes it back. Said by every process, also of
-    /// orders that were there when it began.
+    /// An operator wants something else than before, or takes it back. Said by every process; of orders
+    /// that were there when it began, of those that are still in force.
     info OrderTaken<'a> "an order of an operator is in force" {
         /// What it is about: its key on the control topic.
         value order: &'a str,
@@ -24,15 +24,20 @@ plain_telemetry::notices! {
         display given: Timestamp,
     }
 
-    /// A record of the control topic cannot be understood, and changes nothing. The text says what is
-    /// wrong and what to write.
+    /// A record of the control topic cannot be understood, or is about an ESME, a topic or a bind that is
+    /// not in the configuration. It changes nothing. The text says what is wrong and what to write; if
+    /// the topic is shared with another deployment, and the order is for that one, nothing is wrong.
     warn[codes::ORDER_MALFORMED] OrderIgnored<'a> "an order of an operator cannot be understood, and is ignored" {
-        /// Where it stands.
+        /// Where the last of them stands.
         value partition: i32,
-        /// Where it stands.
+        /// Where the last of them stands.
         value offset: i64,
-        /// What is wrong, and what to write.
+        /// What is wrong with it, and what to write.
         value why: &'a str,
+        /// How many there were since the last such line.
+        value times: u64,
+        /// Since when; `0s` in the first line.
+        debug within: Within,
     }
 
     /// There is no control topic: nothing can be paused or changed while the connector runs. Messages

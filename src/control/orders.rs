@@ -5,8 +5,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Orders that are kept at most: more than any deployment has things to steer.
+/// Orders that are kept at most, and what was taken back: more than any deployment has things to steer.
 const MOST: usize = 4096;
+/// How many octets a key may have.
+const LONGEST_KEY: usize = 600;
+/// How many octets a value may have: who and why, in a few sentences.
+const LONGEST_VALUE: usize = 4096;
 
 /// The value of an order. What it may have depends on its key.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -158,68 +162,123 @@ impl EsmeOrders {
     }
 }
 
+/// A record of the control topic.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// Its key.
+    pub key: &'a [u8],
+    /// Its value; a tombstone has none.
+    pub value: Option<&'a [u8]>,
+    /// The partition it stands in.
+    pub partition: i32,
+    /// When it was written.
+    pub given: Timestamp,
+    /// Whether it was written while this process ran.
+    pub is_new: bool,
+}
+
+/// The last word about something.
+#[derive(Clone, Debug, PartialEq)]
+struct Word {
+    /// What is wanted; none if that was taken back.
+    order: Option<Order>,
+    given: Timestamp,
+    partition: i32,
+}
+
+impl Word {
+    /// Whether a record is said before this one. In a partition what stands behind is later, whatever
+    /// clocks say. Producers may put one key into different partitions; between those their clocks
+    /// decide, so that all processes agree, in whatever order they read.
+    fn is_after(&self, record: &Record<'_>) -> bool {
+        self.partition != record.partition && self.given > record.given
+    }
+}
+
 /// All orders that are in force.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Orders {
-    given: BTreeMap<About, (Order, Timestamp)>,
+    words: BTreeMap<About, Word>,
     /// Those of once that came while this process ran.
     rebinds: BTreeMap<(String, Part), u64>,
 }
 
 impl Orders {
-    /// A record was read: an order at `given`, or a tombstone. `is_new` unless it was there when this
-    /// process began. What changed, if anything did.
+    /// A record was read: an order, or a tombstone. What changed, if anything did.
     ///
     /// # Errors
     ///
     /// What is wrong with it, in words; nothing changes then.
     pub fn record(
         &mut self,
-        key: &str,
-        value: Option<&[u8]>,
-        given: Timestamp,
-        is_new: bool,
+        record: &Record<'_>,
     ) -> Result<Option<(About, Option<Order>)>, String> {
-        let Some(about) = About::of(key) else {
+        let key = String::from_utf8_lossy(record.key);
+        let shown = &key[..key.floor_char_boundary(LONGEST_KEY)];
+        let about = About::of(&key).filter(|_| key.len() <= LONGEST_KEY);
+        let Some(about) = about else {
             return Err(format!(
-                "key {key:?}: write ESME/pause, ESME/max_tps, ESME/window, ESME/rebind, ESME/maintenance or log"
+                "key {shown:?}: write ESME/pause, ESME/max_tps, ESME/window, ESME/rebind, ESME/maintenance or log"
             ));
         };
-        let Some(value) = value else {
-            let was = self.given.remove(&about).is_some();
-            return Ok(was.then_some((about, None)));
-        };
-        let order: Order = serde_json::from_slice(value)
-            .map_err(|error| format!("{key}: the value is no order: {error}"))?;
-        if let Some(fault) = about.fault(&order) {
-            return Err(format!("{key}: {fault}"));
-        }
-        if let About::Rebind(esme, part) = &about {
-            if is_new {
+        let order = record.value.map(|value| read(&about, value)).transpose();
+        let order = order.map_err(|why| format!("{key}: {why}"))?;
+        if let (About::Rebind(esme, part), Some(_)) = (&about, &order) {
+            if record.is_new {
                 let place = (esme.clone(), part.clone());
                 *self.rebinds.entry(place).or_default() += 1;
             }
-            return Ok(is_new.then_some((about, Some(order))));
+            return Ok(record.is_new.then_some((about, order)));
         }
-        if self.given.len() >= MOST && !self.given.contains_key(&about) {
-            return Err(format!(
-                "{key}: there are {MOST} orders already; take some back"
-            ));
+        let before = self.words.get(&about);
+        if before.is_some_and(|word| word.is_after(record)) {
+            return Ok(None);
         }
-        self.given.insert(about.clone(), (order.clone(), given));
-        Ok(Some((about, Some(order))))
+        let was_wanted = before.is_some_and(|word| word.order.is_some());
+        if before.is_none() && !self.has_room() {
+            return match order {
+                None => Ok(None),
+                Some(_) => Err(format!(
+                    "{key}: there are {MOST} orders already; take some back"
+                )),
+            };
+        }
+        let word = Word {
+            order: order.clone(),
+            given: record.given,
+            partition: record.partition,
+        };
+        self.words.insert(about.clone(), word);
+        Ok((order.is_some() || was_wanted).then_some((about, order)))
+    }
+
+    /// Whether there is room for one more. What was taken back makes room, the oldest first.
+    fn has_room(&mut self) -> bool {
+        if self.words.len() < MOST {
+            return true;
+        }
+        let gone = self.words.iter().filter(|(_, word)| word.order.is_none());
+        let oldest = gone.min_by_key(|(_, word)| word.given);
+        let oldest = oldest.map(|(about, _)| about.clone());
+        oldest.is_some_and(|about| self.words.remove(&about).is_some())
+    }
+
+    /// What is in force, and since when.
+    pub fn in_force(&self) -> impl Iterator<Item = (&About, &Order, Timestamp)> {
+        let words = self.words.iter();
+        words.filter_map(|(about, word)| Some((about, word.order.as_ref()?, word.given)))
     }
 
     /// What is wanted of the ESME of this name.
     pub fn of(&self, esme: &str) -> EsmeOrders {
         let mut orders = EsmeOrders::default();
-        for (about, (order, given)) in &self.given {
+        for (about, order, given) in self.in_force() {
             match about {
                 About::Pause(of, part) if of == esme => {
-                    orders.paused.push((part.clone(), order.clone(), *given));
+                    orders.paused.push((part.clone(), order.clone(), given));
                 }
                 About::Maintenance(of) if of == esme => {
-                    orders.maintenance = Some((order.clone(), *given));
+                    orders.maintenance = Some((order.clone(), given));
                 }
                 About::MaxTps(of) if of == esme => orders.max_tps = order.value,
                 About::Window(of) if of == esme => orders.window = order.value,
@@ -235,17 +294,32 @@ impl Orders {
 
     /// What is to be logged, if that is another than is configured.
     pub fn log(&self) -> Option<&str> {
-        let (order, _) = self.given.get(&About::Log)?;
-        order.level.as_deref()
+        let word = self.words.get(&About::Log)?;
+        word.order.as_ref()?.level.as_deref()
     }
 
     /// When what is wanted changes next without another record.
     pub fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
         let edges = self
-            .given
-            .values()
-            .flat_map(|(order, _)| [order.from, order.until]);
+            .in_force()
+            .flat_map(|(_, order, _)| [order.from, order.until]);
         edges.flatten().filter(|edge| *edge > now).min()
+    }
+}
+
+/// The value of a record as an order about this.
+fn read(about: &About, value: &[u8]) -> Result<Order, String> {
+    if value.len() > LONGEST_VALUE {
+        let octets = value.len();
+        return Err(format!(
+            "the value has {octets} octets: write at most {LONGEST_VALUE}"
+        ));
+    }
+    let order: Order =
+        serde_json::from_slice(value).map_err(|error| format!("the value is no order: {error}"))?;
+    match about.fault(&order) {
+        Some(fault) => Err(fault),
+        None => Ok(order),
     }
 }
 
@@ -258,8 +332,23 @@ mod tests {
     }
 
     fn take(orders: &mut Orders, key: &str, value: &str) -> Result<bool, String> {
-        let taken = orders.record(key, Some(value.as_bytes()), at(7), true);
+        let taken = orders.record(&written(key, Some(value), 0, 7));
         taken.map(|change| change.is_some())
+    }
+
+    fn written<'a>(
+        key: &'a str,
+        value: Option<&'a str>,
+        partition: i32,
+        second: i64,
+    ) -> Record<'a> {
+        Record {
+            key: key.as_bytes(),
+            value: value.map(str::as_bytes),
+            partition,
+            given: at(second),
+            is_new: true,
+        }
     }
 
     #[test]
@@ -302,18 +391,48 @@ mod tests {
             (Some("me"), at(7))
         );
         assert!(orders.of("other").paused.is_empty());
-        assert!(
-            orders
-                .record("acme/pause", None, at(8), true)
-                .unwrap()
-                .is_some()
-        );
-        assert!(
-            orders
-                .record("acme/pause", None, at(8), true)
-                .unwrap()
-                .is_none()
-        );
+        let tombstone = written("acme/pause", None, 0, 8);
+        assert!(orders.record(&tombstone).unwrap().is_some());
+        assert!(orders.record(&tombstone).unwrap().is_none());
+        assert!(orders.of("acme").paused.is_empty() && orders.in_force().next().is_none());
+    }
+
+    /// A pause that one producer wrote to one partition, and its end that another wrote to another:
+    /// whoever starts later may read them in any order.
+    #[test]
+    fn processes_agree_in_whatever_order_they_read_partitions() {
+        let pause = written("acme/pause", Some("{}"), 0, 10);
+        let resume = written("acme/pause", None, 1, 20);
+        for records in [[pause, resume], [resume, pause]] {
+            let mut orders = Orders::default();
+            for record in &records {
+                orders.record(record).unwrap();
+            }
+            assert!(orders.of("acme").paused.is_empty(), "{records:?}");
+        }
+        // In one partition what stands behind is later: clocks are set.
+        let mut orders = Orders::default();
+        let earlier = written("acme/pause", None, 0, 5);
+        orders.record(&pause).unwrap();
+        assert!(orders.record(&earlier).unwrap().is_some());
+    }
+
+    #[test]
+    fn what_is_too_long_is_refused_and_not_repeated() {
+        let mut orders = Orders::default();
+        let long = "x".repeat(1_000_000);
+        let named = format!("{{\"{long}\": 1}}");
+        let reason = format!("{{\"reason\": \"{long}\"}}");
+        for (key, value) in [
+            (&*long, "{}"),
+            (&format!("{long}/pause"), "{}"),
+            ("acme/pause", &*named),
+            ("acme/pause", &*reason),
+            ("acme/pause", &*"[".repeat(1_000_000)),
+        ] {
+            let told = take(&mut orders, key, value).unwrap_err();
+            assert!(told.len() < 1000, "{}", told.len());
+        }
         assert_eq!(orders, Orders::default());
     }
 
@@ -349,10 +468,11 @@ mod tests {
     #[test]
     fn what_was_asked_for_once_before_is_not_done_again() {
         let mut orders = Orders::default();
-        assert_eq!(
-            orders.record("acme/rebind", Some(b"{}"), at(1), false),
-            Ok(None)
-        );
+        let before = Record {
+            is_new: false,
+            ..written("acme/rebind", Some("{}"), 0, 1)
+        };
+        assert_eq!(orders.record(&before), Ok(None));
         assert!(orders.of("acme").rebinds.is_empty());
         assert_eq!(take(&mut orders, "acme/rebind", "{}"), Ok(true));
         assert_eq!(take(&mut orders, "acme/rebind", "{}"), Ok(true));
@@ -383,5 +503,9 @@ mod tests {
         let told = take(&mut orders, "one-more/pause", "{}").unwrap_err();
         assert!(told.contains("take some back"), "{told}");
         assert_eq!(take(&mut orders, "e7/pause", "{}"), Ok(true));
+        // What was taken back makes room, and is remembered for as long as there is any.
+        orders.record(&written("e7/pause", None, 0, 8)).unwrap();
+        assert_eq!(take(&mut orders, "one-more/pause", "{}"), Ok(true));
+        assert_eq!(orders.words.len(), MOST);
     }
 }

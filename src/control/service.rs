@@ -16,9 +16,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::command::Command;
+use super::command::{Command, stranger};
 use super::notices::{ControlNotReadable, NoControlTopic, OrderIgnored, OrderTaken};
-use super::orders::{About, Order, Orders};
+use super::orders::{About, Order, Orders, Record};
 use crate::kafka::Partition;
 use crate::kafka::ear::{LASTS, Plain};
 use crate::kafka::group::{list, partition_count};
@@ -29,6 +29,8 @@ const POLL: Duration = Duration::from_millis(100);
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// How long Kafka may take to say how many partitions there are.
 const METADATA: Duration = Duration::from_secs(5);
+/// How many octets of what is wrong with a record are said.
+const LONGEST_WHY: usize = 1000;
 /// How long Kafka may take to have an order.
 const WRITE: Duration = Duration::from_secs(10);
 
@@ -185,6 +187,7 @@ impl Control {
             is_complete: false,
             since: None,
             unreadable: unreadable(&self.options.topic),
+            ignored: ignored(),
         };
         while !self.stopping.is_cancelled() {
             if reading.look <= Instant::now() {
@@ -223,6 +226,23 @@ struct Reading<'a> {
     since: Option<Instant>,
     /// Why it cannot be read, for the log.
     unreadable: Line<String>,
+    /// What means nothing: where it stands, and why. A topic may be full of it.
+    ignored: Line<(i32, i64, String)>,
+}
+
+fn ignored() -> Line<(i32, i64, String)> {
+    Line::new(
+        |times: Times, (partition, offset, why): (i32, i64, String)| {
+            OrderIgnored {
+                partition,
+                offset,
+                why: &why,
+                times: times.count,
+                within: times.within,
+            }
+            .emit();
+        },
+    )
 }
 
 fn unreadable(topic: &str) -> Line<String> {
@@ -254,6 +274,7 @@ impl Reading<'_> {
                 if !std::mem::replace(&mut self.is_missing, true) {
                     NoControlTopic { topic }.emit();
                 }
+                self.let_go(consumer);
                 return self.complete();
             }
             Err(error) => {
@@ -283,6 +304,18 @@ impl Reading<'_> {
         }
     }
 
+    /// The topic is gone: if it comes back, its records have other offsets, and are read from the
+    /// first. What is known of orders stays in force, because what was paused is better left so.
+    fn let_go(&mut self, consumer: &BaseConsumer<Plain>) {
+        if !self.partitions.is_empty() {
+            if let Err(error) = consumer.unassign() {
+                debug!(%error, "the topic of orders is still assigned");
+            }
+            self.partitions.clear();
+            self.unread.clear();
+        }
+    }
+
     /// Something is in the way. A broker that restarts is nothing to be said of.
     fn trouble(&mut self, error: &KafkaError) {
         debug!(%error, "orders cannot be read");
@@ -293,26 +326,30 @@ impl Reading<'_> {
     }
 
     fn take(&mut self, message: &BorrowedMessage<'_>) {
-        let Some(key) = message.key() else { return };
-        let key = String::from_utf8_lossy(key);
         let given = message.timestamp().to_millis();
         let given = given.and_then(|millis| Timestamp::from_millisecond(millis).ok());
-        let is_new = self.is_complete && !self.unread.contains(&message.partition());
-        let given = given.unwrap_or_default();
-        match self.orders.record(&key, message.payload(), given, is_new) {
-            Ok(Some((about, order))) => {
-                say(&about, order.as_ref(), given);
-                if self.is_complete {
-                    self.tell();
-                }
+        let record = Record {
+            key: message.key().unwrap_or_default(),
+            value: message.payload(),
+            partition: message.partition(),
+            given: given.unwrap_or_default(),
+            is_new: self.is_complete && !self.unread.contains(&message.partition()),
+        };
+        let taken = match strange(&record, &self.control.options.esmes) {
+            Some(why) => Err(why),
+            None => self.orders.record(&record),
+        };
+        match taken {
+            // What is in force when all is read is said then.
+            Ok(Some((about, order))) if self.is_complete => {
+                say(&about, order.as_ref(), record.given);
+                self.tell();
             }
-            Ok(None) => {}
-            Err(why) => OrderIgnored {
-                partition: message.partition(),
-                offset: message.offset(),
-                why: &why,
+            Ok(_) => {}
+            Err(mut why) => {
+                why.truncate(why.floor_char_boundary(LONGEST_WHY));
+                (self.ignored).note((message.partition(), message.offset(), why));
             }
-            .emit(),
         }
     }
 
@@ -325,6 +362,9 @@ impl Reading<'_> {
 
     fn complete(&mut self) {
         if !std::mem::replace(&mut self.is_complete, true) {
+            for (about, order, given) in self.orders.in_force() {
+                say(about, Some(order), given);
+            }
             self.tell();
         }
     }
@@ -335,6 +375,14 @@ impl Reading<'_> {
             is_complete: true,
         });
     }
+}
+
+/// Why an order is about nothing that is here.
+fn strange(record: &Record<'_>, esmes: &[(String, Vec<String>)]) -> Option<String> {
+    record.value?;
+    let key = std::str::from_utf8(record.key).ok()?;
+    let why = stranger(&About::of(key)?, esmes)?;
+    Some(format!("{key}: {why}"))
 }
 
 fn say(about: &About, order: Option<&Order>, given: Timestamp) {

@@ -110,8 +110,9 @@ fn make(config: &Config, asked: Option<i32>, replication: Option<i32>) -> Result
         .filter(|found| existing.contains(&found.name))
         .flat_map(|found| {
             let fixed = [&config.topics.correlation, &config.topics.deliveries];
-            // One partition is enough for it, whatever the others have.
-            let asked = asked.filter(|_| found.name != config.topics.status);
+            // One partition is enough for these, whatever the others have.
+            let single = [&config.topics.status, &config.topics.control];
+            let asked = asked.filter(|_| !single.contains(&&found.name));
             let differ = differences(found, asked, replication, fixed.contains(&&found.name));
             let coded = |text| Coded::new(codes::TOPIC_DIFFERS, text);
             differ.into_iter().map(coded)
