@@ -17,9 +17,6 @@ const REQUESTS: u64 = 5;
 /// The longest, copied from what is held (batch.size of librdkafka).
 const BATCH_OCTETS: u64 = 1_000_000;
 
-/// A text in JSON takes about so many times its octets when it is read.
-const PARSED: u64 = 3;
-
 /// About what a message that awaits its receipts takes if it has little extra data.
 const MESSAGE_OCTETS: u64 = 900;
 
@@ -67,7 +64,7 @@ impl Config {
         if self.http.listen.is_some() {
             bound.push((
                 "what other processes show of themselves (http.listen)".to_owned(),
-                PARSED * crate::deployment::OCTETS as u64,
+                crate::deployment::OCTETS as u64,
             ));
         }
         bound.push((

@@ -2,7 +2,9 @@
 //!
 //! What stands on the topic was written by anybody who may write there, so it is believed to be a
 //! process of ours only if key and value agree, and what is kept has bounds: [`MOST`] processes, and
-//! [`OCTETS`] as they were written. Who has been silent for the longest time goes first.
+//! [`OCTETS`]. Who has been silent for the longest time goes first. Few octets of JSON may be many in
+//! memory (`{}` is an ESME), so these count as what they are there, and a value of which there would be
+//! far too many is not read at all.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -11,12 +13,38 @@ use jiff::Timestamp;
 
 use super::FORGOTTEN;
 use super::word::{LONGEST, read};
-use crate::status::Status;
+use crate::status::{Bind, Client, CorrelationPartition, Esme, Partition, Status};
 
 /// So many processes are kept.
 const MOST: usize = 256;
-/// So many octets of what they wrote.
-pub const OCTETS: usize = 16 << 20;
+/// So many octets of what they said.
+pub const OCTETS: usize = 48 << 20;
+
+/// One that would take more while it is read is passed over.
+const READ_OCTETS: usize = 16 << 20;
+
+/// Whether reading a value takes no more than [`READ_OCTETS`], whatever its objects are: the largest
+/// object that there may be many of is an ESME.
+fn is_modest(value: &[u8]) -> bool {
+    let objects = value.iter().filter(|octet| **octet == b'{').count();
+    value.len() <= LONGEST && objects <= READ_OCTETS / size_of::<Esme>()
+}
+
+/// About how many octets a status takes in memory that had so many as JSON.
+fn in_memory(status: &Status, written: usize) -> usize {
+    let esmes = || status.esmes.iter();
+    let binds: usize = esmes().map(|esme| esme.binds.len()).sum();
+    let partitions: usize = esmes().map(|esme| esme.partitions.len()).sum();
+    PARSED * written
+        + status.esmes.len() * size_of::<Esme>()
+        + binds * size_of::<Bind>()
+        + partitions * size_of::<Partition>()
+        + status.correlation.partitions.len() * size_of::<CorrelationPartition>()
+        + status.kafka.clients.len() * size_of::<Client>()
+}
+
+/// A text in JSON takes about so many times its octets when it is read.
+const PARSED: usize = 2;
 
 /// See the [module](self).
 pub struct Others {
@@ -52,7 +80,7 @@ impl Others {
             return;
         };
         let heard = now.checked_sub(ago).filter(|_| ago < FORGOTTEN);
-        let (Some(heard), true) = (heard, value.len() <= LONGEST) else {
+        let (Some(heard), true) = (heard, is_modest(value)) else {
             return;
         };
         let Some(mut status) = read(value) else {
@@ -65,7 +93,7 @@ impl Others {
         let ago = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
         let at = Timestamp::from_millisecond(Timestamp::now().as_millisecond() - ago);
         status.at = at.unwrap_or(status.at);
-        let octets = value.len();
+        let octets = in_memory(&status, value.len());
         let word = Word {
             heard,
             octets,
@@ -175,6 +203,36 @@ mod tests {
         }
     }
 
+    /// `{}` in the list of ESMEs: three octets that are several hundred in memory.
+    #[test]
+    fn little_text_does_not_take_much_memory() {
+        let (mut others, now) = (Others::new("sms", "own"), Instant::now());
+        let dense = |name: &str, esmes: usize| {
+            let text = String::from_utf8(value("sms", name)).unwrap();
+            let list = vec!["{}"; esmes].join(",");
+            text.replace("\"esmes\":[]", &format!("\"esmes\":[{list}]"))
+        };
+        let many = dense("many", 250_000);
+        assert!(many.len() < LONGEST && many.contains("{},{}"));
+        others.hear(b"sms/many", Some(many.as_bytes()), Duration::ZERO, now);
+        assert!(names(&others, 9_999, now).is_empty());
+        for number in 0..50 {
+            let name = format!("{number:02}");
+            let key = format!("sms/{name}");
+            let value = dense(&name, 5000);
+            let later = now + Duration::from_millis(number);
+            others.hear(
+                key.as_bytes(),
+                Some(value.as_bytes()),
+                Duration::ZERO,
+                later,
+            );
+        }
+        let kept = others.words.values().map(|word| word.status.esmes.len());
+        let octets = kept.sum::<usize>() * size_of::<Esme>();
+        assert!(octets <= OCTETS && octets > OCTETS / 2, "{octets}");
+    }
+
     #[test]
     fn who_is_silent_for_longest_makes_room() {
         let (mut others, now) = (Others::new("sms", "own"), Instant::now());
@@ -186,7 +244,7 @@ mod tests {
         }
         let names = names(&others, 9_999, now);
         assert_eq!((names.len(), &*names[0]), (MOST, "0001"));
-        for number in 0..=OCTETS / LONGEST {
+        for number in 0..=OCTETS / (PARSED * LONGEST) {
             let name = format!("x{number}");
             let mut large = value("sms", &name);
             large.resize(LONGEST, b' ');

@@ -31,7 +31,7 @@ impl From<Observed> for Histogram {
 impl Histogram {
     /// How many there are.
     pub fn count(&self) -> u64 {
-        self.counts.iter().sum()
+        self.counts.iter().copied().fold(0, u64::saturating_add)
     }
 
     /// What happened since `before`; all of it if that is of another process.
@@ -57,7 +57,7 @@ impl Histogram {
             *self = other.clone();
         } else if self.le == other.le && self.counts.len() == other.counts.len() {
             for (own, other) in self.counts.iter_mut().zip(&other.counts) {
-                *own += other;
+                *own = own.saturating_add(*other);
             }
             self.sum += other.sum;
         }

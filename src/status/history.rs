@@ -11,6 +11,10 @@ use super::{Esme, Histogram, Status};
 /// How many samples are kept of each ESME: an hour.
 const MOST: usize = 360;
 
+/// Of how many ESMEs there are samples at most: more than a deployment has. What other processes say is
+/// believed, within bounds.
+const MOST_ESMES: usize = 256;
+
 /// Seconds between two samples.
 pub const STEP: u64 = 10;
 
@@ -87,13 +91,17 @@ const FINAL: &[&str] = &[
 ];
 
 impl History {
-    /// What is counted by now in all `processes`; to be called every [`STEP`] seconds.
+    /// What is counted by now in all `processes`, of which the first counts first; to be called every
+    /// [`STEP`] seconds.
     pub fn sample(&mut self, processes: &[Status], at: Timestamp) {
         self.step = STEP;
         let mut steps: BTreeMap<String, (Sample, Times)> = BTreeMap::new();
         let mut seen = BTreeMap::new();
         for status in processes {
             for esme in &status.esmes {
+                if steps.len() >= MOST_ESMES && !steps.contains_key(&esme.name) {
+                    continue;
+                }
                 let (sample, times) = steps.entry(esme.name.clone()).or_default();
                 sample.see(esme);
                 let key = (status.process.name.clone(), esme.name.clone());
@@ -128,12 +136,15 @@ impl History {
 impl Sample {
     /// What is there now.
     fn see(&mut self, esme: &Esme) {
-        self.lag += esme.partitions.iter().filter_map(|p| p.lag).sum::<i64>();
+        // What another process says may be any number.
+        for lag in esme.partitions.iter().filter_map(|p| p.lag) {
+            self.lag = self.lag.saturating_add(lag);
+        }
         self.binds += esme.binds.len() as u64;
         for bind in &esme.binds {
             self.bound += u64::from(bind.state == "bound");
-            self.window_used += bind.window.used;
-            self.window_allowed += bind.window.allowed;
+            self.window_used = self.window_used.saturating_add(bind.window.used);
+            self.window_allowed = self.window_allowed.saturating_add(bind.window.allowed);
         }
     }
 
@@ -168,7 +179,8 @@ fn more(
         let before = before.get(name).copied().unwrap_or_default();
         count.saturating_sub(before)
     };
-    now.iter().filter(|(name, _)| wanted(name)).map(more).sum()
+    let all = now.iter().filter(|(name, _)| wanted(name)).map(more);
+    all.fold(0, u64::saturating_add)
 }
 
 /// How long things took in one step.
@@ -275,6 +287,45 @@ mod tests {
         // What the new process did before it was seen first is not known to belong to this step.
         assert_eq!((acme[2].results, acme[2].delivered), (0.0, None));
         assert_eq!(acme[3].results, 0.0, "it has said nothing new");
+    }
+
+    #[test]
+    fn whatever_other_processes_say_has_bounds() {
+        let mut history = History::default();
+        let hostile = |second| {
+            let mut status = process("b", second, u64::MAX, u64::MAX, u64::MAX);
+            let acme = &mut status.esmes[0];
+            let partition = super::super::Partition {
+                lag: Some(i64::MAX),
+                ..Default::default()
+            };
+            acme.partitions = vec![partition; 3];
+            acme.binds[0].window.used = u64::MAX;
+            acme.append_to_result.counts = vec![u64::MAX; 2];
+            for number in 0..1000 {
+                status.esmes.push(Esme {
+                    name: format!("e{number}"),
+                    ..Esme::default()
+                });
+            }
+            status
+        };
+        for second in [10, 20] {
+            let own = process("a", second, 1, 1, 1);
+            history.sample(&[own, hostile(second), hostile(second)], at(second));
+        }
+        assert_eq!(history.esmes.len(), MOST_ESMES);
+        let seen = history.esmes["acme"].back().unwrap();
+        assert_eq!((seen.lag, seen.window_used), (i64::MAX, u64::MAX));
+        // The second time they are all there are: what happened since is everything.
+        let mut history = History::default();
+        history.sample(&[process("b", 1, 0, 0, 0)], at(1));
+        history.sample(&[hostile(2)], at(2));
+        let seen = history.esmes["acme"].back().unwrap();
+        assert!(
+            seen.responses > 1e18 && seen.append_to_result.p99.is_some(),
+            "{seen:?}"
+        );
     }
 
     #[test]
