@@ -18,6 +18,11 @@ pub struct Http {
     /// network policy; elsewhere `127.0.0.1:9464`.
     #[schemars(example = "127.0.0.1:9464")]
     pub listen: Option<String>,
+    /// Names by which browsers may ask for it. Left out, requests from this machine itself (as of a
+    /// browser, or of a proxy beside it) may name an address or a name without a dot, such as
+    /// `localhost`, and others may name anything; with it, all of them one of these besides.
+    #[schemars(example = ["sms.example.net"])]
+    pub hosts: Vec<String>,
     /// Whoever has this token may steer (`Authorization: Bearer ...`), at least 16 characters; by
     /// default nobody may.
     #[schemars(with = "String")]

@@ -425,6 +425,7 @@ async fn listener(
     let files = (&config.http.certificate_file, &config.http.key_file);
     let options = http::Options {
         listen,
+        hosts: config.http.hosts.clone(),
         token: config.http.token.clone(),
         certificate: match files {
             (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use secrecy::SecretString;
@@ -18,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::bounds::Connections;
+use super::hosts::{Hosts, Near};
 use super::notices::ConnectionNotTaken;
 use super::tls::Tls;
 use super::{HEAD_OCTETS, HEAD_TIMEOUT, LIFE, Seen, routes};
@@ -30,6 +34,8 @@ const LAST_MOMENT: Duration = Duration::from_secs(2);
 pub struct Options {
     /// `host:port`; with port 0 the system chooses one.
     pub listen: String,
+    /// Names by which it may be asked for; see [`Hosts`](super::hosts::Hosts).
+    pub hosts: Vec<String>,
     /// Who has it may steer; nobody if it is empty.
     pub token: SecretString,
     /// PEM files of the certificate chain and its key, for TLS.
@@ -112,7 +118,11 @@ impl Server {
         let server = Server {
             listener,
             tls,
-            routes: routes::routes(options.seen, options.steered, options.token),
+            routes: Hosts(options.hosts.into()).guard(routes::routes(
+                options.seen,
+                options.steered,
+                options.token,
+            )),
             connections: Connections::default(),
             stopping: stopping.clone(),
         };
@@ -131,8 +141,9 @@ impl Server {
             match taken {
                 Ok((stream, peer)) => {
                     // One more than there is room for is closed by being dropped.
-                    if let Some(place) = self.connections.place(canonical(peer.ip())) {
-                        let connection = self.connection(stream);
+                    let peer = canonical(peer.ip());
+                    if let Some(place) = self.connections.place(peer) {
+                        let connection = self.connection(stream, Near(peer.is_loopback()));
                         tracker.spawn(async move {
                             let _place = place;
                             connection.await;
@@ -150,18 +161,18 @@ impl Server {
         let _ = timeout(LAST_MOMENT, tracker.wait()).await;
     }
 
-    fn connection(&self, stream: TcpStream) -> impl Future<Output = ()> + Send + use<> {
+    fn connection(&self, stream: TcpStream, near: Near) -> impl Future<Output = ()> + Send + use<> {
         let (routes, stopping) = (self.routes.clone(), self.stopping.clone());
         let tls = self.tls.clone();
         async move {
             // It is answered in one go: nothing waits for more.
             let _ = stream.set_nodelay(true);
             match tls {
-                None => serve(stream, routes, stopping).await,
+                None => serve(stream, near, routes, stopping).await,
                 Some(tls) => {
                     let taken = timeout(HEAD_TIMEOUT, tls.acceptor().accept(stream)).await;
                     if let Ok(Ok(stream)) = taken {
-                        serve(stream, routes, stopping).await;
+                        serve(stream, near, routes, stopping).await;
                     }
                 }
             }
@@ -174,15 +185,20 @@ fn canonical(address: IpAddr) -> IpAddr {
     address.to_canonical()
 }
 
-async fn serve<S>(stream: S, routes: Router, stopping: CancellationToken)
+async fn serve<S>(stream: S, near: Near, routes: Router, stopping: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let routes = TowerToHyperService::new(routes);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(near);
+        routes.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_OCTETS)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         // What a peer does wrong is nobody's business here.

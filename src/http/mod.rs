@@ -14,6 +14,9 @@
 //! Everybody who reaches the address may read: nothing there is a secret, a text or a phone number.
 //! So it listens on what the configuration names, and a network policy says who reaches that.
 //!
+//! A page of somebody else in an operator's browser cannot steer, because that takes a header which
+//! browsers do not let it send, and cannot read, [whatever its name leads to](hosts).
+//!
 //! # Bounds
 //!
 //! Whoever connects proves nothing. At most [`CONNECTIONS`] connections are served at once, and
@@ -23,6 +26,7 @@
 
 mod bounds;
 mod files;
+mod hosts;
 mod listener;
 pub(crate) mod notices;
 mod routes;

@@ -48,11 +48,16 @@ pub(super) fn routes(seen: Arc<dyn Seen>, steered: control::Handle, token: Secre
         })
 }
 
-const PLAIN: &str = "text/plain; charset=utf-8";
+/// The media type of what is for people.
+pub(super) const PLAIN: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
 /// An answer that nobody keeps, and no browser takes for anything else than it is.
-fn answer(status: StatusCode, media_type: &'static str, body: impl Into<String>) -> Response {
+pub(super) fn answer(
+    status: StatusCode,
+    media_type: &'static str,
+    body: impl Into<String>,
+) -> Response {
     let headers: [(HeaderName, HeaderValue); 3] = [
         (header::CONTENT_TYPE, HeaderValue::from_static(media_type)),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),

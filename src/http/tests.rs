@@ -73,6 +73,7 @@ impl Listener {
         let told = Arc::new(Told::default());
         let options = Options {
             listen: "127.0.0.1:0".into(),
+            hosts: Vec::new(),
             token: TOKEN.to_owned().into(),
             certificate,
             seen: told.clone(),
@@ -237,6 +238,32 @@ async fn who_has_no_token_cannot_steer_and_who_has_it_is_told_what_is_wrong() {
     );
 }
 
+/// A page of somebody else whose name leads here, in the browser of an operator.
+#[tokio::test]
+async fn who_asks_by_the_name_of_somebody_else_reads_nothing() {
+    let listener = Listener::new().await;
+    for path in ["/", "/status", "/history", "/metrics", "/steer", "/none"] {
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: evil.example:9464\r\nconnection: close\r\n\r\n");
+        let answer = listener.hears(request.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 421 "), "{path}: {answer}");
+        assert!(answer.contains("http.hosts"), "{answer}");
+    }
+    // What a browser asks first when it wants to send a header of another page.
+    let asked = b"OPTIONS /steer HTTP/1.1\r\nhost: localhost\r\norigin: http://evil.example\r\naccess-control-request-method: POST\r\naccess-control-request-headers: authorization\r\nconnection: close\r\n\r\n";
+    let answer = listener.hears(asked).await;
+    assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+    assert!(
+        !answer.to_lowercase().contains("access-control"),
+        "{answer}"
+    );
+    let answer = listener.hears(b"GET /live HTTP/1.0\r\n\r\n").await;
+    assert!(
+        answer.ends_with("live\n"),
+        "a probe may name nothing: {answer}"
+    );
+}
+
 #[tokio::test]
 async fn nothing_else_is_there_and_nothing_can_be_written() {
     let listener = Listener::new().await;
@@ -343,6 +370,7 @@ async fn an_address_that_is_taken_is_an_error_with_its_remedy() {
     let listener = Listener::new().await;
     let options = Options {
         listen: listener.address().to_string(),
+        hosts: Vec::new(),
         token: String::new().into(),
         certificate: None,
         seen: listener.told.clone(),
@@ -448,6 +476,7 @@ mod encrypted {
         let made = |certificate: &str, key: &str| {
             let options = Options {
                 listen: "127.0.0.1:0".into(),
+                hosts: Vec::new(),
                 token: String::new().into(),
                 certificate: Some((files.path(certificate), files.path(key))),
                 seen: told.clone(),

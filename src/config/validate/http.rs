@@ -12,6 +12,7 @@ const SHORTEST: usize = 16;
 pub(super) fn check(check: &mut Check<'_>, http: &Http) {
     let Http {
         listen,
+        hosts,
         token,
         token_file,
         certificate_file,
@@ -19,7 +20,8 @@ pub(super) fn check(check: &mut Check<'_>, http: &Http) {
     } = http;
     let token = token.expose_secret();
     let Some(listen) = listen else {
-        let unused = !token.is_empty()
+        let unused = !hosts.is_empty()
+            || !token.is_empty()
             || token_file.is_some()
             || certificate_file.is_some()
             || key_file.is_some();
@@ -30,6 +32,20 @@ pub(super) fn check(check: &mut Check<'_>, http: &Http) {
         return;
     };
     check.listens("listen", listen);
+    for (n, host) in hosts.iter().enumerate() {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        let good = !host.is_empty() && host.len() < 256 && host.chars().all(plain);
+        let text = "not a name: write it without scheme and port, such as \"sms.example.net\"";
+        let key = format!("hosts[{n}]");
+        check.must(
+            codes::ADDRESS_MALFORMED,
+            good,
+            &key,
+            format_args!("{host:?}"),
+            text,
+        );
+    }
+    check.twice("hosts", hosts.iter().map(String::as_str));
     let key = if token_file.is_some() {
         "token_file"
     } else {
