@@ -227,6 +227,7 @@ codes! {
         2015 _,
         2016 _,
         2017 _,
+        2018 _,
     }
     "Kafka: connections and rights" 3000..=3099 {
         3001 KAFKA_DENIED,

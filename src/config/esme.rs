@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use crate::settings::{MessageIds, Receipts, Segmentation, Vendor, masked};
-use smpp_esme::options::{Reconnect, Timers, Tls};
+use smpp_esme::options::{Reconnect, Tcp, Timers, Tls};
 use smpp_protocol::text::table::Table;
 
 /// An account with an SMSC, and the outbound topics whose messages go there.
@@ -30,6 +30,12 @@ pub struct Esme {
     /// The SMSC's addresses, `host:port`, in the order in which they are tried. An IPv6 address
     /// stands in brackets, with its zone if it needs one: `[fe80::1%eth0]:2775`.
     pub hosts: Vec<String>,
+    /// The address of this machine from which `hosts` are connected to, for SMSCs that admit known
+    /// addresses; or two, one of IPv4 and one of IPv6. An IPv6 address has no brackets here, and its
+    /// zone if it needs one: `fe80::1%eth0`. By default the system chooses. It must be an address
+    /// of this machine: behind NAT or an egress gateway leave it out. Another one for each process:
+    /// `KAFKA_SMPP__ESME__ACME__LOCAL_ADDRESS` in its environment.
+    pub local_address: Vec<String>,
     /// Instead of `hosts`: the SMSC connects here and asks for the bind by outbind.
     pub outbind: Outbind,
     /// The account's name with the SMSC, at most 15 octets (SMPP 3.4 §5.2.1).
@@ -140,6 +146,8 @@ pub struct Esme {
     pub timers: Timers,
     /// How long to wait before binding again.
     pub reconnect: Reconnect,
+    /// What the system does about a connection of which nothing is heard.
+    pub tcp: Tcp,
     /// TLS towards the SMSC.
     pub tls: Tls,
     /// What `alphabet_file` holds, as long as the process lives.
@@ -154,6 +162,7 @@ impl Default for Esme {
             outbound: Vec::new(),
             lease_topic: None,
             hosts: Vec::new(),
+            local_address: Vec::new(),
             outbind: Outbind::default(),
             system_id: String::new(),
             password: SecretString::default(),
@@ -188,6 +197,7 @@ impl Default for Esme {
             segmentation: Segmentation::default(),
             timers: Timers::default(),
             reconnect: Reconnect::default(),
+            tcp: Tcp::default(),
             tls: Tls::default(),
             table: None,
         }

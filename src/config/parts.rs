@@ -44,6 +44,8 @@ impl Esme {
         smpp_esme::Options {
             name,
             hosts: self.hosts.clone(),
+            local_address: self.local_address.clone(),
+            tcp: self.tcp.clone(),
             tls: self.tls.clone(),
             credentials: Credentials {
                 system_id: self.system_id.clone(),

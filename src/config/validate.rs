@@ -1,6 +1,7 @@
 //! What a value's type cannot say about it.
 
 mod accounts;
+mod connection;
 mod dialect;
 mod http;
 mod kafka;
@@ -606,6 +607,7 @@ fn esme(check: &mut Check<'_>, esme: &Esme) {
     dialect::texts(check, esme);
     dialect::dialect(check, esme);
     timers(check, esme);
+    connection::check(check, esme);
     tls(check, esme);
 }
 

@@ -27,6 +27,9 @@ pub(super) const SILENT: ErrorCode = ErrorCode::new("KS-2016");
 /// The link stands, and no message is answered.
 pub(super) const DEAF: ErrorCode = ErrorCode::new("KS-2017");
 
+/// The address to connect from is not this machine's, or does not fit the host.
+pub(super) const LOCAL_ADDRESS: ErrorCode = ErrorCode::new("KS-2018");
+
 /// Those that a bind that is not up may have.
 pub static ERROR_CODES: &[ErrorCode] = &[
     REFUSED,
@@ -40,6 +43,7 @@ pub static ERROR_CODES: &[ErrorCode] = &[
     SESSION_LOST,
     SILENT,
     DEAF,
+    LOCAL_ADDRESS,
 ];
 
 #[cfg(test)]
@@ -61,11 +65,17 @@ mod tests {
         let failures = [
             Failure::Connect {
                 host: host(),
+                from: String::new(),
                 source: broken(),
             },
             Failure::Connect {
                 host: host(),
+                from: String::new(),
                 source: io::Error::other(rustls::Error::DecryptError),
+            },
+            Failure::LocalAddress {
+                address: host(),
+                source: broken(),
             },
             Failure::Listen {
                 listen: host(),

@@ -8,7 +8,6 @@ use std::time::Duration;
 use plain_telemetry::ErrorCode;
 use secrecy::ExposeSecret;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::codes;
@@ -16,6 +15,7 @@ use super::host::Host;
 use super::input::Input;
 use super::options::{Credentials, Mode, Options};
 use super::outbind::OutbindPeer;
+use super::tcp::dial;
 use super::tls::{self, TlsError};
 use super::wire::Wire;
 use smpp_protocol::frame::{HEADER, push_empty};
@@ -50,8 +50,21 @@ pub(super) struct BindAnswer {
 /// Why there is no session.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
-    #[error("cannot connect to {host}: {source}{}", advice(host, source))]
-    Connect { host: String, source: io::Error },
+    #[error("cannot connect to {host}{from}: {source}{}", advice(host, source))]
+    Connect {
+        host: String,
+        /// From which address, if that is configured.
+        from: String,
+        source: io::Error,
+    },
+    #[error(
+        "cannot connect from {address}, which local_address names: {source}. It must be an address of this machine: ip address lists them"
+    )]
+    LocalAddress { address: String, source: io::Error },
+    #[error(
+        "cannot connect to {host}: it has {found} addresses only, and local_address names none of that kind. Add one, or leave local_address out"
+    )]
+    NoLocalAddress { host: String, found: &'static str },
     #[error(
         "cannot listen on {listen} for outbind: {source}{}",
         advice(listen, source)
@@ -90,6 +103,7 @@ impl Failure {
         match self {
             Failure::Connect { source, .. } if is_tls(source) => codes::TLS,
             Failure::Connect { .. } | Failure::ConnectTimeout { .. } => codes::NO_CONNECTION,
+            Failure::LocalAddress { .. } | Failure::NoLocalAddress { .. } => codes::LOCAL_ADDRESS,
             Failure::Listen { .. } => codes::CANNOT_LISTEN,
             Failure::Tls(_) => codes::TLS,
             Failure::Broken(error) if is_tls(error) => codes::TLS,
@@ -210,6 +224,7 @@ pub(super) async fn connect(
 ) -> Result<(Box<dyn Io>, SocketAddr), Failure> {
     let failed = |source| Failure::Connect {
         host: host.to_owned(),
+        from: String::new(),
         source,
     };
     let tls = &options.tls;
@@ -218,14 +233,7 @@ pub(super) async fn connect(
     } else {
         None
     };
-    // Resolves the name each time, and tries each of its addresses. In two parts, because only so
-    // the resolver is asked for the zone of an IPv6 address.
-    let connected = match Host::parse(host) {
-        Ok(Host { name, port }) => TcpStream::connect((name, port)).await,
-        Err(_) => TcpStream::connect(host).await,
-    };
-    let stream = connected.map_err(failed)?;
-    stream.set_nodelay(true).map_err(failed)?;
+    let stream = dial(options, host).await?;
     let peer = stream.peer_addr().map_err(failed)?;
     match encrypted {
         None => Ok((Box::new(stream), peer)),

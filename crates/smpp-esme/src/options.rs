@@ -123,6 +123,44 @@ impl Default for Reconnect {
     }
 }
 
+/// What the system does about a connection of which nothing is heard any more. The timers of SMPP
+/// notice that too, and with the defaults before the system does: enquire_link is sent after
+/// timers.enquire_link, and the session is given up timers.response later. This is for sessions
+/// whose enquire_link is rare or off, and for firewalls and NAT that forget a quiet connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tcp {
+    /// After how long without anything from the SMSC the system asks whether it is still there
+    /// (keep-alive, RFC 9293 §3.8.4), in whole seconds. 0s: never. By default timers.enquire_link
+    /// and timers.response together, and 1m at least.
+    #[schemars(example = "1m")]
+    pub keep_alive_idle: Option<Time>,
+    /// How long after a question without an answer the next one follows, in whole seconds.
+    /// Default 10s.
+    pub keep_alive_interval: Time,
+    /// After so many questions without an answer the connection is over. On Linux user_timeout
+    /// says that instead, unless it is 0s. Default 6.
+    #[schemars(range(min = 1, max = 127))]
+    pub keep_alive_count: u32,
+    /// How long what was sent may wait for the other side's system to confirm it, or to have room
+    /// for it, before the connection is over (TCP_USER_TIMEOUT, RFC 5482; on Linux only). 0s: the
+    /// system decides. By default keep_alive_idle and keep_alive_count times keep_alive_interval
+    /// together, so that both end a connection at the same time.
+    #[schemars(example = "2m")]
+    pub user_timeout: Option<Time>,
+}
+
+impl Default for Tcp {
+    fn default() -> Self {
+        Tcp {
+            keep_alive_idle: None,
+            keep_alive_interval: Time::seconds(10),
+            keep_alive_count: 6,
+            user_timeout: None,
+        }
+    }
+}
+
 /// TLS towards the SMSC. Files are read anew at every connect, so that renewed certificates are
 /// picked up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -247,6 +285,11 @@ pub struct Options {
     pub hosts: Vec<String>,
     /// Instead of `hosts`: where the SMSC asks to bind.
     pub outbind: Option<Arc<OutbindListener>>,
+    /// The addresses of this machine from which `hosts` are connected to, at most one of IPv4 and
+    /// one of IPv6; the system chooses if there are none.
+    pub local_address: Vec<String>,
+    /// What the system does about connections of which nothing is heard.
+    pub tcp: Tcp,
     /// TLS.
     pub tls: Tls,
     /// Who binds.
@@ -278,6 +321,8 @@ impl Default for Options {
             name: String::new(),
             hosts: Vec::new(),
             outbind: None,
+            local_address: Vec::new(),
+            tcp: Tcp::default(),
             tls: Tls::default(),
             credentials: Credentials::default(),
             mode: Mode::Transceiver,

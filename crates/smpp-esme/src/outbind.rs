@@ -34,6 +34,7 @@ use super::host::Host;
 use super::input::Input;
 use super::notices::{OutbindAccepted, OutbindDropped};
 use super::options::{Options, OutbindTls};
+use super::tcp::Signs;
 use super::tls;
 use smpp_protocol::frame::HEADER;
 use smpp_protocol::pdu::Outbind;
@@ -146,9 +147,9 @@ impl OutbindListener {
                         }
                         let (this, acceptor) = (Arc::clone(self), acceptor.clone());
                         let (name, limit) = (options.name.clone(), options.timers.session_init.get());
-                        let max_frame = options.max_frame;
+                        let session = (options.max_frame, Signs::of(&options.tcp, &options.timers));
                         connections.spawn(async move {
-                            let heard = this.read_outbind(stream, peer, acceptor, max_frame);
+                            let heard = this.read_outbind(stream, peer, acceptor, session);
                             let heard = timeout(limit, heard).await;
                             let heard = heard.unwrap_or(Err(OutbindRejected::Slow));
                             heard.inspect_err(|rejected| this.reject(&name, peer, rejected))
@@ -204,9 +205,9 @@ impl OutbindListener {
         stream: TcpStream,
         peer: SocketAddr,
         acceptor: Option<tokio_rustls::TlsAcceptor>,
-        max_frame: usize,
+        (max_frame, tcp): (usize, Signs),
     ) -> Result<OutbindPeer, OutbindRejected> {
-        stream.set_nodelay(true)?;
+        tcp.apply(&stream)?;
         let exact = acceptor.is_none();
         let mut io: Box<dyn Io> = match acceptor {
             None => Box::new(stream),

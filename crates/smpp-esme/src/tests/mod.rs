@@ -10,5 +10,6 @@ mod peer;
 mod pipes;
 mod protocol;
 mod security;
+mod tcp;
 mod timers;
 mod trust;

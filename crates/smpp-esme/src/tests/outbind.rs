@@ -268,3 +268,33 @@ async fn connections_can_be_encrypted_both_ways_verified() {
     smsc.sends(outbind(b"SMSC1", b"s3cret")).await;
     smsc.expects(Command::BIND_RECEIVER).await;
 }
+
+/// Whether the kernel's timer of a connection to this port of ours is that of keep-alive (proc(5),
+/// /proc/net/tcp).
+#[cfg(target_os = "linux")]
+fn is_kept_alive(address: &str) -> bool {
+    let port: u16 = address.rsplit(':').next().unwrap().parse().unwrap();
+    let local = format!("0100007F:{port:04X}");
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let ours = table
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let mut established = ours.filter(|fields| fields[1] == local && fields[3] == "01");
+    established.any(|fields| fields[5].starts_with("02:"))
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_kernel_looks_for_signs_of_life_here_too() {
+    for idle in [None, Some(crate::Time::seconds(0))] {
+        let address = address();
+        let mut options = at(&OutbindListener::new(options(&address)));
+        options.tcp.keep_alive_idle = idle;
+        let esme = Esme::running(options, Lease::unlimited());
+        let _smsc = visits(&address).await;
+        esme.becomes("bound").await;
+        // What was sent a moment ago has a timer of its own until it is confirmed.
+        sleep(SOON).await;
+        assert_eq!(is_kept_alive(&address), idle.is_none());
+    }
+}
