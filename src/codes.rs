@@ -248,6 +248,7 @@ codes! {
         3016 PRODUCER_RENEWED,
         3017 BROKER_SETTING_UNKNOWN,
         3018 SESSION_TIMEOUT,
+        3019 KAFKA_LACKS,
     }
     "Kafka: topics" 3100..=3199 {
         3101 TOPIC_MISSING,

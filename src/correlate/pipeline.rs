@@ -739,7 +739,8 @@ impl Pipeline {
             Abort::Topic { index, code } => return self.topic_refused(state, *index, *code),
             Abort::Unavailable(indexes) => return self.unavailable(state, indexes),
             Abort::Fenced(reason) => TransactionFenced { reason }.emit(),
-            Abort::Refused => {}
+            // The second ends the process.
+            Abort::Refused | Abort::Impossible(_) => {}
             Abort::Trouble(reason) => {
                 ear::failed("transaction aborted, its results go again", reason.clone());
             }

@@ -16,6 +16,7 @@ use super::pipeline::{Config, Handles, Pipeline};
 use super::{Dialects, Inbound, Notify, Settings, Status, Topics, tail, takeover};
 use crate::codes::{self, ErrorCode};
 use crate::kafka::Group;
+use crate::kafka::cause::Cause;
 use crate::kafka::group::partition_count;
 use crate::kafka::poll::{self, Poller};
 use crate::kafka::start::Reading;
@@ -86,6 +87,9 @@ pub enum Error {
     /// The consumer of deliveries could not be made, or cannot go on.
     #[error(transparent)]
     Poll(#[from] poll::Error),
+    /// The brokers do no transactions.
+    #[error(transparent)]
+    Impossible(Box<Cause>),
     /// A thread cannot be started.
     #[error("no thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -100,6 +104,7 @@ impl Error {
             Error::Kafka(_) => codes::KAFKA_FAILED,
             Error::Poll(error) => error.code(),
             Error::Thread(_) => codes::NO_THREAD,
+            Error::Impossible(cause) => cause.code(),
         }
     }
 }
@@ -219,9 +224,14 @@ impl Correlator {
             handle.poller,
         );
         let polled = poller.run();
+        let impossible = threads.impossible.clone();
         threads.stop();
         CorrelationEnded {}.emit();
-        Ok(polled?)
+        polled?;
+        match impossible.get() {
+            Some(cause) => Err(Error::Impossible(cause.clone())),
+            None => Ok(()),
+        }
     }
 }
 
@@ -273,6 +283,8 @@ fn join_limits(settings: &Settings) -> JoinLimits {
 struct Threads {
     pipeline: Arc<Pipeline>,
     transactor: transactor::Handle,
+    /// Why transactions ended: the brokers do none.
+    impossible: Arc<OnceLock<Box<Cause>>>,
     /// What runs, by the names of the threads.
     running: Vec<(&'static str, Thread<()>)>,
 }
@@ -309,7 +321,15 @@ impl Threads {
         // Set once, here.
         let _ = pipeline.handles.transactor.set(handle.clone());
         let (for_takeover, group) = (pipeline.clone(), group.clone());
-        let commit = threads::start("correlate-commit", move || transactor.run())?;
+        let impossible = Arc::new(OnceLock::new());
+        let (why, poller) = (impossible.clone(), pipeline.handles.poller.clone());
+        let commit = threads::start("correlate-commit", move || {
+            if let Err(cause) = transactor.run() {
+                // Once, here.
+                let _ = why.set(cause);
+                poller.stop();
+            }
+        })?;
         let tail = threads::start("correlate-tail", move || tail.run())?;
         let start = threads::start("correlate-start", move || {
             let handle = for_takeover.handles.takeover.clone();
@@ -318,6 +338,7 @@ impl Threads {
         Ok(Threads {
             pipeline: pipeline.clone(),
             transactor: handle,
+            impossible,
             running: vec![
                 ("correlate-start", start),
                 ("correlate-tail", tail),

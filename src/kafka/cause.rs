@@ -11,6 +11,7 @@ use std::fmt;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
+use super::abilities::Lack;
 use super::error_class::ErrorClass;
 use super::subject;
 use crate::codes::{self, Coded, ErrorCode};
@@ -236,6 +237,8 @@ pub enum Why {
     NoTopic(String),
     /// The properties make no client.
     Properties,
+    /// The brokers cannot do something that a connector needs.
+    Lacks(Lack),
     /// Something else.
     Other(Option<Code>),
 }
@@ -268,6 +271,8 @@ impl Cause {
             Why::Unreachable => codes::KAFKA_UNREACHABLE,
             Why::NoTopic(_) => codes::TOPIC_MISSING,
             Why::Properties => codes::KAFKA_CLIENT,
+            Why::Lacks(Lack::Metadata(..)) => codes::COMMIT_METADATA_SHORT,
+            Why::Lacks(_) => codes::KAFKA_LACKS,
             Why::Other(_) => codes::KAFKA_FAILED,
         }
     }
@@ -296,7 +301,11 @@ impl Cause {
     /// brokers'.
     pub fn is_of_connection(&self) -> bool {
         match self.why {
-            Why::Denied { .. } | Why::NoTopic(_) | Why::Unreachable | Why::Other(_) => false,
+            Why::Denied { .. }
+            | Why::NoTopic(_)
+            | Why::Unreachable
+            | Why::Lacks(_)
+            | Why::Other(_) => false,
             Why::Login
             | Why::Mechanism(_)
             | Why::NoSasl
@@ -442,6 +451,13 @@ impl fmt::Display for Cause {
                 "topic {topic} does not exist: kafka-smpp topics create makes it"
             ),
             Why::Properties => write!(f, "[kafka.properties] make no Kafka client: {message}"),
+            Why::Lacks(lack) => {
+                let remedy = lack.remedy();
+                write!(
+                    f,
+                    "the brokers at {servers} {lack} (they said: {message}). To mend it, {remedy}"
+                )
+            }
             Why::Other(_) => f.write_str(message),
         }
     }

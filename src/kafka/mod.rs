@@ -1,5 +1,6 @@
 //! Polling, partition progress, transactions and topics.
 
+pub(crate) mod abilities;
 pub(crate) mod cause;
 pub mod cloud_events;
 pub mod cluster;

@@ -7,6 +7,8 @@ use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::OwnedHeaders;
 
+use super::cause::Cause;
+
 /// A record to be produced within a transaction.
 #[derive(Clone, Debug)]
 pub struct Output {
@@ -115,6 +117,8 @@ pub enum Abort {
     Gone(Vec<Arc<str>>),
     /// A right is missing, or something else that somebody must mend; that is said.
     Refused,
+    /// The brokers do no transactions at all: none will ever succeed.
+    Impossible(Box<Cause>),
     /// Something that may pass.
     Trouble(String),
 }

@@ -72,7 +72,7 @@ impl TransactionMeters {
                 Abort::Topic { .. } => &counters.topic,
                 Abort::Unavailable(_) => &counters.unavailable,
                 Abort::Gone(_) => &counters.gone,
-                Abort::Refused => &counters.refused,
+                Abort::Refused | Abort::Impossible(_) => &counters.refused,
                 Abort::Trouble(_) => &counters.trouble,
             },
             Settled::Unknown => &counters.unknown,

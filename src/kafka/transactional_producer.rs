@@ -15,6 +15,7 @@ use rdkafka::topic_partition_list::Offset;
 use rdkafka::{ClientContext, Message};
 use tracing::{debug, trace};
 
+use super::abilities;
 use super::cause::{self, Doing, Who, Why};
 use super::ear::{self, Ear};
 use super::error_class::ErrorClass;
@@ -227,6 +228,8 @@ pub(super) struct TransactionalProducer {
     singly: bool,
     /// For how long that lasts.
     batching: Batching,
+    /// Whether there ever was a producer: then the brokers do transactions.
+    was_ready: bool,
 }
 
 /// What helps where a topic refuses a batch of records each of which it takes.
@@ -308,6 +311,7 @@ impl TransactionalProducer {
                 until: None,
                 hold: SINGLY,
             },
+            was_ready: false,
         }
     }
 
@@ -445,6 +449,7 @@ impl TransactionalProducer {
         if self.producer.is_none() {
             let error_context = &self.error_context;
             let lost = |e: KafkaError| Failure::Lost(error_context.trouble(&e, group));
+            let is_first = !self.was_ready;
             let mut config = self.config.clone();
             if self.singly {
                 config.set("batch.num.messages", "1");
@@ -452,7 +457,16 @@ impl TransactionalProducer {
             let producer: BaseProducer<Reports> = config
                 .create_with_context(Reports(Mutex::default(), Ear::of(&self.config)))
                 .map_err(lost)?;
-            producer.init_transactions(self.timeout).map_err(lost)?;
+            let begun = producer.init_transactions(self.timeout);
+            if let Err(error) = &begun
+                && is_first
+                && let Some(cause) =
+                    abilities::no_transactions(&self.config, &error_context.transactional_id, error)
+            {
+                return Err(Failure::Lost(Abort::Impossible(cause)));
+            }
+            begun.map_err(lost)?;
+            self.was_ready = true;
             let transactional_id = &*self.error_context.transactional_id;
             ProducerReady { transactional_id }.emit();
             self.producer = Some(producer);

@@ -39,6 +39,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, Producer};
 
+use super::cause::Cause;
 use super::ear::Plain;
 use super::group::Group;
 use super::notices::{OpenTransaction, OpenTransactionNotEnded};
@@ -167,7 +168,11 @@ impl<S: TransactionSource> Transactor<S> {
     }
 
     /// Runs until [`Handle::stop`]. Blocks: give it a thread of its own.
-    pub fn run(self) {
+    ///
+    /// # Errors
+    ///
+    /// When the brokers do no transactions: then none was ever written.
+    pub fn run(self) -> Result<(), Box<Cause>> {
         let mut producer = TransactionalProducer::new(&self.options);
         let mut pause = AFTER_FAILURE;
         let name = self.options.thread;
@@ -186,6 +191,10 @@ impl<S: TransactionSource> Transactor<S> {
                 producer.transact(&cycle, &self.group, || self.signal.state.lock().stopping);
             let meters = &self.signal.meters;
             meters.settled(&settled, cycle.records.len(), begun.elapsed());
+            let impossible = match &settled {
+                Settled::Aborted(Abort::Impossible(cause)) => Some(cause.clone()),
+                _ => None,
+            };
             let failed = !matches!(settled, Settled::Committed { .. });
             // The next one is another.
             let refused = matches!(
@@ -195,6 +204,9 @@ impl<S: TransactionSource> Transactor<S> {
                 )
             );
             self.source.settled(settled);
+            if let Some(cause) = impossible {
+                return Err(cause);
+            }
             if !failed || refused {
                 pause.reset();
             }
@@ -206,6 +218,7 @@ impl<S: TransactionSource> Transactor<S> {
                 Handle(self.signal.clone()).wake();
             }
         }
+        Ok(())
     }
 
     /// Waits after a failure; `true` if somebody is in a hurry.

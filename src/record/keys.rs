@@ -6,6 +6,7 @@
 //! | `sms.correlation` | `esme/message_id/@offset` | a receipt without its message, parked; the offset is the delivery's |
 //! | `sms.correlation` | `@part/esme/source/destination/reference/@offset` | a segment of a message from a phone that waits for the others, or what was published of them |
 //! | `sms.correlation` | `@owner/partition` | the barrier, written by whoever takes a partition over |
+//! | `sms.correlation` | `@owner/-1` | nothing: a tombstone with which `check --connect` tries the brokers |
 //! | `sms.deliveries` | `esme/message_id` | a receipt as it came |
 //! | `sms.deliveries` | `@part/esme/source/destination/reference` | a segment of a message from a phone as it came |
 //!
@@ -109,6 +110,12 @@ pub fn segment(identity: &str, offset: i64) -> String {
 /// The key of the barrier that whoever takes over `partition` writes.
 pub fn barrier(partition: i32) -> String {
     format!("{BARRIER}/{partition}")
+}
+
+/// The key of what `check --connect` writes: the barrier of a partition that cannot be there, over
+/// which every version reads.
+pub fn check() -> String {
+    barrier(-1)
 }
 
 /// The partition of `sms.correlation` and `sms.deliveries` to which `identity` belongs:
@@ -237,6 +244,9 @@ mod tests {
         );
         assert_eq!(parked(&identity("acme", "7F"), 9), "acme/7F/@9");
         assert_eq!(barrier(4), "@owner/4");
+        assert_eq!(check(), "@owner/-1");
+        let read = Key::Barrier { partition: -1 };
+        assert_eq!(Key::parse(check().as_bytes()), Some(read));
     }
 
     #[test]

@@ -34,6 +34,7 @@ use tokio::runtime::Handle as Runtime;
 use tokio_util::sync::CancellationToken;
 
 use crate::codes::{self, ErrorCode};
+use crate::kafka::cause::Cause;
 use crate::kafka::start::Reading;
 use crate::kafka::transactor::Transactor;
 use crate::kafka::{Group, poll, transactor};
@@ -95,6 +96,9 @@ pub enum Error {
     /// The operating system gave no thread.
     #[error("no thread: {0}")]
     Thread(#[from] std::io::Error),
+    /// The brokers do no transactions.
+    #[error(transparent)]
+    Impossible(Box<Cause>),
     /// A thread ended that must not end.
     #[error("the {0} thread ended")]
     Ended(&'static str),
@@ -107,6 +111,7 @@ impl Error {
             Error::Client(_) => codes::KAFKA_CLIENT,
             Error::Poll(error) => error.code(),
             Error::Thread(_) => codes::NO_THREAD,
+            Error::Impossible(cause) => cause.code(),
             Error::Ended(_) => codes::BUG,
         }
     }
@@ -250,7 +255,11 @@ impl Submit {
         let ended = tokio::select! {
             () = self.stopping.cancelled() => None,
             ended = &mut polling => Some(ended),
-            _ = &mut writing => return Err(Error::Ended("transactor")),
+            written = &mut writing => return Err(match written {
+                // Nothing was ever sent.
+                Ok(Err(cause)) => Error::Impossible(cause),
+                _ => Error::Ended("transactor"),
+            }),
         };
         let by_itself = ended.is_some();
         let deadline = Instant::now() + self.options.shutdown_timeout;
@@ -279,7 +288,7 @@ impl Submit {
         match written {
             _ if by_itself => Err(Error::Ended("poll")),
             Ok(Err(_)) => Err(Error::Ended("transactor")),
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(_)) => Ok(()),
             Err(_) => {
                 LastTransactionUnanswered {}.emit();
                 Ok(())

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use indicatif::ProgressBar;
 use parking_lot::Mutex;
 use tokio::time::timeout;
 
@@ -15,10 +16,12 @@ use crate::cli::{Code, ConfigSource, Failure, runtime};
 use crate::codes::{self, Coded};
 use crate::config::{Binds, Config, Esme};
 use crate::connector::rights::{self, Rights};
+use crate::kafka::abilities::{Cycle, Step, go_round};
 use crate::kafka::cause::{Cause, Resource, Why};
-use crate::kafka::cluster::{cluster_id, takes_metadata};
+use crate::kafka::cluster::cluster_id;
 use crate::kafka::progress::Limits;
 use crate::kafka::rights::{Idempotent, unreadable};
+use crate::record::keys;
 use crate::registry::{self, Error, Registry};
 use crate::settings::Octets;
 use smpp_esme::{Bind, Client, Inbound, Lease, Mode, Outcome, Responder, State, Token, reach};
@@ -30,10 +33,12 @@ Examples:
   kafka-smpp check --config connector.toml
   kafka-smpp check --config connector.toml --connect
 
-With --connect it asks Kafka for the topics, commits an offset in a group of its own
-(APPLICATION_ID.check) to see how much metadata the brokers take, and tries whether all is allowed
-that `run` needs: with producers that are fenced already, so that nothing is written to any topic and
-no group is joined.
+With --connect it asks Kafka for the topics, and does once what `run` does all the time: it initialises
+a transactional id, aborts a transaction and commits one, reads both back, and fences a producer with
+another. For that it uses a transactional id and a group of its own (APPLICATION_ID.submit.check,
+APPLICATION_ID.check) and two tombstones on the correlation topic that every connector reads over. Then
+it tries whether all is allowed that `run` needs, with producers that are fenced already. No connector is
+fenced, and no group is joined.
 
 Of each ESME it binds and unbinds one transmitter, also where the ESME binds as transceiver: a
 transmitter is given no deliveries, so none is taken away from a connector that runs. Where the
@@ -143,7 +148,13 @@ fn kafka(config: &Config) -> Result<Vec<Coded>, Failure> {
         Err(failure) => return Ok(failure.faults),
     };
     topics.print()?;
-    let refused = refused(config);
+    let stopped = abilities(config, &topics)?;
+    let lacks = |cause: &Cause| matches!(cause.why, Why::Lacks(_) | Why::Unreachable);
+    let refused = if stopped.as_ref().is_some_and(lacks) {
+        Vec::new()
+    } else {
+        refused(config)
+    };
     // Who may read or write a topic may look at it.
     let covers = |closed: &Cause, cause: &Cause| match (&closed.why, &cause.why) {
         (Why::Denied { resource: a, .. }, Why::Denied { resource: b, .. }) => a == b,
@@ -151,13 +162,71 @@ fn kafka(config: &Config) -> Result<Vec<Coded>, Failure> {
     };
     let closed = topics.closed().iter();
     let closed = closed.filter(|closed| !refused.iter().any(|cause| covers(closed, cause)));
-    let mut wrong: Vec<Coded> = closed.chain(&refused).map(Cause::coded).collect();
+    // What is not allowed is not said twice.
+    let is_known = |cause: &Cause| refused.iter().any(|known| known.why == cause.why);
+    let stopped = stopped.as_ref().filter(|cause| !is_known(cause));
+    let all = closed.chain(stopped).chain(&refused);
+    let mut wrong: Vec<Coded> = all.map(Cause::coded).collect();
     wrong.extend(topics.faults(config)?);
-    wrong.extend(metadata(config, &refused)?);
-    if refused.is_empty() {
+    if refused.is_empty() && stopped.is_none() {
         line("what run does is allowed")?;
     }
     Ok(wrong)
+}
+
+/// Does once what a connector does all the time, and says of each step how it ended. Why one failed.
+fn abilities(config: &Config, topics: &Topics) -> Result<Option<Cause>, Failure> {
+    let (topic, source) = (&config.topics.correlation, &config.topics.deliveries);
+    match topics.is_compacted(topic) {
+        Some(true) => line(format_args!("\u{2713} topic {topic} is compacted"))?,
+        Some(false) => line(format_args!("\u{2717} topic {topic} is not compacted"))?,
+        None => line(format_args!(
+            "- topic {topic}: whether it is compacted is not seen"
+        ))?,
+    }
+    if topics.lacks(topic) || topics.lacks(source) {
+        line("- transactions are not tried, because there is no topic for it")?;
+        return Ok(None);
+    }
+    let submit = &rights::wanted(config).writes[0];
+    let cycle = Cycle {
+        producer: config.kafka.transactional(),
+        reader: config.kafka.reader(),
+        transactional_id: submit.id.clone(),
+        group: config.kafka.check_group(),
+        source: source.clone(),
+        topic: topic.clone(),
+        key: keys::check(),
+        metadata: Limits::default().metadata,
+    };
+    // It shows itself on a terminal only.
+    let spinner = ProgressBar::new_spinner();
+    spinner.enable_steady_tick(Duration::from_millis(100));
+    let mut left = Step::ALL.into_iter();
+    let show = |step: Option<Step>| spinner.set_message(step.map_or("", Step::name));
+    show(left.clone().next());
+    let mut printed = Ok(());
+    let end = go_round(&cycle, &mut |step| {
+        left.next();
+        let said = spinner.suspend(|| line(format_args!("\u{2713} {}", step.name())));
+        printed = std::mem::replace(&mut printed, Ok(())).and(said);
+        show(left.clone().next());
+    });
+    spinner.finish_and_clear();
+    printed?;
+    let Err(cause) = end else { return Ok(None) };
+    let why = match &cause.why {
+        Why::Denied { .. } => "a right is missing".to_owned(),
+        Why::Lacks(lack) => format!("the brokers {lack}"),
+        _ => cause.message.clone(),
+    };
+    if let Some(failed) = left.next() {
+        line(format_args!("\u{2717} {}: {why}", failed.name()))?;
+    }
+    for step in left {
+        line(format_args!("- {}: not tried", step.name()))?;
+    }
+    Ok(Some(cause))
 }
 
 /// What Kafka does not allow a running connector.
@@ -190,41 +259,6 @@ fn refused(config: &Config) -> Vec<Cause> {
     let mut shown = BTreeSet::new();
     found.retain(|cause| shown.insert(cause.to_string()));
     found
-}
-
-/// Progress is committed as metadata of up to a certain length, which a cluster may not take.
-/// Why they may not be committed is not said twice.
-fn metadata(config: &Config, refused: &[Cause]) -> Result<Option<Coded>, Failure> {
-    let longest = Limits::default().metadata;
-    let mut client = config.kafka.reader();
-    client.set("group.id", config.kafka.check_group());
-    // One of the topics that are read.
-    Ok(
-        match takes_metadata(&client, &config.topics.deliveries, longest, TIMEOUT) {
-            Ok(true) => {
-                line(format_args!(
-                    "metadata of commits: {longest} characters are taken"
-                ))?;
-                None
-            }
-            Ok(false) => Some(Coded::new(
-                codes::COMMIT_METADATA_SHORT,
-                format!(
-                    "Kafka takes less than {longest} characters of metadata with an offset, and progress could not be committed while many records are unfinished: set offset.metadata.max.bytes of the brokers to 4096 (Kafka's default) or more"
-                ),
-            )),
-            Err(cause) => match cause.why {
-                Why::NoTopic(_) => None,
-                _ if refused.iter().any(|known| known.why == cause.why) => None,
-                _ => Some(Coded::new(
-                    cause.code(),
-                    format!(
-                        "whether Kafka takes long metadata with an offset is not known: {cause}"
-                    ),
-                )),
-            },
-        },
-    )
 }
 
 /// Asks the registry for what is written with it.

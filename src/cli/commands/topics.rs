@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::connector::preflight;
 use crate::kafka::cause::{Cause, Resource, Why};
 use crate::kafka::cluster::cluster_id;
-use crate::kafka::topics::{Created, Description, Found, Topic, create, describe};
+use crate::kafka::topics::{Cleanup, Created, Description, Found, Topic, create, describe};
 
 /// Create the topics, or show whether those that are there will do
 #[derive(clap::Args)]
@@ -223,6 +223,17 @@ impl State {
 
     fn count(&self, name: &str) -> Option<i32> {
         self.find(name).map(|d| d.partitions)
+    }
+
+    /// Whether a topic is not seen, or is not there.
+    pub fn lacks(&self, name: &str) -> bool {
+        self.find(name).is_none()
+    }
+
+    /// Whether a topic keeps the last record of every key; `None` if that is not seen.
+    pub fn is_compacted(&self, name: &str) -> Option<bool> {
+        let policy = &self.find(name)?.cleanup_policy;
+        (!policy.is_empty()).then(|| policy.trim() == Cleanup::Compact.to_string())
     }
 
     /// Shows them.

@@ -361,7 +361,8 @@ impl TransactionSource for SubmitTransactions {
                 ear::failed("transaction failed; it is tried again", why);
                 self.put_back(under_way);
             }
-            Settled::Aborted(Abort::Refused) => self.put_back(under_way),
+            // The second ends the process.
+            Settled::Aborted(Abort::Refused | Abort::Impossible(_)) => self.put_back(under_way),
             Settled::Aborted(Abort::Gone(topics)) => {
                 TopicsGone { topics: &topics }.emit();
                 self.put_back(under_way);

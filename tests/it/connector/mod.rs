@@ -10,6 +10,7 @@ mod field;
 mod happy;
 mod inbound;
 mod leases;
+mod lesser;
 mod life;
 mod live;
 mod masked;

@@ -90,7 +90,7 @@ impl TransactionSource for Books {
                     Abort::Unavailable(_) => "unavailable",
                     Abort::Gone(_) => "gone",
                     Abort::Trouble(_) => "trouble",
-                    Abort::Refused => "denied",
+                    Abort::Refused | Abort::Impossible(_) => "denied",
                     Abort::Record { index, code, .. } => {
                         state.refused.push((index, code));
                         state.ends.push("refused".into());
@@ -139,7 +139,7 @@ impl Scene {
             tick: Duration::from_millis(100),
         };
         let (transactor, handle) = Transactor::new(options, books.clone(), member.group.clone());
-        let thread = std::thread::spawn(move || transactor.run());
+        let thread = std::thread::spawn(move || transactor.run().expect("transactions"));
         Scene {
             kafka,
             books,

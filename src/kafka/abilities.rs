@@ -1,0 +1,686 @@
+//! Whether the brokers can do what a connector needs, found out by one real cycle of it.
+//!
+//! The protocol of Kafka is spoken by many, and not all of them have transactions, fence a producer or
+//! hide what was aborted. A connector on such brokers would lose messages or send them twice. So
+//! `check --connect` does once what a connector does all the time: it initialises a transactional id,
+//! writes a record and an offset with long metadata and aborts them, writes them again and commits them,
+//! reads both back, and lets a second producer fence the first.
+//!
+//! It disturbs nobody. The transactional id is one of `check` (`GROUP.check`) and the group is
+//! `APPLICATION_ID.check`, so no connector is fenced and no group is joined. Its two records are
+//! tombstones in partition 0 of the correlation topic, which a connector may write to and read anyway;
+//! their [key](crate::record::keys::check) is that of the barrier of a partition that cannot be there,
+//! and every version reads over it.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rdkafka::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::cause::{self, Cause, Doing, Who, Why, of_error};
+use super::cluster::{Inquiry, takes_metadata};
+use super::ear::{Ear, Plain};
+use super::error_class::ErrorClass;
+use super::group::{Partition, commits};
+
+/// How long one call may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client is polled at once.
+const POLL: Duration = Duration::from_millis(20);
+/// How long a producer is waited for before it is heard.
+const WAIT: Duration = Duration::from_millis(500);
+/// So often the cycle begins anew when another check, at the same time, fenced it.
+const ATTEMPTS: usize = 4;
+/// So often a coordinator is refused before that counts: one that starts refuses in another way.
+const REFUSALS: usize = 3;
+
+/// What the brokers cannot do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// Transactions at all.
+    Transactions,
+    /// A record within a transaction.
+    Records,
+    /// Offsets within a transaction.
+    Offsets,
+    /// Metadata of this many characters with an offset; so many are taken.
+    Metadata(usize, usize),
+    /// Committing.
+    Commit,
+    /// Aborting.
+    Abort,
+    /// A committed record is not read.
+    Committed,
+    /// An aborted record is read.
+    Aborted,
+    /// What was committed with the offset is not given back.
+    KeptOffsets,
+    /// A second producer does not fence the first.
+    Fencing,
+}
+
+/// What is missing, and what that means.
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fate =
+            "what becomes of a message is written in one transaction, so nothing could be sent";
+        let (what, means) = match self {
+            Lack::Transactions => ("do no transactions (InitProducerId)", fate),
+            Lack::Records => (
+                "take no record in a transaction (AddPartitionsToTxn, Produce)",
+                fate,
+            ),
+            Lack::Offsets => (
+                "take no offset in a transaction (AddOffsetsToTxn, TxnOffsetCommit)",
+                fate,
+            ),
+            Lack::Commit => ("do not commit a transaction (EndTxn)", fate),
+            Lack::Abort => (
+                "do not abort a transaction (EndTxn)",
+                "a transaction that failed would block its partitions",
+            ),
+            Lack::Committed => (
+                "do not give back a record that was committed",
+                "what is remembered for receipts would not be found",
+            ),
+            Lack::Aborted => (
+                "give back a record that was aborted, also to who reads only committed ones (read_committed)",
+                "results would be doubled",
+            ),
+            Lack::KeptOffsets => (
+                "do not give back the offset, with its metadata, that a transaction committed (OffsetFetch)",
+                "after a restart messages would be sent again",
+            ),
+            Lack::Fencing => (
+                "let a producer go on after another has initialised the same transactional id",
+                "a process that was cut off could overwrite what its successor has done",
+            ),
+            Lack::Metadata(wanted, taken) => {
+                return write!(
+                    f,
+                    "take {taken} characters of metadata with an offset, and up to {wanted} are needed: progress could not be committed while many records are unfinished"
+                );
+            }
+        };
+        write!(f, "{what}: {means}")
+    }
+}
+
+impl Lack {
+    /// What to do about it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Lack::Metadata(..) => {
+                "set offset.metadata.max.bytes of the brokers to 4096 (Kafka's default) or more"
+            }
+            _ => {
+                "use Apache Kafka 3.7 or newer, or a service or a tier of it that has transactions (docs/kafka.md says which do)"
+            }
+        }
+    }
+}
+
+/// A part of the cycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A transactional id is initialised.
+    Initialise,
+    /// A record and an offset are written and aborted.
+    Abort,
+    /// A record and an offset with long metadata are written and committed.
+    Commit,
+    /// The offset and its metadata are read back.
+    Offsets,
+    /// The committed record is read, the aborted one is not.
+    Read,
+    /// A second producer fences the first.
+    Fence,
+}
+
+impl Step {
+    /// All, in their order.
+    pub const ALL: [Step; 6] = [
+        Step::Initialise,
+        Step::Abort,
+        Step::Commit,
+        Step::Offsets,
+        Step::Read,
+        Step::Fence,
+    ];
+
+    /// What it shows.
+    pub fn name(self) -> &'static str {
+        match self {
+            Step::Initialise => "a transactional id is initialised",
+            Step::Abort => "a transaction with a record and an offset is aborted",
+            Step::Commit => {
+                "a transaction with a record and an offset with long metadata is committed"
+            }
+            Step::Offsets => "the committed offset and its metadata are read back",
+            Step::Read => "the committed record is read, the aborted one is not",
+            Step::Fence => "a second producer fences the first",
+        }
+    }
+}
+
+/// What is used for the cycle.
+#[derive(Clone, Debug)]
+pub struct Cycle {
+    /// Makes producers.
+    pub producer: ClientConfig,
+    /// Makes consumers.
+    pub reader: ClientConfig,
+    /// A transactional id that no connector uses.
+    pub transactional_id: String,
+    /// A group that no connector uses.
+    pub group: String,
+    /// A topic whose offsets are committed.
+    pub source: String,
+    /// Where records are written.
+    pub topic: String,
+    /// The key of the records.
+    pub key: String,
+    /// How many characters of metadata an offset needs.
+    pub metadata: usize,
+}
+
+/// Goes through the cycle, and says of each step how it ended. After one that fails the others are not
+/// tried. Blocks for some ten seconds for each step at most.
+///
+/// # Errors
+///
+/// Why a step failed.
+pub fn go_round(cycle: &Cycle, told: &mut dyn FnMut(Step)) -> Result<(), Cause> {
+    let mut shown = 0;
+    let mut attempt = 1;
+    loop {
+        let mut done = 0;
+        let end = once(cycle, &mut |step| {
+            done += 1;
+            if done > shown {
+                shown = done;
+                told(step);
+            }
+        });
+        match end {
+            Err(Stop::Fenced(_)) if attempt < ATTEMPTS => {
+                // Another check is under way. It may be the other's turn.
+                std::thread::sleep(Duration::from_millis(
+                    50 * attempt as u64 + fastrand::u64(..200),
+                ));
+                attempt += 1;
+            }
+            Err(Stop::Fenced(cause) | Stop::Because(cause)) => return Err(cause),
+            Ok(()) => return Ok(()),
+        }
+    }
+}
+
+/// Why the cycle does not go on.
+enum Stop {
+    /// Somebody else initialised the same transactional id.
+    Fenced(Cause),
+    /// For this reason.
+    Because(Cause),
+}
+
+fn once(cycle: &Cycle, told: &mut dyn FnMut(Step)) -> Result<(), Stop> {
+    let group = outsider(cycle)?;
+    let first = Trial::new(cycle)?;
+    told(Step::Initialise);
+    first.begin(&group, "x")?;
+    let aborted = first.write()?;
+    first.abort()?;
+    told(Step::Abort);
+    let metadata = "c".repeat(cycle.metadata);
+    first.begin(&group, &metadata)?;
+    let committed = first.write()?;
+    first.commit()?;
+    told(Step::Commit);
+    read_offsets(cycle, &metadata)?;
+    told(Step::Offsets);
+    read_records(cycle, aborted, committed)?;
+    told(Step::Read);
+    // It takes over, as a process that is started anew does.
+    let _second = Trial::new(cycle)?;
+    first.is_fenced(&group)?;
+    told(Step::Fence);
+    Ok(())
+}
+
+/// The metadata of a group as who is no member has it.
+fn outsider(cycle: &Cycle) -> Result<ConsumerGroupMetadata, Stop> {
+    let mut client = cycle.reader.clone();
+    client.set("group.id", &cycle.group);
+    let made = client.create_with_context(Plain(Ear::asked(&client)));
+    let unmade = |error| Stop::Because(of_error(&Who::of(&client), &error, &Doing::Asking));
+    let consumer: BaseConsumer<Plain> = made.map_err(unmade)?;
+    consumer
+        .group_metadata()
+        .ok_or_else(|| unmade(KafkaError::Canceled))
+}
+
+/// What the producer says.
+#[derive(Default)]
+struct Said {
+    /// How the record ended.
+    written: Option<Result<i64, Code>>,
+    /// The topic is closed to us.
+    denied: bool,
+    /// Why there is no coordinator, and how often that was said.
+    refused: Option<(String, usize)>,
+}
+
+struct Context {
+    ear: Ear,
+    said: Mutex<Said>,
+}
+
+/// A line of librdkafka that says why no coordinator of transactions is found, if it is not one that
+/// says that it is not ready: `Failed to find transaction coordinator: INVALID_REQUEST: why`.
+fn refusal(text: &str) -> Option<&str> {
+    let (_, why) = text.split_once("Failed to find transaction coordinator: ")?;
+    let passes = [
+        "COORDINATOR_NOT_AVAILABLE",
+        "COORDINATOR_LOAD",
+        "NOT_COORDINATOR",
+        "_",
+    ];
+    (!passes.iter().any(|code| why.starts_with(code))).then_some(why.trim())
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, kind: &str, text: &str) {
+        let mut said = self.said.lock();
+        said.denied |= cause::closed_topic(kind, text).is_some();
+        if let Some(why) = refusal(text) {
+            let count = said.refused.take().map_or(0, |(_, count)| count);
+            said.refused = Some((why.to_owned(), count + 1));
+        }
+        drop(said);
+        // The lines that were asked for to learn of that are no news.
+        if !matches!(level, RDKafkaLogLevel::Debug) {
+            self.ear.log(level, kind, text);
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.ear.error(&error, reason);
+    }
+}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        self.said.lock().written = Some(match result {
+            Ok(message) => Ok(message.offset()),
+            Err((error, _)) => Err(error.rdkafka_error_code().unwrap_or(Code::Fail)),
+        });
+    }
+}
+
+/// A producer that is tried.
+struct Trial<'a> {
+    cycle: &'a Cycle,
+    who: Who,
+    producer: BaseProducer<Context>,
+}
+
+impl<'a> Trial<'a> {
+    /// One that is initialised.
+    fn new(cycle: &'a Cycle) -> Result<Self, Stop> {
+        let mut client = cycle.producer.clone();
+        client
+            .set("transaction.timeout.ms", "10000")
+            .set("message.timeout.ms", "10000")
+            .set("linger.ms", "0");
+        let producer = initialised(&client, &cycle.transactional_id, TIMEOUT);
+        let producer = producer.map_err(|cause| Stop::Because(*cause))?;
+        Ok(Trial {
+            cycle,
+            who: Who::of(&client),
+            producer,
+        })
+    }
+
+    /// Begins a transaction, with an offset.
+    fn begin(&self, group: &ConsumerGroupMetadata, metadata: &str) -> Result<(), Stop> {
+        let sent = self.offset(group, metadata);
+        let Err(error) = sent else { return Ok(()) };
+        let mut end = self.stop(&error, &self.member(), Lack::Offsets);
+        if error.rdkafka_error_code() == Some(Code::OffsetMetadataTooLarge)
+            && let Stop::Because(cause) = &mut end
+        {
+            let taken = most_metadata(self.cycle, metadata.len());
+            cause.why = Why::Lacks(Lack::Metadata(metadata.len(), taken));
+        }
+        let _ = self.producer.abort_transaction(TIMEOUT);
+        Err(end)
+    }
+
+    fn offset(&self, group: &ConsumerGroupMetadata, metadata: &str) -> Result<(), KafkaError> {
+        let mut offsets = TopicPartitionList::new();
+        let mut element = offsets.add_partition(&self.cycle.source, 0);
+        element.set_offset(Offset::Offset(0))?;
+        element.set_metadata(metadata);
+        self.producer.begin_transaction()?;
+        (self.producer).send_offsets_to_transaction(&offsets, group, TIMEOUT)
+    }
+
+    fn member(&self) -> Doing<'_> {
+        Doing::Member {
+            group: &self.cycle.group,
+            topics: std::slice::from_ref(&self.cycle.source),
+        }
+    }
+
+    /// Writes the record; its offset.
+    fn write(&self) -> Result<i64, Stop> {
+        let said = &self.producer.context().said;
+        *said.lock() = Said::default();
+        let record = BaseRecord::<str, [u8]>::to(&self.cycle.topic)
+            .key(self.cycle.key.as_str())
+            .partition(0);
+        let writing = Doing::Writing(&self.cycle.topic);
+        let stop = |code| {
+            let error = KafkaError::MessageProduction(code);
+            self.stop(&error, &writing, Lack::Records)
+        };
+        if let Err((error, _)) = self.producer.send(record) {
+            return Err(self.stop(&error, &writing, Lack::Records));
+        }
+        let deadline = Instant::now() + TIMEOUT;
+        while Instant::now() < deadline {
+            self.producer.poll(POLL);
+            let said = said.lock();
+            match said.written {
+                Some(Ok(offset)) => return Ok(offset),
+                _ if said.denied => return Err(stop(Code::TopicAuthorizationFailed)),
+                Some(Err(code)) => return Err(stop(code)),
+                None => {}
+            }
+            if let Some((code, _)) = self.producer.client().fatal_error() {
+                return Err(stop(code));
+            }
+        }
+        Err(stop(Code::OperationTimedOut))
+    }
+
+    fn abort(&self) -> Result<(), Stop> {
+        let ended = self.producer.abort_transaction(TIMEOUT);
+        ended.map_err(|error| self.stop(&error, &self.transaction(), Lack::Abort))
+    }
+
+    fn commit(&self) -> Result<(), Stop> {
+        let ended = self.producer.commit_transaction(TIMEOUT);
+        ended.map_err(|error| self.stop(&error, &self.transaction(), Lack::Commit))
+    }
+
+    fn transaction(&self) -> Doing<'_> {
+        Doing::Transaction {
+            id: &self.cycle.transactional_id,
+            group: Some(&self.cycle.group),
+        }
+    }
+
+    /// That this one cannot go on, since there is another.
+    fn is_fenced(&self, group: &ConsumerGroupMetadata) -> Result<(), Stop> {
+        let went_on =
+            (self.offset(group, "f")).and_then(|()| self.producer.commit_transaction(TIMEOUT));
+        match went_on {
+            Err(error) if is_fenced(&error) => Ok(()),
+            Err(error) => Err(self.stop(&error, &self.member(), Lack::Fencing)),
+            Ok(()) => {
+                let message = "it committed".to_owned();
+                Err(lacking(&self.who, Lack::Fencing, message))
+            }
+        }
+    }
+
+    /// What an error of a step says.
+    fn stop(&self, error: &KafkaError, doing: &Doing<'_>, lack: Lack) -> Stop {
+        stop(&self.who, error, doing, lack)
+    }
+}
+
+fn lacking(who: &Who, lack: Lack, message: String) -> Stop {
+    Stop::Because(Cause {
+        who: Box::new(who.clone()),
+        why: Why::Lacks(lack),
+        message,
+    })
+}
+
+/// What an error of a step says: that a right is missing, or a broker, or else that the brokers cannot
+/// do it.
+fn stop(who: &Who, error: &KafkaError, doing: &Doing<'_>, lack: Lack) -> Stop {
+    let mut cause = of_error(who, error, doing);
+    if is_fenced(error) {
+        return Stop::Fenced(cause);
+    }
+    if matches!(cause.why, Why::Other(_)) && !passes(error) {
+        cause.why = Why::Lacks(lack);
+    }
+    Stop::Because(cause)
+}
+
+/// Whether it may have to do with the moment only.
+fn passes(error: &KafkaError) -> bool {
+    let class = ErrorClass::of_error(error);
+    class.is_silence() || matches!(class, ErrorClass::NotYet | ErrorClass::Unavailable)
+}
+
+fn is_fenced(error: &KafkaError) -> bool {
+    ErrorClass::of_error(error) == ErrorClass::Fenced
+}
+
+/// How many characters of metadata the brokers take with an offset, where they do not take `wanted`.
+fn most_metadata(cycle: &Cycle, wanted: usize) -> usize {
+    let mut client = cycle.reader.clone();
+    client.set("group.id", &cycle.group);
+    let (mut taken, mut refused) = (0, wanted);
+    while taken + 1 < refused {
+        let middle = usize::midpoint(taken, refused);
+        match takes_metadata(&client, &cycle.source, middle, TIMEOUT) {
+            Ok(true) => taken = middle,
+            Ok(false) => refused = middle,
+            Err(_) => break,
+        }
+    }
+    taken
+}
+
+fn read_offsets(cycle: &Cycle, metadata: &str) -> Result<(), Stop> {
+    let mut client = cycle.reader.clone();
+    client.set("group.id", &cycle.group);
+    let inquiry = Inquiry::new(&client).map_err(Stop::Because)?;
+    let topics = [cycle.source.clone()];
+    let member = Doing::member(&client, &topics);
+    let partition = Partition {
+        topic: cycle.source.as_str().into(),
+        partition: 0,
+    };
+    let found = inquiry.ask(TIMEOUT, &member, |consumer, wait| {
+        let mut asked = TopicPartitionList::new();
+        asked.add_partition(&cycle.source, 0);
+        let found = consumer.committed_offsets(asked, wait)?;
+        commits(&found, std::slice::from_ref(&partition))
+    });
+    let found = found.map_err(Stop::Because)?;
+    match found.first() {
+        // That of another check has the same length.
+        Some(commit) if commit.metadata == metadata => Ok(()),
+        found => {
+            let length = found.map_or(0, |commit| commit.metadata.len());
+            let message = format!("{length} characters came back");
+            Err(lacking(&Who::of(&client), Lack::KeptOffsets, message))
+        }
+    }
+}
+
+/// Reads from the aborted record up to the committed one.
+fn read_records(cycle: &Cycle, aborted: i64, committed: i64) -> Result<(), Stop> {
+    let mut client = cycle.reader.clone();
+    client.set("isolation.level", "read_committed");
+    let who = Who::of(&client);
+    let reading = Doing::Reading(&cycle.topic);
+    let failed = |error: KafkaError| stop(&who, &error, &reading, Lack::Committed);
+    let made = client.create_with_context(Plain(Ear::asked(&client)));
+    let consumer: BaseConsumer<Plain> = made.map_err(failed)?;
+    let mut list = TopicPartitionList::new();
+    let added = list.add_partition_offset(&cycle.topic, 0, Offset::Offset(aborted));
+    added
+        .and_then(|()| consumer.assign(&list))
+        .map_err(failed)?;
+    let deadline = Instant::now() + TIMEOUT * 2;
+    while Instant::now() < deadline {
+        match consumer.poll(POLL) {
+            Some(Ok(message)) if message.offset() == aborted => {
+                let message = format!("offset {aborted} of {}-0", cycle.topic);
+                return Err(lacking(&who, Lack::Aborted, message));
+            }
+            Some(Ok(message)) if message.offset() >= committed => return Ok(()),
+            Some(Err(error)) => match error.rdkafka_error_code() {
+                // It is of no group, whatever the client asks besides.
+                Some(Code::GroupAuthorizationFailed) => {}
+                _ if ErrorClass::of_error(&error).is_silence() => {}
+                _ => return Err(failed(error)),
+            },
+            _ => {}
+        }
+    }
+    let message = format!(
+        "offset {committed} of {}-0 did not come in {} s: a transaction that somebody left open hides it, or the brokers do",
+        cycle.topic,
+        (TIMEOUT * 2).as_secs()
+    );
+    Err(lacking(&who, Lack::Committed, message))
+}
+
+/// A producer of these properties that has initialised `transactional_id`, or why there is none. It
+/// tells brokers that do no transactions from those that are not ready.
+fn initialised(
+    client: &ClientConfig,
+    transactional_id: &str,
+    timeout: Duration,
+) -> Result<BaseProducer<Context>, Box<Cause>> {
+    let who = Who::of(client);
+    let doing = Doing::Transaction {
+        id: transactional_id,
+        group: None,
+    };
+    let mut client = client.clone();
+    client
+        .set("transactional.id", transactional_id)
+        .set("enable.idempotence", "true")
+        // Why there is no coordinator it says nowhere else.
+        .set("debug", "eos")
+        .set_log_level(RDKafkaLogLevel::Debug);
+    let context = Context {
+        ear: Ear::asked(&client),
+        said: Mutex::default(),
+    };
+    let made = client.create_with_context(context);
+    let producer: BaseProducer<Context> =
+        made.map_err(|error| Box::new(of_error(&who, &error, &doing)))?;
+    let deadline = Instant::now() + timeout;
+    loop {
+        let Err(error) = producer.init_transactions(WAIT) else {
+            return Ok(producer);
+        };
+        // What it said in the meantime.
+        producer.poll(POLL);
+        let refused = producer.context().said.lock().refused.clone();
+        if let Some((message, _)) = refused.filter(|(_, count)| *count >= REFUSALS) {
+            return Err(Box::new(Cause {
+                who: Box::new(who),
+                why: Why::Lacks(Lack::Transactions),
+                message,
+            }));
+        }
+        if passes(&error) && Instant::now() < deadline {
+            continue;
+        }
+        let mut cause = of_error(&who, &error, &doing);
+        if is_unsupported(&error) {
+            cause.why = Why::Lacks(Lack::Transactions);
+        }
+        return Err(Box::new(producer.context().ear.cause().unwrap_or(cause)));
+    }
+}
+
+fn is_unsupported(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::UnsupportedFeature | Code::UnsupportedVersion | Code::UnsupportedForMessageFormat
+        )
+    )
+}
+
+/// Why a producer that could not be initialised with `error` never will be, if the brokers do no
+/// transactions. Blocks for some seconds where `error` does not say it.
+pub(super) fn no_transactions(
+    client: &ClientConfig,
+    transactional_id: &str,
+    error: &KafkaError,
+) -> Option<Box<Cause>> {
+    /// In this time the coordinator is asked for more often than [`REFUSALS`].
+    const ASKED: Duration = Duration::from_secs(4);
+    if is_unsupported(error) {
+        let mut cause = of_error(&Who::of(client), error, &Doing::Asking);
+        cause.why = Why::Lacks(Lack::Transactions);
+        return Some(Box::new(cause));
+    }
+    if ErrorClass::of_error(error) != ErrorClass::NoAnswer {
+        return None;
+    }
+    let cause = initialised(client, transactional_id, ASKED).err()?;
+    matches!(cause.why, Why::Lacks(_)).then_some(cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_refusal_that_does_not_pass_counts() {
+        for (text, why) in [
+            (
+                "Failed to find transaction coordinator: INVALID_REQUEST: type code 1 is not supported",
+                Some("INVALID_REQUEST: type code 1 is not supported"),
+            ),
+            (
+                "Failed to find transaction coordinator: COORDINATOR_NOT_AVAILABLE: Broker: Coordinator not available",
+                None,
+            ),
+            (
+                "Failed to find transaction coordinator: _TRANSPORT: Local: Broker transport failure",
+                None,
+            ),
+            ("Querying for transaction coordinator: Acquire PID", None),
+        ] {
+            assert_eq!(refusal(text), why, "{text}");
+        }
+    }
+
+    #[test]
+    fn each_lack_says_what_it_means() {
+        for lack in [Lack::Transactions, Lack::Fencing, Lack::Metadata(4000, 100)] {
+            assert!(lack.to_string().contains(": "), "{lack}");
+        }
+        let text = Lack::Metadata(4000, 100).to_string();
+        assert!(
+            text.contains("take 100 characters") && text.contains("4000"),
+            "{text}"
+        );
+    }
+}
