@@ -72,3 +72,25 @@ impl Topics {
         named
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_page_on_privacy_has_every_topic() {
+        let page = include_str!("../../docs/privacy.md");
+        let section = page.split("\n## ").find(|s| s.starts_with("Topics\n"));
+        let rows = section.expect("a section").lines();
+        let rows = rows.filter_map(|row| row.strip_prefix("| `")?.split('`').next());
+        let rows: BTreeSet<&str> = rows.collect();
+        let topics = Topics {
+            trace: Some("sms.trace".into()),
+            ..Topics::default()
+        };
+        let named = topics.named().into_iter().map(|(key, _)| key);
+        assert_eq!(rows, named.chain(["outbound"]).collect());
+    }
+}

@@ -2,6 +2,7 @@
 //! reader), and what others write with other schemas is read as far as Avro allows.
 
 mod outbound;
+mod privacy;
 mod schemas;
 
 use std::collections::BTreeMap;
