@@ -175,6 +175,7 @@ codes! {
         1041 REPLAY_WAITS,
         1042 REPLAY_LOST,
         1043 REPLAY_SKIPS,
+        1050 ERASE_INCOMPLETE,
     }
     "The configuration: how it is read" 1100..=1199 {
         1101 CONFIG_UNREADABLE,

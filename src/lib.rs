@@ -19,6 +19,7 @@
 //! - [`status`]: what can be seen of a running connector, as one document;
 //! - [`deployment`]: the processes of a deployment show each other;
 //! - [`replay`]: records that ended as errors put back onto their topic;
+//! - [`erase`]: what is kept of a person deleted;
 //! - [`metrics`]: the same as metrics;
 //! - [`http`]: where a process can be looked at;
 //! - [`control`]: what operators want while it runs;
@@ -40,6 +41,7 @@ mod control;
 pub mod correlate;
 pub mod deliver;
 mod deployment;
+mod erase;
 mod http;
 pub mod kafka;
 mod meters;

@@ -1,6 +1,6 @@
 //! The topics the connector needs: creating them, and looking whether what is there will do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::time::Duration;
 
@@ -220,6 +220,90 @@ pub async fn describe(client: &ClientConfig, names: &[&str]) -> Result<Found, Ca
     Ok(found)
 }
 
+/// How long a topic keeps its records, as far as its settings say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Its `cleanup.policy`; empty if we may not see it.
+    pub cleanup_policy: String,
+    /// Its `retention.ms`; -1 is without end.
+    pub retention_ms: Option<i64>,
+    /// Its `segment.ms`.
+    pub segment_ms: Option<i64>,
+    /// Its `max.compaction.lag.ms`.
+    pub max_compaction_lag_ms: Option<i64>,
+}
+
+/// When a record is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// At this time at the latest, in Unix milliseconds, if the brokers do their work.
+    By(i64),
+    /// Never.
+    Never,
+    /// Nobody told us.
+    Unknown,
+}
+
+impl Retention {
+    /// When a record that was written at `written` (in Unix milliseconds) is gone. Segments are deleted as
+    /// a whole, by their newest record.
+    pub fn gone(&self, written: i64) -> Gone {
+        if self.cleanup_policy.is_empty() {
+            return Gone::Unknown;
+        }
+        match self.retention_ms {
+            _ if !words(&self.cleanup_policy).contains("delete") => Gone::Never,
+            None => Gone::Unknown,
+            Some(retention) if retention < 0 => Gone::Never,
+            Some(retention) => {
+                let segment = self.segment_ms.unwrap_or_default();
+                Gone::By(written.saturating_add(retention).saturating_add(segment))
+            }
+        }
+    }
+
+    /// How long at most what was deleted by a tombstone may stay, in milliseconds; `None` without end.
+    pub fn compaction_lag(&self) -> Option<u64> {
+        let lag = self.max_compaction_lag_ms.filter(|lag| *lag < i64::MAX)?;
+        u64::try_from(lag).ok()
+    }
+}
+
+/// How long these topics keep their records; of one that is missing, or whose settings we may not see,
+/// nothing is known.
+///
+/// # Errors
+///
+/// When no broker answers.
+pub async fn retention(
+    client: &ClientConfig,
+    names: &[&str],
+) -> Result<HashMap<String, Retention>, KafkaError> {
+    let resources: Vec<_> = names
+        .iter()
+        .map(|name| ResourceSpecifier::Topic(name))
+        .collect();
+    let admin = admin(client)?;
+    let configs = admin.describe_configs(&resources, &options()).await?;
+    let known = names.iter().zip(configs).map(|(name, config)| {
+        let retention = config.map_or_else(
+            |_| Retention::default(),
+            |config| {
+                let text = |key| config.get(key).and_then(|entry| entry.value.clone());
+                let number = |key| text(key).and_then(|text| text.parse().ok());
+                Retention {
+                    cleanup_policy: text("cleanup.policy").unwrap_or_default(),
+                    retention_ms: number("retention.ms"),
+                    segment_ms: number("segment.ms"),
+                    max_compaction_lag_ms: number("max.compaction.lag.ms"),
+                }
+            },
+        );
+        ((*name).to_owned(), retention)
+    });
+    Ok(known.collect())
+}
+
 fn owned(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
@@ -250,4 +334,40 @@ fn options() -> AdminOptions {
     AdminOptions::new()
         .operation_timeout(timeout)
         .request_timeout(timeout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_of_a_topic_says_when_a_record_is_gone() {
+        let of = |policy: &str, retention_ms| Retention {
+            cleanup_policy: policy.into(),
+            retention_ms,
+            segment_ms: Some(10),
+            max_compaction_lag_ms: None,
+        };
+        for (policy, retention, gone) in [
+            ("delete", Some(100), Gone::By(115)),
+            ("compact, delete", Some(100), Gone::By(115)),
+            ("delete", Some(-1), Gone::Never),
+            ("compact", Some(100), Gone::Never),
+            ("delete", None, Gone::Unknown),
+            ("", None, Gone::Unknown),
+        ] {
+            assert_eq!(
+                of(policy, retention).gone(5),
+                gone,
+                "{policy} {retention:?}"
+            );
+        }
+        let lag = |max_compaction_lag_ms| Retention {
+            max_compaction_lag_ms,
+            ..Retention::default()
+        };
+        assert_eq!(lag(Some(i64::MAX)).compaction_lag(), None);
+        assert_eq!(lag(Some(60_000)).compaction_lag(), Some(60_000));
+        assert_eq!(lag(None).compaction_lag(), None);
+    }
 }

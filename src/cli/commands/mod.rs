@@ -6,6 +6,7 @@ mod config;
 mod decode;
 mod demo;
 mod encode;
+mod erase;
 mod explain;
 mod offsets;
 mod receipt;
@@ -40,6 +41,7 @@ pub(super) enum Command {
     Smsc(Box<smsc::Args>),
     Offsets(offsets::Args),
     Replay(replay::Args),
+    Erase(erase::Args),
     Schemas(schemas::Args),
     Decode(decode::Args),
     Encode(encode::Args),
@@ -67,6 +69,7 @@ impl Command {
             Command::Smsc(args) => smsc::run(*args),
             Command::Offsets(args) => offsets::run(&args),
             Command::Replay(args) => replay::run(&args),
+            Command::Erase(args) => erase::run(&args),
             Command::Schemas(args) => schemas::run(&args),
             Command::Decode(args) => decode::run(&args),
             Command::Encode(args) => encode::run(&args),

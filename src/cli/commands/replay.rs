@@ -5,12 +5,11 @@ use std::io::{IsTerminal, Write};
 use std::str::FromStr;
 
 use anstyle::{AnsiColor, Style};
-use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use serde_json::json;
 
 use crate::cli::broker::connect;
-use crate::cli::output::{line, table};
+use crate::cli::output::{Bar, line, table};
 use crate::cli::schemas::Schemas;
 use crate::cli::{Code, ConfigSource, Failure};
 use crate::codes;
@@ -211,44 +210,6 @@ fn failure(error: Error) -> Failure {
         _ => "",
     };
     Failure::new(code, error.code(), format!("{error}{hint}"))
-}
-
-/// How far it has come; on a terminal only.
-struct Bar(Option<ProgressBar>);
-
-impl Bar {
-    fn new() -> Bar {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new(0);
-            if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos} of {len} {msg}") {
-                bar.set_style(style);
-            }
-            bar
-        });
-        Bar(bar)
-    }
-
-    fn show(&self, what: &'static str, done: u64, all: u64) {
-        if let Some(bar) = &self.0 {
-            bar.set_length(all);
-            bar.set_position(done);
-            bar.set_message(what);
-        }
-    }
-
-    fn end(&self) {
-        if let Some(bar) = &self.0 {
-            bar.finish_and_clear();
-        }
-    }
-
-    /// Runs what writes to the terminal.
-    fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
-        match &self.0 {
-            Some(bar) => bar.suspend(write),
-            None => write(),
-        }
-    }
 }
 
 /// What became of all.

@@ -219,12 +219,13 @@ impl Assembly {
         });
     }
 
-    /// A tombstone of the correlation topic was read.
+    /// A tombstone of the correlation topic was read: our own, which comes back and says nothing new,
+    /// or that of an operator who has a person's records deleted (`kafka-smpp erase`).
     pub fn tombstone(&mut self, key: &Key<'_>) {
         let Key::Segment { identity, offset } = *key else {
             return;
         };
-        if self.live || !self.groups.contains_key(identity) {
+        if !self.groups.contains_key(identity) {
             return;
         }
         self.edit(identity, |group| {

@@ -331,3 +331,26 @@ fn parts_of_a_clock_that_was_far_ahead_end_too() {
         .delivery(ID, 1, delivery, segment, now, &mut Vec::new());
     assert_eq!(rig.pass(2 * TTL), vec![Told("a?".into(), false)]);
 }
+
+#[test]
+fn what_an_operator_has_deleted_waits_no_more() {
+    let mut rig = Rig::new();
+    let tombstone = |rig: &mut Rig, offset| {
+        let key = Key::Segment {
+            identity: ID,
+            offset,
+        };
+        rig.assembly.tombstone(&key);
+        rig.assembly.check();
+    };
+    rig.part(1, "a");
+    rig.part(2, "b");
+    tombstone(&mut rig, 1);
+    assert_eq!(rig.part(3, "c"), (SegmentState::Waiting, vec![]));
+    assert_eq!(rig.part(1, "a").1, told("abc"), "it came again");
+    // Our own come back.
+    for offset in 1..5 {
+        tombstone(&mut rig, offset);
+    }
+    rig.assembly.check_empty();
+}

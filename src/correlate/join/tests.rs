@@ -1967,3 +1967,36 @@ fn an_smsc_is_as_hasty_after_a_restore_as_before() {
     }
     assert!(join.habits.is_hasty("a/1"));
 }
+
+#[test]
+fn what_an_operator_has_deleted_is_forgotten_with_its_waits() {
+    let mut p = Partition::new();
+    let tombstone = |p: &mut Partition, key: &str| {
+        p.0.tombstone(&Key::parse(key.as_bytes()).unwrap());
+        p.0.check();
+    };
+    p.created("a/1/t:0:7", "m", 10);
+    p.created("a/2/t:0:8", "n", 10);
+    p.delivered("a/1", 0, receipt(ENROUTE, 1), 20);
+    assert_eq!(
+        p.delivered("a/3", 1, receipt(ENROUTE, 1), 20),
+        ["a/3/@1 = None"]
+    );
+    p.read_back("a/3", 1, 20);
+    tombstone(&mut p, "a/1/t:0:7");
+    tombstone(&mut p, "a/3/@1");
+    assert_eq!(
+        p.delivered("a/1", 2, receipt(DELIVERED, 2), 30),
+        ["a/1/@2 = None"]
+    );
+    p.read_back("a/1", 2, 30);
+    assert_eq!(p.tick(91), ["d2 alone", "a/1/@2 = Some(91)"]);
+    assert_eq!(
+        p.delivered("a/2", 3, receipt(DELIVERED, 3), 95),
+        ["d3 of n", "a/2/t:0:8 = [2] Some(95)"]
+    );
+    tombstone(&mut p, "a/2/t:0:8");
+    tombstone(&mut p, "a/1/@2");
+    p.0.check_empty();
+    assert_eq!(p.tick(1_000_000), [""; 0]);
+}

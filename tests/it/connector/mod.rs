@@ -5,6 +5,7 @@ mod audit;
 mod cloud_events;
 mod conversation;
 mod doubt;
+mod erase;
 mod examples;
 mod field;
 mod happy;
