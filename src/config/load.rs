@@ -14,7 +14,7 @@ use toml::Value;
 
 use super::environment::{Whose, meant, same_words, whose};
 use super::problem::{Error, Origin, Problem, nearest};
-use super::tree::{Path, Step, Tree};
+use super::tree::{self, Path, Step, Tree};
 use super::{Config, Property};
 use crate::codes::{self, ErrorCode};
 use smpp_protocol::text::table::Table;
@@ -51,7 +51,7 @@ pub fn load(
 pub fn parse(text: &str, env: impl IntoIterator<Item = (String, String)>) -> Result<Config, Error> {
     let tree = Tree::parse(text).map_err(|e| Error::Syntax {
         file: Default::default(),
-        text: e.to_string(),
+        text: tree::where_and_why(text, &e),
     })?;
     let mut reading = Reading {
         tree,

@@ -214,9 +214,33 @@ fn secrets_can_stand_in_files() {
 fn what_is_not_toml_is_shown_with_its_line() {
     let error = parse("[kafka\n", []).unwrap_err();
     assert!(
-        matches!(&error, Error::Syntax { text, .. } if text.contains("line 1")),
+        matches!(&error, Error::Syntax { text, .. } if text.starts_with("line 1, column 7: ")),
         "{error}"
     );
+}
+
+#[test]
+fn a_secret_without_its_quotes_is_not_shown() {
+    for line in [
+        "password = Qz7pWx4k.",
+        "password = \"Qz7pWx4k",
+        "password = 'Qz7pWx4k\"",
+        "password: Qz7pWx4k",
+        "password Qz7pWx4k = 3",
+        "x = { password = Qz7pWx4k }",
+        "hosts = [\nQz7pWx4k,\n]",
+        "password = \"\"\"\nQz7pWx4k\\q\"\"\"",
+        "password = \"\\q Qz7pWx4k\"",
+    ] {
+        let text = format!("shutdown_timeout = \"15s\"\n{line}\n");
+        let told = parse(&text, []).unwrap_err().to_string();
+        assert!(
+            told.contains(" is not TOML: line ") && !told.contains("Qz7p"),
+            "{line}: {told}"
+        );
+    }
+    let told = parse("token = q7\n", []).unwrap_err().to_string();
+    assert!(told.contains("line 1, column 9 (token = ...): "), "{told}");
 }
 
 #[test]

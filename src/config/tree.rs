@@ -81,6 +81,26 @@ impl From<&serde_path_to_error::Path> for Path {
     }
 }
 
+/// Where a text is not TOML, and why. What stands behind a key is not shown: it may be a secret without
+/// its quotes.
+pub(super) fn where_and_why(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message().replace('\n', ", ");
+    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {
+        return message;
+    };
+    let from = before.rfind('\n').map_or(0, |end| end + 1);
+    let (line, column) = (
+        before.matches('\n').count() + 1,
+        text[from..before.len()].chars().count() + 1,
+    );
+    let written = text[from..].lines().next().unwrap_or_default();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.[]\"".contains(c);
+    let key = written.split_once('=').map(|(key, _)| key.trim());
+    let key = key.filter(|key| key.len() < 80 && key.chars().all(plain));
+    let key = key.map_or_else(String::new, |key| format!(" ({key} = ...)"));
+    format!("line {line}, column {column}{key}: {message}")
+}
+
 /// Values and where they came from.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tree {
