@@ -14,8 +14,9 @@
 //!   list; behind one address, a load balancer must find out by connecting who listens.
 //!
 //! Whoever connects proves nothing before its outbind: at most [`CONNECTIONS`] connections are heard
-//! at once, each for `timers.session_init` and for no more octets than an outbind has. Others are
-//! dropped, and nothing of what they sent is logged.
+//! at once, [`CONNECTIONS_OF_ONE`] of one address, so that a stranger who opens many leaves room for the
+//! SMSC, each for `timers.session_init` and for no more octets than an outbind has. Others are dropped, and
+//! nothing of what they sent is logged.
 
 use std::future::poll_fn;
 use std::io;
@@ -42,6 +43,9 @@ use smpp_protocol::{Command, ImpossibleLength};
 
 /// How many connections may be heard at once.
 pub const CONNECTIONS: usize = 16;
+
+/// Of these, those of one address.
+pub const CONNECTIONS_OF_ONE: usize = 12;
 
 /// The longest outbind: header, system_id and a password that may be longer than SMPP's, with
 /// some room for what does not belong there.
@@ -78,6 +82,8 @@ pub struct OutbindListener {
 struct State {
     waiting: usize,
     listener: Option<Arc<TcpListener>>,
+    /// Where connections come from that are being heard.
+    heard: Vec<IpAddr>,
     warned: Option<Instant>,
     /// Connections rejected since the last warning.
     rejected: u64,
@@ -100,6 +106,8 @@ enum OutbindRejected {
     Address(IpAddr),
     #[error("{CONNECTIONS} connections have not sent their outbind yet")]
     Crowd,
+    #[error("{CONNECTIONS_OF_ONE} connections from {0} have not sent their outbind yet")]
+    CrowdOfOne(IpAddr),
     #[error("no outbind within session_init")]
     Slow,
     #[error("it broke before its outbind: {0}")]
@@ -141,14 +149,18 @@ impl OutbindListener {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => {
-                        if let Err(rejected) = self.may_connect(peer.ip(), connections.len()) {
-                            self.reject(&options.name, peer, &rejected);
-                            continue;
-                        }
+                        let heard = match self.may_connect(peer.ip()) {
+                            Ok(heard) => heard,
+                            Err(rejected) => {
+                                self.reject(&options.name, peer, &rejected);
+                                continue;
+                            }
+                        };
                         let (this, acceptor) = (Arc::clone(self), acceptor.clone());
                         let (name, limit) = (options.name.clone(), options.timers.session_init.get());
                         let session = (options.max_frame, Signs::of(&options.tcp, &options.timers));
                         connections.spawn(async move {
+                            let _heard = heard;
                             let heard = this.read_outbind(stream, peer, acceptor, session);
                             let heard = timeout(limit, heard).await;
                             let heard = heard.unwrap_or(Err(OutbindRejected::Slow));
@@ -187,16 +199,25 @@ impl OutbindListener {
         Ok(listener)
     }
 
-    fn may_connect(&self, from: IpAddr, connections: usize) -> Result<(), OutbindRejected> {
-        let wanted = &self.options.from;
-        if !wanted.is_empty() && !wanted.contains(&from.to_canonical()) {
+    /// A place for one more connection from this address.
+    fn may_connect(self: &Arc<Self>, from: IpAddr) -> Result<Heard, OutbindRejected> {
+        let (wanted, from) = (&self.options.from, from.to_canonical());
+        if !wanted.is_empty() && !wanted.contains(&from) {
             return Err(OutbindRejected::Address(from));
         }
-        if connections < CONNECTIONS {
-            Ok(())
-        } else {
-            Err(OutbindRejected::Crowd)
+        let heard = &mut self.state.lock().heard;
+        let own = heard.iter().filter(|one| **one == from).count();
+        if heard.len() >= CONNECTIONS {
+            return Err(OutbindRejected::Crowd);
         }
+        if own >= CONNECTIONS_OF_ONE {
+            return Err(OutbindRejected::CrowdOfOne(from));
+        }
+        heard.push(from);
+        Ok(Heard {
+            at: Arc::clone(self),
+            from,
+        })
     }
 
     /// Reads one PDU, which must be an outbind of somebody we know.
@@ -283,6 +304,21 @@ fn same(wanted: &[u8], given: &[u8]) -> bool {
         .zip(given)
         .fold(0, |all, (a, b)| all | (a ^ b));
     wanted.len() == given.len() && differs == 0
+}
+
+/// A connection that is being heard, until this is dropped.
+struct Heard {
+    at: Arc<OutbindListener>,
+    from: IpAddr,
+}
+
+impl Drop for Heard {
+    fn drop(&mut self) {
+        let heard = &mut self.at.state.lock().heard;
+        if let Some(place) = heard.iter().position(|one| *one == self.from) {
+            heard.swap_remove(place);
+        }
+    }
 }
 
 /// A bind that waits. When the last one leaves, the listener closes.

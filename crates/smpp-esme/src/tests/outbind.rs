@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::sleep;
 
 use super::peer::*;
 use super::security::Pki;
-use crate::outbind::CONNECTIONS;
+use crate::outbind::{CONNECTIONS, CONNECTIONS_OF_ONE};
 use crate::{
     Lease, Mode, Moment, Notice, Options, OutbindListener, OutbindOptions, OutbindTls, State,
 };
@@ -172,16 +173,65 @@ async fn those_who_say_nothing_are_dropped_after_a_while_and_only_so_many_are_he
     let mut options = at(&OutbindListener::new(options(&address)));
     options.timers.session_init = crate::Time::millis(300);
     let _esme = Esme::running(options, Lease::unlimited());
-    let mut silent = Vec::new();
-    for _ in 0..CONNECTIONS {
+    let mut silent = vec![connects(&address).await];
+    for _ in 1..CONNECTIONS_OF_ONE {
         silent.push(connects(&address).await);
     }
     let mut one_more = connects(&address).await;
+    one_more.expects_end().await;
+    for _ in CONNECTIONS_OF_ONE..CONNECTIONS {
+        silent.push(from_elsewhere(&address).await);
+    }
+    let mut one_more = from_elsewhere(&address).await;
     one_more.expects_end().await;
     for smsc in &mut silent {
         smsc.expects_end().await;
     }
     visits(&address).await;
+}
+
+/// Connects from another address of this machine.
+async fn from_elsewhere(address: &str) -> Smsc<TcpStream> {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let io = socket.connect(address.parse().unwrap()).await.unwrap();
+    Smsc { io }
+}
+
+/// Peers that are slow, each in its own way: none of them is heard for longer than session_init, also
+/// one that goes on sending.
+#[tokio::test]
+async fn slow_peers_are_dropped_however_they_go_on() {
+    let address = address();
+    let mut options = at(&OutbindListener::new(options(&address)));
+    options.timers.session_init = crate::Time::millis(700);
+    let esme = Esme::running(options, Lease::unlimited());
+    let valid = outbind(b"SMSC1", b"s3cret");
+    let mut endless = valid.clone();
+    // As long as an outbind may be, and never there as a whole.
+    endless[..4].copy_from_slice(&250_u32.to_be_bytes());
+    let mut dripping = Vec::new();
+    for octets in [
+        endless,
+        vec![0; 16],
+        b"\x16\x03\x01\x02\0".to_vec(),
+        valid[..20].to_vec(),
+    ] {
+        let mut smsc = connects(&address).await;
+        dripping.push(tokio::spawn(async move {
+            for octet in octets.iter().cycle() {
+                if smsc.io.write_all(&[*octet]).await.is_err() {
+                    return;
+                }
+                sleep(Duration::from_millis(20)).await;
+            }
+        }));
+    }
+    for one in dripping {
+        tokio::time::timeout(PATIENCE, one).await.unwrap().unwrap();
+    }
+    let _smsc = visits(&address).await;
+    esme.becomes("bound").await;
 }
 
 #[tokio::test]
