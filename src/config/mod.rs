@@ -51,6 +51,10 @@ pub struct Config {
     /// How long a stop (SIGTERM, SIGINT) waits for outstanding answers and commits before
     /// it ends all the same. A second signal ends at once. Nothing is lost either way.
     pub shutdown_timeout: Time,
+    /// Whether the system may write a core dump when the process crashes. One has passwords, and texts
+    /// and numbers of messages. Default false; then other processes of the same user cannot look into
+    /// this one either (`gdb`, `strace`, `perf`), where the system is Linux.
+    pub core_dumps: bool,
     /// Kafka: where it is and how it is used.
     pub kafka: Kafka,
     /// Names of the topics beside the outbound ones, which belong to each ESME.
@@ -85,6 +89,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             shutdown_timeout: Time::seconds(15),
+            core_dumps: false,
             kafka: Kafka::default(),
             topics: Topics::default(),
             formats: Formats::default(),

@@ -14,4 +14,12 @@ plain_telemetry::notices! {
         /// Where, and what was wrong.
         display info: &'a dyn fmt::Display,
     }
+
+    /// The system does not let the process forbid core dumps: one that is written when it crashes has
+    /// passwords and messages in it. Forbid them from outside (`ulimit -c 0`), or set `core_dumps` to
+    /// true, if they are wanted.
+    warn[codes::MACHINE] CoreDumpsPossible<'a> "core dumps cannot be forbidden" {
+        /// What the system says.
+        display error: &'a dyn fmt::Display,
+    }
 }

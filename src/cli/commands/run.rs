@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::check::bound;
 use crate::cli::notices::{AskedToStop, DrainingTakesTooLong, EndingAtOnce, MemoryBounded};
 use crate::cli::{Code, ConfigSource, Failure};
+use crate::ops::notices::CoreDumpsPossible;
 use crate::{codes, connector, ops};
 
 /// Run the connector until SIGTERM, SIGINT or SIGHUP
@@ -38,6 +39,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             format!("the log cannot begin: {e}"),
         )
     })?;
+    if !config.core_dumps
+        && let Err(error) = ops::core_dumps::forbid()
+    {
+        CoreDumpsPossible { error: &error }.emit();
+    }
     for [what, octets, rounded] in bound(&config) {
         MemoryBounded {
             what: &what,

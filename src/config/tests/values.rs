@@ -28,6 +28,7 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("shutdown_timeout", "'2d'", "", "from \"1ms\" to \"1d\""),
     ("shutdown_timeout", "15", "", "write"),
     ("shutdown_timeout", "'15'", "", "a number and its unit"),
+    ("core_dumps", "'no'", "", "write true or false"),
     ("shutdown_timeout", "' '", "", "a number and its unit"),
     // Kafka.
     ("kafka.bootstrap_servers", "''", "", "name at least one broker"),
