@@ -42,7 +42,7 @@ pub(super) fn leaves() -> Vec<(Vec<String>, Value)> {
 }
 
 /// What stands for a part of the schema: itself, or what it refers to.
-fn resolve<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
+pub(super) fn resolve<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
     let name = schema["$ref"]
         .as_str()
         .and_then(|name| name.strip_prefix("#/$defs/"));
@@ -143,7 +143,7 @@ impl Writer<'_> {
     }
 }
 
-fn literal(value: &Value) -> String {
+pub(super) fn literal(value: &Value) -> String {
     match toml::Value::try_from(value) {
         Ok(value) => value.to_string(),
         Err(_) => "...".into(),

@@ -1,5 +1,6 @@
 //! Configurations as people write them, and what they are told.
 
+mod reference;
 mod values;
 
 use secrecy::ExposeSecret;

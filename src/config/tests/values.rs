@@ -356,7 +356,7 @@ fn every_value_that_means_nothing_is_an_error_that_names_its_key() {
 }
 
 /// What is said of the configuration with this value.
-fn told_of(key: &str, value: &str) -> String {
+pub(super) fn told_of(key: &str, value: &str) -> String {
     let mut root: Table = BASE.parse().unwrap();
     set(&mut root, key, value);
     let told = read(&root.to_string(), &[]).err().unwrap_or_default();
