@@ -320,6 +320,12 @@ impl Reading {
         self.secret(at, &registry.token_file, &mut registry.token);
         let http = &mut config.http;
         self.secret("http.token", &http.token_file, &mut http.token);
+        let privacy = &mut config.privacy;
+        self.secret(
+            "privacy.numbers_key",
+            &privacy.numbers_key_file,
+            &mut privacy.numbers_key,
+        );
         let log = &mut config.log;
         self.secret(
             "log.numbers_key",

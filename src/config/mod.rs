@@ -17,6 +17,7 @@ mod log;
 mod memory;
 mod otel;
 mod parts;
+mod privacy;
 mod problem;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ pub use kafka::{GroupProtocol, Kafka, Property};
 pub use load::{load, parse};
 pub use log::{Log, LogFormat};
 pub use otel::Otel;
+pub use privacy::Privacy;
 pub use problem::Error;
 pub use topics::Topics;
 
@@ -79,6 +81,8 @@ pub struct Config {
     /// Spans of messages and receipts for a collector of OpenTelemetry. The program has to be built
     /// with the feature `otel`.
     pub otel: Otel,
+    /// What events say of people.
+    pub privacy: Privacy,
     /// The log, on standard error. Passwords and texts of messages are never in it.
     pub log: Log,
     /// The ESMEs: accounts with SMSCs, each with its own outbound topics.
@@ -101,6 +105,7 @@ impl Default for Config {
             http: Http::default(),
             trace: trace::Settings::default(),
             otel: Otel::default(),
+            privacy: Privacy::default(),
             log: Log::default(),
             esme: Vec::new(),
         }

@@ -18,8 +18,9 @@ use super::bounds;
 use super::esme::{BindMode, Binds, Esme};
 use super::kafka::Kafka;
 use super::load::blank_end;
+use super::privacy::EventNumbers;
 use super::problem::{Problem, nearest};
-use super::{Config, Inbound, Log, Otel};
+use super::{Config, Formats, Inbound, Otel, Privacy};
 use crate::codes::{self, ErrorCode};
 use crate::ops::mask::Numbers;
 use crate::record::format::Format;
@@ -27,7 +28,7 @@ use crate::settings::Time;
 use crate::{correlate, submit};
 use reqwest::Url;
 use reqwest::header::{HeaderName, HeaderValue};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use smpp_esme::host::Host;
 use smpp_protocol::address::{BadAddress, sender};
 use smpp_protocol::pdu::REGISTERED_DELIVERY;
@@ -263,26 +264,38 @@ fn is_topic(name: &str) -> bool {
 /// The fewest characters of a key: a shorter one is found by trying.
 const KEY: usize = 16;
 
-fn numbers_key(check: &mut Check<'_>, log: &Log) {
-    let characters = log.numbers_key.expose_secret().chars().count();
+/// The key of hashes of numbers, which counts only if numbers are hashed.
+fn numbers_key(check: &mut Check<'_>, key: &SecretString, is_hashed: bool) {
+    let characters = key.expose_secret().chars().count();
     let enough = characters == 0 || characters >= KEY;
     let text = format!("write at least {KEY} characters: a shorter key is found by trying");
-    check.must(
-        codes::OUT_OF_RANGE,
-        enough,
-        "numbers_key",
-        format_args!("{characters} characters"),
-        &text,
+    let shown = format_args!("{characters} characters");
+    check.must(codes::OUT_OF_RANGE, enough, "numbers_key", shown, &text);
+    let used = characters == 0 || is_hashed;
+    let text = format!(
+        "it is the key of hashes: set {} = \"hash\", or leave it out",
+        check.key("numbers")
     );
-    let used = characters == 0 || log.numbers == Numbers::Hash;
-    let text = "it is the key of hashes: set log.numbers = \"hash\", or leave it out";
-    check.must(
-        codes::SETTING_UNUSED,
-        used,
-        "numbers_key",
-        format_args!("{characters} characters"),
-        text,
-    );
+    check.must(codes::SETTING_UNUSED, used, "numbers_key", shown, &text);
+}
+
+/// Hashes in events are to be compared for years, in all processes.
+fn privacy(check: &mut Check<'_>, privacy: &Privacy, formats: &Formats) {
+    let is_hashed = privacy.numbers == EventNumbers::Hash;
+    numbers_key(check, &privacy.numbers_key, is_hashed);
+    if is_hashed && privacy.numbers_key.expose_secret().is_empty() {
+        let text = "hashes need a key, the same in all processes: set it, or numbers_key_file";
+        check.missing(codes::SETTING_MISSING, "numbers_key", text);
+    }
+    for (topic, format) in [
+        ("responses", formats.responses),
+        ("errors", formats.errors),
+        ("receipts", formats.receipts),
+    ] {
+        let good = !is_hashed || format != Format::Aiosmpplib;
+        let text = format!("formats.{topic} is aiosmpplib, which wants numbers: write full");
+        check.must(codes::EXCLUDES, good, "numbers", "\"hash\"", &text);
+    }
 }
 
 impl Config {
@@ -301,6 +314,7 @@ impl Config {
         within("http", &|c| http::check(c, &self.http));
         within("trace", &|c| trace(c, &self.trace));
         within("otel", &|c| otel(c, &self.otel));
+        within("privacy", &|c| privacy(c, &self.privacy, &self.formats));
         within("log", &|c| {
             if let Some(text) = level::fault(&self.log.level) {
                 c.must(
@@ -311,7 +325,7 @@ impl Config {
                     &text,
                 );
             }
-            numbers_key(c, &self.log);
+            numbers_key(c, &self.log.numbers_key, self.log.numbers == Numbers::Hash);
             c.number("flight_recorder", self.log.flight_recorder);
         });
         within("schema_registry", &|c| {

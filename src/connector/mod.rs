@@ -562,6 +562,7 @@ fn submit_options(
             correlation_partitions,
             codecs: codecs.clone(),
             cloud_events: config.cloud_events(),
+            numbers: config.privacy.shown(),
             spans: spans.clone(),
         },
         results: vec![
@@ -615,6 +616,7 @@ fn correlate_options(
             codecs: codecs.clone(),
             inbound: config.topics.inbound.as_str().into(),
             cloud_events: config.cloud_events(),
+            numbers: config.privacy.shown(),
             spans: spans.clone(),
         },
         settings: config.correlate.clone(),

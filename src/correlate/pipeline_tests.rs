@@ -17,6 +17,7 @@ pub(in crate::correlate) fn pipeline() -> Pipeline {
             receipts: "sms.receipts".into(),
             codecs: Codecs::default(),
             inbound: "sms.inbound".into(),
+            numbers: Default::default(),
             cloud_events: CloudEvents::OFF,
             spans: Default::default(),
         },

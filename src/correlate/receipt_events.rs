@@ -1,5 +1,6 @@
 //! What the join decides, as records: the events of receipts, and what is remembered of them.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use crate::record::internal::{
     Barrier, CorrelationEntry, Delivery, Header, Likeness, Parked, Seen, compare, number,
 };
 use crate::record::keys;
+use crate::record::shown::ShownNumbers;
 use smpp_protocol::receipt::When;
 
 /// The topics of the join.
@@ -40,6 +42,8 @@ pub struct Topics {
     pub inbound: Arc<str>,
     /// How events say what they are.
     pub cloud_events: CloudEvents,
+    /// How events of receipts show phone numbers.
+    pub numbers: ShownNumbers,
     /// Told of receipts that find their message.
     pub spans: Spans,
 }
@@ -291,6 +295,8 @@ fn receipt_event(
         None => (identity, &[][..]),
     };
     let event = with_entry(event, entry.as_ref(), Some((&*from, &*to)));
+    let numbers = Numbers::of(&event, topics);
+    let event = numbers.shown_in(event);
     let id = format!(
         "{identity}/{}/{}",
         event.state,
@@ -363,6 +369,8 @@ fn overdue_event(
         ..DeliveryReceipt::default()
     };
     let event = with_entry(event, Some(&entry), None);
+    let numbers = Numbers::of(&event, topics);
+    let event = numbers.shown_in(event);
     let at = Timestamp::now();
     let part = entry.part.map_or(String::new(), |part| format!(".{part}"));
     let id = format!(
@@ -384,6 +392,36 @@ fn overdue_event(
         headers,
         topics,
     )
+}
+
+/// The numbers of an event of a receipt, as they are shown.
+struct Numbers<'a> {
+    source: Option<Cow<'a, str>>,
+    destination: Option<Cow<'a, str>>,
+    receipt_source: Option<Cow<'a, str>>,
+    receipt_destination: Option<Cow<'a, str>>,
+}
+
+impl<'a> Numbers<'a> {
+    fn of(event: &DeliveryReceipt<'a>, topics: &Topics) -> Self {
+        let shown = |number| topics.numbers.of_option(number);
+        Numbers {
+            source: shown(event.source),
+            destination: shown(event.destination),
+            receipt_source: shown(event.receipt_source),
+            receipt_destination: shown(event.receipt_destination),
+        }
+    }
+
+    fn shown_in<'n>(&'n self, event: DeliveryReceipt<'n>) -> DeliveryReceipt<'n> {
+        DeliveryReceipt {
+            source: self.source.as_deref(),
+            destination: self.destination.as_deref(),
+            receipt_source: self.receipt_source.as_deref(),
+            receipt_destination: self.receipt_destination.as_deref(),
+            ..event
+        }
+    }
 }
 
 /// Its headers, if it is to say in them what it is.
@@ -528,6 +566,7 @@ mod tests {
             receipts: "sms.receipts".into(),
             codecs: Codecs::default(),
             inbound: "sms.inbound".into(),
+            numbers: ShownNumbers::default(),
             cloud_events: CloudEvents::OFF,
             spans: Default::default(),
         };

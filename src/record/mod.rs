@@ -9,6 +9,7 @@
 //! - [`inbound`]: receipts and messages from phones, on `sms.receipts` and `sms.inbound`;
 //! - [`inbound_message`]: how a PDU becomes such a message;
 //! - [`notification`]: what else an SMSC says, on `sms.notifications`;
+//! - [`shown`]: phone numbers in events;
 //! - [`internal`], [`keys`]: the two internal topics;
 //! - [`kind`]: the kinds of records there are;
 //! - [`codec`]: the seam to their [`mod@format`]s, [`json`], [`avro`] and [`aiosmpplib`];
@@ -35,6 +36,7 @@ pub(crate) mod notices;
 pub(crate) mod notification;
 pub mod outbound;
 mod read;
+pub mod shown;
 pub mod submit_sm;
 mod value;
 pub mod writers;

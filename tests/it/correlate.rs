@@ -68,6 +68,7 @@ impl Rig {
             codecs: Codecs::default(),
             inbound: format!("{}.inbound", self.app).into(),
             cloud_events: CloudEvents::OFF,
+            numbers: Default::default(),
             spans: Default::default(),
         }
     }

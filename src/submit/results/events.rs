@@ -1,5 +1,6 @@
 //! Outcomes as records on the result topics.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -12,6 +13,7 @@ use crate::otel::Spans;
 use crate::record::codec::Codecs;
 use crate::record::event::{About, Segment, SegmentResult, SendError, SubmitSmResp};
 use crate::record::internal::{Header, NewCorrelationEntry};
+use crate::record::shown::ShownNumbers;
 use crate::record::{headers, keys};
 use smpp_esme::Answer;
 use smpp_protocol::{Command, Dialect, Names, Status};
@@ -36,6 +38,8 @@ pub struct Events {
     pub codecs: Codecs,
     /// How they say what they are.
     pub cloud_events: CloudEvents,
+    /// How they show phone numbers.
+    pub numbers: ShownNumbers,
     /// Told of results that are committed.
     pub spans: Spans,
 }
@@ -64,6 +68,12 @@ impl Events {
         let names = &context.account.dialect.names;
         let name = names.status(status);
         let response = Response::of(context.operation, answer, names);
+        let numbers = self.numbers_of(context);
+        let mut details = response.details();
+        for one in &mut details.unsuccess {
+            let shown = self.numbers.of(&one.destination.number).into_owned();
+            one.destination.number = shown.into();
+        }
         // Responses about an earlier message may leave out which one.
         let message_id = match (&*answer.message_id, &context.message_id) {
             (b"", Some(named)) => named.as_str().into(),
@@ -80,7 +90,7 @@ impl Events {
                 attempt: sent.attempt,
                 possible_duplicate: sent.possible_duplicate,
                 bind: Some(&sent.bind),
-                ..about(context)
+                ..about(context, &numbers)
             },
             accepted: accepted(answer),
             command_status: status.0,
@@ -91,7 +101,7 @@ impl Events {
             truncated: context.truncated,
             part: sent.segment,
             parts: segments(sent.segments.as_deref(), names),
-            details: response.details(),
+            details,
         };
         let codec = &self.codecs.responses;
         let said = || {
@@ -111,6 +121,11 @@ impl Events {
             (self.cloud_events).headers(context.headers.clone(), codec.format(), said),
         ));
         self.remember(sent, answer, true, to);
+    }
+
+    /// Sender and recipient, as events show them.
+    fn numbers_of<'c>(&self, context: &'c RecordContext) -> [Option<Cow<'c, str>>; 2] {
+        [&context.source, &context.destination].map(|one| self.numbers.of_option(one.as_deref()))
     }
 
     /// Writes what receipts will need, `whole` or without what can be large.
@@ -168,6 +183,7 @@ impl Events {
         let context = &*rejection.context;
         let names = &context.account.dialect.names;
         let name = rejection.status.map(|status| names.status(status));
+        let numbers = self.numbers_of(context);
         let original = context.value.as_deref().filter(|_| rejection.with_original);
         let event = SendError {
             name: "SendError",
@@ -176,7 +192,7 @@ impl Events {
                 attempt: rejection.attempt,
                 possible_duplicate: rejection.possible_duplicate,
                 extra_data: context.extra_data.as_deref().filter(|_| whole),
-                ..about(context)
+                ..about(context, &numbers)
             },
             kind: rejection.kind,
             error: &rejection.text,
@@ -247,7 +263,8 @@ fn segment<'e>(part: u16, of: &'e SegmentOutcome, names: &Names) -> Segment<'e> 
     }
 }
 
-fn about(context: &RecordContext) -> About<'_> {
+fn about<'c>(context: &'c RecordContext, numbers: &'c [Option<Cow<'c, str>>; 2]) -> About<'c> {
+    let [source, destination] = numbers;
     About {
         log_id: &context.log_id,
         extra_data: context.extra_data.as_deref(),
@@ -258,8 +275,8 @@ fn about(context: &RecordContext) -> About<'_> {
         record: &context.position,
         esme: &context.account.esme,
         bind: None,
-        source: context.source.as_deref(),
-        destination: context.destination.as_deref(),
+        source: source.as_deref(),
+        destination: destination.as_deref(),
     }
 }
 

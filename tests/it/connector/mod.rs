@@ -24,6 +24,7 @@ mod otel;
 mod outage;
 mod parts;
 mod positions;
+mod privacy;
 mod rates;
 mod receipts;
 mod records;
