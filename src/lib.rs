@@ -20,6 +20,7 @@
 //! - [`deployment`]: the processes of a deployment show each other;
 //! - [`replay`]: records that ended as errors put back onto their topic;
 //! - [`erase`]: what is kept of a person deleted;
+//! - [`rebuild`]: where the groups go on upon another cluster;
 //! - [`metrics`]: the same as metrics;
 //! - [`http`]: where a process can be looked at;
 //! - [`control`]: what operators want while it runs;
@@ -49,6 +50,7 @@ mod metrics;
 mod notices;
 mod ops;
 mod otel;
+mod rebuild;
 pub mod record;
 pub mod registry;
 mod repeated;

@@ -219,7 +219,10 @@ fn main() {
     println!("  append to socket                {}", latency.seen.socket);
     println!("  append to committed result      {}", latency.seen.result);
     println!("  busy                            {}", latency.busy);
-    println!("idle, bound to {partitions} partitions       {}", latency.idle);
+    println!(
+        "idle, bound to {partitions} partitions       {}",
+        latency.idle
+    );
 }
 
 struct Whole {

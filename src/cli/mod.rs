@@ -1,5 +1,6 @@
 //! The command line: [`commands`], one file or folder for each, and what several of them need.
 
+mod bar;
 mod broker;
 mod capture;
 mod choices;
@@ -15,6 +16,7 @@ mod output;
 mod records;
 mod schemas;
 mod texts;
+mod when;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

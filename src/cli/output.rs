@@ -1,11 +1,9 @@
 //! Tables on a terminal, lines with tabs in a pipe.
 
-use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
 use crate::codes::Coded;
 use comfy_table::{ContentArrangement, Table, presets};
-use indicatif::{ProgressBar, ProgressStyle};
 
 /// Prints rows under headings; in a pipe without the headings.
 pub(super) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> io::Result<()> {
@@ -61,47 +59,6 @@ pub(super) fn warn(what: &Coded) -> io::Result<()> {
         anstream::stderr().lock(),
         "{style}warning[{code}]:{style:#} {text}"
     )
-}
-
-/// How far it has come; on a terminal only.
-pub(super) struct Bar(Option<ProgressBar>);
-
-impl Bar {
-    /// A new one.
-    pub(super) fn new() -> Bar {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new(0);
-            if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos} of {len} {msg}") {
-                bar.set_style(style);
-            }
-            bar
-        });
-        Bar(bar)
-    }
-
-    /// So much of so much is done of `what`.
-    pub(super) fn show(&self, what: impl Into<Cow<'static, str>>, done: u64, all: u64) {
-        if let Some(bar) = &self.0 {
-            bar.set_length(all);
-            bar.set_position(done);
-            bar.set_message(what);
-        }
-    }
-
-    /// It goes away.
-    pub(super) fn end(&self) {
-        if let Some(bar) = &self.0 {
-            bar.finish_and_clear();
-        }
-    }
-
-    /// Runs what writes to the terminal.
-    pub(super) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
-        match &self.0 {
-            Some(bar) => bar.suspend(write),
-            None => write(),
-        }
-    }
 }
 
 /// `1 part`, `2 parts`.

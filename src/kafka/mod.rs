@@ -28,6 +28,7 @@ pub mod transaction_meters;
 mod transactional_producer;
 pub mod transactor;
 pub(crate) mod waiting;
+pub(crate) mod whole_topic;
 
 pub use error_class::ErrorClass;
 pub use fatal::Fatal;

@@ -38,8 +38,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
 
 use crate::codes::{self, ErrorCode};
-use crate::kafka::ErrorClass;
-use crate::kafka::Partition;
+use crate::kafka::{ErrorClass, Partition, whole_topic};
 use crate::record::codec::{Codec, Unread};
 use crate::record::failed::ReadSendError;
 use crate::record::json::Invalid;
@@ -186,6 +185,15 @@ pub enum Error {
     /// A record of ours that its format cannot express.
     #[error(transparent)]
     Unwritable(#[from] crate::record::codec::Unwritable),
+}
+
+impl From<whole_topic::Error> for Error {
+    fn from(error: whole_topic::Error) -> Self {
+        match error {
+            whole_topic::Error::Kafka { what, error } => Error::at(what)(error),
+            whole_topic::Error::Open(partition) => Error::Open(partition),
+        }
+    }
 }
 
 impl Error {

@@ -2,22 +2,18 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers, Message};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde_json::Value;
 
 use super::notices::EventUnreadable;
 use super::originals::Originals;
-use super::{Decision, Error, Filter, Found, Options, Progress, TIMEOUT, patiently};
+use super::{Decision, Error, Filter, Found, Options, Progress, patiently};
 
-use crate::kafka::Partition;
 use crate::kafka::foreign;
-use crate::kafka::group::partition_count;
+use crate::kafka::whole_topic::{self, WholeTopic};
 use crate::record::failed::ReadSendError;
 use crate::record::headers;
 use crate::record::keys::Position;
@@ -371,13 +367,7 @@ fn header<'m>(message: &'m BorrowedMessage<'_>, name: &str) -> Option<&'m str> {
 
 /// A client that reads what is committed, from where it is told to.
 pub(super) fn reader(options: &Options) -> Result<BaseConsumer, Error> {
-    let mut client = options.reader.clone();
-    client
-        .set("isolation.level", "read_committed")
-        .set("enable.partition.eof", "true");
-    client
-        .create()
-        .map_err(Error::at("no Kafka client can be made"))
+    Ok(whole_topic::reader(&options.reader)?)
 }
 
 /// A topic, from a time on if one is given.
@@ -387,119 +377,21 @@ struct Log<'a> {
 }
 
 impl Log<'_> {
-    /// Shows every committed record to `see`, up to those that are there now; `see` ends it by
-    /// saying no.
+    /// Shows every committed record to `see`: see [`WholeTopic::read`].
     fn read(
         &self,
         options: &Options,
         what: &'static str,
         progress: Progress<'_>,
-        mut see: impl FnMut(&BorrowedMessage<'_>) -> Result<bool, Error>,
+        see: impl FnMut(&BorrowedMessage<'_>) -> Result<bool, Error>,
     ) -> Result<(), Error> {
-        let failed = || Error::at(format!("{} cannot be read", self.topic));
-        let consumer = reader(options)?;
-        let (mut open, all) = self.begin(options, &consumer)?;
-        let mut seen = 0;
-        let mut last = Instant::now();
-        while !open.is_empty() {
-            match consumer.poll(Duration::from_millis(200)) {
-                Some(Ok(message)) => {
-                    seen += 1;
-                    progress(what, seen, all);
-                    if !see(&message)? {
-                        break;
-                    }
-                    last = Instant::now();
-                }
-                Some(Err(KafkaError::PartitionEOF(partition))) => {
-                    open.remove(&partition);
-                    last = Instant::now();
-                }
-                Some(Err(error)) if last.elapsed() > TIMEOUT => return Err(failed()(error)),
-                // It may pass.
-                Some(Err(error)) => tracing::debug!(%error, "reading goes on"),
-                None if last.elapsed() > 3 * TIMEOUT => {
-                    return Err(failed()(KafkaError::Canceled));
-                }
-                None => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// Lets `consumer` begin. The partitions in which there is something, and how much.
-    fn begin(
-        &self,
-        options: &Options,
-        consumer: &BaseConsumer,
-    ) -> Result<(HashSet<i32>, u64), Error> {
-        let topic = self.topic;
-        let failed = || Error::at(format!("{topic} cannot be read"));
-        let count = partition_count(consumer, topic, TIMEOUT).map_err(failed())?;
-        let mut list = TopicPartitionList::new();
-        for partition in 0..count {
-            let offset = self.since.map_or(Offset::Beginning, Offset::Offset);
-            list.add_partition_offset(topic, partition, offset)
-                .map_err(failed())?;
-        }
-        if self.since.is_some() {
-            list = consumer
-                .offsets_for_times(list, TIMEOUT)
-                .map_err(failed())?;
-        }
-        let mut uncommitted = options.reader.clone();
-        uncommitted.set("isolation.level", "read_uncommitted");
-        let uncommitted: BaseConsumer = uncommitted.create().map_err(failed())?;
-        let (mut open, mut all) = (HashSet::new(), 0);
-        let mut starts = TopicPartitionList::new();
-        for element in list.elements() {
-            let partition = Partition {
-                topic: topic.clone(),
-                partition: element.partition(),
-            };
-            let (low, end) = settled(options, consumer, &uncommitted, &partition)?;
-            let start = match element.offset() {
-                Offset::Offset(offset) => offset.max(low),
-                Offset::End => end,
-                _ => low,
-            };
-            if start < end {
-                all += u64::try_from(end - start).unwrap_or_default();
-                open.insert(partition.partition);
-                starts
-                    .add_partition_offset(topic, partition.partition, Offset::Offset(start))
-                    .map_err(failed())?;
-            }
-        }
-        consumer.assign(&starts).map_err(failed())?;
-        Ok((open, all))
-    }
-}
-
-/// First offset and end of a partition, when everything that stands before its end now is
-/// decided: no marker hides behind a transaction that began before it.
-fn settled(
-    options: &Options,
-    consumer: &BaseConsumer,
-    uncommitted: &BaseConsumer,
-    p: &Partition,
-) -> Result<(i64, i64), Error> {
-    let failed = || Error::at(format!("offsets of {p}"));
-    let (_, end) = uncommitted
-        .fetch_watermarks(&p.topic, p.partition, TIMEOUT)
-        .map_err(failed())?;
-    let deadline = Instant::now() + options.transaction_timeout + TIMEOUT;
-    loop {
-        let (low, stable) = consumer
-            .fetch_watermarks(&p.topic, p.partition, TIMEOUT)
-            .map_err(failed())?;
-        if stable >= end {
-            return Ok((low, stable));
-        }
-        if Instant::now() >= deadline {
-            return Err(Error::Open(p.clone()));
-        }
-        std::thread::sleep(Duration::from_millis(100));
+        let log = WholeTopic {
+            client: &options.reader,
+            transaction_timeout: options.transaction_timeout,
+            topic: self.topic,
+            since: self.since,
+        };
+        log.read(&|done, all| progress(what, done, all), see)
     }
 }
 

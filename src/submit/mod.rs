@@ -42,6 +42,8 @@ use crate::submit::notices::{Draining, LastTransactionUnanswered, NotDrained};
 use crate::threads;
 use smpp_esme::Lease;
 
+pub(crate) use message::outgoing::Returned;
+
 use binds::account::Account;
 pub use binds::wanted::Wanted;
 pub use options::{OnStatus, Settings};

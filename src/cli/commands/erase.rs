@@ -8,8 +8,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::cli::bar::Bar;
 use crate::cli::broker::{connect, failed};
-use crate::cli::output::{Bar, line, plural, table};
+use crate::cli::output::{line, plural, table};
 use crate::cli::schemas::Schemas;
 use crate::cli::{Code, ConfigSource, Failure, runtime};
 use crate::config::Config;

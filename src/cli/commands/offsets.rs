@@ -1,5 +1,7 @@
 //! `kafka-smpp offsets`: where the groups stand, and setting them elsewhere.
 
+mod rebuild;
+
 use std::str::FromStr;
 
 use clap::Subcommand;
@@ -51,6 +53,7 @@ enum What {
     Show,
     /// Continue elsewhere
     Reset(Reset),
+    Rebuild(rebuild::Args),
 }
 
 #[derive(clap::Args)]
@@ -96,6 +99,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     match &args.what {
         What::Show => show(&config),
         What::Reset(reset) => set(&config, reset),
+        What::Rebuild(args) => rebuild::run(&config, args),
     }
 }
 
@@ -128,10 +132,7 @@ fn show(config: &Config) -> Result<(), Failure> {
         let consumer = outsider(config, &group)?;
         let cluster = consumer.client().fetch_cluster_id(TIMEOUT);
         let all = partitions(&consumer, topic)?;
-        let found = consumer
-            .committed_offsets(list(&all, Offset::Invalid), TIMEOUT)
-            .and_then(|found| commits(&found, &all))
-            .map_err(|error| uncommitted(&consumer, &error, &group, topic))?;
+        let found = committed(&consumer, &group, &all)?;
         for p in &all {
             let (low, high) = watermarks(&consumer, p)?;
             let commit = found.iter().find(|c| c.partition == p.partition);
@@ -271,18 +272,23 @@ fn missing(config: &Config, submit: &str) -> Result<Vec<Partition>, Failure> {
             Err(error) => return Err(failed(format!("topic {topic}"))(error)),
         }
     }
-    if all.is_empty() {
-        return Ok(all);
-    }
-    let found = consumer
-        .committed_offsets(list(&all, Offset::Invalid), TIMEOUT)
-        .and_then(|found| commits(&found, &all))
-        .map_err(|error| uncommitted(&consumer, &error, submit, &all[0].topic))?;
+    let found = committed(&consumer, submit, &all)?;
     all.retain(|p| {
         let is = |c: &Commit| (&c.topic, c.partition) == (&p.topic, p.partition);
         !found.iter().any(is)
     });
     Ok(all)
+}
+
+/// What the group has committed for these partitions.
+fn committed(consumer: &Client, group: &str, all: &[Partition]) -> Result<Vec<Commit>, Failure> {
+    let Some(first) = all.first() else {
+        return Ok(Vec::new());
+    };
+    consumer
+        .committed_offsets(list(all, Offset::Invalid), TIMEOUT)
+        .and_then(|found| commits(&found, all))
+        .map_err(|error| uncommitted(consumer, &error, group, &first.topic))
 }
 
 /// Refuses to set some offsets where others would still be missing: see `kafka::start`.
@@ -320,13 +326,7 @@ fn resolve(consumer: &Client, p: &Partition, to: To) -> Result<i64, Failure> {
 
 fn uncommitted(consumer: &Client, error: &KafkaError, group: &str, topic: &str) -> Failure {
     match ErrorClass::of_error(error) {
-        ErrorClass::Membership => Failure::new(
-            Code::TempFail,
-            codes::GROUP_HAS_MEMBERS,
-            format!(
-                "group {group} has members: stop every connector with this application_id first (a killed one counts until kafka.session_timeout is over)"
-            ),
-        ),
+        ErrorClass::Membership => has_members(group),
         _ => {
             let topics = [topic.to_owned()];
             let member = Doing::Member {
@@ -336,4 +336,14 @@ fn uncommitted(consumer: &Client, error: &KafkaError, group: &str, topic: &str) 
             refused(who(consumer), format!("offsets of group {group}"), &member)(error.clone())
         }
     }
+}
+
+fn has_members(group: &str) -> Failure {
+    Failure::new(
+        Code::TempFail,
+        codes::GROUP_HAS_MEMBERS,
+        format!(
+            "group {group} has members: stop every connector with this application_id first (a killed one counts until kafka.session_timeout is over)"
+        ),
+    )
 }

@@ -2,22 +2,21 @@
 
 use std::cell::RefCell;
 use std::io::{IsTerminal, Write};
-use std::str::FromStr;
 
 use anstyle::{AnsiColor, Style};
-use jiff::Timestamp;
 use serde_json::json;
 
+use crate::cli::bar::Bar;
 use crate::cli::broker::connect;
-use crate::cli::output::{Bar, line, table};
+use crate::cli::output::{line, table};
 use crate::cli::schemas::Schemas;
+use crate::cli::when::When;
 use crate::cli::{Code, ConfigSource, Failure};
 use crate::codes;
 use crate::config::Config;
 use crate::connector::reader;
 use crate::record::codec::Codec;
 use crate::replay::{Decision, Error, Filter, Found, Options, Replay, Settled};
-use crate::settings::Time;
 
 /// Put records that ended as errors back onto their topic
 #[derive(clap::Args)]
@@ -93,25 +92,6 @@ const KINDS: [&str; 7] = [
     "EVENT_TOO_LARGE",
     "EVENT_REFUSED",
 ];
-
-/// A point in time, as people name it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct When(Timestamp);
-
-impl FromStr for When {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if let Ok(at) = text.parse() {
-            return Ok(When(at));
-        }
-        let ago: Time = text.parse().map_err(|_| {
-            "write a time such as 2026-01-02T03:04:05Z, or how long ago, such as 2h".to_owned()
-        })?;
-        let at = Timestamp::now().checked_sub(ago.get());
-        at.map(When).map_err(|error| error.to_string())
-    }
-}
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = args.source.load()?;
@@ -338,16 +318,6 @@ fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_time_is_named_or_so_long_ago() {
-        let at: When = "2026-01-02T03:04:05Z".parse().unwrap();
-        assert_eq!(at.0.to_string(), "2026-01-02T03:04:05Z");
-        let ago: When = "2h".parse().unwrap();
-        let seconds = Timestamp::now().duration_since(ago.0).as_secs();
-        assert!((7199..7205).contains(&seconds), "{seconds}");
-        assert!("yesterday".parse::<When>().is_err());
-    }
 
     #[test]
     fn a_log_id_cannot_steer_the_terminal() {

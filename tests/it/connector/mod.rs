@@ -26,6 +26,7 @@ mod parts;
 mod positions;
 mod privacy;
 mod rates;
+mod rebuilt;
 mod receipts;
 mod records;
 mod refused;

@@ -147,7 +147,23 @@ connection.failed.authentication.delay.ms=0
         Broker::start_on(proxy, None, session_millis, more)
     }
 
+    /// A cluster for one test that has another id than those of all others.
+    pub fn start_another() -> Broker {
+        Broker::start_as("QW5vdGhlckNsdXN0ZXJJZA", None, None, 60_000, "")
+    }
+
     fn start_on(proxy: Option<u16>, sasl: Option<u16>, session_millis: u32, more: &str) -> Broker {
+        let cluster = "MkU3OEVBNTcwNTJENDM2Qg";
+        Broker::start_as(cluster, proxy, sasl, session_millis, more)
+    }
+
+    fn start_as(
+        cluster: &str,
+        proxy: Option<u16>,
+        sasl: Option<u16>,
+        session_millis: u32,
+        more: &str,
+    ) -> Broker {
         let jars = jars("kafka", "4.1.1");
         progress("starting a Kafka broker");
         let begun = Instant::now();
@@ -160,7 +176,7 @@ connection.failed.authentication.delay.ms=0
         run(
             java(&jars, &dir)
                 .args(["kafka.tools.StorageTool", "format"])
-                .args(["-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c", "server.properties"]),
+                .args(["-t", cluster, "-c", "server.properties"]),
             "formatting Kafka's storage",
         );
         let process = launch(&jars, &dir);

@@ -200,6 +200,13 @@ impl Kafka {
         wait(self.admin().alter_configs([&topic], &options())).expect("topics can be altered");
     }
 
+    /// Whether a topic is there.
+    pub fn has(&self, name: &str) -> bool {
+        let probe: BaseConsumer = self.config().create().expect("a client");
+        let metadata = probe.fetch_metadata(Some(name), PATIENCE);
+        metadata.is_ok_and(|all| !all.topics()[0].partitions().is_empty())
+    }
+
     /// Deletes a topic.
     pub fn delete_topic(&self, name: &str) {
         wait(self.admin().delete_topics(&[name], &options())).expect("topics can be deleted");

@@ -8,6 +8,7 @@
 //! | kills | one process, killed in the middle of a fast, a silent, a throttling, a refusing SMSC: how many records are in doubt that the SMSC never had | [`kills`] |
 //! | shared binds | `per_instance`, several partitions on one bind, a process killed | [`chaos`] |
 //! | priorities | an urgent topic beside one of very long messages, a process killed | [`chaos`] |
+//! | another cluster | MirrorMaker 2 to a second Kafka, the first one lost: by command | [`another_cluster`] |
 //! | edges | an operator's reset and a process that joins; `instance_id` used twice; a log that lost its last record; message ids that the SMSC uses again | [`edges`] |
 //!
 //! What may be said of a record is one table, in [`ledger`].
@@ -20,6 +21,7 @@
 //!
 //! `AUDIT_SEED` repeats the same decisions (not the same timing).
 
+mod another_cluster;
 mod chaos;
 mod edges;
 mod kills;
