@@ -37,6 +37,7 @@ mod parsed_receipt;
 mod partition;
 mod pipeline;
 mod receipt_events;
+mod restored;
 mod service;
 mod silence;
 mod status;
@@ -48,6 +49,8 @@ pub use dialects::Dialects;
 pub use options::{Inbound, Settings};
 pub use partition::GATHERED_OCTETS;
 pub use receipt_events::Topics;
+#[doc(hidden)]
+pub use restored::RestoredPartition;
 pub use service::{Correlator, Error, Handle, Options};
 pub use status::{Counts, PartitionStatus, Status};
 
