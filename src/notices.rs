@@ -47,8 +47,8 @@ Every line that `kafka-smpp` writes at `info` and above, by part, made from the 
 program writes them from (`MAKE_DOCS=1 cargo test --lib notices`). Texts and names of fields keep
 their meaning; a word in braces stands for what varies in a text. Lines at `debug` are for those who
 work on the program, and may change. Every line at `warn` and `error` has a field `error_code`:
-`kafka-smpp explain` and [errors](errors/README.md) tell more of it. What to do in the usual cases is in a table of the
-[README](../README.md#when-something-is-wrong).
+`kafka-smpp explain` and [errors](errors/README.md) tell more of it. What to do in the usual cases is in
+[when something is wrong](troubleshooting.md).
 
 Lines about what may happen many times are written at once the first time, and then as a count:
 `times` (or what is counted) since the last such line, `within` the time since then.

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "cli/book.rs"]
+mod book;
+mod pages;
 #[path = "cli/table.rs"]
 mod table;
 
@@ -65,15 +68,17 @@ fn every_command_has_its_help_and_wrong_usage_is_64() {
 }
 
 #[test]
-fn the_readme_lists_every_command_and_no_other() {
-    let readme = include_str!("../README.md");
-    let (_, section) = readme.split_once("\n## Commands\n").unwrap();
-    let (section, _) = section.split_once("\n## ").unwrap();
-    let rows = section.lines().filter_map(|row| row.strip_prefix("| `"));
+fn the_documentation_lists_every_command_and_no_other() {
+    let page = include_str!("../docs/commands.md");
+    let rows = page.lines().filter_map(|row| row.strip_prefix("| `"));
     let names: Vec<&str> = rows
         .filter_map(|row| Some(row.split_once('`')?.0))
         .collect();
-    assert_eq!(names, commands(), "the README's list, and that of --help");
+    assert_eq!(
+        names,
+        commands(),
+        "the list of docs/commands.md, and that of --help"
+    );
 }
 
 #[test]

@@ -4,6 +4,9 @@
 
 #![allow(clippy::expect_used)]
 
+#[path = "texts/fields.rs"]
+mod fields;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -114,6 +117,51 @@ fn every_link_leads_somewhere() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(followed > 10, "only {followed} links found");
+}
+
+#[test]
+fn every_page_is_in_the_summary() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let links = read(&root.join("docs/SUMMARY.md")).links;
+    let pages = files().into_iter().filter_map(|name| {
+        let page = name.strip_prefix("docs/")?;
+        (page.ends_with(".md") && page != "SUMMARY.md").then(|| page.to_owned())
+    });
+    let pages: Vec<String> = pages.collect();
+    let forgotten: Vec<_> = pages.iter().filter(|page| !links.contains(page)).collect();
+    assert!(
+        forgotten.is_empty(),
+        "docs/SUMMARY.md has no link to {forgotten:#?}"
+    );
+    let twice: BTreeSet<_> = links.iter().collect();
+    assert_eq!(links.len(), twice.len(), "a page stands there twice");
+    assert!(pages.len() > 30, "only {} pages found", pages.len());
+}
+
+#[test]
+fn every_row_of_the_failure_matrix_names_a_test_that_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/guarantees.md")).expect("a readable text");
+    let sources = files().into_iter().filter(|name| name.ends_with(".rs"));
+    let code: String = sources
+        .map(|name| std::fs::read_to_string(root.join(name)).expect("a readable source"))
+        .collect();
+    let (mut wrong, mut rows) = (Vec::new(), 0);
+    for row in text.lines().filter(|line| line.starts_with("| ")) {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let shown_by = cells.last().copied().unwrap_or_default();
+        if shown_by == "shown by" {
+            continue;
+        }
+        rows += 1;
+        let names: Vec<&str> = shown_by.split('`').skip(1).step_by(2).collect();
+        let is_there = |name: &&str| code.contains(&format!("fn {name}("));
+        if names.is_empty() || !names.iter().all(is_there) {
+            wrong.push(row);
+        }
+    }
+    assert!(wrong.is_empty(), "no such test: {wrong:#?}");
+    assert!(rows > 30, "only {rows} rows found");
 }
 
 #[test]

@@ -63,6 +63,11 @@ struct Cli {
     command: Command,
 }
 
+/// The whole command line, for what is made from it or held against it: the texts that name commands.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Which configuration is meant.
 #[derive(Args, Clone, Debug)]
 struct ConfigSource {

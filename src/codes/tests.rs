@@ -48,6 +48,34 @@ fn the_index_is_current() {
     );
 }
 
+/// The pages of all codes, as `docs/SUMMARY.md` lists them below their index.
+fn in_summary() -> String {
+    let pages = PARTS.iter().flat_map(|part| part.pages.iter());
+    let line = |page: &Page| {
+        let title = page.title().replace(['[', ']'], "");
+        format!("  - [{}: {title}](errors/{}.md)\n", page.code, page.code)
+    };
+    pages.map(line).collect()
+}
+
+#[test]
+fn the_summary_lists_every_code() {
+    const INDEX: &str = "- [Error codes](errors/README.md)\n";
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/SUMMARY.md");
+    let written = std::fs::read_to_string(file).unwrap();
+    let (before, rest) = written.split_once(INDEX).expect("the index");
+    let (listed, after) = rest.split_once("\n\n").expect("the end of the list");
+    if std::env::var_os("MAKE_DOCS").is_some() {
+        let anew = format!("{before}{INDEX}{}\n{after}", in_summary());
+        std::fs::write(file, anew).unwrap();
+        return;
+    }
+    assert!(
+        format!("{listed}\n") == in_summary(),
+        "docs/SUMMARY.md does not list the codes: MAKE_DOCS=1 cargo test --lib codes"
+    );
+}
+
 /// What stands below the three headings.
 fn sections(page: &Page) -> Option<[&'static str; 3]> {
     let begin = format!("# {}: {}\n\n## What happened\n\n", page.code, page.title());

@@ -195,13 +195,11 @@ mod tests {
     }
 
     #[test]
-    fn every_word_of_the_table_is_documented_here_and_in_the_readme() {
+    fn every_word_of_the_table_is_documented_here_and_in_the_book() {
         let settings = schemars::schema_for!(Settings);
         let here = &settings.as_value()["properties"]["status"]["description"];
-        let readme = include_str!("../../README.md");
-        let line = readme
-            .lines()
-            .find(|line| line.contains("`[submit.status]`"));
+        let page = include_str!("../../docs/behaviour.md");
+        let line = page.lines().find(|line| line.contains("`[submit.status]`"));
         let words = schemars::schema_for!(OnStatus);
         let words = words.as_value()["oneOf"].as_array().unwrap();
         assert!(words.len() >= 3);

@@ -12,4 +12,6 @@ mod esme;
 mod harness;
 mod harness_itself;
 mod kafka;
+#[path = "../pages/mod.rs"]
+mod pages;
 mod peers;

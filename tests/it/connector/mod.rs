@@ -22,6 +22,7 @@ mod operations;
 #[cfg(feature = "otel")]
 mod otel;
 mod outage;
+mod pages;
 mod parts;
 mod positions;
 mod privacy;
