@@ -455,6 +455,53 @@ mod encrypted {
         );
     }
 
+    /// The first message of a client that offers this version of TLS and none above.
+    fn hello(minor: u8) -> Vec<u8> {
+        // TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 and, for old versions, the same with CBC and SHA; no
+        // compression; signature_algorithms, supported_groups and ec_point_formats.
+        let suites = [0, 4, 0xc0, 0x2b, 0xc0, 0x09];
+        let extensions = [
+            0, 13, 0, 4, 0, 2, 4, 3, 0, 10, 0, 6, 0, 4, 0, 29, 0, 23, 0, 11, 0, 2, 1, 0,
+        ];
+        let length = u8::try_from(extensions.len()).unwrap();
+        let body = [
+            &[3, minor],
+            &[7; 32][..],
+            &[0],
+            &suites,
+            &[1, 0, 0, length],
+            &extensions,
+        ];
+        let body = body.concat();
+        let length = u8::try_from(body.len()).unwrap();
+        let head = [0x16, 3, 1, 0, length + 4, 1, 0, 0, length];
+        [&head, &body[..]].concat()
+    }
+
+    #[tokio::test]
+    async fn old_versions_of_tls_are_refused() {
+        let files = Files {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        files.write();
+        let pair = (files.path("tls.crt"), files.path("tls.key"));
+        let listener = Listener::with(Some(pair)).await;
+        let answer = async |minor| {
+            let mut stream = listener.connect().await;
+            stream.write_all(&hello(minor)).await.unwrap();
+            let mut answer = vec![0; 4096];
+            let read = timeout(Duration::from_secs(20), stream.read(&mut answer)).await;
+            answer.truncate(read.expect("it answers").unwrap());
+            answer
+        };
+        // A fatal alert: protocol_version.
+        for minor in [1, 2] {
+            assert_eq!(answer(minor).await, [0x15, 3, 3, 0, 2, 2, 70]);
+        }
+        // The same of TLS 1.2 gets a ServerHello.
+        assert!(answer(3).await.starts_with(&[0x16, 3, 3]));
+    }
+
     #[tokio::test]
     async fn who_does_not_speak_tls_is_not_waited_for() {
         let files = Files {

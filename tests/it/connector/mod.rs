@@ -2,6 +2,7 @@
 
 mod aiosmpplib;
 mod audit;
+mod canary;
 mod cloud_events;
 mod conversation;
 mod doubt;

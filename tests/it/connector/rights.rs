@@ -15,7 +15,7 @@ use crate::harness::{
 };
 
 /// One broker for all of these, with a user who runs the connector and one who looks after it.
-fn secured() -> &'static Secured {
+pub fn secured() -> &'static Secured {
     static BROKER: OnceLock<Secured> = OnceLock::new();
     BROKER.get_or_init(|| Broker::start_secured(&[("sms", "geheim"), ("ops", "wartung")]))
 }

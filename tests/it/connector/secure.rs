@@ -1,9 +1,13 @@
 //! TLS between the connector and the SMSC, as configured in a file.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::{Deployment, PATIENCE, message};
-use crate::harness::{FakeSmsc, TlsFront, eventually};
+use crate::harness::{FakeSmsc, TlsFront, eventually, started};
 
 #[test]
 fn a_message_and_its_receipt_travel_through_tls() {
@@ -42,4 +46,63 @@ fn a_certificate_of_a_stranger_is_not_trusted() {
     });
     assert_eq!(smsc.connections(), 0, "nothing was sent in the clear");
     assert!(it.events().is_empty());
+}
+
+/// The versions that a ClientHello offers (the extension supported_versions).
+fn offered(hello: &[u8]) -> Vec<u16> {
+    let two = |at: usize| usize::from(u16::from_be_bytes([hello[at], hello[at + 1]]));
+    // Behind the headers, the version and the random.
+    let mut at = 5 + 4 + 2 + 32;
+    at += 1 + usize::from(hello[at]);
+    at += 2 + two(at);
+    at += 1 + usize::from(hello[at]);
+    let end = at + 2 + two(at);
+    at += 2;
+    while at < end {
+        let (kind, length) = (two(at), two(at + 2));
+        if kind == 0x2b {
+            let versions = &hello[at + 5..at + 4 + length];
+            let version = |pair: &[u8]| u16::from_be_bytes([pair[0], pair[1]]);
+            return versions.chunks(2).map(version).collect();
+        }
+        at += 4 + length;
+    }
+    Vec::new()
+}
+
+/// A broker that speaks TLS 1.1 or 1.0, which anybody in between may pretend. Of the SMSC and of the
+/// HTTP listener the same is shown where their sessions are tested.
+#[test]
+fn librdkafka_refuses_old_versions_of_tls() {
+    for minor in [1, 2] {
+        let broker = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let config = json!({
+            "kafka": {
+                "bootstrap_servers": broker.local_addr().expect("an address").to_string(),
+                "properties": { "security.protocol": "SSL" },
+            },
+            "esme": [{
+                "name": "acme", "outbound": ["sms"], "hosts": ["127.0.0.1:1"],
+                "system_id": "esme",
+            }],
+        });
+        let config = toml::to_string(&config).expect("TOML");
+        let _check = started(&config, &["check", "--connect"]);
+        let (mut stream, _) = broker.accept().expect("a connection");
+        let patience = Some(Duration::from_secs(60));
+        stream.set_read_timeout(patience).expect("a time-out");
+        let mut hello = [0; 4096];
+        let read = stream.read(&mut hello).expect("a ClientHello");
+        assert_eq!(offered(&hello[..read]), [0x0304, 0x0303]);
+        // ServerHello: that version, a random, no session, TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA.
+        let mut answer = vec![0x16, 3, minor, 0, 42, 2, 0, 0, 38, 3, minor];
+        answer.extend([7; 32]);
+        answer.extend([0, 0xc0, 0x13, 0]);
+        stream.write_all(&answer).expect("it is sent");
+        let mut alert = Vec::new();
+        let _ = stream.read_to_end(&mut alert);
+        // A fatal alert: protocol_version.
+        let is_refused = alert.starts_with(&[0x15]) && alert.ends_with(&[2, 70]);
+        assert!(is_refused, "{alert:02x?}");
+    }
 }

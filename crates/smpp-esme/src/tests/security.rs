@@ -8,6 +8,7 @@ use rcgen::{CertificateParams, CertifiedIssuer, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, crypto::ring};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, server::TlsStream};
 
@@ -269,4 +270,34 @@ async fn a_missing_file_is_named_with_its_setting() {
     )
     .await;
     assert!(reason.starts_with("tls.ca_file "), "{reason}");
+}
+
+/// An SMSC that speaks TLS 1.1 or 1.0, which anybody in between may pretend.
+#[tokio::test]
+async fn old_versions_of_tls_are_refused() {
+    for minor in [1, 2] {
+        let listener = Listener::new().await;
+        let pki = Pki::new();
+        let options = Options {
+            tls: pki.tls(),
+            ..towards(&[&listener])
+        };
+        let _esme = Esme::running(options, Lease::unlimited());
+        let mut io = listener.accepts().await.io;
+        let mut hello = vec![0; 2048];
+        assert!(io.read(&mut hello).await.unwrap() > 0);
+        // ServerHello: that version, a random, no session, TLS_RSA_WITH_AES_128_CBC_SHA.
+        let mut answer = vec![0x16, 3, minor, 0, 42, 2, 0, 0, 38, 3, minor];
+        answer.extend([7; 32]);
+        answer.extend([0, 0, 0x2f, 0]);
+        io.write_all(&answer).await.unwrap();
+        let mut alert = Vec::new();
+        let ended = tokio::time::timeout(PATIENCE, io.read_to_end(&mut alert)).await;
+        let _ = ended.unwrap();
+        // A fatal alert: protocol_version.
+        assert!(
+            alert.starts_with(&[0x15]) && alert.ends_with(&[2, 70]),
+            "{alert:02x?}"
+        );
+    }
 }

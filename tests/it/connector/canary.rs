@@ -1,0 +1,323 @@
+//! What is secret comes out nowhere: each secret is a word that stands nowhere else, errors of every kind
+//! happen, and all that comes out is searched. What is in the log besides is held by `masked`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use nix::sys::signal::Signal::{SIGABRT, SIGTERM};
+use serde_json::{Value, json};
+
+use super::{Deployment, PATIENCE, rights};
+use crate::harness::http::{ask, get};
+use crate::harness::{Connector, FakeSmsc, Reply, Send, command, eventually, free_port};
+
+/// Passwords and tokens, each with where it is set.
+const SECRETS: [(&str, &str); 9] = [
+    ("the ESME's password", "Qz7pWx4k"),
+    ("the password of outbind", "Hv3nLb9t"),
+    ("the token of HTTP", "Jd8sRf2m-Tc6yGk1w"),
+    ("the password of SASL", "Xn5bVq0z-Ep4uMh7j"),
+    ("the passphrase of a TLS key", "Wr9cKs3f-Bd1xZo6l"),
+    ("the registry's password", "Lm2gYt8v-Na5eQi0p"),
+    ("the key of hashed numbers", "Uf4hCj6r-Sw3kDx9b"),
+    ("a header of the collector", "Gp1vNz7q-Kt5mHy2c"),
+    ("a token that is wrong", "Jd8sRf2m-Tc6yGk1x"),
+];
+/// Of a message.
+const TEXT: &str = "Purpurschnecke";
+const NUMBER: &str = "41798812346";
+
+fn secret(what: &str) -> &'static str {
+    let found = SECRETS.iter().find(|(name, _)| *name == what);
+    found.expect("one of them").1
+}
+
+/// Whether a text has none of these words.
+fn has_none<'a>(of: &str, text: &str, words: impl IntoIterator<Item = (&'a str, &'a str)>) {
+    for (what, word) in words {
+        if let Some(at) = text.find(word) {
+            let from = text.floor_char_boundary(at.saturating_sub(200));
+            let to = text.ceil_char_boundary((at + 200).min(text.len()));
+            panic!("{what} ({word}) is in {of}: ...{}...", &text[from..to]);
+        }
+    }
+}
+
+/// A deployment that has all secrets.
+fn secretive(smsc: u16, port: u16) -> Deployment {
+    let mut it = Deployment::new(smsc, 1);
+    it.config["http"] = json!({
+        "listen": format!("127.0.0.1:{port}"),
+        "token": secret("the token of HTTP"),
+    });
+    it.config["log"] = json!({
+        "level": "trace", "format": "json", "numbers": "hash",
+        "numbers_key": secret("the key of hashed numbers"),
+    });
+    it.config["otel"] =
+        json!({ "headers": { "authorization": secret("a header of the collector") } });
+    let properties = &mut it.config["kafka"]["properties"];
+    properties["sasl.username"] = json!("sms");
+    properties["sasl.password"] = json!(secret("the password of SASL"));
+    properties["ssl.key.password"] = json!(secret("the passphrase of a TLS key"));
+    properties["debug"] = json!("security,broker,conf");
+    it.config["topics"]["trace"] = json!(it.topic("trace"));
+    it.config["trace"] = json!({ "sample": 1.0 });
+    it.config["schema_registry"] = json!({
+        "urls": ["http://127.0.0.1:1"], "username": "me",
+        "password": secret("the registry's password"),
+    });
+    it.esme()["password"] = json!(secret("the ESME's password"));
+    for stem in ["trace", "beta"] {
+        it.kafka.topic(&it.topic(stem), 1, &[]);
+    }
+    let beta = json!({
+        "name": "beta",
+        "outbound": [it.topic("beta")],
+        "hosts": [],
+        "system_id": "beta",
+        "password": secret("the ESME's password"),
+        "outbind": {
+            "listen": format!("127.0.0.1:{}", free_port()),
+            "password": secret("the password of outbind"),
+        },
+    });
+    it.config["esme"].as_array_mut().expect("a list").push(beta);
+    it
+}
+
+/// What all topics have, those left out that are for texts and numbers.
+fn topics(it: &Deployment, stems: &[&str]) -> BTreeMap<String, String> {
+    let text = |stem: &&str| {
+        let topic = it.topic(stem);
+        let all = it.kafka.octets(&topic);
+        let all: Vec<String> = all
+            .iter()
+            .map(|o| String::from_utf8_lossy(o).into_owned())
+            .collect();
+        (topic, all.join("\n"))
+    };
+    stems.iter().map(text).collect()
+}
+
+fn pages(port: u16) -> BTreeMap<String, String> {
+    let paths = [
+        "/",
+        "/live",
+        "/ready",
+        "/status",
+        "/processes",
+        "/history",
+        "/metrics",
+        "/steer",
+        "/none",
+    ];
+    let page = |path: &str| {
+        let (_, body) = get(port, path).expect("an answer");
+        (path.to_owned(), body)
+    };
+    paths.into_iter().map(page).collect()
+}
+
+/// Orders with a wrong token, and with none that can be read.
+fn knocks(port: u16) -> String {
+    let mut said = String::new();
+    for (token, body) in [
+        (secret("a token that is wrong"), "{\"action\":\"pause\"}"),
+        (
+            secret("the token of HTTP"),
+            "{\"action\":\"fly\",\"esme\":\"acme\"}",
+        ),
+        (secret("the token of HTTP"), "{\"action\":"),
+    ] {
+        let length = body.len();
+        let request = format!(
+            "POST /steer HTTP/1.1\r\nhost: it\r\nconnection: close\r\nauthorization: Bearer {token}\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
+        let (code, text) = ask(port, &request).expect("an answer");
+        assert!((400..500).contains(&code), "{code} {text}");
+        said.push_str(&text);
+    }
+    said
+}
+
+fn records() -> Vec<Vec<u8>> {
+    let good = json!({ "destination": NUMBER, "short_message": TEXT, "log_id": "m" });
+    let good = good.to_string().into_bytes();
+    vec![
+        good[..good.len() - 2].to_vec(),
+        json!({ "destination": TEXT, "short_message": NUMBER })
+            .to_string()
+            .into_bytes(),
+        json!({ "destination": NUMBER, "short_message": { "hex": TEXT } })
+            .to_string()
+            .into_bytes(),
+        json!({ "destination": NUMBER, TEXT: NUMBER })
+            .to_string()
+            .into_bytes(),
+        TEXT.as_bytes().to_vec(),
+        good.clone(),
+        good,
+    ]
+}
+
+fn file(it: &Deployment, more: &[(&str, Value)]) -> String {
+    let mut config = it.config.clone();
+    for (pointer, value) in more {
+        *config.pointer_mut(pointer).expect(pointer) = value.clone();
+    }
+    toml::to_string(&config).expect("TOML")
+}
+
+/// What commands say of configurations that are wrong somewhere beside a secret, and of Kafkas that
+/// refuse it.
+fn commands(it: &Deployment) -> String {
+    let good = file(it, &[]);
+    let of = |what: &str| format!("{:?}", secret(what));
+    let registry = of("the registry's password");
+    let broken = [
+        good.clone(),
+        good.replace(&of("the ESME's password"), &format!("{}.", secret("the ESME's password"))),
+        good.replace(&of("the ESME's password"), &format!("[{}]", of("the ESME's password"))),
+        good.replace(&of("the ESME's password"), &of("the token of HTTP")),
+        good.replace(&of("the token of HTTP"), &format!("{{ a = {} }}", of("the token of HTTP"))),
+        good.replace(&of("the token of HTTP"), &format!("\"{} \"", secret("the token of HTTP"))),
+        good.replace(&registry, &format!("\"{}\\u0007\"", secret("the registry's password"))),
+        good.replace("http://127.0.0.1:1", &format!("http://me:{}@127.0.0.1:x", secret("the registry's password"))),
+        good.replace("http://127.0.0.1:1", &format!("http://me:{}@127.0.0.1:1", secret("the registry's password"))),
+        good.replace("sasl.password", "sasl.pasword"),
+        good.replace("numbers_key", "numbers_kay"),
+        format!("{good}\n[http2]\ntoken = {}\n", of("the token of HTTP")),
+        file(it, &[
+            ("/kafka/bootstrap_servers", json!(format!("127.0.0.1:{}", rights::secured().port))),
+            ("/kafka/properties/debug", json!("all")),
+        ])
+        .replace("\"sasl.username\"", "\"security.protocol\" = \"SASL_PLAINTEXT\"\n\"sasl.mechanism\" = \"PLAIN\"\n\"sasl.username\""),
+    ];
+    let mut said = String::new();
+    for toml in &broken {
+        for args in [&["check"][..], &["check", "--connect"], &["status"]] {
+            let output = command(toml, args);
+            assert_ne!(output.status.code(), Some(101), "{args:?} panics");
+            for octets in [&output.stdout, &output.stderr] {
+                said.push_str(&String::from_utf8_lossy(octets));
+            }
+        }
+    }
+    for args in [&["--help"][..], &["run", "--help"], &["check", "--help"]] {
+        said.push_str(&String::from_utf8_lossy(&command(&good, args).stdout));
+    }
+    said
+}
+
+#[test]
+fn no_secret_comes_out() {
+    let smsc = FakeSmsc::start();
+    let port = free_port();
+    let it = secretive(smsc.port(), port);
+    let mut turn = 0;
+    smsc.script(move |_| {
+        turn += 1;
+        if turn % 2 == 0 {
+            Reply::Accept
+        } else {
+            Reply::Status(0x0B)
+        }
+    });
+    // ESME_RINVPASWD.
+    smsc.refuse_binds(0x0E);
+    let mut connector = it.start();
+    connector.wait_for_log("ESME_RINVPASWD", PATIENCE);
+    smsc.refuse_binds(0);
+    smsc.wait_bound(1);
+    let records = records();
+    let sent: Vec<Send<'_>> = records
+        .iter()
+        .map(|value| Send {
+            value: Some(value),
+            ..Send::default()
+        })
+        .collect();
+    it.kafka.produce(&it.topic("outbound"), &sent);
+    smsc.deliver(0, NUMBER, "1000", TEXT.as_bytes());
+    smsc.deliver(0, TEXT, NUMBER, &[0xFF; 3]);
+    eventually("all end", PATIENCE, || {
+        std::thread::sleep(Duration::from_millis(300));
+        it.events()
+            .iter()
+            .filter(|event| event["terminal"] == true)
+            .count()
+            >= records.len()
+    });
+    smsc.drop_connections();
+    smsc.wait_bound(1);
+    let secrets = || SECRETS.iter().copied();
+    let contents = || [("a text", TEXT), ("a number", NUMBER)];
+    has_none("an answer to a wrong order", &knocks(port), secrets());
+    for (path, page) in pages(port) {
+        has_none(&path, &page, secrets().chain(contents()));
+    }
+    let line = std::fs::read(format!("/proc/{}/cmdline", connector.pid())).expect("Linux");
+    has_none(
+        "the command line",
+        &String::from_utf8_lossy(&line),
+        secrets(),
+    );
+    connector.signal(SIGTERM);
+    connector.wait(Duration::from_secs(30));
+    let log = connector.log();
+    assert!(log.contains("TRACE"), "it is at trace");
+    has_none("the log", &log, secrets().chain(contents()));
+    for (topic, text) in topics(
+        &it,
+        &["status", "control", "notifications", "correlation", "trace"],
+    ) {
+        assert!(
+            topic.ends_with("control") || !text.is_empty(),
+            "{topic} has something"
+        );
+        has_none(&topic, &text, secrets().chain([("a text", TEXT)]));
+    }
+    for (topic, text) in topics(
+        &it,
+        &[
+            "outbound",
+            "responses",
+            "errors",
+            "receipts",
+            "inbound",
+            "deliveries",
+        ],
+    ) {
+        has_none(&topic, &text, secrets());
+    }
+    has_none("what commands say", &commands(&it), secrets());
+}
+
+/// A core dump has passwords in it, whatever is done: none is written.
+#[test]
+fn a_crash_writes_no_core_dump() {
+    use std::os::unix::process::ExitStatusExt;
+    let limit = |connector: &Connector| {
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", connector.pid()));
+        let limits = limits.expect("Linux");
+        let line = limits
+            .lines()
+            .find(|line| line.starts_with("Max core file size"));
+        line.expect("a limit")
+            .split_whitespace()
+            .nth(4)
+            .map(str::to_owned)
+    };
+    let smsc = FakeSmsc::start();
+    let it = Deployment::new(smsc.port(), 1);
+    let mut connector = it.start();
+    smsc.wait_bound(1);
+    assert_eq!(limit(&connector).as_deref(), Some("0"));
+    connector.signal(SIGABRT);
+    let ended = connector.wait(Duration::from_secs(30));
+    assert!(
+        ended.signal() == Some(6) && !ended.core_dumped(),
+        "{ended:?}"
+    );
+}
