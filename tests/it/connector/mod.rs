@@ -41,6 +41,7 @@ mod seen;
 mod send;
 mod soak;
 mod steered;
+mod stormed;
 mod trace;
 
 use std::collections::BTreeMap;

@@ -15,7 +15,7 @@ use crate::harness::{Send, eventually};
 const TOKEN: &str = "a token for these tests";
 
 /// A deployment that can be steered.
-fn steered(smsc: u16, partitions: i32) -> Deployment {
+pub fn steered(smsc: u16, partitions: i32) -> Deployment {
     let mut it = Deployment::new(smsc, partitions);
     it.config["http"] = json!({ "listen": "127.0.0.1:0", "token": TOKEN.replace(' ', "-") });
     it.config["log"]["level"] = json!("info");
@@ -23,7 +23,7 @@ fn steered(smsc: u16, partitions: i32) -> Deployment {
 }
 
 /// Asks a process for something; what it answers.
-fn asks(port: u16, order: &Value) -> (u16, String) {
+pub fn asks(port: u16, order: &Value) -> (u16, String) {
     let body = order.to_string();
     let (token, length) = (TOKEN.replace(' ', "-"), body.len());
     let request = format!(
@@ -52,7 +52,7 @@ fn now() -> i64 {
 }
 
 /// Appends so many messages a second, over partitions, until told to end; how many.
-fn offers(it: &Deployment, partitions: i32, each_second: usize, ending: &AtomicBool) -> usize {
+pub fn offers(it: &Deployment, partitions: i32, each_second: usize, ending: &AtomicBool) -> usize {
     let (mut sent, begun) = (0, Instant::now());
     while !ending.load(Ordering::Relaxed) {
         let due = (begun.elapsed().as_secs_f64() * each_second as f64) as usize;
