@@ -132,6 +132,16 @@ impl Responses {
         ];
         some(known.filter(|(name, _)| *name != "ESME_ROK").chain(others))
     }
+
+    /// What there may be any of.
+    pub fn names() -> impl Iterator<Item = &'static str> + Clone {
+        let known = Status::ALL.iter().filter_map(|status| status.name());
+        let known = known.filter(|name| *name != "ESME_ROK");
+        ["ESME_ROK"]
+            .into_iter()
+            .chain(known)
+            .chain(["vendor", "reserved"])
+    }
 }
 
 /// Results by what they say.
@@ -159,6 +169,12 @@ impl Results {
         let answered = [("ACCEPTED", &self.accepted), ("REFUSED", &self.refused)];
         some(answered.into_iter().chain(errors.zip(&self.errors)))
     }
+
+    /// What there may be any of.
+    pub fn names() -> impl Iterator<Item = &'static str> + Clone {
+        let errors = SendErrorKind::ALL.iter().map(|kind| kind.name());
+        ["ACCEPTED", "REFUSED"].into_iter().chain(errors)
+    }
 }
 
 /// Receipts by the state that they say.
@@ -182,6 +198,12 @@ impl Receipts {
         let states = MessageState::ALL.iter().map(|state| state.name());
         let unreadable = ("UNREADABLE", &self.unreadable);
         some(states.zip(&self.by_state).chain([unreadable]))
+    }
+
+    /// What there may be any of.
+    pub fn names() -> impl Iterator<Item = &'static str> + Clone {
+        let states = MessageState::ALL.iter().map(|state| state.name());
+        states.chain(["UNREADABLE"])
     }
 }
 

@@ -332,17 +332,19 @@ fn not_open(esme: &Esme) -> impl Iterator<Item = String> {
     })
 }
 
-/// An account that has partitions needs one bind of each kind at least.
+/// An account that has partitions needs one bind of each kind at least, of those that operators do
+/// not want closed.
 fn not_bound(esme: &Esme) -> Vec<String> {
-    let modes: BTreeSet<&str> = esme.binds.iter().map(|bind| &*bind.mode).collect();
+    let wanted = || esme.binds.iter().filter(|bind| !bind.drained);
+    let modes: BTreeSet<&str> = wanted().map(|bind| &*bind.mode).collect();
     let is_bound = |mode: &&str| {
-        let mut binds = esme.binds.iter().filter(|bind| bind.mode == **mode);
+        let mut binds = wanted().filter(|bind| bind.mode == **mode);
         binds.any(|bind| bind.state == "bound")
     };
     let unbound = modes.into_iter().filter(|mode| !is_bound(mode));
     unbound
         .map(|mode| {
-            let mut binds = esme.binds.iter().filter(|bind| bind.mode == mode);
+            let mut binds = wanted().filter(|bind| bind.mode == mode);
             let why = binds.find_map(|bind| bind.reason.as_deref());
             let why = why.map_or_else(String::new, |why| format!(": {why}"));
             format!("{}: no {mode} is bound{why}", esme.name)
@@ -419,6 +421,9 @@ mod tests {
             not_bound(&esme),
             ["acme: no receiver is bound: no route to host"]
         );
+        let mut drained = esme;
+        drained.binds[2].drained = true;
+        assert!(not_bound(&drained).is_empty());
     }
 
     #[test]

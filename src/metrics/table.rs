@@ -6,6 +6,7 @@
 
 use plain_telemetry::Count;
 
+use crate::meters::{Receipts, Responses, Results};
 use crate::notices;
 use crate::status::{Bind, Client, CorrelationPartition, Esme, Histogram, Partition, Status};
 use crate::{correlate, deliver, meters};
@@ -275,6 +276,21 @@ families! {
             add(&[&esme.name], Value::Number(esme.steering.paused.len() as f64));
         }
     };
+    /// Whether operators want nothing to be sent over the bind, by a pause or drain of the bind or of
+    /// its ESME, or by a maintenance.
+    Gauge "kafka_smpp_bind_paused" None, BIND => |status, add| {
+        of_binds(status, add, |bind| Some(yes(bind.paused)));
+    };
+    /// Whether operators want the bind to be closed, by a drain of the bind or of its ESME, or by a
+    /// maintenance.
+    Gauge "kafka_smpp_bind_drained" None, BIND => |status, add| {
+        of_binds(status, add, |bind| Some(yes(bind.drained)));
+    };
+    /// Whether operators want nothing of the partition to be sent, by a pause of its topic or of its
+    /// ESME, or of all binds that send it.
+    Gauge "kafka_smpp_partition_paused" None, PARTITION => |status, add| {
+        of_partitions(status, add, |partition| Some(yes(partition.paused)));
+    };
     /// Whether a window of maintenance that operators agreed is in force: nobody is to be woken.
     Gauge "kafka_smpp_maintenance" None, &["esme"] => |status, add| {
         for esme in &status.esmes {
@@ -286,16 +302,16 @@ families! {
     /// Answers of the SMSC to submit_sm and the like, late ones included, by command_status: a name of
     /// the specification, `vendor` (0x400 to 0x4FF) or `reserved`. Each segment has one.
     Counter "kafka_smpp_responses" None, &["esme", "command_status"] => |status, add| {
-        labelled(status, add, |esme| &esme.responses);
+        labelled(status, add, Responses::names(), |esme| &esme.responses);
     };
     /// Results that Kafka has, one for each record: `ACCEPTED`, `REFUSED` (a SubmitSmResp with another
     /// command_status), or the error of a SendError.
     Counter "kafka_smpp_results" None, &["esme", "outcome"] => |status, add| {
-        labelled(status, add, |esme| &esme.results);
+        labelled(status, add, Results::names(), |esme| &esme.results);
     };
     /// Receipts, by the state that they say; `UNREADABLE` if none is known.
     Counter "kafka_smpp_receipts" None, &["esme", "state"] => |status, add| {
-        labelled(status, add, |esme| &esme.receipts);
+        labelled(status, add, Receipts::names(), |esme| &esme.receipts);
     };
     /// From a record's append to Kafka until its submit_sm was handed to a session; of first attempts.
     Histogram "kafka_smpp_append_to_socket" SECONDS, &["esme"] => |status, add| {
@@ -446,21 +462,25 @@ families! {
     };
     /// Lines of the log, by what they are called in docs/log.md, whatever the level of the log is.
     Counter "kafka_smpp_log_lines" None, &["level", "line"] => |_, add| {
-        for notice in notices::all().filter(|notice| notice.times() > 0) {
+        for notice in notices::all() {
             let level = notice.level.as_str().to_lowercase();
             add(&[&level, &notice.name()], Value::Count(notice.times()));
         }
     };
 }
 
+/// What is counted by a label of which all values are known: those are there from the start, so that
+/// whoever compares with what was before sees the first event.
 fn labelled(
     status: &Status,
     add: &mut Samples<'_>,
+    names: impl Iterator<Item = &'static str> + Clone,
     read: impl Fn(&Esme) -> &std::collections::BTreeMap<String, u64>,
 ) {
     for esme in &status.esmes {
-        for (label, count) in read(esme) {
-            add(&[&esme.name, label], Value::Count(*count));
+        for name in names.clone() {
+            let count = read(esme).get(name).copied().unwrap_or_default();
+            add(&[&esme.name, name], Value::Count(count));
         }
     }
 }

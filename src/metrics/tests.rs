@@ -106,7 +106,6 @@ fn samples(text: &str) -> BTreeMap<String, f64> {
 
 #[test]
 fn both_formats_say_the_same() {
-    crate::connector::notices::Stopped {}.emit();
     let open = write(everything(), Format::OpenMetrics).unwrap();
     let plain = write(everything(), Format::Prometheus).unwrap();
     let (open, plain) = (samples(&open), samples(&plain));
@@ -184,6 +183,80 @@ fn rows() -> Vec<(String, Kind, &'static [&'static str], &'static str)> {
 }
 
 #[test]
+fn what_did_not_happen_yet_is_zero() {
+    let mut status = everything();
+    let esme = &mut status.esmes[0];
+    for counted in [&mut esme.responses, &mut esme.results, &mut esme.receipts] {
+        counted.clear();
+    }
+    let samples = samples(&write(status, Format::Prometheus).unwrap());
+    for (name, sample) in [
+        ("responses", "command_status=\"ESME_ROK\""),
+        ("responses", "command_status=\"ESME_RTHROTTLED\""),
+        ("responses", "command_status=\"vendor\""),
+        ("results", "outcome=\"ACCEPTED\""),
+        ("results", "outcome=\"OUTCOME_UNKNOWN\""),
+        ("receipts", "state=\"DELIVERED\""),
+        ("receipts", "state=\"UNREADABLE\""),
+    ] {
+        let name = format!("kafka_smpp_{name}_total{{esme=\"acme\",{sample}}}");
+        assert_eq!(samples.get(&name), Some(&0.0), "{name}");
+    }
+    let name = "kafka_smpp_log_lines_total{level=\"warn\",line=\"";
+    let lines = samples.keys().filter(|sample| sample.starts_with(name));
+    assert_eq!(
+        lines.count(),
+        crate::notices::all()
+            .filter(|n| n.level == tracing::Level::WARN)
+            .count()
+    );
+}
+
+/// What is counted is one of those that are there from the start.
+#[test]
+fn each_counted_name_is_known() {
+    use crate::meters::{Receipts, Responses, Results};
+    use crate::record::event::SendErrorKind;
+    let responses = Responses::default();
+    (0..0x600).for_each(|status| responses.count(smpp_protocol::Status(status)));
+    let results = Results::default();
+    results.accepted.add(1);
+    results.refused.add(1);
+    SendErrorKind::ALL
+        .iter()
+        .for_each(|kind| results.failed(*kind));
+    let receipts = Receipts::default();
+    let states = smpp_protocol::MessageState::ALL.iter().copied().map(Some);
+    states.chain([None]).for_each(|state| receipts.count(state));
+    let all = |names: &mut dyn Iterator<Item = &'static str>| -> BTreeSet<String> {
+        names.map(str::to_owned).collect()
+    };
+    let counted = |of: BTreeMap<String, u64>| of.into_keys().collect::<BTreeSet<_>>();
+    assert_eq!(counted(responses.get()), all(&mut Responses::names()));
+    assert_eq!(counted(results.get()), all(&mut Results::names()));
+    assert_eq!(counted(receipts.get()), all(&mut Receipts::names()));
+}
+
+#[test]
+fn what_operators_want_of_binds_and_partitions_is_told() {
+    let mut status = everything();
+    status.esmes[0].binds[0].drained = true;
+    status.esmes[0].partitions[0].paused = true;
+    let samples = samples(&write(status, Format::Prometheus).unwrap());
+    for (name, value) in [
+        ("bind_drained{esme=\"acme\",bind=\"acme-0.0\"}", 1.0),
+        ("bind_paused{esme=\"acme\",bind=\"acme-0.0\"}", 0.0),
+        (
+            "partition_paused{esme=\"acme\",topic=\"sms.outbound\",partition=\"0\"}",
+            1.0,
+        ),
+    ] {
+        let name = format!("kafka_smpp_{name}");
+        assert_eq!(samples.get(&name), Some(&value), "{name}");
+    }
+}
+
+#[test]
 fn names_and_labels_are_as_prometheus_wants_them() {
     let mut names = BTreeSet::new();
     for (name, kind, labels, about) in rows() {
@@ -225,7 +298,9 @@ missing; and what it had published and not committed is counted again by its suc
 it anew. The topics have the truth.
 
 `esme` is the name in the configuration, `bind` that of a bind, `partition` a number. A bind's samples
-go when the bind goes; counters by `esme` stay for as long as the process lives.
+go when the bind goes; counters by `esme` stay for as long as the process lives. Every label of a counter
+has few values, and each has a sample from the start, at zero: so the first event is a step, which `rate()`
+and alerts see.
 ";
 
 #[test]

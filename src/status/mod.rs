@@ -238,6 +238,10 @@ pub struct Bind {
     pub retry_in: Option<f64>,
     /// Whether it sends, or only receives.
     pub submits: bool,
+    /// Whether operators want nothing to be sent over it.
+    pub paused: bool,
+    /// Whether operators want it to be closed.
+    pub drained: bool,
     /// Its window.
     pub window: Window,
     /// PDUs per second that the SMSC's answers let it send; none without such a limit.
@@ -277,6 +281,9 @@ pub struct Partition {
     pub partition: i32,
     /// `taking over`, `opening`, `open`, `draining` or `standing still`.
     pub phase: String,
+    /// Whether operators want nothing of it to be sent, by a pause of its topic, or of all binds that
+    /// send it.
+    pub paused: bool,
     /// Why its records wait, in words; none if they do not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<String>,

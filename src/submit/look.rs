@@ -112,6 +112,11 @@ fn esme(account: &Account, partitions: &HashMap<Partition, status::Partition>) -
         .filter(|(partition, _)| account.priority(&partition.topic).is_some())
         .map(|(_, seen)| seen.clone())
         .collect();
+    let wanted = account.wanted();
+    for partition in &mut own {
+        // One that is not fetched yet, too.
+        partition.paused |= wanted.paused_topics.contains(&*partition.topic);
+    }
     own.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
     let finite = |rate: f64| Some(rate).filter(|rate| rate.is_finite());
     Esme {
@@ -121,7 +126,7 @@ fn esme(account: &Account, partitions: &HashMap<Partition, status::Partition>) -
             contracted: finite(options.max_tps),
             here: finite(account.max_tps()).and_then(|_| finite(account.current_rate())),
         },
-        binds: account.binds.status(),
+        binds: account.binds.status(&wanted, &options.topics),
         partitions: own,
         ..measured(&options.meters, account.binds.counts())
     }

@@ -333,8 +333,7 @@ impl Pipeline {
 
     /// What can be seen of the partitions that are ours.
     pub fn partitions(&self) -> Vec<(Partition, status::Partition)> {
-        let seen = |p: &PartitionState| (p.name().clone(), p.status());
-        self.look(|state| state.partitions().map(seen).collect())
+        self.look(PipelineState::seen)
     }
 
     /// The partitions that are open and hold nothing, and the next offset of each.

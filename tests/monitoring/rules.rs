@@ -27,7 +27,8 @@ pub fn all(text: &str, key: &str) -> Vec<String> {
 
 /// The names of series in a text: metrics, and what rules record.
 pub fn series(text: &str) -> BTreeSet<String> {
-    let pattern = Regex::new(r"\b(?:esme:)?kafka_smpp_\w+(?::\w+)?").expect("a pattern");
+    let pattern =
+        Regex::new(r"\b(?:(?:esme|bind|partition):)?kafka_smpp_\w+(?::\w+)?").expect("a pattern");
     let found = pattern.find_iter(text);
     found.map(|found| found.as_str().to_owned()).collect()
 }

@@ -104,8 +104,7 @@ pub fn steered() -> Deployment {
         process["esmes"][1]["steering"] = json!({
             "paused": [], "maintenance": {"from": ago(600.0), "until": ago(-3000.0), "by": "anna"},
         });
-        process["esmes"][1]["binds"][0] =
-            json!({"name": "beta-0", "mode": "transceiver", "state": "closed", "submits": true});
+        process["esmes"][1]["binds"][0] = json!({"name": "beta-0", "mode": "transceiver", "state": "closed", "submits": true, "paused": true, "drained": true});
     }
     all
 }

@@ -116,8 +116,7 @@ function binds(model, esme, say) {
   const all = paused(esme);
   const maintained = inMaintenance(esme, model.now);
   if (all?.unbound || maintained) return true;
-  const closed = new Set(esme.steering.paused.filter((pause) => pause.unbound).map((pause) => pause.what));
-  const wanted = esme.binds.filter((bind) => !closed.has(bind.name));
+  const { wanted } = esme;
   if (!esme.binds.length && model.present.some(({ status }) => status.process?.phase === "running")) {
     say("watch", `${esme.name}: no process has a bind of it`, [waiting(esme)],
       "Its partitions are with no process yet. If it stays so, look at which process is not ready.", `#${esme.id}`);

@@ -58,6 +58,8 @@ function esmes(processes, history) {
       index,
       binds,
       bound: binds.filter((bind) => bind.state === "bound"),
+      // What operators closed need not be bound.
+      wanted: binds.filter((bind) => !bind.drained),
       partitions,
       samples,
       last: samples.at(-1),

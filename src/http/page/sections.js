@@ -68,7 +68,7 @@ export function esmeSection(model, esme, redraw) {
   const stopped = paused(esme);
   const [level, words] = stopped ? ["known", stopped.unbound ? "paused, binds closed" : "paused"]
     : inMaintenance(esme, model.now) ? ["known", "in maintenance"]
-    : esme.bound.length === esme.binds.length ? ["good", `${count(esme.binds.length, "bind")} bound`]
+    : esme.wanted.every((bind) => bind.state === "bound") ? ["good", `${count(esme.bound.length, "bind")} bound`]
     : [esme.binds.some((bind) => own(LEVEL, bind.state) === "wrong") ? "wrong" : "watch", `${number(esme.bound.length)} of ${count(esme.binds.length, "bind")} bound`];
   const limit = esme.steering.max_tps ?? esme.contracted;
   return h("section", { class: "esme", id: esme.id, key: `esme ${esme.name}`, "aria-labelledby": `${esme.id}-title` },
@@ -100,6 +100,7 @@ function bindTable(model, esme, redraw) {
     const speed = Number.isFinite(bind.rate) ? `${number(bind.rate)}/s` : Number.isFinite(limit) ? `${number(limit)}/s` : "no limit";
     const host = bind.host && (bind.peer && bind.peer !== bind.host ? `${bind.host} (${bind.peer})` : bind.host);
     const why = [
+      bind.drained ? "somebody wants it closed" : bind.paused && "paused: nothing is sent over it",
       bind.reason,
       Number.isFinite(bind.retry_in) && `tried again in ${seconds(Math.round(bind.retry_in))}`,
       bind.throttled && "throttled within the last minute",
@@ -146,7 +147,7 @@ function partitionTable(model, esme, redraw) {
         `${partition.topic} ${partition.partition}`,
         several && partition.process.label,
         mark(partition.phase === "open" ? partition.waits_for ? "watch" : "good" : partition.phase === "standing still" ? "wrong" : "watch", partition.phase),
-        partition.waits_for ?? "",
+        [partition.paused && "somebody to resume it", partition.waits_for].filter(Boolean).join("; "),
         Number.isFinite(partition.lag) ? [number(partition.lag), partition.lag > pace * 10 && Number.isFinite(time) && ` (${seconds(time)})`] : "",
         number(partition.unfinished),
         [partition.waiting, partition.delayed, partition.ready].map((one) => number(one ?? 0)).join(" / "),

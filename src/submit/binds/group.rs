@@ -191,6 +191,13 @@ struct ServedBind {
 
 impl ServedBind {
     async fn run(mut self) {
+        let seen = self.open.add(&self.options, self.per_bind);
+        self.serve(&seen).await;
+        self.open.remove(&seen);
+    }
+
+    /// Opens the bind whenever operators do not want it closed.
+    async fn serve(&mut self, seen: &OpenBind) {
         loop {
             let name = self.options.name.clone();
             tokio::select! {
@@ -202,7 +209,7 @@ impl ServedBind {
                 }
                 _ = self.closing.wait_for(Option::is_some) => return,
             }
-            if self.serve_once().await {
+            if self.serve_once(seen).await {
                 return;
             }
         }
@@ -210,7 +217,7 @@ impl ServedBind {
 
     /// Opens the bind and closes it when the group is closed, or operators want that; whether it is
     /// the group.
-    async fn serve_once(&mut self) -> bool {
+    async fn serve_once(&mut self, seen: &OpenBind) -> bool {
         let (options, handler) = (self.options.clone(), self.handler.clone());
         let name = options.name.clone();
         let (service, handle) = smpp_esme::Bind::new(
@@ -221,13 +228,7 @@ impl ServedBind {
         );
         let begun = self.wanted.borrow().rebinds(&name);
         self.handles.lock().push(handle.clone());
-        let open = self.open.add(OpenBind {
-            name: name.clone(),
-            mode: self.options.mode,
-            window: self.options.window,
-            rate: self.per_bind,
-            handle: handle.clone(),
-        });
+        seen.opened(handle.clone());
         let mut tasks = JoinSet::new();
         tasks.spawn(service.run());
         if self.options.mode.submits() {
@@ -256,7 +257,7 @@ impl ServedBind {
         }
         handle.stopped().await;
         tasks.shutdown().await;
-        self.open.remove(&open);
+        self.open.closed(seen);
         self.handles.lock().retain(|other| !other.is(&handle));
         self.closing.borrow().is_some()
     }

@@ -25,6 +25,12 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    /// Whether nothing of the account's `topics` is to be sent over the bind.
+    pub fn is_paused(&self, bind: &str, topics: &[Arc<str>]) -> bool {
+        let all = !topics.is_empty() && topics.iter().all(|t| self.paused_topics.contains(t));
+        all || self.paused_binds.contains(bind) || self.is_closed(bind)
+    }
+
     /// Whether the bind is to be closed.
     pub fn is_closed(&self, bind: &str) -> bool {
         self.unbound || self.unbound_binds.contains(bind)

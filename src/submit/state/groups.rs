@@ -117,6 +117,12 @@ impl GroupState {
         self.binds.get(&bind).is_some_and(|bind| bind.stopped)
     }
 
+    /// Whether operators want nothing to be sent over any of its binds.
+    pub fn is_paused(&self) -> bool {
+        let mut senders = self.binds.values().filter(|bind| bind.submits).peekable();
+        senders.peek().is_some() && senders.all(|bind| bind.stopped)
+    }
+
     /// How many PDUs may be ready to be handed out, beyond those that are: for each bind that is
     /// bound the window in force, or what its SMSC answers until the next commit if that is more,
     /// up to a whole window; less where a rate lets less through within `time`.

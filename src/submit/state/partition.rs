@@ -315,6 +315,7 @@ impl PartitionState {
             topic: self.name.topic.to_string(),
             partition: self.name.partition,
             phase: phase.to_owned(),
+            paused: self.stopped,
             committed: self.progress.base(),
             position: self.next,
             reserved: self.progress.reserved(),

@@ -23,6 +23,7 @@ use crate::kafka::set_aside::SetAside;
 use crate::kafka::start::Start;
 use crate::kafka::{Partition, poll};
 use crate::record::event::SendErrorKind;
+use crate::status;
 use crate::submit::message::intake::Incoming;
 use crate::submit::message::outgoing::{Outgoing, Rejection};
 use crate::submit::options::Settings;
@@ -264,6 +265,17 @@ impl PipelineState {
         }
         self.stopped_binds = binds;
         self.effects.commit();
+    }
+
+    /// What can be seen of the partitions that are ours.
+    pub fn seen(&self) -> Vec<(Partition, status::Partition)> {
+        let seen = |held: &AssignedPartition| {
+            let group = self.groups.get(&held.group);
+            let mut seen = held.partition.status();
+            seen.paused |= group.is_some_and(GroupState::is_paused);
+            (held.partition.name().clone(), seen)
+        };
+        self.assignments.values().map(seen).collect()
     }
 
     /// A partition is ours. Its first commit is due; when that is made it is fetched from where

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::seen::{Simulated, is_ready};
 use super::{Deployment, PATIENCE, message};
-use crate::harness::http::{ask, status};
+use crate::harness::http::{ask, get, status};
 use crate::harness::{Send, eventually};
 
 const TOKEN: &str = "a token for these tests";
@@ -247,8 +247,19 @@ fn binds_are_closed_and_opened_as_it_is_wanted() {
     eventually("and opened again", PATIENCE, || smsc.of("bound").len() == 3);
     steers(port, &json!({"action": "drain", "esme": "acme"}));
     eventually("all are closed", PATIENCE, || {
-        closed().len() == 3 && states().is_empty()
+        closed().len() == 3 && states() == ["closed", "closed"]
     });
+    is_ready(port);
+    let told = |what: &str| {
+        let (_, metrics) = get(port, "/metrics").expect("an answer");
+        let name = format!("kafka_smpp_{what}{{");
+        let lines = metrics.lines().filter(|line| line.starts_with(&name));
+        let value = |line: &str| line.rsplit(' ').next()?.parse::<f64>().ok();
+        lines.filter_map(value).collect::<Vec<_>>()
+    };
+    for what in ["bind_drained", "bind_paused", "partition_paused"] {
+        assert_eq!(told(what), [1.0, 1.0], "{what}");
+    }
     assert!(
         closed().iter().all(|event| event["unbound"] == true),
         "{:?}",
@@ -256,13 +267,28 @@ fn binds_are_closed_and_opened_as_it_is_wanted() {
     );
     steers(port, &json!({"action": "resume", "esme": "acme"}));
     eventually("all are open", PATIENCE, || states() == ["bound", "bound"]);
+    // One of two: that one is told, and what only it sends.
+    let one = |action: &str| json!({"action": action, "esme": "acme", "bind": "acme-1.0"});
+    steers(port, &one("drain"));
+    eventually("one is closed", PATIENCE, || {
+        states() == ["bound", "closed"]
+    });
+    is_ready(port);
+    for what in ["bind_drained", "bind_paused", "partition_paused"] {
+        assert_eq!(told(what), [0.0, 1.0], "{what}");
+    }
+    steers(port, &one("resume"));
+    eventually("all are open", PATIENCE, || states() == ["bound", "bound"]);
+    assert_eq!(told("bind_drained"), [0.0, 0.0]);
     let from = Timestamp::now() + Duration::from_secs(1);
     let until = from + Duration::from_secs(4);
     steers(
         port,
         &json!({"action": "maintenance", "esme": "acme", "from": from, "until": until, "by": "a test"}),
     );
-    eventually("the SMSC is maintained", PATIENCE, || states().is_empty());
+    eventually("the SMSC is maintained", PATIENCE, || {
+        states() == ["closed", "closed"]
+    });
     assert!(Timestamp::now() >= from);
     it.send_numbered(0, 1000..1010);
     eventually("the SMSC is back", PATIENCE, || {

@@ -197,7 +197,9 @@ fn summary(
     width: usize,
 ) -> Line {
     let bound = binds.iter().filter(|bind| bind.state == "bound").count();
-    let tone = match (bound, binds.len()) {
+    // What operators closed need not be bound.
+    let wanted = binds.iter().filter(|bind| !bind.drained).count();
+    let tone = match (bound, wanted) {
         (0, 1..) => Tone::Wrong,
         (bound, all) if bound < all => Tone::Watch,
         _ => Tone::Good,
