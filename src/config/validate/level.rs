@@ -21,7 +21,7 @@ const OTHERS: [(&str, &str); 7] = [
 ];
 
 /// The parts of this crate.
-const MODULES: [&str; 24] = [
+const MODULES: [&str; 26] = [
     "cli",
     "codes",
     "config",
@@ -30,6 +30,7 @@ const MODULES: [&str; 24] = [
     "correlate",
     "deliver",
     "deployment",
+    "erase",
     "http",
     "kafka",
     "meters",
@@ -37,6 +38,7 @@ const MODULES: [&str; 24] = [
     "notices",
     "ops",
     "otel",
+    "rebuild",
     "record",
     "registry",
     "repeated",
