@@ -152,7 +152,7 @@ function partitionTable(model, esme, redraw) {
         number(partition.unfinished),
         [partition.waiting, partition.delayed, partition.ready].map((one) => number(one ?? 0)).join(" / "),
         number(partition.in_flight),
-        number(Math.max(0, Math.min(partition.reserved - partition.committed, partition.unfinished))),
+        number(partition.in_doubt ?? 0),
         octets(partition.octets),
         number(partition.committed),
       ].filter((cell) => cell !== false),
@@ -163,7 +163,7 @@ function partitionTable(model, esme, redraw) {
     columns: [
       text("Partition"), several && text("Process"), text("Phase"), wide("Waits for"), figure("Lag", "Records without a result, and how long they take at the ESME's pace"),
       figure("Unfinished", "Read, without a result"), figure("Waiting / delayed / ready", "Of those: for a place in a window or rate, for their time, or for a bind to take them"), figure("In flight", "Of those: with a bind"),
-      figure("In doubt if it died", "At most so many would be in doubt if the process ended now"), figure("Memory"), figure("Committed", "All records below this offset have a result"),
+      figure("In doubt", "Without a result, and the SMSC may have a copy that nobody knows of"), figure("Memory"), figure("Committed", "All records below this offset have a result"),
     ].filter(Boolean),
   });
 }
@@ -285,6 +285,7 @@ function problemList(model) {
 /** Who says all this, and how old it is. */
 export function deploymentLine(model) {
   const own = model.processes[0]?.status ?? {};
-  return h("p", {}, h("strong", {}, own.process?.host), ` ${own.process?.software ?? ""} · as of `, h("time", {}, clock(Date.parse(own.at), model.now)),
+  const name = own.process?.deployment;
+  return h("p", {}, name && [h("strong", {}, name), " · answered by "], h("strong", {}, own.process?.host), ` ${own.process?.software ?? ""} · as of `, h("time", {}, clock(Date.parse(own.at), model.now)),
     h("span", {}, ` ${Intl.DateTimeFormat().resolvedOptions().timeZone}`));
 }
