@@ -456,13 +456,21 @@ fn otel(check: &mut Check<'_>, settings: &Otel) {
     let text = "a share, between 0.0 and 1.0";
     check.must(codes::OUT_OF_RANGE, good, "sample", settings.sample, text);
     if let Some(endpoint) = &settings.endpoint {
-        let shown = format_args!("{endpoint:?}");
+        // As that of a registry it may hold a password; and lines of the log name it.
+        let has_password = endpoint.contains('@');
         let good = Url::parse(endpoint).is_ok_and(|url| {
             matches!(url.scheme(), "http" | "https")
                 && url.host().is_some()
                 && url.query().is_none()
         });
-        let text = "not an address: write such as \"http://collector:4318\"";
+        let shown = if has_password { "..." } else { endpoint };
+        let shown = format_args!("{shown:?}");
+        let text = if has_password {
+            "an address must not hold a password: set headers instead"
+        } else {
+            "not an address: write such as \"http://collector:4318\""
+        };
+        let good = good && !has_password;
         check.must(codes::ADDRESS_MALFORMED, good, "endpoint", shown, text);
         let text = "this program was built without spans: build it with `--features otel`, or leave the endpoint out";
         check.must(

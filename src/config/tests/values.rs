@@ -162,6 +162,7 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("trace.texts", "'no'", "", "write true or false"),
     ("trace.numbers", "'none'", "", "write one of: full, last4"),
     ("otel.endpoint", "'collector:4318'", "", "not an address"),
+    ("otel.endpoint", "'http://me:hush@collector:4318'", "", "must not hold a password"),
     ("otel.sample", "2", "", "a share, between 0.0 and 1.0"),
     ("otel.headers", "{ 'a b' = 'c' }", "", "not a header of HTTP"),
     ("otel.service_name", "4", "", "write a text"),
