@@ -343,6 +343,42 @@ fn who_may_write_to_the_topic_steers_and_what_means_nothing_is_said() {
     assert!(status == 400 && said.contains("there is acme"), "{said}");
 }
 
+/// What is paused stays so while the topic is gone, and the new one is read from its first record,
+/// also if it has as many as the old one had.
+///
+/// ```sh
+/// cargo test --test it -- --ignored topic_of_orders_that_is_made_anew
+/// ```
+#[test]
+#[ignore = "the topic is looked for twice a minute"]
+fn a_topic_of_orders_that_is_made_anew_is_read_from_its_beginning() {
+    let smsc = Simulated::start(&[]);
+    let it = steered(smsc.port, 1);
+    let topic = it.topic("control");
+    let orders = |key: &str, values: [Option<&[u8]>; 2]| {
+        let record = |value| Send {
+            key: Some(key),
+            value,
+            partition: Some(0),
+            ..Send::default()
+        };
+        it.kafka.produce(&topic, &values.map(record));
+    };
+    orders("acme/pause", [Some(b"{}"), Some(b"{\"by\": \"a test\"}")]);
+    let mut process = it.start();
+    let port = process.http();
+    is_ready(port);
+    it.kafka.delete_topic(&topic);
+    process.wait_for_log("the connector cannot be steered", PATIENCE);
+    it.send_numbered(0, 0..10);
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(smsc.of("accepted").is_empty(), "it is paused still");
+    it.kafka.topic(&topic, 1, &[("cleanup.policy", "compact")]);
+    // As many as it has read of the old one.
+    orders("acme/pause", [Some(b"{}"), None]);
+    it.results(10);
+}
+
 #[test]
 fn without_a_topic_of_orders_all_else_works() {
     let smsc = Simulated::start(&[]);
