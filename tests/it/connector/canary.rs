@@ -195,8 +195,11 @@ fn commands(it: &Deployment) -> String {
         .replace("\"sasl.username\"", "\"security.protocol\" = \"SASL_PLAINTEXT\"\n\"sasl.mechanism\" = \"PLAIN\"\n\"sasl.username\""),
     ];
     let mut said = String::new();
-    for toml in &broken {
-        for args in [&["check"][..], &["check", "--connect"], &["status"]] {
+    let first_and_last = [0, broken.len() - 1];
+    for (n, toml) in broken.iter().enumerate() {
+        let asks_others = [&["check", "--connect"][..], &["status"]];
+        let asks_others = asks_others.iter().filter(|_| first_and_last.contains(&n));
+        for args in [&["check"][..]].iter().chain(asks_others) {
             let output = command(toml, args);
             assert_ne!(output.status.code(), Some(101), "{args:?} panics");
             for octets in [&output.stdout, &output.stderr] {
