@@ -34,7 +34,7 @@ const LAST_MOMENT: Duration = Duration::from_secs(2);
 pub struct Options {
     /// `host:port`; with port 0 the system chooses one.
     pub listen: String,
-    /// Names by which it may be asked for; see [`Hosts`](super::hosts::Hosts).
+    /// Names by which it may be asked for; see [`Hosts`].
     pub hosts: Vec<String>,
     /// Who has it may steer; nobody if it is empty.
     pub token: SecretString,
