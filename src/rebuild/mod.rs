@@ -39,8 +39,9 @@
 //! Their results are called by the place where they stood on the first cluster. That place is found
 //! between two records that have log ids and results: if the distance between here and there is the
 //! same for both, it is for what stands between them. Behind the last such pair the distance can
-//! only have grown, so what lies above all results has none. What remains is unknown, and stops the
-//! rebuild until somebody decides. On a restored backup, or with offsets that are known to be equal
+//! only have grown (by gaps; what was mirrored twice makes it smaller), so what lies above all results
+//! is in doubt like other records without one. What remains is unknown, and stops the rebuild until
+//! somebody decides. On a restored backup, or with offsets that are known to be equal
 //! (`same_offsets`), each place is its own.
 //!
 //! An event says where its record stood, but not on which cluster. A place may therefore be one of
