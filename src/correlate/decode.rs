@@ -62,11 +62,13 @@ pub(super) fn record(
         Key::Segment { .. } => Record::Segment(segment_entry(codec.read_internal(octets)?)?),
         Key::Parked { .. } => {
             let parked: Parked = codec.read_internal(octets)?;
+            let parsed = ParsedReceipt::of(&parked.delivery, dialects);
+            let mut receipt = receipt(&parked.delivery, &parsed);
+            if let Some(seen) = parked.seen {
+                receipt.seen = seen; // its PDU is no longer what it was
+            }
             Record::Value(Value::Parked {
-                receipt: receipt(
-                    &parked.delivery,
-                    &ParsedReceipt::of(&parked.delivery, dialects),
-                ),
+                receipt,
                 home: parked.delivery.home.as_deref().map(Into::into),
                 delivery: Arc::new(parked.delivery),
                 published_at: parked.published_at.map(Timestamp::as_millisecond),
@@ -172,7 +174,7 @@ pub(super) fn submitted(written: &str) -> Option<i64> {
 }
 
 /// What the join needs of a receipt.
-fn receipt(delivery: &Delivery, parsed: &ParsedReceipt<'_>) -> Receipt {
+pub(super) fn receipt(delivery: &Delivery, parsed: &ParsedReceipt<'_>) -> Receipt {
     // Without the header: a repeat has another sequence number.
     let body = delivery.pdu.get(HEADER..).unwrap_or_default();
     let seen = Seen {

@@ -20,11 +20,13 @@ use crate::kafka::transaction::Output;
 use crate::otel::{Received, Spans};
 use crate::record::codec::Codecs;
 use crate::record::inbound::{DeliveryReceipt, NetworkError, Tlv};
+use crate::record::inbound_message::Message;
 use crate::record::internal::{
     Barrier, CorrelationEntry, Delivery, Header, Likeness, Parked, Seen, compare, number,
 };
 use crate::record::keys;
 use crate::record::shown::ShownNumbers;
+use crate::trace::mask::facts;
 use smpp_protocol::receipt::When;
 
 /// The topics of the join.
@@ -102,7 +104,7 @@ pub(super) fn output(
             delivery,
             published_at,
         } => {
-            let value = parked(delivery, *published_at, topics);
+            let value = parked(delivery, *published_at, topics, dialects);
             correlation_record(topics, partition, key.clone(), Some(value))
         }
         Effect::Forget { key } => correlation_record(topics, partition, key.clone(), None),
@@ -204,11 +206,42 @@ fn with_seen(entry: &Bytes, seen: &[Seen], final_at: Option<Millis>, topics: &To
     }
 }
 
-fn parked(delivery: &Delivery, published_at: Option<Millis>, topics: &Topics) -> Vec<u8> {
-    topics.codecs.correlation.must_write(&Parked {
+/// A receipt that waits needs all of its PDU: it is yet to be published. One that was published is only
+/// kept so that its repeats are known, and by its PDU no longer: nothing of the message's text is.
+fn parked(
+    delivery: &Delivery,
+    published_at: Option<Millis>,
+    topics: &Topics,
+    dialects: &Dialects,
+) -> Vec<u8> {
+    let mut parked = Parked {
         delivery: delivery.clone(),
         published_at: published_at.map(timestamp),
-    })
+        seen: None,
+    };
+    if published_at.is_some() {
+        let parsed = ParsedReceipt::of(delivery, dialects);
+        parked.seen = Some(decode::receipt(delivery, &parsed).seen);
+        hide_text(&mut parked.delivery.pdu);
+    }
+    topics.codecs.correlation.must_write(&parked)
+}
+
+/// Fills what a receipt repeats of its message. Lengths, and what else it says, stay.
+fn hide_text(pdu: &mut [u8]) {
+    let Ok(message) = Message::read(pdu) else {
+        return;
+    };
+    let text = message.sm.text_octets();
+    let shown = facts(text);
+    let hidden = text.len() - shown;
+    // One of another form says what became of the message anywhere.
+    if shown == 0 || hidden == 0 {
+        return;
+    }
+    let place = pdu.windows(text.len()).rposition(|octets| octets == text);
+    let hidden = place.and_then(|at| pdu.get_mut(at + shown..at + shown + hidden));
+    hidden.unwrap_or_default().fill(b'x');
 }
 
 fn receipt_event(
@@ -536,20 +569,92 @@ mod tests {
 
     use super::*;
     use crate::correlate::delivery_of;
+    use crate::correlate::join::Value;
     use smpp_protocol::pdu::Sm;
     use smpp_protocol::{Command, Status};
 
-    #[test]
-    fn what_has_just_come_is_parsed_once_and_makes_the_event_that_a_parked_one_makes() {
+    fn topics() -> Topics {
+        Topics {
+            deliveries: "sms.deliveries".into(),
+            correlation: "sms.correlation".into(),
+            receipts: "sms.receipts".into(),
+            codecs: Codecs::default(),
+            inbound: "sms.inbound".into(),
+            numbers: ShownNumbers::default(),
+            cloud_events: CloudEvents::OFF,
+            spans: Default::default(),
+        }
+    }
+
+    fn receipt(text: &[u8]) -> Arc<Delivery> {
         let mut pdu = Vec::new();
         let sm = Sm {
             esm_class: 0x04,
-            short_message: b"id:7F stat:DELIVRD err:000",
+            short_message: text,
             ..Sm::default()
         };
         sm.encode(Command::DELIVER_SM, Status::ROK, 1, &mut pdu)
             .unwrap();
-        let (delivery, parked) = (delivery_of(pdu.clone()), delivery_of(pdu));
+        delivery_of(pdu)
+    }
+
+    #[test]
+    fn what_was_published_alone_is_kept_without_the_text_of_its_message() {
+        const TEXT: &[u8] = b"id:7F sub:001 submit date:2601020304 done date:2601020305 stat:DELIVRD err:000 text:canary";
+        let (topics, dialects) = (topics(), Dialects::default());
+        let codec = &topics.codecs.correlation;
+        let key = keys::Key::parse(b"acme/7F/@7").unwrap();
+        let restored = |value: &[u8]| match decode::record(&key, Some(value), codec, &dialects) {
+            Ok(decode::Record::Value(value)) => value,
+            _ => panic!("no receipt"),
+        };
+        let what = |value| match value {
+            Value::Parked { receipt, .. } => receipt,
+            Value::Entry { .. } => panic!("an entry"),
+        };
+        let delivery = receipt(TEXT);
+        let pdu = |value: &[u8]| codec.read_internal::<Parked>(value).unwrap().delivery.pdu;
+        let holds = |pdu: &[u8]| pdu.windows(6).any(|octets| octets == b"canary");
+
+        let waits = parked(&delivery, None, &topics, &dialects);
+        assert_eq!(pdu(&waits), delivery.pdu, "it is yet to be published");
+        let alone = parked(&delivery, Some(5), &topics, &dialects);
+        assert!(!holds(&pdu(&alone)) && pdu(&alone).len() == delivery.pdu.len());
+        assert_eq!(
+            what(restored(&alone)),
+            what(restored(&waits)),
+            "a successor knows the same"
+        );
+
+        // As versions before wrote it.
+        let before = serde_json::to_string(&Parked {
+            delivery: (*delivery).clone(),
+            published_at: Some(timestamp(5)),
+            seen: None,
+        });
+        assert_eq!(
+            what(restored(before.unwrap().as_bytes())),
+            what(restored(&waits))
+        );
+        for other in [
+            &b"canary"[..],
+            b"id:7F stat:DELIVRD text:",
+            b"7F DELIVRD canary",
+        ] {
+            let delivery = receipt(other);
+            let alone = parked(&delivery, Some(5), &topics, &dialects);
+            assert_eq!(
+                pdu(&alone),
+                delivery.pdu,
+                "of another form, or without a text"
+            );
+        }
+    }
+
+    #[test]
+    fn what_has_just_come_is_parsed_once_and_makes_the_event_that_a_parked_one_makes() {
+        const TEXT: &[u8] = b"id:7F stat:DELIVRD err:000";
+        let (delivery, parked) = (receipt(TEXT), receipt(TEXT));
         let dialects = Dialects::default();
         let arrived = Some(Arrived {
             delivery: &delivery,
@@ -560,16 +665,7 @@ mod tests {
             matches!(parsed, Cow::Owned(_))
         };
         assert!(!is_parsed_again(&delivery) && is_parsed_again(&parked));
-        let topics = Topics {
-            deliveries: "sms.deliveries".into(),
-            correlation: "sms.correlation".into(),
-            receipts: "sms.receipts".into(),
-            codecs: Codecs::default(),
-            inbound: "sms.inbound".into(),
-            numbers: ShownNumbers::default(),
-            cloud_events: CloudEvents::OFF,
-            spans: Default::default(),
-        };
+        let topics = topics();
         let event = |delivery: &Arc<Delivery>| {
             let effect = Effect::Publish {
                 identity: "acme/7F".into(),

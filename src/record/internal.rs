@@ -352,6 +352,10 @@ pub struct Parked {
         skip_serializing_if = "Option::is_none"
     )]
     pub published_at: Option<Timestamp>,
+    /// What is remembered of it from then on, because its PDU has nothing of the message's text any
+    /// more. Absent in what versions before this field have written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Seen>,
 }
 
 /// A segment of a message from a phone that waits for the others, or, once they are published,
@@ -671,6 +675,7 @@ mod tests {
                 tries: 0,
             },
             published_at: None,
+            seen: None,
         };
         let line = serde_json::to_string(&parked).unwrap();
         assert!(line.contains(r#""pdu":"AAAAEP8=""#), "{line}");

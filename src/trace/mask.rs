@@ -137,7 +137,7 @@ fn text(esm_class: u32, octets: &mut [u8]) {
 
 /// How many octets of a receipt's text say what became of the message (SMPP 3.4, appendix B). One of
 /// another form may say anything.
-fn facts(receipt: &[u8]) -> usize {
+pub fn facts(receipt: &[u8]) -> usize {
     let lower = receipt.to_ascii_lowercase();
     if !lower.starts_with(b"id:") {
         return 0;

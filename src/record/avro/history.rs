@@ -73,6 +73,7 @@ pub const HISTORY: &[Version] = &[
     published!(Correlation, 5),
     published!(Parked, 1),
     published!(Parked, 2),
+    published!(Parked, 3),
     published!(Piece, 1),
     published!(Piece, 2),
     published!(Owner, 1),

@@ -1,9 +1,14 @@
-//! Numbers in events are hashed where that is configured, and nothing else changes.
+//! Numbers in events are hashed where that is configured, and no text is kept for longer than it is
+//! needed.
 
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::{Deployment, PATIENCE, message, with};
-use crate::harness::{FakeSmsc, command};
+use crate::harness::{FakeSmsc, command, eventually};
 
 const PHONE: &str = "41791234567";
 
@@ -56,4 +61,74 @@ fn numbers_in_results_are_hashes_and_receipts_find_their_messages() {
     let replay = command(&it.toml(), &["replay", "--json"]);
     let line: Value = serde_json::from_slice(&replay.stdout).unwrap();
     assert_eq!(line["log_id"], "failed", "{line}");
+}
+
+/// What the log of correlation says last under each key, PDUs decoded.
+fn kept(it: &Deployment) -> BTreeMap<String, String> {
+    let mut kept = BTreeMap::new();
+    for record in it.kafka.records(&it.topic("correlation")) {
+        let key = record.key.clone().unwrap_or_default();
+        let pdu = record.value["delivery"]["pdu"].as_str();
+        let pdu = pdu
+            .map(|pdu| STANDARD.decode(pdu).unwrap())
+            .unwrap_or_default();
+        let text = format!("{}{}", record.value, String::from_utf8_lossy(&pdu));
+        if record.value.is_null() {
+            kept.remove(&key);
+        } else {
+            kept.insert(key, text);
+        }
+    }
+    kept
+}
+
+#[test]
+fn no_text_is_kept_longer_than_it_is_needed() {
+    let smsc = FakeSmsc::start();
+    let it = Deployment::new(smsc.port(), 1);
+    let mut connector = it.start();
+    it.send(
+        0,
+        &[with(message("m"), json!({ "short_message": "a canary" }))],
+    );
+    it.results(1);
+    let parts = [(1, &b"canary one, "[..]), (2, b"canary two")];
+    for (part, text) in parts {
+        let udh = [5, 0, 3, 9, 2, part];
+        assert_eq!(smsc.deliver(0x40, PHONE, "1000", &[&udh, text].concat()), 0);
+    }
+    let inbound = it.kafka.wait_records(&it.topic("inbound"), 1, PATIENCE);
+    assert_eq!(inbound[0].value["text"], "canary one, canary two");
+    // Its text repeats the beginning of the message.
+    assert_eq!(smsc.receipt_from("STRANGER", "canary"), 0);
+    let receipt = it.receipts(1).remove(0);
+    assert_eq!(
+        (&receipt["correlated"], &receipt["text"]),
+        (&json!(false), &json!("canary"))
+    );
+    eventually("it is kept as published", PATIENCE, || {
+        let kept = kept(&it);
+        let alone = kept
+            .iter()
+            .find(|(key, _)| key.starts_with("acme/STRANGER/@"));
+        alone.is_some_and(|(_, value)| value.contains("published_at"))
+    });
+    for (key, value) in kept(&it) {
+        let value = value.replace("\"destination\":\"canary\"", "");
+        assert!(
+            !value.contains("canary one") && !value.contains("a canary"),
+            "{key}: {value}"
+        );
+        assert!(!value.contains("text:canary"), "{key}: {value}");
+    }
+
+    // A successor knows the repeat all the same.
+    connector.kill9();
+    let _successor = it.start();
+    smsc.wait_bound(1);
+    assert_eq!(smsc.receipt_from("STRANGER", "canary"), 0);
+    assert_eq!(smsc.receipt("M1"), 0);
+    let receipts = it.receipts(2);
+    assert_eq!(receipts.len(), 2, "{receipts:#?}");
+    assert_eq!(receipts[1]["log_id"], "m");
 }

@@ -468,6 +468,14 @@ fn internal_records_read_back() {
     let parked = Parked {
         delivery: delivery.clone(),
         published_at: Some(at(1)),
+        seen: Some(Seen {
+            state: 2,
+            digest: 7,
+            recipient: Some(41),
+            report: Some(8),
+            ambiguous: true,
+            session: Some(9),
+        }),
     };
     let barrier = Barrier {
         nonce: "n".into(),
