@@ -184,6 +184,7 @@ fn the_documented_rights_are_enough_and_each_that_is_missing_is_named() {
         ),
         ("offsets", &["offsets", "show"]),
         ("replay", &["replay", "--send"]),
+        ("erase", &["erase", "41791234567", "--execute"]),
     ] {
         for command in documented(section) {
             acls.run(&command);
