@@ -82,6 +82,31 @@ fn the_documentation_lists_every_command_and_no_other() {
 }
 
 #[test]
+fn every_command_has_a_manual_page() {
+    let dir = tempfile::tempdir().unwrap();
+    kafka_smpp(dir.path())
+        .args(["man", "pages"])
+        .assert()
+        .success();
+    for command in commands() {
+        let page = dir.path().join(format!("pages/kafka-smpp-{command}.1"));
+        let page = std::fs::read_to_string(page).unwrap();
+        let title = format!(".TH kafka-smpp-{command} 1");
+        assert!(page.contains(&title), "{command}: {page}");
+    }
+    let whole = kafka_smpp(dir.path()).arg("man").assert().success();
+    let whole = String::from_utf8(whole.get_output().stdout.clone()).unwrap();
+    let written = std::fs::read_to_string(dir.path().join("pages/kafka-smpp.1")).unwrap();
+    assert_eq!(whole, written);
+    std::fs::write(dir.path().join("file"), "").unwrap();
+    kafka_smpp(dir.path())
+        .args(["man", "file"])
+        .assert()
+        .code(74)
+        .stderr(contains("file: ").and(contains("name a folder")));
+}
+
+#[test]
 fn the_example_passes_the_check() {
     let dir = tempfile::tempdir().unwrap();
     let example = kafka_smpp(dir.path())

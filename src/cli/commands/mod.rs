@@ -8,6 +8,7 @@ mod demo;
 mod encode;
 mod erase;
 mod explain;
+mod man;
 mod offsets;
 mod receipt;
 mod replay;
@@ -51,6 +52,7 @@ pub(super) enum Command {
     Config(config::Args),
     Explain(explain::Args),
     Completions(completions::Args),
+    Man(man::Args),
     Version(version::Args),
 }
 
@@ -79,6 +81,7 @@ impl Command {
             Command::Config(args) => config::run(&args),
             Command::Explain(args) => explain::run(&args),
             Command::Completions(args) => completions::run(&args, &mut cli()),
+            Command::Man(args) => man::run(&args, cli()),
             Command::Version(args) => version::run(&args),
         }
     }
