@@ -21,6 +21,7 @@ const ELSEWHERE: &[&str] = &[
     "fuzz/run",
     "helm",
     "kafka-acls.sh",
+    "kafka-configs.sh",
     "kafka-topics.sh",
     "kubectl",
     "mdbook",
@@ -232,8 +233,8 @@ fn every_simulated_smsc_of_the_pages_listens() {
     assert!(seen > 5, "only {seen} commands run");
 }
 
-/// Puts a file that is there into the place of each that is named: with a secret in it, or with the
-/// certificate of an authority.
+/// Puts a file that is there into the place of each that is named: with a password in it, with a
+/// longer secret, or with the certificate of an authority.
 fn with_files(value: &mut Value, key: &str, file: &Path) {
     match value {
         Value::Table(table) => {
@@ -241,7 +242,11 @@ fn with_files(value: &mut Value, key: &str, file: &Path) {
             for (name, value) in table.iter_mut() {
                 let is_file = all_files || name.ends_with("_file") || name == "ssl.ca.location";
                 if is_file && value.is_str() {
-                    let ending = if name.contains("ca") { "pem" } else { "" };
+                    let ending = match name.as_str() {
+                        "numbers_key_file" | "token_file" => "key",
+                        name if name.contains("ca") => "pem",
+                        _ => "",
+                    };
                     *value = Value::String(file.with_extension(ending).display().to_string());
                 } else {
                     with_files(value, name, file);
@@ -269,7 +274,18 @@ fn merge(into: &mut Table, piece: Table) {
 /// A whole configuration from a piece of one: what is not a table at the top is of the ESME.
 fn completed(piece: Table) -> Table {
     let mut whole: Table = BASE.parse().unwrap();
-    if piece.get("esme").is_some_and(Value::is_array) {
+    let mut piece = piece;
+    if let Some(Value::Array(esmes)) = piece.get_mut("esme") {
+        let base = whole["esme"][0].as_table().unwrap();
+        for esme in esmes.iter_mut().filter_map(Value::as_table_mut) {
+            for (key, value) in base {
+                let is_one_of_two = key == "outbound" && esme.contains_key("lease_topic")
+                    || key == "hosts" && esme.contains_key("outbind");
+                if !is_one_of_two && !esme.contains_key(key) {
+                    esme.insert(key.clone(), value.clone());
+                }
+            }
+        }
         return piece;
     }
     let Some(Value::Array(list)) = whole.get_mut("esme") else {
@@ -302,6 +318,7 @@ fn every_configuration_of_the_pages_is_good() {
     let dir = tempfile::tempdir().unwrap();
     let secret = dir.path().join("secret");
     std::fs::write(&secret, "hush").unwrap();
+    std::fs::write(secret.with_extension("key"), "hush, hush, hush, hush").unwrap();
     let authority = rcgen::generate_simple_self_signed(["ca".to_owned()]).unwrap();
     std::fs::write(secret.with_extension("pem"), authority.cert.pem()).unwrap();
     let (mut wrong, mut seen) = (Vec::new(), 0);
