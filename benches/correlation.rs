@@ -20,7 +20,7 @@ use kafka_smpp::record::keys::{self, Position};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const FORMATS: &[Format] = &[Format::Json, Format::AvroSingleObject];
+const FORMATS: &[Format] = &[Format::Json, Format::AvroSingleObject, Format::Cbor];
 
 /// In the process of one format: its name.
 const CASE: &str = "BENCH_CASE";

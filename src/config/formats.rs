@@ -10,10 +10,11 @@ use crate::registry::Topic;
 
 /// How values are written on each topic: `json`; `aiosmpplib` (JSON for aiosmpplib's
 /// `json_decode`; not on internal topics); `avro_single_object` (the schemas of `schemas/`, no
-/// registry); `avro` or `json_schema`, behind the number of their schema in the schema registry.
-/// Values are read in the one format that stands here: to change it, drain the topic first, or
-/// use another topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// registry); `avro` or `json_schema`, behind the number of their schema in the schema registry;
+/// `cbor`, of internal topics only. Values are read in the one format that stands here: to change
+/// it, drain the topic first, or use another topic. Those of internal topics are read in any of
+/// `cbor`, `json` and `avro_single_object`, whichever of these stands here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Formats {
     /// Of the outbound topics.
@@ -32,6 +33,21 @@ pub struct Formats {
     pub correlation: Format,
     /// Of `topics.deliveries`, which nobody else reads.
     pub deliveries: Format,
+}
+
+impl Default for Formats {
+    fn default() -> Self {
+        Formats {
+            outbound: Format::Json,
+            responses: Format::Json,
+            errors: Format::Json,
+            receipts: Format::Json,
+            inbound: Format::Json,
+            notifications: Format::Json,
+            correlation: Format::Cbor,
+            deliveries: Format::Cbor,
+        }
+    }
 }
 
 impl Formats {

@@ -351,7 +351,7 @@ fn a_format_with_a_registry_needs_one() {
     assert_eq!(
         told(&misspelt, &[]),
         [
-            "line 2: formats.outbound = \"avor\": write one of: json, json_schema, avro, avro_single_object, aiosmpplib"
+            "line 2: formats.outbound = \"avor\": write one of: json, json_schema, avro, avro_single_object, cbor, aiosmpplib"
         ]
     );
 }

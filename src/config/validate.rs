@@ -376,18 +376,22 @@ impl Config {
                 text,
             );
         }
-        for (key, format) in [
-            ("formats.correlation", self.formats.correlation),
-            ("formats.deliveries", self.formats.deliveries),
-        ] {
-            let text = "aiosmpplib has nothing of the kind: write json, or leave it out";
-            check.must(
-                codes::FORMAT_IMPOSSIBLE,
-                format != Format::Aiosmpplib,
-                key,
-                "\"aiosmpplib\"",
-                text,
-            );
+        for (key, format) in self.formats.named() {
+            let is_internal = matches!(key, "correlation" | "deliveries");
+            let (possible, text) = if is_internal {
+                (
+                    format != Format::Aiosmpplib,
+                    "aiosmpplib has nothing of the kind: write cbor, or leave it out",
+                )
+            } else {
+                (
+                    format != Format::Cbor,
+                    "only the internal topics (correlation, deliveries) have it: write json, or leave it out",
+                )
+            };
+            let shown = format!("\"{}\"", format.name());
+            let key = format!("formats.{key}");
+            check.must(codes::FORMAT_IMPOSSIBLE, possible, &key, &shown, text);
         }
         if self.esme.is_empty() {
             check.missing(

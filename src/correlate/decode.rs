@@ -3,21 +3,24 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::tz::Offset;
 
 use super::Dialects;
 use super::assembly::{self, Segment};
-use super::join::{Dated, Receipt, To, Value, sender_digest};
+use super::entry::Facts;
+use super::join::{Dated, Receipt, Value};
 use super::parsed_receipt::ParsedReceipt;
+use crate::record::cbor;
 use crate::record::codec::{Codec, Unread};
 use crate::record::inbound_message::Message;
 use crate::record::internal::{
-    self, Barrier, CorrelationEntry, Delivery, Parked, Seen, SegmentDigest, comparable, number,
+    self, Barrier, CorrelationEntry, Delivery, EntryView, Parked, Seen, SegmentDigest, comparable,
+    number,
 };
 use crate::record::json::Invalid;
 use crate::record::keys::{self, Key};
-use smpp_protocol::address::recipient;
 use smpp_protocol::frame::HEADER;
 use smpp_protocol::receipt::When;
 
@@ -43,20 +46,16 @@ pub(super) fn record(
     Ok(match key {
         Key::Barrier { .. } => Record::Barrier(codec.read_internal::<Barrier>(octets)?.nonce),
         Key::Entry { .. } => {
-            let entry: CorrelationEntry = codec.read_internal(octets)?;
+            let (raw, facts) = entry(octets, codec)?;
             Record::Value(Value::Entry {
-                raw: codec.kept(octets, &entry),
-                submitted_at: entry.submitted_at.as_millisecond(),
-                recipients: if entry.lists {
-                    None
-                } else {
-                    Some(entry.recipients.unwrap_or(1))
-                },
-                to: to(&entry),
-                sender: sender_digest(entry.source.as_deref().and_then(submitted)),
-                reference: entry.reference,
-                seen: entry.seen,
-                final_at: entry.final_at.map(Timestamp::as_millisecond),
+                raw,
+                submitted_at: facts.submitted_at,
+                recipients: facts.recipients,
+                to: facts.to,
+                sender: facts.sender,
+                reference: facts.reference,
+                seen: facts.seen,
+                final_at: facts.final_at,
             })
         }
         Key::Segment { .. } => Record::Segment(segment_entry(codec.read_internal(octets)?)?),
@@ -75,6 +74,17 @@ pub(super) fn record(
             })
         }
     })
+}
+
+/// An entry as it is kept, and what the join goes by. One in CBOR, as it mostly is, is kept as it is, and
+/// read without copies of its texts.
+fn entry(octets: &[u8], codec: &Codec) -> Result<(Bytes, Facts), Unread> {
+    if cbor::value(octets).is_some() {
+        return Ok((Bytes::copy_from_slice(octets), Facts::of(octets)?));
+    }
+    let entry: CorrelationEntry = codec.read_internal(octets)?;
+    let facts = Facts::from(EntryView::from(&entry));
+    Ok((Codec::kept(octets, &entry), facts))
 }
 
 /// A segment that waits, or what was published.
@@ -146,31 +156,6 @@ fn segment(delivery: &Delivery) -> Result<Segment, Invalid> {
         octets: text.user_data.len(),
         received_at: delivery.received_at.as_millisecond(),
     })
-}
-
-/// To whom a message went.
-fn to(entry: &CorrelationEntry) -> To {
-    let mut numbers = entry.numbers.clone();
-    if entry.lists {
-        numbers.push(0); // and nobody knows to whom else
-    }
-    match (numbers.is_empty(), entry.recipients) {
-        (false, _) => To::Several(numbers.into()),
-        // Of a message to several an earlier version remembers nobody.
-        (true, Some(_)) => To::One(0),
-        (true, None) => {
-            let one = entry.destination.as_deref().and_then(submitted);
-            To::One(one.unwrap_or_default())
-        }
-    }
-}
-
-/// An address as people write it, as a number.
-pub(super) fn submitted(written: &str) -> Option<i64> {
-    match recipient(written) {
-        Ok(sent) => number(sent.number.as_bytes()),
-        Err(_) => number(written.as_bytes()),
-    }
 }
 
 /// What the join needs of a receipt.
@@ -255,6 +240,7 @@ fn report(parsed: &ParsedReceipt<'_>) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::join::{To, sender_digest};
     use super::*;
     use crate::correlate::delivery_of;
     use smpp_protocol::pdu::Sm;

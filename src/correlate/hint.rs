@@ -10,9 +10,10 @@ use super::Dialects;
 use super::forms::{Habits, Matched, Remedy};
 use super::notices::{IdsHaveAnotherForm, PartitionNotReadToItsEnd, ReceiptsFindNoMessage};
 use super::parsed_receipt::ParsedReceipt;
+use super::receipt_events;
 use crate::repeated::{Line, Times};
 
-use crate::record::internal::{CorrelationEntry, Delivery};
+use crate::record::internal::Delivery;
 use crate::record::keys;
 use crate::record::notification::{MessageIdHint, Notification, Notify};
 use smpp_protocol::message_id::Form;
@@ -135,7 +136,7 @@ impl Hints {
         habits: &Habits,
         dialects: &Dialects,
     ) {
-        let Ok(entry) = serde_json::from_slice::<CorrelationEntry>(entry) else {
+        let Ok(entry) = receipt_events::kept(entry) else {
             return;
         };
         let dialect = dialects.of(&delivery.esme);

@@ -27,6 +27,7 @@ pub mod assembly;
 mod clock;
 mod decode;
 mod dialects;
+mod entry;
 mod forms;
 mod hint;
 mod inbound_events;

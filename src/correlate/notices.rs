@@ -6,6 +6,7 @@ use rdkafka::error::KafkaError;
 
 use crate::codes;
 use crate::kafka::Partition;
+use crate::record::json::Invalid;
 use crate::repeated::Within;
 
 plain_telemetry::notices! {
@@ -199,7 +200,7 @@ plain_telemetry::notices! {
     /// was to be published goes without it.
     error[codes::BUG] EntryUnreadable<'a> "a correlation record does not read any more" {
         /// Why.
-        display error: &'a serde_json::Error,
+        display error: &'a Invalid,
         /// The message, if that is known.
         value identity: Option<&'a str>,
     }

@@ -5,7 +5,9 @@ use rdkafka::config::ClientConfig;
 use super::super::delivery_of;
 use super::*;
 use crate::kafka::cloud_events::CloudEvents;
-use crate::record::codec::Codecs;
+use crate::record::codec::{Codec, Codecs};
+use crate::record::format::Format;
+use crate::record::internal::NewCorrelationEntry;
 use crate::record::keys::Position;
 
 /// A pipeline of a group that has no member yet.
@@ -44,6 +46,31 @@ pub(in crate::correlate) fn pipeline() -> Pipeline {
     };
     let group = Group::new("correlate", ClientConfig::new(), "cluster".to_owned());
     Pipeline::new(group, config, "writer".to_owned(), handles)
+}
+
+/// An entry as it is kept, submitted then.
+fn entry_of(submitted_at: &str) -> Vec<u8> {
+    Codec::new(Format::Cbor).must_write(&NewCorrelationEntry {
+        esme: "acme",
+        message_id: "100",
+        log_id: "a",
+        extra_data: None,
+        record: &Position {
+            topic: "sms.outbound".into(),
+            partition: 0,
+            offset: 7,
+        },
+        part: None,
+        attempt: 1,
+        submitted_at: submitted_at.parse().unwrap(),
+        source: None,
+        destination: None,
+        recipients: None,
+        numbers: &[],
+        lists: false,
+        reference: None,
+        headers: Vec::new(),
+    })
 }
 
 fn partition(partition: i32) -> Partition {
@@ -183,9 +210,9 @@ fn messages_that_wait_and_receipts_that_come_are_watched() {
     pipeline.tell_receipts_again();
     let expected = [("ReceiptsAgain", "acme".to_owned(), 10)];
     assert_eq!(*told.lock(), expected);
-    let entry = br#"{"log_id": "a", "submitted_at": "1969-12-31T23:59:00Z"}"#;
+    let entry = entry_of("1969-12-31T23:59:00Z");
     for _ in 0..20 {
-        pipeline.learn_delay(entry, &delivery);
+        pipeline.learn_delay(&entry, &delivery);
         std::thread::sleep(Duration::from_millis(101));
     }
     (0..10).for_each(|n| accepted(&pipeline, "acme", 300 + n));

@@ -10,7 +10,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{Header as KafkaHeader, OwnedHeaders};
 
 use super::Dialects;
-use super::decode;
+use super::entry;
 use super::join::{Effect, Millis};
 use super::notices::EntryUnreadable;
 use super::parsed_receipt::{Arrived, ParsedReceipt};
@@ -18,13 +18,16 @@ use super::parsed_receipt::{Arrived, ParsedReceipt};
 use crate::kafka::cloud_events::{self, CloudEvents};
 use crate::kafka::transaction::Output;
 use crate::otel::{Received, Spans};
+use crate::record::cbor;
 use crate::record::codec::Codecs;
 use crate::record::inbound::{DeliveryReceipt, NetworkError, Tlv};
 use crate::record::inbound_message::Message;
 use crate::record::internal::{
     Barrier, CorrelationEntry, Delivery, Header, Likeness, Parked, Seen, compare, number,
 };
+use crate::record::json::Invalid;
 use crate::record::keys;
+use crate::record::kind::Kind;
 use crate::record::shown::ShownNumbers;
 use crate::trace::mask::facts;
 use smpp_protocol::receipt::When;
@@ -187,7 +190,7 @@ pub(super) fn correlation_record(
 }
 
 fn with_seen(entry: &Bytes, seen: &[Seen], final_at: Option<Millis>, topics: &Topics) -> Vec<u8> {
-    match serde_json::from_slice::<CorrelationEntry>(entry) {
+    match kept(entry) {
         Ok(mut value) => {
             value.seen = seen.to_vec();
             value.final_at = final_at.map(timestamp);
@@ -253,7 +256,7 @@ fn receipt_event(
     dialects: &Dialects,
 ) -> Output {
     let read = |entry: &Bytes| {
-        let read = serde_json::from_slice::<CorrelationEntry>(entry);
+        let read = kept(entry);
         let unreadable = |error: &_| {
             EntryUnreadable {
                 error,
@@ -376,7 +379,7 @@ fn overdue_event(
     topics: &Topics,
     dialects: &Dialects,
 ) -> Output {
-    let entry = match serde_json::from_slice::<CorrelationEntry>(entry) {
+    let entry = match kept(entry) {
         Ok(entry) => entry,
         Err(error) => {
             let identity = None;
@@ -501,7 +504,7 @@ fn with_entry<'a>(
     let source = entry.source.as_deref().or(source);
     let destination = entry.destination.as_deref().or(destination);
     let other = |own: &'a str, of: Option<&str>| {
-        let differs = number(own.as_bytes()) != of.and_then(decode::submitted);
+        let differs = number(own.as_bytes()) != of.and_then(entry::submitted);
         Some(own).filter(|own| !own.is_empty() && differs)
     };
     DeliveryReceipt {
@@ -553,14 +556,16 @@ pub(super) fn timestamp(millis: Millis) -> Timestamp {
     Timestamp::from_millisecond(millis).unwrap_or_default()
 }
 
+/// An entry as it is [kept](crate::record::codec::Codec::kept) in memory.
+pub(super) fn kept(entry: &[u8]) -> Result<CorrelationEntry, Invalid> {
+    let of_ours = cbor::value(entry).filter(|(kind, _)| *kind == Kind::Correlation);
+    let (kind, fields) = of_ours.ok_or_else(|| Invalid::because("no entry as it is kept"))?;
+    cbor::read(kind, fields)
+}
+
 /// When the message of an entry was submitted.
 pub(super) fn submitted_at(entry: &[u8]) -> Option<Timestamp> {
-    #[derive(serde::Deserialize)]
-    struct Submitted {
-        submitted_at: Timestamp,
-    }
-    let entry: Submitted = serde_json::from_slice(entry).ok()?;
-    Some(entry.submitted_at)
+    Some(kept(entry).ok()?.submitted_at)
 }
 
 #[cfg(test)]

@@ -40,6 +40,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use crate::codes::{self, ErrorCode};
 use crate::kafka::Partition;
 use crate::kafka::ear::Plain;
+use crate::record::cbor::Internal;
 use crate::record::codec::{Codec, Unread};
 use crate::record::internal::{CorrelationEntry, Parked, SegmentEntry};
 use crate::record::json::Invalid;
@@ -306,10 +307,7 @@ impl Erasure {
 
 /// What of the person stands under a key, if anything does.
 fn what(key: &Key<'_>, value: &[u8], options: &Options) -> Result<Option<What>, Unread> {
-    fn read<T: Record + serde::de::DeserializeOwned>(
-        options: &Options,
-        value: &[u8],
-    ) -> Result<T, Unread> {
+    fn read<T: Record + Internal>(options: &Options, value: &[u8]) -> Result<T, Unread> {
         options.codec.read_internal(value)
     }
     let person = options.person;

@@ -88,6 +88,7 @@ fn media_type(format: Format) -> &'static str {
     match format {
         Format::Json | Format::JsonSchema | Format::Aiosmpplib => "application/json",
         Format::Avro | Format::AvroSingleObject => "application/avro",
+        Format::Cbor => "application/cbor",
     }
 }
 

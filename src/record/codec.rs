@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::aiosmpplib;
 use super::avro::{self, Plan};
+use super::cbor::{self, Internal};
 use super::format::Format;
 use super::json::{self, Invalid};
 use super::kind::{Kind, Record};
@@ -98,6 +99,7 @@ pub struct Unwritable {
 enum Body<'a> {
     Json(&'a [u8]),
     Avro(Kind, PlanRef, &'a [u8]),
+    Cbor(Kind, &'a [u8]),
 }
 
 enum PlanRef {
@@ -153,6 +155,13 @@ impl Codec {
             Format::Json | Format::JsonSchema => {
                 json::write(record, &mut octets).map_err(unwritable)?;
             }
+            Format::Cbor => {
+                if !record.cbor(&mut octets) {
+                    let kind = T::KIND.name();
+                    let text = "only the internal topics have cbor".to_owned();
+                    return Err(Unwritable { kind, text });
+                }
+            }
             Format::Aiosmpplib => {
                 let event = json::to_vec(record).map_err(unwritable)?;
                 aiosmpplib::write(&event, &mut octets).map_err(unwritable)?;
@@ -183,7 +192,9 @@ impl Codec {
         let record = json::outbound(text)?;
         let mut octets = self.prefix(record.operation.kind()).map_err(wrong)?;
         match self.format {
-            Format::Json | Format::JsonSchema | Format::Aiosmpplib => octets.extend(text),
+            Format::Json | Format::JsonSchema | Format::Aiosmpplib | Format::Cbor => {
+                octets.extend(text);
+            }
             Format::Avro | Format::AvroSingleObject => {
                 octets.extend(avro::outbound_datum(&record).map_err(wrong)?);
             }
@@ -193,13 +204,18 @@ impl Codec {
 
     /// What stands before a value of `kind`.
     fn prefix(&self, kind: Kind) -> Result<Vec<u8>, Unwritable> {
-        let mut octets = Vec::with_capacity(768);
+        let room = if self.format == Format::Cbor {
+            192
+        } else {
+            768
+        };
+        let mut octets = Vec::with_capacity(room);
         let unwritable = |text: &str| Unwritable {
             kind: kind.name(),
             text: text.to_owned(),
         };
         match self.format {
-            Format::Json | Format::Aiosmpplib => {}
+            Format::Json | Format::Aiosmpplib | Format::Cbor => {}
             Format::AvroSingleObject => {
                 let ours = kind.ours().ok_or_else(|| unwritable("it has no schema"))?;
                 octets.extend(avro::MARKER);
@@ -241,21 +257,26 @@ impl Codec {
                 };
                 read.map_err(|invalid| self.blame(&plan, datum, invalid))
             }
+            Body::Cbor(kind, _) => Err(misplaced(kind, "SubmitSm").into()),
         }
     }
 
-    /// Like [`read`](Codec::read), of a topic that nobody writes but this program: a schema that is
-    /// none of this version's is one of a newer version's, and the record is for an owner of that.
+    /// Like [`read`](Codec::read), of a topic that nobody writes but this program, in whichever of the
+    /// formats without a registry: so the format of such a topic may change while it holds values. A
+    /// schema that is none of this version's is one of a newer version's, and the record is for an owner
+    /// of that.
     ///
     /// # Errors
     ///
     /// When it cannot be read, or not yet.
     pub fn read_internal<T>(&self, octets: &[u8]) -> Result<T, Unread>
     where
-        T: Record + DeserializeOwned,
+        T: Record + Internal,
     {
-        if self.format == Format::AvroSingleObject
-            && let Some((print, _)) = avro::single_object(octets)
+        if self.format.is_registered() {
+            return self.read(octets);
+        }
+        if let Some((print, _)) = avro::single_object(octets)
             && avro::published().iter().all(|p| p.fingerprint != print)
         {
             let print = u64::from_le_bytes(print);
@@ -263,7 +284,10 @@ impl Codec {
                 "its schema, with fingerprint {print:016x}, is none of this version's: a newer version wrote it, and an owner of that version will read it"
             )));
         }
-        self.read(octets)
+        match self.internal_body(octets)? {
+            Body::Cbor(kind, fields) if kind == T::KIND => Ok(cbor::read(kind, fields)?),
+            other => self.record(other),
+        }
     }
 
     /// Reads a record.
@@ -272,7 +296,11 @@ impl Codec {
     ///
     /// When it cannot be read, or not yet.
     pub fn read<T: Record + DeserializeOwned>(&self, octets: &[u8]) -> Result<T, Unread> {
-        match self.body(octets)? {
+        self.record(self.body(octets)?)
+    }
+
+    fn record<T: Record + DeserializeOwned>(&self, body: Body<'_>) -> Result<T, Unread> {
+        match body {
             Body::Json(text) => Ok(json::read(text)?),
             Body::Avro(kind, plan, datum) if kind == T::KIND => avro::record(plan.get(), datum)
                 .map_err(|error| self.blame(&plan, datum, Invalid::because(error.to_string()))),
@@ -284,6 +312,7 @@ impl Codec {
                 );
                 Err(self.blame(&plan, datum, Invalid::because(text)))
             }
+            Body::Cbor(kind, _) => Err(misplaced(kind, T::KIND.name()).into()),
         }
     }
 
@@ -293,8 +322,14 @@ impl Codec {
     ///
     /// When it cannot be read, or not yet.
     pub fn shown(&self, octets: &[u8]) -> Result<serde_json::Value, Unread> {
-        match self.body(octets)? {
+        // What an internal topic held before its format was changed is shown, too.
+        let body = match cbor::value(octets) {
+            Some((kind, fields)) => Body::Cbor(kind, fields),
+            None => self.body(octets)?,
+        };
+        match body {
             Body::Json(text) => Ok(json::read(text)?),
+            Body::Cbor(kind, fields) => Ok(cbor::shown(kind, fields)?),
             Body::Avro(_, plan, datum) => avro::shown(plan.get(), datum)
                 .map_err(|error| self.blame(&plan, datum, Invalid::because(error.to_string()))),
         }
@@ -322,27 +357,39 @@ impl Codec {
         }
     }
 
+    /// What stands in a value of an internal topic, of whichever format without a registry it is.
+    fn internal_body<'a>(&self, octets: &'a [u8]) -> Result<Body<'a>, Unread> {
+        if let Some((kind, fields)) = cbor::value(octets) {
+            return Ok(Body::Cbor(kind, fields));
+        }
+        if octets.starts_with(&avro::MARKER) {
+            return Codec::single_object(octets);
+        }
+        Ok(Body::Json(octets))
+    }
+
+    fn single_object(octets: &[u8]) -> Result<Body<'_>, Unread> {
+        let (print, datum) = avro::single_object(octets).ok_or_else(|| {
+            Invalid::because("not a single object: those begin with C3 01 and a fingerprint")
+        })?;
+        let published = avro::published().iter().find(|p| p.fingerprint == print);
+        let published = published.ok_or_else(|| {
+            let print = u64::from_le_bytes(print);
+            Invalid::because(format!(
+                "its schema, with fingerprint {print:016x}, is none of this version's: write with the schemas of `kafka-smpp schemas show`"
+            ))
+        })?;
+        let plan = PlanRef::Published(&published.plan);
+        Ok(Body::Avro(published.kind, plan, datum))
+    }
+
     /// Takes off what stands around a value, and looks up what it says.
     fn body<'a>(&self, octets: &'a [u8]) -> Result<Body<'a>, Unread> {
         match self.format {
             Format::Json => Ok(Body::Json(octets)),
             Format::Aiosmpplib => Ok(Body::Json(aiosmpplib::event(octets).unwrap_or(octets))),
-            Format::AvroSingleObject => {
-                let (print, datum) = avro::single_object(octets).ok_or_else(|| {
-                    Invalid::because(
-                        "not a single object: those begin with C3 01 and a fingerprint",
-                    )
-                })?;
-                let published = avro::published().iter().find(|p| p.fingerprint == print);
-                let published = published.ok_or_else(|| {
-                    let print = u64::from_le_bytes(print);
-                    Invalid::because(format!(
-                        "its schema, with fingerprint {print:016x}, is none of this version's: write with the schemas of `kafka-smpp schemas show`"
-                    ))
-                })?;
-                let plan = PlanRef::Published(&published.plan);
-                Ok(Body::Avro(published.kind, plan, datum))
-            }
+            Format::Cbor => self.internal_body(octets),
+            Format::AvroSingleObject => Codec::single_object(octets),
             Format::Avro | Format::JsonSchema => self.registered_body(octets),
         }
     }
@@ -393,12 +440,12 @@ impl Codec {
         }
     }
 
-    /// A record in the one form in which processes keep records in memory, JSON: `octets`
-    /// themselves if they are that, otherwise `record`, which was read from them, written anew.
-    pub fn kept<T: Record>(&self, octets: &[u8], record: &T) -> Bytes {
-        match self.format {
-            Format::Json => Bytes::copy_from_slice(octets),
-            _ => Codec::default().must_write(record).into(),
+    /// A record of an internal topic in the one form in which processes keep records in memory, CBOR:
+    /// `octets` themselves if they are that, otherwise `record`, which was read from them, written anew.
+    pub fn kept<T: Record>(octets: &[u8], record: &T) -> Bytes {
+        match cbor::value(octets) {
+            Some(_) => Bytes::copy_from_slice(octets),
+            None => Codec::new(Format::Cbor).must_write(record).into(),
         }
     }
 
@@ -408,6 +455,7 @@ impl Codec {
         let (body, reduced) = match self.body(octets).ok()? {
             Body::Json(text) => (text, json::reduced(text, why)?),
             Body::Avro(kind, _, datum) => (datum, avro::reduced(kind, datum, why)?),
+            Body::Cbor(kind, fields) => return cbor::reduced(kind, fields),
         };
         if self.format == Format::Aiosmpplib {
             let mut octets = Vec::with_capacity(reduced.len());
@@ -417,6 +465,14 @@ impl Codec {
         let prefix = &octets[..octets.len() - body.len()];
         Some([prefix, &reduced].concat())
     }
+}
+
+/// A record of an internal topic stands where it does not belong.
+fn misplaced(kind: Kind, belongs: &str) -> Invalid {
+    Invalid::because(format!(
+        "a {} stands where a {belongs} belongs",
+        kind.name()
+    ))
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ pub enum Format {
     /// Avro behind the fingerprint of its schema (Avro's single-object encoding): no registry,
     /// but only schemas of this connector, in any version up to this one.
     AvroSingleObject,
+    /// CBOR behind a tag for its kind: of internal topics only.
+    Cbor,
     /// JSON that aiosmpplib's `json_decode` reads. On outbound topics the same as `json`, which
     /// reads what its `json_encode` writes.
     Aiosmpplib,
@@ -31,6 +33,7 @@ impl Format {
             Format::JsonSchema => "json_schema",
             Format::Avro => "avro",
             Format::AvroSingleObject => "avro_single_object",
+            Format::Cbor => "cbor",
         }
     }
 

@@ -1,9 +1,11 @@
 //! Values of the two internal topics, `sms.correlation` and `sms.deliveries`.
 //!
 //! They are read by other processes, of the version before and after this one too: fields
-//! that a reader does not know are skipped, fields that may be missing have a default.
+//! that a reader does not know are skipped, fields that may be missing have a default. The
+//! numbers that fields have in [`cbor`](super::cbor) stay theirs: a new field has the next one.
 
 use jiff::Timestamp;
+use minicbor::{Decode, Encode};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
@@ -15,14 +17,17 @@ use smpp_protocol::MessageState;
 /// What is remembered of a submitted message, or of one segment, until its last receipt: the
 /// value beside [`entry`](super::keys::entry). Written with the SMSC's response; after
 /// that only the owner of the partition writes to its key.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, Encode, Decode)]
 #[serde(expecting = "struct Correlation")] // Errors of reading call it by its schema.
 pub struct CorrelationEntry {
     /// The ESME that submitted it.
+    #[cbor(n(0))]
     pub esme: String,
     /// The SMSC's message_id, as it came in the response.
+    #[cbor(n(1))]
     pub message_id: String,
     /// The message's log id.
+    #[cbor(n(4))]
     pub log_id: String,
     /// The message's own extra data, byte for byte.
     #[serde(
@@ -31,43 +36,56 @@ pub struct CorrelationEntry {
         deserialize_with = "raw_option",
         skip_serializing_if = "Option::is_none"
     )]
+    #[cbor(n(9), with = "super::cbor::raw_option", skip_if = "Option::is_none")]
     pub extra_data: Option<Box<RawValue>>,
     /// The outbound record.
+    #[cbor(n(2))]
     pub record: Position,
     /// Which segment of a long message, from 1; absent if it went as one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cbor(n(3))]
     pub part: Option<u16>,
     /// Which attempt it was, from 1.
+    #[cbor(n(5))]
     pub attempt: u32,
     /// When its submit_sm was written.
     #[serde(serialize_with = "instant")]
+    #[cbor(n(6), with = "super::cbor::instant")]
     pub submitted_at: Timestamp,
     /// The sender's address as submitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cbor(n(7))]
     pub source: Option<String>,
     /// The recipient's address as submitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cbor(n(8))]
     pub destination: Option<String>,
     /// How many recipients a message to several was accepted for; absent if it went to one, or
     /// if [`lists`](Self::lists) are among them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cbor(n(10))]
     pub recipients: Option<u32>,
     /// The numbers that a message to several went to, each as a [`number`]; empty if it went to
     /// one, and in what versions before this field have written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cbor(n(11), skip_if = "Vec::is_empty")]
     pub numbers: Vec<i64>,
     /// Whether distribution lists are among the recipients, so that nobody knows how many
     /// receipts will come.
     #[serde(default, skip_serializing_if = "is_false")]
+    #[cbor(n(12), skip_if = "is_false")]
     pub lists: bool,
     /// The user_message_reference that the record set, which many an SMSC repeats in receipts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cbor(n(13))]
     pub reference: Option<u16>,
     /// Headers of the outbound record that travel on to its receipts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cbor(n(14), skip_if = "Vec::is_empty")]
     pub headers: Vec<Header>,
     /// Receipts published already, so that a repeat is known as one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cbor(n(15), skip_if = "Vec::is_empty")]
     pub seen: Vec<Seen>,
     /// When its first final receipt was published; of a message to several, when the last
     /// recipient's first one was.
@@ -76,58 +94,116 @@ pub struct CorrelationEntry {
         serialize_with = "instant_option",
         skip_serializing_if = "Option::is_none"
     )]
+    #[cbor(
+        n(16),
+        with = "super::cbor::instant_option",
+        skip_if = "Option::is_none"
+    )]
     pub final_at: Option<Timestamp>,
 }
 
 /// A [`CorrelationEntry`] as it is first written, borrowed: one is made for every message.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Encode)]
 pub struct NewCorrelationEntry<'a> {
     /// The ESME that submitted it.
+    #[cbor(n(0))]
     pub esme: &'a str,
     /// The SMSC's message_id, as it came in the response.
+    #[cbor(n(1))]
     pub message_id: &'a str,
     /// The message's log id.
+    #[cbor(n(4))]
     pub log_id: &'a str,
     /// The message's own extra data, byte for byte.
     #[serde(serialize_with = "raw", skip_serializing_if = "Option::is_none")]
+    #[cbor(
+        n(9),
+        encode_with = "super::cbor::raw_option::encode",
+        is_nil = "Option::is_none"
+    )]
     pub extra_data: Option<&'a RawValue>,
     /// The outbound record.
+    #[cbor(n(2))]
     pub record: &'a Position,
     /// Which segment of a long message, from 1; absent if it went as one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cbor(n(3))]
     pub part: Option<u16>,
     /// Which attempt it was, from 1.
+    #[cbor(n(5))]
     pub attempt: u32,
     /// When its submit_sm was written.
     #[serde(serialize_with = "instant")]
+    #[cbor(n(6), encode_with = "super::cbor::instant::encode")]
     pub submitted_at: Timestamp,
     /// The sender's address as submitted.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cbor(n(7))]
     pub source: Option<&'a str>,
     /// The recipient's address as submitted.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cbor(n(8))]
     pub destination: Option<&'a str>,
     /// How many recipients a message to several was accepted for.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cbor(n(10))]
     pub recipients: Option<u32>,
     /// The numbers that a message to several went to, each as a [`number`].
     #[serde(skip_serializing_if = "<[i64]>::is_empty")]
+    #[cbor(n(11), skip_if = "<[i64]>::is_empty")]
     pub numbers: &'a [i64],
     /// Whether distribution lists are among the recipients.
     #[serde(skip_serializing_if = "is_false")]
+    #[cbor(n(12), skip_if = "is_false")]
     pub lists: bool,
     /// The user_message_reference that the record set.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cbor(n(13))]
     pub reference: Option<u16>,
     /// Headers of the outbound record that travel on to its receipts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cbor(n(14), skip_if = "Vec::is_empty")]
     pub headers: Vec<Header>,
 }
 
+/// What a [`CorrelationEntry`] in CBOR says of how its receipts are known, borrowed: one is read for every
+/// message that a partition remembers. The fields have the same numbers.
+#[derive(Clone, Debug, Decode)]
+pub struct EntryView<'a> {
+    /// When its submit_sm was written.
+    #[cbor(n(6), decode_with = "super::cbor::instant::decode")]
+    pub submitted_at: Timestamp,
+    /// The sender's address as submitted.
+    #[cbor(n(7))]
+    pub source: Option<&'a str>,
+    /// The recipient's address as submitted.
+    #[cbor(n(8))]
+    pub destination: Option<&'a str>,
+    /// How many recipients a message to several was accepted for.
+    #[cbor(n(10))]
+    pub recipients: Option<u32>,
+    /// The numbers that a message to several went to, each as a [`number`].
+    #[cbor(n(11), default)]
+    pub numbers: Vec<i64>,
+    /// Whether distribution lists are among the recipients.
+    #[cbor(n(12), default)]
+    pub lists: bool,
+    /// The user_message_reference that the record set.
+    #[cbor(n(13))]
+    pub reference: Option<u16>,
+    /// Receipts published already.
+    #[cbor(n(15), default)]
+    pub seen: Vec<Seen>,
+    /// When its first final receipt was published, or the last recipient's.
+    #[cbor(n(16), decode_with = "super::cbor::instant_option::decode", default)]
+    pub final_at: Option<Timestamp>,
+}
+
 /// A Kafka header.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 pub struct Header {
     /// Its key.
+    #[cbor(n(0))]
     pub key: String,
     /// Its value, Base64 in JSON; a header may have none.
     #[serde(
@@ -135,30 +211,37 @@ pub struct Header {
         with = "base64_option",
         skip_serializing_if = "Option::is_none"
     )]
+    #[cbor(n(1), with = "super::cbor::octets_option", skip_if = "Option::is_none")]
     pub value: Option<Vec<u8>>,
 }
 
 /// A receipt that was published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 pub struct Seen {
     /// Its message_state (SMPP 5.0, 4.8.4.41), with 0x80 if it was said before the end, or in a
     /// word that nobody knows.
+    #[cbor(n(0))]
     pub state: u8,
     /// CRC-32 of the body of its PDU.
+    #[cbor(n(1))]
     pub digest: u32,
     /// The [`number`] of the recipient it is about; absent if it says none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cbor(n(2))]
     pub recipient: Option<i64>,
     /// CRC-32 of what else it says: dates, errors, and to whom it went. Absent in what versions
     /// before this field have written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cbor(n(3))]
     pub report: Option<u32>,
     /// Whether it may be about another message, and was published so.
     #[serde(default, skip_serializing_if = "is_false")]
+    #[cbor(n(4), skip_if = "is_false")]
     pub ambiguous: bool,
     /// CRC-32 of the session it came in: its bind, and when that was bound. Absent in what versions
     /// before this field have written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cbor(n(5))]
     pub session: Option<u32>,
 }
 
@@ -302,17 +385,21 @@ impl Seen {
 /// A receipt or a segment of a message as it came: the value on `sms.deliveries`, under its
 /// [`identity`](super::keys::identity) or under what its [`segments`](super::keys::segments) have
 /// in common.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 pub struct Delivery {
     /// The ESME that received it.
+    #[cbor(n(0))]
     pub esme: String,
     /// The bind it came on.
+    #[cbor(n(1))]
     pub bind: String,
     /// When it came.
     #[serde(serialize_with = "instant")]
+    #[cbor(n(2), with = "super::cbor::instant")]
     pub received_at: Timestamp,
     /// The whole deliver_sm or data_sm, header included, Base64 in JSON.
     #[serde(with = "base64")]
+    #[cbor(n(3), with = "minicbor::bytes")]
     pub pdu: Vec<u8>,
     /// When the session it came in was bound. Absent in what versions before this field have
     /// written.
@@ -321,13 +408,20 @@ pub struct Delivery {
         serialize_with = "instant_option",
         skip_serializing_if = "Option::is_none"
     )]
+    #[cbor(
+        n(4),
+        with = "super::cbor::instant_option",
+        skip_if = "Option::is_none"
+    )]
     pub bound_at: Option<Timestamp>,
     /// Of a receipt that is looked for under another form of its id: the
     /// [`identity`](super::keys::identity) that it has itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cbor(n(5))]
     pub home: Option<String>,
     /// How often it was looked for under another form of its id, and not found.
     #[serde(default, skip_serializing_if = "is_zero")]
+    #[cbor(n(6), skip_if = "is_zero")]
     pub tries: u8,
 }
 
@@ -340,9 +434,10 @@ impl Delivery {
 }
 
 /// A receipt that waits for its message: the value beside [`parked`](super::keys::parked).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 pub struct Parked {
     /// The receipt.
+    #[cbor(n(0))]
     pub delivery: Delivery,
     /// When it was published without its message, which ended its wait; it is kept for a
     /// while so that its repeats are known as such.
@@ -350,6 +445,11 @@ pub struct Parked {
         default,
         serialize_with = "instant_option",
         skip_serializing_if = "Option::is_none"
+    )]
+    #[cbor(
+        n(1),
+        with = "super::cbor::instant_option",
+        skip_if = "Option::is_none"
     )]
     pub published_at: Option<Timestamp>,
     /// What is remembered of it from then on, because its PDU has nothing of the message's text any
@@ -360,11 +460,12 @@ pub struct Parked {
 
 /// A segment of a message from a phone that waits for the others, or, once they are published,
 /// what is remembered of them: the value beside [`segment`](super::keys::segment).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 #[serde(expecting = "struct Piece")] // Errors of reading call it by its schema.
 pub struct SegmentEntry {
     /// The segment that waits, as it came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cbor(n(0))]
     pub delivery: Option<Delivery>,
     /// When segments were published; then there is no `delivery`, and their repeats are known
     /// as such.
@@ -373,31 +474,41 @@ pub struct SegmentEntry {
         serialize_with = "instant_option",
         skip_serializing_if = "Option::is_none"
     )]
+    #[cbor(
+        n(1),
+        with = "super::cbor::instant_option",
+        skip_if = "Option::is_none"
+    )]
     pub published_at: Option<Timestamp>,
     /// Which.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cbor(n(2), skip_if = "Vec::is_empty")]
     pub parts: Vec<SegmentDigest>,
 }
 
 /// By what a segment is known again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 #[serde(expecting = "struct Print")] // Errors of reading call it by its schema.
 pub struct SegmentDigest {
     /// Which segment, from 1.
+    #[cbor(n(0))]
     pub part: u8,
     /// CRC-32 of its data_coding and user data.
+    #[cbor(n(1))]
     pub digest: u32,
 }
 
 /// What whoever takes over a partition writes to it first: when the nonce is read back,
 /// everything written before is in memory. The value beside [`barrier`](super::keys::barrier).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 #[serde(expecting = "struct Owner")] // Errors of reading call it by its schema.
 pub struct Barrier {
     /// Unique to this takeover.
+    #[cbor(n(0))]
     pub nonce: String,
     /// The transactional.id of the owner's producer.
     #[serde(rename = "writer")]
+    #[cbor(n(1))]
     pub transactional_id: String,
 }
 

@@ -16,18 +16,22 @@
 
 use std::fmt;
 
+use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use smpp_protocol::udh::Concatenation;
 
 /// Where a record stands: of which topic, partition and offset it is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Encode, Decode)]
 pub struct Position {
     /// The topic.
+    #[cbor(n(0))]
     pub topic: String,
     /// The partition.
+    #[cbor(n(1))]
     pub partition: i32,
     /// The offset.
+    #[cbor(n(2))]
     pub offset: i64,
 }
 

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::cbor;
 use super::event::{SendError, SubmitSmResp};
 use super::failed::ReadSendError;
 use super::inbound::{DeliveryReceipt, InboundSms};
@@ -160,12 +161,29 @@ impl Rule {
 pub trait Record: Serialize {
     /// Which kind it is.
     const KIND: Kind;
+
+    /// Appends it in CBOR; `false` if it is none of the internal topics', which alone have that.
+    fn cbor(&self, _to: &mut Vec<u8>) -> bool {
+        false
+    }
 }
 
 macro_rules! records {
     ($($type:ty => $kind:ident,)*) => {
         $(impl Record for $type {
             const KIND: Kind = Kind::$kind;
+        })*
+    };
+}
+
+macro_rules! internal_records {
+    ($($type:ty => $kind:ident,)*) => {
+        $(impl Record for $type {
+            const KIND: Kind = Kind::$kind;
+
+            fn cbor(&self, to: &mut Vec<u8>) -> bool {
+                cbor::write(Self::KIND, self, to)
+            }
         })*
     };
 }
@@ -177,6 +195,9 @@ records! {
     DeliveryReceipt<'_> => DeliveryReceipt,
     InboundSms<'_> => InboundSms,
     Notification<'_> => Notification,
+}
+
+internal_records! {
     CorrelationEntry => Correlation,
     NewCorrelationEntry<'_> => Correlation,
     Parked => Parked,

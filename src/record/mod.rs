@@ -12,12 +12,14 @@
 //! - [`shown`]: phone numbers in events;
 //! - [`internal`], [`keys`]: the two internal topics;
 //! - [`kind`]: the kinds of records there are;
-//! - [`codec`]: the seam to their [`mod@format`]s, [`json`], [`avro`] and [`aiosmpplib`];
+//! - [`codec`]: the seam to their [`mod@format`]s, [`json`], [`avro`],
+//!   [`cbor`] and [`aiosmpplib`];
 //! - [`json_schema`]: what records look like in JSON, as schemas;
 //! - [`writers`]: the schemas of those who write with a registry.
 
 pub(crate) mod aiosmpplib;
 pub mod avro;
+pub mod cbor;
 pub mod codec;
 pub mod event;
 mod extra;

@@ -23,7 +23,9 @@ use smpp_protocol::pdu::Sm;
 use smpp_protocol::tlv::push_tlv;
 use smpp_protocol::{Address, Command as Smpp, Status, Tag, Tlvs};
 
-use crate::harness::{Kafka, Process, Record, Send, becomes, eventually, kafka, scratch, unique};
+use crate::harness::{
+    Kafka, Process, Record, Send, becomes, eventually, internal_codec, kafka, scratch, unique,
+};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -65,7 +67,11 @@ impl Rig {
             deliveries: format!("{}.deliveries", self.app).into(),
             correlation: format!("{}.correlation", self.app).into(),
             receipts: format!("{}.receipts", self.app).into(),
-            codecs: Codecs::default(),
+            codecs: Codecs {
+                correlation: internal_codec(),
+                deliveries: internal_codec(),
+                ..Codecs::default()
+            },
             inbound: format!("{}.inbound", self.app).into(),
             cloud_events: CloudEvents::OFF,
             numbers: Default::default(),

@@ -88,6 +88,8 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("formats.notifications", "'protobuf'", "", "write one of: json"),
     ("formats.correlation", "'aiosmpplib'", "", "nothing of the kind"),
     ("formats.deliveries", "'aiosmpplib'", "", "nothing of the kind"),
+    ("formats.outbound", "'cbor'", "", "only the internal topics"),
+    ("formats.notifications", "'cbor'", "", "only the internal topics"),
     // The registry.
     ("schema_registry.urls", "['registry:8081']", "", "https://registry.example.net"),
     ("schema_registry.urls", "['']", "", "https://registry.example.net"),

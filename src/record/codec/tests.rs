@@ -40,20 +40,18 @@ fn every_format_reads_what_it_writes() {
     for codec in [
         Codec::default(),
         Codec::new(Format::AvroSingleObject),
+        Codec::new(Format::Cbor),
         avro,
         json,
     ] {
         let octets = codec.write(&barrier()).unwrap();
         assert_eq!(
-            codec.read::<Barrier>(&octets).unwrap(),
+            codec.read_internal::<Barrier>(&octets).unwrap(),
             barrier(),
             "{codec:?}"
         );
         assert_eq!(codec.shown(&octets).unwrap()["nonce"], "n");
-        assert_eq!(
-            &*codec.kept(&octets, &barrier()),
-            br#"{"nonce":"n","writer":"w"}"#
-        );
+        assert_eq!(&*Codec::kept(&octets, &barrier()), b"\xC9\x82\x61n\x61w");
     }
 }
 

@@ -49,7 +49,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Connector, Kafka, Record, eventually, kafka, unique};
+use crate::harness::{Connector, Kafka, Record, eventually, internal_format, kafka, unique};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -130,11 +130,15 @@ impl Deployment {
                 },
             }],
         });
-        Deployment {
+        let mut deployment = Deployment {
             kafka,
             name,
             config,
+        };
+        if let Some(format) = internal_format() {
+            deployment.config["formats"] = json!({ "correlation": format, "deliveries": format });
         }
+        deployment
     }
 
     fn topic(&self, stem: &str) -> String {

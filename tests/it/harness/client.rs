@@ -22,7 +22,22 @@ use rdkafka::util::Timeout;
 use rdkafka::{ClientContext, config::RDKafkaLogLevel};
 use serde_json::Value;
 
+use kafka_smpp::record::codec::Codec;
+use kafka_smpp::record::format::Format;
+
 const PATIENCE: Duration = Duration::from_secs(90);
+
+/// The format of the internal topics if it is not to be the default: `INTERNAL_FORMAT=json` runs the tests
+/// with that.
+pub fn internal_format() -> Option<Format> {
+    let name = std::env::var("INTERNAL_FORMAT").ok()?;
+    Some(serde_json::from_value(name.into()).expect("INTERNAL_FORMAT is the name of a format"))
+}
+
+/// A codec of that format.
+pub fn internal_codec() -> Codec {
+    Codec::new(internal_format().unwrap_or(Format::Cbor))
+}
 
 /// A name no other test uses, beginning with `stem`.
 pub fn unique(stem: &str) -> String {
@@ -74,7 +89,9 @@ impl Record {
     fn of(message: &BorrowedMessage<'_>) -> Record {
         let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
         let value = message.payload().map_or(Value::Null, |octets| {
-            serde_json::from_slice(octets).unwrap_or_else(|_| Value::String(text(octets)))
+            // Those of internal topics are in CBOR.
+            let shown = Codec::new(Format::Cbor).shown(octets);
+            shown.unwrap_or_else(|_| Value::String(text(octets)))
         });
         let headers = message.headers().map_or(Vec::new(), |headers| {
             let header = |h: Header<'_, &[u8]>| (h.key.to_owned(), text(h.value.unwrap_or(b"")));

@@ -17,7 +17,9 @@ mod tls;
 mod wire;
 
 pub use broker::{Acls, Broker, Secured, kafka, kafka_pid};
-pub use client::{Kafka, Record, Send, becomes, eventually, unique, wait};
+pub use client::{
+    Kafka, Record, Send, becomes, eventually, internal_codec, internal_format, unique, wait,
+};
 pub use connector::{Connector, command, started};
 pub use fake_registry::{Answer, FakeRegistry};
 pub use fake_smsc::{Accepted, FakeSmsc, Reply, Submit, deliver_body, tlv};
