@@ -373,6 +373,14 @@ impl IdentityState {
         !self.entries.is_empty()
     }
 
+    /// Its entry, if nothing else is known of it than that.
+    pub(super) fn only(&self) -> Option<&Entry> {
+        let (entry, others) = self.entries.split_first()?;
+        let is_new = self.count == 1 && !self.repeats && self.newest == Some(entry.submitted_at);
+        let is_only = others.is_empty() && self.parked.is_empty() && self.index.is_none();
+        (is_new && is_only && entry.order == 0 && !entry.outdated).then_some(entry)
+    }
+
     /// The entry at a place.
     pub(super) fn at(&self, at: usize) -> Option<&Entry> {
         self.entries.get(at)

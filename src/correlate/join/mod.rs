@@ -55,9 +55,10 @@
 //! before it that cannot be read): it goes home unanswered after a moment, and the last time after
 //! [`UNREAD`].
 //!
-//! **Memory.** Everything here belongs to an identity in `identities`: its waits are in `timers` by
-//! the earliest deadline, its parked receipts in `parked_by_age`, and [`edit`](Join::edit) is the one
-//! place that changes any of them. Receipts without a message are as many as the SMSC likes.
+//! **Memory.** Everything here belongs to an identity. Of most there is nothing to do: they are
+//! [`asleep`], packed, and wake when anything concerns them. Those awake are in `identities`: their waits
+//! are in `timers` by the earliest deadline, their parked receipts in `parked_by_age`, and
+//! [`edit`](Join::edit) is the one place that changes any of them. Receipts without a message are as many as the SMSC likes.
 //! Beyond a bound the oldest is published alone before its time, and forgotten before its time.
 //!
 //! **Grace.** It begins when the parked receipt is read back from the log: by then every
@@ -76,6 +77,7 @@ use super::forms::Habits;
 use crate::record::internal::{Delivery, Seen, is_short};
 use crate::record::keys::{self, Key};
 
+mod asleep;
 mod identity;
 mod index;
 #[cfg(test)]
@@ -90,6 +92,7 @@ mod tests;
 mod truth;
 mod whose;
 
+use asleep::{Asleep, SOON};
 pub use identity::Size;
 use identity::{Answer, Entry, IdentityState, News, ParkedReceipt, ParkedState};
 pub use whose::{Dated, To, sender_digest};
@@ -285,7 +288,13 @@ pub struct Join {
     /// Whether the log has been read up to this owner's barrier. Before that there are no
     /// `timers` and no `parked_by_age`: [`live`](Self::live) makes them.
     live: bool,
-    /// Everything that is remembered, by `esme/message_id`; none is empty. What follows is made
+    /// Identities of which nothing is to be done; none of them is in `identities`.
+    asleep: Asleep,
+    /// Those that may sleep, once what is going on is over.
+    drowsy: Vec<Arc<str>>,
+    /// What is due by then does not go to sleep any more.
+    soon: Millis,
+    /// Everything else that is remembered, by `esme/message_id`; none is empty. What follows is made
     /// from it, and only [`edit`](Self::edit) changes them.
     identities: HashMap<Arc<str>, IdentityState>,
     /// Each identity in `identities` once, by the earliest of its deadlines, if it has any.
@@ -306,6 +315,9 @@ impl Join {
         Join {
             limits,
             live: false,
+            asleep: Asleep::default(),
+            drowsy: Vec::new(),
+            soon: Millis::MIN,
             identities: HashMap::new(),
             timers: BTreeSet::new(),
             parked_by_age: BTreeSet::new(),
@@ -321,7 +333,11 @@ impl Join {
 
     /// How much it holds.
     pub fn size(&self) -> Size {
-        self.size
+        Size {
+            entries: self.size.entries + self.asleep.len(),
+            octets: self.size.octets + self.asleep.octets(),
+            ..self.size
+        }
     }
 
     /// A record of the correlation topic was read, in the order of the log. Before
@@ -361,11 +377,7 @@ impl Join {
                 if self.live {
                     self.entry_read(identity, entry, now, out);
                 } else {
-                    let (limits, mut news) = (self.limits, None);
-                    self.edit(identity, |k| news = k.restore(entry, &limits));
-                    if let Some(again) = news {
-                        self.habits.old_response(identity, again);
-                    }
+                    self.restore_entry(identity, entry);
                 }
             }
             (
@@ -397,6 +409,7 @@ impl Join {
             // A value that does not fit its key is not ours.
             _ => {}
         }
+        self.rest();
     }
 
     /// A tombstone of the correlation topic was read.
@@ -406,6 +419,9 @@ impl Join {
                 identity,
                 submission,
             } => {
+                if self.asleep.forget(identity, submission) {
+                    return;
+                }
                 let state = self.identities.get(identity);
                 if let Some(at) = state.and_then(|k| k.find(submission)) {
                     let limits = self.limits;
@@ -419,6 +435,7 @@ impl Join {
             }
             Key::Segment { .. } | Key::Barrier { .. } => {}
         }
+        self.rest();
     }
 
     /// A record of the correlation topic was read that nobody understands. If it is a parked
@@ -429,6 +446,7 @@ impl Join {
         {
             self.read_back(identity, offset, now, out);
         }
+        self.rest();
     }
 
     /// Everything that was in the log when this owner took over has been read.
@@ -465,11 +483,27 @@ impl Join {
             self.answer(&identity, offset, now, out);
         }
         self.shrink(now, out);
+        self.rest();
     }
 
     /// The delivery at `offset` says `receipt` about `identity`. Deliveries come in order,
     /// and only once live.
     pub fn delivery(
+        &mut self,
+        identity: &str,
+        offset: i64,
+        delivery: Arc<Delivery>,
+        receipt: Receipt,
+        now: Millis,
+        out: &mut Vec<Effect>,
+    ) -> ReceiptOutcome {
+        self.wake(identity);
+        let outcome = self.delivered(identity, offset, delivery, receipt, now, out);
+        self.rest();
+        outcome
+    }
+
+    fn delivered(
         &mut self,
         identity: &str,
         offset: i64,
@@ -539,6 +573,21 @@ impl Join {
     /// that the receipt names. One in doubt goes home, where it waits for its moment; any other waits
     /// until all was read that was written before it.
     pub fn visit(
+        &mut self,
+        way: (&str, &str),
+        offset: i64,
+        delivery: Arc<Delivery>,
+        receipt: Receipt,
+        now: Millis,
+        out: &mut Vec<Effect>,
+    ) -> ReceiptOutcome {
+        self.wake(way.0);
+        let outcome = self.visited(way, offset, delivery, receipt, now, out);
+        self.rest();
+        outcome
+    }
+
+    fn visited(
         &mut self,
         (identity, home): (&str, &str),
         offset: i64,
@@ -633,11 +682,23 @@ impl Join {
                 state.parked[at].publish(&name, now, out);
             }
         });
+        self.rest();
     }
 
     /// Does what is due, until there are about `most` effects; whether more is due.
     pub fn tick(&mut self, now: Millis, most: usize, out: &mut Vec<Effect>) -> bool {
-        while let Some((at, identity)) = self.timers.first() {
+        self.soon = now.saturating_add(SOON);
+        let more = self.end_waits(now, most, out);
+        self.rest();
+        more
+    }
+
+    fn end_waits(&mut self, now: Millis, most: usize, out: &mut Vec<Effect>) -> bool {
+        loop {
+            self.wake_due(now);
+            let Some((at, identity)) = self.timers.first() else {
+                return false;
+            };
             if *at > now {
                 return false;
             }
@@ -647,7 +708,56 @@ impl Join {
             let identity = identity.clone();
             self.due(&identity, now, out);
         }
-        false
+    }
+
+    /// Wakes those that are due before whoever is awake, and by now.
+    fn wake_due(&mut self, now: Millis) {
+        loop {
+            let awake = self.timers.first().map_or(now, |(at, _)| now.min(*at));
+            if self.asleep.due().is_none_or(|at| at > awake) {
+                return;
+            }
+            let limits = self.limits;
+            for (identity, entry) in self.asleep.wake(awake, &limits) {
+                self.edit(&identity, |state| _ = state.add(entry, &limits));
+            }
+        }
+    }
+
+    /// Takes an identity out of those that sleep.
+    fn wake(&mut self, identity: &str) {
+        if let Some(entry) = self.asleep.take(identity) {
+            let limits = self.limits;
+            self.edit(identity, |state| _ = state.add(entry, &limits));
+        }
+    }
+
+    /// Puts an entry to sleep that nothing else is known beside; `false` if it has to stay awake.
+    fn sleeps(&mut self, identity: &str, entry: &Entry) -> bool {
+        let due_soon = self.live && entry.deadline(&self.limits) <= self.soon;
+        !due_soon
+            && !self.identities.contains_key(identity)
+            && self.asleep.put(identity, entry, &self.limits)
+    }
+
+    /// Puts those to sleep of which nothing is to be done any more.
+    fn rest(&mut self) {
+        while let Some(name) = self.drowsy.pop() {
+            let Some(entry) = self.identities.get(&name).and_then(IdentityState::only) else {
+                continue;
+            };
+            let due = entry.deadline(&self.limits);
+            let due_soon = self.live && due <= self.soon;
+            if due_soon || !self.asleep.put(&name, entry, &self.limits) {
+                continue;
+            }
+            if let Some(state) = self.identities.remove(&name) {
+                let size = state.size(name.len());
+                self.size.entries -= size.entries;
+                self.size.octets -= size.octets;
+                self.timers.remove(&(due, name));
+            }
+        }
     }
 
     fn due(&mut self, identity: &Arc<str>, now: Millis, out: &mut Vec<Effect>) {
@@ -724,6 +834,11 @@ impl Join {
         if new.has_receipts() {
             return; // our own
         }
+        self.wake(identity);
+        if self.sleeps(identity, &new) {
+            self.habits.response(identity, false);
+            return;
+        }
         let state = self.identities.get(identity);
         if let Some(before) = state.and_then(|k| k.at(k.find(&new.submission)?)) {
             // An SMSC that knows a message sent twice gives it the same id again.
@@ -745,6 +860,19 @@ impl Join {
         self.habits.response(&identity, again);
         if !near.is_empty() {
             self.reunite(&identity, Some(&near), now, out);
+        }
+    }
+
+    fn restore_entry(&mut self, identity: &str, entry: Entry) {
+        self.wake(identity);
+        if self.sleeps(identity, &entry) {
+            self.habits.old_response(identity, false);
+            return;
+        }
+        let (limits, mut news) = (self.limits, None);
+        self.edit(identity, |k| news = k.restore(entry, &limits));
+        if let Some(again) = news {
+            self.habits.old_response(identity, again);
         }
     }
 
@@ -892,6 +1020,7 @@ impl Join {
     /// Changes what is known of `identity`, and with it the size, the timers and the index of parked
     /// receipts; what is empty afterwards is removed. Returns the identity's shared name.
     fn edit(&mut self, identity: &str, change: impl FnOnce(&mut IdentityState)) -> Arc<str> {
+        self.wake(identity);
         let state = self.identities.entry_ref(identity).or_default();
         let (before, due, offsets) = (
             state.size(identity.len()),
@@ -901,6 +1030,7 @@ impl Join {
         change(state);
         let (after, next) = (state.size(identity.len()), state.due(&self.limits));
         let (parked, empty) = (state.offsets(), state.is_empty());
+        let may_sleep = state.only().is_some();
         self.size.entries = self.size.entries + after.entries - before.entries;
         self.size.parked = self.size.parked + after.parked - before.parked;
         self.size.octets = self.size.octets + after.octets - before.octets;
@@ -929,6 +1059,9 @@ impl Join {
         }
         if empty {
             self.identities.remove(identity);
+        }
+        if may_sleep {
+            self.drowsy.push(name.clone());
         }
         name
     }

@@ -69,6 +69,9 @@ impl Join {
             parked.extend(state.offsets().into_iter().map(|at| (at, name.clone())));
         }
         assert_eq!(self.size, size);
+        for name in self.asleep.check(&self.limits) {
+            assert!(!self.identities.contains_key(&*name), "{name} is both");
+        }
         if self.live {
             timers.sort_unstable();
             parked.sort_unstable();
@@ -85,7 +88,7 @@ impl Join {
             self.timers.len(),
             self.parked_by_age.len(),
         );
-        assert_eq!((left, self.size), ((0, 0, 0), Size::default()));
+        assert_eq!((left, self.size()), ((0, 0, 0), Size::default()));
     }
 }
 
