@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::super::codec::Codec;
 use super::super::format::Format;
-use super::super::internal::{Header, NewCorrelationEntry, Seen, SegmentDigest};
+use super::super::internal::{EntryView, Header, NewCorrelationEntry, Seen, SegmentDigest};
 use super::super::keys::Position;
 use super::super::kind::Record;
 use super::*;
@@ -116,6 +116,25 @@ fn reads_back<T: Record + Internal>(record: &T) {
     }
 }
 
+/// What is read of an entry without copies is what it says.
+fn is_viewed(entry: &CorrelationEntry) {
+    let octets = Codec::new(Format::Cbor).write(entry).unwrap();
+    let (kind, fields) = value(&octets).unwrap();
+    let view: EntryView<'_> = read(kind, fields).unwrap();
+    assert_eq!(view.submitted_at, entry.submitted_at);
+    assert_eq!(view.source, entry.source.as_deref());
+    assert_eq!(view.destination, entry.destination.as_deref());
+    assert_eq!(
+        (view.recipients, view.lists),
+        (entry.recipients, entry.lists)
+    );
+    assert_eq!(
+        (&view.numbers, view.reference),
+        (&entry.numbers, entry.reference)
+    );
+    assert_eq!((&view.seen, view.final_at), (&entry.seen, entry.final_at));
+}
+
 proptest! {
     #[test]
     fn what_is_written_reads_back(
@@ -126,6 +145,7 @@ proptest! {
         (nonce, transactional_id) in (any::<String>(), any::<String>()),
     ) {
         reads_back(&entry);
+        is_viewed(&entry);
         reads_back(&delivery);
         reads_back(&Parked { delivery, published_at });
         reads_back(&segments);
