@@ -10,10 +10,10 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{Header as KafkaHeader, OwnedHeaders};
 
 use super::Dialects;
-use super::entry;
 use super::join::{Effect, Millis};
 use super::notices::EntryUnreadable;
 use super::parsed_receipt::{Arrived, ParsedReceipt};
+use super::{decode, entry};
 
 use crate::kafka::cloud_events::{self, CloudEvents};
 use crate::kafka::transaction::Output;

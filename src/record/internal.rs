@@ -455,6 +455,7 @@ pub struct Parked {
     /// What is remembered of it from then on, because its PDU has nothing of the message's text any
     /// more. Absent in what versions before this field have written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cbor(n(2))]
     pub seen: Option<Seen>,
 }
 

@@ -141,13 +141,14 @@ proptest! {
         entry in entry(),
         delivery in delivery(),
         published_at in of(moment()),
+        seen in of(seen()),
         segments in segments(),
         (nonce, transactional_id) in (any::<String>(), any::<String>()),
     ) {
         reads_back(&entry);
         is_viewed(&entry);
         reads_back(&delivery);
-        reads_back(&Parked { delivery, published_at });
+        reads_back(&Parked { delivery, published_at, seen });
         reads_back(&segments);
         reads_back(&Barrier { nonce, transactional_id });
     }
