@@ -27,6 +27,7 @@
 //! - [`connector`]: configuration to running parts to a drained stop;
 //! - [`notices`]: all lines of the log, which each part declares for itself;
 //! - [`otel`]: spans of messages and receipts, which submit and correlate tell it of;
+//! - `fuzzing`: what fuzz targets reach that is private otherwise (a feature);
 //! - [`config`], [`ops`], [`smsc_simulator`] (a crate of its own), [`cli`]: the rest of the tool.
 
 #![forbid(unsafe_code)]
@@ -43,6 +44,8 @@ pub mod correlate;
 pub mod deliver;
 mod deployment;
 mod erase;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod http;
 pub mod kafka;
 mod meters;

@@ -47,6 +47,8 @@ use crate::trace::Trace;
 
 pub use accounts::{defaults, dialect};
 pub use formats::reader;
+#[cfg(feature = "fuzzing")]
+pub(crate) use steering::all_wanted as wanted;
 
 use formats::Opened;
 use life::Life;

@@ -172,6 +172,17 @@ fn wanted(orders: &EsmeOrders, topics: &[String], now: Timestamp) -> Wanted {
     wanted
 }
 
+/// What the orders mean for each ESME, and when that changes.
+#[cfg(feature = "fuzzing")]
+pub fn all_wanted(orders: &Orders, esmes: &[(String, Vec<String>)]) {
+    for now in [Timestamp::MIN, Timestamp::UNIX_EPOCH, Timestamp::MAX] {
+        for (esme, topics) in esmes {
+            let _ = (wanted(&orders.of(esme), topics, now), seen(orders, esme));
+        }
+        let _ = (orders.next_change(now), orders.log());
+    }
+}
+
 /// The orders of an ESME, as `/status` shows them.
 pub fn seen(orders: &Orders, esme: &str) -> Steering {
     let orders = orders.of(esme);

@@ -27,8 +27,22 @@ pub(crate) mod notices;
 mod orders;
 mod service;
 
+/// The records that an order is written as: keys and values.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn written(
+    command: &Command,
+    esmes: &[(String, Vec<String>)],
+) -> Result<Vec<(String, Option<Vec<u8>>)>, String> {
+    let records = command.records(esmes)?;
+    let written = records.into_iter().map(|(about, order)| {
+        let value = order.map(|order| serde_json::to_vec(&order).expect("JSON"));
+        (about.key(), value)
+    });
+    Ok(written.collect())
+}
+
 pub use command::Command;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 pub use orders::Record;
 pub use orders::{EsmeOrders, Order, Orders, Part};
 pub use service::{Control, Error, Handle, Known, Options};

@@ -185,7 +185,8 @@ fn canonical(address: IpAddr) -> IpAddr {
     address.to_canonical()
 }
 
-async fn serve<S>(stream: S, near: Near, routes: Router, stopping: CancellationToken)
+/// Serves a connection to its end.
+pub(super) async fn serve<S>(stream: S, near: Near, routes: Router, stopping: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

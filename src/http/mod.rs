@@ -67,3 +67,17 @@ pub trait Seen: Send + Sync + 'static {
     /// Whether all threads make progress. It must not wait for any of them.
     fn live(&self) -> Live;
 }
+
+/// Serves one connection from this machine, as the listener does.
+#[cfg(feature = "fuzzing")]
+pub(crate) async fn served(
+    stream: tokio::io::DuplexStream,
+    seen: std::sync::Arc<dyn Seen>,
+    steered: crate::control::Handle,
+    token: secrecy::SecretString,
+) {
+    let routes = routes::routes(seen, steered, token);
+    let routes = hosts::Hosts([].into()).guard(routes);
+    let stopping = tokio_util::sync::CancellationToken::new();
+    listener::serve(stream, hosts::Near(true), routes, stopping).await;
+}

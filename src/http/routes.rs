@@ -29,6 +29,7 @@ pub(super) struct App {
     token: SecretString,
 }
 
+/// What is served, to whoever has the token in case of orders.
 pub(super) fn routes(seen: Arc<dyn Seen>, steered: control::Handle, token: SecretString) -> Router {
     Router::new()
         .merge(files())
