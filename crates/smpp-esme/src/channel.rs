@@ -222,6 +222,14 @@ impl Channel {
         Some(told)
     }
 
+    /// Lets the session look at what has changed.
+    pub fn wake(&self) {
+        let waker = self.inbox.lock().waker.take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
     /// Takes no more requests: those that wait, in order.
     pub fn freeze(&self) -> VecDeque<Request> {
         self.places.close();

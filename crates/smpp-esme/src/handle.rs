@@ -197,9 +197,16 @@ impl Handle {
     }
 
     /// How many requests may be unanswered at most from now on, in place of
-    /// [`Options::window`](super::Options::window); at least 1. It holds from the next answer on.
+    /// [`Options::window`](super::Options::window); at least 1. A smaller one holds
+    /// at once: slots that were handed out before, and not used yet, are refused. Into a larger one the
+    /// session grows as it is answered.
     pub fn set_window(&self, most: usize) {
-        self.shared.most.store(most.max(1), Relaxed);
+        let before = self.shared.most.swap(most.max(1), Relaxed);
+        if before != most.max(1)
+            && let Source::Session(channel) = &*self.shared.source.borrow()
+        {
+            channel.wake();
+        }
     }
 
     /// What [`Self::set_window`] was told last.

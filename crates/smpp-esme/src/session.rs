@@ -176,6 +176,8 @@ pub(super) struct Session {
     pub(super) flow: Flow,
     /// What [`Self::trusted`] said when the channel was told last.
     trusted: usize,
+    /// The window that was looked at last; 0 before any was set.
+    most: usize,
     /// Requests that were taken from the channel and not put into the window. Nothing of them is
     /// written, so they go back if the session ends.
     queue: VecDeque<Request>,
@@ -268,6 +270,7 @@ impl Session {
             window: Window::new(most),
             flow,
             trusted,
+            most: 0,
             queue: VecDeque::new(),
             responses: Vec::new(),
             channel: Channel::new(places),
@@ -386,6 +389,7 @@ impl Session {
             let recalls = (self.channel).take(&mut self.queue, &mut self.responses, cx);
             recalls.into_iter().for_each(|recall| self.recall(recall));
             let now = Instant::now();
+            self.take_window(now);
             let read = self.read(cx, now)?;
             let wrote = match self.write(cx, now) {
                 Ok(wrote) => wrote,
@@ -399,6 +403,13 @@ impl Session {
             if !read && !wrote && !self.tend(now)? && self.rest(cx).is_pending() {
                 return Ok(());
             }
+        }
+    }
+
+    /// Another window holds at once, and not only when the SMSC answers.
+    fn take_window(&mut self, now: Instant) {
+        if self.shared.most.load(Relaxed) != self.most {
+            self.regulate(now);
         }
     }
 
@@ -495,17 +506,20 @@ impl Session {
     pub(super) fn regulate(&mut self, now: Instant) {
         let now = now.into_std();
         self.flow.tick(self.window.len(), now);
+        let most = self.shared.most.load(Relaxed);
+        let less = most != self.most && (1..self.channel.limit()).contains(&most);
+        self.most = most;
         if !self.trust.submits() {
             return;
         }
-        let most = self.shared.most.load(Relaxed);
         if most > 0 {
             self.flow.set_most(most);
         }
         let trusted = self.trusted();
         self.channel.set_limit(self.flow.allowed().min(trusted));
-        if trusted < self.trusted {
-            // What is not trusted any more does not count on slots of before either.
+        if trusted < self.trusted || less {
+            // What is not trusted any more does not count on slots of before either; nor does what
+            // operators do not want any more.
             self.channel.void_slots();
         }
         self.trusted = trusted;

@@ -47,6 +47,28 @@ async fn a_new_session_has_more_places_with_each_round_of_answers() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_smaller_window_holds_without_an_answer() {
+    let options = Options {
+        window: 10,
+        ..Options::default()
+    };
+    let (esme, mut smsc) = session(options).await;
+    for token in 0..3 {
+        esme.submits(token).await;
+        smsc.expects(Command::SUBMIT_SM).await;
+    }
+    // Handed out before the order, and not used: it is of no use after it.
+    let slot = esme.handle.try_slot().expect("there is room");
+    esme.handle.set_window(3);
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(esme.handle.limit(), 3);
+    assert!(slot.submit(9, submit_sm(), RESPONSE).is_err());
+    assert!(esme.handle.try_slot().is_none(), "three are unanswered");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_full_queue_takes_places_away_and_too_fast_sets_a_rate() {
     let (mut esme, mut smsc) = session(gently(10)).await;
     for _ in 0..3 {
