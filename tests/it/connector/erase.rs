@@ -40,6 +40,8 @@ fn of_person(kept: &BTreeMap<String, Record>) -> Vec<&str> {
     let holds = |key: &str, record: &Record| {
         key.contains(national)
             || String::from_utf8_lossy(&record.octets).contains(national)
+            // Where numbers are no text.
+            || record.value.to_string().contains(national)
             || in_pdu(&record.value["delivery"])
     };
     let kept = kept.iter().filter(|(key, record)| holds(key, record));

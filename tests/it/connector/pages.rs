@@ -25,6 +25,8 @@ fn when(args: &[String]) -> Option<When> {
     match args.first().map(String::as_str) {
         // Another configuration than the usual one, or Kafka's decoded PDUs.
         _ if has("--config") || has("--topic") && has("decode") => None,
+        // It needs results of another cluster: rebuilt.rs has them.
+        Some("offsets") if has("rebuild") => None,
         Some("topics") => Some(When::Before),
         Some("check") if has("--connect") => Some(When::Before),
         Some("send" | "tail" | "status" | "top") => Some(When::Running),
