@@ -274,6 +274,8 @@ struct Said {
     written: Option<Result<i64, Code>>,
     /// The topic is closed to us.
     denied: bool,
+    /// The transactional id is.
+    id_denied: bool,
     /// Why there is no coordinator, and how often that was said.
     refused: Option<(String, usize)>,
 }
@@ -283,23 +285,34 @@ struct Context {
     said: Mutex<Said>,
 }
 
+/// What stands before why no coordinator of transactions is found, in lines of librdkafka.
+const NO_COORDINATOR: &str = "Failed to find transaction coordinator: ";
+
 /// A line of librdkafka that says why no coordinator of transactions is found, if it is not one that
 /// says that it is not ready: `Failed to find transaction coordinator: INVALID_REQUEST: why`.
 fn refusal(text: &str) -> Option<&str> {
-    let (_, why) = text.split_once("Failed to find transaction coordinator: ")?;
+    let (_, why) = text.split_once(NO_COORDINATOR)?;
     let passes = [
         "COORDINATOR_NOT_AVAILABLE",
         "COORDINATOR_LOAD",
         "NOT_COORDINATOR",
         "_",
     ];
-    (!passes.iter().any(|code| why.starts_with(code))).then_some(why.trim())
+    let stays = !passes.iter().any(|code| why.starts_with(code)) && !is_denial(why);
+    stays.then_some(why.trim())
+}
+
+/// Whether it says that a right is missing, in the words of the protocol or in those for people.
+fn is_denial(text: &str) -> bool {
+    let text = text.to_ascii_lowercase().replace('_', " ");
+    text.contains("authorization failed")
 }
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, kind: &str, text: &str) {
         let mut said = self.said.lock();
         said.denied |= cause::closed_topic(kind, text).is_some();
+        said.id_denied |= text.contains(NO_COORDINATOR) && is_denial(text);
         if let Some(why) = refusal(text) {
             let count = said.refused.take().map_or(0, |(_, count)| count);
             said.refused = Some((why.to_owned(), count + 1));
@@ -598,7 +611,13 @@ fn initialised(
         };
         // What it said in the meantime.
         producer.poll(POLL);
-        let refused = producer.context().said.lock().refused.clone();
+        let said = producer.context().said.lock();
+        let (refused, id_denied) = (said.refused.clone(), said.id_denied);
+        drop(said);
+        if id_denied {
+            let denied = KafkaError::Global(Code::TransactionalIdAuthorizationFailed);
+            return Err(Box::new(of_error(&who, &denied, &doing)));
+        }
         if let Some((message, _)) = refused.filter(|(_, count)| *count >= REFUSALS) {
             return Err(Box::new(Cause {
                 who: Box::new(who),
@@ -667,6 +686,14 @@ mod tests {
                 None,
             ),
             ("Querying for transaction coordinator: Acquire PID", None),
+            (
+                "Failed to find transaction coordinator: sasl_plaintext://kafka:9092/1: Broker: Transactional Id authorization failed",
+                None,
+            ),
+            (
+                "Failed to find transaction coordinator: TRANSACTIONAL_ID_AUTHORIZATION_FAILED: no",
+                None,
+            ),
         ] {
             assert_eq!(refusal(text), why, "{text}");
         }
