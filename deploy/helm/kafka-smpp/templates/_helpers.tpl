@@ -236,19 +236,19 @@ envFrom:
 - name: secret-{{ . | replace "." "-" }}
   secret:
     secretName: {{ . }}
-    defaultMode: 0440
+    defaultMode: 288 # 0440
 {{- end }}
 {{- with .root.Values.http.tls.secretName }}
 - name: http-tls
   secret:
     secretName: {{ . }}
-    defaultMode: 0440
+    defaultMode: 288 # 0440
 {{- end }}
 {{- with .root.Values.http.token.secretName }}
 - name: http-token
   secret:
     secretName: {{ . }}
-    defaultMode: 0440
+    defaultMode: 288 # 0440
 {{- end }}
 {{- with .root.Values.extraVolumes }}
 {{ toYaml . }}
