@@ -35,6 +35,7 @@ mod refused;
 mod registry;
 mod replay;
 mod rights;
+mod rollout;
 mod said;
 mod secure;
 mod seen;
