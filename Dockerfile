@@ -22,7 +22,12 @@ LABEL org.opencontainers.image.title="kafka-smpp" \
 COPY --from=build /out/kafka-smpp /usr/local/bin/kafka-smpp
 # By number, so that Kubernetes can tell that it is not root.
 USER 65532:65532
-# `http.listen`, if it is set so.
+# It can be looked at on this port, by whom the container's network lets through.
+ENV KAFKA_SMPP_CONFIG=/etc/kafka-smpp/connector.toml \
+    KAFKA_SMPP__HTTP__LISTEN=0.0.0.0:9464
 EXPOSE 9464
+# Whether it makes progress. An SMSC or Kafka that is away is no reason to start it anew.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=6 \
+    CMD ["/usr/local/bin/kafka-smpp", "status", "--live"]
 ENTRYPOINT ["/usr/local/bin/kafka-smpp"]
-CMD ["run", "--config", "/etc/kafka-smpp/connector.toml"]
+CMD ["run"]

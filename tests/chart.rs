@@ -349,3 +349,34 @@ fn the_resources_without_helm_are_rendered_from_the_chart() {
     assert_eq!(pod["volumes"][0]["configMap"]["name"], *map);
     assert_ne!(*map, "kafka-smpp");
 }
+
+/// What `docker-compose.yml` mounts is there, and no port is open to other machines.
+#[test]
+fn the_composed_services_have_their_files_and_listen_on_this_machine_only() {
+    let compose = resources(&file("docker-compose.yml")).remove(0);
+    let services = compose["services"].as_object().expect("services");
+    let (mut mounts, mut ports) = (0, 0);
+    for (name, service) in services {
+        for mount in service["volumes"].as_array().into_iter().flatten() {
+            let from = mount.as_str().and_then(|mount| mount.split(':').next());
+            let from = Path::new(env!("CARGO_MANIFEST_DIR")).join(from.expect("a path"));
+            assert!(from.exists(), "{name}: {}", from.display());
+            mounts += 1;
+        }
+        for port in service["ports"].as_array().into_iter().flatten() {
+            let port = port.as_str().expect("a text");
+            assert!(port.starts_with("127.0.0.1:"), "{name}: {port}");
+            ports += 1;
+        }
+    }
+    assert!(mounts > 5 && ports == 3, "{mounts} {ports}");
+    let deployed = [
+        "kafka",
+        "registry",
+        "smsc",
+        "connector",
+        "prometheus",
+        "grafana",
+    ];
+    assert!(deployed.iter().all(|name| services.contains_key(*name)));
+}

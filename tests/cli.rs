@@ -271,6 +271,14 @@ fn the_deployed_configuration_passes_the_check() {
         .env("KAFKA_SMPP__ESME__ACME__PASSWORD_FILE", "password")
         .assert()
         .success();
+    let composed = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/compose/connector.toml");
+    // The image's own variable.
+    kafka_smpp(dir.path())
+        .arg("check")
+        .env("KAFKA_SMPP_CONFIG", composed)
+        .env("KAFKA_SMPP__HTTP__LISTEN", "0.0.0.0:9464")
+        .assert()
+        .success();
 }
 
 #[test]

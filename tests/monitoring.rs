@@ -46,6 +46,8 @@ fn the_rules_are_valid_and_do_what_their_tests_say() {
     }
     let rules = "deploy/prometheus/rules.yml";
     promtool(&["check", "rules", "--lint-fatal", rules]);
+    let composed = "deploy/compose/prometheus.yml";
+    promtool(&["check", "config", "--syntax-only", composed]);
     let files = unit_tests();
     assert!(files.len() >= 4, "{files:?}");
     let files = files.iter().map(String::as_str);

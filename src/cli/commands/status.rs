@@ -17,10 +17,12 @@ Examples:
   kafka-smpp status
   kafka-smpp status --url http://pod-3:9464 --json | jq .ready
   kafka-smpp status --all                       all processes of the deployment
+  kafka-smpp status --live                      for a container's health check
   until kafka-smpp status; do sleep 1; done     wait until it is ready
 
 With --json it prints what the connector says, as docs/status.md tells of it. The exit code is 0
-if nothing is missing, 75 if something is, and 69 if nobody answers.")]
+if nothing is missing, 75 if something is, and 69 if nobody answers. With --live it is 0 also while
+something is missing, and 75 if a thread makes no progress.")]
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     access: Access,
@@ -34,6 +36,20 @@ pub(in crate::cli) struct Args {
     /// do not count
     #[arg(long)]
     all: bool,
+    /// Only whether it makes progress counts, as for /live: an SMSC or Kafka may be away
+    #[arg(long)]
+    live: bool,
+}
+
+impl Args {
+    /// Whether this is what the caller wants of a process.
+    fn content(&self, status: &Status) -> bool {
+        if self.live {
+            status.live.live
+        } else {
+            status.ready.ready
+        }
+    }
 }
 
 /// What `/processes` says.
@@ -63,7 +79,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     let now = seen.first().map(|status| status.at).unwrap_or_default();
     let mut present = seen.iter().filter(|status| !is_silent(status, now));
-    if present.all(|status| status.ready.ready) {
+    if present.all(|status| args.content(status)) {
         Ok(())
     } else {
         Err(Failure::silent(Code::TempFail))
@@ -121,8 +137,38 @@ fn of_esme(esme: &Esme) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
-    use crate::status::{Bind, Partition, Process, Ready};
+    use crate::status::{Bind, Live, Partition, Process, Ready};
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn something_that_is_missing_is_no_reason_to_start_a_process_anew() {
+        let of = |ready, live| Status {
+            ready: Ready {
+                ready,
+                missing: Vec::new(),
+            },
+            live: Live {
+                live,
+                stuck: Vec::new(),
+            },
+            ..Status::default()
+        };
+        let content = |option: &[&str], status: &Status| {
+            let args = [&["status"], option].concat();
+            Command::try_parse_from(args).unwrap().args.content(status)
+        };
+        assert!(!content(&[], &of(false, true)));
+        assert!(content(&["--live"], &of(false, true)));
+        assert!(!content(&["--live"], &of(true, false)));
+    }
 
     #[test]
     fn what_is_missing_is_told_and_who_went_silent() {
