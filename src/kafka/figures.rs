@@ -15,6 +15,10 @@ use crate::status::Client;
 /// How often librdkafka says it, in milliseconds.
 const INTERVAL: &str = "5000";
 
+/// A member of a group has had the coordinator's answer to its first heartbeat after so long, in
+/// milliseconds.
+const ANSWERED: i64 = 5000;
+
 /// The figures of one client, over all instances of it.
 #[derive(Debug)]
 pub struct Figures {
@@ -28,6 +32,9 @@ struct Last {
     client: Client,
     /// Whether the group of a consumer is at rest: all members know their partitions.
     settled: bool,
+    /// Whether the group's coordinator is up for so long that it has answered, and has assigned
+    /// nothing.
+    idle: bool,
     /// What a producer appends next, by topic.
     ends: HashMap<String, HashMap<i32, i64>>,
 }
@@ -53,6 +60,8 @@ impl Figures {
         let client = chosen(&said);
         let group = said.cgrp.as_ref();
         let settled = group.is_some_and(|g| g.state == "up" && g.join_state == "steady");
+        let idle = group
+            .is_some_and(|g| g.state == "up" && g.join_state == "init" && g.stateage >= ANSWERED);
         let ends = said.topics.into_iter().map(|(topic, said)| {
             let known = said.partitions.into_iter();
             let known = known.filter(|(partition, said)| *partition >= 0 && said.hi_offset >= 0);
@@ -62,6 +71,7 @@ impl Figures {
         *self.last.lock() = Last {
             client,
             settled,
+            idle,
             ends,
         };
     }
@@ -77,6 +87,12 @@ impl Figures {
     /// Whether the consumer's group was at rest when it was said last.
     pub fn is_settled(&self) -> bool {
         self.last.lock().settled
+    }
+
+    /// Whether the consumer has a coordinator for some time, and was given no partition by it. With
+    /// KIP-848 such a member hears nothing, because nothing changes for it.
+    pub fn is_idle(&self) -> bool {
+        self.last.lock().idle
     }
 
     /// The offset that a producer appends next, as a consumer saw it last.
@@ -117,7 +133,29 @@ fn chosen(said: &Statistics) -> Client {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rdkafka::statistics::{Partition as Said, Topic};
+    use rdkafka::statistics::{ConsumerGroup, Partition as Said, Topic};
+
+    #[test]
+    fn a_member_without_partitions_has_a_coordinator_that_had_time_to_answer() {
+        let of = |state: &str, join_state: &str, stateage| {
+            let figures = Figures::new("submit consumer");
+            figures.take(Statistics {
+                cgrp: Some(ConsumerGroup {
+                    state: state.into(),
+                    join_state: join_state.into(),
+                    stateage,
+                    ..ConsumerGroup::default()
+                }),
+                ..Statistics::default()
+            });
+            (figures.is_settled(), figures.is_idle())
+        };
+        assert_eq!(of("up", "steady", 0), (true, false));
+        assert_eq!(of("up", "init", 4999), (false, false));
+        assert_eq!(of("up", "init", 5000), (false, true));
+        assert_eq!(of("wait-coord", "init", 60_000), (false, false));
+        assert_eq!(of("up", "wait-assign-call", 60_000), (false, false));
+    }
 
     #[test]
     fn a_few_figures_are_chosen() {

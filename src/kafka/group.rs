@@ -88,10 +88,13 @@ impl Group {
 
     /// Whether Kafka has said which partitions are ours, if any.
     ///
-    /// A member that lost all it had and is given nothing again hears no callback of that: then only
-    /// the statistics tell.
+    /// A member that lost all it had and is given nothing again hears no callback of that, nor does
+    /// one with KIP-848 that is given nothing from the beginning: then only the statistics tell.
     pub fn has_joined(&self) -> bool {
-        self.standing.get().is_some() || self.figures.is_settled()
+        let has_kip_848 = self.client.get("group.protocol") == Some("consumer");
+        self.standing.get().is_some()
+            || self.figures.is_settled()
+            || has_kip_848 && self.figures.is_idle()
     }
 
     /// What partitions wait for that are polled and do not go on.

@@ -353,6 +353,19 @@ fn a_port_that_is_taken_is_said_with_its_remedy() {
     );
 }
 
+/// Such a member of the group hears nothing, because nothing changes for it.
+#[test]
+fn a_hot_standby_is_ready_with_kip_848() {
+    let smsc = FakeSmsc::start();
+    let mut it = seen(smsc.port(), 1);
+    it.config["kafka"]["group_protocol"] = json!("consumer");
+    let mut one = it.start();
+    is_ready(one.http());
+    let mut two = it.start();
+    is_ready(two.http());
+    assert_eq!(smsc.bound(), 1);
+}
+
 /// The simulated SMSC, which writes down what it did.
 pub struct Simulated {
     process: Process,
