@@ -28,7 +28,7 @@ mod survey;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rdkafka::ClientContext;
@@ -40,14 +40,14 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use crate::codes::{self, ErrorCode};
 use crate::kafka::Partition;
 use crate::kafka::ear::Plain;
+use crate::kafka::whole_topic::{self, Isolation};
 use crate::record::cbor::Internal;
-use crate::record::codec::{Codec, Unread};
+use crate::record::codec::{Codec, SchemaAway, Unread, patiently};
 use crate::record::internal::{CorrelationEntry, Parked, SegmentEntry};
-use crate::record::json::Invalid;
 use crate::record::keys::Key;
 use crate::record::kind::Record;
 
-use log::{Isolation, Log};
+use log::Log;
 pub use person::Person;
 pub use survey::{Place, survey};
 
@@ -94,13 +94,22 @@ pub enum Error {
     #[error("transactions on {0} do not end: run it again when their processes have")]
     Open(Partition),
     /// A schema is not here.
-    #[error("{0}")]
-    Schema(String),
+    #[error(transparent)]
+    Schema(#[from] SchemaAway),
     /// More comes than is deleted.
     #[error(
         "{0} records of that number have come again each time: run it again when less is submitted to it"
     )]
     Incomplete(usize),
+}
+
+impl From<whole_topic::Error> for Error {
+    fn from(error: whole_topic::Error) -> Self {
+        match error {
+            whole_topic::Error::Kafka { what, error } => Error::Kafka { what, error },
+            whole_topic::Error::Open(partition) => Error::Open(partition),
+        }
+    }
 }
 
 impl Error {
@@ -332,21 +341,6 @@ fn what(key: &Key<'_>, value: &[u8], options: &Options) -> Result<Option<What>, 
         }
         Key::Barrier { .. } => None,
     })
-}
-
-/// What `read` reads, when what it needs for that is here.
-fn patiently<T>(
-    mut read: impl FnMut() -> Result<T, Unread>,
-) -> Result<Result<T, Box<Invalid>>, Error> {
-    let deadline = Instant::now() + TIMEOUT;
-    loop {
-        match read() {
-            Ok(value) => return Ok(Ok(value)),
-            Err(Unread::Invalid(invalid)) => return Ok(Err(invalid)),
-            Err(Unread::Wait(why)) if Instant::now() >= deadline => return Err(Error::Schema(why)),
-            Err(Unread::Wait(_)) => std::thread::sleep(Duration::from_millis(20)),
-        }
-    }
 }
 
 /// Writes tombstones.

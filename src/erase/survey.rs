@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 
-use super::log::{Isolation, Log};
+use super::log::Log;
 use super::{Count, Error, Options, Progress};
 use crate::kafka::foreign;
+use crate::kafka::whole_topic::Isolation;
 
 /// Records of one partition that hold the number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -260,6 +260,26 @@ pub fn end_hanging(
     producer.init_transactions(timeout)
 }
 
+/// A transactional producer for a command, which writes one transaction after the other by itself. It ends
+/// what another one under the same name has begun, and takes its place.
+pub(crate) fn for_command(
+    client: &ClientConfig,
+    transactional_id: &str,
+    transaction_timeout: Duration,
+    patience: Duration,
+) -> Result<BaseProducer, KafkaError> {
+    let timeout = transaction_timeout.as_millis().to_string();
+    let producer: BaseProducer = client
+        .clone()
+        .set("transactional.id", transactional_id)
+        .set("transaction.timeout.ms", &timeout)
+        .set("message.timeout.ms", &timeout)
+        .set("enable.idempotence", "true")
+        .create()?;
+    producer.init_transactions(patience)?;
+    Ok(producer)
+}
+
 /// As [`end_hanging`], of a predecessor whose transaction hides what it wrote, and says it; whether it
 /// is ended. If not, its time-out ends it.
 pub(crate) fn end_predecessors(client: &ClientConfig, writer: &str, timeout: Duration) -> bool {

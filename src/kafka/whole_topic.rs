@@ -1,7 +1,7 @@
-//! Reading a topic from its beginning, or from a time on, to its end: for commands that look for
-//! what was written, and for what was not.
+//! Reading a topic from its beginning, from a time on, or from where it was read before, to its end: for
+//! commands that look for what was written, and for what was not.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,11 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::Partition;
+use super::ear::Plain;
 use super::group::partition_count;
+
+/// From where to where partitions are read that are not read to their end yet.
+type Open = HashMap<i32, (i64, i64)>;
 
 /// How long Kafka may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -40,7 +44,28 @@ impl Error {
     }
 }
 
-/// A topic, from a time on if one is given.
+/// Where each partition begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Begin<'a> {
+    /// With its first record.
+    First,
+    /// With the first since a time, in Unix milliseconds.
+    Since(i64),
+    /// Where it was read to before; the others with their first.
+    At(&'a BTreeMap<i32, i64>),
+}
+
+/// Whether records of transactions count that are not committed, or never will be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Isolation {
+    /// All octets that are there.
+    Uncommitted,
+    /// What was committed; and all of it that stood before the end now, however long its transactions
+    /// take.
+    Committed,
+}
+
+/// What a topic has now.
 pub(crate) struct WholeTopic<'a> {
     /// Properties of a consumer.
     pub client: &'a ClientConfig,
@@ -48,9 +73,13 @@ pub(crate) struct WholeTopic<'a> {
     pub transaction_timeout: Duration,
     /// The topic.
     pub topic: &'a Arc<str>,
-    /// In Unix milliseconds.
-    pub since: Option<i64>,
+    /// From where.
+    pub begin: Begin<'a>,
+    /// Which records.
+    pub isolation: Isolation,
 }
+
+type Client = BaseConsumer<Plain>;
 
 /// A client that reads what is committed, from where it is told to.
 pub(crate) fn reader(client: &ClientConfig) -> Result<BaseConsumer, Error> {
@@ -64,19 +93,19 @@ pub(crate) fn reader(client: &ClientConfig) -> Result<BaseConsumer, Error> {
 }
 
 impl WholeTopic<'_> {
-    /// Shows every committed record to `see`, up to those that are there now; `see` ends it by
-    /// saying no. `progress` is told how many were read, and of about how many.
+    /// Shows every record to `see`, up to those that are there now; `see` ends it by saying no.
+    /// `progress` is told how many were read, and of about how many. Where each partition ended when it
+    /// began.
     pub(crate) fn read<E: From<Error>>(
         &self,
         progress: &dyn Fn(u64, u64),
         mut see: impl FnMut(&BorrowedMessage<'_>) -> Result<bool, E>,
-    ) -> Result<(), E> {
+    ) -> Result<BTreeMap<i32, i64>, E> {
         let failed = || Error::at(format!("{} cannot be read", self.topic));
-        let consumer = reader(self.client)?;
-        let logs = self.begin(&consumer)?;
-        let starts = logs.iter().map(|(_, (from, to))| to - from);
-        let all = u64::try_from(starts.sum::<i64>()).unwrap_or_default();
-        let mut open = logs;
+        let consumer = self.client(self.isolation)?;
+        let (mut open, ends) = self.begin(&consumer)?;
+        let lengths = open.values().map(|(from, to)| to - from);
+        let all = u64::try_from(lengths.sum::<i64>()).unwrap_or_default();
         let mut seen = 0;
         let mut last = Instant::now();
         while !open.is_empty() {
@@ -88,6 +117,7 @@ impl WholeTopic<'_> {
                         break;
                     }
                     let (partition, next) = (message.partition(), message.offset() + 1);
+                    // What comes behind is for the next time: a log that grows has no end.
                     if open.get(&partition).is_some_and(|(_, to)| next >= *to) {
                         open.remove(&partition);
                     }
@@ -106,29 +136,49 @@ impl WholeTopic<'_> {
                 None => {}
             }
         }
-        Ok(())
+        Ok(ends)
     }
 
-    /// Lets `consumer` begin. The partitions in which there is something: from where, up to where.
-    fn begin(&self, consumer: &BaseConsumer) -> Result<HashMap<i32, (i64, i64)>, Error> {
+    fn client(&self, isolation: Isolation) -> Result<Client, Error> {
+        let mut client = self.client.clone();
+        client.set("enable.partition.eof", "true").set(
+            "isolation.level",
+            match isolation {
+                Isolation::Uncommitted => "read_uncommitted",
+                Isolation::Committed => "read_committed",
+            },
+        );
+        let context = Plain::of(&client);
+        client
+            .create_with_context(context)
+            .map_err(Error::at("no Kafka client can be made"))
+    }
+
+    /// Lets `consumer` begin. The partitions in which there is something: from where, up to where; and
+    /// where each ends.
+    fn begin(&self, consumer: &Client) -> Result<(Open, BTreeMap<i32, i64>), Error> {
         let topic = self.topic;
         let failed = || Error::at(format!("{topic} cannot be read"));
         let count = partition_count(consumer, topic, TIMEOUT).map_err(failed())?;
         let mut list = TopicPartitionList::new();
         for partition in 0..count {
-            let offset = self.since.map_or(Offset::Beginning, Offset::Offset);
+            let offset = match self.begin {
+                Begin::First => Offset::Beginning,
+                Begin::Since(time) => Offset::Offset(time),
+                Begin::At(before) => {
+                    (before.get(&partition)).map_or(Offset::Beginning, |next| Offset::Offset(*next))
+                }
+            };
             list.add_partition_offset(topic, partition, offset)
                 .map_err(failed())?;
         }
-        if self.since.is_some() {
+        if matches!(self.begin, Begin::Since(_)) {
             list = consumer
                 .offsets_for_times(list, TIMEOUT)
                 .map_err(failed())?;
         }
-        let mut uncommitted = self.client.clone();
-        uncommitted.set("isolation.level", "read_uncommitted");
-        let uncommitted: BaseConsumer = uncommitted.create().map_err(failed())?;
-        let mut open = HashMap::new();
+        let uncommitted = self.client(Isolation::Uncommitted)?;
+        let (mut open, mut ends) = (Open::new(), BTreeMap::new());
         let mut starts = TopicPartitionList::new();
         for element in list.elements() {
             let partition = Partition {
@@ -136,6 +186,7 @@ impl WholeTopic<'_> {
                 partition: element.partition(),
             };
             let (low, end) = self.settled(consumer, &uncommitted, &partition)?;
+            ends.insert(partition.partition, end);
             let start = match element.offset() {
                 Offset::Offset(offset) => offset.max(low),
                 Offset::End => end,
@@ -149,21 +200,24 @@ impl WholeTopic<'_> {
             }
         }
         consumer.assign(&starts).map_err(failed())?;
-        Ok(open)
+        Ok((open, ends))
     }
 
-    /// First offset and end of a partition, when everything that stands before its end now is
-    /// decided: nothing hides behind a transaction that began before it.
+    /// First offset and end of a partition. Of what is committed when everything that stands before its
+    /// end now is decided: nothing hides behind a transaction that began before it.
     fn settled(
         &self,
-        consumer: &BaseConsumer,
-        uncommitted: &BaseConsumer,
+        consumer: &Client,
+        uncommitted: &Client,
         p: &Partition,
     ) -> Result<(i64, i64), Error> {
         let failed = || Error::at(format!("offsets of {p}"));
-        let (_, end) = uncommitted
+        let (low, end) = uncommitted
             .fetch_watermarks(&p.topic, p.partition, TIMEOUT)
             .map_err(failed())?;
+        if self.isolation == Isolation::Uncommitted {
+            return Ok((low, end));
+        }
         let deadline = Instant::now() + self.transaction_timeout + TIMEOUT;
         loop {
             let (low, stable) = consumer

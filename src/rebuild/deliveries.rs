@@ -21,12 +21,12 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde_json::Value;
 
-use super::scan::{logs, patiently};
+use super::scan::logs;
 use super::{Error, Options, Telling};
 use crate::kafka::Partition;
 use crate::kafka::progress::Progress;
-use crate::kafka::whole_topic::{WholeTopic, reader};
-use crate::record::codec::Codec;
+use crate::kafka::whole_topic::{Begin, Isolation, WholeTopic, reader};
+use crate::record::codec::{Codec, patiently};
 use crate::record::internal::Delivery;
 
 /// How long Kafka may take to answer.
@@ -195,7 +195,8 @@ impl Search<'_> {
             client: &self.options.reader,
             transaction_timeout: self.options.transaction_timeout,
             topic,
-            since,
+            begin: since.map_or(Begin::First, Begin::Since),
+            isolation: Isolation::Committed,
         }
     }
 }

@@ -77,7 +77,7 @@ pub(crate) use deliveries::{Deliveries, Resumed, resume};
 use crate::codes::{self, ErrorCode};
 use crate::kafka::progress::{Limits, Progress};
 use crate::kafka::{Partition, whole_topic};
-use crate::record::codec::Codec;
+use crate::record::codec::{Codec, SchemaAway};
 
 /// What a rebuild works with.
 #[derive(Clone, Debug)]
@@ -121,8 +121,8 @@ pub(crate) enum Error {
     #[error("transactions on {0} do not end: try again when their processes have")]
     Open(Partition),
     /// A schema is not here.
-    #[error("{0}")]
-    Schema(String),
+    #[error(transparent)]
+    Schema(#[from] SchemaAway),
     /// The results are those of other topics.
     #[error(
         "none of the {events} results is about a topic of this configuration; they are about {topic}, for example. Topics have to keep their names: mirror them with IdentityReplicationPolicy, and give esme.outbound the names that the first cluster had"

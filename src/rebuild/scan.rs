@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -14,9 +14,9 @@ use super::join::{Entry, Group, Key, Life, Outcome, join};
 use super::plan::Known;
 use super::{Counts, Error, Options, Partitions, Telling};
 use crate::kafka::group::partition_count;
-use crate::kafka::whole_topic::{WholeTopic, reader};
+use crate::kafka::whole_topic::{Begin, Isolation, WholeTopic, reader};
 use crate::kafka::{Partition, foreign};
-use crate::record::codec::{Codec, Unread};
+use crate::record::codec::{Codec, patiently};
 use crate::record::headers;
 use crate::record::keys::Position;
 use crate::record::submit_sm::derived_log_id;
@@ -375,7 +375,8 @@ impl<'a> Scan<'a> {
             client: &self.options.reader,
             transaction_timeout: self.options.transaction_timeout,
             topic,
-            since: None,
+            begin: Begin::First,
+            isolation: Isolation::Committed,
         }
     }
 
@@ -432,20 +433,5 @@ fn life(message: &BorrowedMessage<'_>) -> (Option<Position>, Life) {
         Some((Some(origin), true)) => (Some(origin), Life::Another),
         Some((Some(origin), false)) => (Some(origin), Life::GoesOn),
         _ => (None, Life::First),
-    }
-}
-
-/// What `read` reads, when what it needs for that is here.
-pub(super) fn patiently<T>(
-    mut read: impl FnMut() -> Result<T, Unread>,
-) -> Result<Result<T, Box<crate::record::json::Invalid>>, Error> {
-    let deadline = Instant::now() + TIMEOUT;
-    loop {
-        match read() {
-            Ok(value) => return Ok(Ok(value)),
-            Err(Unread::Invalid(invalid)) => return Ok(Err(invalid)),
-            Err(Unread::Wait(why)) if Instant::now() >= deadline => return Err(Error::Schema(why)),
-            Err(Unread::Wait(_)) => std::thread::sleep(Duration::from_millis(20)),
-        }
     }
 }

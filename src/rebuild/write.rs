@@ -10,6 +10,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::{Error, Options, Rebuilt, Telling};
 use crate::kafka::Partition;
+use crate::kafka::transactor;
 use crate::kafka::whole_topic::reader;
 use crate::record::keys::Position;
 use crate::submit::Returned;
@@ -56,16 +57,13 @@ fn failed() -> impl FnOnce(KafkaError) -> Error {
 }
 
 fn producer(options: &Options) -> Result<BaseProducer, Error> {
-    let timeout = options.transaction_timeout.as_millis().to_string();
-    let mut client = options.producer.clone();
-    client
-        .set("transactional.id", &options.transactional_id)
-        .set("transaction.timeout.ms", &timeout)
-        .set("message.timeout.ms", &timeout)
-        .set("enable.idempotence", "true");
-    let producer: BaseProducer = client.create().map_err(failed())?;
-    producer.init_transactions(TIMEOUT).map_err(failed())?;
-    Ok(producer)
+    transactor::for_command(
+        &options.producer,
+        &options.transactional_id,
+        options.transaction_timeout,
+        TIMEOUT,
+    )
+    .map_err(failed())
 }
 
 fn seek(consumer: &BaseConsumer, partition: &Partition, offset: i64) -> Result<(), Error> {

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -76,6 +77,34 @@ pub enum Unread {
     /// nothing behind it in its partition may overtake it.
     #[error("{0}")]
     Wait(String),
+}
+
+/// What a value needs to be read did not come: its schema is not here, and this is why.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct SchemaAway(String);
+
+/// For how long what a value needs is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What `read` reads, when what it needs for that is here. Blocks: for commands, which read one value
+/// after the other.
+///
+/// # Errors
+///
+/// When what it needs does not come in ten seconds.
+pub fn patiently<T>(
+    mut read: impl FnMut() -> Result<T, Unread>,
+) -> Result<Result<T, Box<Invalid>>, SchemaAway> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match read() {
+            Ok(value) => return Ok(Ok(value)),
+            Err(Unread::Invalid(invalid)) => return Ok(Err(invalid)),
+            Err(Unread::Wait(why)) if Instant::now() >= deadline => return Err(SchemaAway(why)),
+            Err(Unread::Wait(_)) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
 }
 
 impl From<Invalid> for Unread {

@@ -31,7 +31,7 @@ mod scan;
 mod send;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rdkafka::config::ClientConfig;
@@ -39,9 +39,8 @@ use rdkafka::error::KafkaError;
 
 use crate::codes::{self, ErrorCode};
 use crate::kafka::{ErrorClass, Partition, whole_topic};
-use crate::record::codec::{Codec, Unread};
+use crate::record::codec::{Codec, SchemaAway};
 use crate::record::failed::ReadSendError;
-use crate::record::json::Invalid;
 
 pub use originals::Original;
 
@@ -180,8 +179,8 @@ pub enum Error {
     #[error("transactions on {0} do not end: try again when their processes have")]
     Open(Partition),
     /// A schema is not here.
-    #[error("{0}")]
-    Schema(String),
+    #[error(transparent)]
+    Schema(#[from] SchemaAway),
     /// A record of ours that its format cannot express.
     #[error(transparent)]
     Unwritable(#[from] crate::record::codec::Unwritable),
@@ -348,21 +347,6 @@ impl Replay {
 
 fn is_key(key: &Option<Vec<u8>>, wanted: &str) -> bool {
     key.as_deref() == Some(wanted.as_bytes())
-}
-
-/// What `read` reads, when what it needs for that is here.
-fn patiently<T>(
-    mut read: impl FnMut() -> Result<T, Unread>,
-) -> Result<Result<T, Box<Invalid>>, Error> {
-    let deadline = Instant::now() + TIMEOUT;
-    loop {
-        match read() {
-            Ok(value) => return Ok(Ok(value)),
-            Err(Unread::Invalid(invalid)) => return Ok(Err(invalid)),
-            Err(Unread::Wait(why)) if Instant::now() >= deadline => return Err(Error::Schema(why)),
-            Err(Unread::Wait(_)) => std::thread::sleep(Duration::from_millis(20)),
-        }
-    }
 }
 
 /// How long Kafka, or the schema registry, may take to answer.

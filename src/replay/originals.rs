@@ -9,9 +9,9 @@ use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers, Message, Owned
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::scan::reader;
-use super::{Decision, Error, Found, Options, TIMEOUT, patiently};
+use super::{Decision, Error, Found, Options, TIMEOUT};
 use crate::kafka::{cloud_events, foreign};
-use crate::record::codec::Codec;
+use crate::record::codec::{Codec, patiently};
 use crate::record::headers;
 use crate::record::keys::Position;
 use crate::record::submit_sm::derived_log_id;

@@ -10,10 +10,11 @@ use serde_json::Value;
 
 use super::notices::EventUnreadable;
 use super::originals::Originals;
-use super::{Decision, Error, Filter, Found, Options, Progress, patiently};
+use super::{Decision, Error, Filter, Found, Options, Progress};
 
 use crate::kafka::foreign;
-use crate::kafka::whole_topic::{self, WholeTopic};
+use crate::kafka::whole_topic::{self, Begin, Isolation, WholeTopic};
+use crate::record::codec::patiently;
 use crate::record::failed::ReadSendError;
 use crate::record::headers;
 use crate::record::keys::Position;
@@ -389,9 +390,11 @@ impl Log<'_> {
             client: &options.reader,
             transaction_timeout: options.transaction_timeout,
             topic: self.topic,
-            since: self.since,
+            begin: self.since.map_or(Begin::First, Begin::Since),
+            isolation: Isolation::Committed,
         };
-        log.read(&|done, all| progress(what, done, all), see)
+        log.read(&|done, all| progress(what, done, all), see)?;
+        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use super::{Error, Found, Options, Original};
+use crate::kafka::transactor;
 use crate::record::codec::Codec;
 use crate::record::event::{About, SendError, SendErrorKind};
 use crate::record::headers;
@@ -56,18 +57,14 @@ pub(super) struct Sender {
 impl Sender {
     /// Ends what another replay has begun, and takes its place.
     pub fn new(options: &Options) -> Result<Self, Error> {
-        let timeout = options.transaction_timeout.as_millis().to_string();
-        let mut client = options.producer.clone();
-        client
-            .set("transactional.id", &options.transactional_id)
-            .set("transaction.timeout.ms", &timeout)
-            .set("message.timeout.ms", &timeout)
-            .set("enable.idempotence", "true");
-        let failed = || Error::at("no replay can begin");
-        let producer: BaseProducer = client.create().map_err(failed())?;
-        producer.init_transactions(TIMEOUT).map_err(failed())?;
+        let producer = transactor::for_command(
+            &options.producer,
+            &options.transactional_id,
+            options.transaction_timeout,
+            TIMEOUT,
+        );
         Ok(Sender {
-            producer,
+            producer: producer.map_err(Error::at("no replay can begin"))?,
             errors: options.errors.clone(),
             codec: options.codec.clone(),
         })
