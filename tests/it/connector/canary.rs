@@ -324,3 +324,53 @@ fn a_crash_writes_no_core_dump() {
         "{ended:?}"
     );
 }
+
+/// Another process of the same user reads neither its memory nor its environment, but with `core_dumps`.
+/// Root reads all, so where root runs the tests, this user is another one.
+#[cfg(target_os = "linux")]
+#[test]
+fn no_process_of_the_same_user_looks_into_it() {
+    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::process::CommandExt;
+    use std::process::Command;
+
+    /// Nobody, by its usual number.
+    const NOBODY: u32 = 65_534;
+    let owner = |of: &str| {
+        std::fs::metadata(format!("/proc/{of}"))
+            .expect("Linux")
+            .uid()
+    };
+    let root = owner("self") == 0;
+    let user = if root { NOBODY } else { owner("self") };
+    let by_user = |command: &mut Command| {
+        if root {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+    };
+    let smsc = FakeSmsc::start();
+    let mut it = Deployment::new(smsc.port(), 1);
+    for dumps in [false, true] {
+        it.config["core_dumps"] = json!(dumps);
+        let toml = it.toml();
+        let connector = Connector::start_by(&toml, &[("PLANTED", TEXT)], by_user);
+        smsc.wait_bound(1);
+        let read = |name: &str| {
+            let mut cat = Command::new("cat");
+            by_user(cat.arg(format!("/proc/{}/{name}", connector.pid())));
+            let done = cat.output().expect("cat starts");
+            String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned()
+        };
+        let environment = read("environ");
+        assert_eq!(environment.contains(TEXT), dumps, "{environment}");
+        let maps = read("maps");
+        assert_eq!(maps.contains("kafka-smpp"), dumps, "{maps}");
+        let refused = environment.contains("denied") && maps.contains("denied");
+        assert_eq!(refused, !dumps, "{environment} {maps}");
+        // Nor can it open what is written to.
+        let memory = owner(&format!("{}/mem", connector.pid()));
+        assert_eq!(memory, if dumps { user } else { 0 });
+        drop(connector);
+        eventually("the bind is closed", PATIENCE, || smsc.bound() == 0);
+    }
+}
