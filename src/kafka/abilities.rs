@@ -649,7 +649,11 @@ fn stop(who: &Who, error: &KafkaError, doing: &Doing<'_>, lack: Lack) -> Stop {
 /// Whether it may have to do with the moment only.
 fn passes(error: &KafkaError) -> bool {
     let class = ErrorClass::of_error(error);
-    class.is_silence() || matches!(class, ErrorClass::NotYet | ErrorClass::Unavailable)
+    // Another check ends the transaction of this one, for example.
+    let is_concurrent = error.rdkafka_error_code() == Some(Code::ConcurrentTransactions);
+    is_concurrent
+        || class.is_silence()
+        || matches!(class, ErrorClass::NotYet | ErrorClass::Unavailable)
 }
 
 fn is_fenced(error: &KafkaError) -> bool {

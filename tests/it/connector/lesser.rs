@@ -142,6 +142,14 @@ fn a_group_of_the_protocol_of_kip_848_is_joined_and_left() {
     let mut it = Deployment::new(smsc.port(), 1);
     it.config["kafka"]["group_protocol"] = json!("consumer");
     it.config["kafka"]["instance_id"] = json!("pod-0");
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let (said, code) = check(&it);
+                assert_eq!(code, Some(0), "{said}");
+            });
+        }
+    });
     for protocol in ["consumer", "consumer", "classic", "consumer"] {
         it.config["kafka"]["group_protocol"] = json!(protocol);
         let (said, code) = check(&it);
