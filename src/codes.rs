@@ -253,6 +253,7 @@ codes! {
         3017 BROKER_SETTING_UNKNOWN,
         3018 SESSION_TIMEOUT,
         3019 KAFKA_LACKS,
+        3020 NO_GROUP_PROTOCOL,
     }
     "Kafka: topics" 3100..=3199 {
         3101 TOPIC_MISSING,
