@@ -151,7 +151,7 @@ fn what_is_wrong_with_tokens_is_said_with_what_helps() {
     let mut it = deployment(&secured, smsc.port(), 1, &oidc(&endpoint, "falsch-geraten"));
     let said = check(&it);
     assert!(
-        said.contains("KS-3020") && said.contains("invalid_client"),
+        said.contains("KS-3026") && said.contains("invalid_client"),
         "{said}"
     );
     assert!(!said.contains("falsch-geraten"), "{said}");
