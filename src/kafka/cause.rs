@@ -296,6 +296,7 @@ impl Cause {
             Why::NoTopic(_) => codes::TOPIC_MISSING,
             Why::Properties => codes::KAFKA_CLIENT,
             Why::Lacks(Lack::Metadata(..)) => codes::COMMIT_METADATA_SHORT,
+            Why::Lacks(Lack::GroupProtocol) => codes::NO_GROUP_PROTOCOL,
             Why::Lacks(_) => codes::KAFKA_LACKS,
             Why::NoAdmin => codes::NO_ADMIN,
             Why::Other(_) => codes::KAFKA_FAILED,

@@ -12,6 +12,7 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 
 use crate::codes::{self, ErrorCode};
 
+use super::abilities::Lack;
 use super::cause::{Cause, Doing, Who, explain};
 
 /// Why a consumer of a group cannot go on.
@@ -48,6 +49,7 @@ impl Fatal {
         match self.code {
             Code::FencedInstanceId | Code::UnreleasedInstanceId => codes::DISPLACED,
             Code::GroupAuthorizationFailed => self.cause.code(),
+            Code::UnsupportedVersion | Code::UnsupportedFeature => codes::NO_GROUP_PROTOCOL,
             _ => codes::CONSUMER_FATAL,
         }
     }
@@ -87,13 +89,17 @@ impl fmt::Display for Fatal {
                 "group {group} takes no more members: raise the broker's group.max.size or \
                  group.consumer.max.size, or start fewer processes"
             ),
-            Code::UnsupportedVersion | Code::UnsupportedFeature | Code::UnsupportedAssignor => {
-                write!(
-                    f,
-                    "the broker does not know how group {group} divides its partitions ({reason}): \
-                     set kafka.group_protocol = \"classic\""
-                )
-            }
+            Code::UnsupportedVersion | Code::UnsupportedFeature => write!(
+                f,
+                "the brokers {} (group {group}: {reason}). To mend it, {}",
+                Lack::GroupProtocol,
+                Lack::GroupProtocol.remedy()
+            ),
+            Code::UnsupportedAssignor => write!(
+                f,
+                "the brokers do not know how group {group} divides its partitions ({reason}): \
+                 set kafka.group_protocol = \"classic\""
+            ),
             _ => write!(
                 f,
                 "the consumer of group {group} cannot go on: {reason}. A new start makes a new one"
@@ -133,6 +139,22 @@ mod tests {
             "--operation Read --group sms.submit",
         ] {
             assert!(text.contains(word), "{text}");
+        }
+    }
+
+    #[test]
+    fn brokers_without_the_new_group_protocol_are_named_with_what_helps() {
+        for code in [Code::UnsupportedVersion, Code::UnsupportedFeature] {
+            let fatal = fatal(code);
+            assert_eq!(fatal.error_code().as_str(), "KS-3020");
+            let text = fatal.to_string();
+            for word in [
+                "KIP-848",
+                "kafka.group_protocol = \"classic\"",
+                "sms.submit",
+            ] {
+                assert!(text.contains(word), "{text}");
+            }
         }
     }
 

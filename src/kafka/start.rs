@@ -290,7 +290,7 @@ pub fn decide(facts: &Facts<'_>) -> Result<Start, Stop> {
         None => Start::fresh(offset, facts.high),
         Some(restored) => {
             let mut progress = restored.progress.clone();
-            progress.take_over();
+            progress.take_over(facts.high);
             Start {
                 progress,
                 committed: Some(Box::new(restored)),

@@ -123,7 +123,7 @@ mod tests {
         let mut back = metadata::decode(progress.base(), &line, &scope)
             .unwrap()
             .progress;
-        back.take_over();
+        back.take_over(progress.known_end());
         back
     }
 

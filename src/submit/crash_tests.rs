@@ -194,7 +194,8 @@ impl World {
             held.partition.plan(now, true);
         }
         for group in state.groups.values_mut() {
-            group.share(&mut state.assignments, Duration::from_millis(300), |_| true);
+            let time = Duration::from_millis(300);
+            group.share(&mut state.assignments, time, WINDOW, |_| true);
         }
         for result in gathered {
             if let Some((offset, octets)) = result.finishes() {
@@ -256,7 +257,7 @@ impl World {
                 .unwrap()
                 .progress;
             let before = found.clone();
-            found.take_over();
+            found.take_over(self.next[n]);
             for offset in 0..self.next[n] {
                 let may_have = self.taken.get(&(n, offset)).is_some_and(|c| *c > 0)
                     && !finished.contains(&(n, offset));

@@ -131,7 +131,7 @@ pub(in crate::submit) fn cycle(state: &mut PipelineState) {
         held.partition.plan(now, true);
     }
     for group in state.groups.values_mut() {
-        group.share(&mut state.assignments, Duration::from_millis(300), |_| true);
+        group.share(&mut state.assignments, Duration::from_millis(300), 0, |_| true);
     }
     for held in state.assignments.values_mut() {
         let snapshot = held.partition.snapshot(now);
@@ -323,7 +323,7 @@ fn a_lane_without_part_in_a_transaction_takes_no_room() {
     let state = &mut *guard;
     let aside = scene.assignments[0];
     for group in state.groups.values_mut() {
-        group.share(&mut state.assignments, Duration::from_millis(300), |id| {
+        group.share(&mut state.assignments, Duration::from_millis(300), 0, |id| {
             *id != aside
         });
     }
@@ -339,7 +339,7 @@ fn what_a_refused_transaction_made_ready_takes_no_room_either() {
     let state = &mut *guard;
     let aside = scene.assignments[0];
     for group in state.groups.values_mut() {
-        group.share(&mut state.assignments, Duration::from_millis(300), |_| true);
+        group.share(&mut state.assignments, Duration::from_millis(300), 0, |_| true);
     }
     let partition = &mut state.assignments.get_mut(&aside).unwrap().partition;
     assert_eq!(partition.ready_pdus(), 10);

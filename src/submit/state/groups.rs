@@ -99,6 +99,9 @@ pub(in crate::submit) struct GroupState {
 /// So many are ready for a bind at least: a window that grows would wait for commits.
 pub(in crate::submit) const FEWEST: usize = 8;
 
+/// One of so many that may be ready may be a record that is not there yet.
+const AHEAD_SHARE: usize = 4;
+
 impl GroupState {
     /// A group with nothing in it.
     pub fn new(window: usize, rate: f64) -> Self {
@@ -149,16 +152,25 @@ impl GroupState {
     }
 
     /// Lets the partitions make records ready: the urgent ones first, those of one priority in equal
-    /// shares. What is ready of less urgent ones waits again where the urgent need the room.
+    /// shares. What is ready of less urgent ones waits again where the urgent need the room. A part
+    /// of the room is for records that are not there yet, up to `most_ahead` of each partition.
     /// Nothing more of partitions that have no `part` in the transaction becomes ready: it would take
     /// room, and no commit would let it go.
     pub fn share(
         &mut self,
         assignments: &mut HashMap<AssignmentId, AssignedPartition>,
         time: Duration,
+        most_ahead: usize,
         part: impl Fn(&AssignmentId) -> bool,
     ) {
-        let mut room = self.room(time);
+        let all = self.room(time);
+        let ahead = |id: &AssignmentId, assignments: &HashMap<_, AssignedPartition>| {
+            assignments.get(id).map_or(0, |h| h.partition.is_ahead())
+        };
+        // What may come to any of them is as good as ready.
+        let promised = (self.assignments.iter()).map(|(_, id)| ahead(id, assignments));
+        let mut promised: usize = promised.sum();
+        let mut room = all.saturating_sub(promised);
         for equals in self.assignments.chunk_by(|a, b| a.0 == b.0) {
             let priority = equals.first().map_or(0, |(priority, _)| *priority);
             let ids = in_turn(equals, self.given.get(&priority));
@@ -189,6 +201,19 @@ impl GroupState {
                     }
                     made > 0
                 });
+            }
+            for id in in_turn(equals, None) {
+                let was = ahead(&id, assignments);
+                let Some(held) = assignments.get_mut(&id).filter(|_| part(&id)) else {
+                    continue;
+                };
+                // Beyond what it has: of the share of all, and of what is not ready for others.
+                let spare = (all / AHEAD_SHARE).saturating_sub(promised).min(room);
+                let more = held.partition.wants_ahead(most_ahead).min(was + spare);
+                held.partition.plan_ahead(more);
+                let more = more.saturating_sub(was);
+                promised += more;
+                room -= more.min(room);
             }
         }
     }

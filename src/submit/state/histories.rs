@@ -543,7 +543,7 @@ impl World {
             Some((offset, line)) => {
                 let restored = metadata::decode(*offset, line, &identity(partition)).unwrap();
                 let mut progress = restored.progress.clone();
-                progress.take_over();
+                progress.take_over(self.end[partition]);
                 Start {
                     progress,
                     committed: Some(Box::new(restored)),
@@ -1102,6 +1102,75 @@ const INTERLEAVINGS: &[(&[(usize, Spec)], Interleaving)] = &[
             "a late response to what was reported changes nothing",
             &[Pick(0, 0, 1), TimeOut(0, 0), AnswerLate(0, 0)],
             &["OUTCOME_UNKNOWN"],
+        ),
+    ),
+    (
+        &[(0, REPORT)],
+        (
+            "another comes when nothing waits, goes out without one more commit, and the process dies",
+            &[
+                Append(0, false, RESEND),
+                Fetch(0),
+                Pick(0, 0, 2),
+                Crash(0, true),
+            ],
+            &["OUTCOME_UNKNOWN", "accepted, possible_duplicate"],
+        ),
+    ),
+    (
+        &[(0, REPORT)],
+        (
+            "the process dies, and others come before its partition is taken over, and after",
+            &[
+                Crash(0, true),
+                Append(0, false, REPORT),
+                Assign(0, 1),
+                Append(0, false, REPORT),
+            ],
+            &["OUTCOME_UNKNOWN", "OUTCOME_UNKNOWN", "accepted"],
+        ),
+    ),
+    (
+        &[(0, REPORT)],
+        (
+            "the partition is given up, and another comes before it is taken over",
+            &[
+                Revoke(0, 0, false, true),
+                Append(0, false, REPORT),
+                Assign(0, 1),
+            ],
+            &["accepted", "accepted"],
+        ),
+    ),
+    (
+        &[(0, REPORT)],
+        (
+            "the sessions are lost, that is committed, the process dies, and another comes",
+            &[
+                Unbind(0, 0, false),
+                Unbind(0, 1, false),
+                Begin(0, false),
+                End(0, true),
+                Crash(0, true),
+                Append(0, false, REPORT),
+            ],
+            &["accepted", "accepted"],
+        ),
+    ),
+    (
+        &[(0, REPORT)],
+        (
+            "another comes and goes out, the partition is lost and comes back: what was out is in doubt",
+            &[
+                Append(0, false, REPORT),
+                Append(0, false, REPORT),
+                Fetch(0),
+                Pick(0, 0, 2),
+                Lose(0),
+                Unbind(0, 0, true),
+                Assign(0, 0),
+            ],
+            &["OUTCOME_UNKNOWN", "accepted", "accepted"],
         ),
     ),
     (

@@ -76,6 +76,8 @@ impl LostPartition {
         assignment: AssignmentId,
     ) -> (Progress, Vec<PendingResult>) {
         let mut progress = committed;
+        // What was sent by what was reserved ahead is known here like the rest.
+        progress.reserve(progress.ahead());
         if let Some(newest) = self.progress.newest() {
             progress.read(newest);
         }

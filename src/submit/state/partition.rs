@@ -24,6 +24,20 @@
 //! are known not to be under way. How many are ready at once is the callers' to say: a window
 //! for each bind, less where a rate lets less through.
 //!
+//! # What is reserved ahead
+//!
+//! A record that comes to a partition in which nothing waits would be sent one commit later, for no
+//! other reason than that nobody knew its offset before. So a part of what may be ready is given to
+//! records that are not there yet (`PartitionState::wanted_ahead`): a commit says that the next few
+//! may be sent as soon as they are read ([`Progress::ahead`]), and while it counts they are ready when they
+//! come. The price is that after a crash those are in doubt that come before the partition is taken
+//! over.
+//!
+//! What counts is the commit that Kafka has, and that is the last one or, while it is under way, the
+//! one before: so the end of what is reserved ahead falls when a transaction takes a lower one, and
+//! rises when that is committed (`PartitionState::granted`). It is said only where nothing that was read waits at
+//! or above the reservation: an earlier record would be overtaken.
+//!
 //! When a session is lost, what was ready for it waits again, and the reservation falls to what
 //! other sessions may still write. A transaction that was under way then carries the higher one
 //! of before, which only makes a successor more careful: what waits again becomes ready by a
@@ -53,6 +67,9 @@ pub struct Capacity {
     /// Octets of records.
     pub octets: usize,
 }
+
+/// So many records are reserved ahead where few come: messages that come together are sent together.
+const LEAST_AHEAD: usize = 4;
 
 /// Where an unfinished record is.
 enum Slot {
@@ -198,6 +215,8 @@ impl Slots {
 #[derive(Clone, Copy, Debug)]
 pub struct Snapshot {
     version: u64,
+    /// Exclusive end of what is reserved ahead.
+    ahead: i64,
     /// What was leaving, in octets: it is gone when this is committed.
     leaving: usize,
 }
@@ -247,6 +266,16 @@ pub struct PartitionState {
     committed: u64,
     /// The version in the transaction under way, or the last committed.
     snapshotted: u64,
+    /// How many records may be sent as soon as they are read: what the next transaction says.
+    wanted_ahead: usize,
+    /// Exclusive end of what is ready as soon as it is read: whatever commit counts covers it.
+    granted: i64,
+    /// The version of the commit that covers it.
+    granted_by: u64,
+    /// How many records came since the last transaction was begun with it.
+    came: usize,
+    /// How many come from one transaction to the next: the most of late.
+    flow: usize,
     /// When a transaction was last begun with it.
     touched: Option<Instant>,
     /// Fetching has stopped.
@@ -275,6 +304,11 @@ impl PartitionState {
             lowered: 0,
             committed: 0,
             snapshotted: 0,
+            wanted_ahead: 0,
+            granted: base,
+            granted_by: 0,
+            came: 0,
+            flow: 0,
             touched: None,
             paused: false,
             stopped: false,
@@ -388,10 +422,66 @@ impl PartitionState {
         )
     }
 
-    /// Takes in a record to be sent, at once or at `due`.
-    pub fn take_in(&mut self, outgoing: Box<Outgoing>, due: Option<Instant>) {
+    /// Takes in a record to be sent, at once or at `due`. `true` if it is ready: a commit has
+    /// reserved it before it was there. It is so only if it `may` be ready for all else.
+    pub fn take_in(&mut self, outgoing: Box<Outgoing>, due: Option<Instant>, may: bool) -> bool {
         self.octets += outgoing.octets();
+        self.came += 1;
+        let offset = outgoing.offset;
         self.wait(outgoing, due);
+        may && self.sends() && self.take_granted(offset)
+    }
+
+    /// Makes the record at `offset` ready, if that is reserved ahead and it is its turn.
+    fn take_granted(&mut self, offset: i64) -> bool {
+        let is_next = self.slots.waiting.first() == Some(&offset);
+        if !is_next || offset >= self.granted || !self.progress.admits(offset, self.limits) {
+            return false;
+        }
+        if self.slots.outgoing(offset).is_some_and(Outgoing::is_suspicious) {
+            return false;
+        }
+        let Some(mut outgoing) = self.slots.take_job(offset) else {
+            return false; // what is in the index has its slot
+        };
+        outgoing.requires = self.granted_by;
+        self.progress.reserve(offset + 1);
+        self.slots.put(offset, Slot::Ready(outgoing));
+        true
+    }
+
+    /// How many records may still come that are ready as soon as they are read.
+    pub fn is_ahead(&self) -> usize {
+        usize::try_from(self.progress.ahead() - self.next).unwrap_or(0)
+    }
+
+    /// How many it wants to be reserved before they are there: what comes until two transactions are
+    /// committed, and a few. None if something that was read waits, or nothing may be sent.
+    pub fn wants_ahead(&self, most: usize) -> usize {
+        let flow = self.flow.max(self.came);
+        if self.may_reserve_ahead(most) {
+            (2 * flow).max(LEAST_AHEAD).min(most)
+        } else {
+            0
+        }
+    }
+
+    fn may_reserve_ahead(&self, count: usize) -> bool {
+        let reserved = self.progress.reserved();
+        self.phase == Phase::Open
+            && !self.stopped
+            && self.exclusive.is_none()
+            && self.slots.by_offset.range(reserved..).next().is_none()
+            && (self.progress).admits(self.next.max(reserved) + count as i64, self.limits)
+    }
+
+    /// So many records may be sent as soon as they are read, once the next transaction is committed.
+    /// That is due if none may be now.
+    pub fn plan_ahead(&mut self, count: usize) {
+        self.wanted_ahead = count;
+        if count > 0 && self.is_ahead() == 0 && !self.is_dirty() && self.may_reserve_ahead(count) {
+            self.mark();
+        }
     }
 
     /// Takes in a record that cannot be sent.
@@ -625,8 +715,10 @@ impl PartitionState {
             self.progress.doubt(offset);
             self.mark();
         }
-        if until < self.progress.reserved() {
+        let ahead = self.granted.max(self.progress.ahead());
+        if until < self.progress.reserved() || until < ahead {
             self.progress.lower(until);
+            self.granted = self.granted.min(until);
             self.mark();
             self.lowered = self.version;
         }
@@ -850,10 +942,21 @@ impl PartitionState {
             slot.is_held() && !self.partial.contains(offset)
         });
         self.progress.hold(held.map(|(offset, _)| *offset));
+        self.flow = self.came.max(self.flow - self.flow.div_ceil(8));
+        self.came = 0;
+        let count = std::mem::take(&mut self.wanted_ahead);
+        let ahead = if count > 0 && self.may_reserve_ahead(count) {
+            self.next + count as i64
+        } else {
+            self.progress.reserved()
+        };
+        self.progress.reserve_ahead(ahead);
+        self.granted = self.granted.min(self.progress.ahead());
         self.snapshotted = self.version;
         self.touched = Some(now);
         Snapshot {
             version: self.version,
+            ahead: self.progress.ahead(),
             leaving: self.leaving,
         }
     }
@@ -881,6 +984,10 @@ impl PartitionState {
     /// The transaction with `snapshot` was committed. `true` if this was the first.
     pub fn committed(&mut self, snapshot: Snapshot) -> bool {
         self.committed = self.committed.max(snapshot.version);
+        if snapshot.version >= self.lowered {
+            self.granted = snapshot.ahead;
+            self.granted_by = snapshot.version;
+        }
         self.leaving = self.leaving.saturating_sub(snapshot.leaving);
         self.octets = self.octets.saturating_sub(snapshot.leaving);
         let first = self.phase == Phase::Opening;

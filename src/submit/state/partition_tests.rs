@@ -96,7 +96,7 @@ fn partition() -> PartitionState {
 fn take(partition: &mut PartitionState, offsets: std::ops::Range<i64>) {
     for offset in offsets {
         assert!(partition.wants(offset));
-        partition.take_in(outgoing(offset), None);
+        partition.take_in(outgoing(offset), None, false);
     }
 }
 
@@ -120,7 +120,7 @@ fn in_doubt_after_a_crash(partition: &mut PartitionState) -> Vec<i64> {
     partition.committed(snapshot);
     let mut after = partition.progress().clone();
     let before = after.clone();
-    after.take_over();
+    after.take_over(partition.next_offset());
     let all = 0..partition.next_offset();
     all.filter(|o| after.attempts(*o) > before.attempts(*o))
         .collect()
@@ -167,7 +167,7 @@ fn in_doubt_is_what_is_out_or_ready_and_nothing_else() {
     for n in 0..500 {
         assert!(partition.wants(n));
         // Put back, due in five minutes.
-        partition.take_in(outgoing(n), Some(now + Duration::from_secs(300)));
+        partition.take_in(outgoing(n), Some(now + Duration::from_secs(300)), false);
     }
     take(&mut partition, 500..520);
     cycle(&mut partition);
@@ -268,7 +268,7 @@ fn what_expires_while_a_transaction_hangs_is_not_handed_out() {
     assert!(partition.wants(0));
     let mut short_lived = outgoing(0);
     short_lived.expires = Some(now + Duration::from_secs(1));
-    partition.take_in(short_lived, None);
+    partition.take_in(short_lived, None, false);
     take(&mut partition, 1..2);
     cycle(&mut partition);
     let later = now + Duration::from_secs(7);
@@ -422,7 +422,7 @@ fn a_record_that_ended_two_sessions_goes_alone() {
         assert!(partition.wants(offset));
         let mut outgoing = outgoing(offset);
         outgoing.doubts = partition.history(offset).0;
-        partition.take_in(outgoing, None);
+        partition.take_in(outgoing, None, false);
     }
     cycle(&mut partition);
     assert_eq!(picked(&mut partition, 1), [0]);
@@ -449,7 +449,7 @@ fn nothing_follows_a_record_that_ended_two_sessions_before_it_is_answered() {
     assert!(partition.wants(0));
     let mut poison = outgoing(0);
     poison.doubts = 2;
-    partition.take_in(poison, None);
+    partition.take_in(poison, None, false);
     take(&mut partition, 1..4);
     cycle(&mut partition);
     assert_eq!(picked(&mut partition, 1), [0]);
@@ -469,12 +469,12 @@ fn a_gap_that_the_metadata_has_no_room_for_waits() {
     for offset in 0..1000 {
         assert!(partition.wants(offset));
         match offset % 2 {
-            0 => partition.take_in(outgoing(offset), None),
+            0 => drop(partition.take_in(outgoing(offset), None, false)),
             _ => partition.reject(offset, rejection(offset)),
         }
     }
     assert!(partition.wants(1_000_000), "1000 to 999999 do not exist");
-    partition.take_in(outgoing(1_000_000), None);
+    partition.take_in(outgoing(1_000_000), None, false);
     cycle(&mut partition);
     assert!(
         !partition.progress().is_finished(1000),
@@ -526,7 +526,7 @@ fn an_expired_record_is_refused_instead_of_sent() {
     let mut late = outgoing(0);
     late.expires = Some(now);
     assert!(partition.wants(0));
-    partition.take_in(late, None);
+    partition.take_in(late, None, false);
     take(&mut partition, 1..2);
     let rejections = plan(&mut partition);
     assert_eq!(rejections[0].kind, SendErrorKind::Expired);
@@ -565,7 +565,7 @@ fn a_drained_lane_leaves_exactly_what_is_in_doubt() {
     partition.doubt(2);
     partition.settle();
     let mut left = partition.progress().clone();
-    left.take_over();
+    left.take_over(10);
     let doubtful: Vec<i64> = (0..10).filter(|o| left.attempts(*o) > 0).collect();
     assert_eq!(doubtful, [2]);
 }
@@ -594,7 +594,7 @@ fn capacity_taken_is_given_back_however_a_record_ends() {
     expiring.expires = Some(now);
     expiring.pdu = bytes::Bytes::from_static(&[0; 200]);
     assert!(partition.wants(0));
-    partition.take_in(expiring, None);
+    partition.take_in(expiring, None, false);
     take(&mut partition, 1..2);
     assert!(partition.wants(2));
     partition.reject(2, rejection(2));
@@ -678,4 +678,103 @@ fn a_lane_at_rest_may_go_on_behind_what_is_no_record() {
         partition.wants(3),
         "the next record is none that was skipped"
     );
+}
+
+/// Takes in a record as it is fetched while a bind is there.
+fn comes(partition: &mut PartitionState, offset: i64) -> bool {
+    partition.wants(offset) && partition.take_in(outgoing(offset), None, true)
+}
+
+/// A transaction begins that reserves so many ahead, as far as it may.
+fn begins(partition: &mut PartitionState, ahead: usize) -> Snapshot {
+    plan(partition);
+    partition.plan_ahead(partition.wants_ahead(ahead));
+    partition.snapshot(Instant::now())
+}
+
+#[test]
+fn what_is_reserved_ahead_goes_out_as_soon_as_it_comes() {
+    let mut partition = partition();
+    assert!(!comes(&mut partition, 0), "nothing is reserved ahead yet");
+    let snapshot = begins(&mut partition, 2);
+    partition.committed(snapshot);
+    assert_eq!(partition.is_ahead(), 2);
+    assert!(comes(&mut partition, 1));
+    assert!(comes(&mut partition, 2));
+    assert!(!comes(&mut partition, 3), "no more than that");
+    assert_eq!(picked(&mut partition, 1), [0, 1, 2]);
+    let mut after = partition.progress().clone();
+    after.take_over(4);
+    let doubtful: Vec<i64> = (0..9).filter(|o| after.attempts(*o) > 0).collect();
+    assert_eq!(doubtful, [0, 1, 2]);
+}
+
+#[test]
+fn what_is_reserved_ahead_ends_when_a_transaction_begins_that_takes_it_back() {
+    let mut partition = partition();
+    cycle(&mut partition);
+    let snapshot = begins(&mut partition, 4);
+    partition.committed(snapshot);
+    assert!(comes(&mut partition, 0));
+    partition.plan_ahead(0);
+    let lower = partition.snapshot(Instant::now());
+    assert!(!comes(&mut partition, 1), "it may be committed any moment");
+    partition.not_committed();
+    assert!(!comes(&mut partition, 2), "in order");
+    assert_eq!(picked(&mut partition, 1), [0]);
+    partition.committed(lower);
+    assert_eq!(picked(&mut partition, 1), [0; 0]);
+}
+
+#[test]
+fn nothing_is_reserved_ahead_while_something_waits_or_may_not_be_sent() {
+    let mut partition = partition();
+    cycle(&mut partition);
+    assert_eq!(partition.wants_ahead(64), 4);
+    assert_eq!(partition.wants_ahead(0), 0);
+    take(&mut partition, 0..1);
+    assert_eq!(partition.wants_ahead(64), 0, "it would be overtaken");
+    cycle(&mut partition);
+    assert_eq!(partition.wants_ahead(64), 4);
+    partition.stop(true);
+    assert_eq!(partition.wants_ahead(64), 0);
+    partition.stop(false);
+    let snapshot = begins(&mut partition, 64);
+    partition.committed(snapshot);
+    partition.session_lost(1);
+    assert_eq!(partition.is_ahead(), 0);
+    assert!(partition.has_more(), "that is to be committed");
+    partition.drain();
+    assert_eq!(partition.wants_ahead(64), 0);
+}
+
+#[test]
+fn where_more_come_more_is_reserved_ahead() {
+    let mut partition = partition();
+    cycle(&mut partition);
+    take(&mut partition, 0..20);
+    for _ in 0..20usize.div_ceil(ROOM) {
+        cycle(&mut partition);
+        picked(&mut partition, 1);
+    }
+    let wanted = partition.wants_ahead(64);
+    assert!((20..=40).contains(&wanted), "{wanted}");
+    assert_eq!(partition.wants_ahead(10), 10);
+    for _ in 0..40 {
+        cycle(&mut partition);
+    }
+    assert_eq!(partition.wants_ahead(64), 4);
+}
+
+#[test]
+fn a_partition_at_rest_with_nothing_reserved_ahead_is_committed_once_for_that() {
+    let mut partition = partition();
+    cycle(&mut partition);
+    assert!(!partition.has_more());
+    partition.plan_ahead(4);
+    assert!(partition.has_more());
+    let snapshot = partition.snapshot(Instant::now());
+    partition.committed(snapshot);
+    partition.plan_ahead(4);
+    assert!(!partition.has_more());
 }

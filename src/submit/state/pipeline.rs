@@ -334,12 +334,15 @@ impl PipelineState {
         if let Some(timestamp) = timestamp {
             held.partition.read(timestamp);
         }
-        if held.partition.wants(offset) {
-            admit(&mut held.partition, offset, incoming);
-        }
-        let full = held.partition.is_full();
         let group = self.groups.get(&held.group);
         let bound = group.is_some_and(|s| s.binds.values().any(|b| b.bound));
+        if held.partition.wants(offset) {
+            let may = bound && self.aside.takes_part(&held.id);
+            if admit(&mut held.partition, offset, incoming, may) {
+                self.effects.push(Effect::Wake(held.group));
+            }
+        }
+        let full = held.partition.is_full();
         if held.partition.wants_commit() && (bound || held.partition.has_asides()) {
             self.effects.commit();
         }
@@ -580,11 +583,15 @@ impl PipelineState {
     }
 }
 
-/// Takes a wanted record into its partition, with what is known of it from earlier lives.
-fn admit(partition: &mut PartitionState, offset: i64, incoming: Incoming) {
+/// Takes a wanted record into its partition, with what is known of it from earlier lives. `true` if it
+/// is ready, as it can be if it `may`.
+fn admit(partition: &mut PartitionState, offset: i64, incoming: Incoming, may: bool) -> bool {
     let known = History::of_partition(partition.history(offset));
     match incoming {
-        Incoming::Rejected(rejection) => partition.reject(offset, rejection.after(&known)),
+        Incoming::Rejected(rejection) => {
+            partition.reject(offset, rejection.after(&known));
+            false
+        }
         Incoming::Message(mut outgoing, due) => {
             // Those from before it was put back onto its topic count on.
             outgoing.doubts = outgoing.doubts.saturating_add(known.doubts);
@@ -599,8 +606,9 @@ fn admit(partition: &mut PartitionState, offset: i64, incoming: Incoming) {
                 let rejection =
                     Rejection::of(&outgoing, SendErrorKind::OutcomeUnknown, text.into());
                 partition.reject(offset, rejection);
+                false
             } else {
-                partition.take_in(outgoing, due);
+                partition.take_in(outgoing, due, may)
             }
         }
     }

@@ -523,7 +523,7 @@ fn taken_over(in_doubt: bool, suspect_until: i64) -> Table {
     let mut progress = Progress::new(0);
     if in_doubt {
         progress.reserve(1);
-        progress.take_over();
+        progress.take_over(1);
     }
     progress.suspect(suspect_until);
     let start = Start {

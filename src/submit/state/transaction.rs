@@ -155,8 +155,10 @@ impl PipelineState {
                 });
             }
         }
+        let ahead = self.settings.reserve_ahead as usize;
         for group in self.groups.values_mut() {
-            group.share(&mut self.assignments, time, |id| self.aside.takes_part(id));
+            let part = |id: &AssignmentId| self.aside.takes_part(id);
+            group.share(&mut self.assignments, time, ahead, part);
         }
     }
 

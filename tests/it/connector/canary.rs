@@ -2,6 +2,8 @@
 //! happen, and all that comes out is searched. What is in the log besides is held by `masked`.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use nix::sys::signal::Signal::{SIGABRT, SIGTERM};
@@ -12,9 +14,10 @@ use crate::harness::http::{ask, get};
 use crate::harness::{Connector, FakeSmsc, Reply, Send, command, eventually, free_port};
 
 /// Passwords and tokens, each with where it is set.
-const SECRETS: [(&str, &str); 9] = [
+const SECRETS: [(&str, &str); 10] = [
     ("the ESME's password", "Qz7pWx4k"),
     ("the password of outbind", "Hv3nLb9t"),
+    ("a password of outbind that is wrong", "Hv3nLb9u"),
     ("the token of HTTP", "Jd8sRf2m-Tc6yGk1w"),
     ("the password of SASL", "Xn5bVq0z-Ep4uMh7j"),
     ("the passphrase of a TLS key", "Wr9cKs3f-Bd1xZo6l"),
@@ -117,6 +120,37 @@ fn pages(port: u16) -> BTreeMap<String, String> {
         (path.to_owned(), body)
     };
     paths.into_iter().map(page).collect()
+}
+
+/// Strangers at the listener for outbind: one with a wrong password, then one whose password has no end.
+fn outbinds(it: &Deployment, connector: &mut Connector) {
+    let listen = it.config["esme"][1]["outbind"]["listen"].as_str();
+    let listen = listen.expect("an address");
+    let wrong = secret("a password of outbind that is wrong").as_bytes();
+    for end in [&b"\0"[..], b""] {
+        let body = [b"stranger\0", wrong, end].concat();
+        let length = u32::try_from(16 + body.len()).expect("short");
+        let words = [length, 0x0000_000B, 0, 1].map(u32::to_be_bytes);
+        // It listens while it has a lease and no session.
+        let mut stranger = None;
+        eventually("it listens for outbind", PATIENCE, || {
+            stranger = TcpStream::connect(listen).ok();
+            stranger.is_some()
+        });
+        let mut stranger = stranger.expect("connected");
+        let pdu = [&words.concat()[..], &body].concat();
+        stranger.write_all(&pdu).expect("it is read");
+        // It is dropped without an answer.
+        let limit = Some(Duration::from_secs(30));
+        stranger.set_read_timeout(limit).expect("a socket");
+        let mut answer = Vec::new();
+        let dropped = stranger.read_to_end(&mut answer);
+        assert!(
+            dropped.is_ok() && answer.is_empty(),
+            "{dropped:?} {answer:?}"
+        );
+    }
+    connector.wait_for_log("its outbind has another password", PATIENCE);
 }
 
 /// Orders with a wrong token, and with none that can be read.
@@ -254,6 +288,7 @@ fn no_secret_comes_out() {
     });
     smsc.drop_connections();
     smsc.wait_bound(1);
+    outbinds(&it, &mut connector);
     let secrets = || SECRETS.iter().copied();
     let contents = || [("a text", TEXT), ("a number", NUMBER)];
     has_none("an answer to a wrong order", &knocks(port), secrets());
@@ -323,4 +358,54 @@ fn a_crash_writes_no_core_dump() {
         ended.signal() == Some(6) && !ended.core_dumped(),
         "{ended:?}"
     );
+}
+
+/// Another process of the same user reads neither its memory nor its environment, but with `core_dumps`.
+/// Root reads all, so where root runs the tests, this user is another one.
+#[cfg(target_os = "linux")]
+#[test]
+fn no_process_of_the_same_user_looks_into_it() {
+    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::process::CommandExt;
+    use std::process::Command;
+
+    /// Nobody, by its usual number.
+    const NOBODY: u32 = 65_534;
+    let owner = |of: &str| {
+        std::fs::metadata(format!("/proc/{of}"))
+            .expect("Linux")
+            .uid()
+    };
+    let root = owner("self") == 0;
+    let user = if root { NOBODY } else { owner("self") };
+    let by_user = |command: &mut Command| {
+        if root {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+    };
+    let smsc = FakeSmsc::start();
+    let mut it = Deployment::new(smsc.port(), 1);
+    for dumps in [false, true] {
+        it.config["core_dumps"] = json!(dumps);
+        let toml = it.toml();
+        let connector = Connector::start_by(&toml, &[("PLANTED", TEXT)], by_user);
+        smsc.wait_bound(1);
+        let read = |name: &str| {
+            let mut cat = Command::new("cat");
+            by_user(cat.arg(format!("/proc/{}/{name}", connector.pid())));
+            let done = cat.output().expect("cat starts");
+            String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned()
+        };
+        let environment = read("environ");
+        assert_eq!(environment.contains(TEXT), dumps, "{environment}");
+        let maps = read("maps");
+        assert_eq!(maps.contains("kafka-smpp"), dumps, "{maps}");
+        let refused = environment.contains("denied") && maps.contains("denied");
+        assert_eq!(refused, !dumps, "{environment} {maps}");
+        // Nor can it open what is written to.
+        let memory = owner(&format!("{}/mem", connector.pid()));
+        assert_eq!(memory, if dumps { user } else { 0 });
+        drop(connector);
+        eventually("the bind is closed", PATIENCE, || smsc.bound() == 0);
+    }
 }

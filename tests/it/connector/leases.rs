@@ -7,7 +7,7 @@ use nix::sys::signal::Signal::SIGTERM;
 use serde_json::json;
 
 use super::{Deployment, PATIENCE, complaints_of_kafka, message};
-use crate::harness::{Broker, FakeSmsc, Reply, eventually};
+use crate::harness::{Broker, FakeSmsc, Reply, eventually, has_kip_848};
 
 #[test]
 fn partitions_move_with_their_binds_cooperative_sticky() {
@@ -16,6 +16,9 @@ fn partitions_move_with_their_binds_cooperative_sticky() {
 
 #[test]
 fn partitions_move_with_their_binds_kip_848() {
+    if !has_kip_848() {
+        return;
+    }
     partitions_move("consumer");
 }
 
@@ -101,6 +104,9 @@ fn of_two_processes_with_one_instance_id_the_first_ends_and_says_why() {
 /// With KIP-848 it is the second that is not let in.
 #[test]
 fn of_two_processes_with_one_instance_id_the_second_ends_with_kip_848() {
+    if !has_kip_848() {
+        return;
+    }
     let smsc = FakeSmsc::start();
     let mut it = Deployment::new(smsc.port(), 1);
     it.config["kafka"]["group_protocol"] = json!("consumer");
@@ -173,6 +179,9 @@ fn partitions_that_are_added_are_served_within_half_a_minute_cooperative_sticky(
 
 #[test]
 fn partitions_that_are_added_are_served_within_half_a_minute_kip_848() {
+    if !has_kip_848() {
+        return;
+    }
     added("consumer");
 }
 
@@ -199,6 +208,9 @@ fn added(protocol: &str) {
 
 #[test]
 fn the_lease_goes_by_the_brokers_session_timeout_if_that_is_shorter() {
+    if !has_kip_848() {
+        return;
+    }
     let smsc = FakeSmsc::start();
     let mut it = Deployment::new(smsc.port(), 1);
     it.config["kafka"]["group_protocol"] = json!("consumer");

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Deployment, PATIENCE};
-use crate::harness::{FakeSmsc, Lacks, LesserKafka, command};
+use crate::harness::{Broker, FakeSmsc, Lacks, LesserKafka, command, has_kip_848};
 
 /// What `check --connect` says, and its exit code.
 fn check(it: &Deployment) -> (String, Option<i32>) {
@@ -92,4 +92,69 @@ fn brokers_that_cannot_do_what_is_needed_are_told_apart_and_nothing_is_sent_thro
     let _connector = it.start();
     it.results(3);
     assert_eq!(smsc.submitted(), 3);
+}
+
+/// Some do not name it, Kafka 3.7 to 3.9 name an early form, and it may be turned off.
+#[test]
+fn brokers_without_the_group_protocol_of_kip_848_are_named_as_that() {
+    let nameless = LesserKafka::start();
+    nameless.set(Lacks::GroupProtocol);
+    let refusing = Broker::start_with("group.coordinator.rebalance.protocols=classic\n");
+    for kafka in [nameless.kafka(), refusing.kafka()] {
+        let smsc = FakeSmsc::start();
+        let mut it = Deployment::on(kafka, smsc.port(), 1);
+        it.config["kafka"]["group_protocol"] = json!("consumer");
+        it.config["log"]["level"] = json!("info");
+        it.send_numbered(0, 0..1);
+        let (said, code) = check(&it);
+        assert_eq!(code, Some(69), "{said}");
+        assert_eq!(said.matches("\u{2713} ").count(), 7, "{said}");
+        assert!(said.contains("\u{2717} a group is joined"), "{said}");
+        assert_eq!(said.matches("error[KS-3020]").count(), 1, "{said}");
+        assert!(
+            said.contains("set kafka.group_protocol = \"classic\""),
+            "{said}"
+        );
+
+        let mut connector = it.start();
+        assert_eq!(connector.wait(PATIENCE).code(), Some(69));
+        let log = connector.log();
+        assert!(log.contains("KS-3020"), "{log}");
+        assert!(
+            log.contains("set kafka.group_protocol = \"classic\""),
+            "{log}"
+        );
+        assert_eq!(smsc.submitted(), 0);
+
+        it.config["kafka"]["group_protocol"] = json!("classic");
+        let _connector = it.start();
+        assert_eq!(it.results(1).len(), 1);
+    }
+}
+
+/// And leaves nothing behind that the next one stumbles over.
+#[test]
+fn a_group_of_the_protocol_of_kip_848_is_joined_and_left() {
+    if !has_kip_848() {
+        return;
+    }
+    let smsc = FakeSmsc::start();
+    let mut it = Deployment::new(smsc.port(), 1);
+    it.config["kafka"]["group_protocol"] = json!("consumer");
+    it.config["kafka"]["instance_id"] = json!("pod-0");
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let (said, code) = check(&it);
+                assert_eq!(code, Some(0), "{said}");
+            });
+        }
+    });
+    for protocol in ["consumer", "consumer", "classic", "consumer"] {
+        it.config["kafka"]["group_protocol"] = json!(protocol);
+        let (said, code) = check(&it);
+        assert_eq!(code, Some(0), "{protocol}: {said}");
+        let steps = if protocol == "consumer" { 8 } else { 7 };
+        assert_eq!(said.matches("\u{2713} ").count(), steps, "{said}");
+    }
 }

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use super::{Deployment, PATIENCE};
 use crate::harness::http::{get, status, sum};
 use crate::harness::{
-    Broker, Connector, FakeSmsc, Process, Reply, becomes, command, eventually, free_port, scratch,
-    started,
+    Broker, Connector, FakeSmsc, Process, Reply, becomes, command, eventually, free_port,
+    has_kip_848, scratch, started,
 };
 
 /// A deployment whose processes can be looked at.
@@ -356,6 +356,9 @@ fn a_port_that_is_taken_is_said_with_its_remedy() {
 /// Such a member of the group hears nothing, because nothing changes for it.
 #[test]
 fn a_hot_standby_is_ready_with_kip_848() {
+    if !has_kip_848() {
+        return;
+    }
     let smsc = FakeSmsc::start();
     let mut it = seen(smsc.port(), 1);
     it.config["kafka"]["group_protocol"] = json!("consumer");

@@ -43,7 +43,11 @@ fn steering(port: u16) -> Value {
 }
 
 fn millis(event: &Value) -> i64 {
-    let at = event["at"].as_str().expect("a time");
+    time(event, "at")
+}
+
+fn time(event: &Value, field: &str) -> i64 {
+    let at = event[field].as_str().expect("a time");
     at.parse::<Timestamp>().expect("a time").as_millisecond()
 }
 
@@ -195,10 +199,19 @@ fn a_rate_is_changed_in_all_processes() {
         .collect();
     let before: Vec<i64> = times.iter().copied().filter(|at| *at < changed).collect();
     let (before, after) = (most_in_a_second(&before), most_in_a_second(&after));
+    // On a machine that is busy with other tests some arrive later than others: at the SMSC's
+    // clock a second may then have a few more than were sent in one.
     assert!(
-        after <= 200 && after > 150 && before > 250,
+        after <= 210 && after > 150 && before > 250,
         "{before} before, {after} after"
     );
+    let mut sent: Vec<i64> = (it.events().iter())
+        .map(|event| time(event, "submitted_at"))
+        .filter(|at| *at > changed + 3000)
+        .collect();
+    sent.sort_unstable();
+    let sent = most_in_a_second(&sent);
+    assert!(sent <= 200 && sent > 150, "{sent} sent in a second");
     for port in ports {
         let seen = status(port).expect("a status");
         let acme = &seen["esmes"][0];

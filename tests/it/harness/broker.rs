@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::client::Kafka;
-use super::fetch::{jars, progress, run, source};
+use super::fetch::{jars_of_kafka, progress, run, source};
 use super::process::{Process, free_port, scratch};
 use super::tokens::TokenEndpoint;
 
@@ -173,7 +173,7 @@ connection.failed.authentication.delay.ms=0
         session_millis: u32,
         more: &str,
     ) -> Broker {
-        let jars = jars("kafka", "4.1.1");
+        let jars = jars_of_kafka("kafka");
         progress("starting a Kafka broker");
         let begun = Instant::now();
         let (dir, port) = (scratch("kafka"), free_port());

@@ -16,6 +16,15 @@ impl Connector {
 
     /// Starts it with environment variables besides.
     pub fn start_with(toml: &str, env: &[(&str, &str)]) -> Connector {
+        Connector::start_by(toml, env, |_| {})
+    }
+
+    /// Starts it with what `change` does to its command besides.
+    pub fn start_by(
+        toml: &str,
+        env: &[(&str, &str)],
+        change: impl FnOnce(&mut Command),
+    ) -> Connector {
         let dir = scratch("connector");
         let config = dir.join("connector.toml");
         std::fs::write(&config, toml).expect("a file");
@@ -26,6 +35,7 @@ impl Connector {
             .arg("--config")
             .arg(config);
         command.envs(env.iter().copied());
+        change(&mut command);
         Connector(Process::start("kafka-smpp", &mut command, dir.join("log")))
     }
 }

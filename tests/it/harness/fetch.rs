@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 /// Says what takes so long. Not captured by the test runner.
 pub fn progress(text: &str) {
@@ -40,6 +40,60 @@ pub fn cached(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
     ready
 }
 
+/// The version of Apache Kafka that the tests run on: that which `KAFKA_VERSION` names, or that
+/// which `tests/peers/kafka/pom.xml` has.
+pub fn kafka_version() -> &'static str {
+    static VERSION: OnceLock<String> = OnceLock::new();
+    VERSION.get_or_init(|| {
+        let pom = || std::fs::read_to_string(source("kafka").join("pom.xml")).expect("a pom");
+        let own = || {
+            let pom = pom();
+            let (_, rest) = pom.split_once("<kafka.version>").expect("a version");
+            rest.split('<').next().unwrap_or_default().to_owned()
+        };
+        let version = std::env::var("KAFKA_VERSION").unwrap_or_else(|_| own());
+        assert!(
+            numbers(&version).len() == 3,
+            "KAFKA_VERSION is {version:?}: write a version of Apache Kafka, such as 3.7.2"
+        );
+        version
+    })
+}
+
+/// Whether Kafka has the group protocol of KIP-848. If not, that is said, because what asks ends there.
+pub fn has_kip_848() -> bool {
+    let has = std::env::var_os("KAFKA_BOOTSTRAP").is_some() || numbers(kafka_version())[0] >= 4;
+    if !has {
+        let version = kafka_version();
+        let test = std::thread::current().name().unwrap_or_default().to_owned();
+        progress(&format!(
+            "Kafka {version} has no KIP-848: not shown is {test}"
+        ));
+    }
+    has
+}
+
+/// The numbers of a version; none if it is no version.
+fn numbers(version: &str) -> Vec<u32> {
+    let numbers = version.split('.').map(str::parse);
+    numbers.collect::<Result<_, _>>().unwrap_or_default()
+}
+
+/// The jars of a part of Apache Kafka, of the [version](kafka_version) that the tests run on; its
+/// `pom.xml` has that as a property.
+pub fn jars_of_kafka(peer: &str) -> PathBuf {
+    let version = kafka_version();
+    fetched(
+        &source(peer),
+        &format!("{peer}-{version}"),
+        &[&format!("-Dkafka.version={version}")],
+        &format!(
+            "the tests need Java 17 or newer and Maven, or KAFKA_BOOTSTRAP; and Apache Kafka {version} \
+             (KAFKA_VERSION) must be on Maven Central as org.apache.kafka:kafka_2.13"
+        ),
+    )
+}
+
 /// The jars of the peer's `pom.xml`; `version` changes when the pom does.
 pub fn jars(peer: &str, version: &str) -> PathBuf {
     jars_of(&source(peer), &format!("{peer}-{version}"))
@@ -47,6 +101,15 @@ pub fn jars(peer: &str, version: &str) -> PathBuf {
 
 /// The jars that the `pom.xml` in `from` asks for; `name` says what they are and changes with it.
 pub fn jars_of(from: &Path, name: &str) -> PathBuf {
+    fetched(
+        from,
+        name,
+        &[],
+        "the tests need Java 17 or newer and Maven, or KAFKA_BOOTSTRAP",
+    )
+}
+
+fn fetched(from: &Path, name: &str, properties: &[&str], hint: &str) -> PathBuf {
     cached(name, |into| {
         progress(&format!("fetching {name} through Maven"));
         let mut output = std::ffi::OsString::from("-DoutputDirectory=");
@@ -56,12 +119,10 @@ pub fn jars_of(from: &Path, name: &str) -> PathBuf {
         let mut mvn = Command::new("mvn");
         mvn.args(args)
             .arg(pom)
+            .args(properties)
             .arg("dependency:copy-dependencies")
             .arg(output);
-        run(
-            &mut mvn,
-            "the tests need Java 17 or newer and Maven, or KAFKA_BOOTSTRAP",
-        );
+        run(&mut mvn, hint);
     })
 }
 

@@ -15,6 +15,7 @@ const FIND_COORDINATOR: i16 = 10;
 const API_VERSIONS: i16 = 18;
 const INIT_PRODUCER_ID: i16 = 22;
 const END_TXN: i16 = 26;
+const CONSUMER_GROUP_HEARTBEAT: i16 = 68;
 
 /// What a broker cannot do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub enum Lacks {
     Abort,
     /// It does not fence a producer, because the second has another id for it.
     Fencing,
+    /// It does not know the group protocol of KIP-848.
+    GroupProtocol,
 }
 
 #[derive(Default)]
@@ -179,8 +182,12 @@ fn responses(mut broker: TcpStream, client: &Mutex<TcpStream>, state: &State, as
         let at = asked.iter().position(|(known, ..)| *known == number);
         let (_, api, version) = asked.remove(at.expect("it was asked for"));
         drop(asked);
-        if *state.lacks.lock() == Lacks::InitProducerId && api == API_VERSIONS {
-            forget(&mut frame, version);
+        if api == API_VERSIONS {
+            match *state.lacks.lock() {
+                Lacks::InitProducerId => forget(&mut frame, version, INIT_PRODUCER_ID),
+                Lacks::GroupProtocol => forget(&mut frame, version, CONSUMER_GROUP_HEARTBEAT),
+                _ => {}
+            }
         }
         if !write(&client.lock(), &frame) {
             return;
@@ -188,19 +195,19 @@ fn responses(mut broker: TcpStream, client: &Mutex<TcpStream>, state: &State, as
     }
 }
 
-/// Takes InitProducerId out of the answer to ApiVersions: by another number, which nobody knows.
-fn forget(frame: &mut [u8], version: i16) {
+/// Takes a request out of the answer to ApiVersions: by another number, which nobody knows.
+fn forget(frame: &mut [u8], version: i16, request: i16) {
     // Number and error; then the length of the list, from version 3 on in a compact form, which has tags
     // behind each entry, too.
     let compact = version >= 3;
     let (first, entry) = if compact { (7, 7) } else { (10, 6) };
     let mut at = first;
     while at + 6 <= frame.len() {
-        if frame[at..at + 2] == INIT_PRODUCER_ID.to_be_bytes() {
+        if frame[at..at + 2] == request.to_be_bytes() {
             frame[at..at + 2].copy_from_slice(&9999_i16.to_be_bytes());
             return;
         }
         at += entry;
     }
-    panic!("no InitProducerId in version {version}");
+    panic!("no request {request} in version {version}");
 }

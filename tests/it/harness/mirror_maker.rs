@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::process::Command;
 
 use super::client::Kafka;
-use super::fetch::{jars, progress};
+use super::fetch::{jars_of_kafka, progress};
 use super::process::{Process, scratch};
 
 /// A running MirrorMaker 2.
@@ -14,7 +14,7 @@ impl MirrorMaker {
     /// Mirrors the topics that begin with `prefix` from one cluster to another, as
     /// docs/another-cluster.md says.
     pub fn start(from: &Kafka, to: &Kafka, prefix: &str) -> MirrorMaker {
-        let jars = jars("mirror-maker", "4.1.1");
+        let jars = jars_of_kafka("mirror-maker");
         progress("starting MirrorMaker 2");
         let dir = scratch("mirror-maker");
         let properties = properties(&from.bootstrap, &to.bootstrap, prefix);

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::proxy::Proxy;
 use super::{Member, Owner, PATIENCE, kip_848, partition};
-use crate::harness::{Broker, Kafka, becomes, eventually, kafka, unique};
+use crate::harness::{Broker, Kafka, becomes, eventually, has_kip_848, kafka, unique};
 
 fn filled(kafka: &Kafka, partitions: i32, each: i64) -> String {
     let topic = unique("source");
@@ -252,6 +252,9 @@ fn partitions_move_between_members_cooperative_sticky() {
 
 #[test]
 fn partitions_move_between_members_kip_848() {
+    if !has_kip_848() {
+        return;
+    }
     partitions_move(kip_848);
 }
 

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::proxy::Proxy;
 use super::{Member, Owner, PATIENCE, kip_848};
-use crate::harness::{Broker, Kafka, eventually, free_port, kafka, unique};
+use crate::harness::{Broker, Kafka, eventually, free_port, has_kip_848, kafka, unique};
 
 /// Results that wait for a transaction, and how their transactions ended. What was aborted
 /// for a passing reason is offered again.
@@ -385,20 +385,29 @@ fn whoever_has_not_joined_its_group_has_no_membership_to_commit_with() {
 
 #[test]
 fn a_membership_is_current_until_the_next_callback() {
-    for client in [Kafka::member, kip_848] {
-        let kafka = kafka();
-        let (topic, name) = (unique("source"), unique("group"));
-        kafka.topic(&topic, 2, &[]);
-        let first = Member::join(client(&kafka, &name), &topic, Owner::default());
-        first.wait_held(2);
-        let before = first.group.membership().expect("it is a member");
-        assert!(first.group.is_current(&before));
-        let second = Member::join(client(&kafka, &name), &topic, Owner::default());
-        second.wait_held(1);
-        assert!(!first.group.is_current(&before), "one has been taken away");
-        let after = first.group.membership().expect("it still is a member");
-        assert!(first.group.is_current(&after));
+    membership_is_current(Kafka::member);
+}
+
+#[test]
+fn a_membership_is_current_until_the_next_callback_kip_848() {
+    if has_kip_848() {
+        membership_is_current(kip_848);
     }
+}
+
+fn membership_is_current(client: fn(&Kafka, &str) -> ClientConfig) {
+    let kafka = kafka();
+    let (topic, name) = (unique("source"), unique("group"));
+    kafka.topic(&topic, 2, &[]);
+    let first = Member::join(client(&kafka, &name), &topic, Owner::default());
+    first.wait_held(2);
+    let before = first.group.membership().expect("it is a member");
+    assert!(first.group.is_current(&before));
+    let second = Member::join(client(&kafka, &name), &topic, Owner::default());
+    second.wait_held(1);
+    assert!(!first.group.is_current(&before), "one has been taken away");
+    let after = first.group.membership().expect("it still is a member");
+    assert!(first.group.is_current(&after));
 }
 
 #[test]
