@@ -43,10 +43,10 @@ pub struct Settings {
     /// more than were sent are in doubt after a crash.
     pub reserve_horizon: Time,
     /// How many records that are not there yet a partition may have reserved, so that they are sent
-    /// as soon as they come: at least 4, and more where more come, up to this number and up to a
-    /// quarter of what the binds take at once. Without it a message waits for one more commit before
-    /// it is sent. After a crash so many may be in doubt that came while nobody served their
-    /// partition. 0 to 1000; 0 reserves none.
+    /// as soon as they come: 4 where few come, and more where more come, up to this number and up to
+    /// a quarter of what the binds take at once. Without it a message waits for one more commit
+    /// before it is sent. After a crash so many more may be in doubt that came while nobody served
+    /// their partition: 64 suits messages that may be sent again. 0 to 1000; 0 reserves none.
     #[schemars(range(max = 1000))]
     pub reserve_ahead: u32,
     /// How many records of one partition are held in memory at most. 1 to 20000: a longer
@@ -72,7 +72,7 @@ impl Default for Settings {
             max_hold: Time::seconds(30),
             revoke_drain: Time::seconds(2),
             reserve_horizon: Time::millis(300),
-            reserve_ahead: 64,
+            reserve_ahead: 0,
             fetch_records: 20_000,
             fetch_octets: Octets::mib(16),
             status: StatusTable::default(),

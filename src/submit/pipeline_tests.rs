@@ -131,7 +131,12 @@ pub(in crate::submit) fn cycle(state: &mut PipelineState) {
         held.partition.plan(now, true);
     }
     for group in state.groups.values_mut() {
-        group.share(&mut state.assignments, Duration::from_millis(300), 0, |_| true);
+        group.share(
+            &mut state.assignments,
+            Duration::from_millis(300),
+            0,
+            |_| true,
+        );
     }
     for held in state.assignments.values_mut() {
         let snapshot = held.partition.snapshot(now);
@@ -175,6 +180,51 @@ fn lanes_of_one_priority_take_turns() {
         assert!(first <= 10, "after {first} of the other at {rate}/s");
         let last = order.iter().rposition(|partition| *partition == 1).unwrap();
         assert!(last <= 440, "200 of each are through after {last}");
+    }
+}
+
+#[test]
+fn what_is_reserved_ahead_leaves_room_when_the_binds_take_less() {
+    let scene = Scene::new(f64::INFINITY, &[0, 0, 0]);
+    let transaction = || {
+        let mut state = scene.pipeline.state.lock();
+        let state = &mut *state;
+        let now = Instant::now();
+        for group in state.groups.values_mut() {
+            let time = Duration::from_millis(300);
+            group.share(&mut state.assignments, time, 64, |_| true);
+        }
+        // As a transaction does: only what has something to commit.
+        for held in state.assignments.values_mut() {
+            if held.partition.needs_commit(now, Duration::from_secs(60)) {
+                let snapshot = held.partition.snapshot(now);
+                held.partition.committed(snapshot);
+            }
+        }
+    };
+    let ahead = || {
+        let state = scene.pipeline.state.lock();
+        let held = scene.assignments.iter();
+        held.map(|id| state.assignments[id].partition.is_ahead())
+            .sum::<usize>()
+    };
+    scene.cycle();
+    transaction();
+    assert_eq!(ahead(), 2, "a quarter of the least that is ready");
+    let slow = KnownPace {
+        window: 10,
+        rate: 1.0,
+        answered: 0.0,
+    };
+    scene.pipeline.paced(&scene.bind, slow);
+    for offset in 0..100 {
+        scene.take(0, offset..offset + 1);
+        transaction();
+        let picked = scene.pick(1);
+        assert_eq!(picked.len(), 1, "record {offset}");
+        assert_eq!(ahead(), 0, "two a second is no room for it");
+        scene.accept(picked[0]);
+        scene.cycle();
     }
 }
 
@@ -323,9 +373,12 @@ fn a_lane_without_part_in_a_transaction_takes_no_room() {
     let state = &mut *guard;
     let aside = scene.assignments[0];
     for group in state.groups.values_mut() {
-        group.share(&mut state.assignments, Duration::from_millis(300), 0, |id| {
-            *id != aside
-        });
+        group.share(
+            &mut state.assignments,
+            Duration::from_millis(300),
+            0,
+            |id| *id != aside,
+        );
     }
     drop(guard);
     assert_eq!(scene.ready(), [0, 10]);
@@ -339,7 +392,12 @@ fn what_a_refused_transaction_made_ready_takes_no_room_either() {
     let state = &mut *guard;
     let aside = scene.assignments[0];
     for group in state.groups.values_mut() {
-        group.share(&mut state.assignments, Duration::from_millis(300), 0, |_| true);
+        group.share(
+            &mut state.assignments,
+            Duration::from_millis(300),
+            0,
+            |_| true,
+        );
     }
     let partition = &mut state.assignments.get_mut(&aside).unwrap().partition;
     assert_eq!(partition.ready_pdus(), 10);

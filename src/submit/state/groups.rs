@@ -170,7 +170,8 @@ impl GroupState {
         // What may come to any of them is as good as ready.
         let promised = (self.assignments.iter()).map(|(_, id)| ahead(id, assignments));
         let mut promised: usize = promised.sum();
-        let mut room = all.saturating_sub(promised);
+        let for_ahead = all / AHEAD_SHARE;
+        let mut room = all - promised.min(for_ahead);
         for equals in self.assignments.chunk_by(|a, b| a.0 == b.0) {
             let priority = equals.first().map_or(0, |(priority, _)| *priority);
             let ids = in_turn(equals, self.given.get(&priority));
@@ -207,12 +208,15 @@ impl GroupState {
                 let Some(held) = assignments.get_mut(&id).filter(|_| part(&id)) else {
                     continue;
                 };
-                // Beyond what it has: of the share of all, and of what is not ready for others.
-                let spare = (all / AHEAD_SHARE).saturating_sub(promised).min(room);
-                let more = held.partition.wants_ahead(most_ahead).min(was + spare);
-                held.partition.plan_ahead(more);
-                let more = more.saturating_sub(was);
-                promised += more;
+                // Beyond what it has: of the share of all, and of what is not ready for others. Where
+                // the binds take less than before, it has too much.
+                let spare = for_ahead.saturating_sub(promised).min(room);
+                let surplus = promised.saturating_sub(for_ahead).min(was);
+                let count = held.partition.wants_ahead(most_ahead);
+                let count = count.min(was + spare - surplus);
+                held.partition.plan_ahead(count, surplus > 0);
+                let more = count.saturating_sub(was);
+                promised = promised + more - surplus;
                 room -= more.min(room);
             }
         }

@@ -103,6 +103,7 @@ impl Process {
             // Nothing is put back, and no time ends.
             message_deadline: Time::seconds(1_000_000),
             max_hold: Time::seconds(1_000_000),
+            reserve_ahead: 64,
             ..Settings::default()
         };
         let mut state = PipelineState::new(settings, &name);

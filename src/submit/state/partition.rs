@@ -438,7 +438,11 @@ impl PartitionState {
         if !is_next || offset >= self.granted || !self.progress.admits(offset, self.limits) {
             return false;
         }
-        if self.slots.outgoing(offset).is_some_and(Outgoing::is_suspicious) {
+        if self
+            .slots
+            .outgoing(offset)
+            .is_some_and(Outgoing::is_suspicious)
+        {
             return false;
         }
         let Some(mut outgoing) = self.slots.take_job(offset) else {
@@ -476,10 +480,11 @@ impl PartitionState {
     }
 
     /// So many records may be sent as soon as they are read, once the next transaction is committed.
-    /// That is due if none may be now.
-    pub fn plan_ahead(&mut self, count: usize) {
+    /// That is due if none may be now, or if `too_many` may.
+    pub fn plan_ahead(&mut self, count: usize, too_many: bool) {
         self.wanted_ahead = count;
-        if count > 0 && self.is_ahead() == 0 && !self.is_dirty() && self.may_reserve_ahead(count) {
+        let none = count > 0 && self.is_ahead() == 0 && self.may_reserve_ahead(count);
+        if (none || too_many) && !self.is_dirty() {
             self.mark();
         }
     }

@@ -688,7 +688,7 @@ fn comes(partition: &mut PartitionState, offset: i64) -> bool {
 /// A transaction begins that reserves so many ahead, as far as it may.
 fn begins(partition: &mut PartitionState, ahead: usize) -> Snapshot {
     plan(partition);
-    partition.plan_ahead(partition.wants_ahead(ahead));
+    partition.plan_ahead(partition.wants_ahead(ahead), false);
     partition.snapshot(Instant::now())
 }
 
@@ -716,7 +716,7 @@ fn what_is_reserved_ahead_ends_when_a_transaction_begins_that_takes_it_back() {
     let snapshot = begins(&mut partition, 4);
     partition.committed(snapshot);
     assert!(comes(&mut partition, 0));
-    partition.plan_ahead(0);
+    partition.plan_ahead(0, false);
     let lower = partition.snapshot(Instant::now());
     assert!(!comes(&mut partition, 1), "it may be committed any moment");
     partition.not_committed();
@@ -771,10 +771,10 @@ fn a_partition_at_rest_with_nothing_reserved_ahead_is_committed_once_for_that() 
     let mut partition = partition();
     cycle(&mut partition);
     assert!(!partition.has_more());
-    partition.plan_ahead(4);
+    partition.plan_ahead(4, false);
     assert!(partition.has_more());
     let snapshot = partition.snapshot(Instant::now());
     partition.committed(snapshot);
-    partition.plan_ahead(4);
+    partition.plan_ahead(4, false);
     assert!(!partition.has_more());
 }

@@ -386,9 +386,23 @@ impl Kafka {
 
     /// First offset and last stable offset of a partition.
     pub fn watermarks(&self, topic: &str, partition: i32) -> (i64, i64) {
+        self.ends(topic, partition, "read_committed")
+    }
+
+    /// Waits until no transaction is open in a topic: all that is ever committed of it can be read.
+    pub fn wait_closed(&self, topic: &str) {
+        for partition in 0..Reader::new(self, topic).partitions {
+            let end = |isolation| self.ends(topic, partition, isolation).1;
+            eventually("no transaction is open", PATIENCE, || {
+                end("read_committed") == end("read_uncommitted")
+            });
+        }
+    }
+
+    fn ends(&self, topic: &str, partition: i32, isolation: &str) -> (i64, i64) {
         let mut config = self.config();
         let consumer: BaseConsumer = config
-            .set("isolation.level", "read_committed")
+            .set("isolation.level", isolation)
             .create()
             .expect("a client");
         // A broker that was started a moment ago may not lead the partition yet.

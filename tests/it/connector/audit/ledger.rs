@@ -293,7 +293,7 @@ pub fn receipts(it: &Deployment, smsc: &FakeSmsc, patience: Duration) {
 }
 
 /// Message id and recipient of a receipt; the SMSC writes the latter as its text.
-fn about(receipt: &Value) -> (&str, &str) {
+pub fn about(receipt: &Value) -> (&str, &str) {
     let text = |name: &str| receipt[name].as_str().unwrap_or_default();
     (text("message_id"), text("text"))
 }
