@@ -50,7 +50,7 @@ fn traffic(it: &Deployment, smsc: &FakeSmsc, time: Duration, pause: Duration) ->
     assert_eq!(results.len(), sent);
     for (id, result) in &results {
         assert_eq!(result["accepted"], true, "{id}: {result:#}");
-        assert_eq!(result["possible_duplicate"], false, "{id}: {result:#}");
+        assert_ne!(result["possible_duplicate"], true, "{id}: {result:#}");
     }
     assert_eq!(smsc.submits().len(), sent, "nothing was sent twice");
     assert_eq!(smsc.bound(), 2, "no bind was given up");
