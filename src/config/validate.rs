@@ -6,7 +6,6 @@ mod dialect;
 mod http;
 mod kafka;
 mod level;
-mod login;
 mod registry;
 
 use std::collections::{HashMap, HashSet};

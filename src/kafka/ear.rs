@@ -22,9 +22,8 @@ use rdkafka::producer::{DeliveryResult, ProducerContext};
 use tracing::debug;
 
 use super::cause::{self, Cause, Doing, Who, Why, explain};
-use super::masked::Secrets;
 use super::notices::{
-    BrokerAway, FailedAndTriedAgain, KafkaCannotBeUsed, KafkaSaysNo, LibrdkafkaComplains, NoToken,
+    BrokerAway, FailedAndTriedAgain, KafkaCannotBeUsed, KafkaSaysNo, LibrdkafkaComplains,
 };
 use crate::codes::{self, ErrorCode};
 use crate::repeated::{Line, Times};
@@ -78,9 +77,6 @@ const KNOWN: &[&str] = &[
     "BROKER",
     "TELEMETRY",
     "GETSUBSCRIPTIONS",
-    // Tokens: said with the cause.
-    "OIDC",
-    "JWT",
     // A property that a client of this kind ignores, such as a producer's for one that only asks.
     "CONFWARN",
 ];
@@ -89,8 +85,6 @@ const KNOWN: &[&str] = &[
 #[derive(Debug)]
 pub struct Ear {
     who: Who,
-    /// What must not be repeated, whoever repeats it to us.
-    secrets: Secrets,
     heard: Mutex<Heard>,
     /// Whether others speak for it: a command that ends with the cause.
     silent: bool,
@@ -114,7 +108,6 @@ impl Ear {
     pub fn of(client: &ClientConfig) -> Ear {
         Ear {
             who: Who::of(client),
-            secrets: Secrets::of(client),
             heard: Mutex::default(),
             silent: false,
         }
@@ -150,10 +143,9 @@ impl Ear {
 
     /// librdkafka writes a line ([`ClientContext::log`]).
     pub fn log(&self, level: Level, kind: &str, text: &str) {
-        let text = &*self.secrets.hidden(text);
         debug!(target: "librdkafka", severity = ?level, kind, "{text}");
-        if ["FAIL", "OIDC", "JWT"].contains(&kind) {
-            // Not all of these come as an error, too, or not with all that is said.
+        if kind == "FAIL" {
+            // Not all of these come as an error, too.
             return self.connection(None, text);
         }
         let grave = matches!(
@@ -181,7 +173,6 @@ impl Ear {
 
     /// librdkafka reports an error ([`ClientContext::error`]).
     pub fn error(&self, error: &KafkaError, reason: &str) {
-        let reason = &*self.secrets.hidden(reason);
         debug!(target: "librdkafka", %error, "{reason}");
         self.connection(error.rdkafka_error_code(), reason);
     }
@@ -193,8 +184,6 @@ impl Ear {
             return;
         }
         if self.silent {
-        } else if cause.is_of_token() {
-            no_token(&cause);
         } else if cause.is_decided() {
             cannot(&cause);
         } else if code.is_none() {
@@ -343,24 +332,6 @@ fn cannot(cause: &Cause) {
     note_line(format!("{:?}", cause.why), line, cause.to_string());
 }
 
-/// Why there is no token to log in with. Who logged in before is not thrown out yet.
-fn no_token(cause: &Cause) {
-    let error_code = cause.code();
-    let line = || {
-        Line::new(move |times: Times, cause: String| {
-            let (times, within) = (times.count, times.within);
-            NoToken {
-                cause: &cause,
-                times,
-                within,
-                error_code,
-            }
-            .emit();
-        })
-    };
-    note_line(format!("token {:?}", cause.why), line, cause.to_string());
-}
-
 /// Since when each broker cannot be reached.
 static AWAY: Recent<Away> = Recent::new();
 
@@ -450,8 +421,6 @@ impl Plain {
 }
 
 impl ClientContext for Plain {
-    crate::kafka::token::tokens_of_ours!();
-
     fn log(&self, level: Level, kind: &str, text: &str) {
         self.0.log(level, kind, text);
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::Consumer;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -10,9 +10,8 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::{Error, Options, Rebuilt, Telling};
 use crate::kafka::Partition;
-use crate::kafka::ear::Plain;
 use crate::kafka::transactor;
-use crate::kafka::whole_topic::{Client, reader};
+use crate::kafka::whole_topic::reader;
 use crate::record::keys::Position;
 use crate::submit::Returned;
 
@@ -57,7 +56,7 @@ fn failed() -> impl FnOnce(KafkaError) -> Error {
     Error::at("records cannot be put back")
 }
 
-fn producer(options: &Options) -> Result<BaseProducer<Plain>, Error> {
+fn producer(options: &Options) -> Result<BaseProducer, Error> {
     transactor::for_command(
         &options.producer,
         &options.transactional_id,
@@ -67,7 +66,7 @@ fn producer(options: &Options) -> Result<BaseProducer<Plain>, Error> {
     .map_err(failed())
 }
 
-fn seek(consumer: &Client, partition: &Partition, offset: i64) -> Result<(), Error> {
+fn seek(consumer: &BaseConsumer, partition: &Partition, offset: i64) -> Result<(), Error> {
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(
         &partition.topic,
@@ -80,8 +79,8 @@ fn seek(consumer: &Client, partition: &Partition, offset: i64) -> Result<(), Err
 
 /// Reads the records of a batch, in their order, and produces each again.
 fn send(
-    producer: &BaseProducer<Plain>,
-    consumer: &Client,
+    producer: &BaseProducer,
+    consumer: &BaseConsumer,
     partition: &Partition,
     batch: &[(i64, bool)],
 ) -> Result<(), Error> {
@@ -110,7 +109,7 @@ fn send(
 }
 
 fn again(
-    producer: &BaseProducer<Plain>,
+    producer: &BaseProducer,
     message: &BorrowedMessage<'_>,
     doubtful: bool,
     gone: impl FnOnce() -> Error,

@@ -3,14 +3,13 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::Consumer;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers, Message, OwnedHeaders};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::scan::reader;
 use super::{Decision, Error, Found, Options, TIMEOUT};
-use crate::kafka::whole_topic::Client;
 use crate::kafka::{cloud_events, foreign};
 use crate::record::codec::{Codec, patiently};
 use crate::record::headers;
@@ -40,7 +39,7 @@ pub struct Original {
 
 /// Reads records by their position; fastest in the order of their positions.
 pub(super) struct Originals {
-    consumer: Client,
+    consumer: BaseConsumer,
     codec: Codec,
     /// Where it reads, and what comes next there.
     at: Option<(String, i32, i64)>,

@@ -43,7 +43,6 @@ mod send;
 mod soak;
 mod steered;
 mod stormed;
-mod tokens;
 mod trace;
 
 use std::collections::BTreeMap;

@@ -14,7 +14,6 @@ mod program;
 mod registry;
 mod smsc;
 mod tls;
-mod tokens;
 mod wire;
 
 pub use broker::{Acls, Broker, Secured, kafka, kafka_pid};
@@ -32,4 +31,3 @@ pub use program::Program;
 pub use registry::Registry;
 pub use smsc::Smsc;
 pub use tls::TlsFront;
-pub use tokens::{TokenAnswer, TokenEndpoint};
