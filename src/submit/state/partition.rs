@@ -24,6 +24,14 @@
 //! are known not to be under way. How many are ready at once is the callers' to say: a window
 //! for each bind, less where a rate lets less through.
 //!
+//! When a session is lost, what was ready for it waits again, and the reservation falls to what
+//! other sessions may still write. A transaction that was under way then carries the higher one
+//! of before, which only makes a successor more careful: what waits again becomes ready by a
+//! later version.
+//!
+//! A record whose doubt was counted waits too, and so goes out again only after that count is
+//! committed: otherwise a crash loop would forget attempts.
+//!
 //! # What is reserved ahead
 //!
 //! A record that comes to a partition in which nothing waits would be sent one commit later, for no
@@ -37,14 +45,6 @@
 //! one before: so the end of what is reserved ahead falls when a transaction takes a lower one, and
 //! rises when that is committed (`PartitionState::granted`). It is said only where nothing that was read waits at
 //! or above the reservation: an earlier record would be overtaken.
-//!
-//! When a session is lost, what was ready for it waits again, and the reservation falls to what
-//! other sessions may still write. A transaction that was under way then carries the higher one
-//! of before, which only makes a successor more careful: what waits again becomes ready by a
-//! later version.
-//!
-//! A record whose doubt was counted waits too, and so goes out again only after that count is
-//! committed: otherwise a crash loop would forget attempts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
