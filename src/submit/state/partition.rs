@@ -445,13 +445,19 @@ impl PartitionState {
         {
             return false;
         }
-        let Some(mut outgoing) = self.slots.take_job(offset) else {
+        let Some(outgoing) = self.slots.take_job(offset) else {
             return false; // what is in the index has its slot
         };
-        outgoing.requires = self.granted_by;
+        self.put_ready(outgoing, self.granted_by);
+        true
+    }
+
+    /// The record is reserved, and handed out when the version that it `requires` is committed.
+    fn put_ready(&mut self, mut outgoing: Box<Outgoing>, requires: u64) {
+        let offset = outgoing.offset;
+        outgoing.requires = requires;
         self.progress.reserve(offset + 1);
         self.slots.put(offset, Slot::Ready(outgoing));
-        true
     }
 
     /// How many records may still come that are ready as soon as they are read.
@@ -865,13 +871,11 @@ impl PartitionState {
             if suspicious && !apart {
                 break;
             }
-            let Some(mut outgoing) = self.slots.take_job(offset) else {
+            let Some(outgoing) = self.slots.take_job(offset) else {
                 break; // what is in the index has its slot
             };
             made += outgoing.pdus();
-            outgoing.requires = self.version + 1;
-            self.progress.reserve(offset + 1);
-            self.slots.put(offset, Slot::Ready(outgoing));
+            self.put_ready(outgoing, self.version + 1);
             apart = false;
             if suspicious {
                 break;
