@@ -212,6 +212,7 @@ codes! {
         1215 UNKNOWN_VALUE,
         1216 VENDOR_NAME,
         1217 WITHOUT_SPANS,
+        1218 WITHOUT_LOGIN,
     }
     "SMSCs and binds" 2000..=2099 {
         2001 _,
@@ -254,6 +255,12 @@ codes! {
         3018 SESSION_TIMEOUT,
         3019 KAFKA_LACKS,
         3020 NO_GROUP_PROTOCOL,
+        3021 TOKEN_ENDPOINT,
+        3022 TOKEN_UNUSABLE,
+        3023 KAFKA_TOKEN,
+        3024 TOKEN_MISSING,
+        3025 NO_ADMIN,
+        3026 TOKEN_REFUSED,
     }
     "Kafka: topics" 3100..=3199 {
         3101 TOPIC_MISSING,

@@ -53,7 +53,9 @@ pub(super) fn refused(
     move |error| {
         let cause = of_error(who, &error, doing);
         match cause.why {
-            Why::Denied { .. } | Why::NoTopic(_) | Why::Properties => unavailable(what, &cause),
+            Why::Denied { .. } | Why::NoTopic(_) | Why::Properties | Why::NoAdmin => {
+                unavailable(what, &cause)
+            }
             _ => failed(what)(error),
         }
     }

@@ -9,6 +9,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::kafka::token;
 use crate::settings::{Octets, Time};
 
 /// Kafka: where it is and how it is used.
@@ -44,6 +45,8 @@ pub struct Kafka {
     /// Properties whose values are read from files: secrets such as `sasl.password`.
     #[schemars(extend("examples" = [{ "sasl.password": "/run/secrets/kafka-password" }]))]
     pub property_files: BTreeMap<String, PathBuf>,
+    /// Tokens of our own to log in with.
+    pub token: token::Options,
 }
 
 impl Default for Kafka {
@@ -59,6 +62,7 @@ impl Default for Kafka {
             produce_buffer: Octets::mib(64),
             properties: BTreeMap::new(),
             property_files: BTreeMap::new(),
+            token: token::Options::default(),
         }
     }
 }
@@ -207,6 +211,10 @@ pub(super) const OWNED: &[(&str, &str)] = &[
         "enable.idempotence",
         "without it results could be doubled or reordered",
     ),
+    (
+        "enable.sasl.oauthbearer.unsecure.jwt",
+        "such a token is not renewed, and no broker should take it; see docs/kafka-login.md",
+    ),
     ("acks", "less than all would lose results"),
     ("request.required.acks", "less than all would lose results"),
     (
@@ -300,6 +308,8 @@ impl Kafka {
             }
         }
         client.set("bootstrap.servers", &self.bootstrap_servers);
+        self.authorities(&mut client);
+        self.token.add(&mut client);
         // See `kafka::ear`: these lines go to the log at the level of debug.
         client.set_log_level(if self.properties.contains_key("debug") {
             RDKafkaLogLevel::Debug
@@ -307,6 +317,43 @@ impl Kafka {
             RDKafkaLogLevel::Info
         });
         client
+    }
+
+    /// Without a word on whom to trust it is the authorities of this machine. The OpenSSL that this program
+    /// is built with does not know where each distribution has them; librdkafka does if it is told to look.
+    fn authorities(&self, client: &mut ClientConfig) {
+        if ["SSL_CERT_FILE", "SSL_CERT_DIR"].map(std::env::var_os) != [None, None] {
+            // OpenSSL's own way to name them.
+            return;
+        }
+        let is_named = |names: &[&str]| self.property(names).is_some();
+        let protocol = self.property(&["security.protocol"]).unwrap_or_default();
+        let tls = protocol.get(protocol.len().saturating_sub(3)..);
+        if tls.is_some_and(|end| end.eq_ignore_ascii_case("ssl"))
+            && !is_named(&["ssl.ca.location", "ssl.ca.pem", "ssl.keystore.location"])
+        {
+            client.set("ssl.ca.location", "probe");
+        }
+        let oidc = self.property(&["sasl.oauthbearer.method"]) == Some("oidc");
+        if oidc && !is_named(&["https.ca.location", "https.ca.pem"]) {
+            client.set("https.ca.location", "probe");
+        }
+    }
+
+    /// A property, by any of its names.
+    pub fn property(&self, names: &[&str]) -> Option<&str> {
+        let mut found = names.iter().filter_map(|name| self.properties.get(*name));
+        found.next().map(Property::get)
+    }
+
+    /// The SASL mechanism, if SASL is used at all.
+    pub fn mechanism(&self) -> Option<&str> {
+        let protocol = self.property(&["security.protocol"])?;
+        let sasl = protocol
+            .get(..5)
+            .is_some_and(|p| p.eq_ignore_ascii_case("sasl_"));
+        let mechanism = self.property(&["sasl.mechanism", "sasl.mechanisms"]);
+        sasl.then(|| mechanism.unwrap_or("GSSAPI"))
     }
 
     /// The consumer of outbound records.

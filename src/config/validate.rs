@@ -6,6 +6,7 @@ mod dialect;
 mod http;
 mod kafka;
 mod level;
+mod login;
 mod registry;
 
 use std::collections::{HashMap, HashSet};

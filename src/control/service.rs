@@ -22,6 +22,7 @@ use super::orders::{About, Order, Orders, Record};
 use crate::kafka::Partition;
 use crate::kafka::ear::{LASTS, Plain};
 use crate::kafka::group::{list, partition_count};
+use crate::kafka::token::consumer_begins;
 use crate::repeated::{Line, Times};
 
 const POLL: Duration = Duration::from_millis(100);
@@ -176,7 +177,8 @@ impl Control {
             .set("enable.auto.offset.store", "false")
             .set("enable.partition.eof", "true")
             .set("auto.offset.reset", "earliest")
-            .create_with_context(Plain::of(reader))?;
+            .create_with_context(Plain::of(reader))
+            .map(consumer_begins)?;
         let mut reading = Reading {
             control: &self,
             orders: Orders::default(),

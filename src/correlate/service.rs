@@ -17,9 +17,11 @@ use super::{Dialects, Inbound, Notify, Settings, Status, Topics, tail, takeover}
 use crate::codes::{self, ErrorCode};
 use crate::kafka::Group;
 use crate::kafka::cause::Cause;
+use crate::kafka::ear::{Ear, Plain};
 use crate::kafka::group::partition_count;
 use crate::kafka::poll::{self, Poller};
 use crate::kafka::start::Reading;
+use crate::kafka::token::consumer_begins;
 use crate::kafka::transactor::{self, Transactor};
 use crate::settings::Time;
 use crate::status;
@@ -237,7 +239,9 @@ impl Correlator {
 
 /// Checks the topics and returns the cluster's id, and how many partitions the deliveries have.
 fn check_topics(options: &Options) -> Result<(String, i32), Error> {
-    let client: BaseConsumer = options.reader.create()?;
+    let client: BaseConsumer<Plain> = (options.reader)
+        .create_with_context(Plain(Ear::asked(&options.reader)))
+        .map(consumer_begins)?;
     let count = |topic: &str| {
         partition_count(&client, topic, METADATA).map_err(|reason| Error::Topic {
             topic: topic.to_owned(),

@@ -22,6 +22,7 @@ use super::pipeline::Pipeline;
 use crate::kafka::cause::{self, Doing, Why};
 use crate::kafka::ear::{self, Plain};
 use crate::kafka::group::list;
+use crate::kafka::token::consumer_begins;
 use crate::kafka::{Partition, Pause};
 use crate::threads::Mailbox;
 
@@ -114,7 +115,8 @@ impl Tail {
             .set("enable.auto.offset.store", "false")
             // The beginning may lie above offset 0.
             .set("auto.offset.reset", "earliest")
-            .create_with_context(Plain::of(client))?;
+            .create_with_context(Plain::of(client))
+            .map(consumer_begins)?;
         Ok(Tail {
             topic,
             consumer,

@@ -18,6 +18,7 @@ use super::{EVERY, FORGOTTEN, Options, POLL, Trouble, word};
 use crate::kafka::cause::{Cause, Doing, Who, of_error};
 use crate::kafka::ear::{Ear, Plain};
 use crate::kafka::group::partition_count;
+use crate::kafka::token::{consumer_begins, producer_begins};
 
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -33,6 +34,8 @@ struct Writing {
 }
 
 impl ClientContext for Writing {
+    crate::kafka::token::tokens_of_ours!();
+
     fn log(&self, level: Level, kind: &str, text: &str) {
         self.ear.log(level, kind, text);
     }
@@ -193,7 +196,9 @@ fn reader(client: &ClientConfig) -> Result<BaseConsumer<Plain>, KafkaError> {
         .set("queued.min.messages", "100")
         .set("queued.max.messages.kbytes", "4096");
     // Others say that Kafka is away.
-    client.create_with_context(Plain(Ear::asked(&client)))
+    client
+        .create_with_context(Plain(Ear::asked(&client)))
+        .map(consumer_begins)
 }
 
 fn writer(client: &ClientConfig) -> Result<BaseProducer<Writing>, KafkaError> {
@@ -213,7 +218,7 @@ fn writer(client: &ClientConfig) -> Result<BaseProducer<Writing>, KafkaError> {
         ear: Ear::asked(&client),
         outcome: Mutex::default(),
     };
-    client.create_with_context(context)
+    client.create_with_context(context).map(producer_begins)
 }
 
 /// Reads from what was written lately on; where each partition ends now.

@@ -40,6 +40,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use crate::codes::{self, ErrorCode};
 use crate::kafka::Partition;
 use crate::kafka::ear::Plain;
+use crate::kafka::token::producer_begins;
 use crate::kafka::whole_topic::{self, Isolation};
 use crate::record::cbor::Internal;
 use crate::record::codec::{Codec, SchemaAway, Unread, patiently};
@@ -356,6 +357,8 @@ struct Reports {
 }
 
 impl ClientContext for Reports {
+    crate::kafka::token::tokens_of_ours!();
+
     fn log(&self, level: RDKafkaLogLevel, kind: &str, text: &str) {
         self.plain.log(level, kind, text);
     }
@@ -381,7 +384,9 @@ impl Graves {
             plain: Plain::of(&options.producer),
             refused: Mutex::default(),
         });
-        let producer = producer.map_err(Error::at("no Kafka client can be made"))?;
+        let producer = producer
+            .map(producer_begins)
+            .map_err(Error::at("no Kafka client can be made"))?;
         Ok(Graves { producer })
     }
 

@@ -30,6 +30,7 @@ use super::cluster::{Inquiry, takes_metadata};
 use super::ear::{Ear, Plain};
 use super::error_class::ErrorClass;
 use super::group::{Partition, commits};
+use super::token::producer_begins;
 
 /// How long one call may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -463,6 +464,8 @@ fn is_denial(text: &str) -> bool {
 }
 
 impl ClientContext for Context {
+    crate::kafka::token::tokens_of_ours!();
+
     fn log(&self, level: RDKafkaLogLevel, kind: &str, text: &str) {
         let mut said = self.said.lock();
         said.denied |= cause::closed_topic(kind, text).is_some();
@@ -767,8 +770,9 @@ fn initialised(
         said: Mutex::default(),
     };
     let made = client.create_with_context(context);
-    let producer: BaseProducer<Context> =
-        made.map_err(|error| Box::new(of_error(&who, &error, &doing)))?;
+    let producer: BaseProducer<Context> = made
+        .map(producer_begins)
+        .map_err(|error| Box::new(of_error(&who, &error, &doing)))?;
     let deadline = Instant::now() + timeout;
     loop {
         let Err(error) = producer.init_transactions(WAIT) else {

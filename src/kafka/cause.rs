@@ -15,6 +15,7 @@ use super::abilities::Lack;
 use super::error_class::ErrorClass;
 use super::subject;
 use crate::codes::{self, Coded, ErrorCode};
+pub use token::Tokens;
 
 /// Who we are to Kafka, as far as the properties of a client tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct Who {
     pub mechanism: Option<String>,
     /// `security.protocol` in capitals.
     pub protocol: String,
+    /// Where the tokens come from with which it logs in, if it does with tokens.
+    pub tokens: Option<Tokens>,
 }
 
 impl Who {
@@ -51,6 +54,10 @@ impl Who {
         Who {
             servers: get("bootstrap.servers").unwrap_or_default(),
             principal: principal.map(|name| format!("User:{name}")),
+            tokens: mechanism
+                .as_deref()
+                .filter(|mechanism| *mechanism == "OAUTHBEARER")
+                .map(|_| Tokens::of(client)),
             mechanism,
             protocol,
         }
@@ -213,6 +220,16 @@ pub enum Why {
     },
     /// The brokers do not take the user or its password (or token).
     Login,
+    /// They do not take the token.
+    Token,
+    /// Who gives out tokens gives us none: the client's id or secret, or what it asks for, is wrong.
+    TokenRefused,
+    /// Who gives out tokens is away, or does not work.
+    TokenEndpoint,
+    /// What it gives out is no token that can be used.
+    TokenUnusable,
+    /// We have no token: a file or credentials of our own are missing or wrong.
+    NoToken,
     /// They do not take the SASL mechanism, but those.
     Mechanism(String),
     /// The listener wants no SASL.
@@ -239,6 +256,8 @@ pub enum Why {
     Properties,
     /// The brokers cannot do something that a connector needs.
     Lacks(Lack),
+    /// It takes an administrative client, which gets no tokens of ours.
+    NoAdmin,
     /// Something else.
     Other(Option<Code>),
 }
@@ -262,6 +281,11 @@ impl Cause {
         match self.why {
             Why::Denied { .. } => codes::KAFKA_DENIED,
             Why::Login => codes::KAFKA_LOGIN,
+            Why::Token => codes::KAFKA_TOKEN,
+            Why::TokenRefused => codes::TOKEN_REFUSED,
+            Why::TokenEndpoint => codes::TOKEN_ENDPOINT,
+            Why::TokenUnusable => codes::TOKEN_UNUSABLE,
+            Why::NoToken => codes::TOKEN_MISSING,
             Why::Mechanism(_) | Why::NoSasl | Why::WantsSasl => codes::KAFKA_SASL,
             Why::WantsTls | Why::NoTls => codes::KAFKA_TLS_OR_NOT,
             Why::Certificate => codes::KAFKA_CERTIFICATE,
@@ -274,6 +298,7 @@ impl Cause {
             Why::Lacks(Lack::Metadata(..)) => codes::COMMIT_METADATA_SHORT,
             Why::Lacks(Lack::GroupProtocol) => codes::NO_GROUP_PROTOCOL,
             Why::Lacks(_) => codes::KAFKA_LACKS,
+            Why::NoAdmin => codes::NO_ADMIN,
             Why::Other(_) => codes::KAFKA_FAILED,
         }
     }
@@ -286,9 +311,14 @@ impl Cause {
     /// Whether the brokers (or the client) have refused what our configuration says, so that
     /// nothing but another configuration helps.
     pub fn is_decided(&self) -> bool {
+        // A broker that is asked for a second login too soon after the first says the same.
+        if self.why == Why::NoSasl && self.who.tokens.is_some() {
+            return false;
+        }
         matches!(
             self.why,
             Why::Login
+                | Why::TokenRefused
                 | Why::Mechanism(_)
                 | Why::NoSasl
                 | Why::Certificate
@@ -306,8 +336,14 @@ impl Cause {
             | Why::NoTopic(_)
             | Why::Unreachable
             | Why::Lacks(_)
+            | Why::NoAdmin
             | Why::Other(_) => false,
             Why::Login
+            | Why::Token
+            | Why::TokenRefused
+            | Why::TokenEndpoint
+            | Why::TokenUnusable
+            | Why::NoToken
             | Why::Mechanism(_)
             | Why::NoSasl
             | Why::WantsSasl
@@ -319,6 +355,14 @@ impl Cause {
             | Why::Name
             | Why::Properties => true,
         }
+    }
+
+    /// Whether there is no token to log in with: none of the brokers had a word in that.
+    pub fn is_of_token(&self) -> bool {
+        matches!(
+            self.why,
+            Why::TokenRefused | Why::TokenEndpoint | Why::TokenUnusable | Why::NoToken
+        )
     }
 
     /// Whether no broker answers, or none takes us: what all clients of a process see.
@@ -358,7 +402,7 @@ impl Cause {
         match self.why {
             Why::Other(_) => 0,
             Why::Unreachable => 1,
-            Why::Name | Why::WantsSasl => 2,
+            Why::Name | Why::WantsSasl | Why::TokenEndpoint => 2,
             _ => 3,
         }
     }
@@ -393,6 +437,11 @@ impl fmt::Display for Cause {
                     "the brokers at {servers} refuse the login of {name} with {mechanism} ({message}): put sasl.username and sasl.password right (kafka.properties, kafka.property_files), or have the user made. Secrets are read at the start: after a change, start again"
                 )
             }
+            Why::Token
+            | Why::TokenRefused
+            | Why::TokenEndpoint
+            | Why::TokenUnusable
+            | Why::NoToken => token::explained(f, self),
             Why::Mechanism(offered) => {
                 let mechanism = who.mechanism.as_deref().unwrap_or_default();
                 write!(
@@ -459,6 +508,9 @@ impl fmt::Display for Cause {
                     "the brokers at {servers} {lack} (they said: {message}). To mend it, {remedy}"
                 )
             }
+            Why::NoAdmin => f.write_str(
+                "with kafka.token this takes other tools: topics cannot be created from here, nor the settings of topics and groups be read. Create topics with Kafka's own tools; their settings are not checked",
+            ),
             Why::Other(_) => f.write_str(message),
         }
     }
@@ -469,6 +521,7 @@ pub fn explain(who: &Who, code: Option<Code>, message: &str, doing: &Doing<'_>) 
     let raw = message;
     let message = tidy(raw);
     let why = denied(code, &message, doing)
+        .or_else(|| token::why(who, raw))
         .or_else(|| closed(who, raw))
         .or_else(|| connection(code, &message, doing))
         .or_else(|| missing(code, &message, doing))
@@ -511,6 +564,9 @@ pub fn of_error(who: &Who, error: &KafkaError, doing: &Doing<'_>) -> Cause {
         KafkaError::ClientCreation(_) | KafkaError::ClientConfig(..)
     ) {
         cause.why = Why::Properties;
+    }
+    if matches!(error, KafkaError::AdminOpCreation(why) if why == super::topics::NO_ADMIN) {
+        cause.why = Why::NoAdmin;
     }
     cause
 }
@@ -623,6 +679,8 @@ fn connection(code: Option<Code>, message: &str, doing: &Doing<'_>) -> Option<Wh
     let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
     if let Some((_, offered)) = message.split_once("broker's supported mechanisms:")
         && has(&["handshake failed"])
+        // The connection was lost before the answer.
+        && offered.trim() != "(n/a)"
     {
         let offered = offered.trim();
         return Some(if offered.is_empty() {
@@ -643,7 +701,15 @@ fn connection(code: Option<Code>, message: &str, doing: &Doing<'_>) -> Option<Wh
     // Some of these come with the code of a connection that was lost.
     let tls = has(&["SSL routines", "SSL handshake failed"]);
     match code.filter(|_| !tls).or(tls.then_some(Code::SSL)) {
-        Some(Code::Authentication | Code::SaslAuthenticationFailed) => Some(Why::Login),
+        Some(Code::Authentication | Code::SaslAuthenticationFailed) => {
+            // That the connection was lost meanwhile is said with this code, too.
+            let is_lost = has(&["supported mechanisms: (n/a)"]);
+            Some(if is_lost {
+                Why::Unreachable
+            } else {
+                Why::Login
+            })
+        }
         Some(Code::SSL) => Some(
             if has(&[
                 "client SSL authentication",
@@ -688,3 +754,4 @@ fn tidy(message: &str) -> String {
 
 #[cfg(test)]
 mod tests;
+mod token;

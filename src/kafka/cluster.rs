@@ -12,6 +12,7 @@ use super::cause::{Cause, Doing, Who, Why, of_error};
 use super::ear::{Ear, Plain};
 use super::error_class::ErrorClass;
 use super::group::partition_count;
+use super::token::consumer_begins;
 
 /// The first wait for an answer. It is asked again and waited for longer, because in between the
 /// client says why there is none.
@@ -25,7 +26,7 @@ impl Inquiry {
     pub(super) fn new(client: &ClientConfig) -> Result<Inquiry, Cause> {
         let consumer = client.create_with_context(Plain(Ear::asked(client)));
         let unmade = |error| of_error(&Who::of(client), &error, &Doing::Asking);
-        Ok(Inquiry(consumer.map_err(unmade)?))
+        Ok(Inquiry(consumer.map(consumer_begins).map_err(unmade)?))
     }
 
     pub(super) fn consumer(&self) -> &BaseConsumer<Plain> {

@@ -22,8 +22,9 @@ use rdkafka::producer::{DeliveryResult, ProducerContext};
 use tracing::debug;
 
 use super::cause::{self, Cause, Doing, Who, Why, explain};
+use super::masked::Secrets;
 use super::notices::{
-    BrokerAway, FailedAndTriedAgain, KafkaCannotBeUsed, KafkaSaysNo, LibrdkafkaComplains,
+    BrokerAway, FailedAndTriedAgain, KafkaCannotBeUsed, KafkaSaysNo, LibrdkafkaComplains, NoToken,
 };
 use crate::codes::{self, ErrorCode};
 use crate::repeated::{Line, Times};
@@ -77,6 +78,9 @@ const KNOWN: &[&str] = &[
     "BROKER",
     "TELEMETRY",
     "GETSUBSCRIPTIONS",
+    // Tokens: said with the cause.
+    "OIDC",
+    "JWT",
     // A property that a client of this kind ignores, such as a producer's for one that only asks.
     "CONFWARN",
 ];
@@ -85,6 +89,8 @@ const KNOWN: &[&str] = &[
 #[derive(Debug)]
 pub struct Ear {
     who: Who,
+    /// What must not be repeated, whoever repeats it to us.
+    secrets: Secrets,
     heard: Mutex<Heard>,
     /// Whether others speak for it: a command that ends with the cause.
     silent: bool,
@@ -108,6 +114,7 @@ impl Ear {
     pub fn of(client: &ClientConfig) -> Ear {
         Ear {
             who: Who::of(client),
+            secrets: Secrets::of(client),
             heard: Mutex::default(),
             silent: false,
         }
@@ -143,9 +150,10 @@ impl Ear {
 
     /// librdkafka writes a line ([`ClientContext::log`]).
     pub fn log(&self, level: Level, kind: &str, text: &str) {
+        let text = &*self.secrets.hidden(text);
         debug!(target: "librdkafka", severity = ?level, kind, "{text}");
-        if kind == "FAIL" {
-            // Not all of these come as an error, too.
+        if ["FAIL", "OIDC", "JWT"].contains(&kind) {
+            // Not all of these come as an error, too, or not with all that is said.
             return self.connection(None, text);
         }
         let grave = matches!(
@@ -173,6 +181,7 @@ impl Ear {
 
     /// librdkafka reports an error ([`ClientContext::error`]).
     pub fn error(&self, error: &KafkaError, reason: &str) {
+        let reason = &*self.secrets.hidden(reason);
         debug!(target: "librdkafka", %error, "{reason}");
         self.connection(error.rdkafka_error_code(), reason);
     }
@@ -184,6 +193,8 @@ impl Ear {
             return;
         }
         if self.silent {
+        } else if cause.is_of_token() {
+            no_token(&cause);
         } else if cause.is_decided() {
             cannot(&cause);
         } else if code.is_none() {
@@ -332,6 +343,24 @@ fn cannot(cause: &Cause) {
     note_line(format!("{:?}", cause.why), line, cause.to_string());
 }
 
+/// Why there is no token to log in with. Who logged in before is not thrown out yet.
+fn no_token(cause: &Cause) {
+    let error_code = cause.code();
+    let line = || {
+        Line::new(move |times: Times, cause: String| {
+            let (times, within) = (times.count, times.within);
+            NoToken {
+                cause: &cause,
+                times,
+                within,
+                error_code,
+            }
+            .emit();
+        })
+    };
+    note_line(format!("token {:?}", cause.why), line, cause.to_string());
+}
+
 /// Since when each broker cannot be reached.
 static AWAY: Recent<Away> = Recent::new();
 
@@ -421,6 +450,8 @@ impl Plain {
 }
 
 impl ClientContext for Plain {
+    crate::kafka::token::tokens_of_ours!();
+
     fn log(&self, level: Level, kind: &str, text: &str) {
         self.0.log(level, kind, text);
     }

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use super::ear::Ear;
 use super::group::{Partition, list};
+use super::token::consumer_begins;
 use parking_lot::Mutex;
 use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -35,6 +36,8 @@ struct Context {
 }
 
 impl ClientContext for Context {
+    crate::kafka::token::tokens_of_ours!();
+
     fn stats(&self, statistics: Statistics) {
         let topic = statistics.topics.get(&*self.partition.topic);
         let found = topic.and_then(|topic| topic.partitions.get(&self.partition.partition));
@@ -82,7 +85,8 @@ pub fn empty_until(
         .set("isolation.level", "read_committed")
         .set("enable.partition.eof", "true")
         .set("statistics.interval.ms", "200")
-        .create_with_context(context)?;
+        .create_with_context(context)
+        .map(consumer_begins)?;
     consumer.assign(&list(std::slice::from_ref(partition), Offset::Offset(from)))?;
     let deadline = Instant::now() + timeout;
     while Instant::now() < deadline {

@@ -9,11 +9,13 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::ear::{Ear, Plain};
 use super::error_class::ErrorClass;
 use super::figures::Figures;
 use super::foreign;
 use super::membership::{Membership, Standing};
 use super::poll::Context;
+use super::token::consumer_begins;
 use super::transaction::Commit;
 use crate::threads::Pulse;
 
@@ -200,11 +202,12 @@ impl Group {
     }
 
     /// A client that sees what is not decided yet.
-    fn uncommitted(&self) -> Result<BaseConsumer, KafkaError> {
+    fn uncommitted(&self) -> Result<BaseConsumer<Plain>, KafkaError> {
         self.client
             .clone()
             .set("isolation.level", "read_uncommitted")
-            .create()
+            .create_with_context(Plain(Ear::asked(&self.client)))
+            .map(consumer_begins)
     }
 
     /// The first offset of a partition whose record has a timestamp of `since` (Unix

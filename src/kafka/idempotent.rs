@@ -217,6 +217,8 @@ fn ends(error: &KafkaError) -> bool {
 }
 
 impl<R: Reports> ClientContext for Context<R> {
+    super::token::tokens_of_ours!();
+
     fn log(&self, level: RDKafkaLogLevel, kind: &str, text: &str) {
         self.ear.log(level, kind, text);
     }

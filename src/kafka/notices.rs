@@ -68,6 +68,20 @@ plain_telemetry::notices! {
         display error_code: ErrorCode,
     }
 
+    /// There is no new token to log in to Kafka with: the endpoint that gives them out refuses us, is away
+    /// or gives out something else, or a file or credentials of this process are missing. It is asked
+    /// again after ten seconds. Connections last until the token runs out with which they were made.
+    warn NoToken<'a> "there is no new token for Kafka; it is tried again after 10 s" {
+        /// Why, and what helps.
+        value cause: &'a str,
+        /// How often since the last such line.
+        value times: u64,
+        /// Since when; `0s` in the first line.
+        debug within: Within,
+        /// By which the cause is explained.
+        display error_code: ErrorCode,
+    }
+
     /// A broker has not been there for longer than a restart takes. Is it running, and does the
     /// address that it advertises lead to it from here?
     warn[codes::BROKER_AWAY] BrokerAway<'a> "a Kafka broker cannot be used for some time; it is tried again. Is it running, and does its address (advertised.listeners) lead to it from here?" {

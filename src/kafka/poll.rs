@@ -56,6 +56,7 @@ use super::notices::{
     RevocationRefused, Revoked,
 };
 use super::pause::Pause;
+use super::token::consumer_begins;
 use super::waiting::{For, Waiting};
 use crate::codes::{self, ErrorCode};
 
@@ -384,6 +385,8 @@ pub struct Context {
 }
 
 impl ClientContext for Context {
+    crate::kafka::token::tokens_of_ours!();
+
     fn log(&self, level: RDKafkaLogLevel, kind: &str, text: &str) {
         self.ear.log(level, kind, text);
     }
@@ -592,7 +595,8 @@ impl Poller {
             figures: self.group.figures.clone(),
         };
         let client = self.group.figures.wanted(&self.client);
-        let consumer: Arc<BaseConsumer<Context>> = Arc::new(client.create_with_context(context)?);
+        let consumer: Arc<BaseConsumer<Context>> =
+            Arc::new(client.create_with_context(context).map(consumer_begins)?);
         self.group.open(consumer.clone());
         let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics)?;

@@ -29,6 +29,7 @@ use super::cluster::Inquiry;
 use super::ear::Ear;
 use super::error_class::ErrorClass;
 use super::group::partition_count;
+use super::token::producer_begins;
 
 /// How long one answer may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -111,6 +112,8 @@ impl Trial {
 }
 
 impl ClientContext for Trial {
+    crate::kafka::token::tokens_of_ours!();
+
     fn log(&self, level: RDKafkaLogLevel, kind: &str, text: &str) {
         self.ear.log(level, kind, text);
         if cause::closed_topic(kind, text).is_some() {
@@ -159,7 +162,8 @@ pub fn refused(client: &ClientConfig, reader: &ClientConfig, wanted: &Transactio
             ear: Ear::asked(&client),
             denied: Arc::clone(&denied),
         };
-        let producer: BaseProducer<Trial> = client.create_with_context(context)?;
+        let producer: BaseProducer<Trial> =
+            client.create_with_context(context).map(producer_begins)?;
         producer.init_transactions(TIMEOUT)?;
         Ok::<_, KafkaError>((producer, denied))
     };

@@ -23,6 +23,7 @@ use super::group::Group;
 use super::notices::{BatchRefused, HadBeenCommitted, HadNotBeenCommitted, ProducerReady};
 use super::pause::Pause;
 use super::progress::{CommitScope, metadata};
+use super::token::producer_begins;
 use super::transaction::{Abort, Commit, Cycle, Output, Settled};
 use super::transactor::Options;
 
@@ -116,6 +117,8 @@ impl ReportState {
 }
 
 impl ClientContext for Reports {
+    crate::kafka::token::tokens_of_ours!();
+
     fn log(&self, level: RDKafkaLogLevel, kind: &str, text: &str) {
         self.1.log(level, kind, text);
         if let Some(topic) = cause::closed_topic(kind, text) {
@@ -456,6 +459,7 @@ impl TransactionalProducer {
             }
             let producer: BaseProducer<Reports> = config
                 .create_with_context(Reports(Mutex::default(), Ear::of(&self.config)))
+                .map(producer_begins)
                 .map_err(lost)?;
             let begun = producer.init_transactions(self.timeout);
             if let Err(error) = &begun
@@ -575,6 +579,8 @@ fn write(
     abort_cause: impl Fn(&KafkaError) -> Abort,
 ) -> Result<(), Failure> {
     let began = Instant::now();
+    // Offsets alone are committed without a poll, and a token of ours may be due.
+    producer.poll(Duration::ZERO);
     producer
         .begin_transaction()
         .map_err(|e| classify(&e, Abort::Trouble(e.to_string())))?;

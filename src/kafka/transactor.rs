@@ -44,6 +44,7 @@ use super::ear::Plain;
 use super::group::Group;
 use super::notices::{OpenTransaction, OpenTransactionNotEnded};
 use super::pause::Pause;
+use super::token::producer_begins;
 use super::transaction::{Abort, Cycle, Settled};
 use super::transaction_meters::TransactionMeters;
 use super::transactional_producer::TransactionalProducer;
@@ -256,7 +257,8 @@ pub fn end_hanging(
         .clone()
         .set("transactional.id", transactional_id)
         .set("enable.idempotence", "true")
-        .create_with_context(Plain::of(client))?;
+        .create_with_context(Plain::of(client))
+        .map(producer_begins)?;
     producer.init_transactions(timeout)
 }
 
@@ -267,15 +269,16 @@ pub(crate) fn for_command(
     transactional_id: &str,
     transaction_timeout: Duration,
     patience: Duration,
-) -> Result<BaseProducer, KafkaError> {
+) -> Result<BaseProducer<Plain>, KafkaError> {
     let timeout = transaction_timeout.as_millis().to_string();
-    let producer: BaseProducer = client
+    let producer: BaseProducer<Plain> = client
         .clone()
         .set("transactional.id", transactional_id)
         .set("transaction.timeout.ms", &timeout)
         .set("message.timeout.ms", &timeout)
         .set("enable.idempotence", "true")
-        .create()?;
+        .create_with_context(Plain::of(client))
+        .map(producer_begins)?;
     producer.init_transactions(patience)?;
     Ok(producer)
 }

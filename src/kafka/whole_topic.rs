@@ -14,6 +14,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::Partition;
 use super::ear::Plain;
 use super::group::partition_count;
+use super::token::consumer_begins;
 
 /// From where to where partitions are read that are not read to their end yet.
 type Open = HashMap<i32, (i64, i64)>;
@@ -79,16 +80,18 @@ pub(crate) struct WholeTopic<'a> {
     pub isolation: Isolation,
 }
 
-type Client = BaseConsumer<Plain>;
+/// A client that reads topics as they are.
+pub(crate) type Client = BaseConsumer<Plain>;
 
 /// A client that reads what is committed, from where it is told to.
-pub(crate) fn reader(client: &ClientConfig) -> Result<BaseConsumer, Error> {
+pub(crate) fn reader(client: &ClientConfig) -> Result<Client, Error> {
     let mut client = client.clone();
     client
         .set("isolation.level", "read_committed")
         .set("enable.partition.eof", "true");
     client
-        .create()
+        .create_with_context(Plain::of(&client))
+        .map(consumer_begins)
         .map_err(Error::at("no Kafka client can be made"))
 }
 
@@ -151,6 +154,7 @@ impl WholeTopic<'_> {
         let context = Plain::of(&client);
         client
             .create_with_context(context)
+            .map(consumer_begins)
             .map_err(Error::at("no Kafka client can be made"))
     }
 

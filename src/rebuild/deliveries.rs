@@ -25,7 +25,7 @@ use super::scan::logs;
 use super::{Error, Options, Telling};
 use crate::kafka::Partition;
 use crate::kafka::progress::Progress;
-use crate::kafka::whole_topic::{Begin, Isolation, WholeTopic, reader};
+use crate::kafka::whole_topic::{Begin, Client, Isolation, WholeTopic, reader};
 use crate::record::codec::{Codec, patiently};
 use crate::record::internal::Delivery;
 
@@ -203,7 +203,7 @@ impl Search<'_> {
 
 /// The first delivery of each partition since a time; its end, if there is none.
 fn first_since(
-    consumer: &rdkafka::consumer::BaseConsumer,
+    consumer: &Client,
     topic: &Arc<str>,
     since: i64,
     logs: &[(i64, i64)],

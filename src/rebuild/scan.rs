@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ use super::join::{Entry, Group, Key, Life, Outcome, join};
 use super::plan::Known;
 use super::{Counts, Error, Options, Partitions, Telling};
 use crate::kafka::group::partition_count;
-use crate::kafka::whole_topic::{Begin, Isolation, WholeTopic, reader};
+use crate::kafka::whole_topic::{Begin, Client, Isolation, WholeTopic, reader};
 use crate::kafka::{Partition, foreign};
 use crate::record::codec::{Codec, patiently};
 use crate::record::headers;
@@ -406,7 +406,7 @@ impl<'a> Scan<'a> {
 const INDEX: u32 = 44;
 
 /// First offset and end of each partition of a topic.
-pub(super) fn logs(consumer: &BaseConsumer, topic: &Arc<str>) -> Result<Vec<(i64, i64)>, Error> {
+pub(super) fn logs(consumer: &Client, topic: &Arc<str>) -> Result<Vec<(i64, i64)>, Error> {
     let failed = || Error::at(format!("offsets of topic {topic}"));
     let count = partition_count(consumer, topic, TIMEOUT).map_err(failed())?;
     (0..count)

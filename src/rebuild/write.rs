@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -10,8 +10,9 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::{Error, Options, Rebuilt, Telling};
 use crate::kafka::Partition;
+use crate::kafka::ear::Plain;
 use crate::kafka::transactor;
-use crate::kafka::whole_topic::reader;
+use crate::kafka::whole_topic::{Client, reader};
 use crate::record::keys::Position;
 use crate::submit::Returned;
 
@@ -56,7 +57,7 @@ fn failed() -> impl FnOnce(KafkaError) -> Error {
     Error::at("records cannot be put back")
 }
 
-fn producer(options: &Options) -> Result<BaseProducer, Error> {
+fn producer(options: &Options) -> Result<BaseProducer<Plain>, Error> {
     transactor::for_command(
         &options.producer,
         &options.transactional_id,
@@ -66,7 +67,7 @@ fn producer(options: &Options) -> Result<BaseProducer, Error> {
     .map_err(failed())
 }
 
-fn seek(consumer: &BaseConsumer, partition: &Partition, offset: i64) -> Result<(), Error> {
+fn seek(consumer: &Client, partition: &Partition, offset: i64) -> Result<(), Error> {
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(
         &partition.topic,
@@ -79,8 +80,8 @@ fn seek(consumer: &BaseConsumer, partition: &Partition, offset: i64) -> Result<(
 
 /// Reads the records of a batch, in their order, and produces each again.
 fn send(
-    producer: &BaseProducer,
-    consumer: &BaseConsumer,
+    producer: &BaseProducer<Plain>,
+    consumer: &Client,
     partition: &Partition,
     batch: &[(i64, bool)],
 ) -> Result<(), Error> {
@@ -109,7 +110,7 @@ fn send(
 }
 
 fn again(
-    producer: &BaseProducer,
+    producer: &BaseProducer<Plain>,
     message: &BorrowedMessage<'_>,
     doubtful: bool,
     gone: impl FnOnce() -> Error,

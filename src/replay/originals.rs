@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers, Message, OwnedHeaders};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::scan::reader;
 use super::{Decision, Error, Found, Options, TIMEOUT};
+use crate::kafka::whole_topic::Client;
 use crate::kafka::{cloud_events, foreign};
 use crate::record::codec::{Codec, patiently};
 use crate::record::headers;
@@ -39,7 +40,7 @@ pub struct Original {
 
 /// Reads records by their position; fastest in the order of their positions.
 pub(super) struct Originals {
-    consumer: BaseConsumer,
+    consumer: Client,
     codec: Codec,
     /// Where it reads, and what comes next there.
     at: Option<(String, i32, i64)>,

@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rdkafka::consumer::BaseConsumer;
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers, Message};
 use serde_json::Value;
 
@@ -13,7 +12,7 @@ use super::originals::Originals;
 use super::{Decision, Error, Filter, Found, Options, Progress};
 
 use crate::kafka::foreign;
-use crate::kafka::whole_topic::{self, Begin, Isolation, WholeTopic};
+use crate::kafka::whole_topic::{self, Begin, Client, Isolation, WholeTopic};
 use crate::record::codec::patiently;
 use crate::record::failed::ReadSendError;
 use crate::record::headers;
@@ -367,7 +366,7 @@ fn header<'m>(message: &'m BorrowedMessage<'_>, name: &str) -> Option<&'m str> {
 }
 
 /// A client that reads what is committed, from where it is told to.
-pub(super) fn reader(options: &Options) -> Result<BaseConsumer, Error> {
+pub(super) fn reader(options: &Options) -> Result<Client, Error> {
     Ok(whole_topic::reader(&options.reader)?)
 }
 

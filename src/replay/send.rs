@@ -8,6 +8,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use super::{Error, Found, Options, Original};
+use crate::kafka::ear::Plain;
 use crate::kafka::transactor;
 use crate::record::codec::Codec;
 use crate::record::event::{About, SendError, SendErrorKind};
@@ -49,7 +50,7 @@ impl Batch {
 
 /// The one transactional producer of all replays.
 pub(super) struct Sender {
-    producer: BaseProducer,
+    producer: BaseProducer<Plain>,
     errors: std::sync::Arc<str>,
     codec: Codec,
 }

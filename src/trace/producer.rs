@@ -122,6 +122,8 @@ struct Context {
 }
 
 impl ClientContext for Context {
+    crate::kafka::token::tokens_of_ours!();
+
     fn log(&self, level: RDKafkaLogLevel, kind: &str, text: &str) {
         self.ear.log(level, kind, text);
     }

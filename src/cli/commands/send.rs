@@ -16,6 +16,7 @@ use crate::cli::{Code, ConfigSource, Failure};
 use crate::codes;
 use crate::config::{Config, Esme};
 use crate::kafka::cause::Doing;
+use crate::kafka::ear::Plain;
 use crate::ops::random;
 use crate::record::codec::Codec;
 use crate::record::event::SendErrorKind;
@@ -225,11 +226,10 @@ fn produce(
     record: &[u8],
 ) -> Result<String, Failure> {
     let looking = connect(&config.kafka.reader())?;
-    let producer: FutureProducer = config
-        .kafka
-        .producer()
-        .set("message.timeout.ms", TIMEOUT.as_millis().to_string())
-        .create()
+    let mut client = config.kafka.producer();
+    client.set("message.timeout.ms", TIMEOUT.as_millis().to_string());
+    let producer: FutureProducer<Plain> = client
+        .create_with_context(Plain::of(&client))
         .map_err(failed("no Kafka client can be made"))?;
     let mut message = FutureRecord::<str, [u8]>::to(topic).payload(record);
     message.key = key;

@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use clap::Subcommand;
 
-use crate::cli::broker::{TIMEOUT, failed, unavailable};
+use crate::cli::broker::{TIMEOUT, refused, unavailable};
 use crate::cli::output::{line, plural, table, warn};
 use crate::cli::{Code, ConfigSource, Failure, runtime};
 use crate::codes::{self, Coded};
 use crate::config::Config;
 use crate::connector::preflight;
-use crate::kafka::cause::{Cause, Resource, Why};
+use crate::kafka::cause::{Cause, Doing, Resource, Who, Why};
 use crate::kafka::cluster::cluster_id;
 use crate::kafka::topics::{Cleanup, Created, Description, Found, Topic, create, describe};
 
@@ -81,7 +81,11 @@ fn make(config: &Config, asked: Option<i32>, replication: Option<i32>) -> Result
     cluster_id(&config.kafka.reader(), TIMEOUT).map_err(|cause| unavailable("Kafka", &cause))?;
     let outcome = runtime()?
         .block_on(create(&config.kafka.client(), &wanted, replication))
-        .map_err(failed("the topics cannot be created"))?;
+        .map_err(refused(
+            &Who::of(&config.kafka.client()),
+            "the topics cannot be created",
+            &Doing::Asking,
+        ))?;
     let mut refused = Vec::new();
     let mut existing = Vec::new();
     for (name, created) in outcome {

@@ -15,8 +15,16 @@ use crate::config::problem::nearest;
 use smpp_esme::host::{BadHost, Host};
 
 /// What librdkafka calls by two names.
-const ALIASES: [(&str, &str); 7] = [
+const ALIASES: [(&str, &str); 9] = [
     ("sasl.mechanism", "sasl.mechanisms"),
+    (
+        "sasl.oauthbearer.client.id",
+        "sasl.oauthbearer.client.credentials.client.id",
+    ),
+    (
+        "sasl.oauthbearer.client.secret",
+        "sasl.oauthbearer.client.credentials.client.secret",
+    ),
     ("compression.codec", "compression.type"),
     ("delivery.timeout.ms", "message.timeout.ms"),
     ("linger.ms", "queue.buffering.max.ms"),
@@ -26,7 +34,7 @@ const ALIASES: [(&str, &str); 7] = [
 ];
 
 /// The values of properties that people write wrongly.
-const VALUES: [(&str, &str); 4] = [
+const VALUES: [(&str, &str); 7] = [
     (
         "security.protocol",
         "plaintext, ssl, sasl_plaintext or sasl_ssl",
@@ -34,6 +42,18 @@ const VALUES: [(&str, &str); 4] = [
     (
         "sasl.mechanism",
         "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER",
+    ),
+    (
+        "sasl.oauthbearer.method",
+        "oidc, or leave it out (with kafka.token)",
+    ),
+    (
+        "sasl.oauthbearer.grant.type",
+        "client_credentials or urn:ietf:params:oauth:grant-type:jwt-bearer",
+    ),
+    (
+        "sasl.oauthbearer.metadata.authentication.type",
+        "none or azure_imds",
     ),
     ("compression.type", "none, gzip, snappy, lz4 or zstd"),
     ("compression.codec", "none, gzip, snappy, lz4 or zstd"),
@@ -144,6 +164,9 @@ fn properties(check: &mut Check<'_>, kafka: &Kafka) {
             good = false;
         }
     }
+    if good {
+        good = super::login::check(check, kafka);
+    }
     if good && !kafka.properties.is_empty() {
         together(check, kafka);
     }
@@ -179,6 +202,12 @@ fn property(check: &mut Check<'_>, key: &str, name: &str, value: &str) -> bool {
         "sasl.mechanism",
         "sasl.username",
         "sasl.password",
+        "sasl.oauthbearer.method",
+        "sasl.oauthbearer.token.endpoint.url",
+        "sasl.oauthbearer.client.id",
+        "sasl.oauthbearer.client.secret",
+        "sasl.oauthbearer.scope",
+        "https.ca.location",
         "security.protocol",
         "ssl.ca.location",
         "ssl.certificate.location",
@@ -208,6 +237,9 @@ fn together(check: &mut Check<'_>, kafka: &Kafka) {
     let timeout = kafka.transaction_timeout.get().as_millis().to_string();
     let alone = |client: &mut ClientConfig| {
         client.remove("bootstrap.servers");
+        // A client that gets its tokens itself asks for the first as it begins; what it needs for
+        // that was looked at.
+        client.remove("sasl.oauthbearer.method");
     };
     let mut consumer = kafka.submit_consumer();
     alone(&mut consumer);

@@ -382,3 +382,149 @@ fn words_of_a_shell_are_quoted_where_they_must_be() {
     assert_eq!(quoted("User:CN=a b,O=x"), "'User:CN=a b,O=x'");
     assert_eq!(quoted("it's"), r"'it'\''s'");
 }
+
+/// With tokens, from librdkafka's endpoint or from a source of ours.
+const TOKENS: &[(&str, &str)] = &[
+    ("security.protocol", "SASL_SSL"),
+    ("sasl.mechanism", "OAUTHBEARER"),
+];
+const OIDC: &[(&str, &str)] = &[
+    ("security.protocol", "SASL_SSL"),
+    ("sasl.mechanism", "OAUTHBEARER"),
+    ("sasl.oauthbearer.method", "oidc"),
+    (
+        "sasl.oauthbearer.token.endpoint.url",
+        "https://login.example.net/token?tenant=one",
+    ),
+];
+
+#[test]
+fn who_gives_us_no_token_is_told_apart_from_who_refuses_it() {
+    let authentication = Some(Code::Authentication);
+    for (properties, code, message, why, said) in [
+        (
+            OIDC,
+            None,
+            r#"[thrd:background]: Failed to retrieve OIDC token from "https://login.example.net/token?tenant=one": {"error":"invalid_client"} (401)"#,
+            Why::TokenRefused,
+            r#"https://login.example.net/token gives us no token ({"error":"invalid_client"} (401)): put"#,
+        ),
+        (
+            OIDC,
+            None,
+            r#"Failed to retrieve OIDC token from "https://login.example.net/token": Failed to connect to login.example.net port 443 after 3 ms: Couldn't connect to server (-1)"#,
+            Why::TokenEndpoint,
+            "after 3 ms: Couldn't connect to server): is",
+        ),
+        (
+            OIDC,
+            None,
+            r#"Failed to retrieve JWT token from "https://login.example.net/token": slow down (429)"#,
+            Why::TokenEndpoint,
+            "(slow down (429))",
+        ),
+        (
+            OIDC,
+            None,
+            r#"Failed to retrieve OIDC token from "https://login.example.net/token": Response is not JSON encoded: text/html (200)"#,
+            Why::TokenUnusable,
+            "text/html",
+        ),
+        (
+            OIDC,
+            authentication,
+            r#"Failed to acquire SASL OAUTHBEARER token: Expected JSON JWT response with "exp" field"#,
+            Why::TokenUnusable,
+            "\"exp\" field",
+        ),
+        (
+            OIDC,
+            authentication,
+            "Failed to acquire SASL OAUTHBEARER token: Must supply an unexpired token: now=2ms, exp=1ms",
+            Why::TokenUnusable,
+            "clocks",
+        ),
+        (
+            OIDC,
+            authentication,
+            "Failed to acquire SASL OAUTHBEARER token: Failed to create JWT assertion",
+            Why::NoToken,
+            "no assertion",
+        ),
+        (
+            TOKENS,
+            authentication,
+            "Failed to acquire SASL OAUTHBEARER token: the file /t cannot be read: No such file",
+            Why::NoToken,
+            "there is no token for Kafka: the file /t cannot be read",
+        ),
+        (
+            OIDC,
+            authentication,
+            r#"sasl_ssl://k:9093/bootstrap: SASL authentication error: {"status":"invalid_token"} (after 5ms in state AUTH_REQ)"#,
+            Why::Token,
+            r#"refuse the token (sasl_ssl://k:9093/bootstrap: SASL authentication error: {"status":"invalid_token"})"#,
+        ),
+        (
+            TOKENS,
+            authentication,
+            r#"k:9093/1: SASL OAUTHBEARER authentication failed (principal=sms): {"status":"invalid_token"}"#,
+            Why::Token,
+            "see [kafka.token]",
+        ),
+    ] {
+        let who = Who::of(&client(properties));
+        let cause = explain(&who, code, message, &Doing::Asking);
+        assert_eq!(cause.why, why, "{message}");
+        let text = cause.to_string();
+        assert!(text.contains(said), "{text}");
+        assert!(!text.contains("tenant"), "{text}");
+        assert!(cause.is_of_connection(), "{text}");
+        assert_eq!(cause.is_decided(), why == Why::TokenRefused, "{text}");
+        assert_eq!(cause.is_of_token(), why != Why::Token, "{text}");
+    }
+    let page = "x ".repeat(2000);
+    let message = format!("Failed to retrieve OIDC token from \"https://l/\": {page} (403)");
+    let cause = explain(&Who::of(&client(OIDC)), None, &message, &Doing::Asking);
+    assert!(cause.to_string().len() < 900, "{cause}");
+}
+
+#[test]
+fn a_connection_that_was_lost_in_a_handshake_says_nothing_of_mechanisms() {
+    let failed = |properties, said: &str| {
+        let who = Who::of(&client(properties));
+        let message = format!(
+            "SASL OAUTHBEARER mechanism handshake failed: {said} (after 3ms in state AUTH_HANDSHAKE)"
+        );
+        explain(&who, Some(Code::Authentication), &message, &Doing::Asking)
+    };
+    let lost = "Local: Broker transport failure: broker's supported mechanisms: (n/a)";
+    for properties in [PLAIN, TOKENS, OIDC] {
+        assert_eq!(failed(properties, lost).why, Why::Unreachable);
+    }
+    // A listener without SASL says this, and one that was asked for a second login too soon.
+    let strange =
+        "Broker: Request not valid in current SASL state: broker's supported mechanisms: ";
+    assert!(failed(PLAIN, strange).is_decided());
+    let cause = failed(TOKENS, strange);
+    assert_eq!(cause.why, Why::NoSasl);
+    assert!(!cause.is_decided());
+}
+
+#[test]
+fn what_takes_an_administrative_client_says_so_with_tokens_of_our_own() {
+    let mut client = client(TOKENS);
+    let options = crate::kafka::token::Options {
+        provider: Some(crate::kafka::token::Provider::File),
+        ..Default::default()
+    };
+    options.add(&mut client);
+    let error = super::super::topics::admin(&client).err().unwrap();
+    let cause = of_error(&Who::of(&client), &error, &Doing::Asking);
+    assert_eq!(cause.why, Why::NoAdmin);
+    assert!(
+        cause
+            .to_string()
+            .contains("Create topics with Kafka's own tools")
+    );
+}

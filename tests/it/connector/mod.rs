@@ -43,6 +43,7 @@ mod send;
 mod soak;
 mod steered;
 mod stormed;
+mod tokens;
 mod trace;
 
 use std::collections::BTreeMap;

@@ -11,6 +11,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use super::client::Kafka;
 use super::fetch::{jars_of_kafka, progress, run, source};
 use super::process::{Process, free_port, scratch};
+use super::tokens::TokenEndpoint;
 
 /// A broker of our own; it ends with the value, or with the test process.
 pub struct Broker {
@@ -143,6 +144,14 @@ connection.failed.authentication.delay.ms=0
         Secured { broker, port }
     }
 
+    /// A broker for one test where who comes in the clear may do everything, as tests do, and where
+    /// `Secured::port` says one logs in with the tokens of this endpoint.
+    pub fn start_with_tokens(endpoint: &TokenEndpoint) -> Secured {
+        let port = free_port();
+        let broker = Broker::start_on(None, Some(port), 60_000, &endpoint.broker_properties());
+        Secured { broker, port }
+    }
+
     fn start(proxy: Option<u16>, session_millis: u32, more: &str) -> Broker {
         Broker::start_on(proxy, None, session_millis, more)
     }
@@ -272,7 +281,16 @@ connection.failed.authentication.delay.ms=0
 
 fn launch(jars: &Path, dir: &Path) -> Process {
     let mut command = java(jars, dir);
-    command.args(["kafka.Kafka", "server.properties"]);
+    // Kafka asks nobody for the keys of tokens whom its command line does not name.
+    let properties = std::fs::read_to_string(dir.join("server.properties")).expect("a file");
+    if let Some((_, url)) = properties.split_once("jwks.endpoint.url=") {
+        let url = url.lines().next().expect("an address");
+        let allowed = "org.apache.kafka.sasl.oauthbearer.allowed.urls";
+        command.args([&format!("-D{allowed}={url}"), "kafka.Kafka"]);
+    } else {
+        command.arg("kafka.Kafka");
+    }
+    command.arg("server.properties");
     Process::start("Kafka", &mut command, dir.join("server.log"))
 }
 

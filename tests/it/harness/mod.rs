@@ -14,6 +14,7 @@ mod program;
 mod registry;
 mod smsc;
 mod tls;
+mod tokens;
 mod wire;
 
 pub use broker::{Acls, Broker, Secured, kafka, kafka_pid};
@@ -31,3 +32,4 @@ pub use program::Program;
 pub use registry::Registry;
 pub use smsc::Smsc;
 pub use tls::TlsFront;
+pub use tokens::{TokenAnswer, TokenEndpoint};
