@@ -15,6 +15,7 @@ use super::abilities::Lack;
 use super::error_class::ErrorClass;
 use super::subject;
 use crate::codes::{self, Coded, ErrorCode};
+pub(super) use token::none_yet;
 pub use token::Tokens;
 
 /// Who we are to Kafka, as far as the properties of a client tell.
@@ -449,6 +450,10 @@ impl fmt::Display for Cause {
                     "the brokers at {servers} do not take the SASL mechanism {mechanism}, only {offered}: set sasl.mechanism in [kafka.properties] to one of those"
                 )
             }
+            Why::NoSasl if who.tokens.is_some() => write!(
+                f,
+                "the listener at {servers} takes no login ({message}): brokers say that of a second one that comes too soon after the first, which passes. If it does not pass, it is a listener without SASL: name another one in kafka.bootstrap_servers"
+            ),
             Why::NoSasl => write!(
                 f,
                 "the listener at {servers} takes no SASL, and security.protocol is {protocol}: name a listener that does in kafka.bootstrap_servers, or set security.protocol in [kafka.properties] to {}",
@@ -491,6 +496,10 @@ impl fmt::Display for Cause {
             Why::Name => write!(
                 f,
                 "a broker's name cannot be resolved ({message}): put kafka.bootstrap_servers ({servers}) right, or the brokers' advertised.listeners, or DNS"
+            ),
+            Why::Unreachable if who.tokens.is_some() && token::is_lost_by(message) => write!(
+                f,
+                "the brokers at {servers} close the connection when they are shown the token ({message}): are they being started or stopped? If it stays so, the token may be larger than they take (their sasl.server.max.receive.size, which is 512 KiB unless set)"
             ),
             Why::Unreachable => write!(
                 f,

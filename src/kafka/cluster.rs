@@ -9,7 +9,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::cause::{Cause, Doing, Who, Why, of_error};
-use super::ear::{Ear, Plain};
+use super::ear::{Ear, Plain, hears_of_tokens};
 use super::error_class::ErrorClass;
 use super::group::partition_count;
 use super::token::consumer_begins;
@@ -24,8 +24,9 @@ pub(super) struct Inquiry(BaseConsumer<Plain>);
 
 impl Inquiry {
     pub(super) fn new(client: &ClientConfig) -> Result<Inquiry, Cause> {
-        let consumer = client.create_with_context(Plain(Ear::asked(client)));
-        let unmade = |error| of_error(&Who::of(client), &error, &Doing::Asking);
+        let client = hears_of_tokens(client);
+        let consumer = client.create_with_context(Plain(Ear::asked(&client)));
+        let unmade = |error| of_error(&Who::of(&client), &error, &Doing::Asking);
         Ok(Inquiry(consumer.map(consumer_begins).map_err(unmade)?))
     }
 
@@ -63,7 +64,9 @@ impl Inquiry {
                 return Err(hopeless);
             }
             if begun.elapsed() >= timeout {
-                return Err(self.ear().cause().unwrap_or(cause));
+                let ear = self.ear();
+                let tokenless = || ear.tokenless(timeout);
+                return Err(ear.cause().or_else(tokenless).unwrap_or(cause));
             }
             wait = (wait * 2).min(LONGEST_WAIT);
         }

@@ -21,7 +21,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 use tracing::debug;
 
-use super::cause::{self, Cause, Doing, Who, Why, explain};
+use super::cause::{self, Cause, Doing, Tokens, Who, Why, explain};
 use super::masked::Secrets;
 use super::notices::{
     BrokerAway, FailedAndTriedAgain, KafkaCannotBeUsed, KafkaSaysNo, LibrdkafkaComplains, NoToken,
@@ -103,6 +103,8 @@ struct Heard {
     cause: Option<Cause>,
     /// That all brokers are down.
     all_down: bool,
+    /// That it has a token to log in with. Said only where [`hears_of_tokens`] sees to it.
+    token: bool,
 }
 
 /// A cause that may pass, because a broker that starts or stops looks the same, is believed after so
@@ -148,9 +150,19 @@ impl Ear {
         hopeless.then(|| cause.clone())
     }
 
+    /// Why there is no answer after so long to a client that [`hears_of_tokens`], if that is so because
+    /// it has no token.
+    pub fn tokenless(&self, after: Duration) -> Option<Cause> {
+        let has_token = self.heard.lock().token;
+        cause::none_yet(&self.who, after).filter(|_| !has_token)
+    }
+
     /// librdkafka writes a line ([`ClientContext::log`]).
     pub fn log(&self, level: Level, kind: &str, text: &str) {
         let text = &*self.secrets.hidden(text);
+        if kind == "BRKMAIN" && text.contains("setting OAUTHBEARER token") {
+            self.heard.lock().token = true;
+        }
         debug!(target: "librdkafka", severity = ?level, kind, "{text}");
         if ["FAIL", "OIDC", "JWT"].contains(&kind) {
             // Not all of these come as an error, too, or not with all that is said.
@@ -209,6 +221,19 @@ impl Ear {
             heard.cause = Some(cause);
         }
     }
+}
+
+/// Has a client that gets its tokens from an endpoint say when it has one: only its lines about security
+/// tell.
+pub(crate) fn hears_of_tokens(client: &ClientConfig) -> ClientConfig {
+    let mut client = client.clone();
+    if matches!(Who::of(&client).tokens, Some(Tokens::Endpoint(_))) {
+        let debug = client.get("debug").map(|debug| format!("{debug},security"));
+        client
+            .set("debug", debug.as_deref().unwrap_or("security"))
+            .set_log_level(Level::Debug);
+    }
+    client
 }
 
 /// What is noted under each of the last keys, the latest at the end.

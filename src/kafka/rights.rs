@@ -275,7 +275,10 @@ fn add_offsets(
     wanted: &Transactional,
 ) -> Option<KafkaError> {
     let outsider = || {
-        let consumer: BaseConsumer = reader.clone().set("group.id", &wanted.group).create()?;
+        let mut client = reader.clone();
+        client.set("group.id", &wanted.group);
+        let consumer: BaseConsumer<super::ear::Plain> =
+            client.create_with_context(super::ear::Plain(Ear::asked(&client)))?;
         consumer.group_metadata().ok_or(KafkaError::Canceled)
     };
     let group: ConsumerGroupMetadata = match outsider() {

@@ -100,7 +100,7 @@ fn tokens(check: &mut Check<'_>, kafka: &Kafka) {
     }
     if !features::has(features::OIDC) {
         let text =
-            "this program was built without OpenID Connect: build it with the feature `oidc`";
+            "this program was built without OpenID Connect (librdkafka did not find curl): take a released program or image, or build it from a checkout of the sources";
         check.missing(codes::WITHOUT_LOGIN, &key_of(kafka, METHOD), text);
         return;
     }

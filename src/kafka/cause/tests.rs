@@ -426,6 +426,20 @@ fn who_gives_us_no_token_is_told_apart_from_who_refuses_it() {
         (
             OIDC,
             None,
+            r#"Failed to retrieve OIDC token from "https://login.example.net/token": nothing here (404)"#,
+            Why::TokenEndpoint,
+            "(nothing here (404)): is sasl.oauthbearer.token.endpoint.url right",
+        ),
+        (
+            OIDC,
+            None,
+            r#"Failed to retrieve OIDC token from "https://login.example.net/token": wait, ogwait, ogwait, og (503)"#,
+            Why::TokenEndpoint,
+            "(wait, og (503))",
+        ),
+        (
+            OIDC,
+            None,
             r#"Failed to retrieve OIDC token from "https://login.example.net/token": Response is not JSON encoded: text/html (200)"#,
             Why::TokenUnusable,
             "text/html",
@@ -487,6 +501,31 @@ fn who_gives_us_no_token_is_told_apart_from_who_refuses_it() {
     let message = format!("Failed to retrieve OIDC token from \"https://l/\": {page} (403)");
     let cause = explain(&Who::of(&client(OIDC)), None, &message, &Doing::Asking);
     assert!(cause.to_string().len() < 900, "{cause}");
+    // librdkafka cuts its lines, and so the code.
+    let message = format!("Failed to acquire SASL OAUTHBEARER token: {page}");
+    let cause = explain(&Who::of(&client(OIDC)), authentication, &message, &Doing::Asking);
+    assert_eq!(cause.why, Why::TokenUnusable);
+}
+
+#[test]
+fn a_token_that_is_too_large_and_one_that_does_not_come_are_told_apart_from_brokers_that_are_away() {
+    let lost = "sasl_plaintext://k:9093/bootstrap: SASL authentication error: SaslAuthenticateRequest failed: Local: Broker transport failure (after 3ms in state AUTH_REQ)";
+    for (properties, is_said) in [(PLAIN, false), (TOKENS, true), (OIDC, true)] {
+        let who = Who::of(&client(properties));
+        let cause = explain(&who, Some(Code::BrokerTransportFailure), lost, &Doing::Asking);
+        assert_eq!(cause.why, Why::Unreachable);
+        let text = cause.to_string();
+        assert_eq!(text.contains("larger than they take"), is_said, "{text}");
+    }
+    let after = std::time::Duration::from_secs(10);
+    for properties in [PLAIN, TOKENS] {
+        assert_eq!(none_yet(&Who::of(&client(properties)), after), None);
+    }
+    let cause = none_yet(&Who::of(&client(OIDC)), after).unwrap();
+    assert_eq!(cause.code(), codes::TOKEN_ENDPOINT);
+    let text = cause.to_string();
+    let wanted = "no token comes from https://login.example.net/token (none in 10 s, after";
+    assert!(text.contains(wanted), "{text}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Logging in with tokens: who has none, who gets none, and whose the brokers do not take.
 
 use std::fmt;
+use std::time::Duration;
 
 use rdkafka::config::ClientConfig;
 
@@ -70,6 +71,24 @@ pub(super) fn why(who: &Who, message: &str) -> Option<Why> {
     (refused && !lost.iter().any(|lost| message.contains(lost))).then_some(Why::Token)
 }
 
+/// Whether a connection was lost while its token was shown.
+pub(super) fn is_lost_by(message: &str) -> bool {
+    message.contains("SaslAuthenticateRequest failed: Local:")
+}
+
+/// Why a client that gets its tokens from an endpoint knows nothing of brokers after so long: it has no
+/// token, and connects to none before it does. While it asks again, librdkafka says nothing.
+pub(crate) fn none_yet(who: &Who, after: Duration) -> Option<Cause> {
+    let Some(Tokens::Endpoint(_)) = &who.tokens else {
+        return None;
+    };
+    Some(Cause {
+        who: Box::new(who.clone()),
+        why: Why::TokenEndpoint,
+        message: format!("none in {} s, after which we do not wait longer", after.as_secs()),
+    })
+}
+
 /// `...: ANSWER (401)`; -1 stands for no answer.
 fn status(message: &str) -> Option<i32> {
     let (_, status) = message.trim_end().strip_suffix(')')?.rsplit_once('(')?;
@@ -78,7 +97,8 @@ fn status(message: &str) -> Option<i32> {
 
 fn by_status(status: i32) -> Why {
     match status {
-        408 | 425 | 429 => Why::TokenEndpoint,
+        // It is not there, or works another time; 407 is a proxy's word.
+        404 | 405 | 407 | 408 | 410 | 425 | 429 => Why::TokenEndpoint,
         // It was an answer, but no token.
         200..400 => Why::TokenUnusable,
         400..500 => Why::TokenRefused,
@@ -110,6 +130,9 @@ fn by_answer(answer: &str) -> Why {
     ]) {
         // RFC 6749 §5.2.
         Why::TokenRefused
+    } else if answer.len() > LONGEST {
+        // A page, of which librdkafka does not say the code.
+        Why::TokenUnusable
     } else {
         Why::TokenEndpoint
     }
@@ -130,8 +153,29 @@ fn answer(message: &str) -> String {
     let text = tidy(text.strip_suffix(" (-1)").unwrap_or(text));
     let text: Vec<&str> = text.split_whitespace().collect();
     let text = text.join(" ");
+    let text = once(&text);
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// An answer that came again and again, as librdkafka adds them up: up to five times, the last perhaps
+/// with its code.
+fn once(text: &str) -> &str {
+    let (said, code) = match text.rsplit_once(" (") {
+        Some((said, code)) if status(text).is_some() => (said, code.len() + 2),
+        _ => (text, 0),
+    };
+    let times = (2..=5).rev().find(|times| {
+        let length = said.len() / times;
+        length > 0
+            && said.is_char_boundary(length)
+            && said.len() == length * times
+            && said == said[..length].repeat(*times)
+    });
+    match times {
+        Some(times) => &text[text.len() - code - said.len() / times..],
         None => text,
     }
 }

@@ -9,15 +9,19 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use parking_lot::{Condvar, Mutex};
 use reqsign_aws_v4::{
-    AssumeRoleCredentialProvider, Credential, DefaultCredentialProvider, RequestSigner,
+    AssumeRoleCredentialProvider, AssumeRoleWithWebIdentityCredentialProvider, Credential,
+    ECSCredentialProvider, EnvCredentialProvider, IMDSv2CredentialProvider,
+    ProfileCredentialProvider, RequestSigner,
 };
 use reqsign_core::{
-    Context, Error, ErrorKind, FileRead, HttpSend, OsEnv, ProvideCredentialDyn, Signer,
+    Context, Error, ErrorKind, FileRead, HttpSend, OsEnv, ProvideCredential, ProvideCredentialDyn,
+    Signer,
 };
 use reqwest::redirect::Policy;
 use rustls::RootCertStore;
 use rustls::crypto::ring;
 
+use super::super::masked::Secrets;
 use super::Options;
 use crate::threads;
 
@@ -81,7 +85,7 @@ impl Credentials {
         });
         good.ok_or_else(|| {
             let why = found.failed.as_deref().unwrap_or("they ran out");
-            format!("there are no credentials of AWS: {why}")
+            format!("there are no credentials of AWS ({why})")
         })
     }
 }
@@ -121,12 +125,34 @@ fn pause(credential: &Credential, now: Timestamp) -> Duration {
 
 type Fetched = Result<Option<Credential>, Error>;
 
-/// What is kept of it. The causes of an error may hold what was answered, and are left out.
+/// What is kept of it.
 fn said(fetched: Fetched) -> Result<Credential, String> {
     match fetched {
         Ok(Some(credential)) => Ok(credential),
-        Ok(None) => Err("none in the environment, in files, from a web identity, a container's endpoint or the machine's (IMDSv2)".to_owned()),
-        Err(error) => Err(error.to_string()),
+        Ok(None) => Err("none were found".to_owned()),
+        Err(error) => Err(why(&error)),
+    }
+}
+
+/// The most that is repeated of what somebody answered.
+const MOST: usize = 300;
+
+/// Why, with the last cause that tells more: one that says where something cannot be read or reached, or
+/// what an answer lacks. Others may repeat what was answered, which may be a secret.
+fn why(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        let more = inner.to_string();
+        if inner.is::<Error>() || more.starts_with("missing field ") {
+            text = format!("{text}: {more}");
+        }
+        cause = inner.source();
+    }
+    let text = Secrets::default().hidden(&text).into_owned();
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
     }
 }
 
@@ -146,14 +172,89 @@ fn note(found: &(Mutex<Found>, Condvar), fetched: Result<Credential, String>) {
 
 type Provider = Box<dyn ProvideCredentialDyn<Credential = Credential>>;
 
-fn provider(options: &Options, context: &Context) -> Provider {
-    // Programs that print credentials, and people who log in, are not for a server.
-    let mut chain = DefaultCredentialProvider::builder().no_sso().no_process();
-    if let Some(profile) = &options.profile {
-        chain = chain.with_profile(profile).no_env().no_web_identity();
-        chain = chain.no_ecs().no_imds();
+/// Where credentials are looked for, in this order, each with what it is called. Programs that print
+/// credentials, and people who log in, are not for a server.
+#[derive(Debug)]
+struct Chain(Vec<(&'static str, Provider)>);
+
+impl Chain {
+    fn of(options: &Options) -> Chain {
+        let profiles = ProfileCredentialProvider::new();
+        if let Some(profile) = &options.profile {
+            return Chain(vec![("files", Box::new(profiles.with_profile(profile)))]);
+        }
+        let region = options.region.clone().unwrap_or_default();
+        let web = AssumeRoleWithWebIdentityCredentialProvider::new()
+            .with_region(region)
+            .with_regional_sts_endpoint();
+        Chain(vec![
+            ("environment", Box::new(EnvCredentialProvider::new())),
+            ("files", Box::new(profiles)),
+            ("web identity", Box::new(web)),
+            ("container", Box::new(ECSCredentialProvider::new())),
+            ("machine (IMDSv2)", Box::new(IMDSv2CredentialProvider::new())),
+        ])
     }
-    let chain = chain.build();
+}
+
+impl ProvideCredential for Chain {
+    type Credential = Credential;
+
+    /// The first that there are, or why there are none anywhere.
+    async fn provide_credential(&self, context: &Context) -> Fetched {
+        let mut reasons = Vec::new();
+        for (name, provider) in &self.0 {
+            let reason = match provider.provide_credential_dyn(context).await {
+                Ok(Some(credential)) => match missing(&credential) {
+                    None => return Ok(Some(credential)),
+                    Some(part) => format!("{part} is empty"),
+                },
+                Ok(None) => match absent(name, context) {
+                    Some(reason) => reason,
+                    None => continue,
+                },
+                Err(error) => why(&error),
+            };
+            reasons.push(format!("{name}: {reason}"));
+        }
+        let names: Vec<&str> = self.0.iter().map(|(name, _)| *name).collect();
+        let mut text = format!("looked for in {}", names.join(", "));
+        if !reasons.is_empty() {
+            text = format!("{text}; {}", reasons.join("; "));
+        }
+        Err(Error::config_invalid(text))
+    }
+}
+
+/// The part that credentials lack.
+fn missing(credential: &Credential) -> Option<&'static str> {
+    let parts = [
+        ("the access key id", &credential.access_key_id),
+        ("the secret access key", &credential.secret_access_key),
+    ];
+    let empty = parts.into_iter().find(|(_, value)| value.is_empty());
+    empty.map(|(name, _)| name)
+}
+
+/// Why something has none that begins to be there.
+fn absent(name: &str, context: &Context) -> Option<String> {
+    let pair = match name {
+        "environment" => ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"],
+        "web identity" => ["AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE"],
+        "files" => {
+            let said = "no profile there has both aws_access_key_id and aws_secret_access_key";
+            return Some(said.to_owned());
+        }
+        _ => return None,
+    };
+    let is_set = |name: &&&str| context.env_var(name).is_some_and(|value| !value.is_empty());
+    let set = pair.iter().find(is_set)?;
+    let unset = pair.iter().find(|name| !is_set(name))?;
+    Some(format!("{set} is set and {unset} is not: set both, or none"))
+}
+
+fn provider(options: &Options, context: &Context) -> Provider {
+    let chain = Chain::of(options);
     let Some(role) = &options.role_arn else {
         return Box::new(chain);
     };
@@ -167,7 +268,7 @@ fn provider(options: &Options, context: &Context) -> Provider {
     if let Some(id) = &options.role_external_id {
         provider = provider.with_external_id(id.clone());
     }
-    Box::new(provider)
+    Box::new(Chain(vec![("kafka.token.role_arn", Box::new(provider))]))
 }
 
 fn context() -> Result<Context, String> {
@@ -310,6 +411,73 @@ mod tests {
         ] {
             assert_eq!(of(left), seconds, "{left:?}");
         }
+    }
+
+    fn found(options: &Options, set: &[(&str, &str)]) -> Result<Credential, String> {
+        let envs = set
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .chain([("AWS_EC2_METADATA_DISABLED".to_owned(), "true".to_owned())])
+            .collect();
+        let env = reqsign_core::StaticEnv {
+            home_dir: Some("/none".into()),
+            envs,
+        };
+        let context = context().unwrap().with_env(env);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let provider = provider(options, &context);
+        said(runtime.block_on(provider.provide_credential_dyn(&context)))
+    }
+
+    #[test]
+    fn credentials_that_lack_a_part_are_not_taken_and_the_part_is_named() {
+        let options = Options {
+            region: Some("eu-central-1".to_owned()),
+            ..Options::default()
+        };
+        let pair = [("AWS_ACCESS_KEY_ID", "AKIA"), ("AWS_SECRET_ACCESS_KEY", "Stieglitz")];
+        assert_eq!(found(&options, &pair).unwrap().access_key_id, "AKIA");
+        let role = ("AWS_ROLE_ARN", "arn:aws:iam::1:role/a");
+        for (set, wanted) in [
+            (&pair[..1], "AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not"),
+            (&pair[1..], "AWS_SECRET_ACCESS_KEY is set and AWS_ACCESS_KEY_ID is not"),
+            (&[pair[0], ("AWS_SECRET_ACCESS_KEY", "")], "the secret access key is empty"),
+            (&[role], "AWS_ROLE_ARN is set and AWS_WEB_IDENTITY_TOKEN_FILE is not"),
+            (&[role, ("AWS_WEB_IDENTITY_TOKEN_FILE", "/none/of")], "/none/of cannot be read"),
+            (&[], "looked for in environment, files, web identity, container, machine (IMDSv2)"),
+        ] {
+            let error = found(&options, set).unwrap_err();
+            assert!(error.contains(wanted), "{error}");
+            assert!(!error.contains("Stieglitz"), "{error}");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("credentials");
+        let of_file = [("AWS_SHARED_CREDENTIALS_FILE", file.to_str().unwrap())];
+        let profile = Options {
+            profile: Some("sms".to_owned()),
+            ..options.clone()
+        };
+        for (text, wanted) in [
+            ("[sms]\naws_access_key_id = AKIA\n", "has both aws_access_key_id and aws_secret"),
+            ("[sms]\naws_access_key_id = \naws_secret_access_key = Stieglitz\n", "key id is empty"),
+            ("[sms\nStieglitz", "failed to parse credentials file"),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            let error = found(&profile, &of_file).unwrap_err();
+            assert!(error.contains(wanted), "{error}");
+            assert!(!error.contains("Stieglitz"), "{error}");
+        }
+        // What a role is assumed with is named, too.
+        let role = Options {
+            role_arn: Some("arn:aws:iam::1:role/a".to_owned()),
+            ..options
+        };
+        let error = found(&role, &pair[..1]).unwrap_err();
+        assert!(error.contains("kafka.token.role_arn"), "{error}");
+        assert!(error.contains("AWS_SECRET_ACCESS_KEY is not"), "{error}");
     }
 
     #[test]

@@ -12,6 +12,10 @@ use super::Token;
 /// More than any broker takes.
 const MOST: u64 = 1 << 20;
 
+/// A year, in milliseconds: librdkafka reckons in microseconds, in which some numbers are too large. The
+/// file is read again before.
+const LONGEST: i64 = 365 * 24 * 3_600_000;
+
 /// See the [module](self).
 pub(super) struct File {
     pub path: PathBuf,
@@ -28,33 +32,41 @@ struct Claims {
 
 impl File {
     pub(super) fn token(&self, now: Timestamp) -> Result<Token, String> {
-        let shown = self.path.display();
-        let unreadable =
-            |error: std::io::Error| format!("the file {shown} cannot be read: {error}");
+        let wrong = |what: &str| format!("kafka.token.file {:?} {what}", self.path);
+        let unreadable = |error: std::io::Error| {
+            wrong(&format!(
+                "cannot be read ({error}): does what writes it run, and may the user of this process read it?"
+            ))
+        };
         let metadata = std::fs::metadata(&self.path).map_err(unreadable)?;
+        if !metadata.is_file() {
+            return Err(wrong("is no file: name the file that holds the token"));
+        }
         if metadata.len() > MOST {
-            return Err(format!("the file {shown} is too large for a token"));
+            let text = "has {} octets, more than a token has (1 MiB at most): it must hold a token and nothing else";
+            return Err(wrong(&text.replace("{}", &metadata.len().to_string())));
         }
-        let text = std::fs::read_to_string(&self.path).map_err(unreadable)?;
-        let text = text.trim();
-        if text.is_empty() {
-            return Err(format!("the file {shown} is empty: it must hold a token"));
+        let octets = std::fs::read(&self.path).map_err(unreadable)?;
+        let octets = octets.trim_ascii();
+        if octets.is_empty() {
+            return Err(wrong("is empty: it must hold a token"));
         }
-        if !text.bytes().all(|octet| octet.is_ascii_graphic()) {
-            return Err(format!(
-                "the file {shown} must hold a token and nothing else: there are blanks, or characters that tokens do not have"
+        if !octets.iter().all(u8::is_ascii_graphic) {
+            return Err(wrong(
+                "must hold a token and nothing else: there are blanks, or characters that tokens do not have",
             ));
         }
-        let (principal, expires) = match claims(text) {
+        let text = String::from_utf8_lossy(octets);
+        let (principal, expires) = match claims(&text) {
             // The fraction of a second, and what lies beyond all time, do not matter.
             Some(claims) => {
-                let expires = (claims.exp * 1000.0) as i64;
+                let expires = ((claims.exp * 1000.0) as i64).min(now.as_millisecond() + LONGEST);
                 (claims.sub.unwrap_or_default(), expires)
             }
             None => {
                 let lifetime = self.lifetime.ok_or_else(|| {
-                    format!(
-                        "the token in {shown} does not say when it runs out (it is no JWT with exp): set kafka.token.lifetime"
+                    wrong(
+                        "holds no token that says when it runs out (a JWT with exp): put one there, or set kafka.token.lifetime",
                     )
                 })?;
                 let written = metadata.modified().map_err(unreadable)?;
@@ -67,12 +79,12 @@ impl File {
         if expires <= now.as_millisecond() {
             let at = Timestamp::from_millisecond(expires)
                 .map_or_else(|_| "long ago".to_owned(), |at| format!("at {at:.0}"));
-            return Err(format!(
-                "the token in {shown} ran out {at}: does what renews the file run, and are the clocks right?"
-            ));
+            return Err(wrong(&format!(
+                "holds a token that ran out {at}: does what renews the file run, and are the clocks right?"
+            )));
         }
         Ok(Token {
-            text: text.to_owned(),
+            text: text.into_owned(),
             principal,
             expires,
         })
@@ -118,6 +130,9 @@ mod tests {
         assert_eq!(token.principal, "sms");
         assert_eq!(token.expires, exp * 1000);
         let hour = Some(Duration::from_secs(3600));
+        let forever = jwt(r#"{"exp":1e300}"#);
+        let left = of(&forever, None).unwrap().expires - now.as_millisecond();
+        assert_eq!(left, LONGEST);
         // What a JWT says counts for more.
         assert_eq!(of(&good, hour).unwrap().expires, exp * 1000);
         let opaque = of("0123-opaque", hour).unwrap();
@@ -151,5 +166,21 @@ mod tests {
             lifetime: None,
         };
         assert!(gone.token(now).unwrap_err().contains("cannot be read"));
+        let folder = File {
+            path: dir.path().to_owned(),
+            lifetime: None,
+        };
+        assert!(folder.token(now).unwrap_err().contains("is no file"));
+        let large = File {
+            path: dir.path().join("large"),
+            lifetime: hour,
+        };
+        std::fs::write(&large.path, [b'x'; 1 << 20]).unwrap();
+        assert!(large.token(now).is_ok());
+        std::fs::write(&large.path, [b'x'; (1 << 20) + 1]).unwrap();
+        let error = large.token(now).unwrap_err();
+        assert!(error.contains("has 1048577 octets"), "{error}");
+        std::fs::write(&large.path, b"\xff\xfe").unwrap();
+        assert!(large.token(now).unwrap_err().contains("nothing else"));
     }
 }

@@ -11,7 +11,10 @@ use serde_json::{Value, json};
 
 use super::{Deployment, PATIENCE, rights};
 use crate::harness::http::{ask, get};
-use crate::harness::{Connector, FakeSmsc, Reply, Send, command, eventually, free_port};
+use crate::harness::{
+    Broker, Connector, FakeSmsc, Reply, Send, TokenAnswer, TokenEndpoint, command, eventually,
+    free_port, scratch,
+};
 
 /// Passwords and tokens, each with where it is set.
 const SECRETS: [(&str, &str); 10] = [
@@ -330,6 +333,128 @@ fn no_secret_comes_out() {
         has_none(&topic, &text, secrets());
     }
     has_none("what commands say", &commands(&it), secrets());
+}
+
+/// What logs in to Kafka with tokens, each with where it is set.
+const OF_TOKENS: [(&str, &str); 8] = [
+    ("the client's secret", "Bk6wJr1s-Yq8cTz5n"),
+    // `sms:` and the secret, as it goes to the endpoint.
+    ("the client's authorization", "c21zOkJrNndKcjFzLVlxOGNUejVu"),
+    ("a token that is no JWT", "Vt2xLp9h-Mg4kWd7a"),
+    ("the secret access key", "Fz8nQs3j-Rx6vBy0e"),
+    ("the session token", "Cw5uKm2g-Ph9tJf4i"),
+    ("the authorization for credentials", "Sy1oXa7r-Zl3dNe6b"),
+    // Of every JWT, and of every token for MSK.
+    ("a JWT", "eyJ"),
+    ("a token for MSK", "aHR0cHM6Ly9rYWZrYS4"),
+];
+
+/// Tokens, and what they are had with, are as secret as passwords: whoever says them again, whatever goes
+/// wrong, and however much is in the log.
+#[test]
+fn no_token_comes_out() {
+    let of = |what: &str| {
+        let found = OF_TOKENS.iter().find(|(name, _)| *name == what);
+        found.expect("one of them").1
+    };
+    let long = Duration::from_secs(300);
+    let endpoint = TokenEndpoint::start(Duration::from_secs(8));
+    let secured = Broker::start_with_tokens(&endpoint);
+    let smsc = FakeSmsc::start();
+    let mut it = Deployment::on(secured.broker.kafka(), smsc.port(), 1);
+    it.config["log"] = json!({ "level": "trace", "format": "json" });
+    let kafka = &mut it.config["kafka"];
+    kafka["bootstrap_servers"] = json!(format!("127.0.0.1:{}", secured.port));
+    let properties = &mut kafka["properties"];
+    properties["security.protocol"] = json!("SASL_PLAINTEXT");
+    properties["sasl.mechanism"] = json!("OAUTHBEARER");
+    properties["debug"] = json!("security,broker,conf,protocol");
+    let plain = it.config.clone();
+    let mut said = String::new();
+    let mut ends = |mut connector: Connector, toml: &str| {
+        connector.signal(SIGTERM);
+        connector.wait(long);
+        let log = connector.log();
+        assert!(log.contains("TRACE"), "it is at trace");
+        said.push_str(&log);
+        for args in [&["check"][..], &["check", "--connect"]] {
+            let output = command(toml, args);
+            for octets in [&output.stdout, &output.stderr] {
+                said.push_str(&String::from_utf8_lossy(octets));
+            }
+        }
+    };
+
+    // The endpoint knows the secret `geheim`, and repeats what it was shown.
+    let properties = &mut it.config["kafka"]["properties"];
+    properties["sasl.oauthbearer.method"] = json!("oidc");
+    properties["sasl.oauthbearer.token.endpoint.url"] = json!(endpoint.url());
+    properties["sasl.oauthbearer.client.id"] = json!("sms");
+    properties["sasl.oauthbearer.client.secret"] = json!(of("the client's secret"));
+    let mut connector = it.start();
+    connector.wait_for_log("KS-3026", long);
+    ends(connector, &it.toml());
+    let of_answer = |answer: Value| {
+        Some(TokenAnswer::Say(400, "application/json", answer.to_string()))
+    };
+    let token = of("a token that is no JWT");
+    let secret = of("the client's secret");
+    endpoint.answer(Some(TokenAnswer::Say(
+        200,
+        "application/json",
+        json!({ "access_token": endpoint.token("sms") }).to_string(),
+    )));
+    let mut connector = it.start();
+    smsc.wait_bound(1);
+    for (answer, wanted) in [
+        (json!({ "error": "invalid_grant", "access_token": token }), "invalid_grant"),
+        (json!({ "error": "invalid_scope", "id_token": endpoint.token("sms") }), "invalid_scope"),
+        (json!({ "error": "access_denied", "hint": format!("not by {secret}") }), "access_denied"),
+    ] {
+        endpoint.answer(of_answer(answer));
+        connector.wait_for_log(wanted, long);
+    }
+    ends(connector, &it.toml());
+
+    it.config = plain.clone();
+    let file = scratch("token").join("token");
+    it.config["kafka"]["token"] = json!({ "provider": "file", "file": file });
+    endpoint.write(&file, "sms");
+    let mut connector = it.start();
+    connector.wait_for_log("OAUTHBEARER", long);
+    std::fs::write(&file, token).expect("a file");
+    connector.wait_for_log("KS-3024", long);
+    it.config["kafka"]["token"]["lifetime"] = json!("1h");
+    ends(connector, &it.toml());
+
+    it.config = plain;
+    it.config["kafka"]["token"] = json!({ "provider": "aws_msk_iam", "region": "eu-central-1" });
+    let of_credentials = |expiration: &str| {
+        json!({
+            "AccessKeyId": "AKIAKANARIE", "SecretAccessKey": of("the secret access key"),
+            "Token": of("the session token"), "Expiration": expiration,
+        })
+    };
+    let lent_to = of("the authorization for credentials");
+    let (home, url) = (scratch("home"), endpoint.credentials_url());
+    let env = [
+        ("HOME", home.to_str().expect("UTF-8")),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &*url),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN", lent_to),
+    ];
+    for (expiration, to, wanted) in [
+        // No broker of ours takes a token for MSK.
+        ("2099-01-01T00:00:00Z", lent_to, "KS-3023"),
+        (of("the session token"), lent_to, "failed to parse ECS credential"),
+        ("2099-01-01T00:00:00Z", "somebody else", "nobody is known by"),
+    ] {
+        endpoint.lend_credentials(of_credentials(expiration), to);
+        let mut connector = Connector::start_with(&it.toml(), &env);
+        connector.wait_for_log(wanted, long);
+        ends(connector, &it.toml());
+    }
+    has_none("what came out", &said, OF_TOKENS);
 }
 
 /// A core dump has passwords in it, whatever is done: none is written.

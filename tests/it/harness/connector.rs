@@ -45,6 +45,13 @@ pub fn command(toml: &str, args: &[&str]) -> Output {
     prepared(toml, args).output().expect("it starts")
 }
 
+/// As [`command`], with what `change` does to it besides.
+pub fn command_by(toml: &str, args: &[&str], change: impl FnOnce(&mut Command)) -> Output {
+    let mut command = prepared(toml, args);
+    change(&mut command);
+    command.output().expect("it starts")
+}
+
 /// Starts another command of the program with this configuration.
 pub fn started(toml: &str, args: &[&str]) -> Process {
     let log = scratch("command").join("log");

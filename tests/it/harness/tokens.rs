@@ -38,6 +38,8 @@ struct Shared {
     troubles: Mutex<VecDeque<TokenAnswer>>,
     /// What is answered always.
     trouble: Mutex<Option<TokenAnswer>>,
+    /// Credentials of AWS, and the authorization to have them.
+    credentials: Mutex<(String, String)>,
 }
 
 /// See the [module](self).
@@ -70,6 +72,7 @@ impl TokenEndpoint {
                 given: AtomicUsize::new(0),
                 troubles: Mutex::default(),
                 trouble: Mutex::default(),
+                credentials: Mutex::default(),
             }),
         };
         let serving = endpoint.clone();
@@ -120,11 +123,20 @@ impl TokenEndpoint {
     /// A token that is meant for others.
     pub fn token_for(&self, subject: &str, audience: &str) -> String {
         let life = self.shared.life.load(Ordering::SeqCst);
+        self.token_until(subject, audience, now() + life)
+    }
+
+    /// A token that ran out a moment ago.
+    pub fn token_that_ran_out(&self) -> String {
+        self.token_until("sms", AUDIENCE, now() - 5)
+    }
+
+    fn token_until(&self, subject: &str, audience: &str, until: u64) -> String {
         let encoded = |part: Value| BASE64URL_NOPAD.encode(part.to_string().as_bytes());
         let header = encoded(json!({ "alg": "ES256", "typ": "JWT", "kid": "one" }));
         let claims = encoded(json!({
             "iss": ISSUER, "sub": subject, "aud": audience, "scope": "sms",
-            "iat": now(), "exp": now() + life,
+            "iat": now(), "exp": until,
             "jti": self.given().to_string(),
         }));
         let signed = format!("{header}.{claims}");
@@ -153,6 +165,8 @@ sasl.enabled.mechanisms=OAUTHBEARER
 {of}sasl.oauthbearer.expected.audience={AUDIENCE}
 {of}sasl.oauthbearer.expected.issuer={ISSUER}
 {of}sasl.oauthbearer.clock.skew.seconds=0
+# Without this Kafka 4.1 looks at neither signature nor audience; older ones do not know it.
+{of}sasl.oauthbearer.jwt.validator.class=org.apache.kafka.common.security.oauthbearer.BrokerJwtValidator
 # Who does not log in again before its token runs out is thrown out.
 {of}connections.max.reauth.ms=3600000
 connection.failed.authentication.delay.ms=0
@@ -186,6 +200,7 @@ connection.failed.authentication.delay.ms=0
         let _ = reader.read_exact(&mut body);
         let (status, kind, text) = match &*path {
             "/keys" => (200, "application/json", self.keys()),
+            "/credentials" => self.lend(&authorization),
             "/token" => self.give(&authorization, &String::from_utf8_lossy(&body)),
             _ => (404, "text/plain", "nothing here".to_owned()),
         };
@@ -220,6 +235,26 @@ connection.failed.authentication.delay.ms=0
             "expires_in": self.shared.life.load(Ordering::SeqCst),
         });
         (200, "application/json", text.to_string())
+    }
+
+    /// Where credentials of AWS are given out, as beside a container.
+    pub fn credentials_url(&self) -> String {
+        format!("http://127.0.0.1:{}/credentials", self.port)
+    }
+
+    /// What stands there, for whom.
+    pub fn lend_credentials(&self, credentials: Value, to: &str) {
+        *self.shared.credentials.lock().unwrap() = (credentials.to_string(), to.to_owned());
+    }
+
+    fn lend(&self, authorization: &str) -> (u16, &'static str, String) {
+        let (credentials, to) = self.shared.credentials.lock().unwrap().clone();
+        if authorization == to {
+            (200, "application/json", credentials)
+        } else {
+            let text = format!("nobody is known by {authorization}");
+            (401, "text/plain", text)
+        }
     }
 
     fn keys(&self) -> String {
