@@ -15,8 +15,8 @@ use super::abilities::Lack;
 use super::error_class::ErrorClass;
 use super::subject;
 use crate::codes::{self, Coded, ErrorCode};
-pub(super) use token::none_yet;
 pub use token::Tokens;
+pub(super) use token::none_yet;
 
 /// Who we are to Kafka, as far as the properties of a client tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -99,8 +99,7 @@ fn tokens(check: &mut Check<'_>, kafka: &Kafka) {
         return;
     }
     if !features::has(features::OIDC) {
-        let text =
-            "this program was built without OpenID Connect (librdkafka did not find curl): take a released program or image, or build it from a checkout of the sources";
+        let text = "this program was built without OpenID Connect (librdkafka did not find curl): take a released program or image, or build it from a checkout of the sources";
         check.missing(codes::WITHOUT_LOGIN, &key_of(kafka, METHOD), text);
         return;
     }

@@ -503,16 +503,27 @@ fn who_gives_us_no_token_is_told_apart_from_who_refuses_it() {
     assert!(cause.to_string().len() < 900, "{cause}");
     // librdkafka cuts its lines, and so the code.
     let message = format!("Failed to acquire SASL OAUTHBEARER token: {page}");
-    let cause = explain(&Who::of(&client(OIDC)), authentication, &message, &Doing::Asking);
+    let cause = explain(
+        &Who::of(&client(OIDC)),
+        authentication,
+        &message,
+        &Doing::Asking,
+    );
     assert_eq!(cause.why, Why::TokenUnusable);
 }
 
 #[test]
-fn a_token_that_is_too_large_and_one_that_does_not_come_are_told_apart_from_brokers_that_are_away() {
+fn a_token_that_is_too_large_and_one_that_does_not_come_are_told_apart_from_brokers_that_are_away()
+{
     let lost = "sasl_plaintext://k:9093/bootstrap: SASL authentication error: SaslAuthenticateRequest failed: Local: Broker transport failure (after 3ms in state AUTH_REQ)";
     for (properties, is_said) in [(PLAIN, false), (TOKENS, true), (OIDC, true)] {
         let who = Who::of(&client(properties));
-        let cause = explain(&who, Some(Code::BrokerTransportFailure), lost, &Doing::Asking);
+        let cause = explain(
+            &who,
+            Some(Code::BrokerTransportFailure),
+            lost,
+            &Doing::Asking,
+        );
         assert_eq!(cause.why, Why::Unreachable);
         let text = cause.to_string();
         assert_eq!(text.contains("larger than they take"), is_said, "{text}");

@@ -85,7 +85,10 @@ pub(crate) fn none_yet(who: &Who, after: Duration) -> Option<Cause> {
     Some(Cause {
         who: Box::new(who.clone()),
         why: Why::TokenEndpoint,
-        message: format!("none in {} s, after which we do not wait longer", after.as_secs()),
+        message: format!(
+            "none in {} s, after which we do not wait longer",
+            after.as_secs()
+        ),
     })
 }
 

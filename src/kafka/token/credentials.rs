@@ -192,7 +192,10 @@ impl Chain {
             ("files", Box::new(profiles)),
             ("web identity", Box::new(web)),
             ("container", Box::new(ECSCredentialProvider::new())),
-            ("machine (IMDSv2)", Box::new(IMDSv2CredentialProvider::new())),
+            (
+                "machine (IMDSv2)",
+                Box::new(IMDSv2CredentialProvider::new()),
+            ),
         ])
     }
 }
@@ -250,7 +253,9 @@ fn absent(name: &str, context: &Context) -> Option<String> {
     let is_set = |name: &&&str| context.env_var(name).is_some_and(|value| !value.is_empty());
     let set = pair.iter().find(is_set)?;
     let unset = pair.iter().find(|name| !is_set(name))?;
-    Some(format!("{set} is set and {unset} is not: set both, or none"))
+    Some(format!(
+        "{set} is set and {unset} is not: set both, or none"
+    ))
 }
 
 fn provider(options: &Options, context: &Context) -> Provider {
@@ -438,16 +443,37 @@ mod tests {
             region: Some("eu-central-1".to_owned()),
             ..Options::default()
         };
-        let pair = [("AWS_ACCESS_KEY_ID", "AKIA"), ("AWS_SECRET_ACCESS_KEY", "Stieglitz")];
+        let pair = [
+            ("AWS_ACCESS_KEY_ID", "AKIA"),
+            ("AWS_SECRET_ACCESS_KEY", "Stieglitz"),
+        ];
         assert_eq!(found(&options, &pair).unwrap().access_key_id, "AKIA");
         let role = ("AWS_ROLE_ARN", "arn:aws:iam::1:role/a");
         for (set, wanted) in [
-            (&pair[..1], "AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not"),
-            (&pair[1..], "AWS_SECRET_ACCESS_KEY is set and AWS_ACCESS_KEY_ID is not"),
-            (&[pair[0], ("AWS_SECRET_ACCESS_KEY", "")], "the secret access key is empty"),
-            (&[role], "AWS_ROLE_ARN is set and AWS_WEB_IDENTITY_TOKEN_FILE is not"),
-            (&[role, ("AWS_WEB_IDENTITY_TOKEN_FILE", "/none/of")], "/none/of cannot be read"),
-            (&[], "looked for in environment, files, web identity, container, machine (IMDSv2)"),
+            (
+                &pair[..1],
+                "AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not",
+            ),
+            (
+                &pair[1..],
+                "AWS_SECRET_ACCESS_KEY is set and AWS_ACCESS_KEY_ID is not",
+            ),
+            (
+                &[pair[0], ("AWS_SECRET_ACCESS_KEY", "")],
+                "the secret access key is empty",
+            ),
+            (
+                &[role],
+                "AWS_ROLE_ARN is set and AWS_WEB_IDENTITY_TOKEN_FILE is not",
+            ),
+            (
+                &[role, ("AWS_WEB_IDENTITY_TOKEN_FILE", "/none/of")],
+                "/none/of cannot be read",
+            ),
+            (
+                &[],
+                "looked for in environment, files, web identity, container, machine (IMDSv2)",
+            ),
         ] {
             let error = found(&options, set).unwrap_err();
             assert!(error.contains(wanted), "{error}");
@@ -461,8 +487,14 @@ mod tests {
             ..options.clone()
         };
         for (text, wanted) in [
-            ("[sms]\naws_access_key_id = AKIA\n", "has both aws_access_key_id and aws_secret"),
-            ("[sms]\naws_access_key_id = \naws_secret_access_key = Stieglitz\n", "key id is empty"),
+            (
+                "[sms]\naws_access_key_id = AKIA\n",
+                "has both aws_access_key_id and aws_secret",
+            ),
+            (
+                "[sms]\naws_access_key_id = \naws_secret_access_key = Stieglitz\n",
+                "key id is empty",
+            ),
             ("[sms\nStieglitz", "failed to parse credentials file"),
         ] {
             std::fs::write(&file, text).unwrap();

@@ -175,9 +175,9 @@ mod tests {
             path: dir.path().join("large"),
             lifetime: hour,
         };
-        std::fs::write(&large.path, [b'x'; 1 << 20]).unwrap();
+        std::fs::write(&large.path, vec![b'x'; 1 << 20]).unwrap();
         assert!(large.token(now).is_ok());
-        std::fs::write(&large.path, [b'x'; (1 << 20) + 1]).unwrap();
+        std::fs::write(&large.path, vec![b'x'; (1 << 20) + 1]).unwrap();
         let error = large.token(now).unwrap_err();
         assert!(error.contains("has 1048577 octets"), "{error}");
         std::fs::write(&large.path, b"\xff\xfe").unwrap();

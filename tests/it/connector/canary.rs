@@ -395,7 +395,11 @@ fn no_token_comes_out() {
     connector.wait_for_log("KS-3026", long);
     ends(connector, &it.toml());
     let of_answer = |answer: Value| {
-        Some(TokenAnswer::Say(400, "application/json", answer.to_string()))
+        Some(TokenAnswer::Say(
+            400,
+            "application/json",
+            answer.to_string(),
+        ))
     };
     let token = of("a token that is no JWT");
     let secret = of("the client's secret");
@@ -407,9 +411,18 @@ fn no_token_comes_out() {
     let mut connector = it.start();
     smsc.wait_bound(1);
     for (answer, wanted) in [
-        (json!({ "error": "invalid_grant", "access_token": token }), "invalid_grant"),
-        (json!({ "error": "invalid_scope", "id_token": endpoint.token("sms") }), "invalid_scope"),
-        (json!({ "error": "access_denied", "hint": format!("not by {secret}") }), "access_denied"),
+        (
+            json!({ "error": "invalid_grant", "access_token": token }),
+            "invalid_grant",
+        ),
+        (
+            json!({ "error": "invalid_scope", "id_token": endpoint.token("sms") }),
+            "invalid_scope",
+        ),
+        (
+            json!({ "error": "access_denied", "hint": format!("not by {secret}") }),
+            "access_denied",
+        ),
     ] {
         endpoint.answer(of_answer(answer));
         connector.wait_for_log(wanted, long);
@@ -446,8 +459,16 @@ fn no_token_comes_out() {
     for (expiration, to, wanted) in [
         // No broker of ours takes a token for MSK.
         ("2099-01-01T00:00:00Z", lent_to, "KS-3023"),
-        (of("the session token"), lent_to, "failed to parse ECS credential"),
-        ("2099-01-01T00:00:00Z", "somebody else", "nobody is known by"),
+        (
+            of("the session token"),
+            lent_to,
+            "failed to parse ECS credential",
+        ),
+        (
+            "2099-01-01T00:00:00Z",
+            "somebody else",
+            "nobody is known by",
+        ),
     ] {
         endpoint.lend_credentials(of_credentials(expiration), to);
         let mut connector = Connector::start_with(&it.toml(), &env);

@@ -193,20 +193,63 @@ fn what_is_wrong_with_tokens_is_said_with_what_helps() {
     let url = endpoint.url();
     let with = |token: String| json!({ "access_token": token }).to_string();
     let padded = json!({ "sub": "sms", "exp": 4_000_000_000_u32, "pad": "x".repeat(1 << 20) });
-    let large = format!("e30.{}.c2ln", BASE64URL_NOPAD.encode(padded.to_string().as_bytes()));
+    let large = format!(
+        "e30.{}.c2ln",
+        BASE64URL_NOPAD.encode(padded.to_string().as_bytes())
+    );
     let (text, html, json) = ("text/plain", "text/html", "application/json");
     let page = "<p>Log in</p>".repeat(300);
     for (status, kind, body, wanted) in [
-        (403, text, "not today".to_owned(), ["KS-3026", "not today", "client.secret"]),
-        (404, text, "nothing here".to_owned(), ["KS-3021", "nothing here", PROPERTY]),
+        (
+            403,
+            text,
+            "not today".to_owned(),
+            ["KS-3026", "not today", "client.secret"],
+        ),
+        (
+            404,
+            text,
+            "nothing here".to_owned(),
+            ["KS-3021", "nothing here", PROPERTY],
+        ),
         (200, html, page.clone(), ["KS-3022", "text/html", PROPERTY]),
         (400, html, page, ["KS-3022", "Log in", PROPERTY]),
-        (200, json, "\u{1}\u{fffd}{{{".to_owned(), ["KS-3022", "Failed to parse", PROPERTY]),
-        (200, json, with("opaque-0123456789".to_owned()), ["KS-3022", "JWT", PROPERTY]),
-        (200, json, with(endpoint.token_that_ran_out()), ["KS-3022", "unexpired", "clocks"]),
-        (200, json, with(endpoint.token_for("sms", "billing")), ["KS-3023", "audience", &url]),
-        (200, json, with(large), ["KS-3009", "larger than they take", "512 KiB"]),
-        (503, text, "come again".to_owned(), ["KS-3021", &url, PROPERTY]),
+        (
+            200,
+            json,
+            "\u{1}\u{fffd}{{{".to_owned(),
+            ["KS-3022", "Failed to parse", PROPERTY],
+        ),
+        (
+            200,
+            json,
+            with("opaque-0123456789".to_owned()),
+            ["KS-3022", "JWT", PROPERTY],
+        ),
+        (
+            200,
+            json,
+            with(endpoint.token_that_ran_out()),
+            ["KS-3022", "unexpired", "clocks"],
+        ),
+        (
+            200,
+            json,
+            with(endpoint.token_for("sms", "billing")),
+            ["KS-3023", "audience", &url],
+        ),
+        (
+            200,
+            json,
+            with(large),
+            ["KS-3009", "larger than they take", "512 KiB"],
+        ),
+        (
+            503,
+            text,
+            "come again".to_owned(),
+            ["KS-3021", &url, PROPERTY],
+        ),
     ] {
         endpoint.answer(Some(TokenAnswer::Say(status, kind, body)));
         let said = check(&it, &wanted);
@@ -265,7 +308,10 @@ fn a_token_file_that_is_spoilt_is_said_and_the_next_good_one_is_taken() {
     smsc.wait_bound(2);
     let mut sent = 0;
     for (spoilt, wanted) in [
-        (Some("verdorben und leer"), "must hold a token and nothing else"),
+        (
+            Some("verdorben und leer"),
+            "must hold a token and nothing else",
+        ),
         (Some(""), "is empty"),
         (None, "cannot be read"),
     ] {
@@ -290,17 +336,24 @@ fn a_token_file_that_is_spoilt_is_said_and_the_next_good_one_is_taken() {
     connector.signal(SIGTERM);
     assert!(connector.wait(LONG).success());
     let log = connector.log();
-    assert!(log.contains("KS-3024") && log.contains("kafka.token.file"), "{log}");
+    assert!(
+        log.contains("KS-3024") && log.contains("kafka.token.file"),
+        "{log}"
+    );
     assert!(!log.contains("verdorben") && !log.contains("eyJ"), "{log}");
 
     // Root reads all, so where root runs the tests, this user is another one.
     let is_root = std::fs::metadata("/proc/self").expect("Linux").uid() == 0;
     std::fs::set_permissions(&file, Permissions::from_mode(0)).expect("it is ours");
-    check_by(&it, &["KS-3024", "kafka.token.file", "Permission denied"], |command| {
-        if is_root {
-            command.uid(65_534).gid(65_534);
-        }
-    });
+    check_by(
+        &it,
+        &["KS-3024", "kafka.token.file", "Permission denied"],
+        |command| {
+            if is_root {
+                command.uid(65_534).gid(65_534);
+            }
+        },
+    );
 }
 
 #[test]
@@ -317,17 +370,32 @@ fn credentials_of_aws_that_lack_a_part_are_said_by_its_name() {
     });
     endpoint.lend_credentials(lacking, "Zeisig-4567");
     for (set, wanted) in [
-        (vec![("AWS_ACCESS_KEY_ID", "AKIAKANARIE")], "AWS_SECRET_ACCESS_KEY is not"),
-        (vec![("AWS_SECRET_ACCESS_KEY", "Stieglitz-89")], "AWS_ACCESS_KEY_ID is not"),
         (
-            vec![("AWS_ACCESS_KEY_ID", "AKIAKANARIE"), ("AWS_SECRET_ACCESS_KEY", "")],
+            vec![("AWS_ACCESS_KEY_ID", "AKIAKANARIE")],
+            "AWS_SECRET_ACCESS_KEY is not",
+        ),
+        (
+            vec![("AWS_SECRET_ACCESS_KEY", "Stieglitz-89")],
+            "AWS_ACCESS_KEY_ID is not",
+        ),
+        (
+            vec![
+                ("AWS_ACCESS_KEY_ID", "AKIAKANARIE"),
+                ("AWS_SECRET_ACCESS_KEY", ""),
+            ],
             "secret access key is empty",
         ),
         (
-            vec![("AWS_ROLE_ARN", "arn:aws:iam::1:role/a"), ("AWS_WEB_IDENTITY_TOKEN_FILE", "/none")],
+            vec![
+                ("AWS_ROLE_ARN", "arn:aws:iam::1:role/a"),
+                ("AWS_WEB_IDENTITY_TOKEN_FILE", "/none"),
+            ],
             "/none cannot be read",
         ),
-        (vec![("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:1/")], "127.0.0.1 does not answer"),
+        (
+            vec![("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:1/")],
+            "127.0.0.1 does not answer",
+        ),
         (
             vec![
                 ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &*url),
@@ -337,7 +405,9 @@ fn credentials_of_aws_that_lack_a_part_are_said_by_its_name() {
         ),
     ] {
         let said = check_by(&it, &["KS-3024", wanted], |command| {
-            command.env("HOME", &home).env("AWS_EC2_METADATA_DISABLED", "true");
+            command
+                .env("HOME", &home)
+                .env("AWS_EC2_METADATA_DISABLED", "true");
             command.envs(set.iter().copied());
         });
         for secret in ["Stieglitz", "Sittich", "Zeisig"] {
