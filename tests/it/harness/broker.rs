@@ -264,7 +264,7 @@ connection.failed.authentication.delay.ms=0
         let port = self.port;
         let direct = Kafka::at(format!("127.0.0.1:{port}"));
         let probe: BaseConsumer = direct.config().create().expect("a client");
-        let deadline = Instant::now() + Duration::from_secs(90);
+        let deadline = Instant::now() + Duration::from_secs(240);
         loop {
             match probe.fetch_metadata(None, Duration::from_secs(1)) {
                 Ok(metadata) if !metadata.brokers().is_empty() => return,
