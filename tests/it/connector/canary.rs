@@ -358,13 +358,15 @@ fn no_token_comes_out() {
         found.expect("one of them").1
     };
     let long = Duration::from_secs(300);
-    let endpoint = TokenEndpoint::start(Duration::from_secs(8));
+    let endpoint = TokenEndpoint::start(Duration::from_secs(20));
     let secured = Broker::start_with_tokens(&endpoint);
     let smsc = FakeSmsc::start();
     let mut it = Deployment::on(secured.broker.kafka(), smsc.port(), 1);
     it.config["log"] = json!({ "level": "trace", "format": "json" });
     let kafka = &mut it.config["kafka"];
     kafka["bootstrap_servers"] = json!(format!("127.0.0.1:{}", secured.port));
+    kafka["session_timeout"] = json!("30s");
+    kafka["transaction_timeout"] = json!("30s");
     let properties = &mut kafka["properties"];
     properties["security.protocol"] = json!("SASL_PLAINTEXT");
     properties["sasl.mechanism"] = json!("OAUTHBEARER");
@@ -403,11 +405,7 @@ fn no_token_comes_out() {
     };
     let token = of("a token that is no JWT");
     let secret = of("the client's secret");
-    endpoint.answer(Some(TokenAnswer::Say(
-        200,
-        "application/json",
-        json!({ "access_token": endpoint.token("sms") }).to_string(),
-    )));
+    endpoint.know(secret);
     let mut connector = it.start();
     smsc.wait_bound(1);
     for (answer, wanted) in [

@@ -1,7 +1,6 @@
 //! Who gives out tokens for Kafka, as a test tells it: an endpoint for OpenID Connect's client
 //! credentials, and the key by which brokers know its tokens.
 
-use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -34,10 +33,10 @@ struct Shared {
     life: AtomicU64,
     asked: AtomicUsize,
     given: AtomicUsize,
-    /// What is answered first, before tokens.
-    troubles: Mutex<VecDeque<TokenAnswer>>,
     /// What is answered always.
     trouble: Mutex<Option<TokenAnswer>>,
+    /// What the client `sms` shows.
+    secret: Mutex<String>,
     /// Credentials of AWS, and the authorization to have them.
     credentials: Mutex<(String, String)>,
 }
@@ -70,8 +69,8 @@ impl TokenEndpoint {
                 life: AtomicU64::new(life.as_secs()),
                 asked: AtomicUsize::new(0),
                 given: AtomicUsize::new(0),
-                troubles: Mutex::default(),
                 trouble: Mutex::default(),
+                secret: Mutex::new("geheim".to_owned()),
                 credentials: Mutex::default(),
             }),
         };
@@ -105,14 +104,14 @@ impl TokenEndpoint {
         self.shared.given.load(Ordering::SeqCst)
     }
 
+    /// Knows the client `sms` by this secret from now on.
+    pub fn know(&self, secret: &str) {
+        secret.clone_into(&mut self.shared.secret.lock().unwrap());
+    }
+
     /// Answers so from now on; `None`: as it should.
     pub fn answer(&self, answer: Option<TokenAnswer>) {
         *self.shared.trouble.lock().unwrap() = answer;
-    }
-
-    /// Answers the next questions so.
-    pub fn answer_next(&self, answers: impl IntoIterator<Item = TokenAnswer>) {
-        self.shared.troubles.lock().unwrap().extend(answers);
     }
 
     /// A token for somebody, as brokers of this endpoint take it.
@@ -213,13 +212,14 @@ connection.failed.authentication.delay.ms=0
 
     fn give(&self, authorization: &str, body: &str) -> (u16, &'static str, String) {
         self.shared.asked.fetch_add(1, Ordering::SeqCst);
-        let next = self.shared.troubles.lock().unwrap().pop_front();
-        match next.or_else(|| self.shared.trouble.lock().unwrap().clone()) {
+        let trouble = self.shared.trouble.lock().unwrap().clone();
+        match trouble {
             Some(TokenAnswer::Say(status, kind, text)) => return (status, kind, text),
             Some(TokenAnswer::Late(after)) => std::thread::sleep(after),
             None => {}
         }
-        let known = format!("Basic {}", BASE64.encode(b"sms:geheim"));
+        let known = format!("sms:{}", self.shared.secret.lock().unwrap());
+        let known = format!("Basic {}", BASE64.encode(known.as_bytes()));
         if authorization != known || !body.starts_with("grant_type=client_credentials") {
             // As some do: with what they were asked.
             let text = json!({
