@@ -187,7 +187,7 @@ fn succeeds(it: &Deployment) {
 #[test]
 fn what_is_wrong_with_tokens_is_said_with_what_helps() {
     const PROPERTY: &str = "sasl.oauthbearer.token.endpoint.url";
-    let endpoint = TokenEndpoint::start(Duration::from_secs(60));
+    let endpoint = TokenEndpoint::start(Duration::from_secs(3600));
     let secured = Broker::start_with_tokens(&endpoint);
     let smsc = FakeSmsc::start();
     let mut it = deployment(&secured, smsc.port(), 1, &oidc(&endpoint, "falsch-geraten"));

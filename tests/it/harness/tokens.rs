@@ -164,8 +164,9 @@ sasl.enabled.mechanisms=OAUTHBEARER
 {of}sasl.oauthbearer.expected.audience={AUDIENCE}
 {of}sasl.oauthbearer.expected.issuer={ISSUER}
 {of}sasl.oauthbearer.clock.skew.seconds=0
-# Without this Kafka 4.1 looks at neither signature nor audience; older ones do not know it.
-{of}sasl.oauthbearer.jwt.validator.class=org.apache.kafka.common.security.oauthbearer.BrokerJwtValidator
+# Without this Kafka 4.1 looks at neither signature nor audience, and it does not see it behind a prefix;
+# older ones do not know it.
+sasl.oauthbearer.jwt.validator.class=org.apache.kafka.common.security.oauthbearer.BrokerJwtValidator
 # Who does not log in again before its token runs out is thrown out.
 {of}connections.max.reauth.ms=3600000
 connection.failed.authentication.delay.ms=0
