@@ -363,6 +363,7 @@ fn no_token_comes_out() {
     let smsc = FakeSmsc::start();
     let mut it = Deployment::on(secured.broker.kafka(), smsc.port(), 1);
     it.config["log"] = json!({ "level": "trace", "format": "json" });
+    it.config["correlate"]["early_receipt_grace"] = json!("60s");
     let kafka = &mut it.config["kafka"];
     kafka["bootstrap_servers"] = json!(format!("127.0.0.1:{}", secured.port));
     kafka["session_timeout"] = json!("30s");

@@ -31,6 +31,8 @@ fn deployment(secured: &Secured, smsc: u16, partitions: i32, properties: &Value)
     let kafka = &mut it.config["kafka"];
     kafka["bootstrap_servers"] = json!(format!("127.0.0.1:{}", secured.port));
     // That it is slow here is not what is looked for.
+    it.config["correlate"]["early_receipt_grace"] = json!("60s");
+    let kafka = &mut it.config["kafka"];
     kafka["session_timeout"] = json!("30s");
     kafka["transaction_timeout"] = json!("30s");
     kafka["properties"]["security.protocol"] = json!("SASL_PLAINTEXT");
