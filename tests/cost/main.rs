@@ -100,6 +100,7 @@ fn main() {
 
 /// Allocations of one round. The first rounds fill what is used again and again.
 fn allocations(work: &Work) -> f64 {
+    (work.make)()(1);
     let counted = |rounds| {
         let mut run = (work.make)();
         measure(|| run(rounds)).count_total as f64

@@ -63,7 +63,7 @@ pub const WORK: [Work; 9] = [
 ];
 
 /// 160 characters, with what a campaign usually says of a message.
-const RECORD: &str = r#"{"log_id":"campaign-17/000123456","extra_data":{"customer":4711,"tags":["a","b"]},"source":"ACME","destination":"+41791234567","short_message":"Dear customer, your parcel will arrive today between 14:00 and 15:00. Please have your identity card at hand. Track it on our site, or answer STOP to opt out....","registered_delivery":1}"#;
+const RECORD: &str = r#"{"log_id":"campaign-17/000123456","extra_data":{"customer":4711,"tags":["a","b"]},"source":"ACME","destination":"+41791234567","short_message":"Dear customer, your parcel will arrive today between 14:00 and 15:00. Please have your identity card at hand. Track it on our site, or answer STOP to opt out.","registered_delivery":1}"#;
 
 /// A moment: the same in each run.
 fn now() -> Timestamp {
