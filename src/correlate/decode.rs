@@ -1,6 +1,7 @@
 //! Records of the internal topics, as the join and the assembly understand them.
 
 use std::borrow::Cow;
+use std::fmt::{self, Display, Write as _};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -212,30 +213,43 @@ fn dated(when: When) -> Option<Dated> {
 /// A checksum of what a receipt says besides its state, by which a corrected one is told from
 /// a repeat. Dates count as what they mean; the text of the message does not count.
 fn report(parsed: &ParsedReceipt<'_>) -> u32 {
-    let receipt = &parsed.receipt;
-    let date = |meant: Option<When>, written: &Option<Cow<'_, str>>| match meant {
-        Some(when) => when.to_string(),
-        None => written.as_deref().unwrap_or_default().trim().to_owned(),
+    let (receipt, mut report) = (&parsed.receipt, Report::default());
+    let mut date = |meant: Option<When>, written: &Option<Cow<'_, str>>| match meant {
+        Some(when) => report.says(when),
+        None => report.says(written.as_deref().unwrap_or_default().trim()),
     };
-    // Some SMSCs leave the addresses as they were in the message.
-    let to = match comparable(parsed.destination) {
-        Some(digits) => digits.to_string(),
-        None => String::from_utf8_lossy(parsed.destination).to_lowercase(),
-    };
-    let error = receipt.network_error;
-    let error = error.map_or(String::new(), |e| format!("{}.{}", e.network, e.code));
-    let mut digest = crc32fast::Hasher::new();
-    for field in [
-        &*date(receipt.submitted(), &receipt.submit_date),
-        &*date(receipt.done(), &receipt.done_date),
-        receipt.err.as_deref().unwrap_or_default().trim(),
-        &error,
-        &to,
-    ] {
-        digest.update(field.as_bytes());
-        digest.update(&[0]);
+    date(receipt.submitted(), &receipt.submit_date);
+    date(receipt.done(), &receipt.done_date);
+    report.says(receipt.err.as_deref().unwrap_or_default().trim());
+    match receipt.network_error {
+        Some(error) => report.says(format_args!("{}.{}", error.network, error.code)),
+        None => report.says(""),
     }
-    digest.finalize()
+    // Some SMSCs leave the addresses as they were in the message.
+    match comparable(parsed.destination) {
+        Some(digits) => report.says(digits),
+        None => report.says(String::from_utf8_lossy(parsed.destination).to_lowercase()),
+    }
+    report.0.finalize()
+}
+
+/// A checksum of texts, each with an end.
+#[derive(Default)]
+struct Report(crc32fast::Hasher);
+
+impl Report {
+    fn says(&mut self, text: impl Display) {
+        // A checksum takes everything.
+        let _ = write!(self, "{text}");
+        self.0.update(&[0]);
+    }
+}
+
+impl fmt::Write for Report {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.update(text.as_bytes());
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -278,7 +279,11 @@ fn receipt_event(
         String::from_utf8_lossy(parsed.destination),
     );
     let names = &dialects.of(&delivery.esme).names;
-    let date = |when: Option<When>| when.map(|when| when.to_string());
+    let date = |when: Option<When>| {
+        let mut text = String::with_capacity("2026-01-02T03:04:05+01:00".len());
+        let _ = write!(text, "{}", when?);
+        Some(text)
+    };
     let (submitted, done) = (
         date(parsed.receipt.submitted()),
         date(parsed.receipt.done()),

@@ -268,8 +268,20 @@ pub fn comparable(number: &[u8]) -> Option<i64> {
 /// empty.
 pub fn number(address: &[u8]) -> Option<i64> {
     let text = address.trim_ascii();
-    let print = || -1 - i64::from(crc32fast::hash(&text.to_ascii_lowercase()));
-    comparable(text).or_else(|| (!text.is_empty()).then(print))
+    comparable(text).or_else(|| (!text.is_empty()).then(|| -1 - i64::from(print(text))))
+}
+
+/// The checksum of a text in small letters.
+fn print(text: &[u8]) -> u32 {
+    let mut print = crc32fast::Hasher::new();
+    let mut small = [0; 32];
+    for piece in text.chunks(small.len()) {
+        let small = &mut small[..piece.len()];
+        small.copy_from_slice(piece);
+        small.make_ascii_lowercase();
+        print.update(small);
+    }
+    print.finalize()
 }
 
 /// What two spellings of a number say of each other.

@@ -14,7 +14,7 @@
 //! included; what follows the last slash never does, because Kafka allows none in a topic's
 //! name. So a key reads back one way only.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
@@ -57,7 +57,7 @@ impl fmt::Display for Position {
 /// A message as its SMSC knows it: the identity that messages and receipts are joined on.
 /// `message_id` is normalised.
 pub fn identity(esme: &str, message_id: &str) -> String {
-    format!("{esme}/{message_id}")
+    [esme, "/", message_id].concat()
 }
 
 /// The ESME and the message id of an [`identity`]; no ESME's name has a slash.
@@ -65,12 +65,22 @@ pub fn esme_and_id(identity: &str) -> (&str, &str) {
     identity.split_once('/').unwrap_or((identity, ""))
 }
 
+/// More than numbers and signs in an entry's key have: a partition, an offset, a part.
+const ROOM: usize = 40;
+
 /// The key of the entry of a submitted message, or of segment `part` of it.
 pub fn entry(esme: &str, message_id: &str, source: &Position, part: Option<u16>) -> String {
-    match part {
-        None => format!("{esme}/{message_id}/{source}"),
-        Some(part) => format!("{esme}/{message_id}/{source}.{part}"),
+    let room = esme.len() + message_id.len() + source.topic.len() + ROOM;
+    let mut key = String::with_capacity(room);
+    for text in [esme, "/", message_id, "/"] {
+        key.push_str(text);
     }
+    // Writing to a string does not fail.
+    let _ = write!(key, "{source}");
+    if let Some(part) = part {
+        let _ = write!(key, ".{part}");
+    }
+    key
 }
 
 /// Whether the rest of an entry's key, behind its identity, is that of a whole message or of its first

@@ -27,7 +27,7 @@ use crate::harness::{
     Kafka, Process, Record, Send, becomes, eventually, internal_codec, kafka, scratch, unique,
 };
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(120);
 
 /// Topics and a group of one test.
 #[derive(Clone)]

@@ -19,7 +19,7 @@ use tokio::runtime::Runtime;
 
 use crate::harness::{Broker, Kafka, eventually, kafka, unique};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(120);
 const PARTITIONS: i32 = 5;
 
 struct Nobody;

@@ -15,7 +15,7 @@ use smpp_protocol::{Address, Command, Status};
 
 use crate::harness::{FakeSmsc, Reply, Smsc, eventually};
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 #[derive(Default)]
 struct Seen {

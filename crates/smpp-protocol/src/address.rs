@@ -341,18 +341,33 @@ fn without_scheme(text: &str) -> &str {
 
 /// Without what people put between the digits of a number (ITU-T E.123, RFC 3966 §5.1.1).
 fn without_separators(text: &str) -> Cow<'_, str> {
-    let is_plain = |octet: u8| octet.is_ascii_digit() || matches!(octet, b'+' | b'*' | b'#');
-    if text.bytes().all(is_plain) {
+    if is_plain(text) {
         return Cow::Borrowed(text);
     }
     let text = without_scheme(text.trim_matches(is_separator));
-    let plain = text.chars().filter(|c| !is_separator(*c));
-    Cow::Owned(plain.collect())
+    without(text, is_separator)
+}
+
+/// Whether nothing in it is to be left out or has a meaning of its own.
+fn is_plain(text: &str) -> bool {
+    let is_plain = |octet: u8| octet.is_ascii_digit() || matches!(octet, b'+' | b'*' | b'#');
+    text.bytes().all(is_plain)
+}
+
+/// A text without some of its characters. Most have none of them, and stay where they are.
+fn without(text: &str, left_out: fn(char) -> bool) -> Cow<'_, str> {
+    match text.contains(left_out) {
+        false => Cow::Borrowed(text),
+        true => Cow::Owned(text.chars().filter(|c| !left_out(*c)).collect()),
+    }
 }
 
 /// Refuses what would be another number without its separators, or may be several.
 fn check_meaning(text: &str) -> Result<(), BadAddress> {
-    let visible: String = text.chars().filter(|c| !is_mark(*c)).collect();
+    if is_plain(text) {
+        return Ok(());
+    }
+    let visible = without(text, is_mark);
     let inside = without_scheme(visible.trim_matches(is_separator));
     if let Some(fraction) = fraction(inside) {
         return Err(BadAddress::Fraction(fraction.into()));
@@ -361,9 +376,9 @@ fn check_meaning(text: &str) -> Result<(), BadAddress> {
     if let Some(end) = inside.chars().find(|c| is_line_end(*c)) {
         return Err(BadAddress::Several(end));
     }
-    let dense = |text: &str| text.split_whitespace().collect::<String>();
+    let dense = without(&visible, char::is_whitespace);
     for zero in ["(0)", "[0]"] {
-        if let Some((before, _)) = dense(&visible).split_once(zero)
+        if let Some((before, _)) = dense.split_once(zero)
             && before.contains(|c: char| c.is_ascii_digit() || c == '+')
         {
             return Err(BadAddress::TrunkZero);

@@ -1,6 +1,5 @@
 //! `kafka-smpp check`: is the configuration good, and does what it names answer?
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ use crate::kafka::abilities::{Cycle, Step, go_round};
 use crate::kafka::cause::{Cause, Resource, Why};
 use crate::kafka::cluster::cluster_id;
 use crate::kafka::progress::Limits;
-use crate::kafka::rights::{Idempotent, unreadable};
+use crate::kafka::rights::{Idempotent, missing};
 use crate::record::keys;
 use crate::registry::{self, Error, Registry};
 use crate::settings::Octets;
@@ -237,17 +236,7 @@ fn refused(config: &Config) -> Vec<Cause> {
     let (reader, producer) = (config.kafka.reader(), config.kafka.transactional());
     let idempotent = Idempotent::new(&config.kafka.producer());
     let topics: usize = writes.iter().map(|wanted| wanted.writes.len()).sum();
-    let (reader, producer) = (&reader, &producer);
-    let mut found: Vec<Cause> = std::thread::scope(|scope| {
-        let reading = scope.spawn(move || unreadable(reader, &reads));
-        let writing = writes.map(|wanted| {
-            scope.spawn(move || crate::kafka::rights::refused(producer, reader, &wanted))
-        });
-        let asked = std::iter::once(reading).chain(writing);
-        asked
-            .flat_map(|asked| asked.join().unwrap_or_default())
-            .collect()
-    });
+    let mut found = missing(&reader, &producer, &reads, &writes);
     // Brokers from 2.8 on let everybody be idempotent who may write to any topic.
     let is_write = |cause: &&Cause| {
         let topic = |resource: &Resource| matches!(resource, Resource::Topic(_));
@@ -256,10 +245,6 @@ fn refused(config: &Config) -> Vec<Cause> {
     if found.iter().filter(is_write).count() < topics {
         found.extend(idempotent.map_or_else(Some, Idempotent::refused));
     }
-    // That a topic does not exist is said with the topics.
-    found.retain(|cause| !matches!(cause.why, Why::NoTopic(_)));
-    let mut shown = BTreeSet::new();
-    found.retain(|cause| shown.insert(cause.to_string()));
     found
 }
 

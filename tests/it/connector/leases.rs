@@ -251,8 +251,8 @@ fn a_rolling_restart_and_a_broker_that_restarts_leave_the_log_quiet() {
     let smsc = FakeSmsc::start();
     let mut broker = Broker::start_private();
     let mut it = Deployment::on(broker.kafka(), smsc.port(), 2);
-    // The lease on the binds outlives the restart.
-    it.config["kafka"]["session_timeout"] = json!("45s");
+    // The lease on the binds outlives the restart, however slow the machine.
+    it.config["kafka"]["session_timeout"] = json!("120s");
     it.config["log"]["level"] = json!("info");
     let mut running = vec![it.start(), it.start()];
     smsc.wait_bound(2);
@@ -277,7 +277,9 @@ fn a_rolling_restart_and_a_broker_that_restarts_leave_the_log_quiet() {
     }
     smsc.wait_bound(2);
     more(&it);
+    let gone = Instant::now();
     broker.restart();
+    let away = gone.elapsed();
     let all = more(&it);
     it.results(all);
     assert_eq!(smsc.submitted(), all, "nothing was sent twice");
@@ -288,7 +290,10 @@ fn a_rolling_restart_and_a_broker_that_restarts_leave_the_log_quiet() {
     let logs = ended.into_iter().chain(running.iter().map(|one| one.log()));
     for log in logs {
         assert_eq!(complaints_of_kafka(&log), [""; 0], "{log}");
-        assert_eq!(repeated(&log), [""; 0], "{log}");
+        let repeated = repeated(&log);
+        // What lasts is said again after ten seconds, and then ever more seldom.
+        let most = if away < Duration::from_secs(9) { 0 } else { 12 };
+        assert!(repeated.len() <= most, "{away:?}: {repeated:#?} in\n{log}");
     }
 }
 

@@ -164,7 +164,8 @@ fn a_takeover_says_from_whom_and_what_is_in_doubt() {
     it.results(3);
     let started = it.noticed("Started", 1).remove(0);
     first.signal(SIGKILL);
-    first.wait(Duration::from_secs(5));
+    first.wait(PATIENCE);
+    smsc.script(|_| Reply::Accept);
     let _second = it.start();
     it.send(0, &[message("later")]);
     it.results(6);

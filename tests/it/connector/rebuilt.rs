@@ -94,7 +94,7 @@ const FURTHER: usize = 7;
 
 /// Records and results as they are mirrored: the first partition of outbound has `records`, of which
 /// `done` says which have a result. Every tenth has no log id.
-fn mirrored(it: &Deployment, records: usize, done: impl Fn(usize) -> bool) {
+pub fn mirrored(it: &Deployment, records: usize, done: impl Fn(usize) -> bool) {
     let nameless = |n: usize| n % 10 == 5;
     let record = |n: usize| {
         let mut value = message(&format!("m{n}"));

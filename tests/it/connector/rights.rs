@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 
 use nix::sys::signal::Signal;
 
+use super::rebuilt::{mirrored, rebuild};
 use super::{Deployment, PATIENCE, message};
 use crate::harness::{
     Acls, Broker, Connector, FakeSmsc, Kafka, Process, Secured, TlsFront, command, eventually,
-    free_port, started,
+    free_port, has_kip_848, started,
 };
 
 /// One broker for all of these, with a user who runs the connector and one who looks after it.
@@ -391,6 +392,9 @@ fn without_a_right_on_a_group_or_a_transactional_id_run_waits_and_loses_nothing(
 /// With the protocol of KIP-848 librdkafka gives a client up whose group is closed.
 #[test]
 fn a_group_that_is_closed_ends_run_with_kip_848_and_its_timeout_is_asked_for() {
+    if !has_kip_848() {
+        return;
+    }
     let mut r = Restricted::new();
     r.it.config["kafka"]["group_protocol"] = json!("consumer");
     r.it.config["kafka"]["session_timeout"] = json!("60s");
@@ -422,6 +426,42 @@ fn a_group_that_is_closed_ends_run_with_kip_848_and_its_timeout_is_asked_for() {
     let log = connector.log();
     assert!(log.contains("silent process away after 30s"), "{log}");
     assert!(!log.contains("may not"), "{log}");
+}
+
+/// So many records that the metadata has no room for all that are open: some are put back.
+#[test]
+fn the_documented_rights_of_rebuild_are_enough_and_each_that_is_missing_is_named() {
+    let mut it = Deployment::on(secured().broker.kafka(), 1, 1);
+    let client = config("ops", "wartung", 1)["kafka"].take();
+    it.config["kafka"]["bootstrap_servers"] = client["bootstrap_servers"].clone();
+    it.config["kafka"]["properties"] = client["properties"].clone();
+    mirrored(&it, 25_000, |n| n % 3 != 0);
+    let name = format!(" {}.", it.name);
+    let rights = documented("offsets rebuild");
+    let rights: Vec<String> = (rights.iter().map(|right| right.replace(" sms.", &name))).collect();
+    let mut acls = secured().acls();
+    let args = ["--yes", "--doubt-unmatched"];
+    let missed = |right: &str| {
+        let id = format!("{name}rebuild");
+        missed(right).replace(&format!("{id}check"), &id)
+    };
+    // Nothing is allowed: all is said at once that can be known.
+    let (code, said) = rebuild(&it, &args);
+    assert_eq!(code, Some(69), "{said}");
+    for right in &rights {
+        assert!(said.contains(&missed(right)), "{right}: {said}");
+    }
+    rights.iter().for_each(|right| acls.run(right));
+    for right in &rights {
+        acls.run(&right.replace(" --add ", " --remove --force "));
+        let (code, said) = rebuild(&it, &args);
+        assert_eq!(code, Some(69), "{right}: {said}");
+        assert!(said.contains(&missed(right)), "{right}: {said}");
+        acls.run(right);
+    }
+    let (code, said) = rebuild(&it, &args);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains(" put back"), "{said}");
 }
 
 /// Brokers, properties, and what is said.

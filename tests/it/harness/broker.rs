@@ -1,17 +1,26 @@
 //! A real Kafka broker: KRaft, one process, on 127.0.0.1.
 
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal::SIGTERM;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::client::Kafka;
-use super::fetch::{jars_of_kafka, progress, run, source};
+use super::fetch::{cached, jars_of_kafka, progress, run, source};
 use super::process::{Process, free_port, scratch};
 use super::tokens::TokenEndpoint;
+
+/// How long a broker may take to start.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// The id of most clusters.
+const CLUSTER: &str = "MkU3OEVBNTcwNTJENDM2Qg";
+/// The file of [`loaded_classes`].
+const CLASSES: &str = "classes.jsa";
 
 /// A broker of our own; it ends with the value, or with the test process.
 pub struct Broker {
@@ -162,8 +171,7 @@ connection.failed.authentication.delay.ms=0
     }
 
     fn start_on(proxy: Option<u16>, sasl: Option<u16>, session_millis: u32, more: &str) -> Broker {
-        let cluster = "MkU3OEVBNTcwNTJENDM2Qg";
-        Broker::start_as(cluster, proxy, sasl, session_millis, more)
+        Broker::start_as(CLUSTER, proxy, sasl, session_millis, more)
     }
 
     fn start_as(
@@ -182,12 +190,7 @@ connection.failed.authentication.delay.ms=0
             properties(&dir, port, proxy.unwrap_or(port), sasl, session_millis) + more,
         )
         .expect("a file");
-        run(
-            java(&jars, &dir)
-                .args(["kafka.tools.StorageTool", "format"])
-                .args(["-t", cluster, "-c", "server.properties"]),
-            "formatting Kafka's storage",
-        );
+        format_storage(&jars, &dir, cluster);
         let process = launch(&jars, &dir);
         let mut broker = Broker {
             jars,
@@ -261,37 +264,95 @@ connection.failed.authentication.delay.ms=0
     }
 
     fn wait_until_it_answers(&mut self) {
-        let port = self.port;
-        let direct = Kafka::at(format!("127.0.0.1:{port}"));
-        let probe: BaseConsumer = direct.config().create().expect("a client");
-        let deadline = Instant::now() + Duration::from_secs(240);
-        loop {
-            match probe.fetch_metadata(None, Duration::from_secs(1)) {
-                Ok(metadata) if !metadata.brokers().is_empty() => return,
-                _ => {
-                    let ended = self.process.ended();
-                    assert!(ended.is_none(), "Kafka ended: {ended:?}");
-                    assert!(Instant::now() < deadline, "Kafka does not answer");
-                    std::thread::sleep(Duration::from_millis(50));
-                }
+        wait_until_it_answers(&mut self.process, self.port);
+    }
+}
+
+fn wait_until_it_answers(process: &mut Process, port: u16) {
+    let direct = Kafka::at(format!("127.0.0.1:{port}"));
+    let probe: BaseConsumer = direct.config().create().expect("a client");
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match probe.fetch_metadata(None, Duration::from_secs(1)) {
+            Ok(metadata) if !metadata.brokers().is_empty() => return,
+            _ => {
+                let ended = process.ended();
+                assert!(ended.is_none(), "Kafka ended: {ended:?}");
+                assert!(Instant::now() < deadline, "Kafka does not answer");
+                std::thread::sleep(Duration::from_millis(50));
             }
         }
     }
 }
 
+/// Makes the folders that the broker of `dir` keeps its data in, for a cluster of that id. The first for a
+/// cluster is made by Kafka's own tool; it is a Java program, so the others are copies.
+fn format_storage(jars: &Path, dir: &Path, cluster: &str) {
+    type Made = HashMap<(PathBuf, String), PathBuf>;
+    static MADE: Mutex<Option<Made>> = Mutex::new(None);
+    let mut made = MADE.lock().unwrap_or_else(|e| e.into_inner());
+    let made = made.get_or_insert_default();
+    let of = (jars.to_owned(), cluster.to_owned());
+    let logs = dir.join("logs");
+    let kept = made.entry(of).or_insert_with(|| {
+        run(
+            java(jars, dir)
+                .args(["kafka.tools.StorageTool", "format"])
+                .args(["-t", cluster, "-c", "server.properties"]),
+            "formatting Kafka's storage",
+        );
+        let kept = scratch("formatted");
+        copy_files(&logs, &kept);
+        kept
+    });
+    copy_files(kept, &logs);
+}
+
+fn copy_files(from: &Path, into: &Path) {
+    std::fs::create_dir_all(into).expect("a folder");
+    for file in std::fs::read_dir(from).expect("a folder") {
+        let file = file.expect("a file");
+        std::fs::copy(file.path(), into.join(file.file_name())).expect("copied");
+    }
+}
+
 fn launch(jars: &Path, dir: &Path) -> Process {
     let mut command = java(jars, dir);
+    command.arg(format!(
+        "-XX:SharedArchiveFile={}",
+        loaded_classes(jars).display()
+    ));
     // Kafka asks nobody for the keys of tokens whom its command line does not name.
     let properties = std::fs::read_to_string(dir.join("server.properties")).expect("a file");
     if let Some((_, url)) = properties.split_once("jwks.endpoint.url=") {
         let url = url.lines().next().expect("an address");
         let allowed = "org.apache.kafka.sasl.oauthbearer.allowed.urls";
-        command.args([&format!("-D{allowed}={url}"), "kafka.Kafka"]);
-    } else {
-        command.arg("kafka.Kafka");
+        command.arg(format!("-D{allowed}={url}"));
     }
-    command.arg("server.properties");
+    command.args(["kafka.Kafka", "server.properties"]);
     Process::start("Kafka", &mut command, dir.join("server.log"))
+}
+
+/// The classes that a broker loads at its start, as Java keeps them: with these it needs half the CPU time.
+/// Java does without where it cannot use them.
+fn loaded_classes(jars: &Path) -> PathBuf {
+    let jars_name = jars.file_name().expect("a folder").to_string_lossy();
+    let folder = cached(&format!("{jars_name}-started"), |into| {
+        let (dir, port) = (scratch("kafka"), free_port());
+        let properties = properties(&dir, port, port, None, 60_000);
+        std::fs::write(dir.join("server.properties"), properties).expect("a file");
+        format_storage(jars, &dir, CLUSTER);
+        let mut command = java(jars, &dir);
+        let archive = into.join(CLASSES);
+        command
+            .arg(format!("-XX:ArchiveClassesAtExit={}", archive.display()))
+            .args(["kafka.Kafka", "server.properties"]);
+        let mut process = Process::start("Kafka", &mut command, dir.join("server.log"));
+        wait_until_it_answers(&mut process, port);
+        process.signal(SIGTERM);
+        process.wait(PATIENCE);
+    });
+    folder.join(CLASSES)
 }
 
 fn java(jars: &Path, dir: &Path) -> Command {

@@ -25,7 +25,7 @@ use serde_json::Value;
 use kafka_smpp::record::codec::Codec;
 use kafka_smpp::record::format::Format;
 
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The format of the internal topics if it is not to be the default: `INTERNAL_FORMAT=json` runs the tests
 /// with that.
@@ -311,7 +311,7 @@ impl Kafka {
     }
 
     fn read<T>(&self, topic: &str, take: impl Fn(&BorrowedMessage<'_>) -> T) -> Vec<T> {
-        let reader = Reader::new(self, topic);
+        let reader = Reader::new(self, &[topic]);
         let mut open: HashSet<i32> = (0..reader.partitions).collect();
         let mut records = Vec::new();
         // A large topic may take its time, as long as it goes on.
@@ -341,7 +341,17 @@ impl Kafka {
         patience: Duration,
         enough: impl Fn(&[Record]) -> bool,
     ) -> Vec<Record> {
-        let reader = Reader::new(self, topic);
+        self.records_of_all_until(&[topic], patience, enough)
+    }
+
+    /// The same of several topics, each in its order.
+    pub fn records_of_all_until(
+        &self,
+        topics: &[&str],
+        patience: Duration,
+        enough: impl Fn(&[Record]) -> bool,
+    ) -> Vec<Record> {
+        let reader = Reader::new(self, topics);
         let mut records = Vec::new();
         let deadline = Instant::now() + patience;
         loop {
@@ -353,7 +363,8 @@ impl Kafka {
             if Instant::now() >= deadline {
                 let last = &records[records.len().saturating_sub(5)..];
                 panic!(
-                    "{topic}: after {patience:?} {} records, last {last:#?}",
+                    "{}: after {patience:?} {} records, last {last:#?}",
+                    topics.join(" and "),
                     records.len()
                 );
             }
@@ -391,7 +402,7 @@ impl Kafka {
 
     /// Waits until no transaction is open in a topic: all that is ever committed of it can be read.
     pub fn wait_closed(&self, topic: &str) {
-        for partition in 0..Reader::new(self, topic).partitions {
+        for partition in 0..Reader::new(self, &[topic]).partitions {
             let end = |isolation| self.ends(topic, partition, isolation).1;
             eventually("no transaction is open", PATIENCE, || {
                 end("read_committed") == end("read_uncommitted")
@@ -417,11 +428,12 @@ impl Kafka {
 
 struct Reader {
     consumer: BaseConsumer,
+    /// Of all its topics.
     partitions: i32,
 }
 
 impl Reader {
-    fn new(kafka: &Kafka, topic: &str) -> Reader {
+    fn new(kafka: &Kafka, topics: &[&str]) -> Reader {
         let consumer: BaseConsumer = kafka
             .config()
             .set("group.id", unique("reader"))
@@ -432,19 +444,20 @@ impl Reader {
             .set("fetch.wait.max.ms", "50")
             .create()
             .expect("a reader");
-        let metadata = consumer
-            .fetch_metadata(Some(topic), PATIENCE)
-            .expect("metadata");
-        let partitions = metadata.topics()[0].partitions().len() as i32;
         let mut list = TopicPartitionList::new();
-        for partition in 0..partitions {
-            list.add_partition_offset(topic, partition, Offset::Beginning)
-                .expect("an offset");
+        for topic in topics {
+            let metadata = consumer
+                .fetch_metadata(Some(topic), PATIENCE)
+                .expect("metadata");
+            for partition in 0..metadata.topics()[0].partitions().len() {
+                list.add_partition_offset(topic, partition as i32, Offset::Beginning)
+                    .expect("an offset");
+            }
         }
         consumer.assign(&list).expect("assigned");
         Reader {
             consumer,
-            partitions,
+            partitions: list.count() as i32,
         }
     }
 }

@@ -24,7 +24,7 @@ pub use client::{
 pub use connector::{Connector, command, command_by, started};
 pub use fake_registry::{Answer, FakeRegistry};
 pub use fake_smsc::{Accepted, FakeSmsc, Reply, Submit, deliver_body, tlv};
-pub use fetch::{cached, has_kip_848, jars, kafka_version, run, source};
+pub use fetch::{cached, has_kip_848, jars, kafka_version, progress, run, source};
 pub use lesser_kafka::{Lacks, LesserKafka};
 pub use mirror_maker::MirrorMaker;
 pub use process::{Process, free_port, scratch};

@@ -20,7 +20,7 @@ use rdkafka::message::{BorrowedMessage, Message};
 
 use crate::harness::{Kafka, eventually};
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 fn partition(topic: &str, partition: i32) -> Partition {
     Partition {

@@ -18,8 +18,10 @@ use crate::codes;
 use crate::config::Config;
 use crate::connector::reader;
 use crate::kafka::Partition;
+use crate::kafka::cause::{Cause, Why};
 use crate::kafka::group::list;
 use crate::kafka::progress::{CommitScope, Progress, metadata};
+use crate::kafka::rights::{Transactional, missing};
 use crate::rebuild::{self, Counts, Deliveries, Error, Options, Rebuilt, Resumed};
 use crate::settings::{Octets, Time};
 
@@ -84,6 +86,7 @@ pub(super) fn run(config: &Config, args: &Args) -> Result<(), Failure> {
     let cluster = consumer.client().fetch_cluster_id(TIMEOUT);
     let schemas = Schemas::open(config)?;
     let options = options(config, &schemas, cluster.unwrap_or_default(), args)?;
+    allowed(config, &options, args)?;
     let leased = leased(config, &consumer)?;
     if !args.anew {
         nobody_was_here(config, &consumer, &options, &leased)?;
@@ -129,6 +132,48 @@ pub(super) fn run(config: &Config, args: &Args) -> Result<(), Failure> {
         "committed for the groups {of_correlate} and {group}: kafka-smpp run goes on from there"
     ))?;
     Ok(())
+}
+
+/// Refuses early, and with all that is missing, what Kafka would refuse somewhere in the midst of it.
+fn allowed(config: &Config, options: &Options, args: &Args) -> Result<(), Failure> {
+    let topics = &config.topics;
+    let leases = config.esme.iter().flat_map(|esme| &esme.lease_topic);
+    let outbound: Vec<String> = options
+        .outbound
+        .iter()
+        .map(|topic| (**topic).into())
+        .collect();
+    let mut reads: Vec<String> = leases.chain(&outbound).cloned().collect();
+    let source = reads.first().cloned().unwrap_or_default();
+    reads.extend(options.results.iter().map(|(topic, _)| (**topic).into()));
+    reads.extend([&topics.deliveries, &topics.receipts, &topics.inbound].map(String::clone));
+    let (reader, producer) = (&options.reader, &options.producer);
+    let mut found = missing(reader, producer, &reads, &[]);
+    if args.yes {
+        let deliveries = topics.deliveries.clone();
+        let writes = [
+            (config.kafka.submit_group(), source, outbound),
+            (config.kafka.correlate_group(), deliveries, Vec::new()),
+        ];
+        // One after the other, because both have the transactional id of the rebuild.
+        for (group, source, writes) in writes {
+            let id = options.transactional_id.clone();
+            let wanted = Transactional {
+                id,
+                group,
+                source,
+                writes,
+            };
+            found.extend(missing(reader, producer, &[], &[wanted]));
+        }
+    }
+    found.dedup_by(|a, b| a.why == b.why);
+    found.retain(|cause| matches!(cause.why, Why::Denied { .. }));
+    if found.is_empty() {
+        return Ok(());
+    }
+    let faults = found.iter().map(Cause::coded).collect();
+    Err(Failure::of(Code::Unavailable, faults))
 }
 
 fn deliveries(config: &Config, schemas: &Schemas, args: &Args) -> Deliveries {
