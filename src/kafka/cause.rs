@@ -6,6 +6,7 @@
 //! a pure function of the code, the text and what was being done. What it is not sure of it does
 //! not claim: then the cause is [`Why::Other`], with what was said.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use rdkafka::config::ClientConfig;
@@ -13,6 +14,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 use super::abilities::Lack;
 use super::error_class::ErrorClass;
+use super::masked::Secrets;
 use super::subject;
 use crate::codes::{self, Coded, ErrorCode};
 pub use token::Tokens;
@@ -31,9 +33,16 @@ pub struct Who {
     pub protocol: String,
     /// Where the tokens come from with which it logs in, if it does with tokens.
     pub tokens: Option<Tokens>,
+    /// What must not be repeated, whoever repeats it to us.
+    secrets: Secrets,
 }
 
 impl Who {
+    /// What somebody says, without our secrets.
+    pub(super) fn hides<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.secrets.hidden(text)
+    }
+
     /// The one that a client with these properties is.
     pub fn of(client: &ClientConfig) -> Who {
         let get = |key: &str| client.get(key).map(str::to_owned);
@@ -61,6 +70,7 @@ impl Who {
                 .map(|_| Tokens::of(client)),
             mechanism,
             protocol,
+            secrets: Secrets::of(client),
         }
     }
 
@@ -527,7 +537,7 @@ impl fmt::Display for Cause {
 
 /// Why Kafka, or librdkafka, gave this `code` and said `message` when we were `doing` this.
 pub fn explain(who: &Who, code: Option<Code>, message: &str, doing: &Doing<'_>) -> Cause {
-    let raw = message;
+    let raw = &*who.hides(message);
     let message = tidy(raw);
     let why = denied(code, &message, doing)
         .or_else(|| token::why(who, raw))

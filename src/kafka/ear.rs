@@ -22,7 +22,6 @@ use rdkafka::producer::{DeliveryResult, ProducerContext};
 use tracing::debug;
 
 use super::cause::{self, Cause, Doing, Tokens, Who, Why, explain};
-use super::masked::Secrets;
 use super::notices::{
     BrokerAway, FailedAndTriedAgain, KafkaCannotBeUsed, KafkaSaysNo, LibrdkafkaComplains, NoToken,
 };
@@ -89,8 +88,6 @@ const KNOWN: &[&str] = &[
 #[derive(Debug)]
 pub struct Ear {
     who: Who,
-    /// What must not be repeated, whoever repeats it to us.
-    secrets: Secrets,
     heard: Mutex<Heard>,
     /// Whether others speak for it: a command that ends with the cause.
     silent: bool,
@@ -116,7 +113,6 @@ impl Ear {
     pub fn of(client: &ClientConfig) -> Ear {
         Ear {
             who: Who::of(client),
-            secrets: Secrets::of(client),
             heard: Mutex::default(),
             silent: false,
         }
@@ -159,7 +155,7 @@ impl Ear {
 
     /// librdkafka writes a line ([`ClientContext::log`]).
     pub fn log(&self, level: Level, kind: &str, text: &str) {
-        let text = &*self.secrets.hidden(text);
+        let text = &*self.who.hides(text);
         if kind == "BRKMAIN" && text.contains("setting OAUTHBEARER token") {
             self.heard.lock().token = true;
         }
@@ -193,7 +189,7 @@ impl Ear {
 
     /// librdkafka reports an error ([`ClientContext::error`]).
     pub fn error(&self, error: &KafkaError, reason: &str) {
-        let reason = &*self.secrets.hidden(reason);
+        let reason = &*self.who.hides(reason);
         debug!(target: "librdkafka", %error, "{reason}");
         self.connection(error.rdkafka_error_code(), reason);
     }

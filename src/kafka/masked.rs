@@ -31,7 +31,7 @@ static TOKEN: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 
 /// The secrets of one client.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Secrets(Vec<String>);
 
 impl fmt::Debug for Secrets {
@@ -54,6 +54,11 @@ impl Secrets {
             // As it goes to the endpoint.
             all.push(BASE64.encode(format!("{id}:{secret}").as_bytes()));
         }
+        Secrets::these(all)
+    }
+
+    /// These, but for what would be found in any text.
+    pub(super) fn these(mut all: Vec<String>) -> Secrets {
         all.retain(|secret| secret.len() >= LEAST);
         Secrets(all)
     }

@@ -393,7 +393,7 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.ear.error(&error, reason);
-        reason.clone_into(&mut self.reason.lock());
+        *self.reason.lock() = self.ear.who().hides(reason).into_owned();
     }
 
     fn stats(&self, said: Statistics) {

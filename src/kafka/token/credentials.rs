@@ -107,7 +107,7 @@ fn fetch(options: &Options, found: &(Mutex<Found>, Condvar)) {
             Ok(Some(credential)) => pause(credential, Timestamp::now()),
             _ => AGAIN,
         };
-        note(found, said(fetched));
+        note(found, said(fetched, &context));
         std::thread::sleep(pause);
     }
 }
@@ -126,12 +126,29 @@ fn pause(credential: &Credential, now: Timestamp) -> Duration {
 type Fetched = Result<Option<Credential>, Error>;
 
 /// What is kept of it.
-fn said(fetched: Fetched) -> Result<Credential, String> {
+fn said(fetched: Fetched, context: &Context) -> Result<Credential, String> {
     match fetched {
         Ok(Some(credential)) => Ok(credential),
         Ok(None) => Err("none were found".to_owned()),
-        Err(error) => Err(why(&error)),
+        Err(error) => Err(why(&error, context)),
     }
+}
+
+/// What the environment has for us alone, and an endpoint may repeat.
+fn secrets(context: &Context) -> Secrets {
+    let named = [
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    ];
+    let mut all: Vec<String> = named
+        .iter()
+        .filter_map(|name| context.env_var(name))
+        .collect();
+    let file = context.env_var("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
+    let token = file.and_then(|file| std::fs::read_to_string(file).ok());
+    all.extend(token.map(|token| token.trim().to_owned()));
+    Secrets::these(all)
 }
 
 /// The most that is repeated of what somebody answered.
@@ -139,7 +156,7 @@ const MOST: usize = 300;
 
 /// Why, with the last cause that tells more: one that says where something cannot be read or reached, or
 /// what an answer lacks. Others may repeat what was answered, which may be a secret.
-fn why(error: &Error) -> String {
+fn why(error: &Error, context: &Context) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
@@ -149,11 +166,30 @@ fn why(error: &Error) -> String {
         }
         cause = inner.source();
     }
-    let text = Secrets::default().hidden(&text).into_owned();
+    let text = unquoted(&secrets(context).hidden(&text));
     match text.char_indices().nth(MOST) {
         Some((end, _)) => format!("{}...", &text[..end]),
         None => text,
     }
+}
+
+/// A text without what it quotes: that was answered, and may be a secret that stands in the wrong place.
+fn unquoted(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, quote)) = rest.find(['\'', '"']).map(|at| rest.split_at(at)) {
+        shown.push_str(before);
+        let (mark, after) = quote.split_at(1);
+        let Some((_, behind)) = after.split_once(mark) else {
+            // It has no end: perhaps it was cut.
+            shown.push_str("***");
+            return shown;
+        };
+        shown.push_str("***");
+        rest = behind;
+    }
+    shown.push_str(rest);
+    shown
 }
 
 fn note(found: &(Mutex<Found>, Condvar), fetched: Result<Credential, String>) {
@@ -175,19 +211,30 @@ type Provider = Box<dyn ProvideCredentialDyn<Credential = Credential>>;
 /// Where credentials are looked for, in this order, each with what it is called. Programs that print
 /// credentials, and people who log in, are not for a server.
 #[derive(Debug)]
-struct Chain(Vec<(&'static str, Provider)>);
+struct Chain {
+    places: Vec<(&'static str, Provider)>,
+    /// Why there were none when they were looked for last.
+    lacks: Arc<Mutex<Option<String>>>,
+}
 
 impl Chain {
+    fn new(places: Vec<(&'static str, Provider)>) -> Chain {
+        Chain {
+            places,
+            lacks: Arc::default(),
+        }
+    }
+
     fn of(options: &Options) -> Chain {
         let profiles = ProfileCredentialProvider::new();
         if let Some(profile) = &options.profile {
-            return Chain(vec![("files", Box::new(profiles.with_profile(profile)))]);
+            return Chain::new(vec![("files", Box::new(profiles.with_profile(profile)))]);
         }
         let region = options.region.clone().unwrap_or_default();
         let web = AssumeRoleWithWebIdentityCredentialProvider::new()
             .with_region(region)
             .with_regional_sts_endpoint();
-        Chain(vec![
+        Chain::new(vec![
             ("environment", Box::new(EnvCredentialProvider::new())),
             ("files", Box::new(profiles)),
             ("web identity", Box::new(web)),
@@ -206,26 +253,50 @@ impl ProvideCredential for Chain {
     /// The first that there are, or why there are none anywhere.
     async fn provide_credential(&self, context: &Context) -> Fetched {
         let mut reasons = Vec::new();
-        for (name, provider) in &self.0 {
+        for (name, provider) in &self.places {
             let reason = match provider.provide_credential_dyn(context).await {
                 Ok(Some(credential)) => match missing(&credential) {
-                    None => return Ok(Some(credential)),
+                    None => {
+                        *self.lacks.lock() = None;
+                        return Ok(Some(credential));
+                    }
                     Some(part) => format!("{part} is empty"),
                 },
                 Ok(None) => match absent(name, context) {
                     Some(reason) => reason,
                     None => continue,
                 },
-                Err(error) => why(&error),
+                Err(error) => why(&error, context),
             };
             reasons.push(format!("{name}: {reason}"));
         }
-        let names: Vec<&str> = self.0.iter().map(|(name, _)| *name).collect();
+        let names: Vec<&str> = self.places.iter().map(|(name, _)| *name).collect();
         let mut text = format!("looked for in {}", names.join(", "));
         if !reasons.is_empty() {
             text = format!("{text}; {}", reasons.join("; "));
         }
+        *self.lacks.lock() = Some(text.clone());
         Err(Error::config_invalid(text))
+    }
+}
+
+/// A role that is assumed with the credentials of a chain.
+#[derive(Debug)]
+struct Assumed {
+    role: AssumeRoleCredentialProvider,
+    /// Why the chain has none, which the role does not repeat.
+    lacks: Arc<Mutex<Option<String>>>,
+}
+
+impl ProvideCredential for Assumed {
+    type Credential = Credential;
+
+    async fn provide_credential(&self, context: &Context) -> Fetched {
+        let assumed = self.role.provide_credential(context).await;
+        assumed.map_err(|error| match &*self.lacks.lock() {
+            Some(lacks) => Error::config_invalid(format!("{error}: {lacks}")),
+            None => error,
+        })
     }
 }
 
@@ -264,6 +335,7 @@ fn provider(options: &Options, context: &Context) -> Provider {
         return Box::new(chain);
     };
     let region = options.region.clone().unwrap_or_default();
+    let lacks = chain.lacks.clone();
     let signer = Signer::new(context.clone(), chain, RequestSigner::new("sts", &region));
     let session = options.role_session_name.as_deref().unwrap_or("kafka-smpp");
     let mut provider = AssumeRoleCredentialProvider::new(role.clone(), signer)
@@ -273,7 +345,14 @@ fn provider(options: &Options, context: &Context) -> Provider {
     if let Some(id) = &options.role_external_id {
         provider = provider.with_external_id(id.clone());
     }
-    Box::new(Chain(vec![("kafka.token.role_arn", Box::new(provider))]))
+    let assumed = Assumed {
+        role: provider,
+        lacks,
+    };
+    Box::new(Chain::new(vec![(
+        "kafka.token.role_arn",
+        Box::new(assumed),
+    )]))
 }
 
 fn context() -> Result<Context, String> {
@@ -434,7 +513,8 @@ mod tests {
             .build()
             .unwrap();
         let provider = provider(options, &context);
-        said(runtime.block_on(provider.provide_credential_dyn(&context)))
+        let fetched = runtime.block_on(provider.provide_credential_dyn(&context));
+        said(fetched, &context)
     }
 
     #[test]
@@ -448,7 +528,7 @@ mod tests {
             ("AWS_SECRET_ACCESS_KEY", "Stieglitz"),
         ];
         assert_eq!(found(&options, &pair).unwrap().access_key_id, "AKIA");
-        let role = ("AWS_ROLE_ARN", "arn:aws:iam::1:role/a");
+        let role = ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/a");
         for (set, wanted) in [
             (
                 &pair[..1],
@@ -504,12 +584,30 @@ mod tests {
         }
         // What a role is assumed with is named, too.
         let role = Options {
-            role_arn: Some("arn:aws:iam::1:role/a".to_owned()),
+            role_arn: Some("arn:aws:iam::123456789012:role/a".to_owned()),
             ..options
         };
         let error = found(&role, &pair[..1]).unwrap_err();
         assert!(error.contains("kafka.token.role_arn"), "{error}");
         assert!(error.contains("AWS_SECRET_ACCESS_KEY is not"), "{error}");
+    }
+
+    #[test]
+    fn what_is_quoted_is_not_repeated() {
+        for (said, shown) in [
+            (
+                "parse 'Stieglitz' into timestamp failed",
+                "parse *** into timestamp failed",
+            ),
+            (
+                "invalid type: string \"a'b\", expected",
+                "invalid type: string ***, expected",
+            ),
+            ("cut in 'the mid", "cut in ***"),
+            ("missing field `AccessKeyId`", "missing field `AccessKeyId`"),
+        ] {
+            assert_eq!(unquoted(said), shown);
+        }
     }
 
     #[test]
