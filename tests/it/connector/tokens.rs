@@ -354,7 +354,7 @@ fn a_token_file_that_is_spoilt_is_said_and_the_next_good_one_is_taken() {
 
     // Root reads all, so where root runs the tests, this user is another one.
     let is_root = std::fs::metadata("/proc/self").expect("Linux").uid() == 0;
-    std::fs::set_permissions(&file, Permissions::from_mode(0)).expect("it is ours");
+    std::fs::set_permissions(&file, Permissions::from_mode(0o0)).expect("it is ours");
     check_by(
         &it,
         &["KS-3024", "kafka.token.file", "Permission denied"],
