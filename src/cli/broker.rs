@@ -1,5 +1,6 @@
 //! What commands share in talking to Kafka.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rdkafka::config::ClientConfig;
@@ -15,6 +16,7 @@ use crate::kafka::cause::{Cause, Doing, Who, Why, of_error};
 use crate::kafka::cluster::connected;
 use crate::kafka::ear::Plain;
 use crate::kafka::group::partition_count;
+use crate::kafka::rights::{self, Transactional};
 
 /// How long Kafka may take to answer.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
@@ -103,4 +105,27 @@ pub(super) fn watermarks(consumer: &Client, p: &Partition) -> Result<(i64, i64),
     consumer
         .fetch_watermarks(&p.topic, p.partition, TIMEOUT)
         .map_err(failed(format!("offsets of {p}")))
+}
+
+/// All that these clients may not do: topics to be read, and what is written. Each is named once.
+/// Topics that are not there are left out.
+pub(super) fn missing(
+    reader: &ClientConfig,
+    producer: &ClientConfig,
+    reads: &[String],
+    writes: &[Transactional],
+) -> Vec<Cause> {
+    let mut found: Vec<Cause> = std::thread::scope(|scope| {
+        let reading = scope.spawn(move || rights::unreadable(reader, reads));
+        let writing = writes.iter();
+        let writing =
+            writing.map(|wanted| scope.spawn(move || rights::refused(producer, reader, wanted)));
+        let asked: Vec<_> = std::iter::once(reading).chain(writing).collect();
+        (asked.into_iter())
+            .flat_map(|asked| asked.join().unwrap_or_default())
+            .collect()
+    });
+    let mut shown = BTreeSet::new();
+    found.retain(|cause| !matches!(cause.why, Why::NoTopic(_)) && shown.insert(cause.to_string()));
+    found
 }

@@ -13,7 +13,6 @@
 //! - an offset of a group: `AddOffsetsToTxn` needs READ on the group;
 //! - to initialise at all: WRITE on the transactional id.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -53,7 +52,7 @@ pub struct Transactional {
 }
 
 /// Which of these topics cannot be read, and why.
-fn unreadable(client: &ClientConfig, topics: &[String]) -> Vec<Cause> {
+pub fn unreadable(client: &ClientConfig, topics: &[String]) -> Vec<Cause> {
     let mut client = client.clone();
     client
         .set("enable.partition.eof", "true")
@@ -144,7 +143,7 @@ impl ProducerContext for Trial {
 }
 
 /// What of `wanted` is refused. `client` makes producers, `reader` consumers.
-fn refused(client: &ClientConfig, reader: &ClientConfig, wanted: &Transactional) -> Vec<Cause> {
+pub fn refused(client: &ClientConfig, reader: &ClientConfig, wanted: &Transactional) -> Vec<Cause> {
     let who = Who::of(client);
     let id = Doing::Transaction {
         id: &wanted.id,
@@ -202,28 +201,6 @@ fn refused(client: &ClientConfig, reader: &ClientConfig, wanted: &Transactional)
         }
     }
     causes
-}
-
-/// All that these clients may not do: topics to be read, and what is written. Each is named once.
-/// Topics that are not there are left out.
-pub fn missing(
-    reader: &ClientConfig,
-    producer: &ClientConfig,
-    reads: &[String],
-    writes: &[Transactional],
-) -> Vec<Cause> {
-    let mut found: Vec<Cause> = std::thread::scope(|scope| {
-        let reading = scope.spawn(move || unreadable(reader, reads));
-        let writing = writes.iter();
-        let writing = writing.map(|wanted| scope.spawn(move || refused(producer, reader, wanted)));
-        let asked: Vec<_> = std::iter::once(reading).chain(writing).collect();
-        (asked.into_iter())
-            .flat_map(|asked| asked.join().unwrap_or_default())
-            .collect()
-    });
-    let mut shown = BTreeSet::new();
-    found.retain(|cause| !matches!(cause.why, Why::NoTopic(_)) && shown.insert(cause.to_string()));
-    found
 }
 
 /// What can be told where the transactional id is refused: who may not even look at a topic or a group

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::time::timeout;
 
 use super::topics::State as Topics;
-use crate::cli::broker::TIMEOUT;
+use crate::cli::broker::{TIMEOUT, missing};
 use crate::cli::output::{line, table, warn};
 use crate::cli::{Code, ConfigSource, Failure, runtime};
 use crate::codes::{self, Coded};
@@ -19,7 +19,7 @@ use crate::kafka::abilities::{Cycle, Step, go_round};
 use crate::kafka::cause::{Cause, Resource, Why};
 use crate::kafka::cluster::cluster_id;
 use crate::kafka::progress::Limits;
-use crate::kafka::rights::{Idempotent, missing};
+use crate::kafka::rights::Idempotent;
 use crate::record::keys;
 use crate::registry::{self, Error, Registry};
 use crate::settings::Octets;

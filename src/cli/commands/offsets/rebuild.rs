@@ -9,7 +9,7 @@ use rdkafka::consumer::{CommitMode, Consumer};
 
 use super::{committed, outsider, uncommitted};
 use crate::cli::bar::Bar;
-use crate::cli::broker::{Client, TIMEOUT, failed, partitions, watermarks};
+use crate::cli::broker::{Client, TIMEOUT, failed, missing, partitions, watermarks};
 use crate::cli::output::{line, table};
 use crate::cli::schemas::Schemas;
 use crate::cli::when::When;
@@ -21,7 +21,7 @@ use crate::kafka::Partition;
 use crate::kafka::cause::{Cause, Why};
 use crate::kafka::group::list;
 use crate::kafka::progress::{CommitScope, Progress, metadata};
-use crate::kafka::rights::{Transactional, missing};
+use crate::kafka::rights::Transactional;
 use crate::rebuild::{self, Counts, Deliveries, Error, Options, Rebuilt, Resumed};
 use crate::settings::{Octets, Time};
 
