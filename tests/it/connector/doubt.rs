@@ -22,6 +22,8 @@ fn after_kill_9_unanswered_messages_are_reported_and_no_others() {
     answers_even(&smsc);
     let mut it = Deployment::new(smsc.port(), 1);
     it.esme()["timers"]["response"] = json!("60s");
+    // All are out before the first answer: who is slow to answer gets fewer at once.
+    it.esme()["slow_start"] = json!(20);
     let mut connector = it.start();
     it.send_numbered(0, 0..20);
     smsc.wait_submits(20);
@@ -48,6 +50,7 @@ fn after_kill_9_unanswered_messages_are_resent_and_flagged() {
     let mut it = Deployment::new(smsc.port(), 1);
     it.config["submit"]["in_doubt"] = json!("resend");
     it.esme()["timers"]["response"] = json!("60s");
+    it.esme()["slow_start"] = json!(21);
     let mut connector = it.start();
     it.send_numbered(0, 0..20);
     it.send(0, &[with(message("m21"), json!({ "in_doubt": "report" }))]);

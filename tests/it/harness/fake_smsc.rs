@@ -224,7 +224,9 @@ impl FakeSmsc {
     /// Waits for at least `n` submit_sm.
     pub fn wait_submits(&self, n: usize) -> Vec<Submit> {
         let what = format!("{n} submit_sm");
-        eventually(&what, Duration::from_secs(30), || self.submits().len() >= n);
+        eventually(&what, Duration::from_secs(120), || {
+            self.submits().len() >= n
+        });
         self.submits()
     }
 
