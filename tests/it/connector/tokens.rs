@@ -1,4 +1,9 @@
 //! Logging in to Kafka with tokens: traffic goes on while they are renewed, and what is wrong is said.
+//!
+//! ```text
+//! cargo test --test it -- --ignored --nocapture connector::tokens     # with the ten minutes
+//! cargo test --test it -- --ignored connector::tokens --skip ten_minutes
+//! ```
 
 use std::fs::Permissions;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -82,6 +87,7 @@ fn traffic(it: &Deployment, smsc: &FakeSmsc, time: Duration, pause: Duration) ->
 }
 
 #[test]
+#[ignore = "its tokens live for 30 s, which is short where much else runs: the command is above"]
 fn traffic_goes_on_while_librdkafka_renews_its_tokens() {
     let endpoint = TokenEndpoint::start(LIFE);
     let secured = Broker::start_with_tokens(&endpoint);
@@ -96,6 +102,7 @@ fn traffic_goes_on_while_librdkafka_renews_its_tokens() {
 }
 
 #[test]
+#[ignore = "its tokens live for 30 s, which is short where much else runs: the command is above"]
 fn traffic_goes_on_while_somebody_else_renews_a_token_in_a_file() {
     let endpoint = TokenEndpoint::start(LIFE);
     let secured = Broker::start_with_tokens(&endpoint);
@@ -276,6 +283,7 @@ fn what_is_wrong_with_tokens_is_said_with_what_helps() {
 }
 
 #[test]
+#[ignore = "its tokens live for 30 s, which is short where much else runs: the command is above"]
 fn an_endpoint_that_is_away_for_longer_than_a_token_lives_stops_nothing_for_good() {
     let endpoint = TokenEndpoint::start(LIFE);
     let secured = Broker::start_with_tokens(&endpoint);
@@ -306,6 +314,7 @@ fn an_endpoint_that_is_away_for_longer_than_a_token_lives_stops_nothing_for_good
 }
 
 #[test]
+#[ignore = "its tokens live for 30 s, which is short where much else runs: the command is above"]
 fn a_token_file_that_is_spoilt_is_said_and_the_next_good_one_is_taken() {
     let endpoint = TokenEndpoint::start(LIFE);
     let secured = Broker::start_with_tokens(&endpoint);
