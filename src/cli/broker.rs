@@ -16,7 +16,6 @@ use crate::kafka::cause::{Cause, Doing, Who, Why, of_error};
 use crate::kafka::cluster::connected;
 use crate::kafka::ear::Plain;
 use crate::kafka::group::partition_count;
-use crate::kafka::rights::{self, Transactional};
 
 /// How long Kafka may take to answer.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
@@ -107,25 +106,8 @@ pub(super) fn watermarks(consumer: &Client, p: &Partition) -> Result<(i64, i64),
         .map_err(failed(format!("offsets of {p}")))
 }
 
-/// All that these clients may not do: topics to be read, and what is written. Each is named once.
-/// Topics that are not there are left out.
-pub(super) fn missing(
-    reader: &ClientConfig,
-    producer: &ClientConfig,
-    reads: &[String],
-    writes: &[Transactional],
-) -> Vec<Cause> {
-    let mut found: Vec<Cause> = std::thread::scope(|scope| {
-        let reading = scope.spawn(move || rights::unreadable(reader, reads));
-        let writing = writes.iter();
-        let writing =
-            writing.map(|wanted| scope.spawn(move || rights::refused(producer, reader, wanted)));
-        let asked: Vec<_> = std::iter::once(reading).chain(writing).collect();
-        (asked.into_iter())
-            .flat_map(|asked| asked.join().unwrap_or_default())
-            .collect()
-    });
+/// Each cause once. That a topic does not exist is said with the topics.
+pub(super) fn each_once(causes: &mut Vec<Cause>) {
     let mut shown = BTreeSet::new();
-    found.retain(|cause| !matches!(cause.why, Why::NoTopic(_)) && shown.insert(cause.to_string()));
-    found
+    causes.retain(|cause| !matches!(cause.why, Why::NoTopic(_)) && shown.insert(cause.to_string()));
 }

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::time::timeout;
 
 use super::topics::State as Topics;
-use crate::cli::broker::{TIMEOUT, missing};
+use crate::cli::broker::{TIMEOUT, each_once};
 use crate::cli::output::{line, table, warn};
 use crate::cli::{Code, ConfigSource, Failure, runtime};
 use crate::codes::{self, Coded};
@@ -19,7 +19,7 @@ use crate::kafka::abilities::{Cycle, Step, go_round};
 use crate::kafka::cause::{Cause, Resource, Why};
 use crate::kafka::cluster::cluster_id;
 use crate::kafka::progress::Limits;
-use crate::kafka::rights::Idempotent;
+use crate::kafka::rights::{Idempotent, unreadable};
 use crate::record::keys;
 use crate::registry::{self, Error, Registry};
 use crate::settings::Octets;
@@ -236,7 +236,17 @@ fn refused(config: &Config) -> Vec<Cause> {
     let (reader, producer) = (config.kafka.reader(), config.kafka.transactional());
     let idempotent = Idempotent::new(&config.kafka.producer());
     let topics: usize = writes.iter().map(|wanted| wanted.writes.len()).sum();
-    let mut found = missing(&reader, &producer, &reads, &writes);
+    let (reader, producer) = (&reader, &producer);
+    let mut found: Vec<Cause> = std::thread::scope(|scope| {
+        let reading = scope.spawn(move || unreadable(reader, &reads));
+        let writing = writes.map(|wanted| {
+            scope.spawn(move || crate::kafka::rights::refused(producer, reader, &wanted))
+        });
+        let asked = std::iter::once(reading).chain(writing);
+        asked
+            .flat_map(|asked| asked.join().unwrap_or_default())
+            .collect()
+    });
     // Brokers from 2.8 on let everybody be idempotent who may write to any topic.
     let is_write = |cause: &&Cause| {
         let topic = |resource: &Resource| matches!(resource, Resource::Topic(_));
@@ -245,6 +255,7 @@ fn refused(config: &Config) -> Vec<Cause> {
     if found.iter().filter(is_write).count() < topics {
         found.extend(idempotent.map_or_else(Some, Idempotent::refused));
     }
+    each_once(&mut found);
     found
 }
 

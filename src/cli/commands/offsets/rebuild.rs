@@ -9,7 +9,7 @@ use rdkafka::consumer::{CommitMode, Consumer};
 
 use super::{committed, outsider, uncommitted};
 use crate::cli::bar::Bar;
-use crate::cli::broker::{Client, TIMEOUT, failed, missing, partitions, watermarks};
+use crate::cli::broker::{Client, TIMEOUT, each_once, failed, partitions, watermarks};
 use crate::cli::output::{line, table};
 use crate::cli::schemas::Schemas;
 use crate::cli::when::When;
@@ -21,7 +21,7 @@ use crate::kafka::Partition;
 use crate::kafka::cause::{Cause, Why};
 use crate::kafka::group::list;
 use crate::kafka::progress::{CommitScope, Progress, metadata};
-use crate::kafka::rights::Transactional;
+use crate::kafka::rights::{self, Transactional};
 use crate::rebuild::{self, Counts, Deliveries, Error, Options, Rebuilt, Resumed};
 use crate::settings::{Octets, Time};
 
@@ -148,26 +148,24 @@ fn allowed(config: &Config, options: &Options, args: &Args) -> Result<(), Failur
     reads.extend(options.results.iter().map(|(topic, _)| (**topic).into()));
     reads.extend([&topics.deliveries, &topics.receipts, &topics.inbound].map(String::clone));
     let (reader, producer) = (&options.reader, &options.producer);
-    let mut found = missing(reader, producer, &reads, &[]);
+    let mut found = rights::unreadable(reader, &reads);
     if args.yes {
         let deliveries = topics.deliveries.clone();
-        let writes = [
+        // One after the other, because both have the transactional id of the rebuild.
+        for (group, source, writes) in [
             (config.kafka.submit_group(), source, outbound),
             (config.kafka.correlate_group(), deliveries, Vec::new()),
-        ];
-        // One after the other, because both have the transactional id of the rebuild.
-        for (group, source, writes) in writes {
-            let id = options.transactional_id.clone();
+        ] {
             let wanted = Transactional {
-                id,
+                id: options.transactional_id.clone(),
                 group,
                 source,
                 writes,
             };
-            found.extend(missing(reader, producer, &[], &[wanted]));
+            found.extend(rights::refused(producer, reader, &wanted));
         }
     }
-    found.dedup_by(|a, b| a.why == b.why);
+    each_once(&mut found);
     found.retain(|cause| matches!(cause.why, Why::Denied { .. }));
     if found.is_empty() {
         return Ok(());
