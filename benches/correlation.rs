@@ -13,8 +13,12 @@ use jiff::Timestamp;
 use kafka_smpp::correlate::RestoredPartition;
 use kafka_smpp::record::codec::Codec;
 use kafka_smpp::record::format::Format;
-use kafka_smpp::record::internal::{CorrelationEntry, Delivery, NewCorrelationEntry};
-use kafka_smpp::record::keys::{self, Position};
+use kafka_smpp::record::internal::{CorrelationEntry, Delivery};
+
+// Not all of it is needed here.
+#[allow(dead_code)]
+#[path = "../tests/cost/sample.rs"]
+mod sample;
 
 /// What the program has, too: so memory is what it takes there.
 #[global_allocator]
@@ -108,10 +112,10 @@ fn entries() -> u64 {
 fn measure(format: Format) -> Figures {
     let codec = Codec::new(format);
     let mut figures = Figures::default();
-    let (_, entry) = record(&codec, 1_234_567, Timestamp::now());
+    let (_, entry) = sample::entry(&codec, 1_234_567, Timestamp::now());
     let delivery = codec.must_write(&delivery());
     figures.0[0] = entry.len() as f64;
-    figures.0[1] = nanoseconds(|n| record(&codec, n, Timestamp::UNIX_EPOCH).1.len());
+    figures.0[1] = nanoseconds(|n| sample::entry(&codec, n, Timestamp::UNIX_EPOCH).1.len());
     figures.0[2] = nanoseconds(|_| {
         codec
             .read_internal::<CorrelationEntry>(black_box(&entry))
@@ -143,7 +147,7 @@ fn restore(codec: &Codec, figures: &mut Figures) {
     let mut batch = Vec::new();
     let make = |from: u64, batch: &mut Vec<(Vec<u8>, Vec<u8>)>| {
         batch.clear();
-        batch.extend((from..entries.min(from + BATCH)).map(|n| record(codec, n, now)));
+        batch.extend((from..entries.min(from + BATCH)).map(|n| sample::entry(codec, n, now)));
     };
     make(0, &mut batch); // what a batch takes is not counted
     let before = resident();
@@ -182,45 +186,6 @@ fn resident() -> f64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
     kib.unwrap_or(0.0) * 1024.0
-}
-
-/// The record of a message as it is written with its response.
-fn record(codec: &Codec, n: u64, now: Timestamp) -> (Vec<u8>, Vec<u8>) {
-    let record = Position {
-        topic: "sms.outbound".into(),
-        partition: (n % 4) as i32,
-        offset: 1_000_000 + n as i64,
-    };
-    let scattered = n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let message_id = format!("{scattered:016X}");
-    let log_id = format!(
-        "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
-        n >> 8,
-        n & 0xFFFF,
-        n & 0xFFF,
-        scattered & 0xFFF,
-        scattered >> 16
-    );
-    let destination = format!("+4179{:07}", n % 10_000_000);
-    let entry = NewCorrelationEntry {
-        esme: "acme",
-        message_id: &message_id,
-        log_id: &log_id,
-        extra_data: None,
-        record: &record,
-        part: None,
-        attempt: 1,
-        submitted_at: now,
-        source: Some("ACME"),
-        destination: Some(&destination),
-        recipients: None,
-        numbers: &[],
-        lists: false,
-        reference: None,
-        headers: Vec::new(),
-    };
-    let key = keys::entry("acme", &message_id, &record, None);
-    (key.into_bytes(), codec.must_write(&entry))
 }
 
 /// A receipt as an SMSC sends it.

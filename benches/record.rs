@@ -12,16 +12,18 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use jiff::Timestamp;
 use kafka_smpp::record::avro;
 use kafka_smpp::record::codec::{Codec, Number};
-use kafka_smpp::record::event::{About, Details, SubmitSmResp};
 use kafka_smpp::record::format::Format;
 use kafka_smpp::record::json;
-use kafka_smpp::record::keys::Position;
 use kafka_smpp::record::kind::Kind;
 use kafka_smpp::record::writers::{Answer, WriterSchema, WriterSchemas};
 use kafka_smpp::submit::message::{Defaults, prepare};
 
-/// 160 characters, with what a campaign usually says of a message.
-const PLAIN: &str = r#"{"log_id":"campaign-17/000123456","extra_data":{"customer":4711,"tags":["a","b"]},"source":"ACME","destination":"+41791234567","short_message":"Dear customer, your parcel will arrive today between 14:00 and 15:00. Please have your identity card at hand. Track it on our site, or answer STOP to opt out....","registered_delivery":1}"#;
+// Not all of it is needed here.
+#[allow(dead_code)]
+#[path = "../tests/cost/sample.rs"]
+mod sample;
+
+use sample::{RECORD, event, position};
 
 /// Text that only UCS-2 can express.
 const CYRILLIC: &str = r#"{"log_id":"campaign-17/000123457","source":"ACME","destination":"+381641234567","short_message":"Поштовани, ваша пошиљка стиже данас између 14 и 15 часова."}"#;
@@ -63,13 +65,9 @@ fn records(criterion: &mut Criterion) {
         registered_delivery: 1,
         ..Defaults::default()
     };
-    let position = Position {
-        topic: "sms.outbound".into(),
-        partition: 3,
-        offset: 1_234_567,
-    };
+    let position = position(3);
     for (name, text) in [
-        ("plain", PLAIN),
+        ("plain", RECORD),
         ("cyrillic", CYRILLIC),
         ("aiosmpplib", AIOSMPPLIB),
     ] {
@@ -98,41 +96,11 @@ fn records(criterion: &mut Criterion) {
 }
 
 fn events(criterion: &mut Criterion) {
-    let position = Position {
-        topic: "sms.outbound".into(),
-        partition: 3,
-        offset: 1_234_567,
-    };
-    let Ok(record) = json::submit_sm(PLAIN.as_bytes()) else {
+    let position = position(3);
+    let Ok(record) = json::submit_sm(RECORD.as_bytes()) else {
         return;
     };
-    let now = Timestamp::now();
-    let event = SubmitSmResp {
-        kind: "SubmitSmResp",
-        about: About {
-            log_id: record.log_id.as_deref().unwrap_or_default(),
-            extra_data: record.extra_data.as_deref(),
-            terminal: true,
-            attempt: 1,
-            possible_duplicate: false,
-            late: false,
-            record: &position,
-            esme: "acme",
-            bind: Some("acme-3.0"),
-            source: Some("ACME"),
-            destination: Some("+41791234567"),
-        },
-        accepted: true,
-        command_status: 0,
-        command_status_name: "ESME_ROK",
-        message_id: "4F2A001734",
-        submitted_at: now,
-        responded_at: now,
-        truncated: false,
-        part: None,
-        parts: Vec::new(),
-        details: Details::default(),
-    };
+    let event = event(&record, &position, Timestamp::now());
     let mut group = criterion.benchmark_group("event");
     group.throughput(Throughput::Elements(1));
     for format in FORMATS {

@@ -303,6 +303,27 @@ mod tests {
         assert_eq!(went(r#","source":"+1000""#).1, sender_digest(Some(1000)));
     }
 
+    /// It stands in the log, and is compared by later versions.
+    #[test]
+    fn what_a_receipt_says_has_the_checksum_of_its_texts_each_with_an_end() {
+        let text =
+            b"id:7F submit date:2601020304 done date:tomorrow  stat:DELIVRD err: 042 text:hello";
+        let sm = Sm {
+            destination: smpp_protocol::Address::parse("Shop"),
+            esm_class: 0x04,
+            short_message: text,
+            ..Sm::default()
+        };
+        let mut pdu = Vec::new();
+        let written = sm.encode(Command::DELIVER_SM, Status::ROK, 1, &mut pdu);
+        written.unwrap();
+        let delivery = delivery_of(pdu);
+        let parsed = ParsedReceipt::of(&delivery, &Dialects::default());
+        let submitted = When::parse("2601020304").unwrap().to_string();
+        let texts = format!("{submitted}\0tomorrow\0042\0\0shop\0");
+        assert_eq!(report(&parsed), crc32fast::hash(texts.as_bytes()));
+    }
+
     #[test]
     fn the_date_of_a_receipt_lasts_as_long_as_its_clock_shows_it() {
         let of = |text: &str| When::parse(text).and_then(dated).unwrap();

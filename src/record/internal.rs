@@ -609,6 +609,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_name_is_remembered_by_the_checksum_of_its_small_letters() {
+        for name in [
+            "ACME",
+            "A Name In CAPITALS And Others, Of More Octets Than Are Read At Once",
+        ] {
+            let small = name.to_ascii_lowercase();
+            let print = i64::from(crc32fast::hash(small.as_bytes()));
+            assert_eq!(number(name.as_bytes()), Some(-1 - print));
+        }
+    }
+
+    #[test]
     fn a_correlation_reads_back_with_its_extra_data_byte_for_byte() {
         let line = r#"{"esme":"acme","message_id":"7F","log_id":"a","extra_data":{"b" : 1.50, "a":[ ]},"record":{"topic":"sms.outbound","partition":3,"offset":1042},"part":2,"attempt":1,"submitted_at":"2026-01-02T03:04:05.000006Z","destination":"+4179","headers":[{"key":"traceparent","value":"MDA="},{"key":"empty"}],"seen":[{"state":1,"digest":7}]}"#;
         let read: CorrelationEntry = serde_json::from_str(line).unwrap();

@@ -13,6 +13,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../required/mod.rs"]
+mod required;
+mod sample;
 mod work;
 
 use std::collections::BTreeMap;
@@ -22,6 +25,7 @@ use std::process::Command;
 
 use allocation_counter::measure;
 
+use required::is_required;
 use work::{WORK, Work};
 
 /// In a process under Valgrind: which work, and how often.
@@ -53,10 +57,7 @@ fn main() {
     let allocations = WORK.iter().map(allocations);
     let Some(instructions) = WORK.iter().map(instructions).collect::<Option<Vec<_>>>() else {
         let remedy = "valgrind is not found (Debian: apt-get install valgrind)";
-        let is_required = ["CI", "REQUIRE_VALGRIND"]
-            .iter()
-            .any(|name| std::env::var_os(name).is_some());
-        assert!(!is_required, "{remedy}");
+        assert!(!is_required("REQUIRE_VALGRIND"), "{remedy}");
         return eprintln!("costs are not counted: {remedy}");
     };
     let costs = instructions.into_iter().zip(allocations);
@@ -72,10 +73,7 @@ fn main() {
     let known = read();
     let mut wrong = Vec::new();
     for (work, cost) in WORK.iter().zip(&costs) {
-        println!(
-            "{:<32}{:>12.0}{:>8.2}",
-            work.name, cost.instructions, cost.allocations
-        );
+        println!("{}", row(work, cost));
         let Some(known) = known.get(work.name) else {
             wrong.push(format!("{}: not in the table", work.name));
             continue;
@@ -138,14 +136,19 @@ fn table() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cost/table.txt")
 }
 
+/// A line of the table.
+fn row(work: &Work, cost: &Cost) -> String {
+    let name = format!("{}:", work.name);
+    format!(
+        "{name:<32}{:>8.0}{:>8.2}",
+        cost.instructions, cost.allocations
+    )
+}
+
 fn written(costs: &[Cost]) -> String {
     let mut text = "# What one round costs: instructions, allocations. Written by MAKE_COSTS=1 cargo test --test cost\n".to_owned();
     for (work, cost) in WORK.iter().zip(costs) {
-        let _ = writeln!(
-            text,
-            "{:<32}{:>8.0}{:>8.2}",
-            work.name, cost.instructions, cost.allocations
-        );
+        let _ = writeln!(text, "{}", row(work, cost));
     }
     text
 }
@@ -153,28 +156,16 @@ fn written(costs: &[Cost]) -> String {
 fn read() -> BTreeMap<String, Cost> {
     let text = std::fs::read_to_string(table()).unwrap_or_default();
     let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let row = |line: &str| {
+        let (name, counts) = line.split_once(':')?;
+        let mut counts = counts.split_whitespace().map(str::parse);
+        let cost = Cost {
+            instructions: counts.next()?.ok()?,
+            allocations: counts.next()?.ok()?,
+        };
+        Some((name.to_owned(), cost))
+    };
     lines
-        .map(|line| {
-            let mut words = line.split_whitespace().rev();
-            let mut number = || {
-                words
-                    .next()
-                    .and_then(|word| word.parse().ok())
-                    .expect("a number")
-            };
-            let (allocations, instructions) = (number(), number());
-            let name = line
-                .rsplitn(3, char::is_whitespace)
-                .last()
-                .unwrap_or_default();
-            let name = name.trim_end_matches(|c: char| c.is_whitespace() || c.is_ascii_digit());
-            (
-                name.trim_end().to_owned(),
-                Cost {
-                    instructions,
-                    allocations,
-                },
-            )
-        })
+        .map(|line| row(line).unwrap_or_else(|| panic!("{line:?} is no row of the table")))
         .collect()
 }

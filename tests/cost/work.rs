@@ -5,14 +5,14 @@ use std::hint::black_box;
 use jiff::Timestamp;
 use kafka_smpp::correlate::RestoredPartition;
 use kafka_smpp::record::codec::Codec;
-use kafka_smpp::record::event::{About, Details, SubmitSmResp};
 use kafka_smpp::record::format::Format;
-use kafka_smpp::record::internal::{Delivery, NewCorrelationEntry};
+use kafka_smpp::record::internal::Delivery;
 use kafka_smpp::record::json;
-use kafka_smpp::record::keys::{self, Position};
 use kafka_smpp::submit::message::{Defaults, prepare};
 use smpp_protocol::pdu::{Sm, SmResp};
 use smpp_protocol::{Address, Command, Frame, Pdu, Receipt, Status};
+
+use super::sample::{RECORD, destination, entry, event, message_id, position};
 
 /// A step.
 pub struct Work {
@@ -62,20 +62,9 @@ pub const WORK: [Work; 9] = [
     },
 ];
 
-/// 160 characters, with what a campaign usually says of a message.
-const RECORD: &str = r#"{"log_id":"campaign-17/000123456","extra_data":{"customer":4711,"tags":["a","b"]},"source":"ACME","destination":"+41791234567","short_message":"Dear customer, your parcel will arrive today between 14:00 and 15:00. Please have your identity card at hand. Track it on our site, or answer STOP to opt out.","registered_delivery":1}"#;
-
 /// A moment: the same in each run.
 fn now() -> Timestamp {
     Timestamp::from_second(1_767_225_600).expect("a time")
-}
-
-fn position(n: u64) -> Position {
-    Position {
-        topic: "sms.outbound".into(),
-        partition: 3,
-        offset: 1_000_000 + n as i64,
-    }
 }
 
 fn record_to_pdu(format: Format) -> Box<dyn FnMut(u64)> {
@@ -135,68 +124,17 @@ fn response_to_event() -> Box<dyn FnMut(u64)> {
     Box::new(move |rounds| {
         let record = json::submit_sm(RECORD.as_bytes()).expect("a record");
         for _ in 0..rounds {
-            let event = SubmitSmResp {
-                kind: "SubmitSmResp",
-                about: About {
-                    log_id: record.log_id.as_deref().unwrap_or_default(),
-                    extra_data: record.extra_data.as_deref(),
-                    terminal: true,
-                    attempt: 1,
-                    possible_duplicate: false,
-                    late: false,
-                    record: &position,
-                    esme: "acme",
-                    bind: Some("acme-3.0"),
-                    source: Some("ACME"),
-                    destination: Some("+41791234567"),
-                },
-                accepted: true,
-                command_status: 0,
-                command_status_name: "ESME_ROK",
-                message_id: "4F2A001734",
-                submitted_at: now(),
-                responded_at: now(),
-                truncated: false,
-                part: None,
-                parts: Vec::new(),
-                details: Details::default(),
-            };
+            let event = event(&record, &position, now());
             let _ = black_box(codec.write(black_box(&event)));
         }
     })
-}
-
-/// The entry of the n-th message: its key and its value.
-fn entry(codec: &Codec, n: u64) -> (Vec<u8>, Vec<u8>) {
-    let record = position(n);
-    let message_id = format!("{:016X}", n.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    let log_id = format!("00000000-0000-4000-8000-{n:012x}");
-    let entry = NewCorrelationEntry {
-        esme: "acme",
-        message_id: &message_id,
-        log_id: &log_id,
-        extra_data: None,
-        record: &record,
-        part: None,
-        attempt: 1,
-        submitted_at: now(),
-        source: Some("ACME"),
-        destination: Some("+41791234567"),
-        recipients: None,
-        numbers: &[],
-        lists: false,
-        reference: None,
-        headers: Vec::new(),
-    };
-    let key = keys::entry("acme", &message_id, &record, None);
-    (key.into_bytes(), codec.must_write(&entry))
 }
 
 fn entry_written() -> Box<dyn FnMut(u64)> {
     let codec = Codec::new(Format::Cbor);
     Box::new(move |rounds| {
         for n in 0..rounds {
-            black_box(entry(&codec, n));
+            black_box(entry(&codec, n, now()));
         }
     })
 }
@@ -206,7 +144,7 @@ const ENTRIES: u64 = 1000;
 
 fn entry_restored() -> Box<dyn FnMut(u64)> {
     let codec = Codec::new(Format::Cbor);
-    let entries: Vec<_> = (0..ENTRIES).map(|n| entry(&codec, n)).collect();
+    let entries: Vec<_> = (0..ENTRIES).map(|n| entry(&codec, n, now())).collect();
     let mut partition = RestoredPartition::new(codec);
     Box::new(move |rounds| {
         for (key, value) in entries.iter().take(rounds as usize) {
@@ -215,13 +153,13 @@ fn entry_restored() -> Box<dyn FnMut(u64)> {
     })
 }
 
-/// A receipt for a message id.
-fn receipt(id: &str) -> Vec<u8> {
+/// A receipt for a message id, from its recipient.
+fn receipt(id: &str, recipient: &str) -> Vec<u8> {
     let text = format!(
         "id:{id} sub:001 dlvrd:001 submit date:2601010000 done date:2601010001 stat:DELIVRD err:000 text:Dear customer, your"
     );
     let sm = Sm {
-        source: Address::parse("+41791234567"),
+        source: Address::parse(recipient),
         destination: Address::parse("ACME"),
         esm_class: 0x04,
         short_message: text.as_bytes(),
@@ -234,7 +172,7 @@ fn receipt(id: &str) -> Vec<u8> {
 }
 
 fn deliver_sm_read() -> Box<dyn FnMut(u64)> {
-    let wire = receipt("4F2A001734");
+    let wire = receipt("4F2A001734", "+41791234567");
     Box::new(move |rounds| {
         for _ in 0..rounds {
             let frame = Frame::decode(black_box(&wire)).expect("a frame");
@@ -251,14 +189,14 @@ fn receipt_to_event() -> Box<dyn FnMut(u64)> {
     let mut partition = RestoredPartition::new(codec.clone());
     let mut deliveries = Vec::new();
     for n in 0..ENTRIES {
-        let (key, value) = entry(&codec, n);
+        let (key, value) = entry(&codec, n, now());
         partition.read(&key, Some(&value)).expect("an entry");
-        let id = format!("{:016X}", n.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let id = message_id(n);
         let delivery = Delivery {
             esme: "acme".into(),
             bind: "acme-3.0".into(),
             received_at: now(),
-            pdu: receipt(&id),
+            pdu: receipt(&id, &destination(n)),
             bound_at: Some(now()),
             home: None,
             tries: 0,

@@ -13,9 +13,7 @@ use smpp_esme::{
 use smpp_protocol::pdu::Sm;
 use smpp_protocol::{Address, Command, Status};
 
-use crate::harness::{FakeSmsc, Reply, Smsc, eventually};
-
-const PATIENCE: Duration = Duration::from_secs(300);
+use crate::harness::{FakeSmsc, PATIENCE, Reply, Smsc, eventually};
 
 #[derive(Default)]
 struct Seen {

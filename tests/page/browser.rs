@@ -9,6 +9,11 @@ use serde_json::{Value, json};
 use thirtyfour::prelude::*;
 use thirtyfour::{BrowserLogEntry, ChromiumLikeCapabilities, LoggingPrefsLogLevel};
 
+#[path = "../required/mod.rs"]
+mod required;
+
+use required::is_required;
+
 /// A chromedriver with one browser. Both end with it.
 pub struct Browser {
     driver: Option<WebDriver>,
@@ -47,13 +52,10 @@ pub async fn browser(test: &str) -> Option<Browser> {
     );
     let chromedriver = program("CHROMEDRIVER", &["chromedriver"]);
     let (Some(chromium), Some(chromedriver)) = (chromium, chromedriver) else {
-        let required = ["CI", "REQUIRE_CHROMIUM"]
-            .iter()
-            .find(|name| std::env::var_os(name).is_some());
         let how = "install chromium and chromedriver (Debian: chromium, chromium-driver), or name them in CHROMIUM and CHROMEDRIVER";
         assert!(
-            required.is_none(),
-            "{test} needs Chromium, as {required:?} is set: {how}"
+            !is_required("REQUIRE_CHROMIUM"),
+            "{test} needs Chromium, as CI or REQUIRE_CHROMIUM is set: {how}"
         );
         // Not by eprintln, which shows only what tests that fail have written.
         let said = format!("SKIPPED {test}: no Chromium or no chromedriver was found; {how}\n");

@@ -43,8 +43,10 @@ impl File {
             return Err(wrong("is no file: name the file that holds the token"));
         }
         if metadata.len() > MOST {
-            let text = "has {} octets, more than a token has (1 MiB at most): it must hold a token and nothing else";
-            return Err(wrong(&text.replace("{}", &metadata.len().to_string())));
+            return Err(wrong(&format!(
+                "has {} octets, more than a token has (1 MiB at most): it must hold a token and nothing else",
+                metadata.len()
+            )));
         }
         let octets = std::fs::read(&self.path).map_err(unreadable)?;
         let octets = octets.trim_ascii();

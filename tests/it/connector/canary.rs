@@ -9,6 +9,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal::{SIGABRT, SIGTERM};
 use serde_json::{Value, json};
 
+use super::tokens::{deployment, oidc};
 use super::{Deployment, PATIENCE, rights};
 use crate::harness::http::{ask, get};
 use crate::harness::{
@@ -357,26 +358,17 @@ fn no_token_comes_out() {
         let found = OF_TOKENS.iter().find(|(name, _)| *name == what);
         found.expect("one of them").1
     };
-    let long = Duration::from_secs(300);
     let endpoint = TokenEndpoint::start(Duration::from_secs(20));
     let secured = Broker::start_with_tokens(&endpoint);
     let smsc = FakeSmsc::start();
-    let mut it = Deployment::on(secured.broker.kafka(), smsc.port(), 1);
+    let debug = json!({ "debug": "security,broker,conf,protocol" });
+    let mut it = deployment(&secured, smsc.port(), 1, &debug);
     it.config["log"] = json!({ "level": "trace", "format": "json" });
-    it.config["correlate"]["early_receipt_grace"] = json!("60s");
-    let kafka = &mut it.config["kafka"];
-    kafka["bootstrap_servers"] = json!(format!("127.0.0.1:{}", secured.port));
-    kafka["session_timeout"] = json!("30s");
-    kafka["transaction_timeout"] = json!("30s");
-    let properties = &mut kafka["properties"];
-    properties["security.protocol"] = json!("SASL_PLAINTEXT");
-    properties["sasl.mechanism"] = json!("OAUTHBEARER");
-    properties["debug"] = json!("security,broker,conf,protocol");
     let plain = it.config.clone();
     let mut said = String::new();
     let mut ends = |mut connector: Connector, toml: &str| {
         connector.signal(SIGTERM);
-        connector.wait(long);
+        connector.wait(PATIENCE);
         let log = connector.log();
         assert!(log.contains("TRACE"), "it is at trace");
         said.push_str(&log);
@@ -389,13 +381,13 @@ fn no_token_comes_out() {
     };
 
     // The endpoint knows the secret `geheim`, and repeats what it was shown.
-    let properties = &mut it.config["kafka"]["properties"];
-    properties["sasl.oauthbearer.method"] = json!("oidc");
-    properties["sasl.oauthbearer.token.endpoint.url"] = json!(endpoint.url());
-    properties["sasl.oauthbearer.client.id"] = json!("sms");
-    properties["sasl.oauthbearer.client.secret"] = json!(of("the client's secret"));
+    let secret = of("the client's secret");
+    let properties = oidc(&endpoint, secret);
+    for (name, value) in properties.as_object().expect("properties") {
+        it.config["kafka"]["properties"][name] = value.clone();
+    }
     let mut connector = it.start();
-    connector.wait_for_log("KS-3026", long);
+    connector.wait_for_log("KS-3026", PATIENCE);
     ends(connector, &it.toml());
     let of_answer = |answer: Value| {
         Some(TokenAnswer::Say(
@@ -405,7 +397,6 @@ fn no_token_comes_out() {
         ))
     };
     let token = of("a token that is no JWT");
-    let secret = of("the client's secret");
     endpoint.know(secret);
     let mut connector = it.start();
     smsc.wait_bound(1);
@@ -424,7 +415,7 @@ fn no_token_comes_out() {
         ),
     ] {
         endpoint.answer(of_answer(answer));
-        connector.wait_for_log(wanted, long);
+        connector.wait_for_log(wanted, PATIENCE);
     }
     ends(connector, &it.toml());
 
@@ -433,9 +424,9 @@ fn no_token_comes_out() {
     it.config["kafka"]["token"] = json!({ "provider": "file", "file": file });
     endpoint.write(&file, "sms");
     let mut connector = it.start();
-    connector.wait_for_log("OAUTHBEARER", long);
+    connector.wait_for_log("OAUTHBEARER", PATIENCE);
     std::fs::write(&file, token).expect("a file");
-    connector.wait_for_log("KS-3024", long);
+    connector.wait_for_log("KS-3024", PATIENCE);
     it.config["kafka"]["token"]["lifetime"] = json!("1h");
     ends(connector, &it.toml());
 
@@ -471,7 +462,7 @@ fn no_token_comes_out() {
     ] {
         endpoint.lend_credentials(of_credentials(expiration), to);
         let mut connector = Connector::start_with(&it.toml(), &env);
-        connector.wait_for_log(wanted, long);
+        connector.wait_for_log(wanted, PATIENCE);
         ends(connector, &it.toml());
     }
     has_none("what came out", &said, OF_TOKENS);

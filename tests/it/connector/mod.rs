@@ -51,10 +51,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Connector, Kafka, Record, internal_format, kafka, unique};
-
-/// How long anything may take: a machine that many use is slow now and then.
-const PATIENCE: Duration = Duration::from_secs(300);
+use crate::harness::{Connector, Kafka, PATIENCE, Record, internal_format, kafka, unique};
 
 /// One deployment: its topics and its configuration.
 struct Deployment {

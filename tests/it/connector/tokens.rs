@@ -17,27 +17,27 @@ use data_encoding::{BASE64, BASE64URL_NOPAD};
 use nix::sys::signal::Signal::SIGTERM;
 use serde_json::{Value, json};
 
-use super::{Deployment, complaints_of_kafka};
+use super::{Deployment, PATIENCE, complaints_of_kafka};
 use crate::harness::{
     Broker, FakeSmsc, Secured, TokenAnswer, TokenEndpoint, command, command_by, eventually, scratch,
 };
-
-/// For what takes seconds where nothing else runs: librdkafka asks an endpoint that does not work up to
-/// five times in 50 s, and again after 10 s.
-const LONG: Duration = Duration::from_secs(300);
 
 /// How long tokens live: each is renewed after four fifths of it, which must leave time enough where
 /// others work beside us.
 const LIFE: Duration = Duration::from_secs(30);
 
 /// A deployment whose clients log in with tokens: `properties` besides those that say so.
-fn deployment(secured: &Secured, smsc: u16, partitions: i32, properties: &Value) -> Deployment {
+pub(super) fn deployment(
+    secured: &Secured,
+    smsc: u16,
+    partitions: i32,
+    properties: &Value,
+) -> Deployment {
     let mut it = Deployment::on(secured.broker.kafka(), smsc, partitions);
-    let kafka = &mut it.config["kafka"];
-    kafka["bootstrap_servers"] = json!(format!("127.0.0.1:{}", secured.port));
     // That it is slow here is not what is looked for.
     it.config["correlate"]["early_receipt_grace"] = json!("60s");
     let kafka = &mut it.config["kafka"];
+    kafka["bootstrap_servers"] = json!(format!("127.0.0.1:{}", secured.port));
     kafka["session_timeout"] = json!("30s");
     kafka["transaction_timeout"] = json!("30s");
     kafka["properties"]["security.protocol"] = json!("SASL_PLAINTEXT");
@@ -48,7 +48,7 @@ fn deployment(secured: &Secured, smsc: u16, partitions: i32, properties: &Value)
     it
 }
 
-fn oidc(endpoint: &TokenEndpoint, secret: &str) -> Value {
+pub(super) fn oidc(endpoint: &TokenEndpoint, secret: &str) -> Value {
     json!({
         "sasl.oauthbearer.method": "oidc",
         "sasl.oauthbearer.token.endpoint.url": endpoint.url(),
@@ -72,7 +72,7 @@ fn traffic(it: &Deployment, smsc: &FakeSmsc, time: Duration, pause: Duration) ->
         assert!(connector.ended().is_none(), "{}", connector.log());
         std::thread::sleep(pause);
     }
-    let results = it.results_within(sent, LONG);
+    let results = it.results_within(sent, PATIENCE);
     assert_eq!(results.len(), sent);
     for (id, result) in &results {
         assert_eq!(result["accepted"], true, "{id}: {result:#}");
@@ -128,7 +128,7 @@ fn traffic_goes_on_while_somebody_else_renews_a_token_in_a_file() {
     assert!(!log.contains("eyJ"), "{log}");
     assert_eq!(endpoint.given(), 0, "nobody asked the endpoint");
 
-    eventually("topics cannot be created, which is said", LONG, || {
+    eventually("topics cannot be created, which is said", PATIENCE, || {
         let create = command(&it.toml(), &["topics", "create", "--partitions", "1"]);
         let said = String::from_utf8_lossy(&create.stderr);
         assert_eq!(create.status.code(), Some(69), "{said}");
@@ -166,7 +166,7 @@ fn check(it: &Deployment, wanted: &[&str]) -> String {
 
 fn check_by(it: &Deployment, wanted: &[&str], change: impl Fn(&mut Command)) -> String {
     let mut said = String::new();
-    eventually(&format!("check says {wanted:?}"), LONG, || {
+    eventually(&format!("check says {wanted:?}"), PATIENCE, || {
         let output = command_by(&it.toml(), &["check", "--connect"], &change);
         said = String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned();
         assert!(!said.contains("eyJ"), "a token: {said}");
@@ -182,7 +182,7 @@ fn check_by(it: &Deployment, wanted: &[&str], change: impl Fn(&mut Command)) -> 
 }
 
 fn succeeds(it: &Deployment) {
-    eventually("check says that all is well", LONG, || {
+    eventually("check says that all is well", PATIENCE, || {
         let output = command(&it.toml(), &["check", "--connect"]);
         let well = output.status.success();
         if !well {
@@ -292,21 +292,21 @@ fn an_endpoint_that_is_away_for_longer_than_a_token_lives_stops_nothing_for_good
     let mut connector = it.start();
     smsc.wait_bound(2);
     it.send_numbered(0, 0..10);
-    it.results_within(10, LONG);
+    it.results_within(10, PATIENCE);
     let body = "come again".to_owned();
     endpoint.answer(Some(TokenAnswer::Say(503, "text/plain", body)));
-    connector.wait_for_log("KS-3021", LONG);
+    connector.wait_for_log("KS-3021", PATIENCE);
     it.send_numbered(0, 10..20);
     assert!(connector.ended().is_none(), "{}", connector.log());
     endpoint.answer(None);
-    it.results_within(20, LONG);
+    it.results_within(20, PATIENCE);
 
     // Nor does one that does not answer hold up the end.
     let asked = endpoint.asked();
     endpoint.answer(Some(TokenAnswer::Late(Duration::from_secs(600))));
-    eventually("it is asked", LONG, || endpoint.asked() > asked);
+    eventually("it is asked", PATIENCE, || endpoint.asked() > asked);
     connector.signal(SIGTERM);
-    let ended = connector.wait(LONG);
+    let ended = connector.wait(PATIENCE);
     let log = connector.log();
     // Kafka may be gone by then, so that it gives up at the end of `shutdown_timeout`.
     assert!(ended.success() || log.contains("KS-4005"), "{ended}");
@@ -336,24 +336,24 @@ fn a_token_file_that_is_spoilt_is_said_and_the_next_good_one_is_taken() {
     ] {
         it.send_numbered(0, sent..sent + 10);
         sent += 10;
-        it.results_within(sent, LONG);
+        it.results_within(sent, PATIENCE);
         match spoilt {
             Some(text) => std::fs::write(&file, text).expect("a file"),
             None => std::fs::remove_file(&file).expect("it was there"),
         }
-        connector.wait_for_log(wanted, LONG);
+        connector.wait_for_log(wanted, PATIENCE);
         assert!(connector.ended().is_none(), "{}", connector.log());
         endpoint.write(&file, "sidecar");
         // What renews it goes on.
         let (endpoint, file) = (endpoint.clone(), file.clone());
-        eventually("all is bound", LONG, || {
+        eventually("all is bound", PATIENCE, || {
             endpoint.write(&file, "sidecar");
             std::thread::sleep(Duration::from_secs(1));
             smsc.bound() == 2
         });
     }
     connector.signal(SIGTERM);
-    assert!(connector.wait(LONG).success());
+    assert!(connector.wait(PATIENCE).success());
     let log = connector.log();
     assert!(
         log.contains("KS-3024") && log.contains("kafka.token.file"),

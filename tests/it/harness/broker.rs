@@ -10,13 +10,12 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal::SIGTERM;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
+use super::PATIENCE;
 use super::client::Kafka;
 use super::fetch::{cached, jars_of_kafka, progress, run, source};
 use super::process::{Process, free_port, scratch};
 use super::tokens::TokenEndpoint;
 
-/// How long a broker may take to start.
-const PATIENCE: Duration = Duration::from_secs(300);
 /// The id of most clusters.
 const CLUSTER: &str = "MkU3OEVBNTcwNTJENDM2Qg";
 /// The file of [`loaded_classes`].

@@ -25,7 +25,7 @@ use serde_json::Value;
 use kafka_smpp::record::codec::Codec;
 use kafka_smpp::record::format::Format;
 
-const PATIENCE: Duration = Duration::from_secs(300);
+use super::PATIENCE;
 
 /// The format of the internal topics if it is not to be the default: `INTERNAL_FORMAT=json` runs the tests
 /// with that.

@@ -33,3 +33,8 @@ pub use registry::Registry;
 pub use smsc::Smsc;
 pub use tls::TlsFront;
 pub use tokens::{TokenAnswer, TokenEndpoint};
+
+use std::time::Duration;
+
+/// How long anything may take: a machine that many use is slow now and then.
+pub const PATIENCE: Duration = Duration::from_secs(300);

@@ -9,7 +9,7 @@ mod transactions;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use kafka_smpp::kafka::poll::{Assignments, Flow, Handle, Poller};
 use kafka_smpp::kafka::{Group, Partition};
@@ -18,9 +18,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 
-use crate::harness::{Kafka, eventually};
-
-const PATIENCE: Duration = Duration::from_secs(300);
+use crate::harness::{Kafka, PATIENCE, eventually};
 
 fn partition(topic: &str, partition: i32) -> Partition {
     Partition {
