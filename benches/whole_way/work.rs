@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::Scene;
-use crate::harness::http::{get, sum};
-use crate::harness::{Connector, kafka_pid};
+use super::Scene;
+use super::harness::http::{get, sum};
+use super::harness::{Connector, kafka_pid};
 
 /// Clock ticks of /proc in a second (`getconf CLK_TCK`, the same on all Linux).
 const TICKS: u64 = 100;

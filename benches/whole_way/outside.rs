@@ -10,7 +10,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use kafka_smpp::record::codec::Codec;
 
-use crate::harness::Kafka;
+use super::harness::Kafka;
 
 /// How records are appended.
 pub enum Feed {
