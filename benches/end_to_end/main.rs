@@ -104,7 +104,7 @@ fn whole_way(scene: &Scene, messages: usize) -> Whole {
     let all = count(&scene.kafka, &receipts, messages, PATIENCE);
     let all = rate(messages, all.map(|at| at - first));
     let work = work.until_now().per_message(messages);
-    let peak_mib = peak(connector.pid());
+    let peak_mib = connector.peak() >> 20;
     if std::env::var("BENCH_LOG").is_ok() {
         std::fs::write("bench.log", connector.log()).expect("a file");
     }
@@ -173,12 +173,4 @@ fn latency(scene: &Scene, per_second: u64) -> Steady {
     assert!(connector.ended().is_none(), "{}", connector.log());
     stop(connector);
     Steady { seen, busy, idle }
-}
-
-/// Peak resident memory.
-fn peak(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find(|l| l.starts_with("VmHWM:"));
-    let kib = line.and_then(|l| l.split_whitespace().nth(1)?.parse::<u64>().ok());
-    kib.unwrap_or(0) / 1024
 }

@@ -1,6 +1,7 @@
 //! What is seen from outside: records in, committed events out.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rdkafka::Message;
@@ -42,36 +43,72 @@ fn message() -> String {
 
 /// Appends messages to all partitions in turn; returns when it began.
 pub fn feed(kafka: &Kafka, topic: &str, partitions: i32, codec: &Codec, how: Feed) -> u64 {
-    let (n, per_second) = match how {
-        Feed::AtOnce(n) => (n, None),
-        Feed::Paced { n, per_second } => (n, Some(per_second)),
+    let appender = Appender {
+        kafka,
+        topic,
+        partitions,
+        linger: match how {
+            Feed::AtOnce(_) => "20",
+            Feed::Paced { .. } => "0",
+        },
     };
-    let producer: BaseProducer = kafka
-        .config()
-        .set("linger.ms", if per_second.is_some() { "0" } else { "20" })
-        .set("queue.buffering.max.messages", "100000")
-        .create()
-        .unwrap();
-    let (began, clock) = (now_micros(), Instant::now());
-    for i in 0..n {
-        if let Some(per_second) = per_second {
-            let due = Duration::from_micros(i as u64 * 1_000_000 / per_second);
-            while clock.elapsed() < due {
-                producer.poll(Duration::from_millis(1));
+    let value = |_| codec.from_json(message().as_bytes()).unwrap();
+    appender.append(how, &AtomicU64::new(0), value)
+}
+
+/// Appends records to a topic.
+pub struct Appender<'a> {
+    /// The broker.
+    pub kafka: &'a Kafka,
+    /// The topic.
+    pub topic: &'a str,
+    /// How many partitions it has: each gets as much.
+    pub partitions: i32,
+    /// `linger.ms`: how long the client gathers what it sends.
+    pub linger: &'a str,
+}
+
+impl Appender<'_> {
+    /// Appends records, `value` makes each by its number; returns when it began. `appended` counts them.
+    pub fn append(
+        &self,
+        how: Feed,
+        appended: &AtomicU64,
+        mut value: impl FnMut(usize) -> Vec<u8>,
+    ) -> u64 {
+        let (n, per_second) = match how {
+            Feed::AtOnce(n) => (n, None),
+            Feed::Paced { n, per_second } => (n, Some(per_second)),
+        };
+        let producer: BaseProducer = self
+            .kafka
+            .config()
+            .set("linger.ms", self.linger)
+            .set("queue.buffering.max.messages", "100000")
+            .create()
+            .unwrap();
+        let (began, clock) = (now_micros(), Instant::now());
+        for i in 0..n {
+            if let Some(per_second) = per_second {
+                let due = Duration::from_micros(i as u64 * 1_000_000 / per_second);
+                while clock.elapsed() < due {
+                    producer.poll(Duration::from_millis(1));
+                }
             }
+            let value = value(i);
+            let partition = i as i32 % self.partitions;
+            let mut record = BaseRecord::<(), [u8]>::to(self.topic)
+                .payload(&value)
+                .partition(partition);
+            while let Err((_, back)) = producer.send(record) {
+                producer.poll(Duration::from_millis(10));
+                record = back;
+            }
+            appended.fetch_add(1, Ordering::Relaxed);
         }
-        let value = codec.from_json(message().as_bytes()).unwrap();
-        let partition = i as i32 % partitions;
-        let mut record = BaseRecord::<(), [u8]>::to(topic)
-            .payload(&value)
-            .partition(partition);
-        while let Err((_, back)) = producer.send(record) {
-            producer.poll(Duration::from_millis(10));
-            record = back;
-        }
+        producer.flush(Duration::from_secs(60)).unwrap();
+        began
     }
-    producer.flush(Duration::from_secs(60)).unwrap();
-    began
 }
 
 /// A reader of all of a topic, of what is committed.
@@ -98,25 +135,45 @@ pub fn reader(kafka: &Kafka, topic: &str, from: Offset) -> BaseConsumer {
 
 /// Waits until `n` committed records are in the topic; when the last of them was written.
 pub fn count(kafka: &Kafka, topic: &str, n: usize, patience: Duration) -> Option<Duration> {
+    span(kafka, topic, Duration::ZERO, n, patience).map(|(_, last)| last)
+}
+
+/// Waits until `n` committed records that were written after `since` are in the topic; when the first and
+/// the last of them were written. All times are since 1970.
+pub fn span(
+    kafka: &Kafka,
+    topic: &str,
+    since: Duration,
+    n: usize,
+    patience: Duration,
+) -> Option<(Duration, Duration)> {
     let consumer = reader(kafka, topic, Offset::Beginning);
-    let (mut seen, mut last, end) = (0, 0, Instant::now() + patience);
+    let (since, end) = (since.as_millis() as i64, Instant::now() + patience);
+    let (mut seen, mut first, mut last) = (0, i64::MAX, 0);
     while seen < n {
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
-                seen += 1;
-                last = last.max(message.timestamp().to_millis().unwrap_or(0));
+                let at = message.timestamp().to_millis().unwrap_or(0);
+                if at >= since {
+                    seen += 1;
+                    (first, last) = (first.min(at), last.max(at));
+                }
             }
             _ if Instant::now() > end => return None,
             _ => {}
         }
     }
-    Some(Duration::from_millis(last as u64))
+    let at = |millis: i64| Duration::from_millis(millis as u64);
+    Some((at(first), at(last)))
 }
 
 /// Half and nearly all of a set of durations.
+#[derive(Clone, Copy)]
 pub struct Quantiles {
-    p50: Duration,
-    p99: Duration,
+    /// Half of them are no longer.
+    pub p50: Duration,
+    /// All but one in a hundred are no longer.
+    pub p99: Duration,
 }
 
 impl Quantiles {

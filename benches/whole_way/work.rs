@@ -3,12 +3,12 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::Scene;
+use nix::time::ClockId;
+use nix::unistd::Pid;
+
 use super::harness::http::{get, sum};
 use super::harness::{Connector, kafka_pid};
-
-/// Clock ticks of /proc in a second (`getconf CLK_TCK`, the same on all Linux).
-const TICKS: u64 = 100;
+use super::{Member, Scene};
 
 /// What was used so far.
 #[derive(Clone, Copy)]
@@ -20,9 +20,9 @@ struct Used {
 }
 
 /// From one moment on.
-pub struct Work<'a> {
-    scene: &'a Scene,
-    connector: u32,
+pub struct Work {
+    /// Process and port of each connector.
+    connectors: Vec<(u32, u16)>,
     since: Used,
 }
 
@@ -35,33 +35,45 @@ pub struct Spent {
 }
 
 /// For each message.
+#[derive(Clone, Copy)]
 pub struct PerMessage {
-    connector: Duration,
-    broker: Duration,
+    /// Processor time of all connectors.
+    pub connector: Duration,
+    /// Processor time of the broker.
+    pub broker: Duration,
 }
 
 /// In shares of a core, and transactions a second.
+#[derive(Clone, Copy)]
 pub struct Load {
-    connector: f64,
-    broker: f64,
-    transactions: f64,
+    /// All connectors.
+    pub connector: f64,
+    /// The broker.
+    pub broker: f64,
+    /// Committed by all connectors.
+    pub transactions: f64,
 }
 
-impl<'a> Work<'a> {
-    /// From now on.
-    pub fn of(scene: &'a Scene, connector: &Connector) -> Self {
-        let connector = connector.pid();
-        let since = Used::so_far(scene, connector);
-        Work {
-            scene,
-            connector,
-            since,
-        }
+impl Work {
+    /// From now on, of the one connector of a scene.
+    pub fn of(scene: &Scene, connector: &Connector) -> Self {
+        Work::of_these(vec![(connector.pid(), scene.http)])
+    }
+
+    /// From now on, of several together.
+    pub fn of_all(members: &[Member]) -> Self {
+        let these = members.iter().map(|m| (m.connector.pid(), m.http));
+        Work::of_these(these.collect())
+    }
+
+    fn of_these(connectors: Vec<(u32, u16)>) -> Self {
+        let since = Used::so_far(&connectors);
+        Work { connectors, since }
     }
 
     /// Until now.
     pub fn until_now(&self) -> Spent {
-        let (since, now) = (self.since, Used::so_far(self.scene, self.connector));
+        let (since, now) = (self.since, Used::so_far(&self.connectors));
         Spent {
             time: now.at - since.at,
             connector: now.connector - since.connector,
@@ -72,18 +84,24 @@ impl<'a> Work<'a> {
 }
 
 impl Used {
-    fn so_far(scene: &Scene, connector: u32) -> Used {
-        let metrics = get(scene.http, "/metrics").map_or(String::new(), |(_, text)| text);
+    fn so_far(connectors: &[(u32, u16)]) -> Used {
+        let (mut connector, mut transactions) = (Duration::ZERO, 0.0);
+        for (pid, http) in connectors {
+            let metrics = get(*http, "/metrics").map_or(String::new(), |(_, text)| text);
+            transactions += sum(&metrics, "kafka_smpp_transactions_committed_total", &[]);
+            connector += processor_time(*pid);
+        }
         Used {
             at: Instant::now(),
-            connector: processor_time(connector),
+            connector,
             broker: kafka_pid().map_or(Duration::ZERO, processor_time),
-            transactions: sum(&metrics, "kafka_smpp_transactions_committed_total", &[]),
+            transactions,
         }
     }
 }
 
 impl Spent {
+    /// For each of so many messages.
     pub fn per_message(&self, messages: usize) -> PerMessage {
         PerMessage {
             connector: self.connector / messages as u32,
@@ -91,6 +109,7 @@ impl Spent {
         }
     }
 
+    /// For each second.
     pub fn load(&self) -> Load {
         let seconds = self.time.as_secs_f64();
         Load {
@@ -121,13 +140,9 @@ impl fmt::Display for Load {
     }
 }
 
-/// User and system time of a process so far.
-fn processor_time(pid: u32) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name, which stands in brackets, may hold anything.
-    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let fields: Vec<&str> = after_name.split_whitespace().collect();
-    let ticks = |i: usize| fields.get(i).and_then(|f| f.parse::<u64>().ok());
-    let ticks = ticks(11).unwrap_or(0) + ticks(12).unwrap_or(0);
-    Duration::from_millis(ticks * 1000 / TICKS)
+/// User and system time of all threads of a process so far, those that have ended included.
+pub fn processor_time(pid: u32) -> Duration {
+    let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(pid as i32));
+    let now = clock.and_then(ClockId::now);
+    now.expect("the clock of a process that runs").into()
 }

@@ -101,11 +101,20 @@ impl Process {
 
     /// Resident memory in octets.
     pub fn resident(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The most resident memory that it ever had, in octets.
+    pub fn peak(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
         let status = status.expect("it runs, on Linux");
-        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|l| l.strip_prefix(name));
         let kib = line.and_then(|l| l.split_whitespace().next());
-        kib.and_then(|n| n.parse::<u64>().ok()).expect("VmRSS") << 10
+        kib.and_then(|n| n.parse::<u64>().ok()).expect(name) << 10
     }
 
     /// What it printed so far.
