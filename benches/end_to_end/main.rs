@@ -5,15 +5,16 @@
 //! ```text
 //! cargo bench --bench end_to_end
 //! BENCH_MESSAGES=200000 BENCH_PARTITIONS=4 BENCH_RATE=1000 cargo bench --bench end_to_end
-//! BENCH_FORMAT=avro cargo bench --bench end_to_end
+//! BENCH_FORMAT=avro BENCH_INTERNAL_FORMAT=avro cargo bench --bench end_to_end
 //! ```
 //!
 //! Beside throughput and latency it prints what they cost: processor time of the connector and of
 //! the broker for each message, which a busy machine disturbs least; transactions a second; what
 //! both need when nothing is to be done; and a bare transaction's cycle in the same minute.
 //!
-//! `BENCH_FORMAT` is the format of all topics, `json` by default. With a registry that is one
-//! of a few lines: it is asked for each schema once.
+//! `BENCH_FORMAT` is the format of the topics that others read, `json` by default; those that nobody else
+//! reads have the connector's own, or that of `BENCH_INTERNAL_FORMAT`. With a registry that is one of a few
+//! lines: it is asked for each schema once.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
