@@ -1,6 +1,6 @@
 //! One point measured.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_smpp::record::kind::Kind;
@@ -98,7 +98,7 @@ pub fn append(scene: &Scene, value: &[u8], n: usize) {
         partitions: scene.partitions,
         linger: "20",
     };
-    appender.append(Feed::AtOnce(n), &AtomicU64::new(0), |_| value.to_vec());
+    appender.append(Feed::AtOnce(n), &Arc::default(), |_| value.to_vec());
 }
 
 /// A few through every partition and bind: sessions begin slowly, and what happens for the first time

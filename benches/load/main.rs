@@ -10,8 +10,8 @@
 //! shares of it (`BENCH_LOADS`, in percent) are offered for `BENCH_SECONDS` (10) each, in 160-character
 //! messages, while `BENCH_URGENT` (10) a second are appended to the urgent topic; what is left over comes
 //! through before the next share. Latency is from a record's append until a reader of committed records
-//! sees its result. What waits is looked at five times a second: in Kafka (appended and not read), and in
-//! the connector (read and without a result), of which some are with the SMSC.
+//! sees its result. What waits is looked at five times a second: in the benchmark's own producer, in Kafka
+//! (and not read), and in the connector (read and without a result), of which some are with the SMSC.
 //!
 //! It prints two tables in Markdown and writes `docs/pictures/load.svg` (`BENCH_PICTURES`: to another
 //! folder). `BENCH_PARTITIONS` (4), `BENCH_WINDOW` (500), `BENCH_FORMAT` (json) and `BENCH_INTERNAL_FORMAT`
@@ -126,6 +126,7 @@ fn waits(offered: &[Offered]) -> comfy_table::Table {
     let rows = offered.iter().map(|o| {
         vec![
             format!("{} %", o.percent),
+            thousands(o.waiting.producer_most as f64),
             thousands(o.waiting.kafka_most as f64),
             thousands(o.waiting.read_most as f64),
             thousands(o.waiting.in_flight_most as f64),
@@ -138,7 +139,8 @@ fn waits(offered: &[Offered]) -> comfy_table::Table {
     });
     let headings = [
         "load",
-        "waiting in Kafka, at most",
+        "waiting in the producer, at most",
+        "in Kafka, at most",
         "in the connector, at most",
         "of these with the SMSC, at most",
         "in Kafka on the average, ms",

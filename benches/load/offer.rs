@@ -1,6 +1,7 @@
 //! Messages offered at a rate, and what becomes of them.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use kafka_smpp::record::codec::Codec;
@@ -11,7 +12,7 @@ use crate::PATIENCE;
 use crate::watch::{Watch, log_id};
 use crate::whole_way::harness::http;
 use crate::whole_way::outside::now_micros;
-use crate::whole_way::{Appender, Feed, Latencies, Member, Scene, Work, setting, work};
+use crate::whole_way::{Appended, Appender, Feed, Latencies, Member, Scene, Work, setting, work};
 
 /// How often it is looked at what waits.
 const LOOK: Duration = Duration::from_millis(200);
@@ -23,9 +24,8 @@ pub struct Bench<'a> {
     watch: &'a Watch,
     codec: Codec,
     time: Duration,
-    /// Messages appended so far.
-    normal: AtomicU64,
-    urgent: AtomicU64,
+    normal: Arc<Appended>,
+    urgent: Arc<Appended>,
 }
 
 /// What a load gives.
@@ -50,7 +50,9 @@ pub struct Offered {
 #[derive(Default)]
 pub struct Waiting {
     looks: u64,
-    /// Appended and not read by the connector.
+    /// Given to the producer, and not in Kafka yet.
+    pub producer_most: u64,
+    /// In Kafka and not read by the connector.
     pub kafka_most: u64,
     kafka_sum: u64,
     /// Read and without a result.
@@ -61,7 +63,7 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    fn look(&mut self, appended: u64, status: &Value, topic: &str) {
+    fn look(&mut self, appended: &Appended, status: &Value, topic: &str) {
         let sum = |field: &str| -> u64 {
             let esmes = status["esmes"].as_array().into_iter().flatten();
             let partitions = esmes.filter_map(|esme| esme["partitions"].as_array());
@@ -69,8 +71,11 @@ impl Waiting {
             normal.filter_map(|p| p[field].as_u64()).sum()
         };
         // Offsets of this topic count its records: nobody writes to it in transactions.
-        let (kafka, read) = (appended.saturating_sub(sum("position")), sum("unfinished"));
+        let kafka = appended.delivered().saturating_sub(sum("position"));
+        let read = sum("unfinished");
+        let producer = appended.sent().saturating_sub(appended.delivered());
         self.looks += 1;
+        self.producer_most = self.producer_most.max(producer);
         self.kafka_most = self.kafka_most.max(kafka);
         self.kafka_sum += kafka;
         self.read_most = self.read_most.max(read);
@@ -86,7 +91,7 @@ impl Offered {
         Duration::from_secs_f64(average / self.results.max(1.0))
     }
 
-    /// From append until it is read.
+    /// Until it is read.
     pub fn in_kafka(&self) -> Duration {
         self.time(self.waiting.kafka_sum)
     }
@@ -111,8 +116,8 @@ impl<'a> Bench<'a> {
             watch,
             codec: scene.codec("outbound", Kind::OUTBOUND),
             time,
-            normal: AtomicU64::new(0),
-            urgent: AtomicU64::new(0),
+            normal: Arc::default(),
+            urgent: Arc::default(),
         }
     }
 
@@ -224,7 +229,7 @@ impl<'a> Bench<'a> {
             std::thread::sleep(LOOK);
             for member in self.members {
                 let status = http::status(member.http).expect("a status");
-                waiting.look(self.normal.load(Ordering::Relaxed), &status, &topic);
+                waiting.look(&self.normal, &status, &topic);
             }
         }
         waiting
@@ -232,7 +237,7 @@ impl<'a> Bench<'a> {
 
     /// Waits until everything has its result and its receipt.
     fn drain(&self) {
-        let all = self.normal.load(Ordering::Relaxed) + self.urgent.load(Ordering::Relaxed);
+        let all = self.normal.delivered() + self.urgent.delivered();
         let began = Instant::now();
         while self.watch.results() < all || self.watch.receipts() < all {
             let (results, receipts) = (self.watch.results(), self.watch.receipts());

@@ -1,13 +1,14 @@
 //! What is seen from outside: records in, committed events out.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::{ClientContext, Message};
 
 use kafka_smpp::record::codec::Codec;
 
@@ -53,7 +54,41 @@ pub fn feed(kafka: &Kafka, topic: &str, partitions: i32, codec: &Codec, how: Fee
         },
     };
     let value = |_| codec.from_json(message().as_bytes()).unwrap();
-    appender.append(how, &AtomicU64::new(0), value)
+    appender.append(how, &Arc::default(), value)
+}
+
+/// What was appended.
+#[derive(Default)]
+pub struct Appended {
+    sent: AtomicU64,
+    delivered: AtomicU64,
+}
+
+impl Appended {
+    /// Records given to the producer.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Of these, those that Kafka has.
+    pub fn delivered(&self) -> u64 {
+        self.delivered.load(Ordering::Relaxed)
+    }
+}
+
+struct Delivered(Arc<Appended>);
+
+impl ClientContext for Delivered {}
+
+impl ProducerContext for Delivered {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            panic!("a record was not delivered: {error}");
+        }
+        self.0.delivered.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// Appends records to a topic.
@@ -69,23 +104,23 @@ pub struct Appender<'a> {
 }
 
 impl Appender<'_> {
-    /// Appends records, `value` makes each by its number; returns when it began. `appended` counts them.
+    /// Appends records, `value` makes each by its number; returns when it began.
     pub fn append(
         &self,
         how: Feed,
-        appended: &AtomicU64,
+        appended: &Arc<Appended>,
         mut value: impl FnMut(usize) -> Vec<u8>,
     ) -> u64 {
         let (n, per_second) = match how {
             Feed::AtOnce(n) => (n, None),
             Feed::Paced { n, per_second } => (n, Some(per_second)),
         };
-        let producer: BaseProducer = self
+        let producer: BaseProducer<Delivered> = self
             .kafka
             .config()
             .set("linger.ms", self.linger)
             .set("queue.buffering.max.messages", "100000")
-            .create()
+            .create_with_context(Delivered(Arc::clone(appended)))
             .unwrap();
         let (began, clock) = (now_micros(), Instant::now());
         for i in 0..n {
@@ -104,7 +139,7 @@ impl Appender<'_> {
                 producer.poll(Duration::from_millis(10));
                 record = back;
             }
-            appended.fetch_add(1, Ordering::Relaxed);
+            appended.sent.fetch_add(1, Ordering::Relaxed);
         }
         producer.flush(Duration::from_secs(60)).unwrap();
         began
