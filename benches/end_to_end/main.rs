@@ -17,166 +17,21 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-// Not everything that tests need is needed here.
-#[allow(dead_code, unused_imports)]
-#[path = "../../tests/it/harness/mod.rs"]
-mod harness;
-mod outside;
 mod pipe;
-mod work;
+#[path = "../whole_way/mod.rs"]
+mod whole_way;
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-
-use harness::{Connector, FakeRegistry, Kafka, Process, free_port, kafka, scratch, unique};
-use kafka_smpp::record::codec::Codec;
-use kafka_smpp::record::format::Format;
 use kafka_smpp::record::kind::Kind;
-use kafka_smpp::registry::{Options, Registry, Topic};
-use outside::{Feed, Latencies, Quantiles, count, feed, latencies};
-use work::Work;
+use whole_way::harness::unique;
+use whole_way::outside::{self, Feed, Latencies, Quantiles, count, feed, latencies};
+use whole_way::work::{self, Work, peak};
+use whole_way::{PATIENCE, Scene, rate, setting, stop};
 
 /// Output records for each message: the response, its correlation entry, the delivery, the
 /// receipt, the entry's update.
 const OUTPUTS: usize = 5;
-
-const PATIENCE: Duration = Duration::from_secs(600);
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name)
-        .ok()
-        .map_or(default, |v| v.parse().expect("a number"))
-}
-
-struct Scene {
-    kafka: Kafka,
-    name: String,
-    format: Format,
-    registry: FakeRegistry,
-    partitions: i32,
-    _smsc: Process,
-    port: u16,
-    /// Where the connector is looked at.
-    http: u16,
-}
-
-impl Scene {
-    fn new(partitions: i32) -> Scene {
-        let kafka = kafka();
-        let name = unique("bench");
-        let stems = ["responses", "errors", "receipts", "inbound"];
-        for stem in stems.into_iter().chain(["notifications", "deliveries"]) {
-            kafka.topic(&format!("{name}.{stem}"), partitions, &[]);
-        }
-        let compact = [("cleanup.policy", "compact")];
-        kafka.topic(&format!("{name}.correlation"), partitions, &compact);
-        kafka.topic(&format!("{name}.outbound"), partitions, &[]);
-        let port = free_port();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kafka-smpp"));
-        command
-            .arg("smsc")
-            .args(["--listen", &format!("127.0.0.1:{port}")])
-            .args(["--receipt-delay", "100ms"])
-            .args(["--deliver-window", "500"]);
-        let smsc = Process::start("smsc", &mut command, scratch("smsc").join("log"));
-        let format = std::env::var("BENCH_FORMAT").unwrap_or("json".into());
-        let format = serde_json::from_value(format.into()).expect("a format");
-        let registry = FakeRegistry::start();
-        registry.number_from(1);
-        Scene {
-            kafka,
-            name,
-            format,
-            registry,
-            partitions,
-            _smsc: smsc,
-            port,
-            http: free_port(),
-        }
-    }
-
-    fn topic(&self, stem: &str) -> String {
-        format!("{}.{stem}", self.name)
-    }
-
-    /// How the topic of a kind of records is written and read, as the connector does it.
-    fn codec(&self, stem: &str, kinds: &'static [Kind]) -> Codec {
-        if !self.format.is_registered() {
-            return Codec::new(self.format);
-        }
-        let (_, handle) = Registry::new(&Options {
-            urls: vec![self.registry.url()],
-            auto_register: true,
-            ..Options::default()
-        })
-        .expect("a client");
-        let topic = Topic {
-            name: self.topic(stem),
-            format: self.format,
-            kinds,
-        };
-        harness::wait(handle.codec(&topic)).expect("numbers")
-    }
-
-    fn feed(&self, how: Feed) -> u64 {
-        let codec = self.codec("outbound", Kind::OUTBOUND);
-        feed(
-            &self.kafka,
-            &self.topic("outbound"),
-            self.partitions,
-            &codec,
-            how,
-        )
-    }
-
-    fn connector(&self) -> Connector {
-        let stems = [
-            "outbound",
-            "responses",
-            "errors",
-            "receipts",
-            "inbound",
-            "notifications",
-            "correlation",
-            "deliveries",
-        ];
-        let formats: serde_json::Map<_, _> = stems
-            .iter()
-            .map(|stem| ((*stem).to_owned(), self.format.name().into()))
-            .collect();
-        let config = json!({
-            "formats": formats,
-            "schema_registry": { "urls": [self.registry.url()], "auto_register": true },
-            "kafka": {
-                "bootstrap_servers": self.kafka.bootstrap,
-                "application_id": self.name,
-            },
-            "topics": {
-                "responses": self.topic("responses"),
-                "errors": self.topic("errors"),
-                "receipts": self.topic("receipts"),
-                "inbound": self.topic("inbound"),
-                "notifications": self.topic("notifications"),
-                "deliveries": self.topic("deliveries"),
-                "correlation": self.topic("correlation"),
-            },
-            "http": { "listen": format!("127.0.0.1:{}", self.http) },
-            "log": { "level": std::env::var("BENCH_LOG").unwrap_or("warn".into()) },
-            "esme": [{
-                "name": "bench",
-                "outbound": [self.topic("outbound")],
-                "hosts": [format!("127.0.0.1:{}", self.port)],
-                "system_id": "bench",
-                "password": "secret",
-                "window": setting("BENCH_WINDOW", 500),
-                "max_binds": 100,
-            }],
-        });
-        Connector::start(&toml::to_string(&config).expect("TOML"))
-    }
-}
 
 fn main() {
     // `cargo test --benches` asks every bench for its tests: there are none.
@@ -189,7 +44,7 @@ fn main() {
     let scene = Scene::new(partitions);
 
     let before = bare_pipe(&scene, messages);
-    let whole = whole_way(&scene, messages);
+    let whole = throughput(&scene, messages);
     let after = bare_pipe(&scene, messages);
     // Topics of its own: else it would begin with restoring what the messages above left.
     let cycle = bare_cycle(&scene);
@@ -233,7 +88,7 @@ struct Whole {
     peak_mib: u64,
 }
 
-fn whole_way(scene: &Scene, messages: usize) -> Whole {
+fn throughput(scene: &Scene, messages: usize) -> Whole {
     scene.feed(Feed::AtOnce(messages));
     let mut connector = scene.connector();
     // The clock runs from the first result on: binding and joining groups are no throughput.
@@ -244,7 +99,7 @@ fn whole_way(scene: &Scene, messages: usize) -> Whole {
             None => assert!(connector.ended().is_none(), "{}", connector.log()),
         }
     };
-    let work = Work::of(scene, &connector);
+    let work = Work::of(scene, connector.pid());
     let results = count(&scene.kafka, &responses, messages, PATIENCE);
     let results = rate(messages, results.map(|at| at - first));
     let all = count(&scene.kafka, &receipts, messages, PATIENCE);
@@ -301,7 +156,7 @@ fn latency(scene: &Scene, per_second: u64) -> Steady {
     let done = Instant::now() + PATIENCE;
     let warm = scene.feed(Feed::AtOnce(10));
     latencies(kafka, &responses, &codec, warm, 10, done);
-    let work = Work::of(scene, &connector);
+    let work = Work::of(scene, connector.pid());
     let seen = std::thread::scope(|scope| {
         let n = (per_second * seconds) as usize;
         let began = outside::now_micros();
@@ -313,28 +168,10 @@ fn latency(scene: &Scene, per_second: u64) -> Steady {
     let busy = work.until_now().load();
     // The last receipts are on their way still.
     std::thread::sleep(Duration::from_secs(3));
-    let work = Work::of(scene, &connector);
+    let work = Work::of(scene, connector.pid());
     std::thread::sleep(Duration::from_secs(setting("BENCH_IDLE_SECONDS", 10)));
     let idle = work.until_now().load();
     assert!(connector.ended().is_none(), "{}", connector.log());
     stop(connector);
     Steady { seen, busy, idle }
-}
-
-fn rate(messages: usize, elapsed: Option<Duration>) -> f64 {
-    elapsed.map_or(0.0, |e| messages as f64 / e.as_secs_f64())
-}
-
-/// Peak resident memory.
-fn peak(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find(|l| l.starts_with("VmHWM:"));
-    let kib = line.and_then(|l| l.split_whitespace().nth(1)?.parse::<u64>().ok());
-    kib.unwrap_or(0) / 1024
-}
-
-fn stop(mut connector: Connector) {
-    connector.signal(nix::sys::signal::Signal::SIGTERM);
-    let status = connector.wait(Duration::from_secs(30));
-    assert!(status.success(), "{}", connector.log());
 }

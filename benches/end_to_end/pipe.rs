@@ -8,8 +8,8 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::util::Timeout;
 
-use crate::harness::{Kafka, unique};
-use crate::outside::{Quantiles, reader};
+use crate::whole_way::harness::{Kafka, unique};
+use crate::whole_way::outside::{Quantiles, reader};
 
 /// Most messages of one transaction: about what the connector has in one.
 const BATCH: usize = 5000;

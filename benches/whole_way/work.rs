@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::Scene;
-use crate::harness::http::{get, sum};
-use crate::harness::{Connector, kafka_pid};
+use super::Scene;
+use super::harness::http::{get, sum};
+use super::harness::kafka_pid;
 
 /// Clock ticks of /proc in a second (`getconf CLK_TCK`, the same on all Linux).
 const TICKS: u64 = 100;
@@ -36,8 +36,8 @@ pub struct Spent {
 
 /// For each message.
 pub struct PerMessage {
-    connector: Duration,
-    broker: Duration,
+    pub connector: Duration,
+    pub broker: Duration,
 }
 
 /// In shares of a core, and transactions a second.
@@ -48,9 +48,8 @@ pub struct Load {
 }
 
 impl<'a> Work<'a> {
-    /// From now on.
-    pub fn of(scene: &'a Scene, connector: &Connector) -> Self {
-        let connector = connector.pid();
+    /// From now on, of the connector with this process id.
+    pub fn of(scene: &'a Scene, connector: u32) -> Self {
         let since = Used::so_far(scene, connector);
         Work {
             scene,
@@ -130,4 +129,12 @@ fn processor_time(pid: u32) -> Duration {
     let ticks = |i: usize| fields.get(i).and_then(|f| f.parse::<u64>().ok());
     let ticks = ticks(11).unwrap_or(0) + ticks(12).unwrap_or(0);
     Duration::from_millis(ticks * 1000 / TICKS)
+}
+
+/// Peak resident memory of a process, in MiB.
+pub fn peak(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find(|l| l.starts_with("VmHWM:"));
+    let kib = line.and_then(|l| l.split_whitespace().nth(1)?.parse::<u64>().ok());
+    kib.unwrap_or(0) / 1024
 }

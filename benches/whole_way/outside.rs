@@ -10,7 +10,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use kafka_smpp::record::codec::Codec;
 
-use crate::harness::Kafka;
+use super::harness::Kafka;
 
 /// How records are appended.
 pub enum Feed {
@@ -96,21 +96,44 @@ pub fn reader(kafka: &Kafka, topic: &str, from: Offset) -> BaseConsumer {
     consumer
 }
 
-/// Waits until `n` committed records are in the topic; when the last of them was written.
-pub fn count(kafka: &Kafka, topic: &str, n: usize, patience: Duration) -> Option<Duration> {
-    let consumer = reader(kafka, topic, Offset::Beginning);
-    let (mut seen, mut last, end) = (0, 0, Instant::now() + patience);
-    while seen < n {
-        match consumer.poll(Duration::from_millis(100)) {
-            Some(Ok(message)) => {
-                seen += 1;
-                last = last.max(message.timestamp().to_millis().unwrap_or(0));
-            }
-            _ if Instant::now() > end => return None,
-            _ => {}
+/// Counts the committed records of a topic from its beginning, as they come.
+pub struct Counter {
+    consumer: BaseConsumer,
+    seen: usize,
+    /// When the last of them was written, in milliseconds since 1970.
+    last: i64,
+}
+
+impl Counter {
+    /// Of this topic.
+    pub fn of(kafka: &Kafka, topic: &str) -> Self {
+        Counter {
+            consumer: reader(kafka, topic, Offset::Beginning),
+            seen: 0,
+            last: 0,
         }
     }
-    Some(Duration::from_millis(last as u64))
+
+    /// Waits until it has seen `n`; when the last of them was written.
+    pub fn until(&mut self, n: usize, patience: Duration) -> Option<Duration> {
+        let end = Instant::now() + patience;
+        while self.seen < n {
+            match self.consumer.poll(Duration::from_millis(100)) {
+                Some(Ok(message)) => {
+                    self.seen += 1;
+                    self.last = self.last.max(message.timestamp().to_millis().unwrap_or(0));
+                }
+                _ if Instant::now() > end => return None,
+                _ => {}
+            }
+        }
+        Some(Duration::from_millis(self.last as u64))
+    }
+}
+
+/// Waits until `n` committed records are in the topic; when the last of them was written.
+pub fn count(kafka: &Kafka, topic: &str, n: usize, patience: Duration) -> Option<Duration> {
+    Counter::of(kafka, topic).until(n, patience)
 }
 
 /// Half and nearly all of a set of durations.
