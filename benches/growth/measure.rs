@@ -10,7 +10,7 @@ use crate::whole_way::harness::Record;
 use crate::whole_way::outside::now_micros;
 use crate::whole_way::work::PerMessage;
 use crate::whole_way::{
-    Appender, Feed, Member, PATIENCE, Scene, Work, count, micros, rate, setting, span, stop,
+    Appender, Counter, Feed, Member, PATIENCE, Scene, Work, count, micros, rate, setting, stop,
     thousands,
 };
 
@@ -117,7 +117,8 @@ fn burst(scene: &Scene, members: &[Member], value: &[u8], parts: usize) -> Optio
     let since = Duration::from_micros(now_micros());
     let work = Work::of_all(members);
     append(scene, value, n);
-    let came = |stem: &str, n| span(&scene.kafka, &scene.topic(stem), since, n, patience);
+    let came =
+        |stem: &str, n| Counter::since(&scene.kafka, &scene.topic(stem), since).until(n, patience);
     let (first, last) = came("responses", n)?;
     let (_, receipt) = came("receipts", n * parts)?;
     let spent = work.until_now();

@@ -16,7 +16,9 @@ use std::time::Duration;
 
 use comfy_table::{Table, presets};
 
-pub use outside::{Appended, Appender, Feed, Latencies, Quantiles, count, feed, latencies, span};
+pub use outside::{
+    Appended, Appender, Counter, Feed, Latencies, Quantiles, count, feed, latencies,
+};
 pub use scene::{Layout, Member, Scene, format_named, settle, started};
 pub use work::Work;
 

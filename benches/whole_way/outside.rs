@@ -168,38 +168,59 @@ pub fn reader(kafka: &Kafka, topic: &str, from: Offset) -> BaseConsumer {
     consumer
 }
 
-/// Waits until `n` committed records are in the topic; when the last of them was written.
-pub fn count(kafka: &Kafka, topic: &str, n: usize, patience: Duration) -> Option<Duration> {
-    span(kafka, topic, Duration::ZERO, n, patience).map(|(_, last)| last)
+/// Counts the committed records of a topic, as they come.
+pub struct Counter {
+    consumer: BaseConsumer,
+    /// Those written before are left out. This and the next two are milliseconds since 1970.
+    since: i64,
+    first: i64,
+    last: i64,
+    seen: usize,
 }
 
-/// Waits until `n` committed records that were written after `since` are in the topic; when the first and
-/// the last of them were written. All times are since 1970.
-pub fn span(
-    kafka: &Kafka,
-    topic: &str,
-    since: Duration,
-    n: usize,
-    patience: Duration,
-) -> Option<(Duration, Duration)> {
-    let consumer = reader(kafka, topic, Offset::Beginning);
-    let (since, end) = (since.as_millis() as i64, Instant::now() + patience);
-    let (mut seen, mut first, mut last) = (0, i64::MAX, 0);
-    while seen < n {
-        match consumer.poll(Duration::from_millis(100)) {
-            Some(Ok(message)) => {
-                let at = message.timestamp().to_millis().unwrap_or(0);
-                if at >= since {
-                    seen += 1;
-                    (first, last) = (first.min(at), last.max(at));
-                }
-            }
-            _ if Instant::now() > end => return None,
-            _ => {}
+impl Counter {
+    /// Of all of a topic.
+    pub fn of(kafka: &Kafka, topic: &str) -> Self {
+        Counter::since(kafka, topic, Duration::ZERO)
+    }
+
+    /// Of what was written after `since`, from 1970.
+    pub fn since(kafka: &Kafka, topic: &str, since: Duration) -> Self {
+        Counter {
+            consumer: reader(kafka, topic, Offset::Beginning),
+            since: since.as_millis() as i64,
+            first: i64::MAX,
+            last: 0,
+            seen: 0,
         }
     }
-    let at = |millis: i64| Duration::from_millis(millis as u64);
-    Some((at(first), at(last)))
+
+    /// Waits until it has seen `n`, those of earlier calls included; when the first and the last of them
+    /// were written, since 1970.
+    pub fn until(&mut self, n: usize, patience: Duration) -> Option<(Duration, Duration)> {
+        let end = Instant::now() + patience;
+        while self.seen < n {
+            match self.consumer.poll(Duration::from_millis(100)) {
+                Some(Ok(message)) => {
+                    let at = message.timestamp().to_millis().unwrap_or(0);
+                    if at >= self.since {
+                        self.seen += 1;
+                        (self.first, self.last) = (self.first.min(at), self.last.max(at));
+                    }
+                }
+                _ if Instant::now() > end => return None,
+                _ => {}
+            }
+        }
+        let at = |millis: i64| Duration::from_millis(millis as u64);
+        Some((at(self.first), at(self.last)))
+    }
+}
+
+/// Waits until `n` committed records are in the topic; when the last of them was written.
+pub fn count(kafka: &Kafka, topic: &str, n: usize, patience: Duration) -> Option<Duration> {
+    let span = Counter::of(kafka, topic).until(n, patience);
+    span.map(|(_, last)| last)
 }
 
 /// Half and nearly all of a set of durations.

@@ -7,7 +7,7 @@ use nix::time::ClockId;
 use nix::unistd::Pid;
 
 use super::harness::http::{get, sum};
-use super::harness::{Connector, kafka_pid};
+use super::harness::{Process, kafka_pid};
 use super::{Member, Scene};
 
 /// What was used so far.
@@ -55,8 +55,8 @@ pub struct Load {
 }
 
 impl Work {
-    /// From now on, of the one connector of a scene.
-    pub fn of(scene: &Scene, connector: &Connector) -> Self {
+    /// From now on, of the one connector of a scene, ours or that of somebody else.
+    pub fn of(scene: &Scene, connector: &Process) -> Self {
         Work::of_these(vec![(connector.pid(), scene.http)])
     }
 

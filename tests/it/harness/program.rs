@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use super::fetch::{cached, jars_of, modules, progress, run};
+use super::process::{Process, scratch};
 
 const HINT: &str = "the tests need Python 3.10 or newer with venv, Node.js with npm, and Java 17 \
                     or newer with Maven";
@@ -66,14 +67,34 @@ impl Program {
         }
     }
 
-    /// Runs a program, in its folder, to its end with lines of JSON in and out; panics if it fails.
-    pub fn run(&self, program: &Path, args: &[&str], lines: &[String]) -> Vec<Value> {
-        let mut child = Command::new(&self.runner)
+    /// With these options of what runs it besides.
+    pub fn with(mut self, options: &[&str]) -> Program {
+        let options = options.iter().map(|option| OsString::from(*option));
+        self.options.splice(..0, options);
+        self
+    }
+
+    /// Starts a program, in its folder, that runs until it is ended.
+    pub fn start(&self, name: &str, program: &Path, args: &[&str]) -> Process {
+        let log = scratch(name).join("log");
+        Process::start(name, &mut self.command(program, args), log)
+    }
+
+    fn command(&self, program: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.runner);
+        command
             .args(&self.options)
             .arg(program)
             .args(args)
             .current_dir(program.parent().expect("a folder"))
-            .envs(self.env.iter().cloned())
+            .envs(self.env.iter().cloned());
+        command
+    }
+
+    /// Runs a program, in its folder, to its end with lines of JSON in and out; panics if it fails.
+    pub fn run(&self, program: &Path, args: &[&str], lines: &[String]) -> Vec<Value> {
+        let mut child = self
+            .command(program, args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
