@@ -235,6 +235,13 @@ pub(super) const OWNED: &[(&str, &str)] = &[
     ),
 ];
 
+/// How long the broker keeps a fetch for which it has less than [`FETCH_LEAST`].
+const FETCH_WAIT: &str = "fetch.wait.max.ms";
+
+/// What the broker gathers for a fetch, in octets. Each fetch costs it as much as any other, and where records
+/// come one by one each of them would be answered by one.
+const FETCH_LEAST: &str = "fetch.min.bytes";
+
 /// Properties that only consumers have (librdkafka's CONFIGURATION.md, column C/P). Other clients are
 /// not given them: each would complain that it ignores them.
 const OF_CONSUMERS: &[&str] = &[
@@ -243,9 +250,9 @@ const OF_CONSUMERS: &[&str] = &[
     "fetch.error.backoff.ms",
     "fetch.max.bytes",
     "fetch.message.max.bytes",
-    "fetch.min.bytes",
+    FETCH_LEAST,
     "fetch.queue.backoff.ms",
-    "fetch.wait.max.ms",
+    FETCH_WAIT,
     "group.protocol.type",
     "group.remote.assignor",
     "heartbeat.interval.ms",
@@ -361,14 +368,38 @@ impl Kafka {
         self.group_consumer(&self.submit_group())
     }
 
-    /// The consumer of deliveries.
+    /// The consumer of deliveries. Each of them has its answer already: none is in a hurry.
     pub fn correlate_consumer(&self) -> ClientConfig {
-        self.group_consumer(&self.correlate_group())
+        let client = self.group_consumer(&self.correlate_group());
+        self.unless_set(client, &[(FETCH_LEAST, "16384")])
     }
 
     /// A consumer of partitions assigned by hand, which commits nothing.
     pub fn reader(&self) -> ClientConfig {
         self.consumer(&format!("{}.reader", self.application_id))
+    }
+
+    /// The reader of what receipts need, which follows what this process itself writes.
+    pub fn follower(&self) -> ClientConfig {
+        self.unless_set(
+            self.reader(),
+            &[(FETCH_LEAST, "65536"), (FETCH_WAIT, "100")],
+        )
+    }
+
+    /// A reader of topics in which little is written. An empty answer comes late, and nobody waits for it.
+    pub fn watcher(&self) -> ClientConfig {
+        self.unless_set(self.reader(), &[(FETCH_WAIT, "500")])
+    }
+
+    /// Properties that hold where no others are configured.
+    fn unless_set(&self, mut client: ClientConfig, ours: &[(&str, &str)]) -> ClientConfig {
+        for (name, value) in ours {
+            if !self.properties.contains_key(*name) {
+                client.set(*name, *value);
+            }
+        }
+        client
     }
 
     /// The producer of deliveries and inbound messages: idempotent, without transactions and
@@ -447,9 +478,8 @@ impl Kafka {
         let mut client = self.client();
         self.add(OF_CONSUMERS, &mut client);
         let kib = (self.fetch_buffer.get() >> 10).max(1).to_string();
-        if !self.properties.contains_key("fetch.wait.max.ms") {
-            client.set("fetch.wait.max.ms", "50");
-        }
+        // A partition that is to be fetched again waits until the fetch under way is answered.
+        client = self.unless_set(client, &[(FETCH_WAIT, "50")]);
         client
             .set("group.id", group)
             .set("enable.auto.commit", "false")

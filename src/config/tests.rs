@@ -268,6 +268,8 @@ fn librdkafka_takes_every_client_with_both_group_protocols() {
             kafka.submit_consumer(),
             kafka.correlate_consumer(),
             kafka.reader(),
+            kafka.follower(),
+            kafka.watcher(),
         ] {
             consumer
                 .create::<rdkafka::consumer::BaseConsumer>()
@@ -650,4 +652,18 @@ fn a_header_of_the_collector_may_come_from_the_environment_and_is_never_shown() 
     assert!(!shown.contains("s3cret"), "{shown}");
     let text = told(MINIMAL, &[("KAFKA_SMPP__OTEL__HEADERS", "s3cret")]);
     assert!(!text.join(" ").contains("s3cret"), "{text:?}");
+}
+
+#[test]
+fn what_a_fetch_gathers_is_ours_unless_it_is_configured() {
+    let kafka = read(MINIMAL, &[]).unwrap().kafka;
+    let least = |client: rdkafka::ClientConfig| client.get("fetch.min.bytes").map(str::to_owned);
+    assert_eq!(least(kafka.correlate_consumer()).as_deref(), Some("16384"));
+    assert_eq!(least(kafka.follower()).as_deref(), Some("65536"));
+    // A message that is to be sent does not wait for others.
+    assert_eq!(least(kafka.submit_consumer()), None);
+    let configured = format!("{MINIMAL}\n[kafka.properties]\n\"fetch.min.bytes\" = \"1\"\n");
+    let kafka = read(&configured, &[]).unwrap().kafka;
+    assert_eq!(least(kafka.correlate_consumer()).as_deref(), Some("1"));
+    assert_eq!(least(kafka.follower()).as_deref(), Some("1"));
 }

@@ -383,7 +383,7 @@ type Shown = (deployment::Handle, threads::Thread<()>);
 fn show(config: &Config, process: &str, look: &Look) -> Option<Shown> {
     let own = look.clone();
     let (service, handle) = Deployment::new(deployment::Options {
-        reader: config.kafka.reader(),
+        reader: config.kafka.watcher(),
         writer: config.kafka.producer(),
         topic: config.topics.status.clone(),
         deployment: config.kafka.application_id.clone(),
@@ -625,7 +625,7 @@ fn correlate_options(
 ) -> correlate::Options {
     correlate::Options {
         consumer: config.kafka.correlate_consumer(),
-        reader: config.kafka.reader(),
+        reader: config.kafka.follower(),
         producer: config.kafka.transactional(),
         transactional_id: format!("{}.{process}", config.kafka.correlate_group()),
         transaction_timeout: config.kafka.transaction_timeout.get(),

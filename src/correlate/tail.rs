@@ -23,10 +23,14 @@ use crate::kafka::cause::{self, Doing, Why};
 use crate::kafka::ear::{self, Plain};
 use crate::kafka::group::list;
 use crate::kafka::token::consumer_begins;
+use crate::kafka::vigil::Vigil;
 use crate::kafka::{Partition, Pause};
 use crate::threads::Mailbox;
 
+/// How long one poll waits; also the delay of a command.
 const POLL: Duration = Duration::from_millis(20);
+/// The same when nothing happened for a while.
+const IDLE_POLL: Duration = Duration::from_millis(100);
 /// Pauses before a record that could not be understood yet is looked at again, and before the
 /// client is asked again to read a partition.
 const RETRY_PAUSE: Pause = Pause::new(Duration::from_millis(100), Duration::from_secs(5));
@@ -129,15 +133,20 @@ impl Tail {
     /// Reads until stopped. Blocks: give it a thread.
     pub(super) fn run(mut self) {
         // It is the client that is waited for.
+        let mut vigil = Vigil::new(POLL, IDLE_POLL);
         while let Some(commands) = self.commands.0.next(Duration::ZERO) {
+            if !commands.is_empty() {
+                vigil.stir();
+            }
             for command in commands {
                 self.run_command(command);
             }
             self.read_due(Instant::now());
-            let mut wait = POLL;
+            let mut wait = vigil.wait();
             for _ in 0..1000 {
                 match self.consumer.poll(wait) {
                     Some(Ok(message)) => {
+                        vigil.stir();
                         if !take(&mut self.followed, &self.pipeline, &message) {
                             self.let_go(message.partition());
                         }

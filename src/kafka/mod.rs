@@ -30,6 +30,7 @@ pub mod transaction;
 pub mod transaction_meters;
 mod transactional_producer;
 pub mod transactor;
+pub(crate) mod vigil;
 pub(crate) mod waiting;
 pub(crate) mod whole_topic;
 

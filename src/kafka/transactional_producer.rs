@@ -858,6 +858,7 @@ mod tests {
     use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
     use super::super::transaction::Trial;
+    use super::super::transactor::Rest;
     use super::*;
 
     #[test]
@@ -918,6 +919,7 @@ mod tests {
                     transactional_id: "writer".into(),
                     transaction_timeout: Duration::from_secs(30),
                     tick: Duration::from_millis(100),
+                    rest: Rest::NONE,
                     thread: "writer",
                 }),
                 group: Group::new("group", client, "cluster".into()),
