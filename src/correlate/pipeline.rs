@@ -1080,11 +1080,6 @@ impl Assignments for Pipeline {
 }
 
 impl TransactionSource for Pipeline {
-    /// A receipt on its way is not known before it comes.
-    fn expects_more(&self) -> bool {
-        true
-    }
-
     fn begin(&self, transactional_id: &str) -> Option<Cycle> {
         let membership = self.group.membership()?;
         let mut state: MutexGuard<'_, PipelineState> = self.state.lock();

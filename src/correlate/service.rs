@@ -22,7 +22,7 @@ use crate::kafka::group::partition_count;
 use crate::kafka::poll::{self, Poller};
 use crate::kafka::start::Reading;
 use crate::kafka::token::consumer_begins;
-use crate::kafka::transactor::{self, Rest, Transactor};
+use crate::kafka::transactor::{self, Transactor};
 use crate::settings::Time;
 use crate::status;
 use crate::threads::Pulse;
@@ -31,11 +31,6 @@ use crate::threads::{self, Thread};
 const METADATA: Duration = Duration::from_secs(10);
 /// How long a predecessor's open transaction may hold a takeover up before it is ended.
 const SUSPICION: Duration = Duration::from_secs(2);
-/// The SMSC has its answers already: receipts gather for as long as the last transaction took.
-const REST: Rest = Rest {
-    share: 1.0,
-    longest: Duration::from_millis(50),
-};
 const TICK: Duration = Duration::from_millis(100);
 
 /// What the join works with.
@@ -310,7 +305,6 @@ impl Threads {
                 transactional_id: options.transactional_id.clone(),
                 transaction_timeout: options.transaction_timeout,
                 tick: TICK,
-                rest: REST,
                 thread: "correlate-commit",
             },
             pipeline.clone(),

@@ -858,7 +858,6 @@ mod tests {
     use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
     use super::super::transaction::Trial;
-    use super::super::transactor::Rest;
     use super::*;
 
     #[test]
@@ -919,7 +918,6 @@ mod tests {
                     transactional_id: "writer".into(),
                     transaction_timeout: Duration::from_secs(30),
                     tick: Duration::from_millis(100),
-                    rest: Rest::NONE,
                     thread: "writer",
                 }),
                 group: Group::new("group", client, "cluster".into()),

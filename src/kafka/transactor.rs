@@ -53,33 +53,6 @@ use crate::threads::Pulse;
 /// Pauses after transactions that failed in a row.
 const AFTER_FAILURE: Pause = Pause::new(Duration::from_millis(20), Duration::from_secs(2));
 
-/// While more is expected, it is looked for so often.
-const LOOK: Duration = Duration::from_millis(1);
-
-/// For how long a transaction is put off for what may join it, after one that was committed. Each costs
-/// the broker about the same, however much it carries, and what comes too late for one waits for the
-/// whole of the next.
-#[derive(Clone, Copy, Debug)]
-pub struct Rest {
-    /// Of the time that the last one took.
-    pub share: f64,
-    /// Never longer.
-    pub longest: Duration,
-}
-
-impl Rest {
-    /// None is put off.
-    pub const NONE: Rest = Rest {
-        share: 0.0,
-        longest: Duration::ZERO,
-    };
-
-    /// After a transaction that `took` so long.
-    fn after(self, took: Duration) -> Duration {
-        took.mul_f64(self.share).min(self.longest)
-    }
-}
-
 /// Where the results of a pipeline wait for their transactions.
 pub trait TransactionSource: Send + Sync + 'static {
     /// What goes into the next transaction, or `None` if there is nothing to do. `transactional_id`
@@ -91,9 +64,6 @@ pub trait TransactionSource: Send + Sync + 'static {
     /// names a record, the next transaction must not carry the same: the record is replaced or
     /// left out, or its partition is (see [`set_aside`](super::set_aside)).
     fn settled(&self, outcome: Settled);
-
-    /// Whether something is under way that may soon belong into a transaction.
-    fn expects_more(&self) -> bool;
 }
 
 /// How a transactor works.
@@ -107,8 +77,6 @@ pub struct Options {
     pub transaction_timeout: Duration,
     /// Longest time between two calls of [`TransactionSource::begin`].
     pub tick: Duration,
-    /// How long one is put off while the source expects more.
-    pub rest: Rest,
     /// What its thread is called.
     pub thread: &'static str,
 }
@@ -128,7 +96,7 @@ struct Signal {
 struct SignalState {
     /// Something was added since the last call of `begin`: it is called without waiting.
     woken: bool,
-    /// The pause after the last transaction is to end.
+    /// The pause after a failure is to end.
     hurried: bool,
     /// No other cycle begins. It is never taken back.
     stopping: bool,
@@ -148,8 +116,7 @@ impl Handle {
         }
     }
 
-    /// Somebody waits for the next transaction: it is not put off, neither because the last one failed nor
-    /// for what may join it.
+    /// Somebody waits for the next transaction: it is not put off because the last one failed.
     pub fn hurry(&self) {
         let mut state = self.0.state.lock();
         state.woken = true;
@@ -224,8 +191,7 @@ impl<S: TransactionSource> Transactor<S> {
             let settled =
                 producer.transact(&cycle, &self.group, || self.signal.state.lock().stopping);
             let meters = &self.signal.meters;
-            let took = begun.elapsed();
-            meters.settled(&settled, cycle.records.len(), took);
+            meters.settled(&settled, cycle.records.len(), begun.elapsed());
             let impossible = match &settled {
                 Settled::Aborted(Abort::Impossible(cause)) => Some(cause.clone()),
                 _ => None,
@@ -251,24 +217,9 @@ impl<S: TransactionSource> Transactor<S> {
             }
             if failed {
                 Handle(self.signal.clone()).wake();
-            } else {
-                self.gather(self.options.rest.after(took));
             }
         }
         Ok(())
-    }
-
-    /// Waits for what belongs into the next transaction, as long as more is expected.
-    fn gather(&self, longest: Duration) {
-        let deadline = Instant::now() + longest;
-        while Instant::now() < deadline && self.source.expects_more() {
-            let mut state = self.signal.state.lock();
-            if std::mem::take(&mut state.hurried) || state.stopping {
-                return;
-            }
-            let look = deadline.min(Instant::now() + LOOK);
-            self.signal.changed.wait_until(&mut state, look);
-        }
     }
 
     /// Waits after a failure; `true` if somebody is in a hurry.
@@ -341,79 +292,4 @@ pub(crate) fn end_predecessors(client: &ClientConfig, writer: &str, timeout: Dur
         OpenTransactionNotEnded { writer, error }.emit();
     }
     ended.is_ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use super::*;
-
-    const MINUTE: Duration = Duration::from_secs(60);
-
-    /// Expects more so many times.
-    struct Expecting(AtomicUsize);
-
-    impl TransactionSource for Expecting {
-        fn begin(&self, _: &str) -> Option<Cycle> {
-            None
-        }
-
-        fn settled(&self, _: Settled) {}
-
-        fn expects_more(&self) -> bool {
-            let left = self.0.load(Ordering::Relaxed);
-            self.0.store(left.saturating_sub(1), Ordering::Relaxed);
-            left > 0
-        }
-    }
-
-    fn transactor_that_expects(times: usize) -> (Transactor<Expecting>, Handle) {
-        let options = Options {
-            client: ClientConfig::new(),
-            transactional_id: "writer".into(),
-            transaction_timeout: MINUTE,
-            tick: MINUTE,
-            rest: Rest::NONE,
-            thread: "writer",
-        };
-        let group = Group::new("group", ClientConfig::new(), "cluster".into());
-        Transactor::new(options, Arc::new(Expecting(times.into())), group)
-    }
-
-    #[test]
-    fn a_rest_is_a_share_of_the_last_transaction_and_never_longer_than_it_may_be() {
-        let rest = Rest {
-            share: 0.5,
-            longest: Duration::from_millis(20),
-        };
-        let after = |millis| rest.after(Duration::from_millis(millis)).as_millis();
-        assert_eq!((after(10), after(40), after(400)), (5, 20, 20));
-    }
-
-    #[test]
-    fn a_transaction_is_put_off_only_while_more_is_expected() {
-        let (transactor, _handle) = transactor_that_expects(3);
-        transactor.gather(MINUTE);
-        assert_eq!(transactor.source.0.load(Ordering::Relaxed), 0);
-        let (patient, _handle) = transactor_that_expects(usize::MAX);
-        let begun = Instant::now();
-        patient.gather(Duration::from_millis(20));
-        assert!(begun.elapsed() >= Duration::from_millis(20));
-    }
-
-    #[test]
-    fn who_is_in_a_hurry_and_who_stops_wait_for_no_rest() {
-        let (transactor, handle) = transactor_that_expects(usize::MAX);
-        let begun = Instant::now();
-        handle.hurry();
-        transactor.gather(MINUTE);
-        // The next one rests again.
-        transactor.gather(Duration::from_millis(20));
-        assert!(!transactor.signal.state.lock().hurried);
-        handle.stop();
-        transactor.gather(MINUTE);
-        assert!(begun.elapsed() >= Duration::from_millis(20));
-        assert!(begun.elapsed() < MINUTE);
-    }
 }

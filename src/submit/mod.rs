@@ -36,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 use crate::codes::{self, ErrorCode};
 use crate::kafka::cause::Cause;
 use crate::kafka::start::Reading;
-use crate::kafka::transactor::{Rest, Transactor};
+use crate::kafka::transactor::Transactor;
 use crate::kafka::{Group, poll, transactor};
 use crate::submit::notices::{Draining, LastTransactionUnanswered, NotDrained};
 use crate::threads;
@@ -54,12 +54,6 @@ use results::late_producer::LateProducer;
 use results::transaction::{LeaseTiming, SubmitTransactions};
 
 /// How often the partitions of an account's topic are counted.
-/// Answers to what the last transaction let go are about to come, and one that comes too late waits for the
-/// whole of the next. A slow SMSC is not waited for.
-const REST: Rest = Rest {
-    share: 1.0,
-    longest: Duration::from_millis(20),
-};
 const SHARES_REFRESH: Duration = Duration::from_secs(10);
 
 /// How the pipeline works.
@@ -241,7 +235,6 @@ impl Submit {
                 transactional_id: self.options.transactional_id.clone(),
                 transaction_timeout: self.options.transaction_timeout,
                 tick: Duration::from_millis(250).min(session / 12),
-                rest: REST,
                 thread: "transactor",
             },
             Arc::new(ledger),

@@ -331,11 +331,6 @@ impl Pipeline {
         self.look(|state| state.partitions().map(place).collect())
     }
 
-    /// Whether a session has a record, or may be handed one.
-    pub fn has_any_out(&self) -> bool {
-        self.look(|state| state.partitions().any(PartitionState::is_out))
-    }
-
     /// What can be seen of the partitions that are ours.
     pub fn partitions(&self) -> Vec<(Partition, status::Partition)> {
         self.look(PipelineState::seen)

@@ -312,10 +312,6 @@ impl SubmitTransactions {
 }
 
 impl TransactionSource for SubmitTransactions {
-    fn expects_more(&self) -> bool {
-        self.pipeline.has_any_out()
-    }
-
     fn begin(&self, transactional_id: &str) -> Option<Cycle> {
         let since = Moment::now();
         let (mut under_way, mut cycle) = self.take(transactional_id, Instant::now())?;

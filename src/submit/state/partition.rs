@@ -364,11 +364,6 @@ impl PartitionState {
         }
     }
 
-    /// Whether a session has a record, or may be handed one.
-    pub fn is_out(&self) -> bool {
-        !self.slots.in_flight.is_empty() || !self.slots.ready.is_empty()
-    }
-
     /// Records handed to a session.
     pub fn outstanding(&self) -> usize {
         self.slots.in_flight.len()
