@@ -370,8 +370,7 @@ impl Kafka {
 
     /// The consumer of deliveries. Each of them has its answer already: none is in a hurry.
     pub fn correlate_consumer(&self) -> ClientConfig {
-        let client = self.group_consumer(&self.correlate_group());
-        self.unless_set(client, &[(FETCH_LEAST, "16384")])
+        self.gathering(self.group_consumer(&self.correlate_group()), "16384")
     }
 
     /// A consumer of partitions assigned by hand, which commits nothing.
@@ -381,23 +380,28 @@ impl Kafka {
 
     /// The reader of what receipts need, which follows what this process itself writes.
     pub fn follower(&self) -> ClientConfig {
-        self.unless_set(
-            self.reader(),
-            &[(FETCH_LEAST, "65536"), (FETCH_WAIT, "100")],
-        )
+        self.gathering(self.reader(), "65536")
     }
 
-    /// A reader of topics in which little is written. An empty answer comes late, and nobody waits for it.
+    /// A reader of a topic in which little is written. That its end is reached is known late: not for who waits
+    /// for that.
     pub fn watcher(&self) -> ClientConfig {
-        self.unless_set(self.reader(), &[(FETCH_WAIT, "500")])
+        self.unless_set(self.reader(), FETCH_WAIT, "500")
     }
 
-    /// Properties that hold where no others are configured.
-    fn unless_set(&self, mut client: ClientConfig, ours: &[(&str, &str)]) -> ClientConfig {
-        for (name, value) in ours {
-            if !self.properties.contains_key(*name) {
-                client.set(*name, *value);
-            }
+    /// Gathers so many octets for a fetch, for as long as we let one wait. A wait that is configured is meant
+    /// for fetches that have nothing: it may be long, and must hold up no record.
+    fn gathering(&self, client: ClientConfig, octets: &str) -> ClientConfig {
+        if self.properties.contains_key(FETCH_WAIT) {
+            return client;
+        }
+        self.unless_set(client, FETCH_LEAST, octets)
+    }
+
+    /// A property that holds where no other is configured.
+    fn unless_set(&self, mut client: ClientConfig, name: &str, value: &str) -> ClientConfig {
+        if !self.properties.contains_key(name) {
+            client.set(name, value);
         }
         client
     }
@@ -479,7 +483,7 @@ impl Kafka {
         self.add(OF_CONSUMERS, &mut client);
         let kib = (self.fetch_buffer.get() >> 10).max(1).to_string();
         // A partition that is to be fetched again waits until the fetch under way is answered.
-        client = self.unless_set(client, &[(FETCH_WAIT, "50")]);
+        client = self.unless_set(client, FETCH_WAIT, "50");
         client
             .set("group.id", group)
             .set("enable.auto.commit", "false")

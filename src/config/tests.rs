@@ -635,7 +635,7 @@ fn a_property_reaches_the_clients_that_have_it_and_no_other() {
 }
 
 #[test]
-#[cfg(not(feature = "otel"))]
+#[cfg_attr(feature = "otel", ignore = "this program has spans")]
 fn a_program_without_spans_says_how_to_get_them() {
     let text = format!("{MINIMAL}\n[otel]\nendpoint = \"http://collector:4318\"\n");
     let error = parse(&text, []).unwrap_err().to_string();
@@ -655,15 +655,22 @@ fn a_header_of_the_collector_may_come_from_the_environment_and_is_never_shown() 
 }
 
 #[test]
-fn what_a_fetch_gathers_is_ours_unless_it_is_configured() {
+fn a_fetch_gathers_unless_what_it_waits_for_is_configured() {
     let kafka = read(MINIMAL, &[]).unwrap().kafka;
     let least = |client: rdkafka::ClientConfig| client.get("fetch.min.bytes").map(str::to_owned);
     assert_eq!(least(kafka.correlate_consumer()).as_deref(), Some("16384"));
     assert_eq!(least(kafka.follower()).as_deref(), Some("65536"));
     // A message that is to be sent does not wait for others.
     assert_eq!(least(kafka.submit_consumer()), None);
-    let configured = format!("{MINIMAL}\n[kafka.properties]\n\"fetch.min.bytes\" = \"1\"\n");
-    let kafka = read(&configured, &[]).unwrap().kafka;
+    let configured = |property: &str| {
+        let text = format!("{MINIMAL}\n[kafka.properties]\n{property}\n");
+        read(&text, &[]).unwrap().kafka
+    };
+    let kafka = configured(r#""fetch.min.bytes" = "1""#);
     assert_eq!(least(kafka.correlate_consumer()).as_deref(), Some("1"));
     assert_eq!(least(kafka.follower()).as_deref(), Some("1"));
+    // Receipts would wait as long.
+    let kafka = configured(r#""fetch.wait.max.ms" = "5000""#);
+    assert_eq!(least(kafka.correlate_consumer()), None);
+    assert_eq!(least(kafka.follower()), None);
 }

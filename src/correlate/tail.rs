@@ -27,10 +27,8 @@ use crate::kafka::vigil::Vigil;
 use crate::kafka::{Partition, Pause};
 use crate::threads::Mailbox;
 
-/// How long one poll waits; also the delay of a command.
+/// How long one poll waits while there is something to do; also the delay of a command then.
 const POLL: Duration = Duration::from_millis(20);
-/// The same when nothing happened for a while.
-const IDLE_POLL: Duration = Duration::from_millis(100);
 /// Pauses before a record that could not be understood yet is looked at again, and before the
 /// client is asked again to read a partition.
 const RETRY_PAUSE: Pause = Pause::new(Duration::from_millis(100), Duration::from_secs(5));
@@ -133,7 +131,7 @@ impl Tail {
     /// Reads until stopped. Blocks: give it a thread.
     pub(super) fn run(mut self) {
         // It is the client that is waited for.
-        let mut vigil = Vigil::new(POLL, IDLE_POLL);
+        let mut vigil = Vigil::new(POLL);
         while let Some(commands) = self.commands.0.next(Duration::ZERO) {
             if !commands.is_empty() {
                 vigil.stir();
@@ -146,7 +144,6 @@ impl Tail {
             for _ in 0..1000 {
                 match self.consumer.poll(wait) {
                     Some(Ok(message)) => {
-                        vigil.stir();
                         if !take(&mut self.followed, &self.pipeline, &message) {
                             self.let_go(message.partition());
                         }
@@ -155,6 +152,10 @@ impl Tail {
                     None => break,
                 }
                 wait = Duration::ZERO;
+            }
+            if wait.is_zero() {
+                // Something came.
+                vigil.stir();
             }
         }
     }

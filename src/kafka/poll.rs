@@ -61,10 +61,8 @@ use super::vigil::Vigil;
 use super::waiting::{For, Waiting};
 use crate::codes::{self, ErrorCode};
 
-/// How long one poll waits; also the delay of a command.
+/// How long one poll waits while there is something to do; also the delay of a command then.
 const POLL: Duration = Duration::from_millis(10);
-/// The same when nothing happened for a while.
-const IDLE_POLL: Duration = Duration::from_millis(100);
 const SEEK: Duration = Duration::from_secs(5);
 /// The client takes up no position of a partition for so long, and then it never will. In good
 /// order it takes some rounds, because the client has to learn of the partition.
@@ -603,12 +601,9 @@ impl Poller {
         self.group.open(consumer.clone());
         let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics)?;
-        let mut vigil = Vigil::new(POLL, IDLE_POLL);
-        while let Some(steps) = self.reconcile(&consumer) {
+        let mut vigil = Vigil::new(POLL);
+        while self.reconcile(&consumer, &mut vigil) {
             self.group.pulse.beat();
-            if steps > 0 {
-                vigil.stir();
-            }
             if let Some(polled) = consumer.poll(vigil.wait()) {
                 vigil.stir();
                 self.take(&consumer, polled);
@@ -707,11 +702,16 @@ impl Poller {
         }
     }
 
-    /// Brings each partition a step nearer to what is wanted of it, and says how many steps that were;
-    /// `None` when it is time to leave.
-    fn reconcile(&self, consumer: &BaseConsumer<Context>) -> Option<usize> {
-        let steps = self.commands.steps(&consumer.context().held.lock())?;
-        let count = steps.len();
+    /// Brings each partition a step nearer to what is wanted of it; `false` when it is time to
+    /// leave.
+    fn reconcile(&self, consumer: &BaseConsumer<Context>, vigil: &mut Vigil) -> bool {
+        let steps = self.commands.steps(&consumer.context().held.lock());
+        let Some(steps) = steps else {
+            return false;
+        };
+        if !steps.is_empty() {
+            vigil.stir();
+        }
         for (partition, step) in steps {
             match step {
                 Step::Hold(generation) => {
@@ -724,7 +724,7 @@ impl Poller {
                 Step::Resume => resume(consumer, &partition),
             }
         }
-        Some(count)
+        true
     }
 
     fn leave(&self, consumer: Arc<BaseConsumer<Context>>) -> Result<(), Error> {

@@ -9,23 +9,23 @@ use std::time::{Duration, Instant};
 /// Nothing happened for so long: waits become long.
 const LULL: Duration = Duration::from_secs(2);
 
+/// A wait when there is nothing to do.
+const LONG: Duration = Duration::from_millis(100);
+
 /// How long a thread waits for its client.
 #[derive(Debug)]
 pub(crate) struct Vigil {
     /// While there is something to do.
     short: Duration,
-    /// When there is not.
-    long: Duration,
     /// When something happened last.
     stirred: Instant,
 }
 
 impl Vigil {
     /// Something has just happened.
-    pub fn new(short: Duration, long: Duration) -> Vigil {
+    pub fn new(short: Duration) -> Vigil {
         Vigil {
             short,
-            long,
             stirred: Instant::now(),
         }
     }
@@ -44,7 +44,7 @@ impl Vigil {
         if now.saturating_duration_since(self.stirred) < LULL {
             self.short
         } else {
-            self.long
+            LONG
         }
     }
 }
@@ -55,11 +55,11 @@ mod tests {
 
     #[test]
     fn waits_become_long_when_nothing_happened_for_a_while() {
-        let (short, long) = (Duration::from_millis(10), Duration::from_millis(100));
-        let mut vigil = Vigil::new(short, long);
+        let short = Duration::from_millis(10);
+        let mut vigil = Vigil::new(short);
         let begun = vigil.stirred;
         assert_eq!(vigil.wait_at(begun + LULL / 2), short);
-        assert_eq!(vigil.wait_at(begun + LULL), long);
+        assert_eq!(vigil.wait_at(begun + LULL), LONG);
         vigil.stir();
         assert_eq!(vigil.wait(), short);
     }
