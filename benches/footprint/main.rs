@@ -44,64 +44,45 @@ const LEAST: Size = Size {
     others: 1,
 };
 
-/// What is varied: how it is chosen, what one of it is, and the sizes, the least first.
+/// What is varied.
 struct Dimension {
+    /// How it is chosen.
     name: &'static str,
+    /// What one of it is.
     one: &'static str,
-    sizes: [Size; 3],
-    /// How many a size has.
-    of: fn(&Size) -> usize,
+    /// How many, the least first.
+    numbers: [usize; 3],
+    /// A process with so many.
+    with: fn(usize) -> Size,
 }
 
 const DIMENSIONS: [Dimension; 4] = [
     Dimension {
         name: "binds",
         one: "bind",
-        sizes: [
-            LEAST,
-            Size { binds: 8, ..LEAST },
-            Size { binds: 64, ..LEAST },
-        ],
-        of: |size| size.binds,
+        numbers: [1, 8, 64],
+        with: |binds| Size { binds, ..LEAST },
     },
     Dimension {
         name: "partitions",
         one: "partition of an outbound topic",
-        sizes: [
-            LEAST,
-            Size {
-                partitions: 64,
-                ..LEAST
-            },
-            Size {
-                partitions: 512,
-                ..LEAST
-            },
-        ],
-        of: |size| size.partitions,
+        numbers: [1, 64, 512],
+        with: |partitions| Size {
+            partitions,
+            ..LEAST
+        },
     },
     Dimension {
         name: "others",
         one: "partition of every other topic",
-        sizes: [
-            LEAST,
-            Size { others: 8, ..LEAST },
-            Size {
-                others: 64,
-                ..LEAST
-            },
-        ],
-        of: |size| size.others,
+        numbers: [1, 8, 64],
+        with: |others| Size { others, ..LEAST },
     },
     Dimension {
         name: "esmes",
         one: "ESME, with its topic, partition and bind",
-        sizes: [
-            LEAST,
-            Size { esmes: 8, ..LEAST },
-            Size { esmes: 64, ..LEAST },
-        ],
-        of: |size| size.esmes,
+        numbers: [1, 8, 64],
+        with: |esmes| Size { esmes, ..LEAST },
     },
 ];
 
@@ -137,7 +118,7 @@ fn main() {
     let mut found: Vec<Footprint> = Vec::new();
     let mut costs = Vec::new();
     for dimension in DIMENSIONS.iter().filter(|d| chosen.contains(&d.name)) {
-        let measured = dimension.sizes.map(|size| {
+        let measured = dimension.numbers.map(dimension.with).map(|size| {
             // The least is the same for all.
             let known = found.iter().find(|f| f.size == size).copied();
             known.unwrap_or_else(|| {
@@ -200,9 +181,9 @@ fn processes(found: &[Footprint]) -> comfy_table::Table {
 }
 
 /// What one more costs.
-fn cost(dimension: &Dimension, measured: &[Footprint]) -> Vec<String> {
-    let (least, most) = (measured.first().unwrap(), measured.last().unwrap());
-    let more = ((dimension.of)(&most.size) - (dimension.of)(&least.size)) as f64;
+fn cost(dimension: &Dimension, measured: &[Footprint; 3]) -> Vec<String> {
+    let ([least, _, most], [fewest, _, many]) = (measured, dimension.numbers);
+    let more = (many - fewest) as f64;
     let micros = |of: fn(&work::Load) -> f64| {
         let each = (of(&most.load) - of(&least.load)) * 1e6 / more;
         format!("{each:.0}")
