@@ -54,8 +54,15 @@ pub fn command_by(toml: &str, args: &[&str], change: impl FnOnce(&mut Command)) 
 
 /// Starts another command of the program with this configuration.
 pub fn started(toml: &str, args: &[&str]) -> Process {
+    started_by(toml, args, |_| {})
+}
+
+/// As [`started`], with what `change` does to it besides.
+pub fn started_by(toml: &str, args: &[&str], change: impl FnOnce(&mut Command)) -> Process {
     let log = scratch("command").join("log");
-    Process::start("kafka-smpp", &mut prepared(toml, args), log)
+    let mut command = prepared(toml, args);
+    change(&mut command);
+    Process::start("kafka-smpp", &mut command, log)
 }
 
 fn prepared(toml: &str, args: &[&str]) -> Command {
