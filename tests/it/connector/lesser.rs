@@ -100,7 +100,7 @@ fn brokers_without_the_group_protocol_of_kip_848_are_named_as_that() {
     let nameless = LesserKafka::start();
     nameless.set(Lacks::GroupProtocol);
     let refusing = Broker::start_with("group.coordinator.rebalance.protocols=classic\n");
-    for kafka in [nameless.kafka(), refusing.kafka()] {
+    let names_it = |kafka| {
         let smsc = FakeSmsc::start();
         let mut it = Deployment::on(kafka, smsc.port(), 1);
         it.config["kafka"]["group_protocol"] = json!("consumer");
@@ -129,7 +129,12 @@ fn brokers_without_the_group_protocol_of_kip_848_are_named_as_that() {
         it.config["kafka"]["group_protocol"] = json!("classic");
         let _connector = it.start();
         assert_eq!(it.results(1).len(), 1);
-    }
+    };
+    std::thread::scope(|scope| {
+        for kafka in [nameless.kafka(), refusing.kafka()] {
+            scope.spawn(|| names_it(kafka));
+        }
+    });
 }
 
 /// And leaves nothing behind that the next one stumbles over.

@@ -51,7 +51,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Connector, Kafka, PATIENCE, Record, internal_format, kafka, unique};
+use crate::harness::{Connector, Kafka, PATIENCE, Record, Topic, internal_format, kafka, unique};
 
 /// One deployment: its topics and its configuration.
 struct Deployment {
@@ -79,22 +79,27 @@ impl Deployment {
     ) -> Deployment {
         let name = unique("sms");
         let topic = |stem: &str| format!("{name}.{stem}");
-        for stem in [
-            "responses",
-            "errors",
-            "receipts",
-            "inbound",
-            "notifications",
-            "deliveries",
-        ] {
-            kafka.topic(&topic(stem), 2, settings);
-        }
-        kafka.topic(&topic("outbound"), partitions, settings);
-        for stem in ["correlation", "control"] {
-            kafka.topic(&topic(stem), 2, &[("cleanup.policy", "compact")]);
-        }
-        let policy = ("cleanup.policy", "compact,delete");
-        kafka.topic(&topic("status"), 1, &[policy]);
+        let compacted = [("cleanup.policy", "compact")];
+        let cleaned = [("cleanup.policy", "compact,delete")];
+        let topics = [
+            ("responses", 2, settings),
+            ("errors", 2, settings),
+            ("receipts", 2, settings),
+            ("inbound", 2, settings),
+            ("notifications", 2, settings),
+            ("deliveries", 2, settings),
+            ("outbound", partitions, settings),
+            ("correlation", 2, &compacted),
+            ("control", 2, &compacted),
+            ("status", 1, &cleaned),
+        ];
+        let names = topics.map(|(stem, ..)| topic(stem));
+        let topics = (names.iter().zip(topics)).map(|(name, (_, partitions, configs))| Topic {
+            name,
+            partitions,
+            configs,
+        });
+        kafka.topics(&topics.collect::<Vec<_>>());
         let config = json!({
             "shutdown_timeout": "10s",
             "kafka": {

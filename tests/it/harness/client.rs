@@ -169,29 +169,38 @@ impl Kafka {
 
     /// Creates a topic.
     pub fn topic(&self, name: &str, partitions: i32, configs: &[(&str, &str)]) {
-        let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
-        for (key, value) in configs {
-            topic = topic.set(key, value);
-        }
-        let created = || {
-            let results = wait(self.admin().create_topics([&topic], &options()));
-            match results.expect("topics can be created").remove(0) {
-                Ok(_) => true,
+        self.topics(&[Topic {
+            name,
+            partitions,
+            configs,
+        }]);
+    }
+
+    /// Creates topics.
+    pub fn topics(&self, topics: &[Topic<'_>]) {
+        let admin = self.admin();
+        let mut missing: Vec<_> = topics.iter().collect();
+        eventually("the topics are created", PATIENCE, || {
+            let new: Vec<NewTopic<'_>> = missing.iter().map(|topic| topic.new()).collect();
+            let results = wait(admin.create_topics(&new, &options()));
+            let mut results = results.expect("topics can be created").into_iter();
+            missing.retain(|_| match results.next().expect("one for each") {
+                Ok(_) => false,
                 // The broker was too busy for its heartbeats and is not counted just now.
-                Err((_, RDKafkaErrorCode::InvalidReplicationFactor)) => false,
+                Err((_, RDKafkaErrorCode::InvalidReplicationFactor)) => true,
                 Err((name, code)) => panic!("{name}: {code}"),
-            }
-        };
-        eventually("the topic is created", PATIENCE, created);
-        // Clients ask any time later: the topic must be known by then.
+            });
+            missing.is_empty()
+        });
+        // Clients ask any time later: the topics must be known by then.
         let probe: BaseConsumer = self.config().create().expect("a client");
-        let known = || {
-            let metadata = probe
-                .fetch_metadata(Some(name), PATIENCE)
-                .expect("metadata");
-            metadata.topics()[0].partitions().len() == partitions as usize
-        };
-        eventually("the topic is known", PATIENCE, known);
+        for topic in topics {
+            eventually("the topic is known", PATIENCE, || {
+                let metadata = probe.fetch_metadata(Some(topic.name), PATIENCE);
+                let metadata = metadata.expect("metadata");
+                metadata.topics()[0].partitions().len() == topic.partitions as usize
+            });
+        }
     }
 
     /// Deletes the records of a partition below an offset, as retention would.
@@ -240,35 +249,16 @@ impl Kafka {
 
     /// The same, all with one timestamp in Unix milliseconds.
     pub fn produce_at(&self, topic: &str, records: &[Send<'_>], timestamp: Option<i64>) {
-        let producer: BaseProducer<Delivered> = self
-            .config()
-            .set("enable.idempotence", "true")
-            .set("linger.ms", "1")
-            .create_with_context(Delivered)
-            .expect("a producer");
-        for one in records {
-            let mut headers = OwnedHeaders::new();
-            for (key, value) in one.headers {
-                headers = headers.insert(Header {
-                    key,
-                    value: Some(*value),
-                });
-            }
-            let mut record = BaseRecord::<str, [u8]>::to(topic).headers(headers);
-            record.partition = one.partition;
-            record.key = one.key;
-            record.payload = one.value;
-            record.timestamp = timestamp;
-            while let Err((error, back)) = producer.send(record) {
-                assert!(
-                    error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull),
-                    "{error}"
-                );
-                producer.poll(Duration::from_millis(10));
-                record = back;
-            }
-        }
-        producer.flush(PATIENCE).expect("all delivered");
+        // Nothing of it comes twice as long as the broker is up.
+        let mut config = self.config();
+        config.set("max.in.flight.requests.per.connection", "1");
+        Appender::new(&config).append(topic, records, timestamp);
+    }
+
+    /// One producer for several calls, while the broker may come and go. It is idempotent, which
+    /// takes half a second to begin.
+    pub fn appender(&self) -> Appender {
+        Appender::new(self.config().set("enable.idempotence", "true"))
     }
 
     /// Produces JSON values without keys, to one partition.
@@ -423,6 +413,64 @@ impl Kafka {
             found.is_some()
         });
         found.expect("just found")
+    }
+}
+
+/// A topic to create.
+pub struct Topic<'a> {
+    pub name: &'a str,
+    pub partitions: i32,
+    pub configs: &'a [(&'a str, &'a str)],
+}
+
+impl<'a> Topic<'a> {
+    fn new(&self) -> NewTopic<'a> {
+        let topic = NewTopic::new(self.name, self.partitions, TopicReplication::Fixed(1));
+        (self.configs.iter()).fold(topic, |topic, (key, value)| topic.set(key, value))
+    }
+}
+
+/// Appends records in order.
+pub struct Appender(BaseProducer<Delivered>);
+
+impl Appender {
+    fn new(config: &ClientConfig) -> Appender {
+        let mut config = config.clone();
+        config.set("linger.ms", "1");
+        let producer = config.create_with_context(Delivered);
+        Appender(producer.expect("a producer"))
+    }
+
+    /// Each is acknowledged before this returns. The timestamp is in Unix milliseconds.
+    pub fn append(&self, topic: &str, records: &[Send<'_>], timestamp: Option<i64>) {
+        let Appender(producer) = self;
+        for one in records {
+            let mut headers = OwnedHeaders::new();
+            for (key, value) in one.headers {
+                headers = headers.insert(Header {
+                    key,
+                    value: Some(*value),
+                });
+            }
+            let mut record = BaseRecord::<str, [u8]>::to(topic).headers(headers);
+            record.partition = one.partition;
+            record.key = one.key;
+            record.payload = one.value;
+            record.timestamp = timestamp;
+            while let Err((error, back)) = producer.send(record) {
+                assert!(
+                    error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull),
+                    "{error}"
+                );
+                producer.poll(Duration::from_millis(10));
+                record = back;
+            }
+        }
+        // It would be flushed in steps of a tenth of a second.
+        eventually("all are delivered", PATIENCE, || {
+            producer.poll(Duration::from_millis(1));
+            producer.in_flight_count() == 0
+        });
     }
 }
 

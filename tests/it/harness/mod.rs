@@ -19,9 +19,10 @@ mod wire;
 
 pub use broker::{Acls, Broker, Secured, kafka, kafka_pid};
 pub use client::{
-    Kafka, Record, Send, becomes, eventually, internal_codec, internal_format, unique, wait,
+    Appender, Kafka, Record, Send, Topic, becomes, eventually, internal_codec, internal_format,
+    unique, wait,
 };
-pub use connector::{Connector, command, command_by, started};
+pub use connector::{Connector, command, command_by, started, started_by};
 pub use fake_registry::{Answer, FakeRegistry};
 pub use fake_smsc::{Accepted, FakeSmsc, Reply, Submit, deliver_body, tlv};
 pub use fetch::{cached, has_kip_848, jars, kafka_version, progress, run, source};

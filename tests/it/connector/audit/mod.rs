@@ -41,8 +41,8 @@ fn setting(name: &str, default: u64) -> u64 {
 
 /// How large the audit is: records, and for how long there is trouble.
 fn size() -> (usize, Duration) {
-    let records = setting("AUDIT_RECORDS", 3000) as usize;
-    (records, Duration::from_secs(setting("AUDIT_SECONDS", 25)))
+    let records = setting("AUDIT_RECORDS", 1500) as usize;
+    (records, Duration::from_secs(setting("AUDIT_SECONDS", 15)))
 }
 
 /// The seed of all decisions of one audit.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::super::{Deployment, message, with};
-use crate::harness::Send;
+use crate::harness::{Appender, Send};
 
 /// What kind of record it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +134,10 @@ pub fn number(recipient: &str) -> Option<usize> {
 
 /// Appends these records, in their order within each partition.
 pub fn produce(it: &Deployment, orders: &[Order]) {
+    append(it, &it.kafka.appender(), orders);
+}
+
+fn append(it: &Deployment, appender: &Appender, orders: &[Order]) {
     let values: Vec<String> = orders.iter().map(|o| o.value().to_string()).collect();
     for topic in topics(orders) {
         let records = orders.iter().zip(&values).filter(|(o, _)| o.topic == topic);
@@ -144,7 +148,7 @@ pub fn produce(it: &Deployment, orders: &[Order]) {
                 ..Send::default()
             })
             .collect();
-        it.kafka.produce(&it.topic(topic), &records);
+        appender.append(&it.topic(topic), &records, None);
     }
 }
 
@@ -152,8 +156,9 @@ pub fn produce(it: &Deployment, orders: &[Order]) {
 pub fn feed(it: &Deployment, orders: &[Order], during: Duration) {
     let batch = (orders.len() / 60).max(1);
     let pause = during * batch as u32 / orders.len() as u32;
+    let appender = it.kafka.appender();
     for orders in orders.chunks(batch) {
-        produce(it, orders);
+        append(it, &appender, orders);
         std::thread::sleep(pause);
     }
 }
