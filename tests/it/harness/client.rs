@@ -181,7 +181,7 @@ impl Kafka {
         let admin = self.admin();
         let mut missing: Vec<_> = topics.iter().collect();
         eventually("the topics are created", PATIENCE, || {
-            let new: Vec<NewTopic<'_>> = missing.iter().map(|topic| topic.new()).collect();
+            let new: Vec<NewTopic<'_>> = missing.iter().map(|topic| topic.request()).collect();
             let results = wait(admin.create_topics(&new, &options()));
             let mut results = results.expect("topics can be created").into_iter();
             missing.retain(|_| match results.next().expect("one for each") {
@@ -424,7 +424,7 @@ pub struct Topic<'a> {
 }
 
 impl<'a> Topic<'a> {
-    fn new(&self) -> NewTopic<'a> {
+    fn request(&self) -> NewTopic<'a> {
         let topic = NewTopic::new(self.name, self.partitions, TopicReplication::Fixed(1));
         (self.configs.iter()).fold(topic, |topic, (key, value)| topic.set(key, value))
     }
