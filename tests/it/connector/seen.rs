@@ -15,7 +15,7 @@ use super::{Deployment, PATIENCE};
 use crate::harness::http::{get, status, sum};
 use crate::harness::{
     Broker, Connector, FakeSmsc, Process, Reply, becomes, command, eventually, free_port,
-    has_kip_848, scratch, started,
+    has_kip_848, scratch, setting, started,
 };
 
 /// A deployment whose processes can be looked at.
@@ -483,8 +483,7 @@ fn receipts(smsc: &Simulated) -> BTreeMap<String, usize> {
 /// With more messages: `METRICS_RECORDS=20000 cargo test --test it -- --nocapture metrics_are_true`
 #[test]
 fn metrics_are_true() {
-    let records = std::env::var("METRICS_RECORDS").map(|n| n.parse().expect("a number"));
-    let half: usize = records.unwrap_or(8_000) / 2;
+    let half = setting("METRICS_RECORDS", 8_000) as usize / 2;
     let smsc = Simulated::start(&[
         "--outcomes",
         "DELIVRD=90,UNDELIV=10",

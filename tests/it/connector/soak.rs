@@ -15,17 +15,11 @@ use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedPr
 use serde_json::json;
 
 use super::{Deployment, PATIENCE, message};
-use crate::harness::{eventually, free_port, kafka, started};
+use crate::harness::{eventually, free_port, kafka, setting, started};
 
 const PARTITIONS: i32 = 4;
 /// Whatever the rate, memory may differ by so much between two looks.
 const SLACK: u64 = 32;
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name)
-        .ok()
-        .map_or(default, |v| v.parse().expect("a number"))
-}
 
 #[test]
 #[ignore = "half an hour: SOAK_SECONDS=1800 SOAK_RATE=1000 cargo test --release --test it -- --ignored --nocapture soak"]

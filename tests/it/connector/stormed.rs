@@ -24,7 +24,7 @@ use super::Deployment;
 use super::seen::{Simulated, is_ready};
 use super::steered::{asks, offers, steered};
 use crate::harness::http::{get, status};
-use crate::harness::{Send, eventually};
+use crate::harness::{Send, eventually, setting};
 
 const LAST: Duration = Duration::from_secs(600);
 
@@ -201,7 +201,7 @@ fn wrong(result: &Value, times: usize) -> bool {
 #[test]
 #[ignore = "a minute of two cores"]
 fn a_storm_of_orders_loses_nothing_and_sends_nothing_twice_in_silence() {
-    let seconds = std::env::var("STORM_SECONDS").map_or(60, |text| text.parse().expect("seconds"));
+    let seconds = setting("STORM_SECONDS", 60);
     let smsc = Simulated::start(&["--response-delay", "5ms"]);
     let it = steered(smsc.port, 2);
     let mut processes = [it.start(), it.start()];

@@ -96,10 +96,6 @@ impl Acls {
     pub fn run(&mut self, command: &str) {
         writeln!(self.commands, "{command}").expect("it takes commands");
         assert_eq!(self.answer(), "done", "{command}");
-        if command.contains(" --remove ") {
-            // The controller has done it. The broker, which goes by it, hears of it a moment later.
-            std::thread::sleep(Duration::from_millis(500));
-        }
     }
 
     fn answer(&mut self) -> String {

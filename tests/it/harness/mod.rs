@@ -39,3 +39,10 @@ use std::time::Duration;
 
 /// How long anything may take: a machine that many use is slow now and then.
 pub const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A number that the environment may change: how much a test does.
+pub fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name)
+        .ok()
+        .map_or(default, |v| v.parse().expect("a number"))
+}

@@ -21,8 +21,10 @@ use serde_json::{Value, json};
 use super::super::Deployment;
 use super::super::rebuilt::rebuild;
 use super::order::{Kind, Order, number};
-use super::{WINDOW, seed, setting};
-use crate::harness::{Broker, Connector, FakeSmsc, Kafka, MirrorMaker, Reply, Send, eventually};
+use super::{WINDOW, seed};
+use crate::harness::{
+    Broker, Connector, FakeSmsc, Kafka, MirrorMaker, Reply, Send, eventually, setting,
+};
 use receipts::Site;
 
 const PARTITIONS: i32 = 4;

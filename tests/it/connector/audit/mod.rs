@@ -30,14 +30,10 @@ mod order;
 
 use std::time::Duration;
 
+use crate::harness::setting;
+
 /// How many PDUs of one bind may be without their response, in every audit.
 const WINDOW: u32 = 10;
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name)
-        .ok()
-        .map_or(default, |v| v.parse().expect("a number"))
-}
 
 /// How large the audit is: records, and for how long there is trouble.
 fn size() -> (usize, Duration) {
