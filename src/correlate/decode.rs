@@ -28,16 +28,20 @@ use smpp_protocol::receipt::When;
 /// A record of the correlation topic.
 pub(super) enum Record {
     Tombstone,
+    /// Ours, which comes back: what is known of its key goes beyond what it says.
+    Echo,
     /// An owner's barrier and its nonce.
     Barrier(String),
     Value(Value),
     Segment(assembly::Value),
 }
 
-/// Reads what stands under `key` in the correlation topic.
+/// Reads what stands under `key` in the correlation topic; `live` if all is known that was in its log when
+/// the partition was taken over.
 pub(super) fn record(
     key: &Key<'_>,
     octets: Option<&[u8]>,
+    live: bool,
     codec: &Codec,
     dialects: &Dialects,
 ) -> Result<Record, Unread> {
@@ -46,8 +50,12 @@ pub(super) fn record(
     };
     Ok(match key {
         Key::Barrier { .. } => Record::Barrier(codec.read_internal::<Barrier>(octets)?.nonce),
+        // Only the owner of a partition parks receipts there.
+        Key::Parked { .. } if live => Record::Echo,
         Key::Entry { .. } => {
-            let (raw, facts) = entry(octets, codec)?;
+            let Some((raw, facts)) = entry(octets, live, codec)? else {
+                return Ok(Record::Echo);
+            };
             Record::Value(Value::Entry {
                 raw,
                 submitted_at: facts.submitted_at,
@@ -78,14 +86,18 @@ pub(super) fn record(
 }
 
 /// An entry as it is kept, and what the join goes by. One in CBOR, as it mostly is, is kept as it is, and
-/// read without copies of its texts.
-fn entry(octets: &[u8], codec: &Codec) -> Result<(Bytes, Facts), Unread> {
+/// read without copies of its texts. `None` if the partition is `live` and it says what was published: then
+/// it is its owner who has written it.
+fn entry(octets: &[u8], live: bool, codec: &Codec) -> Result<Option<(Bytes, Facts)>, Unread> {
     if cbor::value(octets).is_some() {
-        return Ok((Bytes::copy_from_slice(octets), Facts::of(octets)?));
+        let facts = Facts::of(octets)?;
+        let is_news = !live || !facts.has_receipts();
+        return Ok(is_news.then(|| (Bytes::copy_from_slice(octets), facts)));
     }
     let entry: CorrelationEntry = codec.read_internal(octets)?;
     let facts = Facts::from(EntryView::from(&entry));
-    Ok((Codec::kept(octets, &entry), facts))
+    let is_news = !live || !facts.has_receipts();
+    Ok(is_news.then(|| (Codec::kept(octets, &entry), facts)))
 }
 
 /// A segment that waits, or what was published.
@@ -267,7 +279,13 @@ mod tests {
         );
         let key = Key::parse(b"acme/7F/t:0:7").unwrap();
         let value = value.as_bytes();
-        match record(&key, Some(value), &Codec::default(), &Dialects::default()) {
+        match record(
+            &key,
+            Some(value),
+            false,
+            &Codec::default(),
+            &Dialects::default(),
+        ) {
             Ok(Record::Value(Value::Entry { to, sender, .. })) => (to, sender),
             _ => panic!("{fields}"),
         }

@@ -28,6 +28,11 @@ pub(super) struct Facts {
 }
 
 impl Facts {
+    /// Whether any receipt of it was published.
+    pub(super) fn has_receipts(&self) -> bool {
+        !self.seen.is_empty() || self.final_at.is_some()
+    }
+
     /// Of an entry in CBOR.
     pub(super) fn of(octets: &[u8]) -> Result<Facts, Invalid> {
         match cbor::value(octets) {

@@ -81,7 +81,7 @@ pub(super) struct PartitionState {
     octets: usize,
     /// What the transaction under way holds of this partition, and its offset. If it is aborted, it
     /// goes before `gathered` again.
-    under_way: Option<(Vec<Output>, i64)>,
+    under_way: Option<(Arc<Vec<Output>>, i64)>,
     /// The transactional.id that committed last before the takeover, if it was another's.
     pub(super) predecessor: Option<String>,
     /// When the restore last got on.
@@ -257,7 +257,7 @@ impl PartitionState {
 
     /// Moves what is gathered into the transaction that begins now; `None` if there is
     /// nothing to be committed.
-    pub(super) fn begin_transaction(&mut self, now: Instant) -> Option<(&[Output], i64)> {
+    pub(super) fn begin_transaction(&mut self, now: Instant) -> Option<(Arc<Vec<Output>>, i64)> {
         let due = match self.committed {
             _ if self.stage == Stage::Positioning => false,
             None => true,
@@ -266,10 +266,10 @@ impl PartitionState {
         if self.gathered.is_empty() && !due {
             return None;
         }
-        let (records, next) = (std::mem::take(&mut self.gathered), self.next);
+        let records = Arc::new(std::mem::take(&mut self.gathered));
         self.octets = 0;
-        let (records, next) = self.under_way.insert((records, next));
-        Some((records, *next))
+        self.under_way = Some((records.clone(), self.next));
+        Some((records, self.next))
     }
 
     /// The transaction under way was committed.
@@ -281,7 +281,8 @@ impl PartitionState {
 
     /// The transaction under way was aborted: its records go again, first of all.
     pub(super) fn not_committed(&mut self) {
-        if let Some((mut records, _)) = self.under_way.take() {
+        if let Some((records, _)) = self.under_way.take() {
+            let mut records = Arc::unwrap_or_clone(records);
             records.append(&mut self.gathered);
             self.gathered = records;
             self.octets = self.gathered.iter().map(Output::size).sum();
@@ -290,7 +291,9 @@ impl PartitionState {
 
     /// What the transaction under way holds of it.
     pub(super) fn in_transaction(&self) -> impl Iterator<Item = &Output> {
-        self.under_way.iter().flat_map(|(records, _)| records)
+        self.under_way
+            .iter()
+            .flat_map(|(records, _)| records.iter())
     }
 
     /// Record `index` of what is gathered.

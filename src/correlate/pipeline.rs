@@ -36,7 +36,7 @@ use crate::kafka::notices::{ResultsNotDelivered, TopicRefusesResults, TopicTakes
 use crate::kafka::poll::{self, Assignments, Flow};
 use crate::kafka::progress::Progress;
 use crate::kafka::set_aside::{self, SetAside, Why};
-use crate::kafka::transaction::{Abort, Cycle, Settled};
+use crate::kafka::transaction::{Abort, Cycle, Records, Settled};
 use crate::kafka::transactor::{self, TransactionSource};
 use crate::kafka::{Group, Partition, ear};
 use crate::record::codec::Unread;
@@ -410,29 +410,26 @@ impl Pipeline {
         predecessors
     }
 
-    /// A record of the correlation topic was read for `takeover`. The error says why it
-    /// cannot be understood yet: then it is to be given again.
+    /// A record of the correlation topic was read for `takeover`, which was `live` after the record before
+    /// it. Says whether it is now. The error says why it cannot be understood yet: then it is to be given
+    /// again.
     pub(super) fn read(
         &self,
         partition: i32,
-        takeover: u64,
+        (takeover, live): (u64, bool),
         key: &[u8],
         value: Option<&[u8]>,
-    ) -> Result<(), String> {
+    ) -> Result<bool, String> {
         let Some(key) = Key::parse(key) else {
             let key = &String::from_utf8_lossy(key);
             ForeignRecord { partition, key }.emit();
-            return Ok(());
+            return Ok(live);
         };
-        let record = decode::record(
-            &key,
-            value,
-            &self.config.topics.codecs.correlation,
-            &self.config.dialects,
-        );
+        let (topics, dialects) = (&self.config.topics, &self.config.dialects);
+        let record = decode::record(&key, value, live, &topics.codecs.correlation, dialects);
         let mut state = self.state.lock();
         let Some(owned) = find(&mut state, partition, takeover) else {
-            return Ok(());
+            return Ok(live);
         };
         owned.progressed(Instant::now());
         let now = self.clock.now();
@@ -442,6 +439,7 @@ impl Pipeline {
                 owned.join.tombstone(&key);
                 owned.assembly.tombstone(&key);
             }
+            Ok(Record::Echo) => owned.join.skipped(&key, now, &mut effects),
             Ok(Record::Segment(value)) => owned.assembly.record(&key, value, now),
             Ok(Record::Value(value)) => {
                 if owned.stage == Stage::Live {
@@ -468,7 +466,7 @@ impl Pipeline {
             }
         }
         self.gather(owned, &effects, None);
-        Ok(())
+        Ok(owned.stage == Stage::Live)
     }
 
     /// A delivery is consumed.
@@ -1108,7 +1106,7 @@ impl TransactionSource for Pipeline {
             return None;
         }
         let number = state.cycles + 1;
-        let (mut records, mut offsets) = (Vec::new(), Vec::new());
+        let (mut records, mut offsets) = (Records::default(), Vec::new());
         for (partition, owned) in &mut state.partitions {
             if !state.aside.takes_part(partition) {
                 continue;
@@ -1116,11 +1114,8 @@ impl TransactionSource for Pipeline {
             let Some((outputs, offset)) = owned.begin_transaction(now) else {
                 continue;
             };
-            state.under_way.push((*partition, 0, outputs.len()));
-            records.extend_from_slice(outputs);
-            if let Some(entry) = state.under_way.last_mut() {
-                entry.1 = owned.takeover;
-            }
+            (state.under_way).push((*partition, owned.takeover, outputs.len()));
+            records.add(outputs);
             offsets.push(owned.commit(offset, self.group.cluster_id(), transactional_id, number));
         }
         if offsets.is_empty() {

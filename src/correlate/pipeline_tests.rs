@@ -170,7 +170,7 @@ fn accepted(pipeline: &Pipeline, esme: &str, offset: i64) {
     });
     let key = keys::entry(esme, &id, &record, None);
     let value = value.to_string();
-    (pipeline.read(0, 1, key.as_bytes(), Some(value.as_bytes()))).unwrap();
+    (pipeline.read(0, (1, false), key.as_bytes(), Some(value.as_bytes()))).unwrap();
 }
 
 #[test]

@@ -21,6 +21,7 @@ use crate::kafka::transaction::Output;
 use crate::otel::{Received, Spans};
 use crate::record::cbor;
 use crate::record::codec::Codecs;
+use crate::record::format::Format;
 use crate::record::inbound::{DeliveryReceipt, NetworkError, Tlv};
 use crate::record::inbound_message::Message;
 use crate::record::internal::{
@@ -191,6 +192,13 @@ pub(super) fn correlation_record(
 }
 
 fn with_seen(entry: &Bytes, seen: &[Seen], final_at: Option<Millis>, topics: &Topics) -> Vec<u8> {
+    let is_cbor = topics.codecs.correlation.format() == Format::Cbor;
+    if is_cbor
+        && !seen.is_empty()
+        && let Some(value) = cbor::entry_with(entry, seen, final_at.map(timestamp))
+    {
+        return value;
+    }
     match kept(entry) {
         Ok(mut value) => {
             value.seen = seen.to_vec();
@@ -614,10 +622,11 @@ mod tests {
         let (topics, dialects) = (topics(), Dialects::default());
         let codec = &topics.codecs.correlation;
         let key = keys::Key::parse(b"acme/7F/@7").unwrap();
-        let restored = |value: &[u8]| match decode::record(&key, Some(value), codec, &dialects) {
-            Ok(decode::Record::Value(value)) => value,
-            _ => panic!("no receipt"),
-        };
+        let restored =
+            |value: &[u8]| match decode::record(&key, Some(value), false, codec, &dialects) {
+                Ok(decode::Record::Value(value)) => value,
+                _ => panic!("no receipt"),
+            };
         let what = |value| match value {
             Value::Parked { receipt, .. } => receipt,
             Value::Entry { .. } => panic!("an entry"),

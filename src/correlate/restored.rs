@@ -61,10 +61,11 @@ impl RestoredPartition {
         let Some(key) = Key::parse(key) else {
             return Ok(());
         };
-        match decode::record(&key, value, &self.topics.codecs.correlation, &self.dialects)? {
+        let codec = &self.topics.codecs.correlation;
+        match decode::record(&key, value, false, codec, &self.dialects)? {
             Record::Value(value) => self.join.record(&key, value, self.now, &mut Vec::new()),
             Record::Tombstone => self.join.tombstone(&key),
-            Record::Barrier(_) | Record::Segment(_) => {}
+            Record::Barrier(_) | Record::Segment(_) | Record::Echo => {}
         }
         Ok(())
     }

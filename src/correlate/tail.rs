@@ -62,6 +62,8 @@ struct Followed {
     /// The takeover it is read for: what a predecessor of it still had in the client's queue
     /// must not reach its successor.
     takeover: u64,
+    /// Whether its owner knew all that was in the log when it took over, after the last record.
+    live: bool,
     /// The next offset. A lower one means that the log ends below it and the client has begun
     /// anew: read a second time into the same memory, old states would count as new ones.
     next: i64,
@@ -76,6 +78,7 @@ impl Followed {
     fn new(takeover: u64) -> Self {
         Followed {
             takeover,
+            live: false,
             next: 0,
             due: Some(Instant::now()),
             pause: RETRY_PAUSE,
@@ -251,19 +254,23 @@ fn take(
         pipeline.begin_anew(partition, followed.takeover);
         return true;
     }
-    if let Some(key) = message.key()
-        && let Err(why) = pipeline.read(partition, followed.takeover, key, message.payload())
-    {
-        followed.next = offset;
-        if followed.retry() {
-            CorrelationWaits {
-                partition,
-                offset,
-                why: &why,
+    if let Some(key) = message.key() {
+        let of = (followed.takeover, followed.live);
+        match pipeline.read(partition, of, key, message.payload()) {
+            Ok(live) => followed.live = live,
+            Err(why) => {
+                followed.next = offset;
+                if followed.retry() {
+                    CorrelationWaits {
+                        partition,
+                        offset,
+                        why: &why,
+                    }
+                    .emit();
+                }
+                return false;
             }
-            .emit();
         }
-        return false;
     }
     followed.next = offset + 1;
     if std::mem::take(&mut followed.warned) {

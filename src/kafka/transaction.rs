@@ -31,6 +31,50 @@ impl Output {
     }
 }
 
+/// The records of one transaction, in order. Who gathered them holds them too, until it is known whether
+/// they go again.
+#[derive(Clone, Debug, Default)]
+pub struct Records(Vec<Arc<Vec<Output>>>);
+
+impl Records {
+    /// Appends what one source has gathered.
+    pub fn add(&mut self, gathered: Arc<Vec<Output>>) {
+        self.0.push(gathered);
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Output> {
+        self.0.iter().flat_map(|gathered| gathered.iter())
+    }
+
+    /// The one with this index.
+    pub fn get(&self, mut index: usize) -> Option<&Output> {
+        for gathered in &self.0 {
+            match index.checked_sub(gathered.len()) {
+                Some(behind) => index = behind,
+                None => return gathered.get(index),
+            }
+        }
+        None
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.iter().map(|gathered| gathered.len()).sum()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl FromIterator<Output> for Records {
+    fn from_iter<I: IntoIterator<Item = Output>>(gathered: I) -> Self {
+        Records(vec![Arc::new(gathered.into_iter().collect())])
+    }
+}
+
 /// An offset to be committed within a transaction.
 #[derive(Clone, Debug)]
 pub struct Commit {
@@ -48,8 +92,8 @@ pub struct Commit {
 pub struct Cycle {
     /// Number of the transaction within this process, as it stands in the metadata.
     pub number: u64,
-    /// The records, in order.
-    pub records: Vec<Output>,
+    /// What is written.
+    pub records: Records,
     /// The offset of every partition whose state or events the transaction touches.
     pub offsets: Vec<Commit>,
     /// The membership under which the offsets are committed.

@@ -24,7 +24,7 @@ use super::notices::{BatchRefused, HadBeenCommitted, HadNotBeenCommitted, Produc
 use super::pause::Pause;
 use super::progress::{CommitScope, metadata};
 use super::token::producer_begins;
-use super::transaction::{Abort, Commit, Cycle, Output, Settled};
+use super::transaction::{Abort, Commit, Cycle, Records, Settled};
 use super::transactor::Options;
 
 /// One offsets call carries at most this much metadata: a TxnOffsetCommit of 1 MB fails.
@@ -661,19 +661,18 @@ fn produce(
 }
 
 /// What became of the records handed over, now that they are reported, or something stalls them.
-fn end(producer: &BaseProducer<Reports>, records: &[Output]) -> Result<(), Failure> {
+fn end(producer: &BaseProducer<Reports>, records: &Records) -> Result<(), Failure> {
     let state = producer.context().0.lock();
+    let topic = |index| records.get(index).map_or("", |record| &*record.topic);
     let late = state.unsettled();
     match state.failure {
         Some((index, code)) if ErrorClass::of(code).names_cause() => {
-            Err(undeliverable(index, code, &records[index].topic))
+            Err(undeliverable(index, code, topic(index)))
         }
         Some((_, code)) if late.is_empty() && ErrorClass::of(code) == ErrorClass::Purged => {
             Err(Failure::Purged)
         }
-        Some((index, code)) if late.is_empty() => {
-            Err(undeliverable(index, code, &records[index].topic))
-        }
+        Some((index, code)) if late.is_empty() => Err(undeliverable(index, code, topic(index))),
         None if late.is_empty() => Ok(()),
         _ => Err(Failure::Abort(Abort::Unavailable(late))),
     }
@@ -857,7 +856,7 @@ mod tests {
     use rdkafka::producer::DefaultProducerContext;
     use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
-    use super::super::transaction::Trial;
+    use super::super::transaction::{Output, Trial};
     use super::*;
 
     #[test]

@@ -8,12 +8,13 @@
 //! The first octet, 0xC6 to 0xCA, begins no value in another format: JSON begins with `{`, an Avro single
 //! object with C3 01, what has a number in a registry with 0.
 
+use jiff::Timestamp;
 use minicbor::decode::Error;
 use minicbor::{Decode, Decoder, Encode, Encoder};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::internal::{Barrier, CorrelationEntry, Delivery, Parked, SegmentEntry};
+use super::internal::{Barrier, CorrelationEntry, Delivery, Parked, Seen, SegmentEntry};
 use super::json::Invalid;
 use super::kind::Kind;
 
@@ -31,6 +32,13 @@ const TAG: u8 = 0xC0;
 
 /// The tag of an entry.
 const ENTRY: u8 = TAG | 6;
+
+/// Numbers of an entry's fields. Behind the last of these, which says which receipts were published, stands
+/// when the last one was.
+const NUMBERS: u8 = 11;
+const LISTS: u8 = 12;
+const HEADERS: u8 = 14;
+const SEEN: u8 = 15;
 
 /// The head of an array of at most 23 values is one octet.
 const ARRAY: u8 = 0x80;
@@ -87,6 +95,34 @@ pub fn split_entry<'a>(octets: &'a [u8], begins: &[u8]) -> Option<(u8, &'a [u8])
 /// The octets of an entry put together again.
 pub fn join_entry(head: u8, begins: &[u8], rest: &[u8]) -> Vec<u8> {
     [&[ENTRY, head], begins, rest].concat()
+}
+
+/// An entry's octets with what was published of it behind them; `None` if they say something of that already,
+/// or are no entry as it is first written.
+pub fn entry_with(octets: &[u8], seen: &[Seen], final_at: Option<Timestamp>) -> Option<Vec<u8>> {
+    let (_, rest) = split_entry(octets, &[])?;
+    let head = *octets.get(1)?;
+    let fields = head - ARRAY;
+    if fields > SEEN {
+        return None;
+    }
+    let mut all = Vec::with_capacity(octets.len() + usize::from(SEEN) + 48 * seen.len());
+    all.extend([ENTRY, ARRAY + SEEN + if final_at.is_some() { 2 } else { 1 }]);
+    all.extend(rest);
+    let mut to = Encoder::new(all);
+    for field in fields..SEEN {
+        // As they are written where others follow.
+        match field {
+            NUMBERS | HEADERS => to.array(0).ok()?,
+            LISTS => to.bool(false).ok()?,
+            _ => to.null().ok()?,
+        };
+    }
+    to.encode(seen).ok()?;
+    if let Some(at) = final_at {
+        instant::encode(&at, &mut to, &mut ()).ok()?;
+    }
+    Some(to.into_writer())
 }
 
 /// Reads a record from the octets behind its tag.

@@ -135,13 +135,16 @@ fn civil(days: i64) -> Option<(u64, u64, u64)> {
     (year <= 9999).then_some((year, month, day))
 }
 
-/// Octets as hexadecimal digits, two each.
+/// Octets as hexadecimal digits, two each. A text of a receipt and most others have room on the stack.
 pub(super) fn hex<S: Serializer>(octets: &impl AsRef<[u8]>, to: S) -> Result<S::Ok, S::Error> {
     let octets = octets.as_ref();
-    if to.is_human_readable() {
-        to.collect_str(&HEXLOWER.encode_display(octets))
-    } else {
-        to.serialize_bytes(octets)
+    if !to.is_human_readable() {
+        return to.serialize_bytes(octets);
+    }
+    let mut room = [0; 512];
+    match room.get_mut(..2 * octets.len()) {
+        Some(digits) => to.serialize_str(HEXLOWER.encode_mut_str(octets, digits)),
+        None => to.collect_str(&HEXLOWER.encode_display(octets)),
     }
 }
 

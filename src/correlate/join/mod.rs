@@ -95,8 +95,8 @@ mod whose;
 use asleep::{Asleep, SOON};
 pub use identity::Size;
 use identity::{Answer, Entry, IdentityState, News, ParkedReceipt, ParkedState};
+use whose::Whose;
 pub use whose::{Dated, To, sender_digest};
-use whose::{Doubt, Whose};
 
 /// Milliseconds since 1970, UTC.
 pub type Millis = i64;
@@ -430,16 +430,21 @@ impl Join {
                     });
                 }
             }
+            // One that was joined is gone by the time at which its tombstone comes back.
             Key::Parked { identity, offset } => {
-                self.edit(identity, |k| k.parked.retain(|w| w.offset != offset));
+                let state = self.identities.get(identity);
+                if state.is_some_and(|k| k.parked.iter().any(|w| w.offset == offset)) {
+                    self.edit(identity, |k| k.parked.retain(|w| w.offset != offset));
+                }
             }
             Key::Segment { .. } | Key::Barrier { .. } => {}
         }
         self.rest();
     }
 
-    /// A record of the correlation topic was read that nobody understands. If it is a parked
-    /// receipt of ours, whatever was committed before it has been read all the same.
+    /// A record of the correlation topic was read of which the value says nothing: one of ours that comes
+    /// back, or one that nobody understands. If it is a parked receipt of ours, whatever was committed before
+    /// it has been read.
     pub fn skipped(&mut self, key: &Key<'_>, now: Millis, out: &mut Vec<Effect>) {
         if let Key::Parked { identity, offset } = *key
             && self.live
@@ -497,10 +502,58 @@ impl Join {
         now: Millis,
         out: &mut Vec<Effect>,
     ) -> ReceiptOutcome {
-        self.wake(identity);
+        if receipt.tries == 0 {
+            self.habits.receipt(identity);
+        }
+        if self.joined_asleep(identity, &delivery, &receipt, now, out) {
+            return ReceiptOutcome::Joined;
+        }
         let outcome = self.delivered(identity, offset, delivery, receipt, now, out);
         self.rest();
         outcome
+    }
+
+    /// What nearly every receipt finds: the only message of its id, which sleeps, and no doubt. That is put to
+    /// sleep again at once. `false` if there is more to it: then nobody of that id is asleep.
+    fn joined_asleep(
+        &mut self,
+        identity: &str,
+        delivery: &Arc<Delivery>,
+        receipt: &Receipt,
+        now: Millis,
+        out: &mut Vec<Effect>,
+    ) -> bool {
+        let Some(entry) = self.asleep.take(identity) else {
+            return false;
+        };
+        let (limits, hasty) = (self.limits, self.habits.is_hasty(identity));
+        let mut state = IdentityState::default();
+        state.add(entry, &limits);
+        let whose = state.whose(receipt, hasty);
+        let news = state.news(receipt, whose.as_ref(), hasty);
+        let whose = whose.filter(|whose| whose.is_sure(news));
+        if let Some(whose) = &whose {
+            let name: Arc<str> = identity.into();
+            let delivery = Some(delivery.clone());
+            publish(
+                &mut state,
+                &name,
+                delivery,
+                (whose, false),
+                (now, &limits),
+                out,
+            );
+            self.habits.exact(identity);
+        }
+        let joined = whose.is_some();
+        let asleep = joined
+            && state
+                .only()
+                .is_some_and(|entry| self.sleeps(identity, entry));
+        if !asleep {
+            self.edit(identity, |awake| *awake = state);
+        }
+        joined
     }
 
     fn delivered(
@@ -512,16 +565,12 @@ impl Join {
         now: Millis,
         out: &mut Vec<Effect>,
     ) -> ReceiptOutcome {
-        if receipt.tries == 0 {
-            self.habits.receipt(identity);
-        }
         let (whose, news) = self.asked(identity, &receipt);
         if news == News::Old {
             return ReceiptOutcome::Repeat;
         }
         let nobody = whose.is_none();
-        let sure = |whose: &Whose| whose.doubt == Doubt::None && news == News::New;
-        if let Some(whose) = whose.filter(sure) {
+        if let Some(whose) = whose.filter(|whose| whose.is_sure(news)) {
             self.join(identity, Some(delivery), &whose, false, now, out);
             self.habits.exact(identity);
             return ReceiptOutcome::Joined;
@@ -983,8 +1032,7 @@ impl Join {
         (whose, news)
     }
 
-    /// Gives a receipt to the entry it belongs to. Without its delivery it was published alone
-    /// before, and only counts.
+    /// Gives a receipt to the entry it belongs to.
     fn join(
         &mut self,
         identity: &str,
@@ -1000,20 +1048,14 @@ impl Join {
         let name = name.clone();
         let limits = self.limits;
         self.edit(identity, |state| {
-            let raw = |at: &usize| state.at(*at).map(|c| c.raw.clone());
-            let candidates = whose.candidates.iter().filter_map(raw).take(CANDIDATES);
-            let candidates = candidates.collect();
-            let Some(entry) = state.note(whose.at, &whose.seen, now, &limits) else {
-                return;
-            };
-            out.extend(delivery.map(|delivery| Effect::Publish {
-                identity: name.clone(),
+            publish(
+                state,
+                &name,
                 delivery,
-                entry: Some(entry.raw.clone()),
-                candidates,
-                other_form,
-            }));
-            out.push(entry.remembered(&name));
+                (whose, other_form),
+                (now, &limits),
+                out,
+            );
         });
     }
 
@@ -1065,6 +1107,32 @@ impl Join {
         }
         name
     }
+}
+
+/// A receipt is published with the entry that it belongs to. Without its delivery it was published alone
+/// before, and only counts.
+fn publish(
+    state: &mut IdentityState,
+    name: &Arc<str>,
+    delivery: Option<Arc<Delivery>>,
+    (whose, other_form): (&Whose, bool),
+    (now, limits): (Millis, &JoinLimits),
+    out: &mut Vec<Effect>,
+) {
+    let raw = |at: &usize| state.at(*at).map(|c| c.raw.clone());
+    let candidates = whose.candidates.iter().filter_map(raw).take(CANDIDATES);
+    let candidates = candidates.collect();
+    let Some(entry) = state.note(whose.at, &whose.seen, now, limits) else {
+        return;
+    };
+    out.extend(delivery.map(|delivery| Effect::Publish {
+        identity: name.clone(),
+        delivery,
+        entry: Some(entry.raw.clone()),
+        candidates,
+        other_form,
+    }));
+    out.push(entry.remembered(name));
 }
 
 /// Where two lists differ: without what they begin and end with alike.

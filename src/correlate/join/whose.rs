@@ -36,7 +36,7 @@
 //! | the session was bound after the older one was submitted, so the SMSC may have been restarted | it is the older one's |
 //! | the date is that of now, and not the older one's | it is the older one's |
 
-use super::identity::{Entry, IdentityState};
+use super::identity::{Entry, IdentityState, News};
 use super::{Millis, Receipt};
 use crate::record::internal::{Likeness, Seen, compare, is_short};
 
@@ -100,6 +100,13 @@ pub(super) struct Whose {
     pub(super) names: bool,
     /// Whether it may be a message's that is not known yet.
     pub(super) doubt: Doubt,
+}
+
+impl Whose {
+    /// Whether the receipt is to be given to its message as it comes.
+    pub(super) fn is_sure(&self, news: News) -> bool {
+        self.doubt == Doubt::None && news == News::New
+    }
 }
 
 /// Whether a receipt may be a message's that is not known yet.

@@ -135,6 +135,21 @@ fn is_viewed(entry: &CorrelationEntry) {
     assert_eq!((&view.seen, view.final_at), (&entry.seen, entry.final_at));
 }
 
+/// What was published is written behind an entry as if all of it were written anew.
+fn takes_what_was_published(entry: &CorrelationEntry) {
+    let codec = Codec::new(Format::Cbor);
+    let bare = CorrelationEntry {
+        seen: Vec::new(),
+        final_at: None,
+        ..entry.clone()
+    };
+    let (bare, whole) = (codec.write(&bare).unwrap(), codec.write(entry).unwrap());
+    if !entry.seen.is_empty() {
+        let with = |octets: &[u8]| entry_with(octets, &entry.seen, entry.final_at);
+        assert_eq!((with(&bare), with(&whole)), (Some(whole), None));
+    }
+}
+
 proptest! {
     #[test]
     fn what_is_written_reads_back(
@@ -147,6 +162,7 @@ proptest! {
     ) {
         reads_back(&entry);
         is_viewed(&entry);
+        takes_what_was_published(&entry);
         reads_back(&delivery);
         reads_back(&Parked { delivery, published_at, seen });
         reads_back(&segments);

@@ -28,7 +28,7 @@ use crate::kafka::ErrorClass;
 use crate::kafka::notices::{ResultsNotDelivered, TopicRefusesResults};
 use crate::kafka::progress::{CommitScope, metadata};
 use crate::kafka::set_aside::Why;
-use crate::kafka::transaction::{Abort, Commit, Cycle, Settled};
+use crate::kafka::transaction::{Abort, Commit, Cycle, Records, Settled};
 use crate::kafka::transactor::TransactionSource;
 use crate::kafka::{Group, Partition, ear, set_aside};
 use crate::record::event::SendErrorKind;
@@ -138,7 +138,7 @@ impl SubmitTransactions {
         };
         let cycle = Cycle {
             number: begun.number,
-            records: Vec::new(),
+            records: Records::default(),
             offsets: begun.offsets,
             group: membership.as_ref()?.metadata(),
             // Leases of all partitions end when nothing is committed for too long.
@@ -316,9 +316,11 @@ impl TransactionSource for SubmitTransactions {
         let since = Moment::now();
         let (mut under_way, mut cycle) = self.take(transactional_id, Instant::now())?;
         under_way.since = since;
+        // A response and its correlation entry of most.
+        let mut records = Vec::with_capacity(2 * under_way.results.len());
         for (index, result) in under_way.results.iter().enumerate() {
-            self.events.write(result, &mut cycle.records);
-            let new = &cycle.records[under_way.owners.len()..];
+            self.events.write(result, &mut records);
+            let new = &records[under_way.owners.len()..];
             let origins = new.iter().map(|output| Origin {
                 result: index,
                 topic: output.topic.clone(),
@@ -326,6 +328,7 @@ impl TransactionSource for SubmitTransactions {
             });
             under_way.owners.extend(origins);
         }
+        cycle.records = records.into_iter().collect();
         *self.under_way.lock() = under_way;
         Some(cycle)
     }

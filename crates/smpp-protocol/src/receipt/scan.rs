@@ -142,7 +142,10 @@ fn is_gap(character: char) -> bool {
 
 /// The label at the beginning, and what follows its colon.
 fn label(text: &str) -> Option<(Label, &str)> {
-    LABELS.iter().find_map(|(label, words)| {
+    // Asked at each word of each receipt: of most it is the first letter that tells.
+    let first = text.as_bytes().first()?.to_ascii_lowercase();
+    let begins = |(_, words): &&(Label, &[&str])| words[0].as_bytes()[0] == first;
+    LABELS.iter().filter(begins).find_map(|(label, words)| {
         let mut rest = text;
         for (index, word) in words.iter().enumerate() {
             if index > 0 {
