@@ -4,9 +4,12 @@
 //!
 //! ```text
 //! cargo bench --bench end_to_end
-//! BENCH_MESSAGES=200000 BENCH_PARTITIONS=4 BENCH_RATE=1000 cargo bench --bench end_to_end
+//! BENCH_MESSAGES=200000 BENCH_ROUNDS=3 BENCH_PARTITIONS=4 BENCH_RATE=1000 cargo bench --bench end_to_end
 //! BENCH_FORMAT=avro BENCH_INTERNAL_FORMAT=avro cargo bench --bench end_to_end
 //! ```
+//!
+//! Each round has a bare pipe before and after; the round in the middle is printed, and in brackets all of
+//! them. Receipts come a second after their responses (`BENCH_RECEIPT_DELAY`), which is taken off.
 //!
 //! Beside throughput and latency it prints what they cost: processor time of the connector and of
 //! the broker for each message, which a busy machine disturbs least; transactions a second; what
@@ -24,10 +27,11 @@ mod whole_way;
 use std::time::{Duration, Instant};
 
 use kafka_smpp::record::kind::Kind;
+use whole_way::harness::http::{get, sum};
 use whole_way::harness::unique;
 use whole_way::{
-    Feed, Latencies, PATIENCE, Quantiles, Scene, Work, asked_for_tests, count, feed, latencies,
-    outside, pipe, rate, setting, stop, work,
+    Feed, Latencies, PATIENCE, Quantiles, Scene, Work, asked_for_tests, circumstances, count, feed,
+    latencies, outside, pipe, rate, receipt_delay, setting, stop, work,
 };
 
 /// Output records for each message: the response, its correlation entry, the delivery, the
@@ -39,36 +43,55 @@ fn main() {
         return;
     }
     let messages = setting("BENCH_MESSAGES", 200_000) as usize;
+    let rounds = setting("BENCH_ROUNDS", 3) as usize;
     let partitions = setting("BENCH_PARTITIONS", 4) as i32;
     let rate = setting("BENCH_RATE", 1000);
-    let scene = Scene::new(partitions);
+    println!("{}", circumstances());
 
-    let before = bare_pipe(&scene, messages);
-    let whole = whole_way(&scene, messages);
-    let after = bare_pipe(&scene, messages);
+    // The first round does not count: Java compiles what it runs often.
+    let mut all = Vec::new();
+    for number in 0..=rounds {
+        let round = round(partitions, messages);
+        let (ratio, work) = (round.ratio(), round.whole.work);
+        eprintln!("round {number} of {rounds}: ratio {ratio:.2}, a message {work}");
+        all.extend((number > 0).then_some(round));
+    }
+    all.sort_by(|a, b| a.ratio().total_cmp(&b.ratio()));
     // Topics of its own: else it would begin with restoring what the messages above left.
+    let scene = Scene::new(partitions);
     let cycle = bare_cycle(&scene);
-    let latency = latency(&Scene::new(partitions), rate);
+    let latency = latency(&scene, rate);
 
-    let pipe = (before + after) / 2.0;
-    println!();
-    println!(
-        "messages                          {messages}, over {partitions} partitions, {}",
-        scene.format.name()
-    );
-    println!("bare pipe, {OUTPUTS} outputs a message    {before:.0} and {after:.0} msg/s");
-    println!(
-        "whole way, results                {:.0} msg/s",
-        whole.results
-    );
-    println!("whole way, receipts too           {:.0} msg/s", whole.all);
-    println!(
-        "ratio to the bare pipe            {:.2} (results {:.2})",
-        whole.all / pipe,
-        whole.results / pipe
-    );
-    println!("processor time of a message       {}", whole.work);
-    println!("peak memory of the connector      {} MiB", whole.peak_mib);
+    let (median, format) = (&all[all.len() / 2], scene.format.name());
+    println!("\n{messages} messages over {partitions} partitions, {format}; of {rounds} rounds:");
+    let show = |what: &str, of: &dyn Fn(&Round) -> String| {
+        let each: Vec<String> = all.iter().map(of).collect();
+        println!("{what:<33} {:<10} ({})", of(median), each.join(", "));
+    };
+    let pipe = format!("bare pipe, {OUTPUTS} outputs a message");
+    show(&pipe, &|r| format!("{:.0}/s", r.pipe));
+    show("whole way, results", &|r| {
+        format!("{:.0}/s", r.whole.results)
+    });
+    show("whole way, receipts too", &|r| {
+        format!("{:.0}/s", r.whole.all)
+    });
+    show("ratio to the bare pipe", &|r| format!("{:.2}", r.ratio()));
+    show("the same of results alone", &|r| {
+        format!("{:.2}", r.whole.results / r.pipe)
+    });
+    show("connector's time of a message", &|r| {
+        format!("{:.1?}", r.whole.work.connector)
+    });
+    show("broker's time of a message", &|r| {
+        format!("{:.1?}", r.whole.work.broker)
+    });
+    show("receipts before their message", &|r| {
+        format!("{}", r.whole.early)
+    });
+    show("peak memory of the connector", &|r| {
+        format!("{} MiB", r.whole.peak_mib)
+    });
     println!("bare transaction cycle            {cycle}");
     println!("at {rate} msg/s:");
     println!("  append to socket                {}", latency.seen.socket);
@@ -80,11 +103,37 @@ fn main() {
     );
 }
 
+/// A bare pipe before and after, and the whole way in between.
+struct Round {
+    pipe: f64,
+    whole: Whole,
+}
+
+impl Round {
+    fn ratio(&self) -> f64 {
+        self.whole.all / self.pipe
+    }
+}
+
+fn round(partitions: i32, messages: usize) -> Round {
+    let scene = Scene::new(partitions);
+    let before = bare_pipe(&scene, messages);
+    let whole = whole_way(&scene, messages);
+    let after = bare_pipe(&scene, messages);
+    scene.remove();
+    Round {
+        pipe: (before + after) / 2.0,
+        whole,
+    }
+}
+
 struct Whole {
     results: f64,
     all: f64,
     /// From the first result to the last receipt.
     work: work::PerMessage,
+    /// Receipts that came before what they belong to was known.
+    early: u64,
     peak_mib: u64,
 }
 
@@ -103,8 +152,10 @@ fn whole_way(scene: &Scene, messages: usize) -> Whole {
     let results = count(&scene.kafka, &responses, messages, PATIENCE);
     let results = rate(messages, results.map(|at| at - first));
     let all = count(&scene.kafka, &receipts, messages, PATIENCE);
-    let all = rate(messages, all.map(|at| at - first));
+    let all = rate(messages, all.map(|at| at - first - receipt_delay()));
     let work = work.until_now().per_message(messages);
+    let (_, metrics) = get(scene.http, "/metrics").expect("it is looked at");
+    let early = sum(&metrics, "kafka_smpp_receipts_early_total", &[]) as u64;
     let peak_mib = connector.peak() >> 20;
     if std::env::var("BENCH_LOG").is_ok() {
         std::fs::write("bench.log", connector.log()).expect("a file");
@@ -114,6 +165,7 @@ fn whole_way(scene: &Scene, messages: usize) -> Whole {
         results,
         all,
         work,
+        early,
         peak_mib,
     }
 }
@@ -126,6 +178,8 @@ fn bare_pipe(scene: &Scene, messages: usize) -> f64 {
     let how = Feed::AtOnce(messages);
     feed(&scene.kafka, &from, scene.partitions, &codec, how);
     let elapsed = pipe::run(&scene.kafka, &from, &to, messages, OUTPUTS);
+    scene.kafka.delete_topic(&from);
+    scene.kafka.delete_topic(&to);
     rate(messages, Some(elapsed))
 }
 
@@ -152,10 +206,11 @@ fn latency(scene: &Scene, per_second: u64) -> Steady {
     let mut connector = scene.connector();
     let codec = scene.codec("responses", &[Kind::SubmitSmResp]);
     let (kafka, responses) = (&scene.kafka, scene.topic("responses"));
-    // A few first: binding and joining are over when they have come through.
+    // The same first: binding and joining are over then, and Java has compiled what this takes.
     let done = Instant::now() + PATIENCE;
-    let warm = scene.feed(Feed::AtOnce(10));
-    latencies(kafka, &responses, &codec, warm, 10, done);
+    let n = (per_second * setting("BENCH_WARM_SECONDS", 20)).max(10) as usize;
+    let warm = scene.feed(Feed::Paced { n, per_second });
+    latencies(kafka, &responses, &codec, warm, n, done);
     let work = Work::of(scene, &connector);
     let seen = std::thread::scope(|scope| {
         let n = (per_second * seconds) as usize;

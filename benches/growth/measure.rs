@@ -10,8 +10,8 @@ use crate::whole_way::harness::Record;
 use crate::whole_way::outside::now_micros;
 use crate::whole_way::work::PerMessage;
 use crate::whole_way::{
-    Appender, Counter, Feed, Member, PATIENCE, Scene, Work, count, micros, rate, setting, stop,
-    thousands,
+    Appender, Counter, Feed, Member, PATIENCE, Scene, Work, count, micros, rate, receipt_delay,
+    setting, stop, thousands,
 };
 
 /// What a point gives.
@@ -125,7 +125,7 @@ fn burst(scene: &Scene, members: &[Member], value: &[u8], parts: usize) -> Optio
     let peaks = members.iter().map(|m| m.connector.peak() >> 20);
     Some(Figures {
         results: rate(n, Some(last - first)),
-        receipts: rate(n, Some(receipt - first)),
+        receipts: rate(n, Some(receipt - first - receipt_delay())),
         work: spent.per_message(n),
         transactions: spent.load().transactions,
         peak_mib: peaks.max().unwrap_or(0),

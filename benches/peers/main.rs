@@ -42,7 +42,7 @@ use whole_way::outside::reader;
 use whole_way::work::PerMessage;
 use whole_way::{
     Counter, Feed, PATIENCE, Scene, Work, asked_for_tests, chosen, circumstances, micros, rate,
-    setting, stop, table, thousands,
+    receipt_delay, setting, stop, table, thousands,
 };
 
 /// The others, by their folders.
@@ -267,7 +267,7 @@ impl Contestant {
         check(scene, all);
         Seen {
             results: rate(self.messages, Some(results)),
-            all: rate(self.messages, Some(whole)),
+            all: rate(self.messages, Some(whole - receipt_delay())),
             work,
             peak_mib: connector.peak() >> 20,
         }

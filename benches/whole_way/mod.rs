@@ -19,7 +19,7 @@ use comfy_table::{Table, presets};
 pub use outside::{
     Appended, Appender, Counter, Feed, Latencies, Quantiles, count, feed, latencies,
 };
-pub use scene::{Layout, Member, Scene, format_named, settle, started};
+pub use scene::{Layout, Member, Scene, format_named, receipt_delay, settle, started};
 pub use work::Work;
 
 use harness::Connector;

@@ -48,9 +48,11 @@ pub fn feed(kafka: &Kafka, topic: &str, partitions: i32, codec: &Codec, how: Fee
         kafka,
         topic,
         partitions,
+        // What Kafka's clients do by default: without it each record would be a request, and the broker
+        // would be measured.
         linger: match how {
             Feed::AtOnce(_) => "20",
-            Feed::Paced { .. } => "0",
+            Feed::Paced { .. } => "5",
         },
     };
     let value = |_| codec.from_json(message().as_bytes()).unwrap();

@@ -11,7 +11,8 @@ use kafka_smpp::record::kind::Kind;
 use kafka_smpp::registry::{Options, Registry, Topic};
 
 use super::harness::{
-    self, Connector, FakeRegistry, Kafka, Process, free_port, http, kafka, scratch, unique,
+    self, Connector, FakeRegistry, Kafka, Process, free_port, http, kafka_to_measure, scratch,
+    unique,
 };
 use super::outside::{Feed, feed};
 use super::{PATIENCE, setting};
@@ -63,6 +64,20 @@ impl Layout {
     }
 }
 
+/// How long after its response the SMSC gives a message's receipt (`BENCH_RECEIPT_DELAY`, in milliseconds).
+/// Most phones take some seconds. Shorter than the connector takes to commit a response, and the receipts
+/// come before the messages that they belong to, and cost more.
+pub fn receipt_delay() -> Duration {
+    Duration::from_millis(setting("BENCH_RECEIPT_DELAY", 1000))
+}
+
+/// Settings of `[submit]`, as JSON: `BENCH_SUBMIT='{"fetch_records": 5000}'`.
+fn submit_set() -> Value {
+    std::env::var("BENCH_SUBMIT").map_or(json!({}), |text| {
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("BENCH_SUBMIT: {e}"))
+    })
+}
+
 /// The format that a variable of the environment names.
 fn format_set(variable: &str) -> Option<Format> {
     let name = std::env::var(variable).ok()?;
@@ -111,7 +126,7 @@ impl Scene {
 
     /// Of this layout.
     pub fn of(layout: Layout) -> Scene {
-        let kafka = kafka();
+        let kafka = kafka_to_measure();
         let name = unique("bench");
         for stem in OUTWARD {
             kafka.topic(&format!("{name}.{stem}"), layout.others, &[]);
@@ -127,7 +142,10 @@ impl Scene {
         command
             .arg("smsc")
             .args(["--listen", &format!("127.0.0.1:{port}")])
-            .args(["--receipt-delay", "100ms"])
+            .args([
+                "--receipt-delay",
+                &format!("{}ms", receipt_delay().as_millis()),
+            ])
             .args(["--deliver-window", "500"])
             .args(&layout.smsc);
         let smsc = Process::start("smsc", &mut command, scratch("smsc").join("log"));
@@ -219,6 +237,7 @@ impl Scene {
             },
             "topics": topics,
             "http": { "listen": format!("127.0.0.1:{http}") },
+            "submit": submit_set(),
             "log": { "level": std::env::var("BENCH_LOG").unwrap_or("warn".into()) },
             "esme": [esme],
         })

@@ -20,6 +20,24 @@ use super::tokens::TokenEndpoint;
 const CLUSTER: &str = "MkU3OEVBNTcwNTJENDM2Qg";
 /// The file of [`loaded_classes`].
 const CLASSES: &str = "classes.jsa";
+/// What Java is told where much is started and little is asked.
+const SMALL_JAVA: &[&str] = &["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+/// What kafka-server-start.sh tells it.
+const KAFKAS_OWN_JAVA: &[&str] = &[
+    "-server",
+    "-Xmx1G",
+    "-Xms1G",
+    "-XX:+UseG1GC",
+    "-XX:MaxGCPauseMillis=20",
+    "-XX:InitiatingHeapOccupancyPercent=35",
+    "-XX:+ExplicitGCInvokesConcurrent",
+];
+/// Compaction and retention that can be watched.
+const WATCHED: &str = "
+log.cleaner.backoff.ms=500
+log.initial.task.delay.ms=500
+log.retention.check.interval.ms=1000
+";
 
 /// A broker of our own; it ends with the value, or with the test process.
 pub struct Broker {
@@ -27,6 +45,7 @@ pub struct Broker {
     dir: PathBuf,
     port: u16,
     advertised: u16,
+    java: &'static [&'static str],
     process: Process,
 }
 
@@ -41,13 +60,23 @@ pub fn kafka_pid() -> Option<u32> {
     shared().0.as_ref().map(Broker::pid)
 }
 
+/// As [`kafka`], for who measures: a broker as Kafka's own script starts it, and with its own defaults.
+/// The first that is asked for is the one that all share.
+pub fn kafka_to_measure() -> Kafka {
+    shared_as(Broker::start_to_measure).1.clone()
+}
+
 fn shared() -> &'static (Option<Broker>, Kafka) {
+    // Nobody kills it, and on a busy machine it must not seem dead.
+    shared_as(|| Broker::start(None, 60_000, ""))
+}
+
+fn shared_as(start: fn() -> Broker) -> &'static (Option<Broker>, Kafka) {
     static SHARED: OnceLock<(Option<Broker>, Kafka)> = OnceLock::new();
     SHARED.get_or_init(|| match std::env::var("KAFKA_BOOTSTRAP") {
         Ok(bootstrap) => (None, Kafka::at(bootstrap)),
         Err(_) => {
-            // Nobody kills it, and on a busy machine it must not seem dead.
-            let broker = Broker::start(None, 60_000, "");
+            let broker = start();
             let kafka = broker.kafka();
             (Some(broker), kafka)
         }
@@ -65,7 +94,7 @@ pub struct Secured {
 impl Secured {
     /// Who carries out commands of kafka-acls.sh.
     pub fn acls(&self) -> Acls {
-        let mut java = java(&self.broker.jars, &self.broker.dir);
+        let mut java = java(&self.broker.jars, &self.broker.dir, SMALL_JAVA);
         java.arg(source("kafka").join("Acls.java"))
             .arg(format!("127.0.0.1:{}", self.broker.port))
             .stdin(Stdio::piped())
@@ -166,11 +195,23 @@ connection.failed.authentication.delay.ms=0
 
     /// A cluster for one test that has another id than those of all others.
     pub fn start_another() -> Broker {
-        Broker::start_as("QW5vdGhlckNsdXN0ZXJJZA", None, None, 60_000, "")
+        Broker::start_as(
+            "QW5vdGhlckNsdXN0ZXJJZA",
+            None,
+            None,
+            60_000,
+            WATCHED,
+            SMALL_JAVA,
+        )
+    }
+
+    fn start_to_measure() -> Broker {
+        Broker::start_as(CLUSTER, None, None, 60_000, "", KAFKAS_OWN_JAVA)
     }
 
     fn start_on(proxy: Option<u16>, sasl: Option<u16>, session_millis: u32, more: &str) -> Broker {
-        Broker::start_as(CLUSTER, proxy, sasl, session_millis, more)
+        let more = WATCHED.to_owned() + more;
+        Broker::start_as(CLUSTER, proxy, sasl, session_millis, &more, SMALL_JAVA)
     }
 
     fn start_as(
@@ -179,6 +220,7 @@ connection.failed.authentication.delay.ms=0
         sasl: Option<u16>,
         session_millis: u32,
         more: &str,
+        java: &'static [&'static str],
     ) -> Broker {
         let jars = jars_of_kafka("kafka");
         progress("starting a Kafka broker");
@@ -190,12 +232,13 @@ connection.failed.authentication.delay.ms=0
         )
         .expect("a file");
         format_storage(&jars, &dir, cluster);
-        let process = launch(&jars, &dir);
+        let process = launch(&jars, &dir, java);
         let mut broker = Broker {
             jars,
             dir,
             port,
             advertised: proxy.unwrap_or(port),
+            java,
             process,
         };
         broker.wait_until_it_answers();
@@ -219,7 +262,7 @@ connection.failed.authentication.delay.ms=0
     /// Starts it again, on the same port and data.
     pub fn restart(&mut self) {
         self.process.kill9();
-        self.process = launch(&self.jars, &self.dir);
+        self.process = launch(&self.jars, &self.dir, self.java);
         self.wait_until_it_answers();
     }
 
@@ -295,7 +338,7 @@ fn format_storage(jars: &Path, dir: &Path, cluster: &str) {
     let logs = dir.join("logs");
     let kept = made.entry(of).or_insert_with(|| {
         run(
-            java(jars, dir)
+            java(jars, dir, SMALL_JAVA)
                 .args(["kafka.tools.StorageTool", "format"])
                 .args(["-t", cluster, "-c", "server.properties"]),
             "formatting Kafka's storage",
@@ -315,8 +358,8 @@ fn copy_files(from: &Path, into: &Path) {
     }
 }
 
-fn launch(jars: &Path, dir: &Path) -> Process {
-    let mut command = java(jars, dir);
+fn launch(jars: &Path, dir: &Path, flags: &[&str]) -> Process {
+    let mut command = java(jars, dir, flags);
     command.arg(format!(
         "-XX:SharedArchiveFile={}",
         loaded_classes(jars).display()
@@ -341,7 +384,7 @@ fn loaded_classes(jars: &Path) -> PathBuf {
         let properties = properties(&dir, port, port, None, 60_000);
         std::fs::write(dir.join("server.properties"), properties).expect("a file");
         format_storage(jars, &dir, CLUSTER);
-        let mut command = java(jars, &dir);
+        let mut command = java(jars, &dir, SMALL_JAVA);
         let archive = into.join(CLASSES);
         command
             .arg(format!("-XX:ArchiveClassesAtExit={}", archive.display()))
@@ -354,10 +397,10 @@ fn loaded_classes(jars: &Path) -> PathBuf {
     folder.join(CLASSES)
 }
 
-fn java(jars: &Path, dir: &Path) -> Command {
+fn java(jars: &Path, dir: &Path, flags: &[&str]) -> Command {
     let mut java = Command::new("java");
     java.current_dir(dir)
-        .args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
+        .args(flags)
         .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
         .arg("-cp")
         .arg(jars.join("*"));
@@ -398,11 +441,7 @@ group.consumer.session.timeout.ms=30000
 # 3000: a broker killed with -9 is back in 4 s instead of 14.
 broker.session.timeout.ms={session_millis}
 broker.heartbeat.interval.ms=500
-# Compaction that can be watched.
-log.cleaner.backoff.ms=500
 log.cleaner.dedupe.buffer.size=8388608
-log.initial.task.delay.ms=500
-log.retention.check.interval.ms=1000
 ",
         logs = logs.display()
     )

@@ -17,7 +17,7 @@ mod tls;
 mod tokens;
 mod wire;
 
-pub use broker::{Acls, Broker, Secured, kafka, kafka_pid};
+pub use broker::{Acls, Broker, Secured, kafka, kafka_pid, kafka_to_measure};
 pub use client::{
     Appender, Kafka, Record, Send, Topic, becomes, eventually, internal_codec, internal_format,
     unique, wait,
