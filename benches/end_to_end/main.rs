@@ -43,7 +43,7 @@ fn main() {
         return;
     }
     let messages = setting("BENCH_MESSAGES", 200_000) as usize;
-    let rounds = setting("BENCH_ROUNDS", 3) as usize;
+    let rounds = setting("BENCH_ROUNDS", 3).max(1) as usize;
     let partitions = setting("BENCH_PARTITIONS", 4) as i32;
     let rate = setting("BENCH_RATE", 1000);
     println!("{}", circumstances());

@@ -506,6 +506,7 @@ impl Join {
             self.habits.receipt(identity);
         }
         if self.joined_asleep(identity, &delivery, &receipt, now, out) {
+            self.rest();
             return ReceiptOutcome::Joined;
         }
         let outcome = self.delivered(identity, offset, delivery, receipt, now, out);
