@@ -19,18 +19,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use harness::{Process, cached, free_port, jars, run, scratch};
+use harness::{Process, cached, free_port, jars, run, scratch, setting};
 
 const OURS: &str = "kafka-smpp";
 
 /// How long a client may take for its messages.
 const PATIENCE: Duration = Duration::from_secs(90);
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name)
-        .ok()
-        .map_or(default, |v| v.parse().expect("a number"))
-}
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();

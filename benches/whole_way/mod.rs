@@ -22,17 +22,12 @@ pub use outside::{
 pub use scene::{Layout, Member, Scene, format_named, receipt_delay, settle, started};
 pub use work::Work;
 
+pub use harness::setting;
+
 use harness::Connector;
 
 /// How long anything may take.
 pub const PATIENCE: Duration = Duration::from_secs(600);
-
-/// A number of the environment.
-pub fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name)
-        .ok()
-        .map_or(default, |v| v.parse().expect("a number"))
-}
 
 /// Whether cargo asks a benchmark for its tests, of which there are none: `cargo test --benches`.
 pub fn asked_for_tests() -> bool {

@@ -89,15 +89,14 @@ pub(super) fn record(
 /// read without copies of its texts. `None` if the partition is `live` and it says what was published: then
 /// it is its owner who has written it.
 fn entry(octets: &[u8], live: bool, codec: &Codec) -> Result<Option<(Bytes, Facts)>, Unread> {
+    let is_news = |facts: &Facts| !live || !facts.has_receipts();
     if cbor::value(octets).is_some() {
-        let facts = Facts::of(octets)?;
-        let is_news = !live || !facts.has_receipts();
-        return Ok(is_news.then(|| (Bytes::copy_from_slice(octets), facts)));
+        let facts = Some(Facts::of(octets)?).filter(is_news);
+        return Ok(facts.map(|facts| (Bytes::copy_from_slice(octets), facts)));
     }
     let entry: CorrelationEntry = codec.read_internal(octets)?;
-    let facts = Facts::from(EntryView::from(&entry));
-    let is_news = !live || !facts.has_receipts();
-    Ok(is_news.then(|| (Codec::kept(octets, &entry), facts)))
+    let facts = Some(Facts::from(EntryView::from(&entry))).filter(is_news);
+    Ok(facts.map(|facts| (Codec::kept(octets, &entry), facts)))
 }
 
 /// A segment that waits, or what was published.

@@ -578,6 +578,13 @@ impl IdentityState {
         }
     }
 
+    /// Whose a receipt is, and whether it says something new.
+    pub(super) fn asked(&self, receipt: &Receipt, hasty: bool) -> (Option<Whose>, News) {
+        let whose = self.whose(receipt, hasty);
+        let news = self.news(receipt, whose.as_ref(), hasty);
+        (whose, news)
+    }
+
     /// What a visitor finds here: its message only if that is one, and to the recipient that it names.
     pub(super) fn answer(
         &self,
@@ -586,8 +593,7 @@ impl IdentityState {
         now: Millis,
         moment: Millis,
     ) -> Answer {
-        let whose = self.whose(receipt, hasty);
-        let news = self.news(receipt, whose.as_ref(), hasty);
+        let (whose, news) = self.asked(receipt, hasty);
         // Whoever was on the way before has waited at home, whatever the clocks say.
         let may_turn_up =
             receipt.tries == 0 && receipt.received.is_some_and(|at| now - at < moment);
@@ -616,8 +622,7 @@ impl IdentityState {
         if parked.home.is_some() {
             return self.answer(receipt, hasty, now, moment);
         }
-        let whose = self.whose(receipt, hasty);
-        let news = self.news(receipt, whose.as_ref(), hasty);
+        let (whose, news) = self.asked(receipt, hasty);
         match whose.filter(|whose| parked.is_sure(whose, news)) {
             Some(whose) if news == News::New => Answer::Found(whose),
             Some(_) => Answer::Repeat,

@@ -530,8 +530,7 @@ impl Join {
         let (limits, hasty) = (self.limits, self.habits.is_hasty(identity));
         let mut state = IdentityState::default();
         state.add(entry, &limits);
-        let whose = state.whose(receipt, hasty);
-        let news = state.news(receipt, whose.as_ref(), hasty);
+        let (whose, news) = state.asked(receipt, hasty);
         let whose = whose.filter(|whose| whose.is_sure(news));
         if let Some(whose) = &whose {
             let name: Arc<str> = identity.into();
@@ -566,7 +565,10 @@ impl Join {
         now: Millis,
         out: &mut Vec<Effect>,
     ) -> ReceiptOutcome {
-        let (whose, news) = self.asked(identity, &receipt);
+        let hasty = self.habits.is_hasty(identity);
+        let state = self.identities.get(identity);
+        let asked = state.map(|state| state.asked(&receipt, hasty));
+        let (whose, news) = asked.unwrap_or((None, News::New));
         if news == News::Old {
             return ReceiptOutcome::Repeat;
         }
@@ -1020,17 +1022,6 @@ impl Join {
             let key = keys::parked(identity, parked.offset);
             out.push(Effect::Forget { key });
         }
-    }
-
-    /// Whose a receipt is, and whether it says something new.
-    fn asked(&self, identity: &str, receipt: &Receipt) -> (Option<Whose>, News) {
-        let Some(state) = self.identities.get(identity) else {
-            return (None, News::New);
-        };
-        let hasty = self.habits.is_hasty(identity);
-        let whose = state.whose(receipt, hasty);
-        let news = state.news(receipt, whose.as_ref(), hasty);
-        (whose, news)
     }
 
     /// Gives a receipt to the entry it belongs to.

@@ -60,8 +60,8 @@ pub fn kafka_pid() -> Option<u32> {
     shared().0.as_ref().map(Broker::pid)
 }
 
-/// As [`kafka`], for who measures: a broker as Kafka's own script starts it, and with its own defaults.
-/// The first that is asked for is the one that all share.
+/// As [`kafka`], for who measures: Java as Kafka's own script starts it, and compaction and retention as often
+/// as Kafka does them by default. The first that is asked for is the one that all share.
 pub fn kafka_to_measure() -> Kafka {
     shared_as(Broker::start_to_measure).1.clone()
 }
