@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::{Deployment, PATIENCE, message};
-use crate::harness::{FakeSmsc, Reply};
+use crate::harness::{FakeSmsc, Reply, free_port};
 
 #[test]
 fn receipts_and_messages_may_come_as_data_sm() {
@@ -193,9 +193,7 @@ fn an_smsc_that_connects_itself_is_served_by_whoever_holds_a_partition() {
         },
         ..Default::default()
     };
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap().to_string();
-    drop(free);
+    let address = format!("127.0.0.1:{}", free_port());
     let mut it = Deployment::new(1, 1);
     it.esme().as_object_mut().unwrap().remove("hosts");
     it.esme()["outbind"] = json!({

@@ -1,12 +1,13 @@
 //! Child processes that never outlive the test process, however it ends.
 
+use std::cell::Cell;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Mutex, Once, OnceLock};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -56,10 +57,39 @@ pub fn scratch(name: &str) -> PathBuf {
     dir
 }
 
-/// A TCP port on 127.0.0.1 that was free a moment ago.
+/// A TCP port on 127.0.0.1 that is free, and that nobody else is given meanwhile: none that systems choose
+/// for connections and for listeners without a port (from 32,768 on), and each only once. Such a port may
+/// also be connected to before anybody listens: a connection never becomes its own other end.
 pub fn free_port() -> u16 {
-    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    socket.local_addr().expect("an address").port()
+    const PORTS: std::ops::Range<u16> = 20_000..32_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Processes of tests that run side by side begin at different places.
+    let begin = std::process::id().wrapping_mul(31);
+    let port = || {
+        let turn = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        PORTS.start + (turn % PORTS.len() as u32) as u16
+    };
+    let free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    std::iter::repeat_with(port)
+        .take(PORTS.len())
+        .find(free)
+        .expect("a free port")
+}
+
+thread_local! {
+    /// What this thread panicked with.
+    static PANIC: Cell<String> = const { Cell::new(String::new()) };
+}
+
+fn remember_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            PANIC.set(panic.to_string());
+            usual(panic);
+        }));
+    });
 }
 
 /// A running child whose output goes to a file; killed when dropped.
@@ -72,6 +102,7 @@ pub struct Process {
 impl Process {
     /// Starts `command`; what it prints is appended to `log`.
     pub fn start(name: &str, command: &mut Command, log: PathBuf) -> Process {
+        remember_panics();
         let out = OpenOptions::new()
             .create(true)
             .append(true)
@@ -199,6 +230,10 @@ impl Drop for Process {
                 .find(|i| log.is_char_boundary(*i))
                 .unwrap_or(0);
             eprintln!("---- log of {} ----\n{}\n----", self.name, &log[from..]);
+            // Once more: where only the end of a long output is kept, it is what is looked for.
+            let panic = PANIC.take();
+            eprintln!("{panic}");
+            PANIC.set(panic);
         }
     }
 }
