@@ -163,6 +163,14 @@ impl Process {
     /// Stops it in its tracks (SIGSTOP).
     pub fn freeze(&self) {
         self.signal(Signal::SIGSTOP);
+        // It goes on until one of its threads has taken the signal, which takes a while on a busy machine.
+        #[cfg(target_os = "linux")]
+        {
+            use nix::sys::wait::{Id, WaitPidFlag, waitid};
+            let pid = Pid::from_raw(self.pid().cast_signed());
+            let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+            waitid(Id::Pid(pid), flags).expect("it is a child");
+        }
     }
 
     /// Lets it go on (SIGCONT).

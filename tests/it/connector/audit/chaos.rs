@@ -32,6 +32,8 @@ fn the_crash_audit() {
     it.esme()["max_tps"] = json!(records as f64 / during.as_secs_f64() * 2.0);
     // A message that is refused for now goes back onto its topic soon.
     it.config["submit"] = json!({ "retry_delay": "400ms", "max_hold": "1s" });
+    // A process may be frozen for 10 s with a response that it has not committed, and Kafka be away after that.
+    it.config["correlate"]["early_receipt_grace"] = json!("30s");
     let lenient = it.toml();
     it.esme()["segmentation"] = json!({ "max_parts": 2 });
     let strict = it.toml();

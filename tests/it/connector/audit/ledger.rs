@@ -230,7 +230,8 @@ pub fn receipts(it: &Deployment, smsc: &FakeSmsc, patience: Duration) {
     eventually("all receipts are acknowledged", patience, || {
         smsc.receipts_due() == 0
     });
-    let told = message_ids(&it.events());
+    let events = it.events();
+    let told = message_ids(&events);
     let accepted = smsc.accepted();
     let wanted: usize = accepted.iter().map(|one| one.destinations.len()).sum();
     let topic = it.topic("receipts");
@@ -269,7 +270,10 @@ pub fn receipts(it: &Deployment, smsc: &FakeSmsc, patience: Duration) {
                 (false, Some(_)) => true,
             };
             if !right {
-                bad.push((one, of));
+                // When it was told is in the events.
+                let id = format!("{:?}", one.id);
+                let telling = events.iter().filter(|e| e.to_string().contains(&id));
+                bad.push((one, of, telling.collect::<Vec<_>>()));
             }
         }
     }
