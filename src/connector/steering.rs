@@ -226,7 +226,7 @@ pub fn esmes(config: &crate::config::Config) -> Vec<(String, Vec<String>)> {
 /// How orders are read and written.
 pub fn options(config: &crate::config::Config) -> control::Options {
     control::Options {
-        reader: config.kafka.reader(),
+        reader: config.kafka.watcher(),
         producer: config.kafka.producer(),
         topic: config.topics.control.clone(),
         esmes: esmes(config),

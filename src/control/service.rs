@@ -1,6 +1,6 @@
 //! The thread that reads orders, and what others hold of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,8 @@ const POLL: Duration = Duration::from_millis(100);
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// How long Kafka may take to say how many partitions there are.
 const METADATA: Duration = Duration::from_secs(5);
+/// How long the end of a partition is asked for. Without an answer it is found by reading.
+const WATERMARKS: Duration = Duration::from_millis(500);
 /// How many octets of what is wrong with a record are said.
 const LONGEST_WHY: usize = 1000;
 /// How long Kafka may take to have an order.
@@ -183,7 +185,7 @@ impl Control {
             control: &self,
             orders: Orders::default(),
             partitions: BTreeSet::new(),
-            unread: BTreeSet::new(),
+            unread: BTreeMap::new(),
             look: Instant::now(),
             is_missing: false,
             is_complete: false,
@@ -196,7 +198,10 @@ impl Control {
                 reading.look_for_partitions(&consumer);
             }
             match consumer.poll(POLL) {
-                Some(Ok(message)) => reading.take(&message),
+                Some(Ok(message)) => {
+                    reading.take(&message);
+                    reading.may_be_at_end((message.partition(), message.offset()));
+                }
                 Some(Err(KafkaError::PartitionEOF(partition))) => reading.at_end(partition),
                 // Nothing is asked of a group here.
                 Some(Err(KafkaError::MessageConsumption(
@@ -216,8 +221,8 @@ struct Reading<'a> {
     orders: Orders,
     /// The partitions that are read.
     partitions: BTreeSet<i32>,
-    /// Those of them of which the end is not reached yet.
-    unread: BTreeSet<i32>,
+    /// Those of them of which the end is not reached yet, with what that was when they were assigned.
+    unread: BTreeMap<i32, i64>,
     /// When the partitions are counted next.
     look: Instant,
     /// Whether it is said that there is no such topic.
@@ -296,13 +301,14 @@ impl Reading<'_> {
             partition: *partition,
         };
         let named: Vec<Partition> = new.iter().map(named).collect();
-        match consumer.incremental_assign(&list(&named, Offset::Beginning)) {
-            Ok(()) => {
-                self.is_missing = false;
-                self.partitions.extend(&new);
-                self.unread.extend(&new);
-            }
-            Err(error) => self.trouble(&error),
+        if let Err(error) = consumer.incremental_assign(&list(&named, Offset::Beginning)) {
+            return self.trouble(&error);
+        }
+        self.is_missing = false;
+        self.partitions.extend(&new);
+        self.unread.extend(unread(consumer, topic, &new));
+        if self.unread.is_empty() {
+            self.complete();
         }
     }
 
@@ -335,7 +341,7 @@ impl Reading<'_> {
             value: message.payload(),
             partition: message.partition(),
             given: given.unwrap_or_default(),
-            is_new: self.is_complete && !self.unread.contains(&message.partition()),
+            is_new: self.is_complete && !self.unread.contains_key(&message.partition()),
         };
         let taken = match strange(&record, &self.control.options.esmes) {
             Some(why) => Err(why),
@@ -352,6 +358,15 @@ impl Reading<'_> {
                 why.truncate(why.floor_char_boundary(LONGEST_WHY));
                 (self.ignored).note((message.partition(), message.offset(), why));
             }
+        }
+    }
+
+    /// The client says where a partition ends only when a fetch has waited in vain. Most end with a record
+    /// that was there at the start.
+    fn may_be_at_end(&mut self, (partition, offset): (i32, i64)) {
+        let end = self.unread.get(&partition);
+        if end.is_some_and(|end| offset + 1 >= *end) {
+            self.at_end(partition);
         }
     }
 
@@ -377,6 +392,22 @@ impl Reading<'_> {
             is_complete: true,
         });
     }
+}
+
+/// Those of the partitions that have something, each with where it ends; beyond all records where that is not
+/// known at once.
+fn unread(consumer: &BaseConsumer<Plain>, topic: &str, new: &[i32]) -> BTreeMap<i32, i64> {
+    let mut answered = true;
+    let mut end = |partition: i32| {
+        // Who has not answered once is not waited for again and again.
+        let found = answered.then(|| consumer.fetch_watermarks(topic, partition, WATERMARKS));
+        answered = matches!(found, Some(Ok(_)));
+        match found {
+            Some(Ok((low, high))) => (low < high).then_some(high),
+            _ => Some(i64::MAX),
+        }
+    };
+    new.iter().filter_map(|p| Some((*p, end(*p)?))).collect()
 }
 
 /// Why an order is about nothing that is here.

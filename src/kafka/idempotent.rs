@@ -26,7 +26,7 @@ use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Message};
-use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::statistics::Statistics;
 
 use super::cause::{Doing, Who, Why, explain};
@@ -34,6 +34,7 @@ use super::ear::{self, Ear};
 use super::error_class::ErrorClass;
 use super::figures::Figures;
 use super::notices::{NoThread, ProducerCannotGoOn, ProducerMadeAnew, ProducerNotMade};
+use super::served::Served;
 use super::transaction::Output;
 use crate::threads;
 
@@ -102,7 +103,7 @@ impl<R: Reports> Clone for Idempotent<R> {
 
 /// What goes with a record through librdkafka; nothing is in it when the record was given up.
 type Slot<N> = Arc<Mutex<Option<N>>>;
-type Current<R> = Arc<ThreadedProducer<Context<R>>>;
+type Current<R> = Arc<Served<Context<R>>>;
 type Made<R> = Result<Current<R>, KafkaError>;
 
 struct Inner<R: Reports> {
@@ -265,7 +266,7 @@ fn is_fatal(error: &KafkaError) -> bool {
 }
 
 /// Why a producer takes nothing any more: the error of a record says only that.
-fn why<R: Reports>(producer: &ThreadedProducer<Context<R>>) -> (RDKafkaErrorCode, String) {
+fn why<R: Reports>(producer: &Served<Context<R>>) -> (RDKafkaErrorCode, String) {
     let fatal = producer.client().fatal_error();
     fatal.unwrap_or_else(|| (RDKafkaErrorCode::Fatal, String::new()))
 }
@@ -291,7 +292,7 @@ impl<R: Reports> Shared<R> {
             ear: Ear::of(config),
         };
         let config = self.figures.wanted(config);
-        config.create_with_context(context).map(Arc::new)
+        Served::new(&config, context).map(Arc::new)
     }
 
     /// Producer `generation` can no longer go on.

@@ -20,6 +20,7 @@ pub(crate) mod pause;
 pub mod poll;
 pub mod progress;
 pub(crate) mod rights;
+pub(crate) mod served;
 pub(crate) mod session;
 pub(crate) mod set_aside;
 pub mod start;

@@ -9,14 +9,13 @@ use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{
-    BaseRecord, DeliveryResult, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer,
-};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, PurgeConfig};
 use smpp_esme::Direction;
 
 use super::headers::{AT, BIND, DIRECTION, ESME, MASKED, PEER, RECEIVED, SENT};
 use super::notices::TraceDropped;
 use crate::kafka::ear::Ear;
+use crate::kafka::served::Served;
 use crate::repeated::{Line, Times};
 
 /// How many octets of PDUs wait for Kafka at most.
@@ -36,7 +35,7 @@ pub struct Traced<'a> {
 
 /// Hands PDUs to Kafka, and drops what it does not take: nobody waits for it.
 pub struct Producer {
-    producer: ThreadedProducer<Context>,
+    producer: Served<Context>,
     topic: Arc<str>,
     dropped: Line<String>,
 }
@@ -66,7 +65,7 @@ impl Producer {
             dropped: dropped.clone(),
         };
         Ok(Producer {
-            producer: client.create_with_context(context)?,
+            producer: Served::new(&client, context)?,
             topic,
             dropped,
         })
