@@ -43,11 +43,16 @@ pub fn base() -> Point {
 }
 
 /// All of them.
-pub const DIMENSIONS: [Dimension; 7] = [
+pub const DIMENSIONS: [Dimension; 8] = [
     Dimension {
         name: "window",
         heading: "window of each bind",
         points: || [10, 50, 100, 500].map(|n| point(n, window(n))).into(),
+    },
+    Dimension {
+        name: "round_trip",
+        heading: "window of each bind, answers after 50 ms",
+        points: || [10, 50, 100, 500].map(|n| point(n, distant(n))).into(),
     },
     Dimension {
         name: "size",
@@ -114,6 +119,13 @@ fn point(value: impl ToString, point: Point) -> (String, Point) {
 
 fn window(n: usize) -> Point {
     with(json!({ "window": n }), base())
+}
+
+/// An SMSC that is 50 ms away.
+fn distant(n: usize) -> Point {
+    let mut point = window(n);
+    point.layout.smsc = vec!["--response-delay", "50ms"];
+    point
 }
 
 fn text(length: usize, parts: usize) -> Point {

@@ -7,7 +7,7 @@
 //! BENCH_ONLY=outstanding BENCH_OUTSTANDING=5000000 cargo bench --bench growth
 //! ```
 //!
-//! `BENCH_ONLY` is some of `window`, `size`, `parts`, `binds`, `partitions`, `processes`, `formats`,
+//! `BENCH_ONLY` is some of `window`, `round_trip`, `size`, `parts`, `binds`, `partitions`, `processes`, `formats`,
 //! `outstanding` and `model`. Each prints a table in Markdown and writes its picture to `docs/pictures`
 //! (`BENCH_PICTURES`: to another folder).
 //!

@@ -67,12 +67,12 @@ pub(super) fn refused(
 pub(super) fn reader(config: &Config, isolation: &str) -> Result<Client, Failure> {
     let mut client = config.kafka.reader();
     client.set("isolation.level", isolation);
-    connect(&client)
+    connect(config, &client)
 }
 
 /// A consumer that has found a broker.
-pub(super) fn connect(client: &ClientConfig) -> Result<Client, Failure> {
-    connected(client, TIMEOUT)
+pub(super) fn connect(config: &Config, client: &ClientConfig) -> Result<Client, Failure> {
+    connected(client, &config.topics.responses, TIMEOUT)
         .map_err(|cause| Failure::new(Code::Unavailable, cause.code(), cause.to_string()))
 }
 

@@ -515,7 +515,8 @@ async fn speak_group_protocol(config: &Config) -> Result<(), Error> {
         return Ok(());
     }
     let client = config.kafka.reader();
-    let asked = move || abilities::speak_group_protocol(&client, SURVEY_TIMEOUT);
+    let topic = config.topics.responses.clone();
+    let asked = move || abilities::speak_group_protocol(&client, &topic, SURVEY_TIMEOUT);
     let spoken = tokio::task::spawn_blocking(asked).await;
     spoken.unwrap_or(Ok(())).map_err(Error::Kafka)
 }

@@ -26,7 +26,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, Prod
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::cause::{self, Cause, Doing, Who, Why, explain, of_error};
-use super::cluster::{Inquiry, takes_metadata};
+use super::cluster::{Inquiry, connect, takes_metadata};
 use super::ear::{Ear, Plain};
 use super::error_class::ErrorClass;
 use super::group::{Partition, commits};
@@ -283,7 +283,8 @@ fn once(cycle: &Cycle, told: &mut dyn FnMut(Step)) -> Result<(), Stop> {
 /// Joins the group until a partition is given, and leaves it. What brokers say that they speak is no
 /// proof: they name the protocol also where it is turned off.
 fn join(cycle: &Cycle, member: &ClientConfig) -> Result<(), Stop> {
-    speak_group_protocol(&cycle.reader, TIMEOUT).map_err(|cause| Stop::Because(*cause))?;
+    speak_group_protocol(&cycle.reader, &cycle.source, TIMEOUT)
+        .map_err(|cause| Stop::Because(*cause))?;
     let topics = [cycle.source.clone()];
     let (who, doing) = (Who::of(member), Doing::member(member, &topics));
     let failed = |error: &KafkaError| stop(&who, error, &doing, Lack::GroupProtocol);
@@ -366,13 +367,14 @@ fn hear(spoken: &mut Spoken, text: &str) {
 
 /// Whether the brokers have the group protocol of KIP-848 as the client speaks it, by what the one says
 /// that answers first. librdkafka looks for another coordinator for ever if they have not, and says
-/// nothing; so this is asked before a group is joined. `Ok` also if nothing can be learned.
+/// nothing; so this is asked before a group is joined, by asking for `topic`. `Ok` also if nothing can be learned.
 ///
 /// # Errors
 ///
 /// That they have not.
 pub(crate) fn speak_group_protocol(
     client: &ClientConfig,
+    topic: &str,
     timeout: Duration,
 ) -> Result<(), Box<Cause>> {
     /// librdkafka speaks only the version of Kafka 4.0; Kafka 3.7 to 3.9 have an earlier one.
@@ -394,8 +396,8 @@ pub(crate) fn speak_group_protocol(
         if Instant::now() > deadline {
             return Ok(());
         }
-        // Connections are made when something is asked, and what is said is heard in `poll`.
-        let _ = consumer.client().fetch_cluster_id(POLL);
+        // What is said is heard in `poll`.
+        connect(&consumer, topic, POLL);
         let _ = consumer.poll(POLL);
     }
     let message = match consumer.context().spoken.lock().heartbeat {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
@@ -118,31 +118,47 @@ fn may_come(error: &KafkaError) -> bool {
     class.is_silence() || class == ErrorClass::NotYet
 }
 
-/// A consumer of these properties that has found a broker. Blocks for up to `timeout`.
+/// A consumer of these properties that has found a broker, by asking for `topic`, which need not be there.
+/// Blocks for up to `timeout`.
 ///
 /// # Errors
 ///
 /// Why no broker answers.
-pub fn connected(client: &ClientConfig, timeout: Duration) -> Result<BaseConsumer<Plain>, Cause> {
+pub fn connected(
+    client: &ClientConfig,
+    topic: &str,
+    timeout: Duration,
+) -> Result<BaseConsumer<Plain>, Cause> {
     let inquiry = Inquiry::new(client)?;
-    inquiry.cluster_id(timeout)?;
+    inquiry.cluster_id(topic, timeout)?;
     Ok(inquiry.0)
 }
 
-/// The cluster's id as its brokers give it. Blocks for up to `timeout`.
+/// The cluster's id as its brokers give it to who asks for `topic`, which need not be there. Blocks for up
+/// to `timeout`.
 ///
 /// # Errors
 ///
 /// Why no broker answers.
-pub fn cluster_id(client: &ClientConfig, timeout: Duration) -> Result<String, Cause> {
-    Inquiry::new(client)?.cluster_id(timeout)
+pub fn cluster_id(client: &ClientConfig, topic: &str, timeout: Duration) -> Result<String, Cause> {
+    Inquiry::new(client)?.cluster_id(topic, timeout)
+}
+
+/// Asks for a topic, whatever the answer is: a client that is asked for nothing but the cluster's id connects
+/// only when it looks after its connections, up to a second later. With the answer comes the id.
+pub(super) fn connect<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &str, wait: Duration) {
+    let _ = consumer.client().fetch_metadata(Some(topic), wait);
 }
 
 impl Inquiry {
-    fn cluster_id(&self, timeout: Duration) -> Result<String, Cause> {
+    fn cluster_id(&self, topic: &str, timeout: Duration) -> Result<String, Cause> {
         self.ask(timeout, &Doing::Asking, |consumer, wait| {
+            connect(consumer, topic, wait);
             let none = KafkaError::MetadataFetch(Code::OperationTimedOut);
-            consumer.client().fetch_cluster_id(wait).ok_or(none)
+            consumer
+                .client()
+                .fetch_cluster_id(Duration::ZERO)
+                .ok_or(none)
         })
     }
 }
@@ -169,7 +185,9 @@ pub fn survey<'a>(
     timeout: Duration,
 ) -> Result<Survey, Cause> {
     let inquiry = Inquiry::new(client)?;
-    let cluster_id = inquiry.cluster_id(timeout)?;
+    let mut topics = topics.into_iter().peekable();
+    let first = topics.peek().copied().unwrap_or_default();
+    let cluster_id = inquiry.cluster_id(first, timeout)?;
     let (found, closed) = inquiry.describe(topics, timeout, partition_count)?;
     Ok(Survey {
         cluster_id,

@@ -138,7 +138,7 @@ fn connect(config: &Config, receive: bool) -> Result<(), Failure> {
 /// All that is wrong with Kafka, and what it does not allow.
 fn kafka(config: &Config) -> Result<Vec<Coded>, Failure> {
     let servers = &config.kafka.bootstrap_servers;
-    let id = match cluster_id(&config.kafka.reader(), TIMEOUT) {
+    let id = match cluster_id(&config.kafka.reader(), &config.topics.responses, TIMEOUT) {
         Ok(id) => id,
         Err(cause) => return Ok(vec![cause.coded()]),
     };

@@ -75,7 +75,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let person = Person::parse(&args.number, args.exact)
         .map_err(|why| Failure::new(Code::Usage, crate::codes::USAGE, why))?;
     let config = args.source.load()?;
-    connect(&config.kafka.reader())?;
+    connect(&config, &config.kafka.reader())?;
     let schemas = Schemas::open(&config)?;
     let options = options(&config, &schemas, person, args.several);
     let bar = Bar::new();

@@ -123,7 +123,7 @@ fn outsider(config: &Config, group: &str) -> Result<Client, Failure> {
         .set("group.id", group)
         // What is committed is shown without waiting for open transactions.
         .set("isolation.level", "read_uncommitted");
-    connect(&client)
+    connect(config, &client)
 }
 
 fn show(config: &Config) -> Result<(), Failure> {

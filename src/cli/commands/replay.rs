@@ -95,7 +95,7 @@ const KINDS: [&str; 7] = [
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = args.source.load()?;
-    connect(&config.kafka.reader())?;
+    connect(&config, &config.kafka.reader())?;
     let schemas = Schemas::open(&config)?;
     let (options, filter) = (options(&config, &schemas, args.send)?, args.filter());
     let replay = if args.send {

@@ -225,7 +225,7 @@ fn produce(
     key: Option<&str>,
     record: &[u8],
 ) -> Result<String, Failure> {
-    let looking = connect(&config.kafka.reader())?;
+    let looking = connect(config, &config.kafka.reader())?;
     let mut client = config.kafka.producer();
     client.set("message.timeout.ms", TIMEOUT.as_millis().to_string());
     let producer: FutureProducer<Plain> = client

@@ -78,7 +78,8 @@ fn make(config: &Config, asked: Option<i32>, replication: Option<i32>) -> Result
         }
     }
     let wanted = config.wanted_topics(partitions);
-    cluster_id(&config.kafka.reader(), TIMEOUT).map_err(|cause| unavailable("Kafka", &cause))?;
+    cluster_id(&config.kafka.reader(), &config.topics.responses, TIMEOUT)
+        .map_err(|cause| unavailable("Kafka", &cause))?;
     let outcome = runtime()?
         .block_on(create(&config.kafka.client(), &wanted, replication))
         .map_err(refused(

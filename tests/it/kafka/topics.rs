@@ -69,9 +69,9 @@ fn what_the_broker_refuses_is_said() {
 
 #[test]
 fn a_cluster_has_an_id_and_no_cluster_has_none() {
-    let id = cluster_id(&kafka().config(), Duration::from_secs(20)).unwrap();
+    let id = cluster_id(&kafka().config(), "none", Duration::from_secs(20)).unwrap();
     assert!(!id.is_empty());
     let mut nowhere = kafka().config();
     nowhere.set("bootstrap.servers", "127.0.0.1:1");
-    assert!(cluster_id(&nowhere, Duration::from_millis(300)).is_err());
+    assert!(cluster_id(&nowhere, "none", Duration::from_millis(300)).is_err());
 }
