@@ -483,9 +483,10 @@ impl Kafka {
         let mut client = self.client();
         self.add(OF_CONSUMERS, &mut client);
         let kib = (self.fetch_buffer.get() >> 10).max(1).to_string();
-        // A partition that is to be fetched again waits until the fetch under way is answered; it has up to
-        // queued.min.messages left. Shorter waits cost brokers more than all else of a connector that has
-        // nothing to do.
+        // A partition that is to be fetched again waits until the fetch under way is answered, which is at
+        // once where others have something. If its queue was full it has up to queued.min.messages left; if it
+        // was paused, nothing. Shorter waits cost brokers more than all else of a connector that has nothing
+        // to do.
         client = self.unless_set(client, FETCH_WAIT, "200");
         client
             .set("group.id", group)
