@@ -7,8 +7,8 @@
 //! BENCH_ONLY=outstanding BENCH_OUTSTANDING=5000000 cargo bench --bench growth
 //! ```
 //!
-//! `BENCH_ONLY` is some of `window`, `round_trip`, `size`, `parts`, `binds`, `partitions`, `processes`, `formats`,
-//! `outstanding` and `model`. Each prints a table in Markdown and writes its picture to `docs/pictures`
+//! `BENCH_ONLY` is some of `window`, `round_trip`, `size`, `parts`, `binds`, `partitions`, `processes`,
+//! `formats`, `outstanding` and `model`. Each prints a table in Markdown and writes its picture to `docs/pictures`
 //! (`BENCH_PICTURES`: to another folder).
 //!
 //! What is not varied is 4 partitions of each topic with a bind each, a window of 500 (`BENCH_WINDOW`),

@@ -200,7 +200,7 @@ impl Control {
             match consumer.poll(POLL) {
                 Some(Ok(message)) => {
                     reading.take(&message);
-                    reading.may_be_at_end((message.partition(), message.offset()));
+                    reading.may_be_at_end(&message);
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => reading.at_end(partition),
                 // Nothing is asked of a group here.
@@ -363,10 +363,10 @@ impl Reading<'_> {
 
     /// The client says where a partition ends only when a fetch has waited in vain. Most end with a record
     /// that was there at the start.
-    fn may_be_at_end(&mut self, (partition, offset): (i32, i64)) {
-        let end = self.unread.get(&partition);
-        if end.is_some_and(|end| offset + 1 >= *end) {
-            self.at_end(partition);
+    fn may_be_at_end(&mut self, taken: &BorrowedMessage<'_>) {
+        let end = self.unread.get(&taken.partition());
+        if end.is_some_and(|end| taken.offset() + 1 >= *end) {
+            self.at_end(taken.partition());
         }
     }
 

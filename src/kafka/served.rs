@@ -43,6 +43,7 @@ impl<C: ProducerContext + 'static> Served<C> {
                 }
             }
         };
+        // Not one of `threads`: it may be waited for where a runtime drops the producer.
         let thread = std::thread::Builder::new().name("reports".to_owned());
         let thread = thread
             .spawn(serve)

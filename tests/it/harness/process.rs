@@ -58,7 +58,8 @@ pub fn scratch(name: &str) -> PathBuf {
 }
 
 /// A TCP port on 127.0.0.1 that is free, and that nobody else is given meanwhile: none that systems choose
-/// for connections and for listeners without a port (from 32,768 on), and each only once. Such a port may
+/// for connections and for listeners without a port (from 32,768 on), and each only
+/// once by a test process. Such a port may
 /// also be connected to before anybody listens: a connection never becomes its own other end.
 pub fn free_port() -> u16 {
     const PORTS: std::ops::Range<u16> = 20_000..32_000;
