@@ -187,13 +187,21 @@ struct Applied {
     held: u64,
     /// Whether what the client fetches comes from a position that was asked for.
     started: bool,
-    /// While it is paused: the resumptions that were asked for before the pause. One that came in
-    /// between so counts.
-    paused: Option<u64>,
+    /// While it is paused.
+    paused: Option<Paused>,
     /// The message that could not be taken, until it is: nothing behind it is given out before.
     waiting: Option<WaitingMessage>,
     /// While the client refuses its position.
     refused: Option<RefusedPosition>,
+}
+
+/// A partition of which nothing is fetched for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Paused {
+    /// The resumptions that were asked for before the pause. One that came in between so counts.
+    resumptions: u64,
+    /// Behind the message that was given out last.
+    next: i64,
 }
 
 /// A position that the client does not take up.
@@ -243,7 +251,8 @@ enum Step {
     /// From this offset on, for the word with this generation.
     Start(i64, u64),
     GiveAgain(i64),
-    Resume,
+    /// From this offset on.
+    Resume(i64),
 }
 
 impl Desired {
@@ -264,8 +273,8 @@ impl Desired {
         {
             return (due <= now).then_some(Step::GiveAgain(offset));
         }
-        let since = applied.paused?;
-        (self.resumptions > since).then_some(Step::Resume)
+        let Paused { resumptions, next } = applied.paused?;
+        (self.resumptions > resumptions).then_some(Step::Resume(next))
     }
 }
 
@@ -669,7 +678,9 @@ impl Poller {
             // from behind the message given out last, so nothing is lost or repeated.
             Flow::Pause => {
                 pause(consumer, &partition);
-                context.note(&partition, |applied| applied.paused = Some(resumptions));
+                let next = message.offset() + 1;
+                let paused = Some(Paused { resumptions, next });
+                context.note(&partition, |applied| applied.paused = paused);
             }
             Flow::Continue => {}
         }
@@ -721,7 +732,7 @@ impl Poller {
                 }
                 Step::Start(offset, generation) => start(consumer, &partition, offset, generation),
                 Step::GiveAgain(offset) => give_again(consumer, &partition, offset),
-                Step::Resume => resume(consumer, &partition),
+                Step::Resume(next) => resume(consumer, &partition, next),
             }
         }
         true
@@ -787,7 +798,7 @@ fn start(consumer: &BaseConsumer<Context>, partition: &Partition, offset: i64, g
         consumer
             .context()
             .note(partition, |applied| applied.start(generation));
-        resume(consumer, partition);
+        resume(consumer, partition, offset);
         debug!(%partition, offset, "started");
     }
 }
@@ -801,7 +812,7 @@ fn give_again(consumer: &BaseConsumer<Context>, partition: &Partition, offset: i
                 waiting.due = None;
             }
         });
-        resume(consumer, partition);
+        resume(consumer, partition, offset);
     }
 }
 
@@ -832,11 +843,19 @@ fn seek(consumer: &BaseConsumer<Context>, partition: &Partition, offset: i64) ->
     }
 }
 
-fn resume(consumer: &BaseConsumer<Context>, partition: &Partition) {
+/// Fetches a partition again, from where it stands: at `next`.
+///
+/// To resume it alone does not wake librdkafka's thread of that broker, which may sleep for a second if it
+/// fetches nothing else. To seek does, and takes what it may have begun to fetch meanwhile for outdated.
+fn resume(consumer: &BaseConsumer<Context>, partition: &Partition, next: i64) {
     let this = list(std::slice::from_ref(partition), Offset::Invalid);
     match consumer.resume(&this) {
         Ok(()) => (consumer.context()).note(partition, |applied| applied.paused = None),
-        Err(error) => NotResumed { error, partition }.emit(),
+        Err(error) => return NotResumed { error, partition }.emit(),
+    }
+    let to = Offset::Offset(next);
+    if let Err(error) = consumer.seek(&partition.topic, partition.partition, to, SEEK) {
+        debug!(%error, %partition, "resumed, and not woken");
     }
 }
 
@@ -888,7 +907,7 @@ mod tests {
                         self.applied().start(generation);
                         starts.push(offset);
                     }
-                    Step::GiveAgain(_) | Step::Resume => panic!("{step:?}"),
+                    Step::GiveAgain(_) | Step::Resume(_) => panic!("{step:?}"),
                 }
             }
             starts
@@ -954,14 +973,18 @@ mod tests {
         handle.start(partition(), 0);
         held.reconcile(&handle);
         let generation = held.applied().generation;
-        let before = handle.give(&partition(), generation).unwrap();
+        let paused = |handle: &Handle| Paused {
+            resumptions: handle.give(&partition(), generation).unwrap(),
+            next: 8,
+        };
+        let before = paused(&handle);
         // The owner says "pause", and there is room again before the client is paused.
         handle.resume(partition());
         held.applied().paused = Some(before);
-        assert_eq!(held.step(&handle), Some(Step::Resume));
+        assert_eq!(held.step(&handle), Some(Step::Resume(8)));
         held.applied().paused = None;
         assert_eq!(held.step(&handle), None);
-        held.applied().paused = handle.give(&partition(), generation);
+        held.applied().paused = Some(paused(&handle));
         assert_eq!(held.step(&handle), None, "paused until somebody asks");
     }
 

@@ -87,6 +87,30 @@ fn pausing_and_resuming_neither_loses_nor_repeats() {
     }
 }
 
+/// librdkafka's thread of a broker sleeps for a second when it has nothing to fetch, and to resume a partition
+/// does not wake it: with the only partition of a client paused 39 times, that was half a minute.
+#[test]
+fn a_partition_that_is_resumed_is_fetched_though_nothing_else_is() {
+    let kafka = kafka();
+    let topic = filled(&kafka, 1, 4_000);
+    let owner = Owner {
+        pause_every: Some(100),
+        ..Owner::default()
+    };
+    let member = Member::join(kafka.member(&unique("group")), &topic, owner);
+    member.wait_held(1);
+    let p = partition(&topic, 0);
+    member.handle.start(p.clone(), 0);
+    becomes(100, PATIENCE, || member.offsets(&p).len());
+    let begun = Instant::now();
+    for given in (200..=4_000).step_by(100) {
+        member.handle.resume(p.clone());
+        becomes(given, PATIENCE, || member.offsets(&p).len());
+    }
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(15), "nobody was woken: {took:?}");
+}
+
 #[test]
 fn a_message_that_has_to_wait_holds_up_its_partition_and_no_other() {
     let kafka = kafka();
