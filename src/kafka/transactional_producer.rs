@@ -4,13 +4,11 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use rdkafka::TopicPartitionList;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{
-    BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig,
-};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig};
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::{ClientContext, Message};
 use tracing::{debug, trace};
@@ -23,15 +21,21 @@ use super::group::Group;
 use super::notices::{BatchRefused, HadBeenCommitted, HadNotBeenCommitted, ProducerReady};
 use super::pause::Pause;
 use super::progress::{CommitScope, metadata};
-use super::token::producer_begins;
+use super::served::Served;
 use super::transaction::{Abort, Commit, Cycle, Records, Settled};
 use super::transactor::Options;
 
 /// One offsets call carries at most this much metadata: a TxnOffsetCommit of 1 MB fails.
 const OFFSETS_CALL_OCTETS: usize = 200_000;
 
-/// Pause before delivery reports are looked for again.
-const PAUSE: Duration = Duration::from_micros(500);
+/// How often it is looked whether reports stay away.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Pause before it is looked whether the client counts the last report as taken.
+const TAKEN: Duration = Duration::from_micros(20);
+
+/// Pause before a record is handed over again for which the client's queue had no room.
+const NO_ROOM: Duration = Duration::from_millis(2);
 
 /// Pauses before a call is made again that librdkafka says may succeed.
 const CALL: Pause = Pause::new(Duration::from_millis(10), Duration::from_millis(200));
@@ -52,8 +56,23 @@ const PURGES: usize = 50;
 /// Pauses before a commit of unknown outcome is looked for again.
 const READ_BACK: Pause = Pause::new(Duration::from_millis(100), Duration::from_secs(1));
 
-/// Collects the delivery reports of the transaction under way.
-struct Reports(Mutex<ReportState>, Ear);
+/// Collects the delivery reports of the transaction under way, which a thread brings.
+struct Reports {
+    state: Mutex<ReportState>,
+    /// Notified with the first report of a transaction, and when there is nothing more to wait for.
+    told: Condvar,
+    ear: Ear,
+}
+
+impl Reports {
+    fn new(ear: Ear) -> Self {
+        Reports {
+            state: Mutex::default(),
+            told: Condvar::new(),
+            ear,
+        }
+    }
+}
 
 /// What is known of the records of one transaction; it is made anew for the next.
 #[derive(Default)]
@@ -120,14 +139,14 @@ impl ClientContext for Reports {
     crate::kafka::token::tokens_of_ours!();
 
     fn log(&self, level: RDKafkaLogLevel, kind: &str, text: &str) {
-        self.1.log(level, kind, text);
+        self.ear.log(level, kind, text);
         if let Some(topic) = cause::closed_topic(kind, text) {
-            self.0.lock().denied = Some(topic.to_owned());
+            self.state.lock().denied = Some(topic.to_owned());
         }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.1.error(&error, reason);
+        self.ear.error(&error, reason);
     }
 }
 
@@ -135,7 +154,8 @@ impl ProducerContext for Reports {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, index: usize) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
+        let first = state.reported.is_none();
         // A report can come after its transaction was given up.
         state.outstanding = state.outstanding.saturating_sub(1);
         state.reported = Some(Instant::now());
@@ -150,6 +170,9 @@ impl ProducerContext for Reports {
             let code = code(error);
             debug!(topic = message.topic(), ?code, "record not delivered");
             state.fail(index, code);
+        }
+        if first || state.is_decided() {
+            self.told.notify_all();
         }
     }
 }
@@ -225,7 +248,7 @@ pub(super) struct TransactionalProducer {
     timeout: Duration,
     /// None from its loss until it is needed again. One that is there has no transaction open
     /// between two calls of [`transact`](Self::transact).
-    producer: Option<BaseProducer<Reports>>,
+    producer: Option<Served<Reports>>,
     /// Every record goes in a batch of its own, so that the broker's verdict on a batch is
     /// one on a record.
     singly: bool,
@@ -440,7 +463,7 @@ impl TransactionalProducer {
     /// Which topic of the cycle is closed to us, as far as the client said.
     fn denied(&self, cycle: &Cycle) -> Option<Abort> {
         let producer = self.producer.as_ref()?;
-        let denied = producer.context().0.lock().denied.clone()?;
+        let denied = producer.context().state.lock().denied.clone()?;
         let index = cycle.records.iter().position(|r| *r.topic == *denied)?;
         Some(Abort::Topic {
             index,
@@ -448,7 +471,7 @@ impl TransactionalProducer {
         })
     }
 
-    fn producer(&mut self, group: &Group) -> Result<&BaseProducer<Reports>, Failure> {
+    fn producer(&mut self, group: &Group) -> Result<&Served<Reports>, Failure> {
         if self.producer.is_none() {
             let error_context = &self.error_context;
             let lost = |e: KafkaError| Failure::Lost(error_context.trouble(&e, group));
@@ -457,10 +480,8 @@ impl TransactionalProducer {
             if self.singly {
                 config.set("batch.num.messages", "1");
             }
-            let producer: BaseProducer<Reports> = config
-                .create_with_context(Reports(Mutex::default(), Ear::of(&self.config)))
-                .map(producer_begins)
-                .map_err(lost)?;
+            let reports = Reports::new(Ear::of(&self.config));
+            let producer = Served::new(&config, reports).map_err(lost)?;
             let begun = producer.init_transactions(self.timeout);
             if let Err(error) = &begun
                 && is_first
@@ -488,8 +509,8 @@ impl TransactionalProducer {
         if !stalled {
             await_reports(producer, Duration::from_secs(5), ReportState::may_abort);
         }
-        // The flush within the abort waits for reports that only our polling takes: without
-        // this it lasts as long as it may, and then the producer is lost.
+        // The flush within the abort waits for all reports: without this it lasts as long as it may,
+        // and then the producer is lost.
         let drained = |state: &ReportState| state.outstanding == 0;
         for _ in 0..PURGES {
             // Again, because what was in flight may have come back into the queue.
@@ -573,14 +594,12 @@ impl TransactionalProducer {
 }
 
 fn write(
-    producer: &BaseProducer<Reports>,
+    producer: &Served<Reports>,
     cycle: &Cycle,
     timeout: Duration,
     abort_cause: impl Fn(&KafkaError) -> Abort,
 ) -> Result<(), Failure> {
     let began = Instant::now();
-    // Offsets alone are committed without a poll, and a token of ours may be due.
-    producer.poll(Duration::ZERO);
     producer
         .begin_transaction()
         .map_err(|e| classify(&e, Abort::Trouble(e.to_string())))?;
@@ -616,13 +635,9 @@ fn write(
     done
 }
 
-fn produce(
-    producer: &BaseProducer<Reports>,
-    cycle: &Cycle,
-    timeout: Duration,
-) -> Result<(), Failure> {
+fn produce(producer: &Served<Reports>, cycle: &Cycle, timeout: Duration) -> Result<(), Failure> {
     let records = &cycle.records;
-    *producer.context().0.lock() = ReportState::default();
+    *producer.context().state.lock() = ReportState::default();
     let stall = Stall::new(cycle, timeout);
     let stalled = |state: &ReportState| stall.is_reached(state.reported);
     let deadline = Instant::now() + timeout;
@@ -632,27 +647,24 @@ fn produce(
         record.payload = output.value.as_deref();
         record.partition = output.partition;
         record.headers = output.headers.clone();
-        producer.context().0.lock().handed_over();
+        producer.context().state.lock().handed_over();
         while let Err((error, back)) = producer.send(record) {
             match error.rdkafka_error_code() {
                 Some(RDKafkaErrorCode::QueueFull) if Instant::now() < deadline => {
-                    producer.poll(Duration::from_millis(5));
+                    std::thread::sleep(NO_ROOM);
                     record = back;
-                    let state = producer.context().0.lock();
+                    let state = producer.context().state.lock();
                     if state.is_decided() || stalled(&state) {
                         drop(state);
-                        producer.context().0.lock().taken_back();
+                        producer.context().state.lock().taken_back();
                         return end(producer, records);
                     }
                 }
                 code => {
-                    producer.context().0.lock().taken_back();
+                    producer.context().state.lock().taken_back();
                     return Err(unacceptable(index, code.unwrap_or(RDKafkaErrorCode::Fail)));
                 }
             }
-        }
-        if index % 1024 == 1023 {
-            producer.poll(Duration::ZERO);
         }
     }
     let left = deadline.saturating_duration_since(Instant::now());
@@ -661,8 +673,8 @@ fn produce(
 }
 
 /// What became of the records handed over, now that they are reported, or something stalls them.
-fn end(producer: &BaseProducer<Reports>, records: &Records) -> Result<(), Failure> {
-    let state = producer.context().0.lock();
+fn end(producer: &Served<Reports>, records: &Records) -> Result<(), Failure> {
+    let state = producer.context().state.lock();
     let topic = |index| records.get(index).map_or("", |record| &*record.topic);
     let late = state.unsettled();
     match state.failure {
@@ -710,33 +722,32 @@ impl Stall {
     }
 }
 
-/// Serves delivery reports until `enough`; `false` at the deadline.
+/// Waits for delivery reports until `enough`; `false` at the deadline.
 fn await_reports(
-    producer: &BaseProducer<Reports>,
+    producer: &Served<Reports>,
     timeout: Duration,
     enough: impl Fn(&ReportState) -> bool,
 ) -> bool {
     let deadline = Instant::now() + timeout;
-    let mut before = usize::MAX;
-    loop {
-        let outstanding = {
-            let state = producer.context().0.lock();
-            if enough(&state) {
-                return true;
-            }
-            state.outstanding
-        };
-        if Instant::now() >= deadline {
+    let reports = producer.context();
+    let mut state = reports.state.lock();
+    while !enough(&state) {
+        let now = Instant::now();
+        if now >= deadline {
             return false;
         }
-        // Nothing came: a pause of our own. A poll with a time always lasts that long, and
-        // spends the last millisecond of it asking again and again.
-        if outstanding == before {
-            std::thread::sleep(PAUSE);
-        }
-        before = outstanding;
-        producer.poll(Duration::ZERO);
+        // That nothing is reported for long may be enough, too.
+        let until = deadline.min(now + LOOK_AGAIN);
+        reports.told.wait_until(&mut state, until);
     }
+    let all = state.outstanding == 0;
+    drop(state);
+    // The last report is said before the client counts it as taken, and its flush would wait 100 ms for
+    // what does not come.
+    while all && producer.in_flight_count() > 0 && Instant::now() < deadline {
+        std::thread::sleep(TAKEN);
+    }
+    true
 }
 
 /// What the client itself refuses, it refuses record by record.

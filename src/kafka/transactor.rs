@@ -53,6 +53,12 @@ use crate::threads::Pulse;
 /// Pauses after transactions that failed in a row.
 const AFTER_FAILURE: Pause = Pause::new(Duration::from_millis(20), Duration::from_secs(2));
 
+/// From the end of a transaction to the beginning of the next. The coordinator refuses the next one until the
+/// markers of the last are written, which takes about as long, and it would be asked in vain and again. And
+/// what the last one allowed is sent meanwhile: an SMSC that answers at once has its results in the next
+/// transaction instead of the one after.
+const REST: Duration = Duration::from_millis(1);
+
 /// Where the results of a pipeline wait for their transactions.
 pub trait TransactionSource: Send + Sync + 'static {
     /// What goes into the next transaction, or `None` if there is nothing to do. `transactional_id`
@@ -178,8 +184,10 @@ impl<S: TransactionSource> Transactor<S> {
         let mut pause = AFTER_FAILURE;
         let name = self.options.thread;
         let pulse = self.signal.pulse.get_or_init(|| Pulse::new(name));
+        let mut rested = Instant::now();
         while self.wait() {
             pulse.beat();
+            std::thread::sleep(rested.saturating_duration_since(Instant::now()));
             let Some(cycle) = self.source.begin(&self.options.transactional_id) else {
                 continue;
             };
@@ -205,6 +213,7 @@ impl<S: TransactionSource> Transactor<S> {
                 )
             );
             self.source.settled(settled);
+            rested = Instant::now() + REST;
             if let Some(cause) = impossible {
                 return Err(cause);
             }
