@@ -657,7 +657,9 @@ fn produce(producer: &Served<Reports>, cycle: &Cycle, timeout: Duration) -> Resu
                     if state.is_decided() || stalled(&state) {
                         drop(state);
                         producer.context().state.lock().taken_back();
-                        return end(producer, records);
+                        // All reports may have come since: this record was not written all the same.
+                        end(producer, records)?;
+                        return Err(Failure::Abort(Abort::Unavailable(vec![index])));
                     }
                 }
                 code => {
