@@ -846,7 +846,8 @@ fn seek(consumer: &BaseConsumer<Context>, partition: &Partition, offset: i64) ->
 /// Fetches a partition again, from where it stands: at `next`.
 ///
 /// To resume it alone does not wake librdkafka's thread of that broker, which may sleep for a second if it
-/// fetches nothing else. To seek does, and takes what it may have begun to fetch meanwhile for outdated.
+/// fetches nothing else. To seek does, but to offset 0, and takes what it may have begun to fetch meanwhile for
+/// outdated.
 fn resume(consumer: &BaseConsumer<Context>, partition: &Partition, next: i64) {
     let this = list(std::slice::from_ref(partition), Offset::Invalid);
     match consumer.resume(&this) {

@@ -653,10 +653,10 @@ fn produce(producer: &Served<Reports>, cycle: &Cycle, timeout: Duration) -> Resu
                 Some(RDKafkaErrorCode::QueueFull) if Instant::now() < deadline => {
                     std::thread::sleep(NO_ROOM);
                     record = back;
-                    let state = producer.context().state.lock();
+                    let mut state = producer.context().state.lock();
                     if state.is_decided() || stalled(&state) {
+                        state.taken_back();
                         drop(state);
-                        producer.context().state.lock().taken_back();
                         // All reports may have come since: this record was not written all the same.
                         end(producer, records)?;
                         return Err(Failure::Abort(Abort::Unavailable(vec![index])));

@@ -184,10 +184,8 @@ impl<S: TransactionSource> Transactor<S> {
         let mut pause = AFTER_FAILURE;
         let name = self.options.thread;
         let pulse = self.signal.pulse.get_or_init(|| Pulse::new(name));
-        let mut rested = Instant::now();
         while self.wait() {
             pulse.beat();
-            std::thread::sleep(rested.saturating_duration_since(Instant::now()));
             let Some(cycle) = self.source.begin(&self.options.transactional_id) else {
                 continue;
             };
@@ -213,20 +211,21 @@ impl<S: TransactionSource> Transactor<S> {
                 )
             );
             self.source.settled(settled);
-            rested = Instant::now() + REST;
             if let Some(cause) = impossible {
                 return Err(cause);
             }
             if !failed || refused {
                 pause.reset();
             }
+            if !failed {
+                std::thread::sleep(REST);
+                continue;
+            }
             // After a refusal it is always the first pause.
-            if failed && self.rest(pause.grow()) {
+            if self.rest(pause.grow()) {
                 pause.reset();
             }
-            if failed {
-                Handle(self.signal.clone()).wake();
-            }
+            Handle(self.signal.clone()).wake();
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use rdkafka::config::ClientConfig;
 use serde_json::json;
 
 use super::proxy::Proxy;
-use super::{Member, Owner, PATIENCE, kip_848, partition};
+use super::{Member, Owner, PATIENCE, Partition, kip_848, partition};
 use crate::harness::{Broker, Kafka, becomes, eventually, has_kip_848, kafka, unique};
 
 fn filled(kafka: &Kafka, partitions: i32, each: i64) -> String {
@@ -18,6 +18,21 @@ fn filled(kafka: &Kafka, partitions: i32, each: i64) -> String {
         kafka.produce_json(&topic, p, &values);
     }
     topic
+}
+
+/// A member whose only partition has so many records and is paused after every hundred, started at the first.
+fn paused_every_hundred(records: i64) -> (Member, Partition) {
+    let kafka = kafka();
+    let topic = filled(&kafka, 1, records);
+    let owner = Owner {
+        pause_every: Some(100),
+        ..Owner::default()
+    };
+    let member = Member::join(kafka.member(&unique("group")), &topic, owner);
+    member.wait_held(1);
+    let p = partition(&topic, 0);
+    member.handle.start(p.clone(), 0);
+    (member, p)
 }
 
 #[test]
@@ -91,16 +106,7 @@ fn pausing_and_resuming_neither_loses_nor_repeats() {
 /// does not wake it: with the only partition of a client paused 39 times, that was half a minute.
 #[test]
 fn a_partition_that_is_resumed_is_fetched_though_nothing_else_is() {
-    let kafka = kafka();
-    let topic = filled(&kafka, 1, 4_000);
-    let owner = Owner {
-        pause_every: Some(100),
-        ..Owner::default()
-    };
-    let member = Member::join(kafka.member(&unique("group")), &topic, owner);
-    member.wait_held(1);
-    let p = partition(&topic, 0);
-    member.handle.start(p.clone(), 0);
+    let (member, p) = paused_every_hundred(4_000);
     becomes(100, PATIENCE, || member.offsets(&p).len());
     let begun = Instant::now();
     for given in (200..=4_000).step_by(100) {
@@ -140,16 +146,7 @@ fn a_message_that_has_to_wait_holds_up_its_partition_and_no_other() {
 
 #[test]
 fn what_is_paused_stays_paused_until_resumed() {
-    let kafka = kafka();
-    let topic = filled(&kafka, 1, 500);
-    let owner = Owner {
-        pause_every: Some(100),
-        ..Owner::default()
-    };
-    let member = Member::join(kafka.member(&unique("group")), &topic, owner);
-    member.wait_held(1);
-    let p = partition(&topic, 0);
-    member.handle.start(p.clone(), 0);
+    let (member, p) = paused_every_hundred(500);
     eventually("the first hundred", PATIENCE, || {
         !member.offsets(&p).is_empty()
     });

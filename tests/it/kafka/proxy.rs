@@ -9,6 +9,8 @@ use std::time::Duration;
 
 /// EndTxn, the request that commits or aborts a transaction.
 const END_TXN: i16 = 26;
+/// InitProducerId, the first request of a producer.
+const INIT_PRODUCER_ID: i16 = 22;
 /// ListOffsets, the request that asks where a partition begins or ends.
 const LIST_OFFSETS: i16 = 2;
 
@@ -57,7 +59,8 @@ impl Proxy {
     }
 
     /// From now on a connection that carries a commit goes silent: the commit still
-    /// `arrives`, or not even that.
+    /// `arrives`, or not even that. When the next producer begins, new connections are served again:
+    /// until then the client may send its commit once more. Silent ones stay silent.
     pub fn silence_commits(&self, arrives: bool) {
         self.state.arrives.store(arrives, SeqCst);
         self.state.silencing.store(true, SeqCst);
@@ -66,11 +69,6 @@ impl Proxy {
     /// Whether a connection has gone silent.
     pub fn silenced(&self) -> bool {
         self.state.silenced.load(SeqCst)
-    }
-
-    /// New connections are served again; silent ones stay silent.
-    pub fn let_commits_through(&self) {
-        self.state.silencing.store(false, SeqCst);
     }
 }
 
@@ -102,6 +100,9 @@ fn requests(mut client: TcpStream, mut broker: &TcpStream, state: &State, mute: 
         let api = i16::from_be_bytes([frame[0], frame[1]]);
         if api == LIST_OFFSETS && state.slow_offsets.load(SeqCst) {
             std::thread::sleep(Duration::from_secs(1));
+        }
+        if api == INIT_PRODUCER_ID && state.silenced.load(SeqCst) {
+            state.silencing.store(false, SeqCst);
         }
         let mut passes = !mute.load(SeqCst);
         if passes && state.silencing.load(SeqCst) && api == END_TXN {
