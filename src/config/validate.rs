@@ -556,6 +556,7 @@ fn submit(check: &mut Check<'_>, submit: &submit::Settings, kafka: &Kafka) {
     );
     check.between("reserve_horizon", submit.reserve_horizon, "10ms", "10s");
     check.number("reserve_ahead", submit.reserve_ahead);
+    check.number("read_ahead", submit.read_ahead);
     check.number("fetch_records", submit.fetch_records);
     check.between("fetch_octets", submit.fetch_octets, "64KiB", "1GiB");
 }

@@ -49,7 +49,12 @@ pub struct Settings {
     /// their partition: 64 suits messages that may be sent again. 0 to 1000; 0 reserves none.
     #[schemars(range(max = 1000))]
     pub reserve_ahead: u32,
-    /// How many records of one partition are held in memory at most. 1 to 20000: a longer
+    /// How many records of one partition wait in memory for their turn at most, besides those that are
+    /// with the SMSC or are to be sent again later. More of a backlog waits in Kafka, where it takes no
+    /// memory and any process can take it up. 1 to 20000.
+    #[schemars(range(min = 1, max = 20_000))]
+    pub read_ahead: u32,
+    /// How many records of one partition are held in memory at most, wherever they are. 1 to 20000: a longer
     /// span of unfinished records does not fit into the metadata of a commit.
     #[schemars(range(min = 1, max = 20_000))]
     pub fetch_records: u32,
@@ -73,6 +78,7 @@ impl Default for Settings {
             revoke_drain: Time::seconds(2),
             reserve_horizon: Time::millis(300),
             reserve_ahead: 0,
+            read_ahead: 2_000,
             fetch_records: 20_000,
             fetch_octets: Octets::mib(16),
             status: StatusTable::default(),

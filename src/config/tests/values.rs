@@ -155,6 +155,7 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("submit.revoke_drain", "'10s'", "", "shorter than kafka.session_timeout"),
     ("submit.reserve_horizon", "'0s'", "", "from \"10ms\" to \"10s\""),
     ("submit.reserve_ahead", "1001", "", "from 0 to 1000"),
+    ("submit.read_ahead", "20001", "", "from 1 to 20000"),
     ("submit.fetch_records", "0", "", "from 1 to 20000"),
     ("submit.fetch_octets", "'1KiB'", "", "from \"64KiB\""),
     ("submit.status", "{ ESME_RTHROTLED = 'retry' }", "", "ESME_RTHROTTLED"),
@@ -438,6 +439,7 @@ fn a_number_is_checked_by_the_bounds_that_its_schema_names() {
         "log.flight_recorder",
         "submit.fetch_records",
         "submit.max_resends",
+        "submit.read_ahead",
         "submit.reserve_ahead",
     ];
     checked.sort_unstable();
@@ -464,7 +466,7 @@ fn bounds_in_the_documentation_are_those_that_are_checked() {
             seen += 1;
         }
     }
-    assert_eq!(seen, 7, "they are found");
+    assert_eq!(seen, 8, "they are found");
 }
 
 #[test]

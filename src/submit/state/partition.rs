@@ -62,10 +62,21 @@ pub type BindId = u32;
 /// How much a partition may hold in memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Capacity {
-    /// Records.
+    /// Records that wait for their turn: neither with a session nor delayed.
+    pub ahead: usize,
+    /// Records, wherever they are.
     pub records: usize,
     /// Octets of records.
     pub octets: usize,
+}
+
+/// Why fetching stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Full {
+    /// Enough wait for their turn.
+    Ahead,
+    /// No more may be held.
+    Held,
 }
 
 /// So many records are reserved ahead where few come: messages that come together are sent together.
@@ -194,6 +205,11 @@ impl Slots {
             && self.by_offset.iter().all(is_indexed)
     }
 
+    /// How many wait for nothing but their turn.
+    fn ahead(&self) -> usize {
+        self.waiting.len() + self.ready.len()
+    }
+
     /// How many are in an index: all but those that have ended.
     fn indexed(&self) -> usize {
         self.waiting.len()
@@ -278,8 +294,8 @@ pub struct PartitionState {
     flow: usize,
     /// When a transaction was last begun with it.
     touched: Option<Instant>,
-    /// Fetching has stopped.
-    paused: bool,
+    /// Why fetching has stopped, if it has.
+    full: Option<Full>,
     /// Operators do not want anything of it to be sent. Nothing is ready then.
     stopped: bool,
 }
@@ -310,7 +326,7 @@ impl PartitionState {
             came: 0,
             flow: 0,
             touched: None,
-            paused: false,
+            full: None,
             stopped: false,
         }
     }
@@ -504,18 +520,33 @@ impl PartitionState {
 
     /// Whether no more records should be fetched for now. Notes that the fetching stops.
     pub fn is_full(&mut self) -> bool {
-        self.paused = self.held() >= self.capacity.records || self.octets >= self.capacity.octets;
-        self.paused
+        self.full = self.is_full_of();
+        self.full.is_some()
     }
 
-    /// Whether fetching was stopped and may go on (half of the capacity is free again).
+    fn is_full_of(&self) -> Option<Full> {
+        if self.held() >= self.capacity.records || self.octets >= self.capacity.octets {
+            Some(Full::Held)
+        } else if self.slots.ahead() >= self.capacity.ahead {
+            Some(Full::Ahead)
+        } else {
+            None
+        }
+    }
+
+    /// Whether fetching was stopped and may go on: half of what was full is free again, and nothing
+    /// else is full.
     pub fn may_resume(&mut self) -> bool {
-        let resume = self.paused
-            && self.phase == Phase::Open
-            && self.held() <= self.capacity.records / 2
-            && self.octets <= self.capacity.octets / 2;
+        let is_half_free = match self.full {
+            None => false,
+            Some(Full::Ahead) => self.slots.ahead() <= self.capacity.ahead / 2,
+            Some(Full::Held) => {
+                self.held() <= self.capacity.records / 2 && self.octets <= self.capacity.octets / 2
+            }
+        };
+        let resume = is_half_free && self.phase == Phase::Open && self.is_full_of().is_none();
         if resume {
-            self.paused = false;
+            self.full = None;
         }
         resume
     }

@@ -84,6 +84,7 @@ fn partition() -> PartitionState {
         partition: 0,
     };
     let capacity = Capacity {
+        ahead: 1000,
         records: 1000,
         octets: 1 << 20,
     };
@@ -584,6 +585,53 @@ fn memory_is_bounded_and_fetching_goes_on_at_half() {
     }
     assert!(partition.may_resume());
     assert!(!partition.may_resume(), "once");
+}
+
+#[test]
+fn no_more_is_read_ahead_than_waits_for_its_turn() {
+    let mut partition = partition();
+    partition.capacity.ahead = 10;
+    take(&mut partition, 0..9);
+    assert!(!partition.is_full());
+    take(&mut partition, 9..10);
+    assert!(partition.is_full());
+    cycle(&mut partition);
+    assert!(
+        !partition.may_resume(),
+        "ready ones wait for their turn, too"
+    );
+
+    assert_eq!(picked(&mut partition, 1).len(), ROOM);
+    assert!(!partition.may_resume(), "four are with the SMSC");
+    cycle(&mut partition);
+    partition.pick(1, Instant::now()).unwrap();
+    assert!(partition.may_resume(), "five are");
+    assert!(!partition.may_resume(), "once");
+    take(&mut partition, 10..15);
+    assert!(partition.is_full());
+}
+
+#[test]
+fn what_is_delayed_takes_memory_but_no_place_of_what_is_read_ahead() {
+    let mut partition = partition();
+    (partition.capacity.ahead, partition.capacity.records) = (10, 20);
+    let later = Instant::now() + Duration::from_secs(60);
+    for offset in 0..10 {
+        assert!(partition.wants(offset));
+        partition.take_in(outgoing(offset), Some(later), false);
+    }
+    assert!(!partition.is_full());
+    take(&mut partition, 10..20);
+    assert!(partition.is_full());
+    for sent in [4, 4, 2] {
+        cycle(&mut partition);
+        assert_eq!(picked(&mut partition, 1).len(), sent);
+        assert!(!partition.may_resume(), "twenty are held");
+    }
+    for offset in 10..20 {
+        partition.finish(offset, 0);
+    }
+    assert!(partition.may_resume(), "half of them are done");
 }
 
 #[test]

@@ -288,6 +288,7 @@ impl PipelineState {
         priority: usize,
     ) -> AssignmentId {
         let capacity = Capacity {
+            ahead: self.settings.read_ahead as usize,
             records: self.settings.fetch_records as usize,
             octets: usize::try_from(self.settings.fetch_octets.get()).unwrap_or(usize::MAX),
         };
@@ -440,8 +441,8 @@ impl PipelineState {
         (count, due)
     }
 
-    /// Lets what has become due wait to be made ready: when more will be due, and whether a
-    /// transaction would find something to do.
+    /// Lets what has become due wait to be made ready, and goes on fetching where enough of what was read
+    /// was handed out: when more will be due, and whether a transaction would find something to do.
     fn look_ahead(&mut self, group: GroupId, now: Instant) -> (Option<Instant>, bool) {
         let (mut due, mut more) = (None::<Instant>, false);
         let group = self.groups.get(&group);
@@ -449,6 +450,10 @@ impl PipelineState {
             if let Some(held) = self.assignments.get_mut(id) {
                 more |= held.partition.promote(now) | held.partition.has_asides();
                 due = [due, held.partition.next_due()].into_iter().flatten().min();
+                if held.partition.may_resume() {
+                    let name = held.partition.name().clone();
+                    self.effects.push(Effect::Resume(name));
+                }
             }
         }
         (due, more)

@@ -32,6 +32,39 @@ pub fn is_ready(port: u16) {
 }
 
 #[test]
+fn a_backlog_waits_in_kafka() {
+    let smsc = FakeSmsc::start();
+    smsc.script(|_| Reply::Silence);
+    let mut it = seen(smsc.port(), 1);
+    it.config["submit"]["read_ahead"] = json!(10);
+    it.esme()["window"] = json!(4);
+    it.send_numbered(0, 0..200);
+    let mut connector = it.start();
+    let port = connector.http();
+    let partition = || status(port).map(|s| s["esmes"][0]["partitions"][0].clone());
+    smsc.wait_submits(4);
+    let most = || partition().map(|p| (p["position"].clone(), p["end"].clone()));
+    // The fourth that was sent leaves six: one more than half.
+    becomes(Some((json!(10), json!(200))), PATIENCE, most);
+
+    // Those out time out. Whatever is with the SMSC then, ten wait for their turn at most.
+    smsc.script(|_| Reply::Accept);
+    eventually("all have been sent", PATIENCE, || {
+        let partition = partition().expect("a partition");
+        assert!(partition["waiting"].as_u64() <= Some(10), "{partition:#}");
+        smsc.texts().len() >= 200
+    });
+    it.results(200);
+    let texts = smsc.texts();
+    let (first, rest) = (&texts[..4], &texts[texts.len() - 196..]);
+    let numbers = |from: usize, texts: &[String]| {
+        let expected = (from..from + texts.len()).map(|n| format!("m{n}"));
+        expected.eq(texts.iter().cloned())
+    };
+    assert!(numbers(0, first) && numbers(4, rest), "{texts:?}");
+}
+
+#[test]
 fn a_process_that_works_is_ready_and_says_what_it_does() {
     let smsc = FakeSmsc::start();
     let mut it = seen(smsc.port(), 2);
