@@ -2,7 +2,8 @@
 
 #![forbid(unsafe_code)]
 
-/// Records become many small allocations, which one thread makes and another frees.
+/// Records become many small allocations, which one thread makes and another frees. It takes no huge pages
+/// (the feature `no_thp`): of each it would use little, and all of it would be resident.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -53,7 +53,8 @@ fn main() {
     for number in 0..=rounds {
         let round = round(partitions, messages);
         let (ratio, work) = (round.ratio(), round.whole.work);
-        eprintln!("round {number} of {rounds}: ratio {ratio:.2}, a message {work}");
+        let busy = round.whole.busy;
+        eprintln!("round {number} of {rounds}: ratio {ratio:.2}, a message {work}; {busy}");
         all.extend((number > 0).then_some(round));
     }
     all.sort_by(|a, b| a.ratio().total_cmp(&b.ratio()));
@@ -85,6 +86,9 @@ fn main() {
     });
     show("broker's time of a message", &|r| {
         format!("{:.1?}", r.whole.work.broker)
+    });
+    show("transactions a second", &|r| {
+        format!("{:.0}", r.whole.busy.transactions)
     });
     show("receipts before their message", &|r| {
         format!("{}", r.whole.early)
@@ -132,6 +136,8 @@ struct Whole {
     all: f64,
     /// From the first result to the last receipt.
     work: work::PerMessage,
+    /// Meanwhile.
+    busy: work::Load,
     /// Receipts that came before what they belong to was known.
     early: u64,
     peak_mib: u64,
@@ -153,7 +159,8 @@ fn whole_way(scene: &Scene, messages: usize) -> Whole {
     let results = rate(messages, results.map(|at| at - first));
     let all = count(&scene.kafka, &receipts, messages, PATIENCE);
     let all = rate(messages, all.map(|at| at - first - receipt_delay()));
-    let work = work.until_now().per_message(messages);
+    let spent = work.until_now();
+    let (work, busy) = (spent.per_message(messages), spent.load());
     let (_, metrics) = get(scene.http, "/metrics").expect("it is looked at");
     let early = sum(&metrics, "kafka_smpp_receipts_early_total", &[]) as u64;
     let peak_mib = connector.peak() >> 20;
@@ -165,6 +172,7 @@ fn whole_way(scene: &Scene, messages: usize) -> Whole {
         results,
         all,
         work,
+        busy,
         early,
         peak_mib,
     }

@@ -1,6 +1,7 @@
 //! The seam between records and their formats: pipelines hand structs to a [`Codec`] and get
 //! octets, or the other way round, and do not know which format it is.
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,6 +18,15 @@ use super::kind::{Kind, Record};
 use super::notices::RecordEmpty;
 use super::outbound::Outbound;
 use super::writers::{Lookup, WriterSchema, WriterSchemas};
+
+thread_local! {
+    /// Where a thread writes its values, one after the other: how long one is shows when it is written,
+    /// and then it takes no more memory than that.
+    static PAGE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// A page that had to become larger is given back.
+const KEPT: usize = 64 * 1024;
 
 /// How the values of one topic are written and read. Cheap to clone.
 #[derive(Clone, Default)]
@@ -174,18 +184,30 @@ impl Codec {
     ///
     /// None that our own records could cause.
     pub fn write<T: Record>(&self, record: &T) -> Result<Vec<u8>, Unwritable> {
-        let mut octets = self.prefix(T::KIND)?;
+        let mut page = PAGE.try_with(Cell::take).unwrap_or_default();
+        page.clear();
+        let written = self.write_to(record, &mut page);
+        let octets = written.map(|()| page.as_slice().to_vec());
+        if page.capacity() <= KEPT {
+            // Without it the next begins with a new one.
+            let _ = PAGE.try_with(|kept| kept.set(page));
+        }
+        octets
+    }
+
+    fn write_to<T: Record>(&self, record: &T, octets: &mut Vec<u8>) -> Result<(), Unwritable> {
+        self.prefix(T::KIND, octets)?;
         let unwritable = |error: serde_json::Error| Unwritable {
             kind: T::KIND.name(),
             text: error.to_string(),
         };
         match self.format {
-            Format::Avro | Format::AvroSingleObject => avro::write(record, &mut octets)?,
+            Format::Avro | Format::AvroSingleObject => avro::write(record, octets)?,
             Format::Json | Format::JsonSchema => {
-                json::write(record, &mut octets).map_err(unwritable)?;
+                json::write(record, octets).map_err(unwritable)?;
             }
             Format::Cbor => {
-                if !record.cbor(&mut octets) {
+                if !record.cbor(octets) {
                     let kind = T::KIND.name();
                     let text = "only the internal topics have cbor".to_owned();
                     return Err(Unwritable { kind, text });
@@ -193,10 +215,10 @@ impl Codec {
             }
             Format::Aiosmpplib => {
                 let event = json::to_vec(record).map_err(unwritable)?;
-                aiosmpplib::write(&event, &mut octets).map_err(unwritable)?;
+                aiosmpplib::write(&event, octets).map_err(unwritable)?;
             }
         }
-        Ok(octets)
+        Ok(())
     }
 
     /// Like [`write`](Codec::write), for where nothing could be done about a failure: it is
@@ -219,7 +241,9 @@ impl Codec {
             return Ok(text.to_vec());
         }
         let record = json::outbound(text)?;
-        let mut octets = self.prefix(record.operation.kind()).map_err(wrong)?;
+        let mut octets = Vec::with_capacity(text.len() + 8);
+        self.prefix(record.operation.kind(), &mut octets)
+            .map_err(wrong)?;
         match self.format {
             Format::Json | Format::JsonSchema | Format::Aiosmpplib | Format::Cbor => {
                 octets.extend(text);
@@ -231,14 +255,8 @@ impl Codec {
         Ok(octets)
     }
 
-    /// What stands before a value of `kind`.
-    fn prefix(&self, kind: Kind) -> Result<Vec<u8>, Unwritable> {
-        let room = if self.format == Format::Cbor {
-            192
-        } else {
-            768
-        };
-        let mut octets = Vec::with_capacity(room);
+    /// Appends what stands before a value of `kind`.
+    fn prefix(&self, kind: Kind, octets: &mut Vec<u8>) -> Result<(), Unwritable> {
         let unwritable = |text: &str| Unwritable {
             kind: kind.name(),
             text: text.to_owned(),
@@ -265,7 +283,7 @@ impl Codec {
                 );
             }
         }
-        Ok(octets)
+        Ok(())
     }
 
     /// Reads a record of an outbound topic.
