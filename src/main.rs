@@ -2,8 +2,8 @@
 
 #![forbid(unsafe_code)]
 
-/// Records become many small allocations, which one thread makes and another frees. It takes no huge pages
-/// (the feature `no_thp`): of each it would use little, and all of it would be resident.
+/// Records become many small allocations, which one thread makes and another frees. It asks for no huge
+/// pages (the feature `no_thp`): of each it would use little, and all of it would be resident.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -365,7 +365,11 @@ impl Kafka {
 
     /// The consumer of outbound records.
     pub fn submit_consumer(&self) -> ClientConfig {
-        self.group_consumer(&self.submit_group())
+        let mut client = self.group_consumer(&self.submit_group());
+        // A partition that is paused loses what of it is here, and a backlog is paused again and again
+        // (submit.read_ahead).
+        client.set("queued.min.messages", "1000");
+        client
     }
 
     /// The consumer of deliveries. Each of them has its answer already: none is in a hurry.

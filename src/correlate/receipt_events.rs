@@ -346,12 +346,18 @@ fn receipt_event(
     let event = with_entry(event, entry.as_ref(), Some((&*from, &*to)));
     let numbers = Numbers::of(&event, topics);
     let event = numbers.shown_in(event);
-    let id = format!(
-        "{identity}/{}/{}",
-        event.state,
-        received_at.as_microsecond()
-    );
-    let headers = cloud_event_headers(&event, id, received_at, key, kafka_headers(headers), topics);
+    let said = || cloud_events::About {
+        name: event.kind,
+        id: format!(
+            "{identity}/{}/{}",
+            event.state,
+            received_at.as_microsecond()
+        ),
+        time: received_at,
+        subject: key,
+    };
+    let format = topics.codecs.receipts.format();
+    let headers = (topics.cloud_events).headers(kafka_headers(headers), format, said);
     receipt_record(
         key,
         topics.codecs.receipts.must_write(&event),
@@ -420,21 +426,21 @@ fn overdue_event(
     let event = with_entry(event, Some(&entry), None);
     let numbers = Numbers::of(&event, topics);
     let event = numbers.shown_in(event);
-    let at = Timestamp::now();
-    let part = entry.part.map_or(String::new(), |part| format!(".{part}"));
-    let id = format!(
-        "{}{part}/{}/{}",
-        entry.record, event.state, event.message_id
-    );
     let subject = &entry.log_id;
-    let headers = cloud_event_headers(
-        &event,
-        id,
-        at,
-        subject,
-        kafka_headers(&entry.headers),
-        topics,
-    );
+    let said = || {
+        let part = entry.part.map_or(String::new(), |part| format!(".{part}"));
+        cloud_events::About {
+            name: event.kind,
+            id: format!(
+                "{}{part}/{}/{}",
+                entry.record, event.state, event.message_id
+            ),
+            time: Timestamp::now(),
+            subject,
+        }
+    };
+    let format = topics.codecs.receipts.format();
+    let headers = (topics.cloud_events).headers(kafka_headers(&entry.headers), format, said);
     receipt_record(
         subject,
         topics.codecs.receipts.must_write(&event),
@@ -471,25 +477,6 @@ impl<'a> Numbers<'a> {
             ..event
         }
     }
-}
-
-/// Its headers, if it is to say in them what it is.
-fn cloud_event_headers(
-    event: &DeliveryReceipt<'_>,
-    id: String,
-    time: Timestamp,
-    subject: &str,
-    headers: Option<OwnedHeaders>,
-    topics: &Topics,
-) -> Option<OwnedHeaders> {
-    let format = topics.codecs.receipts.format();
-    let about = || cloud_events::About {
-        name: event.kind,
-        id,
-        time,
-        subject,
-    };
-    topics.cloud_events.headers(headers, format, about)
 }
 
 /// Adds what the message itself says, whose receipt went from one number to the other.

@@ -25,6 +25,8 @@ pub struct Figures {
     /// What the client is for.
     name: &'static str,
     last: Mutex<Last>,
+    /// What a producer appends next, of partitions of which nothing is fetched.
+    asked: Mutex<HashMap<Partition, i64>>,
 }
 
 #[derive(Debug, Default)]
@@ -45,6 +47,7 @@ impl Figures {
         Figures {
             name,
             last: Mutex::default(),
+            asked: Mutex::default(),
         }
     }
 
@@ -98,10 +101,15 @@ impl Figures {
     /// The offset that a producer appends next, as a consumer saw it last.
     pub fn end(&self, partition: &Partition) -> Option<i64> {
         let last = self.last.lock();
-        last.ends
-            .get(&*partition.topic)?
-            .get(&partition.partition)
-            .copied()
+        let of_topic = last.ends.get(&*partition.topic);
+        let said = of_topic.and_then(|ends| ends.get(&partition.partition).copied());
+        said.max(self.asked.lock().get(partition).copied())
+    }
+
+    /// Where the partitions end of which nothing is fetched for now, and of no others: the client learns an
+    /// end only with what it fetches.
+    pub fn asked(&self, ends: HashMap<Partition, i64>) {
+        *self.asked.lock() = ends;
     }
 }
 

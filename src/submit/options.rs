@@ -49,10 +49,10 @@ pub struct Settings {
     /// their partition: 64 suits messages that may be sent again. 0 to 1000; 0 reserves none.
     #[schemars(range(max = 1000))]
     pub reserve_ahead: u32,
-    /// How many records of one partition wait in memory for their turn at most, besides those that are
-    /// with the SMSC or are to be sent again later. More of a backlog waits in Kafka, where it takes no
-    /// memory and any process can take it up. 1 to 20000.
-    #[schemars(range(min = 1, max = 20_000))]
+    /// While so many records of one partition wait in memory for their turn, no more of it are read, unless
+    /// more go within half a second. What the binds may send now, what is with the SMSC and what is due later
+    /// does not count. The rest of a backlog waits in Kafka, where it takes no memory. 100 to 20000.
+    #[schemars(range(min = 100, max = 20_000))]
     pub read_ahead: u32,
     /// How many records of one partition are held in memory at most, wherever they are. 1 to 20000: a longer
     /// span of unfinished records does not fit into the metadata of a commit.

@@ -345,6 +345,14 @@ impl Pipeline {
         })
     }
 
+    /// The partitions of which nothing is fetched, because enough of them is here.
+    pub fn full(&self) -> Vec<Partition> {
+        self.look(|state| {
+            let full = (state.partitions()).filter(|p| p.has_stopped_fetching());
+            full.map(|p| p.name().clone()).collect()
+        })
+    }
+
     /// A partition is known to have no record from `next` up to `to`: that is committed, if
     /// `next` is still what comes next.
     pub fn skipped(&self, partition: &Partition, next: i64, to: i64) {

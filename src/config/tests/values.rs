@@ -155,7 +155,7 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("submit.revoke_drain", "'10s'", "", "shorter than kafka.session_timeout"),
     ("submit.reserve_horizon", "'0s'", "", "from \"10ms\" to \"10s\""),
     ("submit.reserve_ahead", "1001", "", "from 0 to 1000"),
-    ("submit.read_ahead", "20001", "", "from 1 to 20000"),
+    ("submit.read_ahead", "20001", "", "from 100 to 20000"),
     ("submit.fetch_records", "0", "", "from 1 to 20000"),
     ("submit.fetch_octets", "'1KiB'", "", "from \"64KiB\""),
     ("submit.status", "{ ESME_RTHROTLED = 'retry' }", "", "ESME_RTHROTTLED"),

@@ -509,6 +509,24 @@ impl PartitionOwner {
         }
     }
 
+    /// Asks where the partitions end of which nothing is fetched, because enough of them is here. To be called
+    /// now and then.
+    pub fn look_at_ends(&self) {
+        let group = &self.parts.group;
+        let mut ends = HashMap::new();
+        for partition in self.parts.pipeline.full() {
+            match group.watermarks(&partition, PATIENCE) {
+                Ok((_, end)) => drop(ends.insert(partition, end)),
+                Err(error) => {
+                    // Kafka may be away, and would not answer for the others either.
+                    debug!(%error, %partition, "its end is not known");
+                    break;
+                }
+            }
+        }
+        group.figures().asked(ends);
+    }
+
     /// Tells the account's bind groups their rate, by which they reserve.
     /// The rates of accounts have changed.
     pub fn spread_rates(&self) {

@@ -10,7 +10,7 @@
 //! A history is a list of [`Step`]s; those at the end of this file are written by hand, each with
 //! what must come of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -20,14 +20,15 @@ use smpp_esme::{Answer, Doubt, Outcome};
 use smpp_protocol::frame::push_empty;
 use smpp_protocol::{Command, Status};
 
-use crate::kafka::Partition;
 use crate::kafka::progress::{CommitScope, metadata};
 use crate::kafka::start::Start;
 use crate::kafka::transaction::Commit;
+use crate::kafka::{Partition, poll};
 use crate::record::event::SendErrorKind;
 use crate::settings::{InDoubt, Time};
 use crate::submit::message::intake::Incoming;
 use crate::submit::options::Settings;
+use crate::submit::state::effects::Effect;
 use crate::submit::state::groups::{BindRef, BindState};
 use crate::submit::state::partition::{self, PartitionState, Phase};
 use crate::submit::state::pending::{AssignmentId, PendingResult, RecordOutcome};
@@ -95,6 +96,8 @@ struct Process {
     /// What they waited for too long: an answer may still come.
     late: BTreeMap<u64, Sending>,
     under_way: Option<UnderWay>,
+    /// The partitions that are not fetched for now.
+    paused: BTreeSet<usize>,
 }
 
 impl Process {
@@ -104,6 +107,8 @@ impl Process {
             message_deadline: Time::seconds(1_000_000),
             max_hold: Time::seconds(1_000_000),
             reserve_ahead: 64,
+            // Fetching stops and goes on all the time.
+            read_ahead: 3,
             ..Settings::default()
         };
         let mut state = PipelineState::new(settings, &name);
@@ -122,6 +127,16 @@ impl Process {
             with: BTreeMap::new(),
             late: BTreeMap::new(),
             under_way: None,
+            paused: BTreeSet::new(),
+        }
+    }
+
+    /// Does of what the state wants done what this model has.
+    fn perform(&mut self) {
+        for effect in self.state.take_effects() {
+            if let Effect::Fetch(partition, _) | Effect::Resume(partition) = effect {
+                self.paused.remove(&(partition.partition as usize));
+            }
         }
     }
 
@@ -238,7 +253,12 @@ impl World {
         let Some(process) = self.owner[partition] else {
             return;
         };
-        let state = &mut self.processes[process].state;
+        let p = &mut self.processes[process];
+        p.perform();
+        if p.paused.contains(&partition) {
+            return;
+        }
+        let state = &mut p.state;
         let Some(held) = state.partition(&name(partition)) else {
             return;
         };
@@ -257,7 +277,10 @@ impl World {
             outgoing.segments = Segments::split(&outgoing.pdu).map(Box::new);
         }
         let incoming = Incoming::Message(outgoing, None);
-        state.fetched(&name(partition), At::from(offset), incoming, true);
+        let flow = state.fetched(&name(partition), At::from(offset), incoming, true);
+        if flow == poll::Flow::Pause {
+            p.paused.insert(partition);
+        }
     }
 
     fn pick(&mut self, process: usize, bind: usize, most: usize) {
@@ -605,7 +628,7 @@ impl World {
             Step::Wait(seconds) => self.ahead += Duration::from_secs(seconds),
         }
         for p in &mut self.processes {
-            drop(p.state.take_effects());
+            p.perform();
         }
     }
 

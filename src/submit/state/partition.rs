@@ -62,13 +62,21 @@ pub type BindId = u32;
 /// How much a partition may hold in memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Capacity {
-    /// Records that wait for their turn: neither with a session nor delayed.
+    /// Records that wait to be made ready: neither with a session, nor ready for one, nor delayed. More where
+    /// more go within [`BRIDGE`].
     pub ahead: usize,
     /// Records, wherever they are.
     pub records: usize,
     /// Octets of records.
     pub octets: usize,
 }
+
+/// What goes in so long is read ahead in any case. Half of it is there when fetching goes on, and a fetch of
+/// a partition may have to wait until one of others on the broker is answered (`fetch.wait.max.ms`).
+const BRIDGE: Duration = Duration::from_millis(500);
+
+/// For so long it is counted how many are handed to sessions, and longer where no transaction begins.
+const COUNTED: Duration = Duration::from_millis(100);
 
 /// Why fetching stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,11 +213,6 @@ impl Slots {
             && self.by_offset.iter().all(is_indexed)
     }
 
-    /// How many wait for nothing but their turn.
-    fn ahead(&self) -> usize {
-        self.waiting.len() + self.ready.len()
-    }
-
     /// How many are in an index: all but those that have ended.
     fn indexed(&self) -> usize {
         self.waiting.len()
@@ -292,6 +295,11 @@ pub struct PartitionState {
     came: usize,
     /// How many come from one transaction to the next: the most of late.
     flow: usize,
+    /// Since when it is counted how many are handed to sessions, and how many were.
+    counted: Option<Instant>,
+    picked: usize,
+    /// How many are handed to sessions in a second, of late.
+    pace: f64,
     /// When a transaction was last begun with it.
     touched: Option<Instant>,
     /// Why fetching has stopped, if it has.
@@ -325,6 +333,9 @@ impl PartitionState {
             granted_by: 0,
             came: 0,
             flow: 0,
+            counted: None,
+            picked: 0,
+            pace: 0.0,
             touched: None,
             full: None,
             stopped: false,
@@ -527,7 +538,7 @@ impl PartitionState {
     fn is_full_of(&self) -> Option<Full> {
         if self.held() >= self.capacity.records || self.octets >= self.capacity.octets {
             Some(Full::Held)
-        } else if self.slots.ahead() >= self.capacity.ahead {
+        } else if self.slots.waiting.len() >= self.most_ahead() {
             Some(Full::Ahead)
         } else {
             None
@@ -539,7 +550,7 @@ impl PartitionState {
     pub fn may_resume(&mut self) -> bool {
         let is_half_free = match self.full {
             None => false,
-            Some(Full::Ahead) => self.slots.ahead() <= self.capacity.ahead / 2,
+            Some(Full::Ahead) => self.slots.waiting.len() <= self.most_ahead() / 2,
             Some(Full::Held) => {
                 self.held() <= self.capacity.records / 2 && self.octets <= self.capacity.octets / 2
             }
@@ -549,6 +560,16 @@ impl PartitionState {
             self.full = None;
         }
         resume
+    }
+
+    /// Whether fetching has stopped.
+    pub fn has_stopped_fetching(&self) -> bool {
+        self.full.is_some()
+    }
+
+    fn most_ahead(&self) -> usize {
+        let soon = self.pace * BRIDGE.as_secs_f64();
+        self.capacity.ahead.max(soon as usize)
     }
 
     fn held(&self) -> usize {
@@ -587,6 +608,7 @@ impl PartitionState {
             }
             let outgoing = self.slots.take_job(offset)?;
             self.exclusive = outgoing.is_suspicious().then_some(offset);
+            self.picked += 1;
             self.slots.put(offset, Slot::InFlight(bind));
             return Some(outgoing);
         }
@@ -969,6 +991,16 @@ impl PartitionState {
         self.is_dirty() || self.has_asides()
     }
 
+    fn count_picked(&mut self, now: Instant) {
+        let since = *self.counted.get_or_insert(now);
+        let time = now.saturating_duration_since(since);
+        if time >= COUNTED {
+            let picked = std::mem::take(&mut self.picked) as f64;
+            self.pace = (self.pace + picked / time.as_secs_f64()) / 2.0;
+            self.counted = Some(now);
+        }
+    }
+
     /// What the transaction about to begin commits.
     pub fn snapshot(&mut self, now: Instant) -> Snapshot {
         debug_assert!(
@@ -984,6 +1016,7 @@ impl PartitionState {
         self.progress.hold(held.map(|(offset, _)| *offset));
         self.flow = self.came.max(self.flow - self.flow.div_ceil(8));
         self.came = 0;
+        self.count_picked(now);
         let count = std::mem::take(&mut self.wanted_ahead);
         let ahead = if count > 0 && self.may_reserve_ahead(count) {
             self.next + count as i64

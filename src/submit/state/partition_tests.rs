@@ -596,19 +596,59 @@ fn no_more_is_read_ahead_than_waits_for_its_turn() {
     take(&mut partition, 9..10);
     assert!(partition.is_full());
     cycle(&mut partition);
-    assert!(
-        !partition.may_resume(),
-        "ready ones wait for their turn, too"
-    );
-
+    assert!(!partition.may_resume(), "four are ready, six wait");
     assert_eq!(picked(&mut partition, 1).len(), ROOM);
-    assert!(!partition.may_resume(), "four are with the SMSC");
+    assert!(!partition.may_resume(), "six wait");
     cycle(&mut partition);
-    partition.pick(1, Instant::now()).unwrap();
-    assert!(partition.may_resume(), "five are");
+    assert!(partition.may_resume(), "two do");
     assert!(!partition.may_resume(), "once");
-    take(&mut partition, 10..15);
+    take(&mut partition, 10..17);
+    assert!(!partition.is_full());
+    take(&mut partition, 17..18);
     assert!(partition.is_full());
+}
+
+#[test]
+fn what_goes_within_half_a_second_is_read_ahead_in_any_case() {
+    let mut partition = partition();
+    partition.capacity.ahead = 10;
+    let mut now = Instant::now();
+    let mut next = 0;
+    // Four in each 10 ms: 400 a second.
+    for _ in 0..200 {
+        take(&mut partition, next..next + 4);
+        next += 4;
+        plan(&mut partition);
+        now += Duration::from_millis(10);
+        let snapshot = partition.snapshot(now);
+        partition.committed(snapshot);
+        assert_eq!(picked(&mut partition, 1).len(), 4);
+    }
+    for offset in 0..next {
+        partition.finish(offset, 0);
+    }
+    take(&mut partition, next..next + 190);
+    assert!(!partition.is_full());
+    take(&mut partition, next + 190..next + 210);
+    assert!(partition.is_full());
+    assert!(!partition.may_resume());
+
+    // Nothing goes any more: ten are enough again.
+    for _ in 0..200 {
+        now += Duration::from_millis(10);
+        let snapshot = partition.snapshot(now);
+        partition.committed(snapshot);
+    }
+    for offset in next..next + 202 {
+        partition.withdraw(offset);
+        partition.finish(offset, 0);
+    }
+    assert!(!partition.may_resume(), "eight wait");
+    for offset in next + 202..next + 205 {
+        partition.withdraw(offset);
+        partition.finish(offset, 0);
+    }
+    assert!(partition.may_resume(), "five do");
 }
 
 #[test]
