@@ -3,7 +3,8 @@
 //! Only clients whose callbacks are served all the time have them (consumers, and producers with a
 //! thread of their own): what nobody takes would pile up.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use rdkafka::config::ClientConfig;
@@ -25,8 +26,9 @@ pub struct Figures {
     /// What the client is for.
     name: &'static str,
     last: Mutex<Last>,
-    /// What a producer appends next, of partitions of which nothing is fetched.
-    asked: Mutex<HashMap<Partition, i64>>,
+    /// Partitions of which nothing is fetched: what a producer appends next, as far as that is known, and when
+    /// it was asked for.
+    asked: Mutex<HashMap<Partition, (Option<i64>, Instant)>>,
 }
 
 #[derive(Debug, Default)]
@@ -103,13 +105,24 @@ impl Figures {
         let last = self.last.lock();
         let of_topic = last.ends.get(&*partition.topic);
         let said = of_topic.and_then(|ends| ends.get(&partition.partition).copied());
-        said.max(self.asked.lock().get(partition).copied())
+        said.max(self.asked.lock().get(partition).and_then(|(end, _)| *end))
     }
 
-    /// Where the partitions end of which nothing is fetched for now, and of no others: the client learns an
-    /// end only with what it fetches.
-    pub fn asked(&self, ends: HashMap<Partition, i64>) {
-        *self.asked.lock() = ends;
+    /// The partitions of which nothing is fetched for now, and no others: the client learns an end only with
+    /// what it fetches. Whose end was asked for last stands last.
+    pub fn not_fetched(&self, mut partitions: Vec<Partition>) -> Vec<Partition> {
+        let mut asked = self.asked.lock();
+        let still: HashSet<&Partition> = partitions.iter().collect();
+        asked.retain(|partition, _| still.contains(partition));
+        partitions.sort_by_key(|partition| asked.get(partition).map(|(_, at)| *at));
+        partitions
+    }
+
+    /// The end of one of them was asked for; `None` if there was no answer.
+    pub fn asked(&self, partition: Partition, end: Option<i64>) {
+        let mut asked = self.asked.lock();
+        let known = asked.get(&partition).and_then(|(end, _)| *end);
+        asked.insert(partition, (end.or(known), Instant::now()));
     }
 }
 
@@ -163,6 +176,27 @@ mod tests {
         assert_eq!(of("up", "init", 5000), (false, true));
         assert_eq!(of("wait-coord", "init", 60_000), (false, false));
         assert_eq!(of("up", "wait-assign-call", 60_000), (false, false));
+    }
+
+    #[test]
+    fn who_was_asked_last_comes_last_and_what_is_known_stays_until_it_is_fetched_again() {
+        let figures = Figures::new("submit consumer");
+        let [one, two] = [0, 1].map(|partition| Partition {
+            topic: "t".into(),
+            partition,
+        });
+        let both = || vec![one.clone(), two.clone()];
+        assert_eq!(figures.not_fetched(both()), both());
+        figures.asked(one.clone(), Some(50));
+        assert_eq!(figures.end(&one), Some(50));
+        assert_eq!(figures.not_fetched(both()), [two.clone(), one.clone()]);
+        figures.asked(two.clone(), None);
+        assert_eq!(figures.end(&two), None);
+        assert_eq!(figures.not_fetched(both()), both());
+        figures.asked(one.clone(), None);
+        assert_eq!(figures.end(&one), Some(50), "no answer is no news");
+        assert_eq!(figures.not_fetched(vec![two.clone()]), [two]);
+        assert_eq!(figures.end(&one), None, "it is fetched again");
     }
 
     #[test]

@@ -319,8 +319,8 @@ impl Submit {
 }
 
 /// Keeps the accounts' shares true while topics grow, commits the ends of partitions that rest, asks
-/// for those of partitions that are not fetched, and says again what goes on waiting. New partitions come to the group within some ten seconds; they
-/// are served when everybody has counted them ([`Account::settles_in`]).
+/// for those of partitions that are not fetched, and says again what goes on waiting. New partitions come
+/// to the group within some ten seconds; they are served when everybody has counted them ([`Account::settles_in`]).
 async fn count_partitions(owner: Arc<PartitionOwner>) {
     let mut clock = tokio::time::interval(SHARES_REFRESH);
     clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -330,8 +330,8 @@ async fn count_partitions(owner: Arc<PartitionOwner>) {
         let look = move || {
             owner.refresh_shares();
             owner.commit_ends();
-            owner.look_at_ends();
             owner.remind();
+            owner.look_at_ends();
         };
         let _ = tokio::task::spawn_blocking(look).await;
     }

@@ -47,6 +47,9 @@ use crate::submit::pipeline::Pipeline;
 use crate::submit::state::pending::AssignmentId;
 use crate::submit::state::pipeline::At;
 
+/// For so long ends are asked for at once, and so long one answer may take.
+const LOOK_AT_ENDS: Duration = Duration::from_secs(1);
+
 /// How long Kafka may take to say how many partitions a topic has.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -510,21 +513,23 @@ impl PartitionOwner {
     }
 
     /// Asks where the partitions end of which nothing is fetched, because enough of them is here. To be called
-    /// now and then.
+    /// now and then. It takes two seconds at most; those that are left then come first the next time.
     pub fn look_at_ends(&self) {
-        let group = &self.parts.group;
-        let mut ends = HashMap::new();
-        for partition in self.parts.pipeline.full() {
-            match group.watermarks(&partition, PATIENCE) {
-                Ok((_, end)) => drop(ends.insert(partition, end)),
-                Err(error) => {
-                    // Kafka may be away, and would not answer for the others either.
-                    debug!(%error, %partition, "its end is not known");
-                    break;
-                }
+        let (group, figures) = (&self.parts.group, self.parts.group.figures());
+        let begun = Instant::now();
+        for partition in figures.not_fetched(self.parts.pipeline.full()) {
+            if begun.elapsed() >= LOOK_AT_ENDS {
+                break;
             }
+            let end = match group.watermarks(&partition, LOOK_AT_ENDS) {
+                Ok((_, end)) => Some(end),
+                Err(error) => {
+                    debug!(%error, %partition, "its end is not known");
+                    None
+                }
+            };
+            figures.asked(partition, end);
         }
-        group.figures().asked(ends);
     }
 
     /// Tells the account's bind groups their rate, by which they reserve.

@@ -558,6 +558,9 @@ impl PartitionState {
         let resume = is_half_free && self.phase == Phase::Open && self.is_full_of().is_none();
         if resume {
             self.full = None;
+        } else if is_half_free {
+            // Something else is full by now, if it is open.
+            self.full = self.is_full_of().or(self.full);
         }
         resume
     }
@@ -996,7 +999,8 @@ impl PartitionState {
         let time = now.saturating_duration_since(since);
         if time >= COUNTED {
             let picked = std::mem::take(&mut self.picked) as f64;
-            self.pace = (self.pace + picked / time.as_secs_f64()) / 2.0;
+            // It rises at once, or what is read would be what limits it.
+            self.pace = (picked / time.as_secs_f64()).max(self.pace - self.pace / 8.0);
             self.counted = Some(now);
         }
     }

@@ -634,7 +634,7 @@ fn what_goes_within_half_a_second_is_read_ahead_in_any_case() {
     assert!(!partition.may_resume());
 
     // Nothing goes any more: ten are enough again.
-    for _ in 0..200 {
+    for _ in 0..600 {
         now += Duration::from_millis(10);
         let snapshot = partition.snapshot(now);
         partition.committed(snapshot);
