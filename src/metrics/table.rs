@@ -331,8 +331,8 @@ families! {
     Histogram "kafka_smpp_submit_to_receipt" SECONDS, &["esme"] => |status, add| {
         timed(status, add, |esme| &esme.submit_to_receipt);
     };
-    /// Offsets from the first record without a result to the end of the partition, as it was seen within the
-    /// last ten seconds.
+    /// Offsets from the first record without a result to the end of the partition, as it was seen last:
+    /// while Kafka answers, within about ten seconds.
     Gauge "kafka_smpp_partition_lag" None, PARTITION => |status, add| {
         of_partitions(status, add, |partition| partition.lag.map(|lag| lag as f64));
     };

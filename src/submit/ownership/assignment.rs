@@ -532,7 +532,6 @@ impl PartitionOwner {
         }
     }
 
-    /// Tells the account's bind groups their rate, by which they reserve.
     /// The rates of accounts have changed.
     pub fn spread_rates(&self) {
         for (index, account) in self.parts.accounts.iter().enumerate() {
@@ -540,6 +539,7 @@ impl PartitionOwner {
         }
     }
 
+    /// Tells the account's bind groups their rate, by which they reserve.
     fn spread_rate(&self, index: usize, account: &Account) {
         let rate = account.current_rate();
         let groups = self.groups.lock();

@@ -531,18 +531,14 @@ impl PartitionState {
 
     /// Whether no more records should be fetched for now. Notes that the fetching stops.
     pub fn is_full(&mut self) -> bool {
-        self.full = self.is_full_of();
-        self.full.is_some()
-    }
-
-    fn is_full_of(&self) -> Option<Full> {
-        if self.held() >= self.capacity.records || self.octets >= self.capacity.octets {
+        self.full = if self.held() >= self.capacity.records || self.octets >= self.capacity.octets {
             Some(Full::Held)
         } else if self.slots.waiting.len() >= self.most_ahead() {
             Some(Full::Ahead)
         } else {
             None
-        }
+        };
+        self.full.is_some()
     }
 
     /// Whether fetching was stopped and may go on: half of what was full is free again, and nothing
@@ -555,14 +551,7 @@ impl PartitionState {
                 self.held() <= self.capacity.records / 2 && self.octets <= self.capacity.octets / 2
             }
         };
-        let resume = is_half_free && self.phase == Phase::Open && self.is_full_of().is_none();
-        if resume {
-            self.full = None;
-        } else if is_half_free {
-            // Something else is full by now, if it is open.
-            self.full = self.is_full_of().or(self.full);
-        }
-        resume
+        is_half_free && self.phase == Phase::Open && !self.is_full()
     }
 
     /// Whether fetching has stopped.
