@@ -96,9 +96,9 @@ pub struct Facts<'a> {
     pub cluster: &'a str,
     /// Its committed offset and metadata.
     pub committed: Option<(i64, &'a str)>,
-    /// Where else the group has committed an offset with metadata of ours; only asked if there
-    /// is none here.
-    pub committed_elsewhere: Elsewhere,
+    /// Whether the group has committed an offset with metadata of ours for another partition,
+    /// of any topic; only asked if there is none here.
+    pub committed_elsewhere: bool,
     /// Whether nothing was ever submitted (the topics of results are empty).
     pub untouched: bool,
     /// Whether nothing was submitted until a few minutes ago: offsets that are missing were
@@ -111,18 +111,6 @@ pub struct Facts<'a> {
     pub low: i64,
     /// End of the log, exclusive.
     pub high: i64,
-}
-
-/// Where a group has committed offsets besides the partition in question, with metadata that
-/// is ours: see [the module](self).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Elsewhere {
-    /// For another partition of the same topic.
-    SameTopic,
-    /// For partitions of other topics only.
-    OtherTopic,
-    /// For none.
-    Nowhere,
 }
 
 /// A decision to start.
@@ -302,15 +290,15 @@ pub fn decide(facts: &Facts<'_>) -> Result<Start, Stop> {
 /// Where a partition starts of which nothing is committed.
 fn without_offset(facts: &Facts<'_>) -> Result<Start, Stop> {
     let suspect_until = match facts.committed_elsewhere {
-        Elsewhere::Nowhere if facts.untouched => facts.low,
-        Elsewhere::Nowhere => {
+        false if facts.untouched => facts.low,
+        false => {
             return Err(Stop::Expired {
                 topic: facts.partition.topic.to_string(),
             });
         }
-        _ if facts.young => facts.low,
+        true if facts.young => facts.low,
         // One that came to the group later, or whose offset was lost.
-        Elsewhere::SameTopic | Elsewhere::OtherTopic => facts.high,
+        true => facts.high,
     };
     Ok(Start::fresh(facts.low, suspect_until))
 }
@@ -399,7 +387,7 @@ mod tests {
             partition: p,
             cluster: "c",
             committed,
-            committed_elsewhere: Elsewhere::Nowhere,
+            committed_elsewhere: false,
             untouched: false,
             young: false,
             unread_from: None,
@@ -583,15 +571,13 @@ mod tests {
             });
             start.map(|start| flagged(&start))
         };
-        for elsewhere in [Elsewhere::SameTopic, Elsewhere::OtherTopic] {
-            assert_eq!(begun(elsewhere, false, false), Ok((100, 200)));
-            assert_eq!(begun(elsewhere, false, true), Ok((100, 100)), "first start");
-        }
-        assert_eq!(begun(Elsewhere::Nowhere, true, true), Ok((100, 100)));
+        assert_eq!(begun(true, false, false), Ok((100, 200)));
+        assert_eq!(begun(true, false, true), Ok((100, 100)), "first start");
+        assert_eq!(begun(false, true, true), Ok((100, 100)));
         let expired = Stop::Expired {
             topic: "sms.outbound".into(),
         };
-        assert_eq!(begun(Elsewhere::Nowhere, false, true), Err(expired));
+        assert_eq!(begun(false, false, true), Err(expired));
     }
 
     #[test]

@@ -42,6 +42,7 @@ use crate::submit::binds::account::{Account, Binds};
 use crate::submit::binds::group::BindGroup;
 use crate::submit::message::intake::{self, NotYet};
 use crate::submit::ownership::lost;
+use crate::submit::ownership::surroundings::Surroundings;
 use crate::submit::ownership::takeover::{Beginning, Decided, Takeover};
 use crate::submit::pipeline::Pipeline;
 use crate::submit::state::pending::AssignmentId;
@@ -101,8 +102,8 @@ pub struct PartitionOwner {
     parts: OwnerParts,
     /// Which account a topic belongs to, as an index of the accounts.
     by_topic: HashMap<Arc<str>, usize>,
-    /// The topics that are consumed.
-    consumed: Vec<String>,
+    /// What is known of the group besides offsets of partitions.
+    surroundings: Surroundings,
     /// The binds that are there: of a partition, or of an account that shares them.
     groups: Mutex<HashMap<GroupKey, BindGroup>>,
     /// Told by every assignment and revocation, so that a takeover notices that it is late.
@@ -149,10 +150,11 @@ impl PartitionOwner {
         let unbound = unbound.collect();
         let sharing = parts.accounts.iter().map(|_| Mutex::default()).collect();
         let consumed = by_topic.keys().map(|t| t.to_string()).collect();
+        let surroundings = Surroundings::new(consumed, parts.results.clone());
         Arc::new_cyclic(|me| PartitionOwner {
             parts,
             by_topic,
-            consumed,
+            surroundings,
             groups: Mutex::default(),
             epoch: Mutex::default(),
             assignments: AtomicU64::default(),
@@ -710,8 +712,7 @@ impl PartitionOwner {
         Takeover {
             group: &self.parts.group,
             reading: &self.parts.reading,
-            consumed: &self.consumed,
-            results: &self.parts.results,
+            surroundings: &self.surroundings,
             waiting: &self.waiting,
         }
     }

@@ -2,4 +2,5 @@
 
 pub(super) mod assignment;
 pub(super) mod lost;
+pub mod surroundings;
 pub mod takeover;

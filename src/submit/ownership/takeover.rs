@@ -9,20 +9,15 @@ use jiff::Timestamp;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::codes;
-use crate::kafka::ErrorClass;
-use crate::kafka::start::{
-    Elsewhere, Facts, Reading, Start, Stop, committed_stable, decide, is_ours, question,
-};
+use crate::kafka::start::{Facts, Reading, Start, Stop, committed_stable, decide, question};
 use crate::kafka::transaction::Commit;
 use crate::kafka::{For, Group, Partition, Waiting};
 use crate::record::notification::{self, Notification, count, millis};
 use crate::submit::notices::{TakenOver, TakenOverInDoubt, TopicCreatedAnew};
+use crate::submit::ownership::surroundings::{Known, Surroundings};
 
 /// How long one question to Kafka may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// A deployment that submitted nothing until so long ago is young: see [`Facts::young`].
-const YOUTH: Duration = Duration::from_secs(600);
 
 /// A log that ends too early is looked at so often, with pauses, before it is believed: a new
 /// leader may need a moment to know how far it has come.
@@ -87,19 +82,10 @@ pub struct Takeover<'a> {
     pub group: &'a Group,
     /// How a stable read goes about open transactions.
     pub reading: &'a Reading,
-    /// All topics this group consumes.
-    pub consumed: &'a [String],
-    /// The topics that hold something as soon as anything was ever sent.
-    pub results: &'a [String],
+    /// What is known of it besides a partition's own offset.
+    pub surroundings: &'a Surroundings,
     /// What is said of partitions that wait.
     pub waiting: &'a Waiting,
-}
-
-/// What is known of the group besides a partition's own offset.
-struct Surroundings {
-    committed_elsewhere: Elsewhere,
-    untouched: bool,
-    young: bool,
 }
 
 impl Takeover<'_> {
@@ -129,21 +115,21 @@ impl Takeover<'_> {
         partition: &Partition,
         own: Option<&Commit>,
     ) -> Result<Result<Start, Stop>, KafkaError> {
-        let surroundings = match own {
-            Some(_) => Surroundings {
-                committed_elsewhere: Elsewhere::SameTopic,
+        let known = match own {
+            Some(_) => Known {
+                committed: true,
                 untouched: false,
                 young: false,
             },
-            None => self.surroundings(&partition.topic)?,
+            None => self.surroundings.known(self.group)?,
         };
-        let mut decided = self.look(partition, own, &surroundings)?;
+        let mut decided = self.look(partition, own, known)?;
         for _ in 1..LOOKS {
             if !matches!(decided, Err(Stop::AboveLog { .. })) {
                 break;
             }
             std::thread::sleep(PAUSE);
-            decided = self.look(partition, own, &surroundings)?;
+            decided = self.look(partition, own, known)?;
         }
         if let Err(Stop::AboveLog { known, .. }) = decided
             && known <= self.group.unstable_end(partition, PATIENCE)?
@@ -168,7 +154,7 @@ impl Takeover<'_> {
         &self,
         partition: &Partition,
         own: Option<&Commit>,
-        surroundings: &Surroundings,
+        known: Known,
     ) -> Result<Result<Start, Stop>, KafkaError> {
         let (low, high) = self.group.watermarks(partition, PATIENCE)?;
         let question = own.and_then(|own| question(own, self.group.cluster_id(), high));
@@ -180,9 +166,9 @@ impl Takeover<'_> {
             partition,
             cluster: self.group.cluster_id(),
             committed: own.map(|c| (c.offset, c.metadata.as_str())),
-            committed_elsewhere: surroundings.committed_elsewhere,
-            untouched: surroundings.untouched,
-            young: surroundings.young,
+            committed_elsewhere: known.committed,
+            untouched: known.untouched,
+            young: known.young,
             unread_from,
             low,
             high,
@@ -195,86 +181,6 @@ impl Takeover<'_> {
             start.progress.read(Timestamp::now().as_millisecond());
         }
         Ok(decided)
-    }
-
-    /// Where the group has committed offsets, and whether nothing was sent, ever or before
-    /// the last minutes.
-    fn surroundings(&self, topic: &str) -> Result<Surroundings, KafkaError> {
-        let before = self.committed_elsewhere(topic)?;
-        let untouched = before == Elsewhere::Nowhere && self.nothing_sent()?;
-        // Another process may have made the group's first commit since it was asked: its
-        // results are visible, and so is that commit, made with them.
-        let committed_elsewhere = match before {
-            Elsewhere::Nowhere if !untouched => self.committed_elsewhere(topic)?,
-            _ => before,
-        };
-        Ok(Surroundings {
-            committed_elsewhere,
-            untouched,
-            young: committed_elsewhere != Elsewhere::Nowhere && self.is_young()?,
-        })
-    }
-
-    /// Where the group has made a commit, over all topics it consumes. What an operator has
-    /// set is none.
-    fn committed_elsewhere(&self, topic: &str) -> Result<Elsewhere, KafkaError> {
-        if self.is_committed(topic)? {
-            return Ok(Elsewhere::SameTopic);
-        }
-        for other in self.consumed.iter().filter(|other| *other != topic) {
-            if self.is_committed(other)? {
-                return Ok(Elsewhere::OtherTopic);
-            }
-        }
-        Ok(Elsewhere::Nowhere)
-    }
-
-    /// A topic that is not there has nothing committed either.
-    fn is_committed(&self, topic: &str) -> Result<bool, KafkaError> {
-        let all = match self.partitions_of(topic) {
-            Err(error) if ErrorClass::of_error(&error).is_absent() => return Ok(false),
-            all => all?,
-        };
-        let found = self.group.committed_of(&all, PATIENCE)?;
-        let cluster = self.group.cluster_id();
-        Ok(found.iter().any(|commit| is_ours(commit, cluster)))
-    }
-
-    fn nothing_sent(&self) -> Result<bool, KafkaError> {
-        for topic in self.results {
-            for p in self.partitions_of(topic)? {
-                if self.group.watermarks(&p, PATIENCE)?.1 > 0 {
-                    return Ok(false);
-                }
-            }
-        }
-        Ok(true)
-    }
-
-    /// Whether the topics of results begin with records of the last minutes.
-    fn is_young(&self) -> Result<bool, KafkaError> {
-        let born = Timestamp::now() - YOUTH;
-        for topic in self.results {
-            for p in self.partitions_of(topic)? {
-                if self.group.watermarks(&p, PATIENCE)?.1 > 0
-                    && self
-                        .group
-                        .first_since(&p, born.as_millisecond(), PATIENCE)?
-                        != Some(0)
-                {
-                    return Ok(false);
-                }
-            }
-        }
-        Ok(true)
-    }
-
-    fn partitions_of(&self, topic: &str) -> Result<Vec<Partition>, KafkaError> {
-        let all = (0..self.group.partitions(topic, PATIENCE)?).map(|partition| Partition {
-            topic: topic.into(),
-            partition,
-        });
-        Ok(all.collect())
     }
 
     fn report(

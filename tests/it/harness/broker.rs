@@ -43,10 +43,27 @@ log.retention.check.interval.ms=1000
 pub struct Broker {
     jars: PathBuf,
     dir: PathBuf,
-    port: u16,
-    advertised: u16,
+    ports: Ports,
     java: &'static [&'static str],
     process: Process,
+}
+
+/// Where a broker listens, and where it says that it does.
+#[derive(Clone, Copy)]
+struct Ports {
+    own: u16,
+    advertised: u16,
+}
+
+impl Ports {
+    /// Free ones, with nothing in between.
+    fn direct() -> Ports {
+        let own = free_port();
+        Ports {
+            own,
+            advertised: own,
+        }
+    }
 }
 
 /// The broker all tests share, each with its own topics and groups: the one at
@@ -68,7 +85,7 @@ pub fn kafka_to_measure() -> Kafka {
 
 fn shared() -> &'static (Option<Broker>, Kafka) {
     // Nobody kills it, and on a busy machine it must not seem dead.
-    shared_as(|| Broker::start(None, 60_000, ""))
+    shared_as(|| Broker::start(Ports::direct(), 60_000, ""))
 }
 
 fn shared_as(start: fn() -> Broker) -> &'static (Option<Broker>, Kafka) {
@@ -96,7 +113,7 @@ impl Secured {
     pub fn acls(&self) -> Acls {
         let mut java = java(&self.broker.jars, &self.broker.dir, SMALL_JAVA);
         java.arg(source("kafka").join("Acls.java"))
-            .arg(format!("127.0.0.1:{}", self.broker.port))
+            .arg(format!("127.0.0.1:{}", self.broker.ports.own))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
@@ -144,18 +161,24 @@ impl Drop for Acls {
 impl Broker {
     /// Starts a broker for one test: to be killed, frozen or restarted.
     pub fn start_private() -> Broker {
-        Broker::start(None, 3000, "")
+        Broker::start(Ports::direct(), 3000, "")
     }
 
     /// As [`start_private`](Self::start_private), but clients are told to come through a
-    /// proxy on this port.
-    pub fn start_behind(proxy: u16) -> Broker {
-        Broker::start(Some(proxy), 3000, "")
+    /// proxy on this port. Where it forwards to is told before the broker is asked whether it answers:
+    /// a client that has learnt the proxy's address asks there.
+    pub fn start_behind(proxy: u16, forward_to: impl FnOnce(u16)) -> Broker {
+        let ports = Ports {
+            advertised: proxy,
+            ..Ports::direct()
+        };
+        forward_to(ports.own);
+        Broker::start(ports, 3000, "")
     }
 
     /// A broker for one test, with these properties besides.
     pub fn start_with(properties: &str) -> Broker {
-        Broker::start(None, 3000, properties)
+        Broker::start(Ports::direct(), 3000, properties)
     }
 
     /// A broker for one test that allows nothing to nobody, but everything to who comes in the
@@ -177,7 +200,7 @@ super.users=User:ANONYMOUS
 connection.failed.authentication.delay.ms=0
 "
         );
-        let broker = Broker::start_on(None, Some(port), 60_000, &properties);
+        let broker = Broker::start_on(Ports::direct(), Some(port), 60_000, &properties);
         Secured { broker, port }
     }
 
@@ -185,19 +208,24 @@ connection.failed.authentication.delay.ms=0
     /// `Secured::port` says one logs in with the tokens of this endpoint.
     pub fn start_with_tokens(endpoint: &TokenEndpoint) -> Secured {
         let port = free_port();
-        let broker = Broker::start_on(None, Some(port), 60_000, &endpoint.broker_properties());
+        let broker = Broker::start_on(
+            Ports::direct(),
+            Some(port),
+            60_000,
+            &endpoint.broker_properties(),
+        );
         Secured { broker, port }
     }
 
-    fn start(proxy: Option<u16>, session_millis: u32, more: &str) -> Broker {
-        Broker::start_on(proxy, None, session_millis, more)
+    fn start(ports: Ports, session_millis: u32, more: &str) -> Broker {
+        Broker::start_on(ports, None, session_millis, more)
     }
 
     /// A cluster for one test that has another id than those of all others.
     pub fn start_another() -> Broker {
         Broker::start_as(
             "QW5vdGhlckNsdXN0ZXJJZA",
-            None,
+            Ports::direct(),
             None,
             60_000,
             WATCHED,
@@ -206,17 +234,17 @@ connection.failed.authentication.delay.ms=0
     }
 
     fn start_to_measure() -> Broker {
-        Broker::start_as(CLUSTER, None, None, 60_000, "", KAFKAS_OWN_JAVA)
+        Broker::start_as(CLUSTER, Ports::direct(), None, 60_000, "", KAFKAS_OWN_JAVA)
     }
 
-    fn start_on(proxy: Option<u16>, sasl: Option<u16>, session_millis: u32, more: &str) -> Broker {
+    fn start_on(ports: Ports, sasl: Option<u16>, session_millis: u32, more: &str) -> Broker {
         let more = WATCHED.to_owned() + more;
-        Broker::start_as(CLUSTER, proxy, sasl, session_millis, &more, SMALL_JAVA)
+        Broker::start_as(CLUSTER, ports, sasl, session_millis, &more, SMALL_JAVA)
     }
 
     fn start_as(
         cluster: &str,
-        proxy: Option<u16>,
+        ports: Ports,
         sasl: Option<u16>,
         session_millis: u32,
         more: &str,
@@ -225,10 +253,10 @@ connection.failed.authentication.delay.ms=0
         let jars = jars_of_kafka("kafka");
         progress("starting a Kafka broker");
         let begun = Instant::now();
-        let (dir, port) = (scratch("kafka"), free_port());
+        let dir = scratch("kafka");
         std::fs::write(
             dir.join("server.properties"),
-            properties(&dir, port, proxy.unwrap_or(port), sasl, session_millis) + more,
+            properties(&dir, ports, sasl, session_millis) + more,
         )
         .expect("a file");
         format_storage(&jars, &dir, cluster);
@@ -236,8 +264,7 @@ connection.failed.authentication.delay.ms=0
         let mut broker = Broker {
             jars,
             dir,
-            port,
-            advertised: proxy.unwrap_or(port),
+            ports,
             java,
             process,
         };
@@ -251,7 +278,7 @@ connection.failed.authentication.delay.ms=0
 
     /// A client of this broker.
     pub fn kafka(&self) -> Kafka {
-        Kafka::at(format!("127.0.0.1:{}", self.advertised))
+        Kafka::at(format!("127.0.0.1:{}", self.ports.advertised))
     }
 
     /// Kills it; its data stays for [`restart`](Self::restart).
@@ -302,11 +329,11 @@ connection.failed.authentication.delay.ms=0
 
     /// The port it listens on.
     pub fn port(&self) -> u16 {
-        self.port
+        self.ports.own
     }
 
     fn wait_until_it_answers(&mut self) {
-        wait_until_it_answers(&mut self.process, self.port);
+        wait_until_it_answers(&mut self.process, self.ports.own);
     }
 }
 
@@ -380,8 +407,8 @@ fn launch(jars: &Path, dir: &Path, flags: &[&str]) -> Process {
 fn loaded_classes(jars: &Path) -> PathBuf {
     let jars_name = jars.file_name().expect("a folder").to_string_lossy();
     let folder = cached(&format!("{jars_name}-started"), |into| {
-        let (dir, port) = (scratch("kafka"), free_port());
-        let properties = properties(&dir, port, port, None, 60_000);
+        let (dir, ports) = (scratch("kafka"), Ports::direct());
+        let properties = properties(&dir, ports, None, 60_000);
         std::fs::write(dir.join("server.properties"), properties).expect("a file");
         format_storage(jars, &dir, CLUSTER);
         let mut command = java(jars, &dir, SMALL_JAVA);
@@ -390,7 +417,7 @@ fn loaded_classes(jars: &Path) -> PathBuf {
             .arg(format!("-XX:ArchiveClassesAtExit={}", archive.display()))
             .args(["kafka.Kafka", "server.properties"]);
         let mut process = Process::start("Kafka", &mut command, dir.join("server.log"));
-        wait_until_it_answers(&mut process, port);
+        wait_until_it_answers(&mut process, ports.own);
         process.signal(SIGTERM);
         process.wait(PATIENCE);
     });
@@ -409,8 +436,7 @@ fn java(jars: &Path, dir: &Path, flags: &[&str]) -> Command {
 
 fn properties(
     dir: &Path,
-    port: u16,
-    advertised: u16,
+    Ports { own, advertised }: Ports,
     sasl: Option<u16>,
     session_millis: u32,
 ) -> String {
@@ -422,7 +448,7 @@ fn properties(
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{sasl}
+listeners=PLAINTEXT://127.0.0.1:{own},CONTROLLER://127.0.0.1:{controller}{sasl}
 advertised.listeners=PLAINTEXT://127.0.0.1:{advertised}{sasl}
 controller.listener.names=CONTROLLER
 log.dirs={logs}

@@ -61,8 +61,7 @@ impl LesserKafka {
                 forward(client, &shared);
             }
         });
-        let broker = Broker::start_behind(port);
-        state.broker.store(broker.port(), SeqCst);
+        let broker = Broker::start_behind(port, |port| state.broker.store(port, SeqCst));
         LesserKafka { state, broker }
     }
 

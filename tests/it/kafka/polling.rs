@@ -54,8 +54,7 @@ fn a_partition_waits_for_its_start_and_begins_there() {
 #[test]
 fn a_broker_slow_to_tell_offsets_does_not_move_a_partition() {
     let proxy = Proxy::start();
-    let broker = Broker::start_behind(proxy.port());
-    proxy.connect(broker.port());
+    let broker = Broker::start_behind(proxy.port(), |port| proxy.connect(port));
     let kafka = broker.kafka();
     let topic = filled(&kafka, 1, 100);
     proxy.slow_offsets();

@@ -1,10 +1,10 @@
 //! A TCP proxy before a broker that can keep the answers to commits from coming back, and those
-//! to questions for offsets waiting.
+//! to questions for offsets waiting, and counts these.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 /// EndTxn, the request that commits or aborts a transaction.
@@ -18,6 +18,7 @@ const LIST_OFFSETS: i16 = 2;
 struct State {
     broker: AtomicU16,
     slow_offsets: AtomicBool,
+    asked_for_offsets: AtomicUsize,
     silencing: AtomicBool,
     arrives: AtomicBool,
     silenced: AtomicBool,
@@ -56,6 +57,11 @@ impl Proxy {
     /// everything behind it on its connection.
     pub fn slow_offsets(&self) {
         self.state.slow_offsets.store(true, SeqCst);
+    }
+
+    /// How many questions for the beginning or end of a partition there were.
+    pub fn asked_for_offsets(&self) -> usize {
+        self.state.asked_for_offsets.load(SeqCst)
     }
 
     /// From now on a connection that carries a commit goes silent: the commit still
@@ -98,8 +104,11 @@ fn requests(mut client: TcpStream, mut broker: &TcpStream, state: &State, mute: 
             return;
         }
         let api = i16::from_be_bytes([frame[0], frame[1]]);
-        if api == LIST_OFFSETS && state.slow_offsets.load(SeqCst) {
-            std::thread::sleep(Duration::from_secs(1));
+        if api == LIST_OFFSETS {
+            state.asked_for_offsets.fetch_add(1, SeqCst);
+            if state.slow_offsets.load(SeqCst) {
+                std::thread::sleep(Duration::from_secs(1));
+            }
         }
         if api == INIT_PRODUCER_ID && state.silenced.load(SeqCst) {
             state.silencing.store(false, SeqCst);

@@ -4,16 +4,18 @@ use std::time::{Duration, Instant};
 
 use kafka_smpp::kafka::Waiting;
 use kafka_smpp::kafka::progress::{CommitScope, Progress, metadata};
-use kafka_smpp::kafka::start::{Elsewhere, Facts, Reading, Start, Stop, committed_stable, decide};
+use kafka_smpp::kafka::start::{Facts, Reading, Start, Stop, committed_stable, decide};
+use kafka_smpp::submit::ownership::surroundings::Surroundings;
 use kafka_smpp::submit::ownership::takeover::Takeover;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde_json::json;
 
+use super::proxy::Proxy;
 use super::transactions::transactional;
 use super::{Member, PATIENCE, partition};
-use crate::harness::{Kafka, kafka, unique};
+use crate::harness::{Broker, Kafka, kafka, unique};
 
 fn line(topic: &str, progress: &Progress, transactional_id: &str) -> String {
     let scope = CommitScope {
@@ -81,7 +83,7 @@ fn a_dead_predecessors_transaction_is_ended_at_once() {
         partition: &wanted[0],
         cluster: "cluster",
         committed: Some((found[0].offset, &found[0].metadata)),
-        committed_elsewhere: Elsewhere::Nowhere,
+        committed_elsewhere: false,
         untouched: false,
         young: false,
         unread_from: None,
@@ -100,8 +102,7 @@ fn decided(kafka: &Kafka, group: &str, topic: &str, results: &str) -> Result<Sta
     let takeover = Takeover {
         group: &member.group,
         reading: &reading(kafka),
-        consumed: &[topic.to_owned()],
-        results: &[results.to_owned()],
+        surroundings: &Surroundings::new(vec![topic.to_owned()], vec![results.to_owned()]),
         waiting: &Waiting::default(),
     };
     let mut starts = takeover.starts(&[partition(topic, 0)]).unwrap();
@@ -208,4 +209,39 @@ fn an_offset_that_was_lost_is_told_from_the_first_start_of_all() {
     };
     assert_eq!(flagged(&old), (0, 20));
     assert_eq!(flagged(&new), (0, 0));
+}
+
+/// Each partition for itself would ask 40 times for what the topic of results holds; behind that the
+/// heartbeats of the membership would wait.
+#[test]
+fn a_first_start_of_many_partitions_asks_once_what_was_ever_sent() {
+    const EACH: i32 = 40;
+    let proxy = Proxy::start();
+    let broker = Broker::start_behind(proxy.port(), |port| proxy.connect(port));
+    let kafka = broker.kafka();
+    let (topic, results) = (unique("source"), unique("results"));
+    kafka.topic(&topic, EACH, &[]);
+    kafka.topic(&results, EACH, &[]);
+    let member = Member::alone(&kafka, &unique("group"), &topic, EACH as usize);
+    let surroundings = Surroundings::new(vec![topic.clone()], vec![results]);
+    let (reading, waiting) = (reading(&kafka), Waiting::default());
+    let before = proxy.asked_for_offsets();
+    std::thread::scope(|scope| {
+        for p in 0..EACH {
+            let takeover = Takeover {
+                group: &member.group,
+                reading: &reading,
+                surroundings: &surroundings,
+                waiting: &waiting,
+            };
+            let one = [partition(&topic, p)];
+            scope.spawn(move || {
+                let start = takeover.starts(&one).unwrap().remove(0).start.unwrap();
+                assert_eq!(start.progress.base(), 0);
+            });
+        }
+    });
+    // Beginning and end are asked for apart: of each partition once, and of each one of results.
+    let asked = proxy.asked_for_offsets() - before;
+    assert_eq!(asked, 2 * 2 * EACH as usize);
 }

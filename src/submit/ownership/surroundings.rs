@@ -1,0 +1,270 @@
+//! What is known of the group besides a partition's own offset.
+//!
+//! A partition without an offset needs it: see [`start`](crate::kafka::start). It is the same for
+//! all of them, and a first start has hundreds; their questions go over the connections that
+//! carry the heartbeats of the membership. So it is asked once for all that ask within [`FRESH`].
+//!
+//! # An answer that is some seconds old
+//!
+//! It may be from before the partition was found to have no offset. Its owner commits an
+//! offset for it before it sends anything of it, so nothing of it had been sent when it was
+//! found to have none.
+//!
+//! - *Nothing was ever sent, and nothing is committed.* Nothing of this partition was sent
+//!   before the answer, and nothing after it: it would have an offset.
+//! - *Something is committed.* An offset of ours does not vanish within seconds; and if all
+//!   did, what is there is flagged.
+//! - *Something was sent, and nothing is committed.* Then offsets were lost, whenever that
+//!   was asked, provided that what is committed was asked after what was sent: the first commit
+//!   of a group is visible no later than its results.
+//! - *Young.* It is counted from the answer, which is a few seconds of [`YOUTH`].
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use rdkafka::error::KafkaError;
+
+use crate::kafka::start::is_ours;
+use crate::kafka::transaction::Commit;
+use crate::kafka::{ErrorClass, Group, Partition};
+
+/// How long one question to Kafka may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A deployment that submitted nothing until so long ago is young: see
+/// [`Facts::young`](crate::kafka::start::Facts::young).
+const YOUTH: Duration = Duration::from_secs(600);
+
+/// An answer that was asked for no longer ago than this serves whoever needs one.
+const FRESH: Duration = Duration::from_secs(10);
+
+/// The group and its topics, and what was last found out about them.
+#[derive(Debug)]
+pub struct Surroundings {
+    consumed: Vec<String>,
+    results: Vec<String>,
+    last: Shared<Known>,
+}
+
+/// What is known of the group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Whether it has made a commit, over all topics it consumes. What an operator has set is
+    /// none.
+    pub committed: bool,
+    /// Whether nothing was ever sent.
+    pub untouched: bool,
+    /// Whether it has made a commit, and nothing was sent until a few minutes ago.
+    pub young: bool,
+}
+
+impl Surroundings {
+    /// Of a group that consumes the topics `consumed`; `results` are those that hold something
+    /// as soon as anything was ever sent.
+    pub fn new(consumed: Vec<String>, results: Vec<String>) -> Self {
+        Surroundings {
+            consumed,
+            results,
+            last: Shared::default(),
+        }
+    }
+
+    /// What is known of the group, no older than [`FRESH`].
+    pub fn known(&self, group: &Group) -> Result<Known, KafkaError> {
+        let asking = Asking {
+            group,
+            consumed: &self.consumed,
+            results: &self.results,
+        };
+        self.last.get(FRESH, || asking.ask())
+    }
+}
+
+struct Asking<'a> {
+    group: &'a Group,
+    consumed: &'a [String],
+    results: &'a [String],
+}
+
+impl Asking<'_> {
+    fn ask(&self) -> Result<Known, KafkaError> {
+        // What is committed by a transaction that is still open does not count, and need not
+        // be waited for: other processes commit all the time.
+        let before = self.committed(Group::committed_unstable)?;
+        let untouched = !before && self.nothing_sent()?;
+        // Another process may have made the group's first commit since it was asked: its
+        // results are visible, and so is that commit, made with them.
+        let committed = before || (!untouched && self.committed(Group::committed_of)?);
+        Ok(Known {
+            committed,
+            untouched,
+            young: committed && self.is_young()?,
+        })
+    }
+
+    fn committed(
+        &self,
+        read: impl Fn(&Group, &[Partition], Duration) -> Result<Vec<Commit>, KafkaError>,
+    ) -> Result<bool, KafkaError> {
+        let mut all = Vec::new();
+        for topic in self.consumed {
+            match self.partitions_of(topic) {
+                // A topic that is not there has nothing committed either.
+                Err(error) if ErrorClass::of_error(&error).is_absent() => {}
+                found => all.extend(found?),
+            }
+        }
+        let found = read(self.group, &all, PATIENCE)?;
+        let cluster = self.group.cluster_id();
+        Ok(found.iter().any(|commit| is_ours(commit, cluster)))
+    }
+
+    fn nothing_sent(&self) -> Result<bool, KafkaError> {
+        self.all_results(|_, end| Ok(end == 0))
+    }
+
+    /// Whether the topics of results begin with records of the last minutes.
+    fn is_young(&self) -> Result<bool, KafkaError> {
+        let born = (Timestamp::now() - YOUTH).as_millisecond();
+        self.all_results(|p, end| {
+            Ok(end == 0 || self.group.first_since(p, born, PATIENCE)? == Some(0))
+        })
+    }
+
+    /// Whether `holds` of every partition of results, by its end.
+    fn all_results(
+        &self,
+        holds: impl Fn(&Partition, i64) -> Result<bool, KafkaError>,
+    ) -> Result<bool, KafkaError> {
+        for topic in self.results {
+            for p in self.partitions_of(topic)? {
+                let (_, end) = self.group.watermarks(&p, PATIENCE)?;
+                if !holds(&p, end)? {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn partitions_of(&self, topic: &str) -> Result<Vec<Partition>, KafkaError> {
+        let all = (0..self.group.partitions(topic, PATIENCE)?).map(|partition| Partition {
+            topic: topic.into(),
+            partition,
+        });
+        Ok(all.collect())
+    }
+}
+
+/// An answer that several share who ask at about the same time.
+#[derive(Debug)]
+struct Shared<T>(Mutex<Option<Answer<T>>>);
+
+#[derive(Debug)]
+struct Answer<T> {
+    /// When it was asked for.
+    asked: Instant,
+    /// When it came.
+    came: Instant,
+    result: Result<T, KafkaError>,
+}
+
+impl<T> Default for Shared<T> {
+    fn default() -> Self {
+        Shared(Mutex::new(None))
+    }
+}
+
+impl<T: Clone> Shared<T> {
+    /// What was asked for within `fresh`, or what `ask` says now. While one asks the others
+    /// wait for it, and have its error, too, if there is one: not each the next time-out.
+    fn get(
+        &self,
+        fresh: Duration,
+        ask: impl FnOnce() -> Result<T, KafkaError>,
+    ) -> Result<T, KafkaError> {
+        let entered = Instant::now();
+        let mut last = self.0.lock();
+        if let Some(answer) = &*last {
+            let serves = match &answer.result {
+                Ok(_) => answer.asked.elapsed() <= fresh,
+                Err(_) => answer.came >= entered,
+            };
+            if serves {
+                return answer.result.clone();
+            }
+        }
+        let asked = Instant::now();
+        let result = ask();
+        *last = Some(Answer {
+            asked,
+            came: Instant::now(),
+            result: result.clone(),
+        });
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    use std::sync::{Arc, Barrier};
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    /// How often it is asked when so many want an answer at the same time.
+    fn asked_by(many: usize, result: Result<u8, KafkaError>) -> usize {
+        let (shared, times) = (Shared::default(), AtomicUsize::new(0));
+        let (all, began) = (Barrier::new(many), Arc::new(Barrier::new(2)));
+        let ask = || {
+            if times.fetch_add(1, SeqCst) == 0 {
+                began.wait();
+            }
+            result.clone()
+        };
+        std::thread::scope(|scope| {
+            let get = || {
+                all.wait();
+                assert_eq!(shared.get(LONG, ask), result);
+            };
+            for _ in 0..many {
+                scope.spawn(get);
+            }
+            // The first is answered when the others have had time to come.
+            std::thread::sleep(Duration::from_millis(200));
+            began.wait();
+        });
+        times.load(SeqCst)
+    }
+
+    #[test]
+    fn one_asks_for_all_that_wait() {
+        assert_eq!(asked_by(40, Ok(7)), 1);
+    }
+
+    #[test]
+    fn those_that_wait_have_the_error_of_the_one_that_asks() {
+        assert_eq!(asked_by(40, Err(KafkaError::Canceled)), 1);
+    }
+
+    #[test]
+    fn an_answer_serves_while_it_is_fresh_and_an_error_nobody_who_comes_later() {
+        let shared = Shared::default();
+        let answer = |n| move || Ok::<i32, KafkaError>(n);
+        assert_eq!(shared.get(LONG, answer(1)), Ok(1));
+        assert_eq!(shared.get(LONG, answer(2)), Ok(1));
+        std::thread::sleep(Duration::from_millis(2));
+        assert_eq!(shared.get(Duration::from_millis(1), answer(3)), Ok(3));
+        std::thread::sleep(Duration::from_millis(2));
+        let fails = || Err(KafkaError::Canceled);
+        assert_eq!(
+            shared.get(Duration::from_millis(1), fails),
+            Err(KafkaError::Canceled)
+        );
+        std::thread::sleep(Duration::from_millis(2));
+        assert_eq!(shared.get(LONG, answer(4)), Ok(4));
+    }
+}
