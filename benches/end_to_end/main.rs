@@ -6,7 +6,10 @@
 //! cargo bench --bench end_to_end
 //! BENCH_MESSAGES=200000 BENCH_ROUNDS=3 BENCH_PARTITIONS=4 BENCH_RATE=1000 cargo bench --bench end_to_end
 //! BENCH_FORMAT=avro BENCH_INTERNAL_FORMAT=avro cargo bench --bench end_to_end
+//! BENCH_ONLY=latency BENCH_PARTITIONS=64 BENCH_WARM_SECONDS=60 cargo bench --bench end_to_end
 //! ```
+//!
+//! `BENCH_KAFKA=transaction.partition.verification.enable=false` is a property of the broker.
 //!
 //! Each round has a bare pipe before and after; the round in the middle is printed, and in brackets all of
 //! them. Receipts come a second after their responses (`BENCH_RECEIPT_DELAY`), which is taken off.
@@ -30,8 +33,8 @@ use kafka_smpp::record::kind::Kind;
 use whole_way::harness::http::{get, sum};
 use whole_way::harness::unique;
 use whole_way::{
-    Feed, Latencies, PATIENCE, Quantiles, Scene, Work, asked_for_tests, circumstances, count, feed,
-    latencies, outside, pipe, rate, receipt_delay, setting, stop, work,
+    Feed, Latencies, Layout, PATIENCE, Quantiles, Scene, Work, asked_for_tests, chosen,
+    circumstances, count, feed, latencies, outside, pipe, rate, receipt_delay, setting, stop, work,
 };
 
 /// Output records for each message: the response, its correlation entry, the delivery, the
@@ -42,12 +45,25 @@ fn main() {
     if asked_for_tests() {
         return;
     }
-    let messages = setting("BENCH_MESSAGES", 200_000) as usize;
-    let rounds = setting("BENCH_ROUNDS", 3).max(1) as usize;
     let partitions = setting("BENCH_PARTITIONS", 4) as i32;
-    let rate = setting("BENCH_RATE", 1000);
     println!("{}", circumstances());
 
+    let chosen = chosen("BENCH_ONLY", &["throughput", "latency"]);
+    if chosen.contains(&"throughput") {
+        let messages = setting("BENCH_MESSAGES", 200_000) as usize;
+        throughput(
+            partitions,
+            messages,
+            setting("BENCH_ROUNDS", 3).max(1) as usize,
+        );
+    }
+    if chosen.contains(&"latency") {
+        steady(partitions, setting("BENCH_RATE", 1000));
+    }
+}
+
+/// Rounds of so many messages, and the one in the middle printed.
+fn throughput(partitions: i32, messages: usize, rounds: usize) {
     // The first round does not count: Java compiles what it runs often.
     let mut all = Vec::new();
     for number in 0..=rounds {
@@ -58,12 +74,7 @@ fn main() {
         all.extend((number > 0).then_some(round));
     }
     all.sort_by(|a, b| a.ratio().total_cmp(&b.ratio()));
-    // Topics of its own: else it would begin with restoring what the messages above left.
-    let scene = Scene::new(partitions);
-    let cycle = bare_cycle(&scene);
-    let latency = latency(&scene, rate);
-
-    let (median, format) = (&all[all.len() / 2], scene.format.name());
+    let (median, format) = (&all[all.len() / 2], Layout::new(partitions).format.name());
     println!("\n{messages} messages over {partitions} partitions, {format}; of {rounds} rounds:");
     let show = |what: &str, of: &dyn Fn(&Round) -> String| {
         let each: Vec<String> = all.iter().map(of).collect();
@@ -96,6 +107,15 @@ fn main() {
     show("peak memory of the connector", &|r| {
         format!("{} MiB", r.whole.peak_mib)
     });
+}
+
+/// At a steady rate, and afterwards.
+fn steady(partitions: i32, rate: u64) {
+    // Topics of its own: else it would begin with restoring what other messages left.
+    let scene = Scene::new(partitions);
+    let cycle = bare_cycle(&scene);
+    let latency = latency(&scene, rate);
+
     println!("bare transaction cycle            {cycle}");
     println!("at {rate} msg/s:");
     println!("  append to socket                {}", latency.seen.socket);

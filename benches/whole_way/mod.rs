@@ -89,9 +89,10 @@ pub fn circumstances() -> String {
     let cores = std::thread::available_parallelism().map_or(0, |n| n.get());
     let (_, librdkafka) = rdkafka::util::get_rdkafka_version();
     format!(
-        "{cores} cores of {model}, which broker, simulator, connector and benchmark share; Apache Kafka {}, \
+        "{cores} cores of {model}, which broker, simulator, connector and benchmark share; Apache Kafka {}{}, \
          librdkafka {librdkafka}, kafka-smpp {}{}",
         harness::kafka_version(),
+        broker_properties().trim_end().replace('\n', " with "),
         env!("CARGO_PKG_VERSION"),
         if cfg!(debug_assertions) {
             ", built without optimisation: no figures to be kept"
@@ -99,6 +100,13 @@ pub fn circumstances() -> String {
             ""
         }
     )
+}
+
+/// What the broker has besides, or instead (`BENCH_KAFKA`, with commas between): each in a line of its own.
+fn broker_properties() -> String {
+    let set = std::env::var("BENCH_KAFKA").unwrap_or_default();
+    let each = set.split(',').filter(|one| !one.is_empty());
+    each.map(|one| format!("\n{one}")).collect::<String>() + "\n"
 }
 
 /// Messages a second; 0 if not all came.

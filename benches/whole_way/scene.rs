@@ -15,7 +15,7 @@ use super::harness::{
     unique,
 };
 use super::outside::{Feed, feed};
-use super::{PATIENCE, setting};
+use super::{PATIENCE, broker_properties, setting};
 
 /// Topics that others read, besides those that an ESME reads.
 const OUTWARD: [&str; 5] = [
@@ -126,7 +126,7 @@ impl Scene {
 
     /// Of this layout.
     pub fn of(layout: Layout) -> Scene {
-        let kafka = kafka_to_measure();
+        let kafka = kafka_to_measure(&broker_properties());
         let name = unique("bench");
         for stem in OUTWARD {
             kafka.topic(&format!("{name}.{stem}"), layout.others, &[]);

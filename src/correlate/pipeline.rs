@@ -394,7 +394,10 @@ impl Pipeline {
             owned.predecessor = predecessor.filter(|id| *id != self.transactional_id);
             debug!(partition, offset = progress.base(), "barrier written");
         }
-        self.wake();
+        // Nothing of the partition is served before its barrier is read back.
+        if let Some(transactor) = self.handles.transactor.get() {
+            transactor.hurry();
+        }
     }
 
     /// Predecessors whose open transactions may hold restores up.

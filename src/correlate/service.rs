@@ -306,6 +306,7 @@ impl Threads {
                 transaction_timeout: options.transaction_timeout,
                 tick: TICK,
                 thread: "correlate-commit",
+                rest: transactor::Rest::Long,
             },
             pipeline.clone(),
             group.clone(),

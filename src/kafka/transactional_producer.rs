@@ -870,6 +870,7 @@ mod tests {
     use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
     use super::super::transaction::{Output, Trial};
+    use super::super::transactor::Rest;
     use super::*;
 
     #[test]
@@ -931,6 +932,7 @@ mod tests {
                     transaction_timeout: Duration::from_secs(30),
                     tick: Duration::from_millis(100),
                     thread: "writer",
+                    rest: Rest::Short,
                 }),
                 group: Group::new("group", client, "cluster".into()),
                 membership: Arc::new(consumer.group_metadata().unwrap()),

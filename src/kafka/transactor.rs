@@ -59,6 +59,34 @@ const AFTER_FAILURE: Pause = Pause::new(Duration::from_millis(20), Duration::fro
 /// transaction instead of the one after.
 const REST: Duration = Duration::from_millis(1);
 
+/// The longest rest: a slow broker is no reason to wait for seconds.
+const LONGEST_REST: Duration = Duration::from_millis(250);
+
+/// A transaction with so many records costs more for these than for the partitions that it touches, and
+/// as many more are about to come.
+const MANY: usize = 1_000;
+
+/// From the end of a transaction to the beginning of the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// Only until the next can begin: somebody waits for what it commits.
+    Short,
+    /// As long as the last one took, while transactions are small: what it commits can wait for a
+    /// moment. A transaction costs the broker by the partitions that it touches more than by its records,
+    /// so half as many leave more of the broker to those who are in a hurry.
+    Long,
+}
+
+impl Rest {
+    /// After a transaction of so many records that took so long.
+    fn after(self, records: usize, took: Duration) -> Duration {
+        match self {
+            Rest::Long if records < MANY => took.clamp(REST, LONGEST_REST),
+            Rest::Short | Rest::Long => REST,
+        }
+    }
+}
+
 /// Where the results of a pipeline wait for their transactions.
 pub trait TransactionSource: Send + Sync + 'static {
     /// What goes into the next transaction, or `None` if there is nothing to do. `transactional_id`
@@ -85,6 +113,8 @@ pub struct Options {
     pub tick: Duration,
     /// What its thread is called.
     pub thread: &'static str,
+    /// How long it waits after a transaction.
+    pub rest: Rest,
 }
 
 #[derive(Default)]
@@ -196,8 +226,8 @@ impl<S: TransactionSource> Transactor<S> {
             let begun = Instant::now();
             let settled =
                 producer.transact(&cycle, &self.group, || self.signal.state.lock().stopping);
-            let meters = &self.signal.meters;
-            meters.settled(&settled, cycle.records.len(), begun.elapsed());
+            let (records, took) = (cycle.records.len(), begun.elapsed());
+            self.signal.meters.settled(&settled, records, took);
             let impossible = match &settled {
                 Settled::Aborted(Abort::Impossible(cause)) => Some(cause.clone()),
                 _ => None,
@@ -218,7 +248,7 @@ impl<S: TransactionSource> Transactor<S> {
                 pause.reset();
             }
             if !failed {
-                std::thread::sleep(REST);
+                self.rest(self.options.rest.after(records, took));
                 continue;
             }
             // After a refusal it is always the first pause.
@@ -230,7 +260,7 @@ impl<S: TransactionSource> Transactor<S> {
         Ok(())
     }
 
-    /// Waits after a failure; `true` if somebody is in a hurry.
+    /// Waits between transactions; `true` if somebody is in a hurry.
     fn rest(&self, pause: Duration) -> bool {
         let deadline = Instant::now() + pause;
         let mut state = self.signal.state.lock();
@@ -300,4 +330,27 @@ pub(crate) fn end_predecessors(client: &ClientConfig, writer: &str, timeout: Dur
         OpenTransactionNotEnded { writer, error }.emit();
     }
     ended.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_that_can_wait_rest_as_long_as_their_last_transaction_took() {
+        let millis = Duration::from_millis;
+        for (rest, records, took, after) in [
+            (Rest::Short, 1, 40, 1),
+            (Rest::Short, 5_000, 40, 1),
+            (Rest::Long, 1, 40, 40),
+            (Rest::Long, 999, 40, 40),
+            // A backlog is not put off.
+            (Rest::Long, 1_000, 40, 1),
+            (Rest::Long, 1, 0, 1),
+            (Rest::Long, 1, 10_000, 250),
+        ] {
+            let what = format!("{rest:?}, {records} records in {took} ms");
+            assert_eq!(rest.after(records, millis(took)), millis(after), "{what}");
+        }
+    }
 }

@@ -236,6 +236,7 @@ impl Submit {
                 transaction_timeout: self.options.transaction_timeout,
                 tick: Duration::from_millis(250).min(session / 12),
                 thread: "transactor",
+                rest: transactor::Rest::Short,
             },
             Arc::new(ledger),
             self.group.clone(),

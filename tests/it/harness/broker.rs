@@ -78,9 +78,10 @@ pub fn kafka_pid() -> Option<u32> {
 }
 
 /// As [`kafka`], for who measures: Java as Kafka's own script starts it, and compaction and retention as often
-/// as Kafka does them by default. The first that is asked for is the one that all share.
-pub fn kafka_to_measure() -> Kafka {
-    shared_as(Broker::start_to_measure).1.clone()
+/// as Kafka does them by default, with these properties besides. The first that is asked for is the one that
+/// all share.
+pub fn kafka_to_measure(properties: &str) -> Kafka {
+    shared_as(|| Broker::start_to_measure(properties)).1.clone()
 }
 
 fn shared() -> &'static (Option<Broker>, Kafka) {
@@ -88,7 +89,7 @@ fn shared() -> &'static (Option<Broker>, Kafka) {
     shared_as(|| Broker::start(Ports::direct(), 60_000, ""))
 }
 
-fn shared_as(start: fn() -> Broker) -> &'static (Option<Broker>, Kafka) {
+fn shared_as(start: impl FnOnce() -> Broker) -> &'static (Option<Broker>, Kafka) {
     static SHARED: OnceLock<(Option<Broker>, Kafka)> = OnceLock::new();
     SHARED.get_or_init(|| match std::env::var("KAFKA_BOOTSTRAP") {
         Ok(bootstrap) => (None, Kafka::at(bootstrap)),
@@ -233,8 +234,15 @@ connection.failed.authentication.delay.ms=0
         )
     }
 
-    fn start_to_measure() -> Broker {
-        Broker::start_as(CLUSTER, Ports::direct(), None, 60_000, "", KAFKAS_OWN_JAVA)
+    fn start_to_measure(properties: &str) -> Broker {
+        Broker::start_as(
+            CLUSTER,
+            Ports::direct(),
+            None,
+            60_000,
+            properties,
+            KAFKAS_OWN_JAVA,
+        )
     }
 
     fn start_on(ports: Ports, sasl: Option<u16>, session_millis: u32, more: &str) -> Broker {

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use kafka_smpp::kafka::Group;
 use kafka_smpp::kafka::progress::{CommitScope, Progress, metadata};
 use kafka_smpp::kafka::transaction::{Abort, Commit, Cycle, Output, Settled};
-use kafka_smpp::kafka::transactor::{Handle, Options, TransactionSource, Transactor, end_hanging};
+use kafka_smpp::kafka::transactor::{
+    Handle, Options, Rest, TransactionSource, Transactor, end_hanging,
+};
 use parking_lot::Mutex;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::ConsumerGroupMetadata;
@@ -137,6 +139,7 @@ impl Scene {
             transaction_timeout,
             thread: "writer",
             tick: Duration::from_millis(100),
+            rest: Rest::Short,
         };
         let (transactor, handle) = Transactor::new(options, books.clone(), member.group.clone());
         let thread = std::thread::spawn(move || transactor.run().expect("transactions"));
