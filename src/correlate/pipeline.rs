@@ -183,6 +183,13 @@ impl Pipeline {
         }
     }
 
+    /// As [`wake`](Self::wake), and the next transaction is not put off.
+    fn hurry(&self) {
+        if let Some(transactor) = self.handles.transactor.get() {
+            transactor.hurry();
+        }
+    }
+
     /// The time here.
     pub(super) fn now(&self) -> Millis {
         self.clock.now()
@@ -395,9 +402,7 @@ impl Pipeline {
             debug!(partition, offset = progress.base(), "barrier written");
         }
         // Nothing of the partition is served before its barrier is read back.
-        if let Some(transactor) = self.handles.transactor.get() {
-            transactor.hurry();
-        }
+        self.hurry();
     }
 
     /// Predecessors whose open transactions may hold restores up.
@@ -676,9 +681,7 @@ impl Pipeline {
         }
         let leaving: Vec<i32> = partitions.iter().map(|p| p.partition).collect();
         state.aside.hurry(&leaving, Instant::now());
-        if let Some(transactor) = self.handles.transactor.get() {
-            transactor.hurry();
-        }
+        self.hurry();
         let deadline = Instant::now() + REVOKE_TIMEOUT;
         while !lost && partitions.iter().any(|p| unsettled(&state, p)) {
             if self.settled.wait_until(&mut state, deadline).timed_out() {
@@ -1050,6 +1053,8 @@ impl Assignments for Pipeline {
         self.wake();
         owned.paused = owned.is_full();
         if owned.paused {
+            // Nothing more comes before the next transaction.
+            self.hurry();
             Flow::Pause
         } else {
             Flow::Continue

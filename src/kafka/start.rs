@@ -96,8 +96,7 @@ pub struct Facts<'a> {
     pub cluster: &'a str,
     /// Its committed offset and metadata.
     pub committed: Option<(i64, &'a str)>,
-    /// Whether the group has committed an offset with metadata of ours for another partition,
-    /// of any topic; only asked if there is none here.
+    /// Whether the group has committed an offset with metadata of ours, for any partition; only asked if there is none here.
     pub committed_elsewhere: bool,
     /// Whether nothing was ever submitted (the topics of results are empty).
     pub untouched: bool,

@@ -132,7 +132,7 @@ struct Signal {
 struct SignalState {
     /// Something was added since the last call of `begin`: it is called without waiting.
     woken: bool,
-    /// The pause after a failure is to end.
+    /// The pause after a failure, or a long rest, is to end.
     hurried: bool,
     /// No other cycle begins. It is never taken back.
     stopping: bool,
@@ -152,7 +152,8 @@ impl Handle {
         }
     }
 
-    /// Somebody waits for the next transaction: it is not put off because the last one failed.
+    /// Somebody waits for the next transaction: it is put off neither because the last one failed nor by
+    /// a long rest.
     pub fn hurry(&self) {
         let mut state = self.0.state.lock();
         state.woken = true;
@@ -248,7 +249,12 @@ impl<S: TransactionSource> Transactor<S> {
                 pause.reset();
             }
             if !failed {
-                self.rest(self.options.rest.after(records, took));
+                // So long nobody's hurry helps.
+                std::thread::sleep(REST);
+                let more = self.options.rest.after(records, took).saturating_sub(REST);
+                if !more.is_zero() {
+                    self.rest(more);
+                }
                 continue;
             }
             // After a refusal it is always the first pause.

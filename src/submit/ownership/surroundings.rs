@@ -2,7 +2,8 @@
 //!
 //! A partition without an offset needs it: see [`start`](crate::kafka::start). It is the same for
 //! all of them, and a first start has hundreds; their questions go over the connections that
-//! carry the heartbeats of the membership. So it is asked once for all that ask within [`FRESH`].
+//! carry the heartbeats of the membership. So one asks for all that wait meanwhile, or come within
+//! [`FRESH`].
 //!
 //! # An answer that is some seconds old
 //!
@@ -13,10 +14,11 @@
 //! - *Nothing was ever sent, and nothing is committed.* Nothing of this partition was sent
 //!   before the answer, and nothing after it: it would have an offset.
 //! - *Something is committed.* An offset of ours does not vanish within seconds; and if all
-//!   did, what is there is flagged.
-//! - *Something was sent, and nothing is committed.* Then offsets were lost, whenever that
-//!   was asked, provided that what is committed was asked after what was sent: the first commit
-//!   of a group is visible no later than its results.
+//!   did, what is there is flagged, unless the deployment is young.
+//! - *Something was sent, and nothing is committed.* Then offsets were lost, provided that what
+//!   is committed was asked after what was sent, by a read that waits for open transactions: such a
+//!   read sees the first commit of a group if its results are seen. It stops a partition, so it
+//!   is told to nobody who comes later ([`Known::lasts`]).
 //! - *Young.* It is counted from the answer, which is a few seconds of [`YOUTH`].
 
 use std::time::{Duration, Instant};
@@ -59,6 +61,14 @@ pub struct Known {
     pub young: bool,
 }
 
+impl Known {
+    /// Whether it may be told to who asks later. That offsets were lost stops a partition until
+    /// the next rebalance, so it is asked about again.
+    fn lasts(&self) -> bool {
+        self.committed || self.untouched
+    }
+}
+
 impl Surroundings {
     /// Of a group that consumes the topics `consumed`; `results` are those that hold something
     /// as soon as anything was ever sent.
@@ -77,7 +87,7 @@ impl Surroundings {
             consumed: &self.consumed,
             results: &self.results,
         };
-        self.last.get(FRESH, || asking.ask())
+        self.last.get(FRESH, Known::lasts, || asking.ask())
     }
 }
 
@@ -107,17 +117,24 @@ impl Asking<'_> {
         &self,
         read: impl Fn(&Group, &[Partition], Duration) -> Result<Vec<Commit>, KafkaError>,
     ) -> Result<bool, KafkaError> {
-        let mut all = Vec::new();
+        let cluster = self.group.cluster_id();
+        let mut failed = None;
+        // One topic that cannot be asked about says nothing of the others.
         for topic in self.consumed {
-            match self.partitions_of(topic) {
+            let found = match self.partitions_of(topic) {
                 // A topic that is not there has nothing committed either.
-                Err(error) if ErrorClass::of_error(&error).is_absent() => {}
-                found => all.extend(found?),
+                Err(error) if ErrorClass::of_error(&error).is_absent() => continue,
+                all => all.and_then(|all| read(self.group, &all, PATIENCE)),
+            };
+            match found {
+                Ok(found) if found.iter().any(|commit| is_ours(commit, cluster)) => {
+                    return Ok(true);
+                }
+                Ok(_) => {}
+                Err(error) => failed = Some(error),
             }
         }
-        let found = read(self.group, &all, PATIENCE)?;
-        let cluster = self.group.cluster_id();
-        Ok(found.iter().any(|commit| is_ours(commit, cluster)))
+        failed.map_or(Ok(false), Err)
     }
 
     fn nothing_sent(&self) -> Result<bool, KafkaError> {
@@ -177,21 +194,20 @@ impl<T> Default for Shared<T> {
 }
 
 impl<T: Clone> Shared<T> {
-    /// What was asked for within `fresh`, or what `ask` says now. While one asks the others
-    /// wait for it, and have its error, too, if there is one: not each the next time-out.
+    /// What was asked for within `fresh`, if it is one that `lasts`, or what `ask` says now.
+    /// While one asks the others wait for it and have what it has, however long that took, and
+    /// its error, too: not each the next time-out.
     fn get(
         &self,
         fresh: Duration,
+        lasts: impl Fn(&T) -> bool,
         ask: impl FnOnce() -> Result<T, KafkaError>,
     ) -> Result<T, KafkaError> {
         let entered = Instant::now();
         let mut last = self.0.lock();
         if let Some(answer) = &*last {
-            let serves = match &answer.result {
-                Ok(_) => answer.asked.elapsed() <= fresh,
-                Err(_) => answer.came >= entered,
-            };
-            if serves {
+            let lasts = answer.result.as_ref().is_ok_and(&lasts);
+            if answer.came >= entered || (lasts && answer.asked.elapsed() <= fresh) {
                 return answer.result.clone();
             }
         }
@@ -228,7 +244,7 @@ mod tests {
         std::thread::scope(|scope| {
             let get = || {
                 all.wait();
-                assert_eq!(shared.get(LONG, ask), result);
+                assert_eq!(shared.get(LONG, |_| true, ask), result);
             };
             for _ in 0..many {
                 scope.spawn(get);
@@ -254,17 +270,26 @@ mod tests {
     fn an_answer_serves_while_it_is_fresh_and_an_error_nobody_who_comes_later() {
         let shared = Shared::default();
         let answer = |n| move || Ok::<i32, KafkaError>(n);
-        assert_eq!(shared.get(LONG, answer(1)), Ok(1));
-        assert_eq!(shared.get(LONG, answer(2)), Ok(1));
+        assert_eq!(shared.get(LONG, |_| true, answer(1)), Ok(1));
+        assert_eq!(shared.get(LONG, |_| true, answer(2)), Ok(1));
         std::thread::sleep(Duration::from_millis(2));
-        assert_eq!(shared.get(Duration::from_millis(1), answer(3)), Ok(3));
+        assert_eq!(
+            shared.get(Duration::from_millis(1), |_| true, answer(3)),
+            Ok(3)
+        );
         std::thread::sleep(Duration::from_millis(2));
         let fails = || Err(KafkaError::Canceled);
         assert_eq!(
-            shared.get(Duration::from_millis(1), fails),
+            shared.get(Duration::from_millis(1), |_| true, fails),
             Err(KafkaError::Canceled)
         );
         std::thread::sleep(Duration::from_millis(2));
-        assert_eq!(shared.get(LONG, answer(4)), Ok(4));
+        assert_eq!(shared.get(LONG, |_| true, answer(4)), Ok(4));
+        std::thread::sleep(Duration::from_millis(2));
+        assert_eq!(
+            shared.get(LONG, |n| *n != 4, answer(5)),
+            Ok(5),
+            "does not last"
+        );
     }
 }
