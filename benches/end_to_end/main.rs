@@ -51,11 +51,8 @@ fn main() {
     let chosen = chosen("BENCH_ONLY", &["throughput", "latency"]);
     if chosen.contains(&"throughput") {
         let messages = setting("BENCH_MESSAGES", 200_000) as usize;
-        throughput(
-            partitions,
-            messages,
-            setting("BENCH_ROUNDS", 3).max(1) as usize,
-        );
+        let rounds = setting("BENCH_ROUNDS", 3).max(1) as usize;
+        throughput(partitions, messages, rounds);
     }
     if chosen.contains(&"latency") {
         steady(partitions, setting("BENCH_RATE", 1000));

@@ -96,7 +96,8 @@ pub struct Facts<'a> {
     pub cluster: &'a str,
     /// Its committed offset and metadata.
     pub committed: Option<(i64, &'a str)>,
-    /// Whether the group has committed an offset with metadata of ours, for any partition; only asked if there is none here.
+    /// Whether the group has committed an offset with metadata of ours, for any partition; only
+    /// asked if there is none here.
     pub committed_elsewhere: bool,
     /// Whether nothing was ever submitted (the topics of results are empty).
     pub untouched: bool,
@@ -288,16 +289,15 @@ pub fn decide(facts: &Facts<'_>) -> Result<Start, Stop> {
 
 /// Where a partition starts of which nothing is committed.
 fn without_offset(facts: &Facts<'_>) -> Result<Start, Stop> {
-    let suspect_until = match facts.committed_elsewhere {
-        false if facts.untouched => facts.low,
-        false => {
-            return Err(Stop::Expired {
-                topic: facts.partition.topic.to_string(),
-            });
-        }
-        true if facts.young => facts.low,
+    let suspect_until = if facts.committed_elsewhere {
         // One that came to the group later, or whose offset was lost.
-        true => facts.high,
+        if facts.young { facts.low } else { facts.high }
+    } else if facts.untouched {
+        facts.low
+    } else {
+        return Err(Stop::Expired {
+            topic: facts.partition.topic.to_string(),
+        });
     };
     Ok(Start::fresh(facts.low, suspect_until))
 }

@@ -80,51 +80,40 @@ impl Surroundings {
         }
     }
 
-    /// What is known of the group, no older than [`FRESH`].
+    /// What is known of the group, as one found out who asked within [`FRESH`], or while this
+    /// one waited.
     pub fn known(&self, group: &Group) -> Result<Known, KafkaError> {
-        let asking = Asking {
-            group,
-            consumed: &self.consumed,
-            results: &self.results,
-        };
-        self.last.get(FRESH, Known::lasts, || asking.ask())
+        self.last.get(FRESH, Known::lasts, || self.ask(group))
     }
-}
 
-struct Asking<'a> {
-    group: &'a Group,
-    consumed: &'a [String],
-    results: &'a [String],
-}
-
-impl Asking<'_> {
-    fn ask(&self) -> Result<Known, KafkaError> {
+    fn ask(&self, group: &Group) -> Result<Known, KafkaError> {
         // What is committed by a transaction that is still open does not count, and need not
         // be waited for: other processes commit all the time.
-        let before = self.committed(Group::committed_unstable)?;
-        let untouched = !before && self.nothing_sent()?;
+        let before = self.committed(group, Group::committed_unstable)?;
+        let untouched = !before && self.nothing_sent(group)?;
         // Another process may have made the group's first commit since it was asked: its
         // results are visible, and so is that commit, made with them.
-        let committed = before || (!untouched && self.committed(Group::committed_of)?);
+        let committed = before || (!untouched && self.committed(group, Group::committed_of)?);
         Ok(Known {
             committed,
             untouched,
-            young: committed && self.is_young()?,
+            young: committed && self.is_young(group)?,
         })
     }
 
     fn committed(
         &self,
+        group: &Group,
         read: impl Fn(&Group, &[Partition], Duration) -> Result<Vec<Commit>, KafkaError>,
     ) -> Result<bool, KafkaError> {
-        let cluster = self.group.cluster_id();
+        let cluster = group.cluster_id();
         let mut failed = None;
         // One topic that cannot be asked about says nothing of the others.
-        for topic in self.consumed {
-            let found = match self.partitions_of(topic) {
+        for topic in &self.consumed {
+            let found = match partitions_of(group, topic) {
                 // A topic that is not there has nothing committed either.
                 Err(error) if ErrorClass::of_error(&error).is_absent() => continue,
-                all => all.and_then(|all| read(self.group, &all, PATIENCE)),
+                all => all.and_then(|all| read(group, &all, PATIENCE)),
             };
             match found {
                 Ok(found) if found.iter().any(|commit| is_ours(commit, cluster)) => {
@@ -137,26 +126,27 @@ impl Asking<'_> {
         failed.map_or(Ok(false), Err)
     }
 
-    fn nothing_sent(&self) -> Result<bool, KafkaError> {
-        self.all_results(|_, end| Ok(end == 0))
+    fn nothing_sent(&self, group: &Group) -> Result<bool, KafkaError> {
+        self.all_results(group, |_, end| Ok(end == 0))
     }
 
     /// Whether the topics of results begin with records of the last minutes.
-    fn is_young(&self) -> Result<bool, KafkaError> {
+    fn is_young(&self, group: &Group) -> Result<bool, KafkaError> {
         let born = (Timestamp::now() - YOUTH).as_millisecond();
-        self.all_results(|p, end| {
-            Ok(end == 0 || self.group.first_since(p, born, PATIENCE)? == Some(0))
+        self.all_results(group, |p, end| {
+            Ok(end == 0 || group.first_since(p, born, PATIENCE)? == Some(0))
         })
     }
 
     /// Whether `holds` of every partition of results, by its end.
     fn all_results(
         &self,
+        group: &Group,
         holds: impl Fn(&Partition, i64) -> Result<bool, KafkaError>,
     ) -> Result<bool, KafkaError> {
-        for topic in self.results {
-            for p in self.partitions_of(topic)? {
-                let (_, end) = self.group.watermarks(&p, PATIENCE)?;
+        for topic in &self.results {
+            for p in partitions_of(group, topic)? {
+                let (_, end) = group.watermarks(&p, PATIENCE)?;
                 if !holds(&p, end)? {
                     return Ok(false);
                 }
@@ -164,14 +154,14 @@ impl Asking<'_> {
         }
         Ok(true)
     }
+}
 
-    fn partitions_of(&self, topic: &str) -> Result<Vec<Partition>, KafkaError> {
-        let all = (0..self.group.partitions(topic, PATIENCE)?).map(|partition| Partition {
-            topic: topic.into(),
-            partition,
-        });
-        Ok(all.collect())
-    }
+fn partitions_of(group: &Group, topic: &str) -> Result<Vec<Partition>, KafkaError> {
+    let all = (0..group.partitions(topic, PATIENCE)?).map(|partition| Partition {
+        topic: topic.into(),
+        partition,
+    });
+    Ok(all.collect())
 }
 
 /// An answer that several share who ask at about the same time.
