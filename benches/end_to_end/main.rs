@@ -9,6 +9,7 @@
 //! BENCH_ONLY=latency BENCH_PARTITIONS=64 BENCH_WARM_SECONDS=60 cargo bench --bench end_to_end
 //! ```
 //!
+//! Rounds do not count until the broker has compiled what it runs often (`BENCH_WARM_UP`, 180 seconds at most).
 //! `BENCH_KAFKA=transaction.partition.verification.enable=false` is a property of the broker.
 //!
 //! Each round has a bare pipe before and after; the round in the middle is printed, and in brackets all of
@@ -34,7 +35,8 @@ use whole_way::harness::http::{get, sum};
 use whole_way::harness::unique;
 use whole_way::{
     Feed, Latencies, Layout, PATIENCE, Quantiles, Scene, Work, asked_for_tests, chosen,
-    circumstances, count, feed, latencies, outside, pipe, rate, receipt_delay, setting, stop, work,
+    circumstances, count, feed, latencies, outside, pipe, rate, receipt_delay, setting, stop,
+    warm_up, work,
 };
 
 /// Output records for each message: the response, its correlation entry, the delivery, the
@@ -47,10 +49,13 @@ fn main() {
     }
     let partitions = setting("BENCH_PARTITIONS", 4) as i32;
     println!("{}", circumstances());
+    let messages = setting("BENCH_MESSAGES", 200_000) as usize;
+    warm_up(|| {
+        round(partitions, messages);
+    });
 
     let chosen = chosen("BENCH_ONLY", &["throughput", "latency"]);
     if chosen.contains(&"throughput") {
-        let messages = setting("BENCH_MESSAGES", 200_000) as usize;
         let rounds = setting("BENCH_ROUNDS", 3).max(1) as usize;
         throughput(partitions, messages, rounds);
     }
@@ -61,14 +66,13 @@ fn main() {
 
 /// Rounds of so many messages, and the one in the middle printed.
 fn throughput(partitions: i32, messages: usize, rounds: usize) {
-    // The first round does not count: Java compiles what it runs often.
     let mut all = Vec::new();
-    for number in 0..=rounds {
+    for number in 1..=rounds {
         let round = round(partitions, messages);
         let (ratio, work) = (round.ratio(), round.whole.work);
         let busy = round.whole.busy;
         eprintln!("round {number} of {rounds}: ratio {ratio:.2}, a message {work}; {busy}");
-        all.extend((number > 0).then_some(round));
+        all.push(round);
     }
     all.sort_by(|a, b| a.ratio().total_cmp(&b.ratio()));
     let (median, format) = (&all[all.len() / 2], Layout::new(partitions).format.name());
@@ -231,7 +235,7 @@ fn latency(scene: &Scene, per_second: u64) -> Steady {
     let mut connector = scene.connector();
     let codec = scene.codec("responses", &[Kind::SubmitSmResp]);
     let (kafka, responses) = (&scene.kafka, scene.topic("responses"));
-    // The same first: binding and joining are over then, and Java has compiled what this takes.
+    // The same first: binding and joining are over then.
     let done = Instant::now() + PATIENCE;
     let n = (per_second * setting("BENCH_WARM_SECONDS", 20)).max(10) as usize;
     let warm = scene.feed(Feed::Paced { n, per_second });

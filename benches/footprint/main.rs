@@ -8,7 +8,8 @@
 //!
 //! `BENCH_ONLY` is some of `binds`, `partitions`, `others`, `esmes` and `all`. Each is varied alone, from a
 //! process with one ESME, one bind and one partition of each topic; `all` is a process with 64 binds and 512
-//! partitions. Each process is measured when everything has been bound and served for `BENCH_SETTLE` (10)
+//! partitions. First messages go through until the broker has compiled what it runs often (`BENCH_WARM_UP`, 180
+//! seconds at most). Each process is measured when everything has been bound and served for `BENCH_SETTLE` (10)
 //! seconds, over `BENCH_IDLE_SECONDS` (20). What one more costs is the difference between the most and the
 //! least, divided by how many there are in between.
 
@@ -22,7 +23,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use whole_way::{
     Layout, Member, Scene, Work, asked_for_tests, chosen, circumstances, setting, settle, started,
-    stop, table, work,
+    stop, table, warm_up_with_messages, work,
 };
 
 /// What one process has.
@@ -113,8 +114,7 @@ fn main() {
     let names: Vec<&str> = DIMENSIONS.iter().map(|d| d.name).collect();
     let chosen = chosen("BENCH_ONLY", &[&names[..], &["all"]].concat());
     println!("{}\n", circumstances());
-    // A broker that has just started is slow, whatever it does.
-    measure(LEAST);
+    warm_up_with_messages(LEAST.partitions as i32);
     let mut found: Vec<Footprint> = Vec::new();
     let mut costs = Vec::new();
     for dimension in DIMENSIONS.iter().filter(|d| chosen.contains(&d.name)) {

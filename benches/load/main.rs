@@ -6,10 +6,11 @@
 //! BENCH_SECONDS=30 BENCH_URGENT=20 BENCH_LOADS=50,100,150 cargo bench --bench load
 //! ```
 //!
-//! First the capacity is found: messages with receipts a second while more are offered than that. Then
-//! shares of it (`BENCH_LOADS`, in percent) are offered for `BENCH_SECONDS` (10) each, in 160-character
-//! messages, while `BENCH_URGENT` (10) a second are appended to the urgent topic; what is left over comes
-//! through before the next share. Latency is from a record's append until a reader of committed records
+//! First messages go through until the broker has compiled what it runs often (`BENCH_WARM_UP`, 180 seconds at
+//! most). Then the capacity is found: messages with receipts a second while more are offered than that. Shares
+//! of it (`BENCH_LOADS`, in percent) are offered for `BENCH_SECONDS` (10) each, in 160-character messages, while
+//! `BENCH_URGENT` (10) a second are appended to the urgent topic; what is left over comes through before the next
+//! share. Latency is from a record's append until a reader of committed records
 //! sees its result. What waits is looked at five times a second: in the benchmark's own producer, in Kafka
 //! (and not read), and in the connector (read and without a result), of which some are with the SMSC.
 //!
@@ -31,7 +32,7 @@ use watch::Watch;
 use whole_way::picture::{Line, Panel, Pen, Picture};
 use whole_way::{
     Layout, PATIENCE, Scene, asked_for_tests, circumstances, millis, setting, stop, table,
-    thousands,
+    thousands, warm_up_with_messages,
 };
 
 /// What is offered, in percent of the capacity.
@@ -54,6 +55,7 @@ fn main() {
 
     let mut layout = Layout::new(setting("BENCH_PARTITIONS", 4) as i32);
     layout.outbound = TOPICS.into();
+    warm_up_with_messages(layout.partitions);
     let scene = Scene::of(layout);
     let members = scene.members(1);
     let (capacity, offered) = Watch::over(&scene, |watch| {

@@ -10,6 +10,7 @@ pub mod outside;
 pub mod picture;
 pub mod pipe;
 mod scene;
+mod warm;
 pub mod work;
 
 use std::time::Duration;
@@ -20,6 +21,7 @@ pub use outside::{
     Appended, Appender, Counter, Feed, Latencies, Quantiles, count, feed, latencies,
 };
 pub use scene::{Layout, Member, Scene, format_named, receipt_delay, settle, started};
+pub use warm::{warm_up, warm_up_with_messages};
 pub use work::Work;
 
 pub use harness::setting;
