@@ -62,14 +62,15 @@ impl Anchor {
         }
     }
 
-    /// The time when the monotonic clock is at `steady` and the time of day says `wall`. It
-    /// never goes back, but in a step.
-    fn read(&mut self, steady: Millis, wall: Millis) -> Millis {
+    /// The time when the monotonic clock is at `steady`. It never goes back, but in a step. The time of day
+    /// is asked for once a second.
+    fn read(&mut self, steady: Millis, wall: impl FnOnce() -> Millis) -> Millis {
         let passed = steady.saturating_sub(self.steady).max(0);
         let led = self.off.clamp(-(passed / SLOWER), passed / FASTER);
         let time = self.time.saturating_add(passed).saturating_add(led);
         // Not at every look: of a millisecond no part is left.
         if passed >= SECOND {
+            let wall = wall();
             (self.time, self.steady) = (time, steady);
             self.off = wall.saturating_sub(time);
             return self.step(wall);
@@ -111,7 +112,7 @@ impl Clock {
     /// Now, in milliseconds since 1970, UTC.
     pub(super) fn now(&self) -> Millis {
         let steady = Millis::try_from(self.since.elapsed().as_millis()).unwrap_or(Millis::MAX);
-        let wall = Timestamp::now().as_millisecond();
+        let wall = || Timestamp::now().as_millisecond();
         self.anchor.lock().read(steady, wall)
     }
 
@@ -134,7 +135,7 @@ mod tests {
         let mut last = RIGHT + off;
         let look = move |anchor: &mut Anchor, steady: Millis| {
             let (steps, wall) = (anchor.steps, RIGHT + steady);
-            let time = anchor.read(steady, wall);
+            let time = anchor.read(steady, || wall);
             assert!(time >= last || anchor.steps > steps, "it never goes back");
             last = time;
             time - wall
@@ -171,7 +172,7 @@ mod tests {
         let mut time = RIGHT;
         for n in 1..3600 {
             // Ten hours ahead, for an hour.
-            time = anchor.read(n * SECOND, RIGHT + n * SECOND + 10 * HOUR);
+            time = anchor.read(n * SECOND, || RIGHT + n * SECOND + 10 * HOUR);
         }
         assert!(time - RIGHT <= HOUR + HOUR / 8);
         assert_eq!(anchor.steps, 0);
@@ -193,12 +194,12 @@ mod tests {
     fn days_ahead_for_less_than_an_hour_are_not_believed() {
         let mut anchor = Anchor::new(0, RIGHT);
         for n in 1..3000 {
-            anchor.read(n * SECOND, RIGHT + n * SECOND + 9 * DAY);
+            anchor.read(n * SECOND, || RIGHT + n * SECOND + 9 * DAY);
         }
-        let time = anchor.read(3000 * SECOND, RIGHT + 3000 * SECOND);
+        let time = anchor.read(3000 * SECOND, || RIGHT + 3000 * SECOND);
         assert!(time - RIGHT < HOUR);
         for n in 3001..6000 {
-            anchor.read(n * SECOND, RIGHT + n * SECOND + 9 * DAY);
+            anchor.read(n * SECOND, || RIGHT + n * SECOND + 9 * DAY);
         }
         assert_eq!(anchor.steps, 0);
     }
@@ -207,11 +208,11 @@ mod tests {
     fn it_is_put_right_however_often_it_is_looked_at() {
         let (mut often, mut seldom) = (Anchor::new(0, RIGHT + HOUR), Anchor::new(0, RIGHT + HOUR));
         for n in 1..=4 * HOUR / 7 {
-            often.read(n * 7, RIGHT + n * 7);
+            often.read(n * 7, || RIGHT + n * 7);
         }
-        seldom.read(SECOND, RIGHT + SECOND);
-        assert_eq!(often.read(5 * HOUR, RIGHT + 5 * HOUR), RIGHT + 5 * HOUR);
-        assert_eq!(seldom.read(5 * HOUR, RIGHT + 5 * HOUR), RIGHT + 5 * HOUR);
+        seldom.read(SECOND, || RIGHT + SECOND);
+        assert_eq!(often.read(5 * HOUR, || RIGHT + 5 * HOUR), RIGHT + 5 * HOUR);
+        assert_eq!(seldom.read(5 * HOUR, || RIGHT + 5 * HOUR), RIGHT + 5 * HOUR);
     }
 
     #[test]

@@ -17,8 +17,7 @@ use crate::record::cbor;
 use crate::record::codec::{Codec, Unread};
 use crate::record::inbound_message::Message;
 use crate::record::internal::{
-    self, Barrier, CorrelationEntry, Delivery, EntryView, Parked, Seen, SegmentDigest, comparable,
-    number,
+    self, Barrier, CorrelationEntry, Delivery, Parked, Seen, SegmentDigest, comparable, number,
 };
 use crate::record::json::Invalid;
 use crate::record::keys::{self, Key};
@@ -58,6 +57,7 @@ pub(super) fn record(
             };
             Record::Value(Value::Entry {
                 raw,
+                stated: true,
                 submitted_at: facts.submitted_at,
                 recipients: facts.recipients,
                 to: facts.to,
@@ -95,8 +95,9 @@ fn entry(octets: &[u8], live: bool, codec: &Codec) -> Result<Option<(Bytes, Fact
         return Ok(facts.map(|facts| (Bytes::copy_from_slice(octets), facts)));
     }
     let entry: CorrelationEntry = codec.read_internal(octets)?;
-    let facts = Some(Facts::from(EntryView::from(&entry))).filter(is_news);
-    Ok(facts.map(|facts| (Codec::kept(octets, &entry), facts)))
+    let kept = Codec::kept(octets, &entry);
+    let facts = Some(Facts::of(&kept)?).filter(is_news);
+    Ok(facts.map(|facts| (kept, facts)))
 }
 
 /// A segment that waits, or what was published.

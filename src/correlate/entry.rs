@@ -2,7 +2,7 @@
 
 use super::join::{Millis, To, sender_digest};
 use crate::record::cbor;
-use crate::record::internal::{CorrelationEntry, EntryView, Seen, number};
+use crate::record::internal::{EntryView, Seen, number};
 use crate::record::json::Invalid;
 use crate::record::kind::Kind;
 use jiff::Timestamp;
@@ -58,22 +58,6 @@ impl From<EntryView<'_>> for Facts {
             reference: entry.reference,
             seen: entry.seen,
             final_at: entry.final_at.map(Timestamp::as_millisecond),
-        }
-    }
-}
-
-impl<'a> From<&'a CorrelationEntry> for EntryView<'a> {
-    fn from(entry: &'a CorrelationEntry) -> EntryView<'a> {
-        EntryView {
-            submitted_at: entry.submitted_at,
-            source: entry.source.as_deref(),
-            destination: entry.destination.as_deref(),
-            recipients: entry.recipients,
-            numbers: entry.numbers.clone(),
-            lists: entry.lists,
-            reference: entry.reference,
-            seen: entry.seen.clone(),
-            final_at: entry.final_at,
         }
     }
 }

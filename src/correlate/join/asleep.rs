@@ -221,7 +221,7 @@ impl<S: BuildHasher + Default> Asleep<S> {
         let place = self.find(identity)?;
         let entry = self.unpack(place)?;
         self.remove(place);
-        Some(entry.1)
+        Some(entry)
     }
 
     /// Takes the entry of a key out, if it is asleep; whether it was.
@@ -251,12 +251,12 @@ impl<S: BuildHasher + Default> Asleep<S> {
         let (mut woken, mut gone, mut next) = (Vec::new(), Vec::new(), None::<Millis>);
         for at in places.into_iter().flatten() {
             let place = Place { page: number, at };
-            let Some((identity, entry)) = self.unpack(place) else {
+            let Some(entry) = self.unpack(place) else {
                 continue;
             };
             let due = entry.deadline(limits);
             if due <= now.saturating_add(SOON) {
-                woken.push((identity, entry));
+                woken.extend(self.identity(place).map(|identity| (identity, entry)));
                 gone.push(place);
             } else {
                 next = Some(next.map_or(due, |next| next.min(due)));
@@ -518,9 +518,8 @@ impl<S: BuildHasher + Default> Asleep<S> {
         let split = (flags & POSITION != 0)
             .then(|| cbor::split_entry(&entry.raw, &begins))
             .flatten();
-        let says = Facts::of(&entry.raw).is_ok_and(|facts| entry.is_as(&facts));
         flags |= if split.is_some() { BEGINS } else { 0 };
-        flags |= if says { SAYS } else { 0 };
+        flags |= if entry.stated { SAYS } else { 0 };
         flags |= if entry.seen.is_empty() { 0 } else { SEEN };
         flags |= if entry.final_at.is_some() { FINAL } else { 0 };
         let mut to = Packer(std::mem::take(&mut self.packed));
@@ -539,7 +538,7 @@ impl<S: BuildHasher + Default> Asleep<S> {
             }
             Submission::Text(text) => to.text(text),
         }
-        if !says {
+        if !entry.stated {
             to.facts(entry);
         }
         if !entry.seen.is_empty() {
@@ -559,13 +558,22 @@ impl<S: BuildHasher + Default> Asleep<S> {
         Some((esme_number, id))
     }
 
-    /// The identity and the entry at a place.
-    fn unpack(&self, place: Place) -> Option<(String, Entry)> {
-        let ((esme, id), mut from) = identity_in(self.at(place)?)?;
-        let (esme, id) = (
-            self.names.text(u64::from(esme))?,
-            std::str::from_utf8(id).ok()?,
-        );
+    /// The identity at a place.
+    fn identity(&self, place: Place) -> Option<String> {
+        let (esme, id, _) = self.packed(place)?;
+        Some(keys::identity(esme, id))
+    }
+
+    /// The ESME and the message id at a place, and what is behind them.
+    fn packed(&self, place: Place) -> Option<(&str, &str, Unpacker<'_>)> {
+        let ((esme, id), behind) = identity_in(self.at(place)?)?;
+        let esme = self.names.text(u64::from(esme))?;
+        Some((esme, std::str::from_utf8(id).ok()?, behind))
+    }
+
+    /// The entry at a place.
+    fn unpack(&self, place: Place) -> Option<Entry> {
+        let (esme, id, mut from) = self.packed(place)?;
         let flags = from.octet()?;
         let submission = from.submission(flags, &self.names)?;
         let facts = (flags & SAYS == 0).then(|| from.facts()).flatten();
@@ -591,9 +599,10 @@ impl<S: BuildHasher + Default> Asleep<S> {
             Some(facts) => facts,
             None => Facts::of(&raw).ok()?,
         };
-        let entry = Entry {
+        Some(Entry {
             submission: submission.text().into(),
             raw,
+            stated: flags & SAYS != 0,
             submitted_at: facts.submitted_at,
             recipients: facts.recipients,
             to: facts.to,
@@ -603,19 +612,7 @@ impl<S: BuildHasher + Default> Asleep<S> {
             seen,
             final_at,
             outdated: false,
-        };
-        Some((keys::identity(esme, id), entry))
-    }
-}
-
-impl Entry {
-    /// Whether it was made of these, apart from receipts.
-    fn is_as(&self, facts: &Facts) -> bool {
-        self.submitted_at == facts.submitted_at
-            && self.recipients == facts.recipients
-            && self.to == facts.to
-            && self.sender == facts.sender
-            && self.reference == facts.reference
+        })
     }
 }
 

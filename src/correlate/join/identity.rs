@@ -37,6 +37,9 @@ pub(super) struct Entry {
     /// Its record as it stands in the log, without what has been published since. Octets, because
     /// there is one for every message: a record that is read takes more, and few are needed again.
     pub(super) raw: Bytes,
+    /// Whether `raw` says when, to whom and with which reference it was submitted, as it stands here: then
+    /// that can be read from it at any time.
+    pub(super) stated: bool,
     /// When it was submitted, by another process's clock.
     pub(super) submitted_at: Millis,
     /// How many recipients get a receipt each; `None` if nobody knows.
@@ -141,6 +144,12 @@ pub struct Size {
 }
 
 impl Entry {
+    /// It counts as submitted at this time, whatever `raw` says.
+    pub(super) fn set_submitted_at(&mut self, at: Millis) {
+        self.stated &= at == self.submitted_at;
+        self.submitted_at = at;
+    }
+
     /// Notes that `receipt` was published.
     fn note(&mut self, receipt: &Seen, now: Millis) {
         if self.seen.len() >= self.remembers() {

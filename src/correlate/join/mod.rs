@@ -172,8 +172,10 @@ impl From<Seen> for Receipt {
 pub enum Value {
     /// Of an entry.
     Entry {
-        /// The value as it stands in the log.
+        /// The value as it is [kept](crate::record::codec::Codec::kept).
         raw: Bytes,
+        /// Whether `raw` says what follows, receipts apart.
+        stated: bool,
         /// When it was submitted.
         submitted_at: Millis,
         /// How many recipients get a receipt each; `None` if nobody knows.
@@ -352,6 +354,7 @@ impl Join {
                 },
                 Value::Entry {
                     raw,
+                    stated,
                     submitted_at,
                     recipients,
                     to,
@@ -361,10 +364,11 @@ impl Join {
                     final_at,
                 },
             ) => {
-                let entry = Entry {
+                let mut entry = Entry {
                     submission: submission.into(),
                     raw,
-                    submitted_at: plausible(submitted_at, now),
+                    stated,
+                    submitted_at,
                     recipients,
                     to,
                     sender,
@@ -374,6 +378,7 @@ impl Join {
                     final_at: final_at.map(|at| plausible(at, now)),
                     outdated: false,
                 };
+                entry.set_submitted_at(plausible(submitted_at, now));
                 if self.live {
                     self.entry_read(identity, entry, now, out);
                 } else {
@@ -882,7 +887,7 @@ impl Join {
     /// An entry was read while live. Its time is another process's: one whose clock is days behind
     /// must not end the wait before it began.
     fn entry_read(&mut self, identity: &str, mut new: Entry, now: Millis, out: &mut Vec<Effect>) {
-        new.submitted_at = new.submitted_at.max(now.saturating_sub(DAY));
+        new.set_submitted_at(new.submitted_at.max(now.saturating_sub(DAY)));
         if new.has_receipts() {
             return; // our own
         }

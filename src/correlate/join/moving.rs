@@ -250,6 +250,7 @@ fn entry(raw: Bytes, at: Millis, seen: Vec<Seen>, final_at: Option<Millis>) -> V
     let message: u8 = std::str::from_utf8(&raw).unwrap().parse().unwrap();
     Value::Entry {
         raw,
+        stated: false,
         submitted_at: at,
         recipients: Some(1),
         to: To::One(phone(message)),

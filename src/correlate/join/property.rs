@@ -142,6 +142,7 @@ fn anybody(one: u8) -> i64 {
 fn one_of_many(at: usize, (to, from): (u8, u8), now: Millis) -> (String, Value) {
     let value = Value::Entry {
         raw: at.to_string().into(),
+        stated: false,
         submitted_at: now,
         recipients: Some(1),
         to: match to {
@@ -228,6 +229,7 @@ impl World {
         let (to, recipients) = addressed(&raw);
         Value::Entry {
             raw,
+            stated: false,
             submitted_at: self.now,
             recipients: Some(u32::from(recipients)),
             to,
@@ -272,6 +274,7 @@ impl World {
             let (to, recipients) = addressed(&raw);
             Value::Entry {
                 raw,
+                stated: false,
                 submitted_at: 0,
                 recipients: Some(u32::from(recipients)),
                 to,

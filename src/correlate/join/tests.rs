@@ -43,6 +43,7 @@ fn entry(raw: &'static str, submitted_at: Millis) -> Value {
 fn entry_to(recipients: Option<u32>, raw: &'static str, submitted_at: Millis) -> Value {
     Value::Entry {
         raw: raw.into(),
+        stated: false,
         submitted_at,
         recipients,
         to: To::One(0),
@@ -382,6 +383,7 @@ fn a_successor_finds_what_was_remembered() {
     put(&mut join, "a/2/t:0:2", None);
     let finished = Value::Entry {
         raw: "one!".into(),
+        stated: false,
         submitted_at: 0,
         recipients: Some(1),
         to: To::One(0),
@@ -417,6 +419,7 @@ fn our_own_records_coming_back_change_nothing() {
     let mut out = Vec::new();
     let late = Value::Entry {
         raw: "m".into(),
+        stated: false,
         submitted_at: 0,
         recipients: Some(1),
         to: To::One(0),
@@ -477,6 +480,7 @@ fn what_was_published_is_remembered_although_its_creation_is_written_again() {
     let key = Key::parse(b"a/1/t:0:7").unwrap();
     let finished = Value::Entry {
         raw: "m".into(),
+        stated: false,
         submitted_at: 0,
         recipients: Some(1),
         to: To::One(0),
@@ -830,6 +834,7 @@ impl Partition {
             let mut out = Vec::new();
             let value = Value::Entry {
                 raw: message.raw.into(),
+                stated: false,
                 submitted_at: message.at,
                 recipients: Some(1),
                 to: To::One(number(message.to).unwrap_or_default()),
@@ -1326,6 +1331,7 @@ fn a_multi_knows_its_recipients_whichever_way_round() {
         let key = Key::parse(b"a/1/t:0:7").unwrap();
         let value = Value::Entry {
             raw: "multi".into(),
+            stated: false,
             submitted_at: 0,
             recipients: Some(2),
             to: to.clone(),
@@ -1667,6 +1673,7 @@ fn among_very_many_messages_under_one_id_a_receipt_finds_its_own() {
         let key = format!("a/1/t:0:{n}");
         let value = Value::Entry {
             raw: n.to_string().into(),
+            stated: false,
             submitted_at: n,
             recipients: Some(1),
             to: To::One(if n % 100 == 0 { -n - 1 } else { phone(n) }),
@@ -1931,6 +1938,7 @@ fn a_sender_counts_among_many_messages_while_one_of_it_is_remembered() {
         let key = format!("a/1/t:0:{n}");
         let value = Value::Entry {
             raw: n.to_string().into(),
+            stated: false,
             submitted_at: n.min(1),
             recipients: Some(1),
             to: To::One(41_790_000_000 + n * 37),

@@ -281,6 +281,7 @@ impl Smsc {
                     let submission = format!("t:0:{n}");
                     let value = Value::Entry {
                         raw: n.to_string().into(),
+                        stated: false,
                         submitted_at: of.at,
                         recipients: Some(1),
                         to: To::One(number(of.to.as_bytes()).unwrap()),

@@ -24,7 +24,8 @@ impl<S: BuildHasher + Default> Asleep<S> {
             let mut live = 0;
             for at in page.places() {
                 let place = Place { page: number, at };
-                let (identity, entry) = self.unpack(place).expect("it reads back");
+                let identity = self.identity(place).expect("it reads back");
+                let entry = self.unpack(place).expect("it reads back");
                 assert!(self.find(&identity) == Some(place), "{identity} is found");
                 assert!(page.due.is_some_and(|due| due <= entry.deadline(limits)));
                 live += HEAD + self.at(place).unwrap().len();
@@ -54,6 +55,7 @@ fn text(entry: &Entry) -> String {
     let Entry {
         submission,
         raw,
+        stated,
         submitted_at,
         recipients,
         to,
@@ -65,7 +67,7 @@ fn text(entry: &Entry) -> String {
         outdated,
     } = entry;
     format!(
-        "{submission} {raw:?} {submitted_at} {recipients:?} {to:?} {sender} {reference:?} {order} {seen:?} {final_at:?} {outdated}"
+        "{submission} {raw:?} {stated} {submitted_at} {recipients:?} {to:?} {sender} {reference:?} {order} {seen:?} {final_at:?} {outdated}"
     )
 }
 
@@ -102,6 +104,7 @@ fn of_the_log(n: u32, part: Option<u16>) -> (String, Entry) {
     let entry = Entry {
         submission: key[identity.len() + 1..].into(),
         raw: raw.into(),
+        stated: true,
         submitted_at: facts.submitted_at,
         recipients: facts.recipients,
         to: facts.to,
@@ -140,10 +143,10 @@ prop_compose! {
         let entry = match own {
             0 => entry,
             1 => Entry { seen, final_at, ..entry },
-            2 => Entry { submitted_at, seen, final_at, ..entry },
+            2 => Entry { stated: false, submitted_at, seen, final_at, ..entry },
             _ => Entry {
-                raw: raw.into(), submission: submission.into(), submitted_at, recipients, to, sender,
-                reference, seen, final_at, ..entry
+                raw: raw.into(), stated: false, submission: submission.into(), submitted_at, recipients, to,
+                sender, reference, seen, final_at, ..entry
             },
         };
         (identity, entry)
@@ -294,6 +297,7 @@ fn what_has_no_room_stays_awake() {
     let (identity, entry) = of_the_log(1, None);
     let large = Entry {
         raw: vec![b'x'; LARGEST].into(),
+        stated: false,
         ..entry
     };
     assert!(!asleep.put(&identity, &large, &LIMITS));
