@@ -56,7 +56,6 @@ use super::notices::{
     RevocationRefused, Revoked,
 };
 use super::pause::Pause;
-use super::token::consumer_begins;
 use super::vigil::Vigil;
 use super::waiting::{For, Waiting};
 use crate::codes::{self, ErrorCode};
@@ -605,8 +604,9 @@ impl Poller {
             figures: self.group.figures.clone(),
         };
         let client = self.group.figures.wanted(&self.client);
-        let consumer: Arc<BaseConsumer<Context>> =
-            Arc::new(client.create_with_context(context).map(consumer_begins)?);
+        // librdkafka looks for the group's coordinator at once, and says once only that it may not: what the
+        // first poll has to tell is not to be thrown away.
+        let consumer: Arc<BaseConsumer<Context>> = Arc::new(client.create_with_context(context)?);
         self.group.open(consumer.clone());
         let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics)?;

@@ -198,7 +198,8 @@ macro_rules! tokens_of_ours {
 }
 pub(crate) use tokens_of_ours;
 
-/// A consumer that begins gets its first token, should nobody poll it for now.
+/// A consumer that begins gets its first token, should nobody poll it for now. Not for a member of a group: if
+/// that is closed, the client says so once, and this would be the poll that is told.
 pub(crate) fn consumer_begins<C: ConsumerContext>(consumer: BaseConsumer<C>) -> BaseConsumer<C> {
     // What the client says is for its context; there is no record before something is assigned.
     let _ = consumer.poll(Duration::ZERO);

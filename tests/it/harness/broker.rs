@@ -13,7 +13,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use super::PATIENCE;
 use super::client::Kafka;
 use super::fetch::{cached, jars_of_kafka, progress, run, source};
-use super::process::{Process, free_port, scratch};
+use super::process::{Process, free_port, its_turn, scratch};
 use super::tokens::TokenEndpoint;
 
 /// The id of most clusters.
@@ -268,6 +268,7 @@ connection.failed.authentication.delay.ms=0
         )
         .expect("a file");
         format_storage(&jars, &dir, cluster);
+        let _turn = its_turn();
         let process = launch(&jars, &dir, java);
         let mut broker = Broker {
             jars,

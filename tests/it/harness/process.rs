@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, Once, OnceLock};
+use std::sync::{Mutex, MutexGuard, Once, OnceLock};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -42,6 +42,14 @@ fn watchdog(verb: &str, pid: u32) {
         Mutex::new(child.stdin.take().expect("a pipe"))
     });
     writeln!(pipe.lock().unwrap(), "{verb} {pid}").expect("the watchdog lives");
+}
+
+/// The right to start a program that needs all of a core until it answers: one at a time, or tests that run
+/// side by side would wait for one another's programs anyway, and take them for dead.
+pub fn its_turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    // A test that failed meanwhile has left nothing behind.
+    TURN.lock().unwrap_or_else(|e| e.into_inner())
 }
 
 /// The test process's own directory, removed at its end.

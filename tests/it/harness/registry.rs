@@ -10,7 +10,7 @@ use kafka_smpp::registry::{Client, Options};
 
 use super::client::wait;
 use super::fetch::{cached, progress, run, source};
-use super::process::{Process, free_port, scratch};
+use super::process::{Process, free_port, its_turn, scratch};
 
 /// A registry of one test; what is registered survives its death.
 pub struct Registry {
@@ -31,6 +31,7 @@ impl Registry {
         let app = app(version);
         progress("starting a schema registry");
         let (dir, port) = (scratch("registry"), free_port());
+        let _turn = its_turn();
         let process = launch(&java, &app, &dir, port);
         let mut registry = Registry {
             java,

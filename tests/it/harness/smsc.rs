@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::client::eventually;
 use super::fetch::{jars, modules, source};
-use super::process::{Process, scratch};
+use super::process::{Process, its_turn, scratch};
 
 /// A running SMSC. Account: esme / secret. What it saw is in [`events`](Self::events); what
 /// some destinations mean is said in its source under `tests/peers`.
@@ -66,6 +66,7 @@ impl Smsc {
     }
 
     fn start(name: &str, mut command: Command) -> Smsc {
+        let _turn = its_turn();
         let process = Process::start(name, &mut command, scratch(name).join("log"));
         let mut smsc = Smsc { process, port: 0 };
         smsc.wait_for("listening", 1);
