@@ -9,7 +9,7 @@
 //! BENCH_ONLY=latency BENCH_PARTITIONS=64 BENCH_WARM_SECONDS=60 cargo bench --bench end_to_end
 //! ```
 //!
-//! Rounds do not count until the broker has compiled what it runs often (`BENCH_WARM_UP`, 180 seconds at most).
+//! Rounds do not count until the broker has compiled what it runs often (`BENCH_WARM_UP`, at most 180 seconds).
 //! `BENCH_KAFKA=transaction.partition.verification.enable=false` is a property of the broker.
 //!
 //! Each round has a bare pipe before and after; the round in the middle is printed, and in brackets all of
@@ -49,12 +49,12 @@ fn main() {
     }
     let partitions = setting("BENCH_PARTITIONS", 4) as i32;
     println!("{}", circumstances());
+    let chosen = chosen("BENCH_ONLY", &["throughput", "latency"]);
     let messages = setting("BENCH_MESSAGES", 200_000) as usize;
     warm_up(|| {
         round(partitions, messages);
     });
 
-    let chosen = chosen("BENCH_ONLY", &["throughput", "latency"]);
     if chosen.contains(&"throughput") {
         let rounds = setting("BENCH_ROUNDS", 3).max(1) as usize;
         throughput(partitions, messages, rounds);

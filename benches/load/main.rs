@@ -6,8 +6,8 @@
 //! BENCH_SECONDS=30 BENCH_URGENT=20 BENCH_LOADS=50,100,150 cargo bench --bench load
 //! ```
 //!
-//! First messages go through until the broker has compiled what it runs often (`BENCH_WARM_UP`, 180 seconds at
-//! most). Then the capacity is found: messages with receipts a second while more are offered than that. Shares
+//! First messages go through until the broker has compiled what it runs often (`BENCH_WARM_UP`, at most 180
+//! seconds). Then the capacity is found: messages with receipts a second while more are offered than that. Shares
 //! of it (`BENCH_LOADS`, in percent) are offered for `BENCH_SECONDS` (10) each, in 160-character messages, while
 //! `BENCH_URGENT` (10) a second are appended to the urgent topic; what is left over comes through before the next
 //! share. Latency is from a record's append until a reader of committed records

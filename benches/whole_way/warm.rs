@@ -4,28 +4,36 @@
 //! broker several times as long: a rate, a latency or a cost that is measured then says how long the broker has
 //! run. So what is measured is done before, and does not count, until the compiler is nearly idle.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::harness::kafka_pid;
-use super::{Counter, Feed, PATIENCE, Scene, setting, stop};
+use super::harness::{kafka_pid, kafka_to_measure};
+use super::work::processor_time;
+use super::{Counter, Feed, PATIENCE, Scene, broker_properties, setting, stop};
 
 /// Messages at a time.
 const BURST: usize = 200_000;
 
-/// Of a core: when the compiler takes less, what runs often is compiled.
-const IDLE: f64 = 0.07;
+/// Of the broker's processor time: when the compiler takes less, what runs often is compiled.
+const IDLE: f64 = 0.1;
 
-/// Does this until the broker has compiled what it needs for it, for `BENCH_WARM_UP` (180) seconds at most.
+/// Does this until the broker has compiled what it needs for it. No step begins after `BENCH_WARM_UP` (180) seconds;
+/// with 0 there is none. Of a broker that was not started here it is not known: then it is done once.
 pub fn warm_up(mut step: impl FnMut()) {
+    // The one that is measured, not the one that tests are content with.
+    kafka_to_measure(&broker_properties());
     let end = Instant::now() + Duration::from_secs(setting("BENCH_WARM_UP", 180));
     while Instant::now() < end {
-        let (since, before) = (Instant::now(), compiler_time());
+        let before = Compiled::so_far();
         step();
-        let compiled = compiler_time().saturating_sub(before).as_secs_f64();
-        let share = compiled / since.elapsed().as_secs_f64();
+        let Some(share) = before.share_since() else {
+            eprintln!("warming up: what the broker compiles is not known");
+            break;
+        };
         let percent = share * 100.0;
-        eprintln!("warming up: the broker compiles for {percent:.0} % of a core");
+        eprintln!("warming up: compiling is {percent:.0} % of the broker's time");
         if share < IDLE {
             break;
         }
@@ -51,13 +59,40 @@ pub fn warm_up_with_messages(partitions: i32) {
     scene.remove();
 }
 
-/// Processor time of Java's compiler in the broker so far.
-fn compiler_time() -> Duration {
-    let threads = kafka_pid().map(|pid| std::fs::read_dir(format!("/proc/{pid}/task")));
-    let threads = threads.into_iter().flatten().flatten().flatten();
-    threads
-        .filter_map(|thread| compiled_by(&thread.path()))
-        .sum()
+/// Processor time of the broker that is measured.
+struct Compiled {
+    /// All of it.
+    broker: Duration,
+    /// Of each thread of the compiler. Java ends those that it does not need.
+    threads: HashMap<OsString, Duration>,
+}
+
+impl Compiled {
+    fn so_far() -> Compiled {
+        let pid = kafka_pid();
+        let threads = pid.map(|pid| std::fs::read_dir(format!("/proc/{pid}/task")));
+        let threads = threads.into_iter().flatten().flatten().flatten();
+        let compilers = threads.filter_map(|thread| {
+            let used = compiled_by(&thread.path())?;
+            Some((thread.file_name(), used))
+        });
+        Compiled {
+            broker: pid.map_or(Duration::ZERO, processor_time),
+            threads: compilers.collect(),
+        }
+    }
+
+    /// Which part of the broker's time since then the compiler took, if that is known.
+    fn share_since(&self) -> Option<f64> {
+        let now = Compiled::so_far();
+        let since = |(thread, used): (&OsString, &Duration)| {
+            used.saturating_sub(self.threads.get(thread).copied().unwrap_or_default())
+        };
+        let compiled: Duration = now.threads.iter().map(since).sum();
+        let broker = now.broker.saturating_sub(self.broker);
+        let is_known = !now.threads.is_empty() && !broker.is_zero();
+        is_known.then(|| compiled.as_secs_f64() / broker.as_secs_f64())
+    }
 }
 
 /// What this thread has used if it compiles; none, too, if it has ended.

@@ -89,15 +89,18 @@ pub(super) fn record(
 /// read without copies of its texts. `None` if the partition is `live` and it says what was published: then
 /// it is its owner who has written it.
 fn entry(octets: &[u8], live: bool, codec: &Codec) -> Result<Option<(Bytes, Facts)>, Unread> {
-    let is_news = |facts: &Facts| !live || !facts.has_receipts();
     if cbor::value(octets).is_some() {
-        let facts = Some(Facts::of(octets)?).filter(is_news);
-        return Ok(facts.map(|facts| (Bytes::copy_from_slice(octets), facts)));
+        let facts = Facts::of(octets)?;
+        let is_news = !live || !facts.has_receipts();
+        return Ok(is_news.then(|| (Bytes::copy_from_slice(octets), facts)));
     }
     let entry: CorrelationEntry = codec.read_internal(octets)?;
+    if live && (!entry.seen.is_empty() || entry.final_at.is_some()) {
+        return Ok(None);
+    }
     let kept = Codec::kept(octets, &entry);
-    let facts = Some(Facts::of(&kept)?).filter(is_news);
-    Ok(facts.map(|facts| (kept, facts)))
+    let facts = Facts::of(&kept)?;
+    Ok(Some((kept, facts)))
 }
 
 /// A segment that waits, or what was published.

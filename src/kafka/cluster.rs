@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
@@ -12,7 +13,7 @@ use super::cause::{Cause, Doing, Who, Why, of_error};
 use super::ear::{Ear, Plain, hears_of_tokens};
 use super::error_class::ErrorClass;
 use super::group::partition_count;
-use super::token::consumer_begins;
+use super::token::first_poll;
 
 /// The first wait for an answer. It is asked again and waited for longer, because in between the
 /// client says why there is none.
@@ -20,22 +21,28 @@ const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// A client that asks, and gives up early where librdkafka knows that there will be no answer.
-pub(super) struct Inquiry(BaseConsumer<Plain>);
+pub(super) struct Inquiry {
+    consumer: BaseConsumer<Plain>,
+    /// What its first poll had to tell, until it is asked for: librdkafka says some things once.
+    told: Mutex<Option<KafkaError>>,
+}
 
 impl Inquiry {
     pub(super) fn new(client: &ClientConfig) -> Result<Inquiry, Cause> {
         let client = hears_of_tokens(client);
         let consumer = client.create_with_context(Plain(Ear::asked(&client)));
         let unmade = |error| of_error(&Who::of(&client), &error, &Doing::Asking);
-        Ok(Inquiry(consumer.map(consumer_begins).map_err(unmade)?))
+        let consumer: BaseConsumer<Plain> = consumer.map_err(unmade)?;
+        let told = Mutex::new(first_poll(&consumer));
+        Ok(Inquiry { consumer, told })
     }
 
     pub(super) fn consumer(&self) -> &BaseConsumer<Plain> {
-        &self.0
+        &self.consumer
     }
 
     fn ear(&self) -> &Ear {
-        &self.0.context().0
+        &self.consumer.context().0
     }
 
     /// The answer to a question that is asked with a time to wait, or why there is none.
@@ -49,7 +56,7 @@ impl Inquiry {
         let mut wait = FIRST_WAIT;
         loop {
             let left = timeout.saturating_sub(begun.elapsed());
-            let error = match ask(&self.0, wait.min(left)) {
+            let error = match ask(&self.consumer, wait.min(left)) {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -100,12 +107,12 @@ impl Inquiry {
 
     /// Hears what the client has to say. A right that is missing for what is asked is among it.
     fn serve(&self, doing: &Doing<'_>) -> Option<Cause> {
-        for _ in 0..50 {
-            if let Some(Err(error)) = self.0.poll(Duration::ZERO) {
-                let cause = of_error(self.ear().who(), &error, doing);
-                if matches!(cause.why, Why::Denied { .. }) {
-                    return Some(cause);
-                }
+        let first = self.told.lock().take();
+        let polled = (0..50).map(|_| self.consumer.poll(Duration::ZERO)?.err());
+        for error in std::iter::once(first).chain(polled).flatten() {
+            let cause = of_error(self.ear().who(), &error, doing);
+            if matches!(cause.why, Why::Denied { .. }) {
+                return Some(cause);
             }
         }
         None
@@ -131,7 +138,7 @@ pub fn connected(
 ) -> Result<BaseConsumer<Plain>, Cause> {
     let inquiry = Inquiry::new(client)?;
     inquiry.cluster_id(topic, timeout)?;
-    Ok(inquiry.0)
+    Ok(inquiry.consumer)
 }
 
 /// The cluster's id as its brokers give it to who asks for `topic`, which need not be there. Blocks for up

@@ -604,8 +604,7 @@ impl Poller {
             figures: self.group.figures.clone(),
         };
         let client = self.group.figures.wanted(&self.client);
-        // librdkafka looks for the group's coordinator at once, and says once only that it may not: what the
-        // first poll has to tell is not to be thrown away.
+        // No `consumer_begins`: the first poll may be the one that says that the group is denied.
         let consumer: Arc<BaseConsumer<Context>> = Arc::new(client.create_with_context(context)?);
         self.group.open(consumer.clone());
         let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();

@@ -251,12 +251,12 @@ impl<S: BuildHasher + Default> Asleep<S> {
         let (mut woken, mut gone, mut next) = (Vec::new(), Vec::new(), None::<Millis>);
         for at in places.into_iter().flatten() {
             let place = Place { page: number, at };
-            let Some(entry) = self.unpack(place) else {
+            let (Some(identity), Some(entry)) = (self.identity(place), self.unpack(place)) else {
                 continue;
             };
             let due = entry.deadline(limits);
             if due <= now.saturating_add(SOON) {
-                woken.extend(self.identity(place).map(|identity| (identity, entry)));
+                woken.push((identity, entry));
                 gone.push(place);
             } else {
                 next = Some(next.map_or(due, |next| next.min(due)));

@@ -37,8 +37,8 @@ pub(super) struct Entry {
     /// Its record as it stands in the log, without what has been published since. Octets, because
     /// there is one for every message: a record that is read takes more, and few are needed again.
     pub(super) raw: Bytes,
-    /// Whether `raw` says when, to whom and with which reference it was submitted, as it stands here: then
-    /// that can be read from it at any time.
+    /// Whether `raw` says what follows of the submission, up to `reference`, as it stands here: then that can
+    /// be read from it at any time.
     pub(super) stated: bool,
     /// When it was submitted, by another process's clock.
     pub(super) submitted_at: Millis,

@@ -174,7 +174,7 @@ pub enum Value {
     Entry {
         /// The value as it is [kept](crate::record::codec::Codec::kept).
         raw: Bytes,
-        /// Whether `raw` says what follows, receipts apart.
+        /// Whether `raw` says what follows of the submission, up to `reference`.
         stated: bool,
         /// When it was submitted.
         submitted_at: Millis,

@@ -26,6 +26,7 @@ use parking_lot::Mutex;
 use rdkafka::client::OAuthToken;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, ProducerContext};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -198,12 +199,18 @@ macro_rules! tokens_of_ours {
 }
 pub(crate) use tokens_of_ours;
 
-/// A consumer that begins gets its first token, should nobody poll it for now. Not for a member of a group: if
-/// that is closed, the client says so once, and this would be the poll that is told.
+/// A consumer that begins gets its first token, should nobody poll it for now. Not for a member of a group, nor
+/// for who must hear that a group is denied: see [`first_poll`].
 pub(crate) fn consumer_begins<C: ConsumerContext>(consumer: BaseConsumer<C>) -> BaseConsumer<C> {
-    // What the client says is for its context; there is no record before something is assigned.
-    let _ = consumer.poll(Duration::ZERO);
+    // There is no record before something is assigned, and its context hears why connections fail.
+    let _ = first_poll(&consumer);
     consumer
+}
+
+/// The poll that brings a consumer its first token, and what else it brings: librdkafka looks for the group's
+/// coordinator from the beginning, and says once only that the group is denied.
+pub(crate) fn first_poll<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> Option<KafkaError> {
+    consumer.poll(Duration::ZERO)?.err()
 }
 
 /// As [`consumer_begins`], of a producer: `init_transactions` polls nothing.

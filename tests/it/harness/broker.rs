@@ -66,15 +66,18 @@ impl Ports {
     }
 }
 
+/// The broker that all share; the first who asks for it says how it is started.
+static SHARED: OnceLock<(Option<Broker>, Kafka)> = OnceLock::new();
+
 /// The broker all tests share, each with its own topics and groups: the one at
 /// `KAFKA_BOOTSTRAP`, or one started here.
 pub fn kafka() -> Kafka {
     shared().1.clone()
 }
 
-/// The process of the broker all tests share, if it was started here.
+/// The process of the broker all tests share, if it was started here, and is there by now.
 pub fn kafka_pid() -> Option<u32> {
-    shared().0.as_ref().map(Broker::pid)
+    SHARED.get()?.0.as_ref().map(Broker::pid)
 }
 
 /// As [`kafka`], for who measures: Java as Kafka's own script starts it, and compaction and retention as often
@@ -90,7 +93,6 @@ fn shared() -> &'static (Option<Broker>, Kafka) {
 }
 
 fn shared_as(start: impl FnOnce() -> Broker) -> &'static (Option<Broker>, Kafka) {
-    static SHARED: OnceLock<(Option<Broker>, Kafka)> = OnceLock::new();
     SHARED.get_or_init(|| match std::env::var("KAFKA_BOOTSTRAP") {
         Ok(bootstrap) => (None, Kafka::at(bootstrap)),
         Err(_) => {
@@ -112,6 +114,7 @@ pub struct Secured {
 impl Secured {
     /// Who carries out commands of kafka-acls.sh.
     pub fn acls(&self) -> Acls {
+        let _turn = its_turn();
         let mut java = java(&self.broker.jars, &self.broker.dir, SMALL_JAVA);
         java.arg(source("kafka").join("Acls.java"))
             .arg(format!("127.0.0.1:{}", self.broker.ports.own))
@@ -260,15 +263,15 @@ connection.failed.authentication.delay.ms=0
     ) -> Broker {
         let jars = jars_of_kafka("kafka");
         progress("starting a Kafka broker");
-        let begun = Instant::now();
         let dir = scratch("kafka");
         std::fs::write(
             dir.join("server.properties"),
             properties(&dir, ports, sasl, session_millis) + more,
         )
         .expect("a file");
-        format_storage(&jars, &dir, cluster);
         let _turn = its_turn();
+        let begun = Instant::now();
+        format_storage(&jars, &dir, cluster);
         let process = launch(&jars, &dir, java);
         let mut broker = Broker {
             jars,
@@ -298,6 +301,7 @@ connection.failed.authentication.delay.ms=0
     /// Starts it again, on the same port and data.
     pub fn restart(&mut self) {
         self.process.kill9();
+        let _turn = its_turn();
         self.process = launch(&self.jars, &self.dir, self.java);
         self.wait_until_it_answers();
     }

@@ -44,8 +44,9 @@ fn watchdog(verb: &str, pid: u32) {
     writeln!(pipe.lock().unwrap(), "{verb} {pid}").expect("the watchdog lives");
 }
 
-/// The right to start a program that needs all of a core until it answers: one at a time, or tests that run
-/// side by side would wait for one another's programs anyway, and take them for dead.
+/// The right to start a program that needs all of a core until it answers, a broker, a registry or an SMSC in
+/// Java: one at a time, or tests that run side by side would wait for one another's programs anyway, and take them
+/// for dead.
 pub fn its_turn() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     // A test that failed meanwhile has left nothing behind.

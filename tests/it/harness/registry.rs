@@ -83,6 +83,7 @@ impl Registry {
     /// Starts it again, on the same port and data.
     pub fn restart(&mut self) {
         self.process.kill9();
+        let _turn = its_turn();
         self.process = launch(&self.java, &self.app, &self.dir, self.port);
         self.wait_until_it_answers();
     }

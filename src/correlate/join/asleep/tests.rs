@@ -292,6 +292,18 @@ fn an_entry_takes_little_and_holes_are_given_back() {
 }
 
 #[test]
+fn a_time_that_was_put_right_stays_so_in_sleep() {
+    let mut asleep = Asleep::<DefaultHashBuilder>::default();
+    for (n, put_right, stated) in [(7, 7, true), (8, 5000, false)] {
+        let (identity, mut entry) = of_the_log(n, None);
+        entry.set_submitted_at(put_right);
+        assert!(asleep.put(&identity, &entry, &LIMITS));
+        let woken = asleep.take(&identity).expect("it sleeps");
+        assert_eq!((woken.submitted_at, woken.stated), (put_right, stated));
+    }
+}
+
+#[test]
 fn what_has_no_room_stays_awake() {
     let mut asleep = Asleep::<DefaultHashBuilder>::default();
     let (identity, entry) = of_the_log(1, None);
