@@ -79,9 +79,13 @@ impl Deployment {
         self.kafka.produce(&self.topic("outbound"), &records);
     }
 
-    /// Runs another command with the same configuration.
+    /// Runs another command with the same configuration, but for the time-out: it ends with the first answer that
+    /// does not come, and a registry that has just started may take seconds.
     fn command(&self, args: &[&str]) -> Output {
-        command(&self.toml(), args)
+        let toml = self.toml();
+        let patient = toml.replace("timeout = \"1s\"", "timeout = \"20s\"");
+        assert_ne!(toml, patient, "the time-out is found");
+        command(&patient, args)
     }
 }
 
