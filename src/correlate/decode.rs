@@ -95,7 +95,7 @@ fn entry(octets: &[u8], live: bool, codec: &Codec) -> Result<Option<(Bytes, Fact
         return Ok(is_news.then(|| (Bytes::copy_from_slice(octets), facts)));
     }
     let entry: CorrelationEntry = codec.read_internal(octets)?;
-    if live && (!entry.seen.is_empty() || entry.final_at.is_some()) {
+    if live && entry.has_receipts() {
         return Ok(None);
     }
     let kept = Codec::kept(octets, &entry);

@@ -102,6 +102,13 @@ pub struct CorrelationEntry {
     pub final_at: Option<Timestamp>,
 }
 
+impl CorrelationEntry {
+    /// Whether any receipt of it was published.
+    pub fn has_receipts(&self) -> bool {
+        !self.seen.is_empty() || self.final_at.is_some()
+    }
+}
+
 /// A [`CorrelationEntry`] as it is first written, borrowed: one is made for every message.
 #[derive(Clone, Debug, Serialize, Encode)]
 pub struct NewCorrelationEntry<'a> {

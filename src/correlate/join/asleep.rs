@@ -57,7 +57,7 @@ const PART: u8 = 2;
 /// The octets are without what the key says.
 const BEGINS: u8 = 4;
 /// The facts are those that the octets say.
-const SAYS: u8 = 8;
+const STATED: u8 = 8;
 /// Receipts were published.
 const SEEN: u8 = 16;
 /// The last one was.
@@ -519,7 +519,7 @@ impl<S: BuildHasher + Default> Asleep<S> {
             .then(|| cbor::split_entry(&entry.raw, &begins))
             .flatten();
         flags |= if split.is_some() { BEGINS } else { 0 };
-        flags |= if entry.stated { SAYS } else { 0 };
+        flags |= if entry.stated { STATED } else { 0 };
         flags |= if entry.seen.is_empty() { 0 } else { SEEN };
         flags |= if entry.final_at.is_some() { FINAL } else { 0 };
         let mut to = Packer(std::mem::take(&mut self.packed));
@@ -576,7 +576,7 @@ impl<S: BuildHasher + Default> Asleep<S> {
         let (esme, id, mut from) = self.packed(place)?;
         let flags = from.octet()?;
         let submission = from.submission(flags, &self.names)?;
-        let facts = (flags & SAYS == 0).then(|| from.facts()).flatten();
+        let facts = (flags & STATED == 0).then(|| from.facts()).flatten();
         let seen = if flags & SEEN == 0 {
             Vec::new()
         } else {
@@ -602,7 +602,7 @@ impl<S: BuildHasher + Default> Asleep<S> {
         Some(Entry {
             submission: submission.text().into(),
             raw,
-            stated: flags & SAYS != 0,
+            stated: flags & STATED != 0,
             submitted_at: facts.submitted_at,
             recipients: facts.recipients,
             to: facts.to,

@@ -3,9 +3,10 @@ use std::hash::Hasher;
 
 use proptest::prelude::*;
 
+use super::super::{Effect, Join, Value};
 use super::*;
 use crate::record::internal::NewCorrelationEntry;
-use crate::record::keys::Position;
+use crate::record::keys::{Key, Position};
 use crate::record::kind::Record;
 
 const LIMITS: JoinLimits = JoinLimits {
@@ -301,6 +302,34 @@ fn a_time_that_was_put_right_stays_so_in_sleep() {
         let woken = asleep.take(&identity).expect("it sleeps");
         assert_eq!((woken.submitted_at, woken.stated), (put_right, stated));
     }
+}
+
+#[test]
+fn a_message_of_a_clock_days_ahead_is_overdue_after_its_wait_although_it_slept() {
+    // Three days ahead of now, which is 0.
+    let (identity, entry) = of_the_log(3 * 24 * 3600 * 1000, None);
+    let (submission, mut out) = (entry.submission.clone(), Vec::new());
+    let value = Value::Entry {
+        raw: entry.raw,
+        stated: entry.stated,
+        submitted_at: entry.submitted_at,
+        recipients: entry.recipients,
+        to: entry.to,
+        sender: entry.sender,
+        reference: entry.reference,
+        seen: entry.seen,
+        final_at: entry.final_at,
+    };
+    let key = Key::Entry {
+        identity: &identity,
+        submission: &submission,
+    };
+    let mut join = Join::new(LIMITS);
+    join.live(0, &mut out);
+    join.record(&key, value, 0, &mut out);
+    assert_eq!((join.asleep.len(), out.len()), (1, 0));
+    join.tick(LIMITS.ttl, 10, &mut out);
+    assert!(matches!(out[0], Effect::Overdue { .. }), "{out:?}");
 }
 
 #[test]
