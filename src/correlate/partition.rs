@@ -203,9 +203,9 @@ impl PartitionState {
     }
 
     /// A record of its correlation partition was read.
-    pub(super) fn progressed(&mut self, at: Instant) {
+    pub(super) fn progressed(&mut self) {
         if self.stage != Stage::Live {
-            self.progressed = at;
+            self.progressed = Instant::now();
             self.complain_after = SLOW_RESTORE;
         }
     }
@@ -442,7 +442,7 @@ mod tests {
             (3..=4).contains(&seconds_told.len()) && seconds_told[0] == 10,
             "{seconds_told:?}"
         );
-        partition.progressed(Instant::now());
+        partition.progressed();
         partition.progressed = ago(11);
         assert!(partition.slow_restore().is_some(), "it got on in between");
         partition.stage = Stage::Live;

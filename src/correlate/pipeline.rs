@@ -348,8 +348,8 @@ impl Pipeline {
     }
 
     /// Of a receipt that found its message, how long it took, if that is to be known.
-    fn learn_delay(&self, entry: &[u8], delivery: &Delivery) {
-        let (esme, now) = (&*delivery.esme, self.clock.now());
+    fn learn_delay(&self, entry: &[u8], delivery: &Delivery, now: Millis) {
+        let esme = &*delivery.esme;
         if !self.config.dialects.knows(esme) || !self.watch.lock().wants_delay(esme, now) {
             return;
         }
@@ -435,11 +435,15 @@ impl Pipeline {
         };
         let (topics, dialects) = (&self.config.topics, &self.config.dialects);
         let record = decode::record(&key, value, live, &topics.codecs.correlation, dialects);
+        // Nothing is to be done, and each receipt brings one.
+        if let (Key::Entry { .. }, Ok(Record::Echo)) = (&key, &record) {
+            return Ok(live);
+        }
         let mut state = self.state.lock();
         let Some(owned) = find(&mut state, partition, takeover) else {
             return Ok(live);
         };
-        owned.progressed(Instant::now());
+        owned.progressed();
         let now = self.clock.now();
         let mut effects = Vec::new();
         match record {
@@ -473,7 +477,7 @@ impl Pipeline {
                 owned.join.skipped(&key, now, &mut effects);
             }
         }
-        self.gather(owned, &effects, None);
+        self.gather(owned, &effects, None, now);
         Ok(owned.stage == Stage::Live)
     }
 
@@ -485,6 +489,7 @@ impl Pipeline {
         delivery: &Arc<Delivery>,
         kind: DeliveryKind<'_>,
     ) {
+        let now = self.clock.now();
         match kind {
             DeliveryKind::Receipt(parsed, receipt) => {
                 let arrived = Arrived {
@@ -492,15 +497,17 @@ impl Pipeline {
                     parsed: &parsed,
                 };
                 if self.config.dialects.knows(&delivery.esme) {
-                    (self.watch.lock()).received(&delivery.esme, self.clock.now());
+                    (self.watch.lock()).received(&delivery.esme, now);
                 }
                 match &delivery.home {
-                    Some(home) => self.visit(owned, (identity, home), offset, arrived, receipt),
-                    None => self.receipt(owned, identity, offset, arrived, receipt),
+                    Some(home) => {
+                        self.visit(owned, (identity, home), offset, arrived, receipt, now);
+                    }
+                    None => self.receipt(owned, (identity, offset), arrived, receipt, now),
                 }
             }
             DeliveryKind::Segment(segment) => {
-                self.segment(owned, identity, offset, delivery.clone(), segment);
+                self.segment(owned, (identity, offset), delivery.clone(), segment, now);
             }
         }
     }
@@ -508,13 +515,13 @@ impl Pipeline {
     fn receipt(
         &self,
         owned: &mut PartitionState,
-        id: &str,
-        offset: i64,
+        (id, offset): (&str, i64),
         arrived: Arrived<'_>,
         receipt: Receipt,
+        now: Millis,
     ) {
         let mut effects = Vec::new();
-        let (join, now) = (&mut owned.join, self.clock.now());
+        let join = &mut owned.join;
         let delivery = arrived.delivery.clone();
         match join.delivery(id, offset, delivery, receipt, now, &mut effects) {
             ReceiptOutcome::Joined | ReceiptOutcome::Moved | ReceiptOutcome::PublishedAlone => {}
@@ -525,7 +532,7 @@ impl Pipeline {
             }
             ReceiptOutcome::Repeat => self.counters.repeated.add(1),
         }
-        self.gather(owned, &effects, Some(arrived));
+        self.gather(owned, &effects, Some(arrived), now);
     }
 
     /// A receipt comes from its home, under another form of its id.
@@ -536,9 +543,10 @@ impl Pipeline {
         offset: i64,
         arrived: Arrived<'_>,
         receipt: Receipt,
+        now: Millis,
     ) {
         let mut effects = Vec::new();
-        let (join, now) = (&mut owned.join, self.clock.now());
+        let join = &mut owned.join;
         let delivery = arrived.delivery.clone();
         match join.visit(to_from, offset, delivery, receipt, now, &mut effects) {
             ReceiptOutcome::Repeat => self.counters.repeated.add(1),
@@ -547,19 +555,19 @@ impl Pipeline {
             | ReceiptOutcome::Parked
             | ReceiptOutcome::PublishedAlone => {}
         }
-        self.gather(owned, &effects, Some(arrived));
+        self.gather(owned, &effects, Some(arrived), now);
     }
 
     fn segment(
         &self,
         owned: &mut PartitionState,
-        id: &str,
-        offset: i64,
+        (id, offset): (&str, i64),
         delivery: Arc<Delivery>,
         segment: Segment,
+        now: Millis,
     ) {
         let mut effects = Vec::new();
-        let (assembly, now) = (&mut owned.assembly, self.clock.now());
+        let assembly = &mut owned.assembly;
         match assembly.delivery(id, offset, delivery, segment, now, &mut effects) {
             assembly::SegmentState::Waiting | assembly::SegmentState::Completed => {}
             assembly::SegmentState::Repeat => self.counters.repeated.add(1),
@@ -586,7 +594,13 @@ impl Pipeline {
     }
 
     /// Gathers what is to be written; `arrived` if a receipt that has just come is the cause.
-    fn gather(&self, owned: &mut PartitionState, effects: &[Effect], arrived: Option<Arrived<'_>>) {
+    fn gather(
+        &self,
+        owned: &mut PartitionState,
+        effects: &[Effect],
+        arrived: Option<Arrived<'_>>,
+        now: Millis,
+    ) {
         if effects.is_empty() {
             return;
         }
@@ -613,7 +627,7 @@ impl Pipeline {
                     other_form,
                 } => {
                     self.counters.correlated.add(1);
-                    self.learn_delay(entry, delivery);
+                    self.learn_delay(entry, delivery, now);
                     if !candidates.is_empty() {
                         self.counters.ambiguous.add(1);
                     }
@@ -894,7 +908,7 @@ impl Pipeline {
         .emit();
         self.counters.refused.add(1);
         owned.replace(index, with);
-        self.gather(owned, &receipts, None);
+        self.gather(owned, &receipts, None, now);
         self.gather_segments(owned, &segments);
         true
     }
@@ -1099,7 +1113,7 @@ impl TransactionSource for Pipeline {
             if takes_part && owned.lets_time_pass() {
                 let mut effects = Vec::new();
                 let more = owned.join.tick(wall, owned.room(), &mut effects);
-                self.gather(owned, &effects, None);
+                self.gather(owned, &effects, None, wall);
                 let mut effects = Vec::new();
                 let still = owned.assembly.tick(wall, owned.room(), &mut effects);
                 self.gather_segments(owned, &effects);

@@ -212,7 +212,7 @@ fn messages_that_wait_and_receipts_that_come_are_watched() {
     assert_eq!(*told.lock(), expected);
     let entry = entry_of("1969-12-31T23:59:00Z");
     for _ in 0..20 {
-        pipeline.learn_delay(&entry, &delivery);
+        pipeline.learn_delay(&entry, &delivery, pipeline.now());
         std::thread::sleep(Duration::from_millis(101));
     }
     (0..10).for_each(|n| accepted(&pipeline, "acme", 300 + n));

@@ -9,6 +9,7 @@
 //! object with C3 01, what has a number in a registry with 0.
 
 use jiff::Timestamp;
+use minicbor::data::Type;
 use minicbor::decode::Error;
 use minicbor::{Decode, Decoder, Encode, Encoder};
 use serde::de::DeserializeOwned;
@@ -123,6 +124,48 @@ pub fn entry_with(octets: &[u8], seen: &[Seen], final_at: Option<Timestamp>) -> 
         instant::encode(&at, &mut to, &mut ()).ok()?;
     }
     Some(to.into_writer())
+}
+
+/// Whether an entry says that receipts of it were published, which stands behind all else; `None` if that is
+/// not told without reading the rest.
+pub fn has_receipts(entry: &[u8]) -> Option<bool> {
+    let (head, rest) = split_entry(entry, &[])?;
+    let fields = head - ARRAY;
+    let mut from = Decoder::new(behind(rest, fields.min(SEEN))?);
+    if fields > SEEN && from.datatype().ok()? != Type::Null && from.array().ok()?? > 0 {
+        return Some(true);
+    }
+    // And no receipt is between them.
+    Some(fields > SEEN + 1 && from.datatype().ok()? != Type::Null)
+}
+
+/// What stands behind so many values, of which only the heads are looked at (RFC 8949, 3): the decoder's own
+/// way looks at every character of a text. `None` if one has no length, or does not end.
+fn behind(mut octets: &[u8], values: u8) -> Option<&[u8]> {
+    let mut left = u64::from(values);
+    while let Some(after) = left.checked_sub(1) {
+        let (head, rest) = octets.split_first()?;
+        let (number, rest) = match head & 0x1F {
+            short @ 0..24 => (u64::from(short), rest),
+            long @ 24..28 => {
+                let (number, rest) = rest.split_at_checked(1 << (long - 24))?;
+                let add = |sum: u64, octet: &u8| sum << 8 | u64::from(*octet);
+                (number.iter().fold(0, add), rest)
+            }
+            _ => return None,
+        };
+        // By its major type, how many octets and how many values belong to it.
+        let (octets_of_it, values_of_it) = match head >> 5 {
+            2 | 3 => (number, 0),
+            4 => (0, number),
+            5 => (0, number.checked_mul(2)?),
+            6 => (0, 1),
+            _ => (0, 0),
+        };
+        octets = rest.get(usize::try_from(octets_of_it).ok()?..)?;
+        left = after.checked_add(values_of_it)?;
+    }
+    Some(octets)
 }
 
 /// Reads a record from the octets behind its tag.

@@ -66,7 +66,7 @@ pub fn esme_and_id(identity: &str) -> (&str, &str) {
 }
 
 /// More than numbers and signs in an entry's key have: a partition, an offset, a part.
-const ROOM: usize = 40;
+pub const ROOM: usize = 40;
 
 /// The key of the entry of a submitted message, or of segment `part` of it.
 pub fn entry(esme: &str, message_id: &str, source: &Position, part: Option<u16>) -> String {

@@ -19,6 +19,7 @@
 //! is left is given up, and what is left goes to the page that is filled.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::hash::BuildHasher;
 
 use bytes::Bytes;
@@ -471,15 +472,19 @@ impl<'a> Submission<'a> {
     }
 
     fn text(&self) -> String {
-        match self {
-            Submission::Position(topic, partition, offset, None) => {
-                format!("{topic}:{partition}:{offset}")
+        let (topic, partition, offset, part) = match *self {
+            Submission::Position(topic, partition, offset, part) => {
+                (topic, partition, offset, part)
             }
-            Submission::Position(topic, partition, offset, Some(part)) => {
-                format!("{topic}:{partition}:{offset}.{part}")
-            }
-            Submission::Text(text) => (*text).to_owned(),
+            Submission::Text(text) => return text.to_owned(),
+        };
+        let mut text = String::with_capacity(topic.len() + keys::ROOM);
+        // Writing to a string does not fail.
+        let _ = write!(text, "{topic}:{partition}:{offset}");
+        if let Some(part) = part {
+            let _ = write!(text, ".{part}");
         }
+        text
     }
 }
 

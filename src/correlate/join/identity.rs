@@ -219,7 +219,7 @@ impl Entry {
     }
 
     pub(super) fn key(&self, identity: &str) -> String {
-        format!("{identity}/{}", self.submission)
+        [identity, "/", &self.submission].concat()
     }
 
     pub(super) fn deadline(&self, limits: &JoinLimits) -> Millis {

@@ -144,6 +144,8 @@ fn takes_what_was_published(entry: &CorrelationEntry) {
         ..entry.clone()
     };
     let (bare, whole) = (codec.write(&bare).unwrap(), codec.write(entry).unwrap());
+    assert_eq!(has_receipts(&bare), Some(false));
+    assert_eq!(has_receipts(&whole), Some(entry.has_receipts()));
     if !entry.seen.is_empty() {
         let with = |octets: &[u8]| entry_with(octets, &entry.seen, entry.final_at);
         assert_eq!((with(&bare), with(&whole)), (Some(whole), None));
@@ -173,6 +175,7 @@ proptest! {
     fn no_octets_make_it_panic(octets in proptest::collection::vec(any::<u8>(), 0..200), tag in 6..11u8) {
         let octets = [&[TAG | tag], &*octets].concat();
         let (kind, fields) = value(&octets).unwrap();
+        let _ = has_receipts(&octets);
         let _ = shown(kind, fields);
         let _ = reduced(kind, fields);
     }
