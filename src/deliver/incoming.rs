@@ -79,8 +79,8 @@ pub(super) fn record(pdu: &[u8], arrival: &Arrival<'_>) -> Result<Incoming, Unwr
         Ok(message) => message,
         Err(error) => return unreadable(pdu, &error, arrival),
     };
-    if let Some(parsed) = arrival.esme.dialect.report(&message.sm) {
-        return receipt(pdu, &parsed, arrival);
+    if let Some(reported) = arrival.esme.dialect.reported(&message.sm) {
+        return receipt(pdu, &reported, arrival);
     }
     match message.segment() {
         Some(concatenation) => segment(pdu, &message.sm, concatenation, arrival),
@@ -90,14 +90,14 @@ pub(super) fn record(pdu: &[u8], arrival: &Arrival<'_>) -> Result<Incoming, Unwr
 
 fn receipt(
     pdu: &[u8],
-    parsed: &Receipt<'_>,
+    reported: &Receipt<'_>,
     arrival: &Arrival<'_>,
 ) -> Result<Incoming, Unwritable> {
     let esme = arrival.esme;
     let id = match esme
         .dialect
         .ids
-        .of_receipt(parsed)
+        .of_receipt(reported)
         .filter(|id| !id.is_empty())
     {
         Some(id) => id,

@@ -67,6 +67,14 @@ impl Dialect {
         (is_some(&receipt.id) && is_about_one).then_some(receipt)
     }
 
+    /// The same, read as far as it says which message it is about.
+    pub fn reported<'a>(&self, sm: &Sm<'a>) -> Option<Receipt<'a>> {
+        match sm.message_type().reports_on_a_message() {
+            true => Some(Receipt::ids_of(sm, &self.receipts)),
+            false => self.report(sm),
+        }
+    }
+
     /// Reads the receipt in a deliver_sm or data_sm that is one.
     pub fn receipt<'a>(&self, sm: &Sm<'a>) -> Receipt<'a> {
         Receipt::of(sm, &self.receipts)

@@ -95,6 +95,29 @@ impl<'a> Receipt<'a> {
         Self::read(sm.text_octets_without_udh(), sm.data_coding, sm.tlvs, style)
     }
 
+    /// Reads of a deliver_sm or data_sm which message it is about: its [`id`](Self::id), and where that stands.
+    /// What else it says is not read, mostly.
+    ///
+    /// ```
+    /// use smpp_protocol::pdu::Sm;
+    /// use smpp_protocol::receipt::{Receipt, Style};
+    ///
+    /// let sm = Sm { short_message: b"id:7F stat:DELIVRD err:000", ..Sm::default() };
+    /// assert_eq!(Receipt::ids_of(&sm, &Style::default()).id.as_deref(), Some("7F"));
+    /// ```
+    pub fn ids_of(sm: &Sm<'a>, style: &Style) -> Self {
+        let text = ascii(sm.text_octets_without_udh()).filter(|_| style.pattern.is_none());
+        let Some(id) = text.and_then(scan::id) else {
+            return Self::of(sm, style);
+        };
+        let ids = Receipt {
+            id: Some(id.clone()),
+            text_id: Some(id),
+            ..Receipt::default()
+        };
+        ids.with_tlvs(sm.tlvs)
+    }
+
     /// Reads the parts of a PDU that tell of a message's fate.
     pub fn read(text: &'a [u8], data_coding: u8, tlvs: Tlvs<'a>, style: &Style) -> Self {
         let announced = Encoding::of(data_coding, style.alphabet);

@@ -56,11 +56,18 @@ impl Label {
 /// that may also belong to an id or a name (`a-id:86`, `86id:86`) let `id:` begin only in a receipt
 /// that has no other.
 pub(super) fn scan(text: &str) -> Receipt<'_> {
-    let mut receipt = labelled(text);
+    let mut receipt = labelled(text, |_| false);
     receipt.id = receipt.text_id.clone().filter(|id| !id.is_empty());
     receipt.text_state = receipt.stat.as_deref().and_then(MessageState::from_stat);
     receipt.state = receipt.text_state;
     receipt
+}
+
+/// The id that [`scan`] finds, read no further than to it; `None` if all must be read to know it.
+pub(super) fn id(text: &str) -> Option<Cow<'_, str>> {
+    let is_found = |receipt: &Receipt<'_>| receipt.text_id.is_some();
+    let id = labelled(text, is_found).text_id;
+    id.filter(|id| !id.is_empty())
 }
 
 /// Takes the `id:` that stands right behind a sign or a digit, if it is a receipt without another.
@@ -76,7 +83,8 @@ fn take_glued_id<'a>(before: &'a str, receipt: &mut Receipt<'a>) {
     receipt.text_id = ids.next().map(Cow::Borrowed);
 }
 
-fn labelled(text: &str) -> Receipt<'_> {
+/// What it finds up to where that is enough.
+fn labelled(text: &str, is_enough: impl Fn(&Receipt<'_>) -> bool) -> Receipt<'_> {
     let mut receipt = Receipt::default();
     let mut rest = text;
     let mut at_boundary = true;
@@ -105,6 +113,9 @@ fn labelled(text: &str) -> Receipt<'_> {
         at_boundary = true;
         if let Some(slot) = slot(&mut receipt, label) {
             slot.get_or_insert(Cow::Borrowed(value));
+            if is_enough(&receipt) {
+                return receipt;
+            }
         }
     }
     if receipt.text.is_none() {
@@ -156,8 +167,10 @@ fn label(text: &str) -> Option<(Label, &str)> {
                 .eq_ignore_ascii_case(word)
                 .then(|| &rest[word.len()..])?;
         }
-        let rest = rest.trim_start_matches([' ', '\t', '"']);
-        rest.strip_prefix([':', '=']).map(|value| (*label, value))
+        let is_blank = |octet: &u8| matches!(octet, b' ' | b'\t' | b'"');
+        let blanks = rest.bytes().take_while(is_blank).count();
+        let is_end = matches!(rest.as_bytes().get(blanks), Some(b':' | b'='));
+        is_end.then(|| (*label, &rest[blanks + 1..]))
     })
 }
 

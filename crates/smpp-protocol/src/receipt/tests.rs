@@ -381,10 +381,54 @@ fn a_form_of_ones_own_is_read_and_what_it_does_not_fit_is_read_as_usual() {
     );
 }
 
+/// What receipts are made of, and what is like it.
+const WORDS: [&str; 20] = [
+    "id:",
+    "ID :",
+    "id=",
+    "id",
+    "xid:",
+    "a-id:",
+    "stat:",
+    "DELIVRD",
+    "text:",
+    "submit date:",
+    "sub:",
+    " ",
+    ", ",
+    "\"",
+    "7F",
+    "123",
+    "2601311200",
+    "é",
+    "\0",
+    "\n",
+];
+
 proptest! {
     #[test]
     fn any_octets_are_some_receipt(octets in vec(any::<u8>(), 0..200), data_coding: u8) {
         deliver(&octets, data_coding, &octets);
+    }
+
+    #[test]
+    fn which_message_it_is_about_is_known_before_all_is_read(
+        words in vec(prop::sample::select(&WORDS[..]), 0..12),
+        other in vec(any::<u8>(), 0..3),
+        data_coding in prop::sample::select(&[0u8, 3, 8][..]),
+        named in any::<bool>(),
+    ) {
+        let text = [words.concat().as_bytes(), &other].concat();
+        let mut tlvs = Vec::new();
+        if named {
+            push_tlv(&mut tlvs, Tag::RECEIPTED_MESSAGE_ID, b"7F\0").unwrap();
+        }
+        let sm = Sm { short_message: &text, data_coding, tlvs: Tlvs::new(&tlvs), ..Sm::default() };
+        let own = Style { pattern: Some(Pattern::new("(?<id>[0-9]+) (?<stat>.+)").unwrap()), ..Style::default() };
+        for style in [Style::default(), own] {
+            let (ids, all) = (Receipt::ids_of(&sm, &style), Receipt::of(&sm, &style));
+            prop_assert_eq!((ids.id, ids.text_id, ids.tlv_id), (all.id, all.text_id, all.tlv_id));
+        }
     }
 
     #[test]
