@@ -90,7 +90,7 @@ pub(super) fn record(
 /// it is its owner who has written it.
 fn entry(octets: &[u8], live: bool, codec: &Codec) -> Result<Option<(Bytes, Facts)>, Unread> {
     if cbor::value(octets).is_some() {
-        // One comes back for each receipt: nothing else of it is read.
+        // One comes back for each receipt: nothing else of it is read, nor said of one that is cut off.
         if live && cbor::has_receipts(octets) == Some(true) {
             return Ok(None);
         }

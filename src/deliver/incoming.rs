@@ -79,7 +79,7 @@ pub(super) fn record(pdu: &[u8], arrival: &Arrival<'_>) -> Result<Incoming, Unwr
         Ok(message) => message,
         Err(error) => return unreadable(pdu, &error, arrival),
     };
-    if let Some(reported) = arrival.esme.dialect.reported(&message.sm) {
+    if let Some(reported) = arrival.esme.dialect.report_ids(&message.sm) {
         return receipt(pdu, &reported, arrival);
     }
     match message.segment() {

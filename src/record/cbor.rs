@@ -132,10 +132,10 @@ pub fn has_receipts(entry: &[u8]) -> Option<bool> {
     let (head, rest) = split_entry(entry, &[])?;
     let fields = head - ARRAY;
     let mut from = Decoder::new(behind(rest, fields.min(SEEN))?);
-    if fields > SEEN && from.datatype().ok()? != Type::Null && from.array().ok()?? > 0 {
+    if fields > SEEN && from.array().ok()?? > 0 {
         return Some(true);
     }
-    // And no receipt is between them.
+    // Of no receipts nothing lies between them.
     Some(fields > SEEN + 1 && from.datatype().ok()? != Type::Null)
 }
 

@@ -65,12 +65,12 @@ pub fn esme_and_id(identity: &str) -> (&str, &str) {
     identity.split_once('/').unwrap_or((identity, ""))
 }
 
-/// More than numbers and signs in an entry's key have: a partition, an offset, a part.
-pub const ROOM: usize = 40;
+/// More octets than numbers and signs in an entry's key have: a partition, an offset, a part.
+pub const SUBMISSION_ROOM: usize = 40;
 
 /// The key of the entry of a submitted message, or of segment `part` of it.
 pub fn entry(esme: &str, message_id: &str, source: &Position, part: Option<u16>) -> String {
-    let room = esme.len() + message_id.len() + source.topic.len() + ROOM;
+    let room = esme.len() + message_id.len() + source.topic.len() + SUBMISSION_ROOM;
     let mut key = String::with_capacity(room);
     for text in [esme, "/", message_id, "/"] {
         key.push_str(text);

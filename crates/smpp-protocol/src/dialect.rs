@@ -67,12 +67,12 @@ impl Dialect {
         (is_some(&receipt.id) && is_about_one).then_some(receipt)
     }
 
-    /// The same, read as far as it says which message it is about.
-    pub fn reported<'a>(&self, sm: &Sm<'a>) -> Option<Receipt<'a>> {
-        match sm.message_type().reports_on_a_message() {
-            true => Some(Receipt::ids_of(sm, &self.receipts)),
-            false => self.report(sm),
+    /// The same, of which only the ids count: as [`Receipt::ids_of`] reads it.
+    pub fn report_ids<'a>(&self, sm: &Sm<'a>) -> Option<Receipt<'a>> {
+        if sm.message_type().reports_on_a_message() {
+            return Some(Receipt::ids_of(sm, &self.receipts));
         }
+        self.report(sm)
     }
 
     /// Reads the receipt in a deliver_sm or data_sm that is one.

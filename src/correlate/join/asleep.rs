@@ -478,7 +478,7 @@ impl<'a> Submission<'a> {
             }
             Submission::Text(text) => return text.to_owned(),
         };
-        let mut text = String::with_capacity(topic.len() + keys::ROOM);
+        let mut text = String::with_capacity(topic.len() + keys::SUBMISSION_ROOM);
         // Writing to a string does not fail.
         let _ = write!(text, "{topic}:{partition}:{offset}");
         if let Some(part) = part {

@@ -95,8 +95,8 @@ impl<'a> Receipt<'a> {
         Self::read(sm.text_octets_without_udh(), sm.data_coding, sm.tlvs, style)
     }
 
-    /// Reads of a deliver_sm or data_sm which message it is about: its [`id`](Self::id), and where that stands.
-    /// What else it says is not read, mostly.
+    /// Reads of a deliver_sm or data_sm only which message it is about: its [`id`](Self::id),
+    /// [`tlv_id`](Self::tlv_id) and [`text_id`](Self::text_id). All else may be missing, whatever it says.
     ///
     /// ```
     /// use smpp_protocol::pdu::Sm;
