@@ -344,19 +344,19 @@ mod tests {
 
     #[test]
     fn those_that_can_wait_rest_as_long_as_their_last_transaction_took() {
-        let millis = Duration::from_millis;
+        let micros = Duration::from_micros;
         for (rest, records, took, after) in [
-            (Rest::Short, 1, 40, REST),
-            (Rest::Short, 5_000, 40, REST),
-            (Rest::Long, 1, 40, millis(40)),
-            (Rest::Long, 999, 40, millis(40)),
+            (Rest::Short, 1, 40_000, 500),
+            (Rest::Short, 5_000, 40_000, 500),
+            (Rest::Long, 1, 40_000, 40_000),
+            (Rest::Long, 999, 40_000, 40_000),
             // A backlog is not put off.
-            (Rest::Long, 1_000, 40, REST),
-            (Rest::Long, 1, 0, REST),
-            (Rest::Long, 1, 10_000, millis(250)),
+            (Rest::Long, 1_000, 40_000, 500),
+            (Rest::Long, 1, 0, 500),
+            (Rest::Long, 1, 10_000_000, 250_000),
         ] {
-            let what = format!("{rest:?}, {records} records in {took} ms");
-            assert_eq!(rest.after(records, millis(took)), after, "{what}");
+            let what = format!("{rest:?}, {records} records in {took} us");
+            assert_eq!(rest.after(records, micros(took)), micros(after), "{what}");
         }
     }
 }

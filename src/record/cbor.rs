@@ -131,8 +131,11 @@ pub fn entry_with(octets: &[u8], seen: &[Seen], final_at: Option<Timestamp>) -> 
 pub fn has_receipts(entry: &[u8]) -> Option<bool> {
     let (head, rest) = split_entry(entry, &[])?;
     let fields = head - ARRAY;
-    let mut from = Decoder::new(behind(rest, fields.min(SEEN))?);
-    if fields > SEEN && from.array().ok()?? > 0 {
+    if fields <= SEEN {
+        return Some(false);
+    }
+    let mut from = Decoder::new(behind(rest, SEEN)?);
+    if from.array().ok()?? > 0 {
         return Some(true);
     }
     // Of no receipts nothing lies between them.

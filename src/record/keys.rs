@@ -66,21 +66,40 @@ pub fn esme_and_id(identity: &str) -> (&str, &str) {
 }
 
 /// More octets than numbers and signs in an entry's key have: a partition, an offset, a part.
-pub const SUBMISSION_ROOM: usize = 40;
+const ROOM: usize = 40;
 
 /// The key of the entry of a submitted message, or of segment `part` of it.
 pub fn entry(esme: &str, message_id: &str, source: &Position, part: Option<u16>) -> String {
-    let room = esme.len() + message_id.len() + source.topic.len() + SUBMISSION_ROOM;
+    let room = esme.len() + message_id.len() + source.topic.len() + ROOM;
     let mut key = String::with_capacity(room);
     for text in [esme, "/", message_id, "/"] {
         key.push_str(text);
     }
-    // Writing to a string does not fail.
-    let _ = write!(key, "{source}");
-    if let Some(part) = part {
-        let _ = write!(key, ".{part}");
-    }
+    push_submission(
+        (&source.topic, source.partition, source.offset),
+        part,
+        &mut key,
+    );
     key
+}
+
+/// What the key of an entry has behind its identity.
+pub fn submission(source: (&str, i32, i64), part: Option<u16>) -> String {
+    let mut text = String::with_capacity(source.0.len() + ROOM);
+    push_submission(source, part, &mut text);
+    text
+}
+
+fn push_submission(
+    (topic, partition, offset): (&str, i32, i64),
+    part: Option<u16>,
+    to: &mut String,
+) {
+    // Writing to a string does not fail.
+    let _ = write!(to, "{topic}:{partition}:{offset}");
+    if let Some(part) = part {
+        let _ = write!(to, ".{part}");
+    }
 }
 
 /// Whether the rest of an entry's key, behind its identity, is that of a whole message or of its first

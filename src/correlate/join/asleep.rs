@@ -19,7 +19,6 @@
 //! is left is given up, and what is left goes to the page that is filled.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::hash::BuildHasher;
 
 use bytes::Bytes;
@@ -472,19 +471,12 @@ impl<'a> Submission<'a> {
     }
 
     fn text(&self) -> String {
-        let (topic, partition, offset, part) = match *self {
+        match *self {
             Submission::Position(topic, partition, offset, part) => {
-                (topic, partition, offset, part)
+                keys::submission((topic, partition, offset), part)
             }
-            Submission::Text(text) => return text.to_owned(),
-        };
-        let mut text = String::with_capacity(topic.len() + keys::SUBMISSION_ROOM);
-        // Writing to a string does not fail.
-        let _ = write!(text, "{topic}:{partition}:{offset}");
-        if let Some(part) = part {
-            let _ = write!(text, ".{part}");
+            Submission::Text(text) => text.to_owned(),
         }
-        text
     }
 }
 

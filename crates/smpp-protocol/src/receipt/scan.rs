@@ -56,7 +56,7 @@ impl Label {
 /// that may also belong to an id or a name (`a-id:86`, `86id:86`) let `id:` begin only in a receipt
 /// that has no other.
 pub(super) fn scan(text: &str) -> Receipt<'_> {
-    let mut receipt = labelled(text, |_| false);
+    let mut receipt = labelled(text, None);
     receipt.id = receipt.text_id.clone().filter(|id| !id.is_empty());
     receipt.text_state = receipt.stat.as_deref().and_then(MessageState::from_stat);
     receipt.state = receipt.text_state;
@@ -65,8 +65,7 @@ pub(super) fn scan(text: &str) -> Receipt<'_> {
 
 /// The id that [`scan`] finds, read no further than to it; `None` if all must be read to know it.
 pub(super) fn id(text: &str) -> Option<Cow<'_, str>> {
-    let is_found = |receipt: &Receipt<'_>| receipt.text_id.is_some();
-    let id = labelled(text, is_found).text_id;
+    let id = labelled(text, Some(Label::Id)).text_id;
     id.filter(|id| !id.is_empty())
 }
 
@@ -83,8 +82,8 @@ fn take_glued_id<'a>(before: &'a str, receipt: &mut Receipt<'a>) {
     receipt.text_id = ids.next().map(Cow::Borrowed);
 }
 
-/// What it finds up to where that is enough.
-fn labelled(text: &str, is_enough: impl Fn(&Receipt<'_>) -> bool) -> Receipt<'_> {
+/// What labels say, up to the first `last`, or all.
+fn labelled(text: &str, last: Option<Label>) -> Receipt<'_> {
     let mut receipt = Receipt::default();
     let mut rest = text;
     let mut at_boundary = true;
@@ -113,9 +112,9 @@ fn labelled(text: &str, is_enough: impl Fn(&Receipt<'_>) -> bool) -> Receipt<'_>
         at_boundary = true;
         if let Some(slot) = slot(&mut receipt, label) {
             slot.get_or_insert(Cow::Borrowed(value));
-            if is_enough(&receipt) {
-                return receipt;
-            }
+        }
+        if last == Some(label) {
+            return receipt;
         }
     }
     if receipt.text.is_none() {
