@@ -15,6 +15,9 @@
 //! Each round has a bare pipe before and after; the round in the middle is printed, and in brackets all of
 //! them. Receipts come a second after their responses (`BENCH_RECEIPT_DELAY`), which is taken off.
 //!
+//! A message is appended when Kafka says that it was. When it was given to the client that appends, which gathers
+//! records for 5 ms (the default of Kafka's clients), is said apart.
+//!
 //! Beside throughput and latency it prints what they cost: processor time of the connector and of
 //! the broker for each message, which a busy machine disturbs least; transactions a second; what
 //! both need when nothing is to be done; and a bare transaction's cycle in the same minute.
@@ -34,8 +37,8 @@ use kafka_smpp::record::kind::Kind;
 use whole_way::harness::http::{get, sum};
 use whole_way::harness::unique;
 use whole_way::{
-    Feed, Latencies, Layout, PATIENCE, Quantiles, Scene, Work, asked_for_tests, chosen,
-    circumstances, count, feed, latencies, outside, pipe, rate, receipt_delay, setting, stop,
+    Feed, Latencies, Layout, PATIENCE, Quantiles, Scene, Work, append_times, asked_for_tests,
+    chosen, circumstances, count, feed, outside, passed, pipe, rate, receipt_delay, setting, stop,
     warm_up, work,
 };
 
@@ -119,8 +122,16 @@ fn steady(partitions: i32, rate: u64) {
 
     println!("bare transaction cycle            {cycle}");
     println!("at {rate} msg/s:");
-    println!("  append to socket                {}", latency.seen.socket);
-    println!("  append to committed result      {}", latency.seen.result);
+    println!(
+        "  append to socket                {}",
+        latency.appended.socket
+    );
+    println!(
+        "  append to committed result      {}",
+        latency.appended.result
+    );
+    println!("  given to the client, to socket  {}", latency.given.socket);
+    println!("  the same, to committed result   {}", latency.given.result);
     println!("  busy                            {}", latency.busy);
     println!(
         "idle, bound to {partitions} partitions       {}",
@@ -223,7 +234,10 @@ fn bare_cycle(scene: &Scene) -> Quantiles {
 
 /// What is seen at a steady rate.
 struct Steady {
-    seen: Latencies,
+    /// From when Kafka had each message.
+    appended: Latencies,
+    /// From when the client that appends was given it.
+    given: Latencies,
     /// While the messages went through.
     busy: work::Load,
     /// Afterwards.
@@ -235,19 +249,21 @@ fn latency(scene: &Scene, per_second: u64) -> Steady {
     let mut connector = scene.connector();
     let codec = scene.codec("responses", &[Kind::SubmitSmResp]);
     let (kafka, responses) = (&scene.kafka, scene.topic("responses"));
+    let outbound = scene.topic("outbound");
+    kafka.alter_topic(&outbound, "message.timestamp.type", "LogAppendTime");
     // The same first: binding and joining are over then.
     let done = Instant::now() + PATIENCE;
     let n = (per_second * setting("BENCH_WARM_SECONDS", 20)).max(10) as usize;
     let warm = scene.feed(Feed::Paced { n, per_second });
-    latencies(kafka, &responses, &codec, warm, n, done);
+    passed(kafka, &responses, &codec, warm, n, done);
     let work = Work::of(scene, &connector);
-    let seen = std::thread::scope(|scope| {
+    let passed = std::thread::scope(|scope| {
         let n = (per_second * seconds) as usize;
         let began = outside::now_micros();
         let feeding = scope.spawn(move || scene.feed(Feed::Paced { n, per_second }));
-        let latencies = latencies(kafka, &responses, &codec, began, n, done);
+        let passed = passed(kafka, &responses, &codec, began, n, done);
         feeding.join().expect("all are produced");
-        latencies
+        passed
     });
     let busy = work.until_now().load();
     // The last receipts are on their way still.
@@ -257,5 +273,11 @@ fn latency(scene: &Scene, per_second: u64) -> Steady {
     let idle = work.until_now().load();
     assert!(connector.ended().is_none(), "{}", connector.log());
     stop(connector);
-    Steady { seen, busy, idle }
+    let appended = append_times(kafka, &outbound, &passed, Instant::now() + PATIENCE);
+    Steady {
+        appended: Latencies::since_appended(&passed, &appended),
+        given: Latencies::since_given(&passed),
+        busy,
+        idle,
+    }
 }

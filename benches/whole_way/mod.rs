@@ -18,7 +18,7 @@ use std::time::Duration;
 use comfy_table::{Table, presets};
 
 pub use outside::{
-    Appended, Appender, Counter, Feed, Latencies, Quantiles, count, feed, latencies,
+    Appended, Appender, Counter, Feed, Latencies, Quantiles, append_times, count, feed, passed,
 };
 pub use scene::{Layout, Member, Scene, format_named, receipt_delay, settle, started};
 pub use warm::{warm_up, warm_up_with_messages};

@@ -1,5 +1,6 @@
 //! What is seen from outside: records in, committed events out.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use rdkafka::{ClientContext, Message};
+use rdkafka::{ClientContext, Message, Timestamp};
 
 use kafka_smpp::record::codec::Codec;
 
@@ -252,7 +253,7 @@ impl fmt::Display for Quantiles {
     }
 }
 
-/// From when a record was appended.
+/// From when a record was appended, or given to the client that appends it.
 pub struct Latencies {
     /// To when it was handed to the session.
     pub socket: Quantiles,
@@ -260,39 +261,99 @@ pub struct Latencies {
     pub result: Quantiles,
 }
 
-/// Reads the results of `n` messages appended since `since`.
-pub fn latencies(
+/// A message that has its result. Times are microseconds since 1970.
+pub struct Passed {
+    log_id: String,
+    given: u64,
+    socket: u64,
+    seen: u64,
+}
+
+impl Latencies {
+    /// From when each was given to the client that appends, which gathers records for a while.
+    pub fn since_given(passed: &[Passed]) -> Self {
+        Latencies::since(passed, |one| one.given)
+    }
+
+    /// From when Kafka had each, by `appended`.
+    pub fn since_appended(passed: &[Passed], appended: &HashMap<String, u64>) -> Self {
+        Latencies::since(passed, |one| appended[&one.log_id])
+    }
+
+    fn since(passed: &[Passed], begin: impl Fn(&Passed) -> u64) -> Self {
+        let to = |end: fn(&Passed) -> u64| {
+            let each = passed
+                .iter()
+                .map(|one| end(one).saturating_sub(begin(one)))
+                .collect();
+            Quantiles::of(each)
+        };
+        Latencies {
+            socket: to(|one| one.socket),
+            result: to(|one| one.seen),
+        }
+    }
+}
+
+/// Reads the results of `n` messages given to the client since `since`.
+pub fn passed(
     kafka: &Kafka,
     topic: &str,
     codec: &Codec,
     since: u64,
     n: usize,
     end: Instant,
-) -> Latencies {
+) -> Vec<Passed> {
     let consumer = reader(kafka, topic, Offset::Beginning);
-    let (mut socket, mut result) = (Vec::with_capacity(n), Vec::with_capacity(n));
-    while result.len() < n {
-        assert!(Instant::now() < end, "{} of {n} results", result.len());
+    let mut all = Vec::with_capacity(n);
+    while all.len() < n {
+        assert!(Instant::now() < end, "{} of {n} results", all.len());
         let Some(Ok(message)) = consumer.poll(Duration::from_millis(20)) else {
             continue;
         };
         let seen = now_micros();
         let event = codec.shown(message.payload().unwrap()).unwrap();
         // In Avro it is text.
-        let appended = &event["extra_data"];
-        let appended = appended
-            .as_u64()
-            .or_else(|| appended.as_str()?.parse().ok());
-        let appended = appended.unwrap();
-        if appended < since {
+        let given = &event["extra_data"];
+        let given = given.as_u64().or_else(|| given.as_str()?.parse().ok());
+        let given = given.unwrap();
+        if given < since {
             continue;
         }
         let sent: jiff::Timestamp = event["submitted_at"].as_str().unwrap().parse().unwrap();
-        socket.push((sent.as_microsecond() as u64).saturating_sub(appended));
-        result.push(seen - appended);
+        all.push(Passed {
+            log_id: event["log_id"].as_str().unwrap().to_owned(),
+            given,
+            socket: sent.as_microsecond() as u64,
+            seen,
+        });
     }
-    Latencies {
-        socket: Quantiles::of(socket),
-        result: Quantiles::of(result),
+    all
+}
+
+/// When Kafka had each of the records of these messages, by the log_id they have by default. The topic notes
+/// when it appends (`message.timestamp.type`), in whole milliseconds.
+pub fn append_times(
+    kafka: &Kafka,
+    topic: &str,
+    passed: &[Passed],
+    end: Instant,
+) -> HashMap<String, u64> {
+    let consumer = reader(kafka, topic, Offset::Beginning);
+    let mut missing: HashSet<&str> = passed.iter().map(|one| &*one.log_id).collect();
+    let mut times = HashMap::with_capacity(missing.len());
+    while !missing.is_empty() {
+        assert!(Instant::now() < end, "{} have no time", missing.len());
+        let Some(Ok(message)) = consumer.poll(Duration::from_millis(20)) else {
+            continue;
+        };
+        let log_id = format!("{topic}-{}-{}", message.partition(), message.offset());
+        if missing.remove(&*log_id) {
+            let Timestamp::LogAppendTime(millis) = message.timestamp() else {
+                panic!("{topic} does not note when it appends");
+            };
+            times.insert(log_id, millis as u64 * 1000);
+        }
     }
+    times
 }
