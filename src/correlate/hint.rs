@@ -136,11 +136,11 @@ impl Hints {
         habits: &Habits,
         dialects: &Dialects,
     ) {
-        let Ok(entry) = receipt_events::kept(entry) else {
+        let Ok(entry) = receipt_events::message_of(entry) else {
             return;
         };
         let dialect = dialects.of(&delivery.esme);
-        let Some(remedy) = Remedy::of(&dialect.ids, &entry.message_id, &parsed.receipt) else {
+        let Some(remedy) = Remedy::of(&dialect.ids, entry.message_id, &parsed.receipt) else {
             return;
         };
         let matched = habits.found(identity, remedy);
@@ -162,14 +162,14 @@ impl Hints {
                     receipt: matched.remedy.receipt.name(),
                     matched: matched.matched,
                     of: matched.of,
-                    response_id: &entry.message_id,
+                    response_id: entry.message_id,
                     receipt_id: receipt,
                 },
             ));
         }
         line.note(Other {
             matched,
-            response: entry.message_id,
+            response: entry.message_id.to_owned(),
             receipt: receipt.to_owned(),
             esme: delivery.esme.clone(),
         });

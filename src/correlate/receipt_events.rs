@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use minicbor::Decode;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{Header as KafkaHeader, OwnedHeaders};
 
@@ -25,14 +25,14 @@ use crate::record::format::Format;
 use crate::record::inbound::{DeliveryReceipt, NetworkError, Tlv};
 use crate::record::inbound_message::Message;
 use crate::record::internal::{
-    Barrier, CorrelationEntry, Delivery, Header, Likeness, Parked, Seen, compare, number,
+    Barrier, CorrelationEntry, Delivery, EntryMessage, Header, Likeness, NewDelivery, Parked, Seen,
+    compare, number,
 };
 use crate::record::json::Invalid;
 use crate::record::keys;
 use crate::record::kind::Kind;
 use crate::record::shown::ShownNumbers;
 use crate::trace::mask::facts;
-use smpp_protocol::receipt::When;
 
 /// The topics of the join.
 #[derive(Clone, Debug)]
@@ -131,10 +131,14 @@ fn moved_delivery(
     topics: &Topics,
     partitions: i32,
 ) -> Output {
-    let delivery = Delivery {
-        home: home.map(str::to_owned),
+    let delivery = NewDelivery {
+        esme: &delivery.esme,
+        bind: &delivery.bind,
+        received_at: delivery.received_at,
+        pdu: &delivery.pdu,
+        bound_at: delivery.bound_at,
+        home,
         tries,
-        ..delivery.clone()
     };
     Output {
         topic: topics.deliveries.clone(),
@@ -199,7 +203,7 @@ fn with_seen(entry: &Bytes, seen: &[Seen], final_at: Option<Millis>, topics: &To
     {
         return value;
     }
-    match kept(entry) {
+    match read_kept::<CorrelationEntry>(entry) {
         Ok(mut value) => {
             value.seen = seen.to_vec();
             value.final_at = final_at.map(timestamp);
@@ -264,38 +268,17 @@ fn receipt_event(
     topics: &Topics,
     dialects: &Dialects,
 ) -> Output {
-    let read = |entry: &Bytes| {
-        let read = kept(entry);
-        let unreadable = |error: &_| {
-            EntryUnreadable {
-                error,
-                identity: Some(identity),
-            }
-            .emit()
-        };
-        read.inspect_err(unreadable).ok()
-    };
-    let entry = entry.and_then(read);
-    let mut log_ids: Vec<String> = (candidates.iter().filter_map(read))
-        .map(|entry| entry.log_id)
-        .collect();
+    let entry = entry.and_then(|entry| readable(entry, Some(identity)));
     let mut known = HashSet::new();
-    log_ids.retain(|log_id| known.insert(log_id.clone())); // segments of one message have one
+    let log_ids = (candidates.iter())
+        .filter_map(|entry| Some(readable(entry, Some(identity))?.log_id))
+        .filter(|log_id| known.insert(*log_id)); // segments of one message have one
     let received_at = delivery.received_at;
     let (from, to) = (
         String::from_utf8_lossy(parsed.source),
         String::from_utf8_lossy(parsed.destination),
     );
     let names = &dialects.of(&delivery.esme).names;
-    let date = |when: Option<When>| {
-        let mut text = String::with_capacity("2026-01-02T03:04:05+01:00".len());
-        let _ = write!(text, "{}", when?);
-        Some(text)
-    };
-    let (submitted, done) = (
-        date(parsed.receipt.submitted()),
-        date(parsed.receipt.done()),
-    );
     let state = parsed.state();
     measure(delivery, parsed, entry.as_ref(), candidates, dialects);
     let (_, id) = keys::esme_and_id(identity);
@@ -305,7 +288,7 @@ fn receipt_event(
             bind: &delivery.bind,
             received_at,
             submitted_at: entry.submitted_at,
-            message_id: &entry.message_id,
+            message_id: entry.message_id,
             state,
             is_final: parsed.is_final(),
             segment: entry.part,
@@ -318,7 +301,7 @@ fn receipt_event(
         state: state.name(),
         is_final: parsed.is_final(),
         ambiguous: !candidates.is_empty(),
-        candidates: log_ids.iter().map(|log_id| &**log_id).collect(),
+        candidates: log_ids.collect(),
         message_type: parsed.message_type().name(),
         stat: parsed.receipt.stat.as_deref(),
         err: parsed.receipt.err.as_deref(),
@@ -326,8 +309,8 @@ fn receipt_event(
             network: error.network,
             code: error.code,
         }),
-        submit_date: submitted.as_deref(),
-        done_date: done.as_deref(),
+        submit_date: parsed.receipt.submitted(),
+        done_date: parsed.receipt.done(),
         text: parsed.receipt.text.as_deref(),
         // The receipt goes the other way round.
         source: Some(&*to).filter(|a| !a.is_empty()),
@@ -340,7 +323,7 @@ fn receipt_event(
         ..DeliveryReceipt::default()
     };
     let (key, headers) = match &entry {
-        Some(entry) => (&*entry.log_id, entry.headers.as_slice()),
+        Some(entry) => (entry.log_id, entry.headers.as_slice()),
         None => (identity, &[][..]),
     };
     let event = with_entry(event, entry.as_ref(), Some((&*from, &*to)));
@@ -370,7 +353,7 @@ fn receipt_event(
 fn measure(
     delivery: &Delivery,
     parsed: &ParsedReceipt<'_>,
-    entry: Option<&CorrelationEntry>,
+    entry: Option<&EntryMessage<'_>>,
     candidates: &[Bytes],
     dialects: &Dialects,
 ) {
@@ -398,26 +381,13 @@ fn overdue_event(
     topics: &Topics,
     dialects: &Dialects,
 ) -> Output {
-    let entry = match kept(entry) {
-        Ok(entry) => entry,
-        Err(error) => {
-            let identity = None;
-            EntryUnreadable {
-                error: &error,
-                identity,
-            }
-            .emit();
-            return receipt_record("", entry.to_vec(), None, topics);
-        }
+    let Some(entry) = readable(entry, None) else {
+        return receipt_record("", entry.to_vec(), None, topics);
     };
-    dialects
-        .meters(&entry.esme)
-        .counters
-        .receipts_overdue
-        .add(1);
+    dialects.meters(entry.esme).counters.receipts_overdue.add(1);
     let event = DeliveryReceipt {
-        esme: &entry.esme,
-        message_id: &entry.message_id,
+        esme: entry.esme,
+        message_id: entry.message_id,
         state: "OVERDUE",
         overdue: true,
         missing,
@@ -426,7 +396,7 @@ fn overdue_event(
     let event = with_entry(event, Some(&entry), None);
     let numbers = Numbers::of(&event, topics);
     let event = numbers.shown_in(event);
-    let subject = &entry.log_id;
+    let subject = entry.log_id;
     let said = || {
         let part = entry.part.map_or(String::new(), |part| format!(".{part}"));
         cloud_events::About {
@@ -482,7 +452,7 @@ impl<'a> Numbers<'a> {
 /// Adds what the message itself says, whose receipt went from one number to the other.
 fn with_entry<'a>(
     event: DeliveryReceipt<'a>,
-    entry: Option<&'a CorrelationEntry>,
+    entry: Option<&'a EntryMessage<'a>>,
     receipt: Option<(&'a str, &'a str)>,
 ) -> DeliveryReceipt<'a> {
     let kind = "DeliveryReceipt";
@@ -501,16 +471,16 @@ fn with_entry<'a>(
     } else {
         (event.source, event.destination)
     };
-    let source = entry.source.as_deref().or(source);
-    let destination = entry.destination.as_deref().or(destination);
+    let source = entry.source.or(source);
+    let destination = entry.destination.or(destination);
     let other = |own: &'a str, of: Option<&str>| {
         let differs = number(own.as_bytes()) != of.and_then(entry::submitted);
         Some(own).filter(|own| !own.is_empty() && differs)
     };
     DeliveryReceipt {
         kind,
-        log_id: Some(&entry.log_id),
-        extra_data: entry.extra_data.as_deref(),
+        log_id: Some(entry.log_id),
+        extra_data: entry.extra_data,
         correlated: true,
         attempt: Some(entry.attempt),
         record: Some(&entry.record),
@@ -556,8 +526,19 @@ pub(super) fn timestamp(millis: Millis) -> Timestamp {
     Timestamp::from_millisecond(millis).unwrap_or_default()
 }
 
-/// An entry as it is [kept](crate::record::codec::Codec::kept) in memory.
-pub(super) fn kept(entry: &[u8]) -> Result<CorrelationEntry, Invalid> {
+/// What an entry as it is [kept](crate::record::codec::Codec::kept) in memory says of its message.
+pub(super) fn message_of(entry: &[u8]) -> Result<EntryMessage<'_>, Invalid> {
+    read_kept(entry)
+}
+
+/// As [`message_of`]. Where it says nothing, which does not happen because it was read when it came in, that is told.
+fn readable<'a>(entry: &'a [u8], identity: Option<&str>) -> Option<EntryMessage<'a>> {
+    let unreadable = |error: &_| EntryUnreadable { error, identity }.emit();
+    message_of(entry).inspect_err(unreadable).ok()
+}
+
+/// An entry as it is kept in memory, or what is asked of it.
+fn read_kept<'a, T: Decode<'a, ()>>(entry: &'a [u8]) -> Result<T, Invalid> {
     let of_ours = cbor::value(entry).filter(|(kind, _)| *kind == Kind::Correlation);
     let (kind, fields) = of_ours.ok_or_else(|| Invalid::because("no entry as it is kept"))?;
     cbor::read(kind, fields)
@@ -565,7 +546,7 @@ pub(super) fn kept(entry: &[u8]) -> Result<CorrelationEntry, Invalid> {
 
 /// When the message of an entry was submitted.
 pub(super) fn submitted_at(entry: &[u8]) -> Option<Timestamp> {
-    Some(kept(entry).ok()?.submitted_at)
+    Some(message_of(entry).ok()?.submitted_at)
 }
 
 #[cfg(test)]

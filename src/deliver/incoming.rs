@@ -11,7 +11,7 @@ use crate::meters::Meters;
 use crate::record::codec::{Codecs, Unwritable};
 use crate::record::inbound::InboundSms;
 use crate::record::inbound_message::{self, Message};
-use crate::record::internal::Delivery;
+use crate::record::internal::NewDelivery;
 use crate::record::keys;
 use smpp_protocol::Dialect;
 use smpp_protocol::frame::HEADER;
@@ -129,11 +129,11 @@ fn delivery(
     pdu: &[u8],
     arrival: &Arrival<'_>,
 ) -> Result<Incoming, Unwritable> {
-    let delivery = Delivery {
-        esme: arrival.esme.name.clone(),
-        bind: arrival.bind.to_owned(),
+    let delivery = NewDelivery {
+        esme: &arrival.esme.name,
+        bind: arrival.bind,
         received_at: arrival.at,
-        pdu: pdu.to_vec(),
+        pdu,
         bound_at: arrival.bound_at,
         home: None,
         tries: 0,
@@ -188,6 +188,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::record::internal::Delivery;
     use smpp_protocol::message_id::Form;
     use smpp_protocol::text::{Alphabet, Encoding};
     use smpp_protocol::tlv::push_tlv;

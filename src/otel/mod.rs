@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use rdkafka::message::{Headers as _, OwnedHeaders};
 
 use crate::config::Otel;
-use crate::record::internal::{CorrelationEntry, Header};
+use crate::record::internal::{EntryMessage, Header};
 use crate::record::keys::Position;
 use crate::submit::message::outgoing::RecordContext;
 use crate::submit::state::pending::{PendingResult, RecordOutcome, accepted};
@@ -149,7 +149,7 @@ impl Spans {
     /// A receipt, which `received` tells of, found a message.
     pub fn receipt<'a>(
         &self,
-        entry: &'a CorrelationEntry,
+        entry: &'a EntryMessage<'a>,
         received: impl FnOnce(Message<'a>) -> Received<'a>,
     ) {
         if let Some(sink) = &self.0 {
@@ -158,7 +158,7 @@ impl Spans {
                 record: &entry.record,
                 traceparent: value(TRACEPARENT),
                 tracestate: value(TRACESTATE),
-                esme: &entry.esme,
+                esme: entry.esme,
             }));
         }
     }
@@ -375,19 +375,37 @@ mod tests {
     fn a_receipt_knows_the_place_of_its_message_from_the_entry() {
         let told = Arc::new(Told::default());
         let spans = Spans(Some(told.clone()));
-        let entry = serde_json::json!({
-            "esme": "acme", "message_id": "8F", "log_id": "order-1",
-            "record": { "topic": "o", "partition": 0, "offset": 7 },
-            "attempt": 1, "submitted_at": "1970-01-01T00:00:00Z",
-            "headers": [{ "key": "other" }, { "key": "traceparent", "value": "MDAtMS0yLTAx" }],
-        });
-        let entry: CorrelationEntry = serde_json::from_value(entry).unwrap();
+        let header = |key: &str, value: Option<&str>| Header {
+            key: key.to_owned(),
+            value: value.map(Into::into),
+        };
+        let entry = EntryMessage {
+            esme: "acme",
+            message_id: "8F",
+            record: Position {
+                topic: "o".to_owned(),
+                partition: 0,
+                offset: 7,
+            },
+            part: None,
+            log_id: "order-1",
+            attempt: 1,
+            submitted_at: Timestamp::UNIX_EPOCH,
+            source: None,
+            destination: None,
+            extra_data: None,
+            numbers: Vec::new(),
+            headers: vec![
+                header("other", None),
+                header("traceparent", Some("00-1-2-01")),
+            ],
+        };
         spans.receipt(&entry, |message| Received {
             message,
             bind: "acme-0.0",
             received_at: Timestamp::UNIX_EPOCH,
             submitted_at: entry.submitted_at,
-            message_id: &entry.message_id,
+            message_id: entry.message_id,
             state: MessageState::Delivered,
             is_final: true,
             segment: None,

@@ -291,8 +291,23 @@ pub(super) mod raw_option {
         }
         let text = from.str()?.to_owned();
         let data = RawValue::from_string(text);
-        data.map(Some)
-            .map_err(|_| Error::message("extra_data is no JSON"))
+        data.map(Some).map_err(|_| no_json())
+    }
+
+    /// As [`decode`], without a copy.
+    pub fn borrowed<'b, C>(
+        from: &mut Decoder<'b>,
+        _: &mut C,
+    ) -> Result<Option<&'b RawValue>, Error> {
+        if from.datatype()? == Type::Null {
+            return from.null().map(|()| None);
+        }
+        let data = serde_json::from_str(from.str()?);
+        data.map(Some).map_err(|_| no_json())
+    }
+
+    fn no_json() -> Error {
+        Error::message("extra_data is no JSON")
     }
 }
 

@@ -9,6 +9,7 @@ use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use serde::ser::{Serialize, Serializer};
 use serde_json::value::RawValue;
+use smpp_protocol::receipt::When;
 
 use super::extra;
 
@@ -56,6 +57,22 @@ pub(super) fn time_option<S: Serializer>(at: &Option<Timestamp>, to: S) -> Resul
         // A struct of its own: Avro wants to know that there is one.
         Some(at) => to.serialize_some(&Time(at)),
         None => to.serialize_none(),
+    }
+}
+
+/// A date by an SMSC's clock, as text.
+pub(super) fn date_option<S: Serializer>(when: &Option<When>, to: S) -> Result<S::Ok, S::Error> {
+    match when {
+        Some(when) => to.serialize_some(&Date(*when)),
+        None => to.serialize_none(),
+    }
+}
+
+struct Date(When);
+
+impl Serialize for Date {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&self.0)
     }
 }
 

@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::form::{extra, hex, hex_option, is_false, symbol, time, time_option};
+use super::form::{date_option, extra, hex, hex_option, is_false, symbol, time, time_option};
 use super::keys::Position;
 use smpp_protocol::Names;
+use smpp_protocol::receipt::When;
 
 /// What became of a message, as the SMSC reports it, on `sms.receipts`.
 ///
@@ -85,12 +86,18 @@ pub struct DeliveryReceipt<'a> {
     pub network_error_code: Option<NetworkError>,
     /// `submit date` of the receipt's text by the SMSC's clock, `2026-01-02T03:04:00`; with its
     /// distance from UTC where the receipt says it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub submit_date: Option<&'a str>,
+    #[serde(
+        serialize_with = "date_option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub submit_date: Option<When>,
     /// `done date` of the receipt's text by the SMSC's clock, `2026-01-02T03:04:00`; with its
     /// distance from UTC where the receipt says it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub done_date: Option<&'a str>,
+    #[serde(
+        serialize_with = "date_option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub done_date: Option<When>,
     /// `text` of the receipt's text: the beginning of the message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<&'a str>,

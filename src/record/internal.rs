@@ -206,6 +206,48 @@ pub struct EntryView<'a> {
     pub final_at: Option<Timestamp>,
 }
 
+/// What a [`CorrelationEntry`] in CBOR says of its message, borrowed: one is read for the event of every receipt.
+/// The fields have the same numbers.
+#[derive(Clone, Debug, Decode)]
+pub struct EntryMessage<'a> {
+    /// The ESME that submitted it.
+    #[cbor(n(0))]
+    pub esme: &'a str,
+    /// The SMSC's message_id, as it came in the response.
+    #[cbor(n(1))]
+    pub message_id: &'a str,
+    /// The outbound record.
+    #[cbor(n(2))]
+    pub record: Position,
+    /// Which segment of a long message, from 1; absent if it went as one.
+    #[cbor(n(3))]
+    pub part: Option<u16>,
+    /// The message's log id.
+    #[cbor(n(4))]
+    pub log_id: &'a str,
+    /// Which attempt it was, from 1.
+    #[cbor(n(5))]
+    pub attempt: u32,
+    /// When its submit_sm was written.
+    #[cbor(n(6), decode_with = "super::cbor::instant::decode")]
+    pub submitted_at: Timestamp,
+    /// The sender's address as submitted.
+    #[cbor(n(7))]
+    pub source: Option<&'a str>,
+    /// The recipient's address as submitted.
+    #[cbor(n(8))]
+    pub destination: Option<&'a str>,
+    /// The message's own extra data, byte for byte.
+    #[cbor(n(9), decode_with = "super::cbor::raw_option::borrowed", default)]
+    pub extra_data: Option<&'a RawValue>,
+    /// The numbers that a message to several went to, each as a [`number`].
+    #[cbor(n(11), default)]
+    pub numbers: Vec<i64>,
+    /// Headers of the outbound record that travel on to its receipts.
+    #[cbor(n(14), default)]
+    pub headers: Vec<Header>,
+}
+
 /// A Kafka header.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 pub struct Header {
@@ -440,6 +482,44 @@ pub struct Delivery {
     pub home: Option<String>,
     /// How often it was looked for under another form of its id, and not found.
     #[serde(default, skip_serializing_if = "is_zero")]
+    #[cbor(n(6), skip_if = "is_zero")]
+    pub tries: u8,
+}
+
+/// A [`Delivery`] as it is written, borrowed: one is made for every receipt.
+#[derive(Clone, Debug, Serialize, Encode)]
+pub struct NewDelivery<'a> {
+    /// The ESME that received it.
+    #[cbor(n(0))]
+    pub esme: &'a str,
+    /// The bind it came on.
+    #[cbor(n(1))]
+    pub bind: &'a str,
+    /// When it came.
+    #[serde(serialize_with = "instant")]
+    #[cbor(n(2), encode_with = "super::cbor::instant::encode")]
+    pub received_at: Timestamp,
+    /// The whole deliver_sm or data_sm, header included, Base64 in JSON.
+    #[serde(serialize_with = "base64::serialize")]
+    #[cbor(n(3), encode_with = "minicbor::bytes::encode")]
+    pub pdu: &'a [u8],
+    /// When the session it came in was bound.
+    #[serde(
+        serialize_with = "instant_option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[cbor(
+        n(4),
+        encode_with = "super::cbor::instant_option::encode",
+        is_nil = "Option::is_none"
+    )]
+    pub bound_at: Option<Timestamp>,
+    /// Of a receipt that is looked for under another form of its id: the identity that it has itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cbor(n(5))]
+    pub home: Option<&'a str>,
+    /// How often it was looked for under another form of its id, and not found.
+    #[serde(skip_serializing_if = "is_zero")]
     #[cbor(n(6), skip_if = "is_zero")]
     pub tries: u8,
 }

@@ -7,7 +7,7 @@ use super::event::{SendError, SubmitSmResp};
 use super::failed::ReadSendError;
 use super::inbound::{DeliveryReceipt, InboundSms};
 use super::internal::{
-    Barrier, CorrelationEntry, Delivery, NewCorrelationEntry, Parked, SegmentEntry,
+    Barrier, CorrelationEntry, Delivery, NewCorrelationEntry, NewDelivery, Parked, SegmentEntry,
 };
 use super::notification::Notification;
 use super::outbound::Operation;
@@ -204,6 +204,7 @@ internal_records! {
     SegmentEntry => Piece,
     Barrier => Owner,
     Delivery => Delivery,
+    NewDelivery<'_> => Delivery,
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@ use serde_json::value::RawValue;
 
 use super::super::codec::Codec;
 use super::super::format::Format;
-use super::super::internal::{EntryView, Header, NewCorrelationEntry, Seen, SegmentDigest};
+use super::super::internal::{
+    EntryMessage, EntryView, Header, NewCorrelationEntry, NewDelivery, Seen, SegmentDigest,
+};
 use super::super::keys::Position;
 use super::super::kind::Record;
 use super::*;
@@ -133,6 +135,45 @@ fn is_viewed(entry: &CorrelationEntry) {
         (&entry.numbers, entry.reference)
     );
     assert_eq!((&view.seen, view.final_at), (&entry.seen, entry.final_at));
+
+    let message: EntryMessage<'_> = read(kind, fields).unwrap();
+    assert_eq!(
+        (message.esme, message.message_id, message.log_id),
+        (&*entry.esme, &*entry.message_id, &*entry.log_id)
+    );
+    assert_eq!(
+        (&message.record, message.part, message.attempt),
+        (&entry.record, entry.part, entry.attempt)
+    );
+    assert_eq!(message.submitted_at, entry.submitted_at);
+    assert_eq!(message.source, entry.source.as_deref());
+    assert_eq!(message.destination, entry.destination.as_deref());
+    let text = |data: &RawValue| data.get().to_owned();
+    assert_eq!(
+        message.extra_data.map(text),
+        entry.extra_data.as_deref().map(text)
+    );
+    assert_eq!(
+        (&message.numbers, &message.headers),
+        (&entry.numbers, &entry.headers)
+    );
+}
+
+/// Borrowed it is written as whoever owns it writes it.
+fn is_written_alike(delivery: &Delivery) {
+    let new = NewDelivery {
+        esme: &delivery.esme,
+        bind: &delivery.bind,
+        received_at: delivery.received_at,
+        pdu: &delivery.pdu,
+        bound_at: delivery.bound_at,
+        home: delivery.home.as_deref(),
+        tries: delivery.tries,
+    };
+    for codec in FORMATS.map(Codec::new) {
+        let alike = codec.write(&new).unwrap() == codec.write(delivery).unwrap();
+        assert!(alike, "{codec:?}: {delivery:?}");
+    }
 }
 
 /// What was published is written behind an entry as if all of it were written anew.
@@ -166,6 +207,7 @@ proptest! {
         is_viewed(&entry);
         takes_what_was_published(&entry);
         reads_back(&delivery);
+        is_written_alike(&delivery);
         reads_back(&Parked { delivery, published_at, seen });
         reads_back(&segments);
         reads_back(&Barrier { nonce, transactional_id });

@@ -25,6 +25,7 @@ use super::super::notification::{
     Throttling,
 };
 use super::*;
+use smpp_protocol::receipt::When;
 
 fn at(micros: i64) -> Timestamp {
     Timestamp::from_microsecond(1_700_000_000_000_000 + micros).unwrap()
@@ -255,8 +256,8 @@ fn receipts_and_inbound_messages_are_the_same_in_both_forms() {
             network: 3,
             code: 27,
         }),
-        submit_date: Some("2026-01-02T03:04:00"),
-        done_date: Some("2026-01-02T03:05:00"),
+        submit_date: When::parse("2601020304"),
+        done_date: When::parse("2601020305"),
         text: Some("Dear"),
         source: Some("ACME"),
         destination: Some("4179"),
