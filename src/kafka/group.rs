@@ -182,9 +182,7 @@ impl Group {
         partitions: &[Partition],
         timeout: Duration,
     ) -> Result<Vec<Commit>, KafkaError> {
-        let consumer = self.uncommitted()?;
-        let found = consumer.committed_offsets(list(partitions, Offset::Invalid), timeout)?;
-        commits(&found, partitions)
+        self.undecided()?.committed_of(partitions, timeout)
     }
 
     /// First offset and end (exclusive) of a partition's log; the end is the last stable
@@ -196,18 +194,19 @@ impl Group {
 
     /// The end (exclusive) of a partition's log with what belongs to open transactions.
     pub fn unstable_end(&self, p: &Partition, timeout: Duration) -> Result<i64, KafkaError> {
-        let consumer = self.uncommitted()?;
-        let (_, end) = consumer.fetch_watermarks(&p.topic, p.partition, timeout)?;
+        let (_, end) = (self.undecided()?.0).fetch_watermarks(&p.topic, p.partition, timeout)?;
         Ok(end)
     }
 
-    /// A client that sees what is not decided yet.
-    fn uncommitted(&self) -> Result<BaseConsumer<Plain>, KafkaError> {
+    /// A client that sees what is not decided yet. To make it takes longer than to ask it: connections, and
+    /// where the group's coordinator is.
+    pub(crate) fn undecided(&self) -> Result<Undecided, KafkaError> {
         self.client
             .clone()
             .set("isolation.level", "read_uncommitted")
             .create_with_context(Plain(Ear::asked(&self.client)))
             .map(consumer_begins)
+            .map(Undecided)
     }
 
     /// The first offset of a partition whose record has a timestamp of `since` (Unix
@@ -263,6 +262,21 @@ impl Group {
     pub fn partitions(&self, topic: &str, timeout: Duration) -> Result<i32, KafkaError> {
         let consumer = self.consumer.read().clone().ok_or(closed())?;
         partition_count(consumer.as_ref(), topic, timeout)
+    }
+}
+
+/// A client that does not wait for open transactions.
+pub(crate) struct Undecided(BaseConsumer<Plain>);
+
+impl Undecided {
+    /// As [`Group::committed_of`], but what was committed before transactions that are open.
+    pub(crate) fn committed_of(
+        &self,
+        partitions: &[Partition],
+        timeout: Duration,
+    ) -> Result<Vec<Commit>, KafkaError> {
+        let wanted = list(partitions, Offset::Invalid);
+        commits(&self.0.committed_offsets(wanted, timeout)?, partitions)
     }
 }
 

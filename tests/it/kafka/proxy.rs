@@ -11,6 +11,8 @@ use std::time::Duration;
 const END_TXN: i16 = 26;
 /// InitProducerId, the first request of a producer.
 const INIT_PRODUCER_ID: i16 = 22;
+/// FindCoordinator, which a client asks before it asks about a group.
+const FIND_COORDINATOR: i16 = 10;
 /// ListOffsets, the request that asks where a partition begins or ends.
 const LIST_OFFSETS: i16 = 2;
 
@@ -19,6 +21,7 @@ struct State {
     broker: AtomicU16,
     slow_offsets: AtomicBool,
     asked_for_offsets: AtomicUsize,
+    asked_for_coordinators: AtomicUsize,
     silencing: AtomicBool,
     arrives: AtomicBool,
     silenced: AtomicBool,
@@ -62,6 +65,11 @@ impl Proxy {
     /// How many questions for the beginning or end of a partition there were.
     pub fn asked_for_offsets(&self) -> usize {
         self.state.asked_for_offsets.load(SeqCst)
+    }
+
+    /// How often it was asked who coordinates a group.
+    pub fn asked_for_coordinators(&self) -> usize {
+        self.state.asked_for_coordinators.load(SeqCst)
     }
 
     /// From now on a connection that carries a commit goes silent: the commit still
@@ -109,6 +117,9 @@ fn requests(mut client: TcpStream, mut broker: &TcpStream, state: &State, mute: 
             if state.slow_offsets.load(SeqCst) {
                 std::thread::sleep(Duration::from_secs(1));
             }
+        }
+        if api == FIND_COORDINATOR {
+            state.asked_for_coordinators.fetch_add(1, SeqCst);
         }
         if api == INIT_PRODUCER_ID && state.silenced.load(SeqCst) {
             state.silencing.store(false, SeqCst);

@@ -245,3 +245,23 @@ fn a_first_start_of_many_partitions_asks_once_what_was_ever_sent() {
     let asked = proxy.asked_for_offsets() - before;
     assert_eq!(asked, 2 * 2 * EACH as usize);
 }
+
+#[test]
+fn a_first_start_of_many_topics_asks_with_one_client() {
+    const TOPICS: usize = 40;
+    let proxy = Proxy::start();
+    let broker = Broker::start_behind(proxy.port(), |port| proxy.connect(port));
+    let kafka = broker.kafka();
+    let topics: Vec<String> = (0..TOPICS).map(|_| unique("source")).collect();
+    let results = unique("results");
+    for topic in topics.iter().chain([&results]) {
+        kafka.topic(topic, 1, &[]);
+    }
+    let member = Member::alone(&kafka, &unique("group"), &topics[0], 1);
+    let before = proxy.asked_for_coordinators();
+    let known = Surroundings::new(topics, vec![results]).known(&member.group);
+    assert!(known.unwrap().untouched);
+    // A client asks once more when a connection is new.
+    let asked = proxy.asked_for_coordinators() - before;
+    assert!(asked <= 3, "{asked} times for {TOPICS} topics");
+}
