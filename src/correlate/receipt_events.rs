@@ -531,7 +531,8 @@ pub(super) fn message_of(entry: &[u8]) -> Result<EntryMessage<'_>, Invalid> {
     read_kept(entry)
 }
 
-/// As [`message_of`]. Where it says nothing, which does not happen because it was read when it came in, that is told.
+/// As [`message_of`]; one that cannot be read is logged. Of what came in only the facts were read, but nobody else
+/// writes entries.
 fn readable<'a>(entry: &'a [u8], identity: Option<&str>) -> Option<EntryMessage<'a>> {
     let unreadable = |error: &_| EntryUnreadable { error, identity }.emit();
     message_of(entry).inspect_err(unreadable).ok()

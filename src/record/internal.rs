@@ -206,8 +206,8 @@ pub struct EntryView<'a> {
     pub final_at: Option<Timestamp>,
 }
 
-/// What a [`CorrelationEntry`] in CBOR says of its message, borrowed: one is read for the event of every receipt.
-/// The fields have the same numbers.
+/// What a [`CorrelationEntry`] in CBOR says of its message, its texts borrowed: one is read for the event of every
+/// receipt. The fields have the same numbers.
 #[derive(Clone, Debug, Decode)]
 pub struct EntryMessage<'a> {
     /// The ESME that submitted it.
@@ -486,7 +486,7 @@ pub struct Delivery {
     pub tries: u8,
 }
 
-/// A [`Delivery`] as it is written, borrowed: one is made for every receipt.
+/// A [`Delivery`] as it is written, borrowed: one is made for every receipt and every segment.
 #[derive(Clone, Debug, Serialize, Encode)]
 pub struct NewDelivery<'a> {
     /// The ESME that received it.

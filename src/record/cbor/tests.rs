@@ -159,7 +159,7 @@ fn is_viewed(entry: &CorrelationEntry) {
     );
 }
 
-/// Borrowed it is written as whoever owns it writes it.
+/// A borrowed delivery is written as an owned one is, octet for octet.
 fn is_written_alike(delivery: &Delivery) {
     let new = NewDelivery {
         esme: &delivery.esme,
@@ -218,6 +218,8 @@ proptest! {
         let octets = [&[TAG | tag], &*octets].concat();
         let (kind, fields) = value(&octets).unwrap();
         let _ = has_receipts(&octets);
+        let _ = read::<EntryMessage<'_>>(kind, fields);
+        let _ = read::<EntryView<'_>>(kind, fields);
         let _ = shown(kind, fields);
         let _ = reduced(kind, fields);
     }
