@@ -9,14 +9,15 @@
 //! BENCH_ONLY=latency BENCH_PARTITIONS=64 BENCH_WARM_SECONDS=60 cargo bench --bench end_to_end
 //! ```
 //!
-//! Rounds do not count until the broker has compiled what it runs often (`BENCH_WARM_UP`, at most 180 seconds).
+//! Rounds do not count until the broker has compiled what it runs often (`BENCH_WARM_UP`, at most 300 seconds).
 //! `BENCH_KAFKA=transaction.partition.verification.enable=false` is a property of the broker.
 //!
 //! Each round has a bare pipe before and after; the round in the middle is printed, and in brackets all of
 //! them. Receipts come a second after their responses (`BENCH_RECEIPT_DELAY`), which is taken off.
 //!
-//! A message is appended when Kafka says that it was. When it was given to the client that appends, which gathers
-//! records for 5 ms (the default of Kafka's clients), is said apart.
+//! At a steady rate a message is appended when Kafka says that it was, in whole milliseconds, so that up to one too
+//! many is counted. From when it was given to the client that appends, which gathers records for 5 ms (the default
+//! of Kafka's clients), is printed apart.
 //!
 //! Beside throughput and latency it prints what they cost: processor time of the connector and of
 //! the broker for each message, which a busy machine disturbs least; transactions a second; what

@@ -9,7 +9,7 @@
 //! `BENCH_ONLY` is some of `binds`, `partitions`, `others`, `esmes` and `all`. Each is varied alone, from a
 //! process with one ESME, one bind and one partition of each topic; `all` is a process with 64 binds and 512
 //! partitions. First messages go through until the broker has compiled what it runs often (`BENCH_WARM_UP`, at
-//! most 180 seconds). Each process is measured when everything has been bound and served for `BENCH_SETTLE` (10)
+//! most 300 seconds). Each process is measured when everything has been bound and served for `BENCH_SETTLE` (10)
 //! seconds, over `BENCH_IDLE_SECONDS` (20). What one more costs is the difference between the most and the
 //! least, divided by how many there are in between.
 

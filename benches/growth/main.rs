@@ -13,7 +13,7 @@
 //!
 //! What is not varied is 4 partitions of each topic with a bind each, a window of 500 (`BENCH_WINDOW`),
 //! 160 characters, JSON outside and the connector's own format inside, one process. First messages go through
-//! until the broker has compiled what it runs often (`BENCH_WARM_UP`, at most 180 seconds). At each point
+//! until the broker has compiled what it runs often (`BENCH_WARM_UP`, at most 300 seconds). At each point
 //! connectors are bound and have sent a few messages before `BENCH_MESSAGES` (40,000) are appended at once.
 //! Messages a second are those between the first result and the last, or the last receipt; processor time is that
 //! from the first append to the last receipt. Of `BENCH_ROUNDS` (1) rounds the one in the middle counts.

@@ -6,12 +6,12 @@
 //! BENCH_SECONDS=30 BENCH_URGENT=20 BENCH_LOADS=50,100,150 cargo bench --bench load
 //! ```
 //!
-//! First messages go through until the broker has compiled what it runs often (`BENCH_WARM_UP`, at most 180
-//! seconds). Then the capacity is found: messages with receipts a second while more are offered than that. Shares
+//! First messages go through, all at once and then 2,000 a second, until the broker has compiled what it runs often
+//! for them (`BENCH_WARM_UP`, at most 300 seconds for each). Then the capacity is found: messages with receipts a second while more are offered than that. Shares
 //! of it (`BENCH_LOADS`, in percent) are offered for `BENCH_SECONDS` (10) each, in 160-character messages, while
 //! `BENCH_URGENT` (10) a second are appended to the urgent topic; what is left over comes through before the next
-//! share. Latency is from a record's append until a reader of committed records
-//! sees its result. What waits is looked at five times a second: in the benchmark's own producer, in Kafka
+//! share. Latency is from when a record is given to the client that appends it until a reader of committed records
+//! sees its result. That client gathers normal messages for 5 ms and urgent ones not at all. What waits is looked at five times a second: in the benchmark's own producer, in Kafka
 //! (and not read), and in the connector (read and without a result), of which some are with the SMSC.
 //!
 //! It prints two tables in Markdown and writes `docs/pictures/load.svg` (`BENCH_PICTURES`: to another
@@ -32,11 +32,14 @@ use watch::Watch;
 use whole_way::picture::{Line, Panel, Pen, Picture};
 use whole_way::{
     Layout, PATIENCE, Scene, asked_for_tests, circumstances, millis, setting, stop, table,
-    thousands, warm_up_with_messages,
+    thousands, warm_up, warm_up_with_messages,
 };
 
 /// What is offered, in percent of the capacity.
 const LOADS: &str = "10,20,40,60,80,100,120";
+
+/// So many messages a second make small transactions.
+const FEW: u64 = 2_000;
 
 /// The topics, the urgent one first.
 const TOPICS: [&str; 2] = ["urgent", "outbound"];
@@ -61,6 +64,10 @@ fn main() {
     let (capacity, offered) = Watch::over(&scene, |watch| {
         let bench = Bench::new(&scene, &members, watch, Duration::from_secs(seconds));
         bench.warm_up();
+        // Small transactions are other code of the broker than those of a backlog.
+        warm_up(|| {
+            bench.offer(0, FEW, urgent);
+        });
         let capacity = bench.capacity();
         let offer = |percent: u64| {
             eprintln!("{percent} % of {capacity:.0} messages a second");
@@ -172,17 +179,22 @@ fn draw(offered: &[Offered]) -> std::path::PathBuf {
     };
     let picture = Picture {
         title: "Latency under load".into(),
-        about: "Milliseconds from append to committed result against offered load, of normal and of urgent \
+        about:
+            "Milliseconds to the committed result against offered load, of normal and of urgent \
                 messages; and how many messages wait in Kafka and in the connector."
-            .into(),
+                .into(),
         panels: vec![
             panel(
-                "append to committed result, ms",
+                "to committed result, ms",
                 true,
                 vec![
-                    line("normal, p99", Pen::BlueDashed, &|o| millis(o.normal.result.p99)),
+                    line("normal, p99", Pen::BlueDashed, &|o| {
+                        millis(o.normal.result.p99)
+                    }),
                     line("normal, p50", Pen::Blue, &|o| millis(o.normal.result.p50)),
-                    line("urgent, p99", Pen::AmberDashed, &|o| millis(o.urgent.result.p99)),
+                    line("urgent, p99", Pen::AmberDashed, &|o| {
+                        millis(o.urgent.result.p99)
+                    }),
                     line("urgent, p50", Pen::Amber, &|o| millis(o.urgent.result.p50)),
                 ],
             ),
@@ -191,7 +203,9 @@ fn draw(offered: &[Offered]) -> std::path::PathBuf {
                 false,
                 vec![
                     line("in Kafka", Pen::Blue, &|o| o.waiting.kafka_most as f64),
-                    line("in the connector", Pen::Amber, &|o| o.waiting.read_most as f64),
+                    line("in the connector", Pen::Amber, &|o| {
+                        o.waiting.read_most as f64
+                    }),
                 ],
             ),
         ],

@@ -24,7 +24,7 @@ pub fn log_id(urgent: bool, appended: u64, number: usize) -> String {
     format!("{kind}.{appended}.{number}")
 }
 
-/// Microseconds since their append, of results seen.
+/// Microseconds since they were given to the client that appends, of results seen.
 #[derive(Default)]
 struct Seen {
     socket: Vec<u64>,

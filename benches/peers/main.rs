@@ -10,7 +10,7 @@
 //! BENCH_MESSAGES=400000 BENCH_ROUNDS=5 BENCH_ONLY=jsmpp cargo bench --bench peers
 //! ```
 //!
-//! Rounds of ours do not count until the broker has compiled what it runs often (`BENCH_WARM_UP`, at most 180
+//! Rounds of ours do not count until the broker has compiled what it runs often (`BENCH_WARM_UP`, at most 300
 //! seconds). The clock of a round starts with the result after the first fifth: by then the peer's own Java is
 //! compiled, and binds and groups are there. It ends with the last receipt. Afterwards it is checked that all
 //! messages have a result and a receipt of their own. aiosmpplib gets a fifth of the messages; rates are compared.

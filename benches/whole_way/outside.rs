@@ -34,7 +34,7 @@ pub fn now_micros() -> u64 {
     now.as_micros() as u64
 }
 
-/// A message of 160 characters that says when it was appended.
+/// A message of 160 characters that says when it was given to the client that appends it.
 fn message() -> String {
     let text = "0123456789abcdef".repeat(10);
     let now = now_micros();
@@ -281,12 +281,13 @@ impl Latencies {
     }
 
     fn since(passed: &[Passed], begin: impl Fn(&Passed) -> u64) -> Self {
+        let took = |begin: u64, end: u64| {
+            let took = end.checked_sub(begin);
+            took.expect("the broker has the clock of this machine")
+        };
         let to = |end: fn(&Passed) -> u64| {
-            let each = passed
-                .iter()
-                .map(|one| end(one).saturating_sub(begin(one)))
-                .collect();
-            Quantiles::of(each)
+            let each = passed.iter().map(|one| took(begin(one), end(one)));
+            Quantiles::of(each.collect())
         };
         Latencies {
             socket: to(|one| one.socket),
@@ -332,7 +333,7 @@ pub fn passed(
 }
 
 /// When Kafka had each of the records of these messages, by the log_id they have by default. The topic notes
-/// when it appends (`message.timestamp.type`), in whole milliseconds.
+/// when it appends (`message.timestamp.type`), in whole milliseconds: up to one too early.
 pub fn append_times(
     kafka: &Kafka,
     topic: &str,
