@@ -7,12 +7,14 @@
 //! ```
 //!
 //! First messages go through, all at once and then 2,000 a second, until the broker has compiled what it runs often
-//! for them (`BENCH_WARM_UP`, at most 300 seconds for each). Then the capacity is found: messages with receipts a second while more are offered than that. Shares
-//! of it (`BENCH_LOADS`, in percent) are offered for `BENCH_SECONDS` (10) each, in 160-character messages, while
-//! `BENCH_URGENT` (10) a second are appended to the urgent topic; what is left over comes through before the next
-//! share. Latency is from when a record is given to the client that appends it until a reader of committed records
-//! sees its result. That client gathers normal messages for 5 ms and urgent ones not at all. What waits is looked at five times a second: in the benchmark's own producer, in Kafka
-//! (and not read), and in the connector (read and without a result), of which some are with the SMSC.
+//! for them (`BENCH_WARM_UP`, at most 300 seconds for each). Then the capacity is found: messages with receipts a
+//! second while more are offered than that. Shares of it (`BENCH_LOADS`, in percent) are offered for
+//! `BENCH_SECONDS` (10) each, in 160-character messages, while `BENCH_URGENT` (10) a second are appended to the
+//! urgent topic; what is left over comes through before the next share. Latency is from when a record is given to
+//! the client that appends it until a reader of committed records sees its result. That client gathers normal
+//! messages for 5 ms and urgent ones not at all. What waits is looked at five times a second: in the benchmark's own
+//! producer, in Kafka (and not read), and in the connector (read and without a result), of which some are with the
+//! SMSC.
 //!
 //! It prints two tables in Markdown and writes `docs/pictures/load.svg` (`BENCH_PICTURES`: to another
 //! folder). `BENCH_PARTITIONS` (4), `BENCH_WINDOW` (500), `BENCH_FORMAT` (json) and `BENCH_INTERNAL_FORMAT`

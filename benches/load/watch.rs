@@ -19,9 +19,9 @@ use crate::whole_way::{Latencies, Quantiles, Scene};
 const ONE_OF: u64 = 16;
 
 /// A log id, which is the key of the result: so most results need not be read.
-pub fn log_id(urgent: bool, appended: u64, number: usize) -> String {
+pub fn log_id(urgent: bool, given: u64, number: usize) -> String {
     let kind = if urgent { 'u' } else { 'n' };
-    format!("{kind}.{appended}.{number}")
+    format!("{kind}.{given}.{number}")
 }
 
 /// Microseconds since they were given to the client that appends, of results seen.
@@ -88,16 +88,16 @@ impl Watch {
         let key = message.key().and_then(|key| std::str::from_utf8(key).ok());
         let mut parts = key.expect("a log id").split('.');
         let urgent = parts.next() == Some("u");
-        let appended: u64 = parts.next().unwrap().parse().expect("microseconds");
+        let given: u64 = parts.next().unwrap().parse().expect("microseconds");
         let number: u64 = parts.next().unwrap().parse().expect("a number");
         let socket = (urgent || number.is_multiple_of(ONE_OF)).then(|| {
             let event = codec.shown(message.payload().unwrap()).unwrap();
             let sent: jiff::Timestamp = event["submitted_at"].as_str().unwrap().parse().unwrap();
-            (sent.as_microsecond() as u64).saturating_sub(appended)
+            (sent.as_microsecond() as u64).saturating_sub(given)
         });
         let mut seen = lock(if urgent { &self.urgent } else { &self.normal });
         seen.socket.extend(socket);
-        seen.result.push(now - appended);
+        seen.result.push(now - given);
         drop(seen);
         self.results.fetch_add(1, Ordering::Relaxed);
     }

@@ -1,5 +1,7 @@
 //! What the pipeline does when nothing goes as it should.
 
+use std::borrow::Cow;
+
 use rdkafka::config::ClientConfig;
 
 use super::super::delivery_of;
@@ -7,7 +9,7 @@ use super::*;
 use crate::kafka::cloud_events::CloudEvents;
 use crate::record::codec::{Codec, Codecs};
 use crate::record::format::Format;
-use crate::record::internal::NewCorrelationEntry;
+use crate::record::internal::BorrowedEntry;
 use crate::record::keys::Position;
 
 /// A pipeline of a group that has no member yet.
@@ -50,23 +52,23 @@ pub(in crate::correlate) fn pipeline() -> Pipeline {
 
 /// An entry as it is kept, submitted then.
 fn entry_of(submitted_at: &str) -> Vec<u8> {
-    Codec::new(Format::Cbor).must_write(&NewCorrelationEntry {
+    Codec::new(Format::Cbor).must_write(&BorrowedEntry {
         esme: "acme",
         message_id: "100",
         log_id: "a",
         extra_data: None,
-        record: &Position {
+        record: Cow::Owned(Position {
             topic: "sms.outbound".into(),
             partition: 0,
             offset: 7,
-        },
+        }),
         part: None,
         attempt: 1,
         submitted_at: submitted_at.parse().unwrap(),
         source: None,
         destination: None,
         recipients: None,
-        numbers: &[],
+        numbers: Cow::default(),
         lists: false,
         reference: None,
         headers: Vec::new(),

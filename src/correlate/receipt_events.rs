@@ -25,8 +25,8 @@ use crate::record::format::Format;
 use crate::record::inbound::{DeliveryReceipt, NetworkError, Tlv};
 use crate::record::inbound_message::Message;
 use crate::record::internal::{
-    Barrier, CorrelationEntry, Delivery, EntryMessage, Header, Likeness, NewDelivery, Parked, Seen,
-    compare, number,
+    Barrier, BorrowedEntry, CorrelationEntry, Delivery, Header, Likeness, NewDelivery, Parked,
+    Seen, compare, number,
 };
 use crate::record::json::Invalid;
 use crate::record::keys;
@@ -203,23 +203,12 @@ fn with_seen(entry: &Bytes, seen: &[Seen], final_at: Option<Millis>, topics: &To
     {
         return value;
     }
-    match read_kept::<CorrelationEntry>(entry) {
-        Ok(mut value) => {
-            value.seen = seen.to_vec();
-            value.final_at = final_at.map(timestamp);
-            topics.codecs.correlation.must_write(&value)
-        }
-        // It was read when it came in, so this does not happen.
-        Err(error) => {
-            let identity = None;
-            EntryUnreadable {
-                error: &error,
-                identity,
-            }
-            .emit();
-            entry.to_vec()
-        }
-    }
+    let Some(mut value) = readable::<CorrelationEntry>(entry, None) else {
+        return entry.to_vec();
+    };
+    value.seen = seen.to_vec();
+    value.final_at = final_at.map(timestamp);
+    topics.codecs.correlation.must_write(&value)
 }
 
 /// A receipt that waits needs all of its PDU: it is yet to be published. One that was published is only
@@ -268,10 +257,11 @@ fn receipt_event(
     topics: &Topics,
     dialects: &Dialects,
 ) -> Output {
-    let entry = entry.and_then(|entry| readable(entry, Some(identity)));
+    let read = |entry| readable::<BorrowedEntry<'_>>(entry, Some(identity));
+    let entry = entry.and_then(|entry| read(entry));
     let mut known = HashSet::new();
     let log_ids = (candidates.iter())
-        .filter_map(|entry| Some(readable(entry, Some(identity))?.log_id))
+        .filter_map(|entry| Some(read(entry)?.log_id))
         .filter(|log_id| known.insert(*log_id)); // segments of one message have one
     let received_at = delivery.received_at;
     let (from, to) = (
@@ -353,7 +343,7 @@ fn receipt_event(
 fn measure(
     delivery: &Delivery,
     parsed: &ParsedReceipt<'_>,
-    entry: Option<&EntryMessage<'_>>,
+    entry: Option<&BorrowedEntry<'_>>,
     candidates: &[Bytes],
     dialects: &Dialects,
 ) {
@@ -381,7 +371,7 @@ fn overdue_event(
     topics: &Topics,
     dialects: &Dialects,
 ) -> Output {
-    let Some(entry) = readable(entry, None) else {
+    let Some(entry) = readable::<BorrowedEntry<'_>>(entry, None) else {
         return receipt_record("", entry.to_vec(), None, topics);
     };
     dialects.meters(entry.esme).counters.receipts_overdue.add(1);
@@ -452,7 +442,7 @@ impl<'a> Numbers<'a> {
 /// Adds what the message itself says, whose receipt went from one number to the other.
 fn with_entry<'a>(
     event: DeliveryReceipt<'a>,
-    entry: Option<&'a EntryMessage<'a>>,
+    entry: Option<&'a BorrowedEntry<'a>>,
     receipt: Option<(&'a str, &'a str)>,
 ) -> DeliveryReceipt<'a> {
     let kind = "DeliveryReceipt";
@@ -527,18 +517,18 @@ pub(super) fn timestamp(millis: Millis) -> Timestamp {
 }
 
 /// What an entry as it is [kept](crate::record::codec::Codec::kept) in memory says of its message.
-pub(super) fn message_of(entry: &[u8]) -> Result<EntryMessage<'_>, Invalid> {
+pub(super) fn message_of(entry: &[u8]) -> Result<BorrowedEntry<'_>, Invalid> {
     read_kept(entry)
 }
 
-/// As [`message_of`]; one that cannot be read is logged. Of what came in only the facts were read, but nobody else
+/// As [`read_kept`]; one that cannot be read is logged. Of what came in only the facts were read, but nobody else
 /// writes entries.
-fn readable<'a>(entry: &'a [u8], identity: Option<&str>) -> Option<EntryMessage<'a>> {
+fn readable<'a, T: Decode<'a, ()>>(entry: &'a [u8], identity: Option<&str>) -> Option<T> {
     let unreadable = |error: &_| EntryUnreadable { error, identity }.emit();
-    message_of(entry).inspect_err(unreadable).ok()
+    read_kept(entry).inspect_err(unreadable).ok()
 }
 
-/// An entry as it is kept in memory, or what is asked of it.
+/// An entry as it is kept in memory, owned or borrowed.
 fn read_kept<'a, T: Decode<'a, ()>>(entry: &'a [u8]) -> Result<T, Invalid> {
     let of_ours = cbor::value(entry).filter(|(kind, _)| *kind == Kind::Correlation);
     let (kind, fields) = of_ours.ok_or_else(|| Invalid::because("no entry as it is kept"))?;

@@ -171,18 +171,7 @@ impl Group {
         timeout: Duration,
     ) -> Result<Vec<Commit>, KafkaError> {
         let consumer = self.consumer.read().clone().ok_or(closed())?;
-        let found = consumer.committed_offsets(list(partitions, Offset::Invalid), timeout)?;
-        commits(&found, partitions)
-    }
-
-    /// As [`committed_of`](Self::committed_of), but without waiting for open transactions:
-    /// what was committed before them.
-    pub fn committed_unstable(
-        &self,
-        partitions: &[Partition],
-        timeout: Duration,
-    ) -> Result<Vec<Commit>, KafkaError> {
-        self.undecided()?.committed_of(partitions, timeout)
+        committed(&consumer, partitions, timeout)
     }
 
     /// First offset and end (exclusive) of a partition's log; the end is the last stable
@@ -275,9 +264,17 @@ impl Undecided {
         partitions: &[Partition],
         timeout: Duration,
     ) -> Result<Vec<Commit>, KafkaError> {
-        let wanted = list(partitions, Offset::Invalid);
-        commits(&self.0.committed_offsets(wanted, timeout)?, partitions)
+        committed(&self.0, partitions, timeout)
     }
+}
+
+fn committed<X: rdkafka::consumer::ConsumerContext>(
+    consumer: &BaseConsumer<X>,
+    partitions: &[Partition],
+    timeout: Duration,
+) -> Result<Vec<Commit>, KafkaError> {
+    let found = consumer.committed_offsets(list(partitions, Offset::Invalid), timeout)?;
+    commits(&found, partitions)
 }
 
 /// How many partitions `topic` has, as seen by any consumer; an unknown topic is an error.

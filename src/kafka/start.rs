@@ -362,7 +362,8 @@ pub fn committed_stable(
 
 fn transactional_ids(group: &Group, partitions: &[Partition]) -> Result<Vec<String>, KafkaError> {
     let mut transactional_ids = Vec::new();
-    for commit in group.committed_unstable(partitions, Duration::from_secs(5))? {
+    let undecided = group.undecided()?;
+    for commit in undecided.committed_of(partitions, Duration::from_secs(5))? {
         let scope = CommitScope {
             cluster: group.cluster_id(),
             topic: &commit.topic,

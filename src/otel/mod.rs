@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use rdkafka::message::{Headers as _, OwnedHeaders};
 
 use crate::config::Otel;
-use crate::record::internal::{EntryMessage, Header};
+use crate::record::internal::{BorrowedEntry, Header};
 use crate::record::keys::Position;
 use crate::submit::message::outgoing::RecordContext;
 use crate::submit::state::pending::{PendingResult, RecordOutcome, accepted};
@@ -149,7 +149,7 @@ impl Spans {
     /// A receipt, which `received` tells of, found a message.
     pub fn receipt<'a>(
         &self,
-        entry: &'a EntryMessage<'a>,
+        entry: &'a BorrowedEntry<'a>,
         received: impl FnOnce(Message<'a>) -> Received<'a>,
     ) {
         if let Some(sink) = &self.0 {
@@ -243,6 +243,7 @@ fn of_entry<'a>(headers: &'a [Header], name: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
     use std::time::SystemTime;
 
     use parking_lot::Mutex;
@@ -379,14 +380,14 @@ mod tests {
             key: key.to_owned(),
             value: value.map(Into::into),
         };
-        let entry = EntryMessage {
+        let entry = BorrowedEntry {
             esme: "acme",
             message_id: "8F",
-            record: Position {
+            record: Cow::Owned(Position {
                 topic: "o".to_owned(),
                 partition: 0,
                 offset: 7,
-            },
+            }),
             part: None,
             log_id: "order-1",
             attempt: 1,
@@ -394,7 +395,10 @@ mod tests {
             source: None,
             destination: None,
             extra_data: None,
-            numbers: Vec::new(),
+            recipients: None,
+            numbers: Cow::default(),
+            lists: false,
+            reference: None,
             headers: vec![
                 header("other", None),
                 header("traceparent", Some("00-1-2-01")),

@@ -53,19 +53,13 @@ pub(super) fn time<S: Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Err
 
 /// Like [`time`], for one that may be missing.
 pub(super) fn time_option<S: Serializer>(at: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
-    match at {
-        // A struct of its own: Avro wants to know that there is one.
-        Some(at) => to.serialize_some(&Time(at)),
-        None => to.serialize_none(),
-    }
+    // A struct of its own: Avro wants to know that there is one.
+    at.as_ref().map(Time).serialize(to)
 }
 
 /// A date by an SMSC's clock, as text.
 pub(super) fn date_option<S: Serializer>(when: &Option<When>, to: S) -> Result<S::Ok, S::Error> {
-    match when {
-        Some(when) => to.serialize_some(&Date(*when)),
-        None => to.serialize_none(),
-    }
+    when.map(Date).serialize(to)
 }
 
 struct Date(When);

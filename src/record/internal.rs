@@ -4,6 +4,8 @@
 //! that a reader does not know are skipped, fields that may be missing have a default. The
 //! numbers that fields have in [`cbor`](super::cbor) stay theirs: a new field has the next one.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use minicbor::{Decode, Encode};
 use serde::de::Error as _;
@@ -109,9 +111,10 @@ impl CorrelationEntry {
     }
 }
 
-/// A [`CorrelationEntry`] as it is first written, borrowed: one is made for every message.
-#[derive(Clone, Debug, Serialize, Encode)]
-pub struct NewCorrelationEntry<'a> {
+/// A [`CorrelationEntry`] as it is first written, its texts borrowed: one is made for every message, and read from CBOR for
+/// the event of every receipt.
+#[derive(Clone, Debug, Serialize, Encode, Decode)]
+pub struct BorrowedEntry<'a> {
     /// The ESME that submitted it.
     #[cbor(n(0))]
     pub esme: &'a str,
@@ -126,12 +129,14 @@ pub struct NewCorrelationEntry<'a> {
     #[cbor(
         n(9),
         encode_with = "super::cbor::raw_option::encode",
-        is_nil = "Option::is_none"
+        decode_with = "super::cbor::raw_option::borrowed",
+        is_nil = "Option::is_none",
+        default
     )]
     pub extra_data: Option<&'a RawValue>,
     /// The outbound record.
     #[cbor(n(2))]
-    pub record: &'a Position,
+    pub record: Cow<'a, Position>,
     /// Which segment of a long message, from 1; absent if it went as one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cbor(n(3))]
@@ -141,7 +146,7 @@ pub struct NewCorrelationEntry<'a> {
     pub attempt: u32,
     /// When its submit_sm was written.
     #[serde(serialize_with = "instant")]
-    #[cbor(n(6), encode_with = "super::cbor::instant::encode")]
+    #[cbor(n(6), with = "super::cbor::instant")]
     pub submitted_at: Timestamp,
     /// The sender's address as submitted.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -158,7 +163,7 @@ pub struct NewCorrelationEntry<'a> {
     /// The numbers that a message to several went to, each as a [`number`].
     #[serde(skip_serializing_if = "<[i64]>::is_empty")]
     #[cbor(n(11), skip_if = "<[i64]>::is_empty")]
-    pub numbers: &'a [i64],
+    pub numbers: Cow<'a, [i64]>,
     /// Whether distribution lists are among the recipients.
     #[serde(skip_serializing_if = "is_false")]
     #[cbor(n(12), skip_if = "is_false")]
@@ -204,48 +209,6 @@ pub struct EntryView<'a> {
     /// When its first final receipt was published, or the last recipient's.
     #[cbor(n(16), decode_with = "super::cbor::instant_option::decode", default)]
     pub final_at: Option<Timestamp>,
-}
-
-/// What a [`CorrelationEntry`] in CBOR says of its message, its texts borrowed: one is read for the event of every
-/// receipt. The fields have the same numbers.
-#[derive(Clone, Debug, Decode)]
-pub struct EntryMessage<'a> {
-    /// The ESME that submitted it.
-    #[cbor(n(0))]
-    pub esme: &'a str,
-    /// The SMSC's message_id, as it came in the response.
-    #[cbor(n(1))]
-    pub message_id: &'a str,
-    /// The outbound record.
-    #[cbor(n(2))]
-    pub record: Position,
-    /// Which segment of a long message, from 1; absent if it went as one.
-    #[cbor(n(3))]
-    pub part: Option<u16>,
-    /// The message's log id.
-    #[cbor(n(4))]
-    pub log_id: &'a str,
-    /// Which attempt it was, from 1.
-    #[cbor(n(5))]
-    pub attempt: u32,
-    /// When its submit_sm was written.
-    #[cbor(n(6), decode_with = "super::cbor::instant::decode")]
-    pub submitted_at: Timestamp,
-    /// The sender's address as submitted.
-    #[cbor(n(7))]
-    pub source: Option<&'a str>,
-    /// The recipient's address as submitted.
-    #[cbor(n(8))]
-    pub destination: Option<&'a str>,
-    /// The message's own extra data, byte for byte.
-    #[cbor(n(9), decode_with = "super::cbor::raw_option::borrowed", default)]
-    pub extra_data: Option<&'a RawValue>,
-    /// The numbers that a message to several went to, each as a [`number`].
-    #[cbor(n(11), default)]
-    pub numbers: Vec<i64>,
-    /// Headers of the outbound record that travel on to its receipts.
-    #[cbor(n(14), default)]
-    pub headers: Vec<Header>,
 }
 
 /// A Kafka header.
@@ -727,19 +690,19 @@ mod tests {
             partition: 3,
             offset: 1042,
         };
-        let entry = NewCorrelationEntry {
+        let entry = BorrowedEntry {
             esme: "acme",
             message_id: "7F",
             log_id: "a",
             extra_data: None,
-            record: &record,
+            record: Cow::Borrowed(&record),
             part: None,
             attempt: 1,
             submitted_at: "2026-01-02T03:04:05.000006Z".parse().unwrap(),
             source: None,
             destination: Some("+4179"),
             recipients: Some(3),
-            numbers: &[41_791_234_567, -5],
+            numbers: vec![41_791_234_567, -5].into(),
             lists: true,
             reference: Some(7),
             headers: Vec::new(),

@@ -7,7 +7,7 @@ use super::event::{SendError, SubmitSmResp};
 use super::failed::ReadSendError;
 use super::inbound::{DeliveryReceipt, InboundSms};
 use super::internal::{
-    Barrier, CorrelationEntry, Delivery, NewCorrelationEntry, NewDelivery, Parked, SegmentEntry,
+    Barrier, BorrowedEntry, CorrelationEntry, Delivery, NewDelivery, Parked, SegmentEntry,
 };
 use super::notification::Notification;
 use super::outbound::Operation;
@@ -199,7 +199,7 @@ records! {
 
 internal_records! {
     CorrelationEntry => Correlation,
-    NewCorrelationEntry<'_> => Correlation,
+    BorrowedEntry<'_> => Correlation,
     Parked => Parked,
     SegmentEntry => Piece,
     Barrier => Owner,

@@ -1,9 +1,11 @@
 //! A message as it passes: what is counted here and measured in benchmarks.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use kafka_smpp::record::codec::Codec;
 use kafka_smpp::record::event::{About, Details, SubmitSmResp};
-use kafka_smpp::record::internal::NewCorrelationEntry;
+use kafka_smpp::record::internal::BorrowedEntry;
 use kafka_smpp::record::keys::{self, Position};
 use kafka_smpp::record::submit_sm::SubmitSm;
 
@@ -79,19 +81,19 @@ pub fn entry(codec: &Codec, n: u64, submitted_at: Timestamp) -> (Vec<u8>, Vec<u8
         scattered >> 16
     );
     let destination = destination(n);
-    let entry = NewCorrelationEntry {
+    let entry = BorrowedEntry {
         esme: "acme",
         message_id: &message_id,
         log_id: &log_id,
         extra_data: None,
-        record: &record,
+        record: Cow::Borrowed(&record),
         part: None,
         attempt: 1,
         submitted_at,
         source: Some("ACME"),
         destination: Some(&destination),
         recipients: None,
-        numbers: &[],
+        numbers: Cow::default(),
         lists: false,
         reference: None,
         headers: Vec::new(),

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use proptest::option::of;
 use proptest::prelude::*;
@@ -5,9 +7,7 @@ use serde_json::value::RawValue;
 
 use super::super::codec::Codec;
 use super::super::format::Format;
-use super::super::internal::{
-    EntryMessage, EntryView, Header, NewCorrelationEntry, NewDelivery, Seen, SegmentDigest,
-};
+use super::super::internal::{BorrowedEntry, EntryView, Header, NewDelivery, Seen, SegmentDigest};
 use super::super::keys::Position;
 use super::super::kind::Record;
 use super::*;
@@ -136,13 +136,13 @@ fn is_viewed(entry: &CorrelationEntry) {
     );
     assert_eq!((&view.seen, view.final_at), (&entry.seen, entry.final_at));
 
-    let message: EntryMessage<'_> = read(kind, fields).unwrap();
+    let message: BorrowedEntry<'_> = read(kind, fields).unwrap();
     assert_eq!(
         (message.esme, message.message_id, message.log_id),
         (&*entry.esme, &*entry.message_id, &*entry.log_id)
     );
     assert_eq!(
-        (&message.record, message.part, message.attempt),
+        (&*message.record, message.part, message.attempt),
         (&entry.record, entry.part, entry.attempt)
     );
     assert_eq!(message.submitted_at, entry.submitted_at);
@@ -154,8 +154,8 @@ fn is_viewed(entry: &CorrelationEntry) {
         entry.extra_data.as_deref().map(text)
     );
     assert_eq!(
-        (&message.numbers, &message.headers),
-        (&entry.numbers, &entry.headers)
+        (&*message.numbers, &message.headers),
+        (&*entry.numbers, &entry.headers)
     );
 }
 
@@ -218,7 +218,7 @@ proptest! {
         let octets = [&[TAG | tag], &*octets].concat();
         let (kind, fields) = value(&octets).unwrap();
         let _ = has_receipts(&octets);
-        let _ = read::<EntryMessage<'_>>(kind, fields);
+        let _ = read::<BorrowedEntry<'_>>(kind, fields);
         let _ = read::<EntryView<'_>>(kind, fields);
         let _ = shown(kind, fields);
         let _ = reduced(kind, fields);
@@ -231,19 +231,19 @@ fn example() -> (CorrelationEntry, Vec<u8>) {
         partition: 3,
         offset: 1042,
     };
-    let new = NewCorrelationEntry {
+    let new = BorrowedEntry {
         esme: "acme",
         message_id: "7F",
         log_id: "a",
         extra_data: None,
-        record: &record,
+        record: Cow::Borrowed(&record),
         part: None,
         attempt: 1,
         submitted_at: Timestamp::from_microsecond(1).unwrap(),
         source: None,
         destination: Some("+4179"),
         recipients: None,
-        numbers: &[],
+        numbers: Cow::default(),
         lists: false,
         reference: None,
         headers: Vec::new(),

@@ -12,7 +12,7 @@ use crate::meters::Meters;
 use crate::otel::Spans;
 use crate::record::codec::Codecs;
 use crate::record::event::{About, Segment, SegmentResult, SendError, SubmitSmResp};
-use crate::record::internal::{Header, NewCorrelationEntry};
+use crate::record::internal::{BorrowedEntry, Header};
 use crate::record::shown::ShownNumbers;
 use crate::record::{headers, keys};
 use smpp_esme::Answer;
@@ -145,12 +145,12 @@ impl Events {
         let id = context.account.dialect.ids.of_response(message_id);
         let esme = &*context.account.esme;
         let identity = keys::identity(esme, &id);
-        let entry = NewCorrelationEntry {
+        let entry = BorrowedEntry {
             esme,
             message_id,
             log_id: &context.log_id,
             extra_data: context.extra_data.as_deref().filter(|_| whole),
-            record: &context.position,
+            record: Cow::Borrowed(&context.position),
             part: sent.segment,
             attempt: sent.attempt,
             submitted_at: sent.submitted_at,
@@ -159,7 +159,7 @@ impl Events {
             // Who does not get it has no receipt; there are 255 at most.
             recipients: (several.filter(|_| !lists))
                 .map(|to| (to.numbers.len() - details::refused(answer, &to.numbers)) as u32),
-            numbers: several.map_or(&[], |to| &to.numbers),
+            numbers: several.map_or(Cow::default(), |to| Cow::Borrowed(&to.numbers)),
             lists,
             reference: sent.reference,
             headers: (context.headers.as_ref())

@@ -1,5 +1,5 @@
 //! A TCP proxy before a broker that can keep the answers to commits from coming back, and those
-//! to questions for offsets waiting, and counts these.
+//! to questions for offsets waiting, and counts these and the questions for coordinators.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

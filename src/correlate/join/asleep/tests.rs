@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::hash::Hasher;
 
@@ -5,7 +6,7 @@ use proptest::prelude::*;
 
 use super::super::{Effect, Join, Value};
 use super::*;
-use crate::record::internal::NewCorrelationEntry;
+use crate::record::internal::BorrowedEntry;
 use crate::record::keys::{Key, Position};
 use crate::record::kind::Record;
 
@@ -80,19 +81,19 @@ fn of_the_log(n: u32, part: Option<u16>) -> (String, Entry) {
         partition: 3,
         offset: i64::from(n),
     };
-    let new = NewCorrelationEntry {
+    let new = BorrowedEntry {
         esme: "acme",
         message_id: &id,
         log_id: "order-1042",
         extra_data: None,
-        record: &record,
+        record: Cow::Borrowed(&record),
         part,
         attempt: 1,
         submitted_at: jiff::Timestamp::from_millisecond(i64::from(n)).unwrap(),
         source: Some("ACME"),
         destination: Some("+41791234567"),
         recipients: None,
-        numbers: &[],
+        numbers: Cow::default(),
         lists: false,
         reference: None,
         headers: Vec::new(),
