@@ -35,6 +35,7 @@ mod whole_way;
 use std::time::{Duration, Instant};
 
 use kafka_smpp::record::kind::Kind;
+use rdkafka::Offset;
 use whole_way::harness::http::{get, sum};
 use whole_way::harness::unique;
 use whole_way::{
@@ -256,13 +257,15 @@ fn latency(scene: &Scene, per_second: u64) -> Steady {
     let done = Instant::now() + PATIENCE;
     let n = (per_second * setting("BENCH_WARM_SECONDS", 20)).max(10) as usize;
     let warm = scene.feed(Feed::Paced { n, per_second });
-    passed(kafka, &responses, &codec, warm, n, done);
+    // One reader for both, or the second would have the results of the first to read before its own.
+    let results = outside::reader(kafka, &responses, Offset::Beginning);
+    passed(&results, &codec, warm, n, done);
     let work = Work::of(scene, &connector);
     let passed = std::thread::scope(|scope| {
         let n = (per_second * seconds) as usize;
         let began = outside::now_micros();
         let feeding = scope.spawn(move || scene.feed(Feed::Paced { n, per_second }));
-        let passed = passed(kafka, &responses, &codec, began, n, done);
+        let passed = passed(&results, &codec, began, n, done);
         feeding.join().expect("all are produced");
         passed
     });

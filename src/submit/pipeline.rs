@@ -269,8 +269,9 @@ impl Pipeline {
     /// Hands up to `most` PDUs to a bind, which must submit them in this order. Says when more
     /// will be due.
     pub fn pick(&self, bind: &BindRef, most: usize, picked: &mut Vec<Picked>) -> Option<Instant> {
-        let now = Now::read();
-        self.change(|state| state.pick(bind, most, picked, now))
+        // Read behind the lock: a record may come while it is waited for, and would have been submitted
+        // before it was appended.
+        self.change(|state| state.pick(bind, most, picked, Now::read()))
     }
 
     /// How many PDUs a bind could be handed now, up to `most`; and when more will be due.
