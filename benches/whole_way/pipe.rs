@@ -76,9 +76,15 @@ fn producer(kafka: &Kafka) -> BaseProducer {
 /// A poll of rdkafka returns at the end of its time, not with a report, and asks without pause for the last
 /// millisecond: either would be counted as Kafka's.
 fn until_delivered(producer: &BaseProducer) {
-    while producer.in_flight_count() > 0 {
+    let mut left = producer.in_flight_count();
+    while left > 0 {
         producer.poll(Duration::ZERO);
-        std::thread::sleep(Duration::from_micros(100));
+        let now = producer.in_flight_count();
+        // Only once all is read that is reported: a poll takes the reports of one batch.
+        if now == left {
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        left = now;
     }
 }
 

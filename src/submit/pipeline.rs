@@ -269,8 +269,8 @@ impl Pipeline {
     /// Hands up to `most` PDUs to a bind, which must submit them in this order. Says when more
     /// will be due.
     pub fn pick(&self, bind: &BindRef, most: usize, picked: &mut Vec<Picked>) -> Option<Instant> {
-        // Read behind the lock: a record may come while it is waited for, and would have been submitted
-        // before it was appended.
+        // The clock is read when the lock is held: of a record that came while the lock was waited for,
+        // `submitted_at` would be before it was appended.
         self.change(|state| state.pick(bind, most, picked, Now::read()))
     }
 
