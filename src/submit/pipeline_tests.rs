@@ -247,6 +247,25 @@ fn turns_are_taken_by_what_was_given_not_by_how_often_it_is_looked() {
     assert!((29..=31).contains(&ones), "{order:?}");
 }
 
+/// It would be submitted before it was appended.
+#[test]
+fn a_message_is_not_submitted_earlier_than_the_lock_was_had() {
+    let scene = Scene::new(0.0, &[0]);
+    scene.take(0, 0..1);
+    scene.cycle();
+    std::thread::scope(|scope| {
+        let state = scene.pipeline.state.lock();
+        let picking = scope.spawn(|| scene.pick(1));
+        std::thread::sleep(Duration::from_millis(50));
+        let had = jiff::Timestamp::now();
+        drop(state);
+        let picked = picking.join().unwrap();
+        let state = scene.pipeline.state.lock();
+        let submitted_at = state.in_flight[&picked[0]].outgoing.submitted_at;
+        assert!(submitted_at >= had, "{submitted_at}, and the lock {had}");
+    });
+}
+
 #[test]
 fn a_long_message_that_is_larger_than_the_room_stays_ready() {
     let scene = Scene::new(1.0, &[0]);

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::proxy::Proxy;
 use super::{Member, Owner, PATIENCE, Partition, kip_848, partition};
-use crate::harness::{Broker, Kafka, becomes, eventually, has_kip_848, kafka, unique};
+use crate::harness::{Kafka, becomes, eventually, has_kip_848, kafka, unique};
 
 fn filled(kafka: &Kafka, partitions: i32, each: i64) -> String {
     let topic = unique("source");
@@ -53,8 +53,7 @@ fn a_partition_waits_for_its_start_and_begins_there() {
 /// and go on from the end of the log.
 #[test]
 fn a_broker_slow_to_tell_offsets_does_not_move_a_partition() {
-    let proxy = Proxy::start();
-    let broker = Broker::start_behind(proxy.port(), |port| proxy.connect(port));
+    let (proxy, broker) = Proxy::before_a_broker();
     let kafka = broker.kafka();
     let topic = filled(&kafka, 1, 100);
     proxy.slow_offsets();

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
+use crate::harness::Broker;
+
 /// EndTxn, the request that commits or aborts a transaction.
 const END_TXN: i16 = 26;
 /// InitProducerId, the first request of a producer.
@@ -29,13 +31,12 @@ struct State {
 
 /// See the [module](self).
 pub struct Proxy {
-    port: u16,
     state: Arc<State>,
 }
 
 impl Proxy {
-    /// Listens; [`connect`](Self::connect) says to whom it forwards.
-    pub fn start() -> Proxy {
+    /// Listens, and a broker that tells its clients to come through it.
+    pub fn before_a_broker() -> (Proxy, Broker) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let state = Arc::new(State::default());
@@ -45,15 +46,8 @@ impl Proxy {
                 forward(client.unwrap(), &shared);
             }
         });
-        Proxy { port, state }
-    }
-
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
-    pub fn connect(&self, port: u16) {
-        self.state.broker.store(port, SeqCst);
+        let broker = Broker::start_behind(port, |port| state.broker.store(port, SeqCst));
+        (Proxy { state }, broker)
     }
 
     /// From now on a question for the beginning or end of a partition takes a second, and

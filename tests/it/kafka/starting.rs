@@ -15,7 +15,7 @@ use serde_json::json;
 use super::proxy::Proxy;
 use super::transactions::transactional;
 use super::{Member, PATIENCE, partition};
-use crate::harness::{Broker, Kafka, kafka, unique};
+use crate::harness::{Kafka, kafka, unique};
 
 fn line(topic: &str, progress: &Progress, transactional_id: &str) -> String {
     let scope = CommitScope {
@@ -216,8 +216,7 @@ fn an_offset_that_was_lost_is_told_from_the_first_start_of_all() {
 #[test]
 fn a_first_start_of_many_partitions_asks_once_what_was_ever_sent() {
     const EACH: i32 = 40;
-    let proxy = Proxy::start();
-    let broker = Broker::start_behind(proxy.port(), |port| proxy.connect(port));
+    let (proxy, broker) = Proxy::before_a_broker();
     let kafka = broker.kafka();
     let (topic, results) = (unique("source"), unique("results"));
     kafka.topic(&topic, EACH, &[]);
@@ -249,8 +248,7 @@ fn a_first_start_of_many_partitions_asks_once_what_was_ever_sent() {
 #[test]
 fn a_first_start_of_many_topics_asks_with_one_client() {
     const TOPICS: usize = 40;
-    let proxy = Proxy::start();
-    let broker = Broker::start_behind(proxy.port(), |port| proxy.connect(port));
+    let (proxy, broker) = Proxy::before_a_broker();
     let kafka = broker.kafka();
     let topics: Vec<String> = (0..TOPICS).map(|_| unique("source")).collect();
     let results = unique("results");

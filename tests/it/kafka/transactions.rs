@@ -430,8 +430,7 @@ fn a_first_commit_that_never_arrived_is_repeated() {
 
 /// After `before` transactions, one whose commit is not answered.
 fn unknown_outcome(arrives: bool, before: usize) {
-    let proxy = Proxy::start();
-    let broker = Broker::start_behind(proxy.port(), |port| proxy.connect(port));
+    let (proxy, broker) = Proxy::before_a_broker();
     let scene = Scene::with(broker.kafka(), Duration::from_secs(3));
     let topic = scene.topic(&[]);
     for n in 1..=before {
